@@ -1,0 +1,82 @@
+//! What a record does to the state: all that is needed to rebuild it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::scim::Attributes;
+use crate::{GroupId, ScimId, Timestamp, TokenId, UserId};
+
+/// The `resource` of a record: the part of the directory that the event leaves behind.
+///
+/// The version of a user or group is the `seq` of the record, and the time of its last change the
+/// record's `created_at`; neither is said twice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Change {
+    /// The user is now this.
+    User {
+        /// The id that the identity provider knows.
+        id: ScimId,
+        /// The id that customer apps know.
+        user_id: UserId,
+        /// The user name in the form that is compared. Fixed here, because tables for folding case
+        /// change with Unicode and old records must not.
+        name_key: String,
+        /// When it was created.
+        created_at: Timestamp,
+        /// The SCIM resource, canonical, without `id`, `meta`, `groups` and `password`.
+        attributes: Attributes,
+    },
+    /// The user is gone, and with it every membership.
+    UserGone {
+        /// Which.
+        id: ScimId,
+    },
+    /// The group is now this. Its members are apart.
+    Group {
+        /// The id that the identity provider knows.
+        id: ScimId,
+        /// The id that customer apps know.
+        group_id: GroupId,
+        /// The identity provider's own id, fixed when the group was created.
+        idp_id: String,
+        /// The display name in the form that is compared.
+        name_key: String,
+        /// When it was created.
+        created_at: Timestamp,
+        /// The SCIM resource, canonical, without `id`, `meta` and `members`.
+        attributes: Attributes,
+    },
+    /// The group is gone, and with it every membership.
+    GroupGone {
+        /// Which.
+        id: ScimId,
+    },
+    /// The user is a member of the group.
+    MemberAdded {
+        /// Of this group.
+        group: ScimId,
+        /// This user.
+        user: ScimId,
+    },
+    /// The user is not a member of the group any more.
+    MemberRemoved {
+        /// Of this group.
+        group: ScimId,
+        /// This user.
+        user: ScimId,
+    },
+    /// The identity provider has connected.
+    DirectoryActivated,
+    /// The directory is gone, with all that it held.
+    DirectoryGone,
+    /// The stream knows of this token.
+    TokenMade {
+        /// Which.
+        id: TokenId,
+    },
+    /// The stream knows that this token is void.
+    TokenRevoked {
+        /// Which.
+        id: TokenId,
+    },
+}

@@ -1,0 +1,166 @@
+//! Events: facts about one directory, in the past tense.
+//!
+//! Variants are only ever added. A changed meaning is a new variant with a new name; the old one is
+//! read for ever. The golden files in `schemas/golden` hold one of each and are never edited.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::wire::{
+    ActivatedDirectory, DeletedDirectory, DirectoryGroup, DirectoryToken, DirectoryUser,
+    GroupMembership, UpdatedGroup, UpdatedUser,
+};
+
+/// What happened, with what customer apps are told of it (`event` and `data` on the wire).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", content = "data")]
+pub enum Event {
+    /// The identity provider connected for the first time.
+    #[serde(rename = "dsync.activated")]
+    Activated(ActivatedDirectory),
+    /// The directory was deleted. Nothing is said of its users and groups: all of them are gone.
+    #[serde(rename = "dsync.deleted")]
+    Deleted(DeletedDirectory),
+    /// A user was created.
+    #[serde(rename = "dsync.user.created")]
+    UserCreated(DirectoryUser),
+    /// A user changed; deactivation and return count as a change of `state`.
+    #[serde(rename = "dsync.user.updated")]
+    UserUpdated(UpdatedUser),
+    /// A user was deleted, and with it every membership.
+    #[serde(rename = "dsync.user.deleted")]
+    UserDeleted(DirectoryUser),
+    /// A group was created, empty.
+    #[serde(rename = "dsync.group.created")]
+    GroupCreated(DirectoryGroup),
+    /// A group changed; its members do not count.
+    #[serde(rename = "dsync.group.updated")]
+    GroupUpdated(UpdatedGroup),
+    /// A group was deleted, and with it every membership.
+    #[serde(rename = "dsync.group.deleted")]
+    GroupDeleted(DirectoryGroup),
+    /// A user joined a group.
+    #[serde(rename = "dsync.group.user_added")]
+    GroupUserAdded(GroupMembership),
+    /// A user left a group.
+    #[serde(rename = "dsync.group.user_removed")]
+    GroupUserRemoved(GroupMembership),
+    /// A bearer token was made.
+    #[serde(rename = "dsync.token.created")]
+    TokenCreated(DirectoryToken),
+    /// A bearer token was revoked.
+    #[serde(rename = "dsync.token.revoked")]
+    TokenRevoked(DirectoryToken),
+}
+
+impl Event {
+    /// Its type.
+    #[must_use]
+    pub const fn kind(&self) -> EventType {
+        match self {
+            Self::Activated(_) => EventType::Activated,
+            Self::Deleted(_) => EventType::Deleted,
+            Self::UserCreated(_) => EventType::UserCreated,
+            Self::UserUpdated(_) => EventType::UserUpdated,
+            Self::UserDeleted(_) => EventType::UserDeleted,
+            Self::GroupCreated(_) => EventType::GroupCreated,
+            Self::GroupUpdated(_) => EventType::GroupUpdated,
+            Self::GroupDeleted(_) => EventType::GroupDeleted,
+            Self::GroupUserAdded(_) => EventType::GroupUserAdded,
+            Self::GroupUserRemoved(_) => EventType::GroupUserRemoved,
+            Self::TokenCreated(_) => EventType::TokenCreated,
+            Self::TokenRevoked(_) => EventType::TokenRevoked,
+        }
+    }
+}
+
+macro_rules! event_types {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal;)*) => {
+        /// The type of an event.
+        #[derive(
+            Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+        )]
+        pub enum EventType { $($(#[$doc])* #[serde(rename = $name)] $variant,)* }
+
+        impl EventType {
+            /// Every type.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// Its name on the wire.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+event_types! {
+    /// `dsync.activated`
+    Activated = "dsync.activated";
+    /// `dsync.deleted`
+    Deleted = "dsync.deleted";
+    /// `dsync.user.created`
+    UserCreated = "dsync.user.created";
+    /// `dsync.user.updated`
+    UserUpdated = "dsync.user.updated";
+    /// `dsync.user.deleted`
+    UserDeleted = "dsync.user.deleted";
+    /// `dsync.group.created`
+    GroupCreated = "dsync.group.created";
+    /// `dsync.group.updated`
+    GroupUpdated = "dsync.group.updated";
+    /// `dsync.group.deleted`
+    GroupDeleted = "dsync.group.deleted";
+    /// `dsync.group.user_added`
+    GroupUserAdded = "dsync.group.user_added";
+    /// `dsync.group.user_removed`
+    GroupUserRemoved = "dsync.group.user_removed";
+    /// `dsync.token.created`
+    TokenCreated = "dsync.token.created";
+    /// `dsync.token.revoked`
+    TokenRevoked = "dsync.token.revoked";
+}
+
+impl EventType {
+    /// Whether webhooks may carry it. Token events are for the events API alone, as SDKs expect.
+    #[must_use]
+    pub const fn is_subscribable(self) -> bool {
+        match self {
+            Self::TokenCreated | Self::TokenRevoked => false,
+            Self::Activated
+            | Self::Deleted
+            | Self::UserCreated
+            | Self::UserUpdated
+            | Self::UserDeleted
+            | Self::GroupCreated
+            | Self::GroupUpdated
+            | Self::GroupDeleted
+            | Self::GroupUserAdded
+            | Self::GroupUserRemoved => true,
+        }
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A text that names no event type.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown event type {0:?}")]
+pub struct UnknownEventType(pub String);
+
+impl FromStr for EventType {
+    type Err = UnknownEventType;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.iter().copied().find(|kind| kind.name() == text);
+        found.ok_or_else(|| UnknownEventType(text.to_owned()))
+    }
+}

@@ -1,0 +1,31 @@
+//! The vocabulary of dsync: what every other crate agrees on.
+//!
+//! Typed [ids](id), the [events](event) customers see, the [records](record) that the log holds, the
+//! [chain](chain) that decides which records count, and SCIM's own language ([`scim`]): attributes,
+//! schemas, filters and paths.
+//!
+//! It is *not* the place of rules (`directory` has them) nor of any input or output: there is no
+//! clock, no randomness and no runtime here. Both reach a role through [`Edge`].
+//!
+//! Start with [`chain`]: the rest of the system follows from its verdict.
+
+pub mod chain;
+pub mod change;
+pub mod edge;
+pub mod event;
+pub mod id;
+pub mod record;
+pub mod scim;
+pub mod time;
+pub mod wire;
+
+pub use chain::{Hash, Head, Seq};
+pub use change::Change;
+pub use edge::Edge;
+pub use event::{Event, EventType};
+pub use id::{
+    ApiKeyId, DirectoryId, EndpointId, EventId, GroupId, Id, OrganizationDomainId, OrganizationId,
+    RequestId, ScimId, TokenId, UserId,
+};
+pub use record::{Actor, Record};
+pub use time::Timestamp;

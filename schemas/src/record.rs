@@ -1,0 +1,260 @@
+//! Records: events as the log stores them, and the one form of an event that leaves the house.
+//!
+//! A record's value is one JSON object. The fields `object id event data created_at context` are
+//! public and leave as they are; the others are ours: `v`, `directory_id`, `seq`, `prev`, `base`,
+//! `commit`, `actor` and `resource`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::chain::{Hash, Head, Link, Place, Seq};
+use crate::wire::EventTag;
+use crate::{Change, DirectoryId, Event, EventId, EventType, Timestamp};
+
+/// The version of the record format. A reader that meets another one stops: it must neither guess
+/// nor skip.
+pub const VERSION: u32 = 1;
+
+/// Who caused an event, as far as the request tells. For auditors; never sent to customer apps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The last four characters of the token that was used.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub token_suffix: Option<String>,
+    /// The address of the client.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ip: Option<String>,
+    /// What the client calls itself.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub user_agent: Option<String>,
+    /// The request, as its answer's `X-Request-ID` named it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub request_id: Option<String>,
+}
+
+/// `{}`: the SDKs expect the key, and there is nothing to say in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Context {}
+
+/// One record of the log, borrowed from its bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Record<'a> {
+    /// `event`.
+    pub object: EventTag,
+    /// The id of the event.
+    pub id: EventId,
+    /// Its type.
+    pub event: EventType,
+    /// What customer apps are told, byte for byte.
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// `{}`.
+    pub context: Context,
+    /// The version of the format.
+    pub v: u32,
+    /// Whose stream it belongs to.
+    pub directory_id: DirectoryId,
+    /// Its place in the stream.
+    pub seq: Seq,
+    /// The hash of the record before it.
+    pub prev: Hash,
+    /// The place of the confirmed head that its batch was decided on.
+    pub base: Seq,
+    /// Its place in its commit.
+    pub commit: Place,
+    /// Who caused it.
+    pub actor: Actor,
+    /// What it does to the state; a [`Change`], read when it is needed.
+    #[serde(borrow)]
+    pub resource: &'a RawValue,
+}
+
+/// A value that is not a record this version can read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes are not a record.
+    #[error("the record cannot be decoded")]
+    Malformed(#[from] serde_json::Error),
+    /// The record is of a later version than this program.
+    #[error("the record has version {found}, this program reads {VERSION}")]
+    Version {
+        /// What it says.
+        found: u32,
+    },
+    /// Its place in its commit is not one.
+    #[error("the record is number {index} of {len} in its commit")]
+    Place {
+        /// From 0.
+        index: u32,
+        /// How many there should be.
+        len: u32,
+    },
+}
+
+/// Just the version: another version may have any other shape.
+#[derive(Deserialize)]
+struct Versioned {
+    v: u32,
+}
+
+impl<'a> Record<'a> {
+    /// Reads a record's value.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not a record of this version. Readers stop there and say where.
+    pub fn decode(value: &'a [u8]) -> Result<Self, DecodeError> {
+        let record: Self = match serde_json::from_slice(value) {
+            Ok(record) => record,
+            Err(error) => {
+                return Err(match serde_json::from_slice::<Versioned>(value) {
+                    Ok(Versioned { v }) if v != VERSION => DecodeError::Version { found: v },
+                    Ok(Versioned { .. }) | Err(_) => DecodeError::Malformed(error),
+                });
+            }
+        };
+        if record.v != VERSION {
+            return Err(DecodeError::Version { found: record.v });
+        }
+        let Place { index, len } = record.commit;
+        if index >= len {
+            return Err(DecodeError::Place { index, len });
+        }
+        Ok(record)
+    }
+
+    /// What the verdict needs; `hash` is that of the value this record was read from.
+    #[must_use]
+    pub const fn link(&self, hash: Hash) -> Link {
+        Link { seq: self.seq, prev: self.prev, hash, base: self.base, commit: self.commit }
+    }
+
+    /// What the record does to the state.
+    ///
+    /// # Errors
+    ///
+    /// If the `resource` is none that this version knows.
+    pub fn change(&self) -> Result<Change, DecodeError> {
+        Ok(serde_json::from_str(self.resource.get())?)
+    }
+}
+
+/// An event as it leaves the house: the body of a webhook, an item of the events API. The bytes are
+/// the same wherever and whenever it is sent, since signatures cover them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PublicEvent<'a> {
+    /// `event`.
+    pub object: EventTag,
+    /// The id of the event.
+    pub id: EventId,
+    /// Its type.
+    pub event: EventType,
+    /// What happened.
+    #[serde(borrow)]
+    pub data: &'a RawValue,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// `{}`.
+    pub context: Context,
+}
+
+impl PublicEvent<'_> {
+    /// The bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("ids, times and checked JSON always serialise")
+    }
+}
+
+/// An event that has been decided and is not yet a record: its place in the stream is open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// Its id.
+    pub id: EventId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What customer apps are told.
+    pub event: Event,
+    /// What it does to the state.
+    pub change: Change,
+}
+
+/// A record ready to be appended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The head that the stream has once it is accepted.
+    pub head: Head,
+    /// The bytes for the log.
+    pub value: Vec<u8>,
+}
+
+/// Links the drafts of one commit to `tail` and to one another.
+///
+/// `base` is the confirmed head that the whole batch was decided on, which is `tail` for the first
+/// commit of a batch and lies before it for the later ones.
+#[must_use]
+pub fn seal(
+    drafts: &[Draft],
+    directory_id: DirectoryId,
+    actor: &Actor,
+    base: Seq,
+    tail: Head,
+) -> Vec<Sealed> {
+    let len = u32::try_from(drafts.len()).expect("a commit is bounded far below 2^32 records");
+    let mut tail = tail;
+    let mut sealed = Vec::with_capacity(drafts.len());
+    for (index, draft) in (0..len).zip(drafts) {
+        let value = encode(draft, directory_id, actor, base, tail, Place { index, len });
+        tail = Head { seq: tail.seq.next(), hash: Hash::of(&value) };
+        sealed.push(Sealed { head: tail, value });
+    }
+    sealed
+}
+
+/// A record as it is written. It has the fields of [`Record`] in the same order; typed where that
+/// one borrows, so that a value is serialised once.
+#[derive(Serialize)]
+struct Written<'a> {
+    object: EventTag,
+    id: EventId,
+    #[serde(flatten)]
+    event: &'a Event,
+    created_at: Timestamp,
+    context: Context,
+    v: u32,
+    directory_id: DirectoryId,
+    seq: Seq,
+    prev: Hash,
+    base: Seq,
+    commit: Place,
+    actor: &'a Actor,
+    resource: &'a Change,
+}
+
+fn encode(
+    draft: &Draft,
+    directory_id: DirectoryId,
+    actor: &Actor,
+    base: Seq,
+    tail: Head,
+    commit: Place,
+) -> Vec<u8> {
+    let written = Written {
+        object: EventTag::Tag,
+        id: draft.id,
+        event: &draft.event,
+        created_at: draft.at,
+        context: Context {},
+        v: VERSION,
+        directory_id,
+        seq: tail.seq.next(),
+        prev: tail.hash,
+        base,
+        commit,
+        actor,
+        resource: &draft.change,
+    };
+    serde_json::to_vec(&written).expect("events hold nothing that JSON cannot")
+}

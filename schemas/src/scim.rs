@@ -1,0 +1,38 @@
+//! SCIM's own language: attribute trees, schema tables, filters, paths and errors.
+//!
+//! What a resource *is* (RFC 7643) lives here; what a request *does* to it (PATCH, filter
+//! matching) lives in `directory`. Start with [`Attributes`], then [`ResourceSchema`], then
+//! [`canonicalise`], which brings the one to the shape of the other.
+
+mod canonical;
+mod error;
+mod filter;
+mod lexer;
+mod path;
+mod schema;
+mod tables;
+mod tree;
+
+pub use canonical::{
+    MEMBERS_MAX, VALUES_MAX, canonicalise, coerce, instant, member_ids, take_members,
+};
+pub use error::{ScimError, ScimType};
+pub use filter::{CompareOp, FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, Filter, Literal};
+pub use path::{AttrPath, PATH_LENGTH_MAX, Path};
+pub use schema::{
+    AttributeDef, Found, Kind, Mutability, ResourceSchema, Returned, Schema, Uniqueness,
+};
+pub use tables::{
+    COMMON, CORE_GROUP, CORE_USER, ENTERPRISE_USER, GROUP, RESOURCE_TYPE, RESOURCES, SCHEMA,
+    SCHEMAS, SERVICE_PROVIDER_CONFIG, USER,
+};
+pub use tree::{Attributes, DEPTH_MAX, NAMES_MAX, ParseError, Value, parse};
+
+/// The schema of an error body, RFC 7644 §3.12.
+pub const ERROR_URN: &str = "urn:ietf:params:scim:api:messages:2.0:Error";
+/// The schema of a list of resources, RFC 7644 §3.4.2.
+pub const LIST_RESPONSE_URN: &str = "urn:ietf:params:scim:api:messages:2.0:ListResponse";
+/// The schema of a PATCH body, RFC 7644 §3.5.2.
+pub const PATCH_OP_URN: &str = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
+/// The schema of a `.search` body, RFC 7644 §3.4.3.
+pub const SEARCH_REQUEST_URN: &str = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";

@@ -1,0 +1,292 @@
+//! Bringing what a client sent to the one shape that is kept.
+
+use std::collections::HashSet;
+
+use super::schema::{AttributeDef, Kind, Mutability, ResourceSchema};
+use super::{Attributes, ScimError, Value};
+
+/// How many members one request may name. Entra ID and Okta send a few hundred at once; a larger
+/// group is filled by several requests.
+pub const MEMBERS_MAX: usize = 20_000;
+
+/// How many values a multi-valued attribute of a resource may have; people have a handful. Members
+/// of groups are counted by [`MEMBERS_MAX`].
+pub const VALUES_MAX: usize = 1_000;
+
+const MEMBERS: &str = "members";
+
+/// Brings a resource to the shape in which it is kept: names in the schema's case; no readOnly
+/// attribute, no password, no members; nothing that counts as absent (RFC 7643 §2.5); every known
+/// value of its type; `schemas` naming what is present. Unknown attributes stay as they are.
+///
+/// # Errors
+/// `invalidValue` for a value of the wrong type, two primaries, or a required attribute missing.
+pub fn canonicalise(
+    schema: &ResourceSchema,
+    body: Attributes,
+) -> Result<Attributes, ScimError> {
+    let mut kept = Attributes::from([("schemas", Value::Null)]);
+    for (name, value) in body {
+        if let Some((name, value)) = entry(schema, name, value)? {
+            kept.insert(name, value);
+        }
+    }
+    let extensions = kept.iter().filter(|(name, value)| is_extension(name, value));
+    let urns = std::iter::once(schema.core.id).chain(extensions.map(|(name, _)| name));
+    let schemas = urns.map(Value::from).collect();
+    kept.insert("schemas", Value::List(schemas));
+    match schema.core.attributes.iter().find(|def| def.required && !present(&kept, def.name)) {
+        Some(def) => Err(missing(def)),
+        None => Ok(kept),
+    }
+}
+
+/// Checks a value against the definition of its attribute, which `name` is called in errors, and
+/// brings it to its kept form; `None` if it counts as absent.
+///
+/// # Errors
+/// `invalidValue`, saying which attribute and what would be right.
+pub fn coerce(
+    def: &AttributeDef,
+    name: &str,
+    value: Value,
+) -> Result<Option<Value>, ScimError> {
+    if !def.multi_valued {
+        return one(def, name, value);
+    }
+    if value == Value::Null {
+        return Ok(None);
+    }
+    let Value::List(items) = value else {
+        return Err(wrong(name, "a list", &value));
+    };
+    if items.len() > VALUES_MAX {
+        let detail = format!("The attribute \"{name}\" may have at most {VALUES_MAX} values.");
+        return Err(ScimError::invalid_value(detail));
+    }
+    let mut kept = Vec::with_capacity(items.len());
+    for item in items {
+        kept.extend(one(def, name, item)?);
+    }
+    if kept.iter().filter(|item| is_primary(item)).count() > 1 {
+        let detail = format!(
+            "The attribute \"{name}\" has more than one value with \"primary\": true; at most one may be primary."
+        );
+        return Err(ScimError::invalid_value(detail));
+    }
+    Ok((!kept.is_empty()).then_some(Value::List(kept)))
+}
+
+/// Takes `members` out of the body of a group: `None` if absent, an empty list if empty.
+///
+/// # Errors
+/// `invalidValue` for a member without an identifier, 413 for more than [`MEMBERS_MAX`].
+pub fn take_members(body: &mut Attributes) -> Result<Option<Vec<String>>, ScimError> {
+    body.remove(MEMBERS).filter(|value| *value != Value::Null).map(member_ids).transpose()
+}
+
+/// The identifiers in a value of `members`: `{"value": id}` or a bare id, one or a list; each once.
+///
+/// # Errors
+/// `invalidValue` for a member without an identifier, 413 for more than [`MEMBERS_MAX`].
+pub fn member_ids(value: Value) -> Result<Vec<String>, ScimError> {
+    let items = value.into_list();
+    if items.len() > MEMBERS_MAX {
+        let detail = format!(
+            "One request may name at most {MEMBERS_MAX} members; add the others in further requests."
+        );
+        return Err(ScimError::with_status(413, detail));
+    }
+    let mut seen = HashSet::with_capacity(items.len());
+    let mut ids = Vec::with_capacity(items.len());
+    for item in items {
+        let id = member_id(item)?;
+        if seen.insert(id.clone()) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+/// The moment that a dateTime names (RFC 7643 §2.3.5), in nanoseconds after 1970; UTC if it does
+/// not say.
+#[must_use]
+pub fn instant(text: &str) -> Option<i128> {
+    let moment = text.parse::<jiff::Timestamp>().or_else(|_| {
+        let local: jiff::civil::DateTime = text.parse()?;
+        Ok::<_, jiff::Error>(local.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp())
+    });
+    moment.ok().map(jiff::Timestamp::as_nanosecond)
+}
+
+fn entry(
+    schema: &ResourceSchema,
+    name: String,
+    value: Value,
+) -> Result<Option<(String, Value)>, ScimError> {
+    // Never kept for any kind of resource, known to its schema or not: the log is for ever.
+    if name.eq_ignore_ascii_case("schemas") || name.eq_ignore_ascii_case("password") {
+        return Ok(None);
+    }
+    if let Some(extension) = schema.extension(&name) {
+        let value = known_parts(extension.attributes, extension.id, "", value)?;
+        return Ok(value.map(|value| (extension.id.to_owned(), value)));
+    }
+    let Some(found) = schema.find(None, &name, None).filter(|found| found.extension.is_none())
+    else {
+        return Ok((!value.is_absent()).then_some((name, value)));
+    };
+    let def = found.attribute;
+    if def.mutability == Mutability::ReadOnly || def.name == MEMBERS {
+        return Ok(None);
+    }
+    Ok(coerce(def, def.name, value)?.map(|value| (def.name.to_owned(), value)))
+}
+
+/// One value, of a single-valued attribute or of a list.
+fn one(
+    def: &AttributeDef,
+    name: &str,
+    value: Value,
+) -> Result<Option<Value>, ScimError> {
+    if value == Value::Null {
+        return Ok(None);
+    }
+    let fits = match (def.kind, &value) {
+        (Kind::Complex, _) => return complex(def, name, value),
+        (Kind::Boolean, Value::String(text)) => {
+            // Entra ID sends "True" and "False", its mapping functions "true" and "false".
+            let truth = text.to_ascii_lowercase().parse().map(Value::Bool);
+            return truth.map(Some).map_err(|_| wrong(name, "true or false", &value));
+        }
+        (Kind::String | Kind::Reference, Value::String(_))
+        | (Kind::Boolean, Value::Bool(_))
+        | (Kind::Integer | Kind::Decimal, Value::Integer(_))
+        | (Kind::Decimal, Value::Decimal(_)) => true,
+        (Kind::DateTime, Value::String(text)) => instant(text).is_some(),
+        (Kind::Binary, Value::String(text)) => {
+            text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/-_=\r\n".contains(&byte))
+        }
+        (
+            Kind::String
+            | Kind::Reference
+            | Kind::Boolean
+            | Kind::Integer
+            | Kind::Decimal
+            | Kind::DateTime
+            | Kind::Binary,
+            _,
+        ) => false,
+    };
+    if fits { Ok(Some(value)) } else { Err(wrong(name, right_kind(def.kind), &value)) }
+}
+
+fn complex(def: &AttributeDef, name: &str, value: Value) -> Result<Option<Value>, ScimError> {
+    if def.multi_valued || !def.has_value() {
+        return known_parts(def.sub_attributes, name, ".", value);
+    }
+    // A single reference, such as manager: Entra ID sends the bare identifier, a list of one, or ""
+    // to clear it.
+    let mut value = value;
+    if let Value::List(items) = &mut value
+        && items.len() <= 1
+    {
+        value = items.pop().unwrap_or(Value::Null);
+    }
+    if value.as_str().is_some() {
+        value = Attributes::from([("value", value)]).into();
+    }
+    let target = value.as_complex().and_then(|parts| parts.get("value"));
+    if target.is_some_and(|id| *id == Value::Null || id.as_str() == Some("")) {
+        return Ok(None);
+    }
+    known_parts(def.sub_attributes, name, ".", value)
+}
+
+/// The object under `name`, its known parts checked. A part's own name in errors is `name`, then
+/// `between`, then the part; an extension's parts are called by their name alone.
+fn known_parts(
+    defs: &'static [AttributeDef],
+    name: &str,
+    between: &str,
+    value: Value,
+) -> Result<Option<Value>, ScimError> {
+    if value == Value::Null {
+        return Ok(None);
+    }
+    let Value::Complex(parts) = value else {
+        return Err(wrong(name, "an object", &value));
+    };
+    let mut kept = Attributes::new();
+    for (part, value) in parts {
+        let Some(def) = defs.iter().find(|def| def.name.eq_ignore_ascii_case(&part)) else {
+            if !value.is_absent() {
+                kept.insert(part, value);
+            }
+            continue;
+        };
+        let full = if between.is_empty() { part } else { format!("{name}{between}{}", def.name) };
+        if def.mutability != Mutability::ReadOnly
+            && let Some(value) = coerce(def, &full, value)?
+        {
+            kept.insert(def.name, value);
+        }
+    }
+    Ok((!kept.is_empty()).then_some(Value::Complex(kept)))
+}
+
+fn present(attributes: &Attributes, name: &str) -> bool {
+    attributes.get(name).is_some_and(|value| value.as_str().is_none_or(|text| !text.is_empty()))
+}
+
+fn is_primary(value: &Value) -> bool {
+    value.as_complex().and_then(|parts| parts.get("primary")) == Some(&Value::Bool(true))
+}
+
+fn is_extension(name: &str, value: &Value) -> bool {
+    name.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("urn:"))
+        && value.as_complex().is_some()
+}
+
+fn member_id(item: Value) -> Result<String, ScimError> {
+    let id = if let Value::Complex(mut parts) = item { parts.remove("value") } else { Some(item) };
+    match id {
+        Some(Value::String(id)) if !id.is_empty() => Ok(id),
+        Some(_) | None => Err(ScimError::invalid_value(
+            "Every one of \"members\" must be an object with the identifier of a user in \"value\", such as {\"value\": \"2819c223-7f76-453a-919d-413861904646\"}.",
+        )),
+    }
+}
+
+fn right_kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::String => "a string",
+        Kind::Boolean => "true or false",
+        Kind::Decimal => "a number",
+        Kind::Integer => "a whole number",
+        Kind::DateTime => "a date and time such as \"2026-03-02T10:15:30Z\"",
+        Kind::Binary => "a string in base64",
+        Kind::Reference => "a string that is an address or an identifier",
+        Kind::Complex => "an object",
+    }
+}
+
+fn wrong(name: &str, right: &str, found: &Value) -> ScimError {
+    let found = match found.as_str() {
+        Some(text) if text.len() <= 60 => format!("{text:?}"),
+        Some(_) | None => found.kind().to_owned(),
+    };
+    let detail = format!("The attribute \"{name}\" must be {right}, but the request has {found}.");
+    ScimError::invalid_value(detail)
+}
+
+fn missing(def: &AttributeDef) -> ScimError {
+    let detail = format!(
+        "The attribute \"{0}\" is required and must not be empty; map a value to \"{0}\" in the identity provider.",
+        def.name
+    );
+    ScimError::invalid_value(detail)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! What a SCIM client is told when its request cannot be done, RFC 7644 §3.12.
+
+use std::fmt;
+
+use super::{Attributes, ERROR_URN, ParseError, Value};
+
+/// A refusal with the status, the kind and a sentence for the administrator who reads the identity
+/// provider's log: what was wrong, in which attribute, what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct ScimError {
+    /// The HTTP status.
+    pub status: u16,
+    /// The kind, where RFC 7644 has a word for it.
+    pub scim_type: Option<ScimType>,
+    /// The sentence.
+    pub detail: String,
+}
+
+/// The kinds of RFC 7644 §3.12, table 9.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ScimType {
+    /// The filter cannot be read, or compares what cannot be compared.
+    InvalidFilter,
+    /// More results than the server will return.
+    TooMany,
+    /// A value that must be unique is taken.
+    Uniqueness,
+    /// The attribute cannot be changed so.
+    Mutability,
+    /// The body is not a SCIM message.
+    InvalidSyntax,
+    /// The path of a PATCH operation cannot be read or leads nowhere.
+    InvalidPath,
+    /// The path selects nothing that the operation could change.
+    NoTarget,
+    /// A value is missing or does not fit its attribute.
+    InvalidValue,
+    /// A protocol version that is not supported.
+    InvalidVers,
+    /// Sensitive information in a URL.
+    Sensitive,
+}
+
+impl ScimType {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidFilter => "invalidFilter",
+            Self::TooMany => "tooMany",
+            Self::Uniqueness => "uniqueness",
+            Self::Mutability => "mutability",
+            Self::InvalidSyntax => "invalidSyntax",
+            Self::InvalidPath => "invalidPath",
+            Self::NoTarget => "noTarget",
+            Self::InvalidValue => "invalidValue",
+            Self::InvalidVers => "invalidVers",
+            Self::Sensitive => "sensitive",
+        }
+    }
+
+    /// The status that goes with the kind: 409 for uniqueness, 403 for sensitive, else 400.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::Uniqueness => 409,
+            Self::Sensitive => 403,
+            Self::InvalidFilter
+            | Self::TooMany
+            | Self::Mutability
+            | Self::InvalidSyntax
+            | Self::InvalidPath
+            | Self::NoTarget
+            | Self::InvalidValue
+            | Self::InvalidVers => 400,
+        }
+    }
+}
+
+impl fmt::Display for ScimType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl ScimError {
+    /// A refusal of this kind, with the status that goes with it.
+    pub fn new(scim_type: ScimType, detail: impl Into<String>) -> Self {
+        Self { status: scim_type.status(), scim_type: Some(scim_type), detail: detail.into() }
+    }
+
+    /// A refusal that RFC 7644 has no kind for: 401, 404, 412, 413 and so on.
+    pub fn with_status(status: u16, detail: impl Into<String>) -> Self {
+        Self { status, scim_type: None, detail: detail.into() }
+    }
+
+    /// The value is missing or does not fit.
+    pub fn invalid_value(detail: impl Into<String>) -> Self {
+        Self::new(ScimType::InvalidValue, detail)
+    }
+
+    /// The body of the response. `status` is a string there (RFC 7644 §3.12).
+    #[must_use]
+    pub fn body(&self) -> Attributes {
+        let mut body = Attributes::from([
+            ("schemas", Value::List(vec![ERROR_URN.into()])),
+            ("status", self.status.to_string().into()),
+        ]);
+        if let Some(scim_type) = self.scim_type {
+            body.insert("scimType", scim_type.as_str());
+        }
+        body.insert("detail", self.detail.as_str());
+        body
+    }
+}
+
+impl From<ParseError> for ScimError {
+    fn from(error: ParseError) -> Self {
+        let detail = format!("The request body must be one JSON object: {error}.");
+        Self::new(ScimType::InvalidSyntax, detail)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_body_has_the_shape_of_the_rfc_with_status_as_a_string() {
+        let error = ScimError::new(ScimType::Uniqueness, "The userName is taken.");
+        let body = serde_json::to_string(&error.body()).expect("a tree is always JSON");
+        assert_eq!(
+            body,
+            r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"409","scimType":"uniqueness","detail":"The userName is taken."}"#
+        );
+        assert!(!ScimError::with_status(404, "Not here.").body().contains("scimType"));
+    }
+}

@@ -1,0 +1,471 @@
+//! The attribute tree: JSON with ordered, case-insensitive names.
+//!
+//! What is written satisfies `JSON.stringify(JSON.parse(text)) === text`, so that a customer who
+//! re-serialises a webhook body before verifying its signature gets the very same bytes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Error as _, SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// How deep objects and lists may nest; RFC 7643 needs four levels, so this only stops attacks.
+pub const DEPTH_MAX: usize = 64;
+
+/// How many names one object may have. The largest known resource has under a hundred; the bound
+/// keeps the linear look-up by name linear in the size of a body.
+pub const NAMES_MAX: usize = 512;
+
+/// 2^53: up to here every integer has its own double, and JavaScript reads it unchanged.
+const INTEGER_MAX: i64 = 1 << 53;
+
+/// One value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// `null`: the same as absent, RFC 7643 §2.5.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number of at most 2^53.
+    Integer(i64),
+    /// Any other number; never NaN nor infinite.
+    Decimal(f64),
+    /// A text.
+    String(String),
+    /// The values of a multi-valued attribute, in their order.
+    List(Vec<Value>),
+    /// The sub-attributes of a complex attribute.
+    Complex(Attributes),
+}
+
+/// Named values in the order they came. Names are found whatever their ASCII case (RFC 7643 §2.1).
+///
+/// Two of them are equal if they hold equal values under the same names, in any order.
+#[derive(Clone, Default)]
+pub struct Attributes(Vec<(String, Value)>);
+
+/// A request body that is not a usable JSON object: says what and where.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ParseError(String);
+
+/// Reads a request body, which must be one JSON object.
+///
+/// # Errors
+/// What is not JSON, not an object, nested over [`DEPTH_MAX`], wider than [`NAMES_MAX`], or has the
+/// same name twice in one object.
+pub fn parse(bytes: &[u8]) -> Result<Attributes, ParseError> {
+    serde_json::from_slice(bytes).map_err(|error| ParseError(error.to_string()))
+}
+
+impl Value {
+    /// The number as every reader of JSON will see it: whole numbers up to 2^53 are integers.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the bound is checked in the same line")]
+    pub fn number(number: f64) -> Self {
+        if number.fract() == 0.0 && number.abs() <= INTEGER_MAX as f64 {
+            Self::Integer(number as i64)
+        } else {
+            Self::Decimal(number)
+        }
+    }
+
+    /// Whether it counts as absent: null, an empty list, an empty complex value (RFC 7643 §2.5).
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::List(items) => items.is_empty(),
+            Self::Complex(attributes) => attributes.is_empty(),
+            Self::Bool(_) | Self::Integer(_) | Self::Decimal(_) | Self::String(_) => false,
+        }
+    }
+
+    /// The text, if it is one.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Self::String(text) = self { Some(text) } else { None }
+    }
+
+    /// The truth value, if it is one.
+    #[must_use]
+    pub fn as_bool(&self) -> Option<bool> {
+        if let Self::Bool(truth) = self { Some(*truth) } else { None }
+    }
+
+    /// The values, if it is a list.
+    #[must_use]
+    pub fn as_list(&self) -> Option<&[Self]> {
+        if let Self::List(items) = self { Some(items) } else { None }
+    }
+
+    /// The sub-attributes, if it is complex.
+    #[must_use]
+    pub fn as_complex(&self) -> Option<&Attributes> {
+        if let Self::Complex(attributes) = self { Some(attributes) } else { None }
+    }
+
+    /// The sub-attributes to change, if it is complex.
+    pub fn as_complex_mut(&mut self) -> Option<&mut Attributes> {
+        if let Self::Complex(attributes) = self { Some(attributes) } else { None }
+    }
+
+    /// The values of a list, or itself as the only one; null has none.
+    #[must_use]
+    pub fn into_list(self) -> Vec<Self> {
+        match self {
+            Self::Null => Vec::new(),
+            Self::List(items) => items,
+            one @ (Self::Bool(_)
+            | Self::Integer(_)
+            | Self::Decimal(_)
+            | Self::String(_)
+            | Self::Complex(_)) => vec![one],
+        }
+    }
+
+    /// What it is, in the words of JSON, for an error detail.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Integer(_) | Self::Decimal(_) => "a number",
+            Self::String(_) => "a string",
+            Self::List(_) => "a list",
+            Self::Complex(_) => "an object",
+        }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::String(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::String(text)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::Bool(truth)
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(items: Vec<Value>) -> Self {
+        Self::List(items)
+    }
+}
+
+impl From<Attributes> for Value {
+    fn from(attributes: Attributes) -> Self {
+        Self::Complex(attributes)
+    }
+}
+
+impl Attributes {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The value under this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.position(name).map(|at| &self.0[at].1)
+    }
+
+    /// The value under this name, to change.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        self.position(name).map(|at| &mut self.0[at].1)
+    }
+
+    /// Whether there is a value under this name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.position(name).is_some()
+    }
+
+    /// Sets the value; one that is there is replaced in its place and takes the new spelling.
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
+        let entry = (name.into(), value.into());
+        match self.position(&entry.0) {
+            Some(at) => Some(std::mem::replace(&mut self.0[at], entry).1),
+            None => {
+                self.0.push(entry);
+                None
+            }
+        }
+    }
+
+    /// Takes the value out.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        self.position(name).map(|at| self.0.remove(at).1)
+    }
+
+    /// Names and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// Names and values in order, the values to change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
+        self.0.iter_mut().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|(key, _)| key.eq_ignore_ascii_case(name))
+    }
+}
+
+impl PartialEq for Attributes {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self.iter().all(|(name, value)| other.get(name) == Some(value))
+    }
+}
+
+impl fmt::Debug for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+impl<N: Into<String>, V: Into<Value>> FromIterator<(N, V)> for Attributes {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(entries: I) -> Self {
+        let mut attributes = Self::new();
+        for (name, value) in entries {
+            attributes.insert(name, value);
+        }
+        attributes
+    }
+}
+
+impl<N: Into<String>, V: Into<Value>, const LEN: usize> From<[(N, V); LEN]> for Attributes {
+    fn from(entries: [(N, V); LEN]) -> Self {
+        entries.into_iter().collect()
+    }
+}
+
+impl IntoIterator for Attributes {
+    type Item = (String, Value);
+    type IntoIter = std::vec::IntoIter<(String, Value)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Null => serializer.serialize_unit(),
+            Self::Bool(truth) => serializer.serialize_bool(*truth),
+            Self::Integer(number) if number.abs() <= INTEGER_MAX => {
+                serializer.serialize_i64(*number)
+            }
+            Self::Integer(number) => decimal(*number as f64, serializer),
+            Self::Decimal(number) => decimal(*number, serializer),
+            Self::String(text) => serializer.serialize_str(text),
+            Self::List(items) => serializer.collect_seq(items),
+            Self::Complex(attributes) => attributes.serialize(serializer),
+        }
+    }
+}
+
+/// Prints as ECMAScript's `Number::toString` does.
+fn decimal<S: Serializer>(number: f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if !number.is_finite() {
+        return serializer.serialize_unit();
+    }
+    let text = ryu_js::Buffer::new().format_finite(number).to_owned();
+    RawValue::from_string(text).map_err(S::Error::custom)?.serialize(serializer)
+}
+
+impl Serialize for Attributes {
+    /// `JSON.parse` moves names that look like array indices to the front, in ascending order.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.len()))?;
+        let mut indexed: Vec<_> = self.iter().filter(|(name, _)| is_index(name)).collect();
+        indexed.sort_by_key(|(name, _)| (name.len(), *name));
+        for (name, value) in indexed {
+            map.serialize_entry(name, value)?;
+        }
+        for (name, value) in self.iter().filter(|(name, _)| !is_index(name)) {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// An array index of ECMAScript: the shortest spelling of 0 to 2^32 - 2.
+fn is_index(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_digit())
+        && (name == "0" || !name.starts_with('0'))
+        && name.parse::<u32>().is_ok_and(|index| index < u32::MAX)
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Tree { depth: 0 }.deserialize(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Attributes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Object { depth: 0 })
+    }
+}
+
+/// Reads any value found below `depth` objects and lists.
+#[derive(Clone, Copy)]
+struct Tree {
+    depth: usize,
+}
+
+/// Reads an object found below `depth` objects and lists.
+struct Object {
+    depth: usize,
+}
+
+fn deeper<E: de::Error>(depth: usize) -> Result<Tree, E> {
+    if depth >= DEPTH_MAX {
+        return Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")));
+    }
+    Ok(Tree { depth: depth + 1 })
+}
+
+impl<'de> DeserializeSeed<'de> for Tree {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tree {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
+        Ok(Value::Bool(truth))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::number(number as f64))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::number(number as f64))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Value::number(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::from(text))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+        Ok(Value::String(text))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let seed = deeper(self.depth)?;
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element_seed(seed)? {
+            items.push(item);
+        }
+        Ok(Value::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
+        Object { depth: self.depth }.visit_map(map).map(Value::Complex)
+    }
+}
+
+impl<'de> Visitor<'de> for Object {
+    type Value = Attributes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
+        let seed = deeper(self.depth)?;
+        let mut attributes = Attributes::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if attributes.contains(&name) {
+                let what = format_args!("the name {name:?} is there twice (names ignore case)");
+                return Err(de::Error::custom(what));
+            }
+            if attributes.len() == NAMES_MAX {
+                let what = format_args!("more than {NAMES_MAX} names in one object");
+                return Err(de::Error::custom(what));
+            }
+            let value = map.next_value_seed(seed)?;
+            attributes.0.push((name, value));
+        }
+        Ok(attributes)
+    }
+}
+
+impl JsonSchema for Value {
+    fn schema_name() -> Cow<'static, str> {
+        "ScimValue".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        Schema::from(true)
+    }
+}
+
+impl JsonSchema for Attributes {
+    fn schema_name() -> Cow<'static, str> {
+        "ScimAttributes".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "additionalProperties": true })
+    }
+}
+
+#[cfg(test)]
+mod tests;
