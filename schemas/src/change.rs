@@ -10,7 +10,7 @@ use crate::{GroupId, ScimId, Timestamp, TokenId, UserId};
 /// The version of a user or group is the `seq` of the record, and the time of its last change the
 /// record's `created_at`; neither is said twice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum Change {
     /// The user is now this.
     User {

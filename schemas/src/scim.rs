@@ -14,7 +14,7 @@ mod tables;
 mod tree;
 
 pub use canonical::{
-    MEMBERS_MAX, VALUES_MAX, canonicalise, coerce, instant, member_ids, take_members,
+    MEMBERS_MAX, VALUES_MAX, canonicalise, check_bounds, coerce, instant, member_ids, take_members,
 };
 pub use error::{ScimError, ScimType};
 pub use filter::{CompareOp, FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, Filter, Literal};

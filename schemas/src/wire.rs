@@ -164,7 +164,9 @@ pub struct OrganizationDomain {
 }
 
 /// The identity provider behind a directory: one of the slugs the SDKs know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum DirectoryType {
     /// Entra ID, formerly Azure AD.
     #[serde(rename = "azure scim v2.0")]

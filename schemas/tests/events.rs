@@ -191,13 +191,17 @@ fn a_sealed_commit_reads_back_as_records_that_follow_each_other() {
         event,
         change: Change::TokenMade { id: TokenId::from_bits(bits) },
     };
-    let drafts = [draft(1, sample(EventType::UserUpdated)), draft(2, sample(EventType::GroupCreated))];
+    let drafts =
+        [draft(1, sample(EventType::UserUpdated)), draft(2, sample(EventType::GroupCreated))];
     let sealed = seal(&drafts, directory_id(), &Actor::default(), Seq(0), Head::default());
 
     let first = Record::decode(&sealed[0].value).unwrap();
     let second = Record::decode(&sealed[1].value).unwrap();
     assert_eq!((first.seq, first.prev, first.base), (Seq(1), Hash::default(), Seq(0)));
-    assert_eq!((second.seq, second.prev, second.base), (Seq(2), Hash::of(&sealed[0].value), Seq(0)));
+    assert_eq!(
+        (second.seq, second.prev, second.base),
+        (Seq(2), Hash::of(&sealed[0].value), Seq(0))
+    );
     assert_eq!((second.commit.index, second.commit.len), (1, 2));
     assert_eq!(first.event, EventType::UserUpdated);
     assert_eq!(second.change().unwrap(), drafts[1].change);

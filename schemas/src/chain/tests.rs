@@ -5,7 +5,13 @@ use super::*;
 /// A record that follows `prev`, told apart by `tag`.
 fn link(prev: Head, base: Head, tag: u8, index: u32, len: u32) -> Link {
     let hash = Hash::of(&[&prev.hash.0[..], &[tag, index as u8]].concat());
-    Link { seq: prev.seq.next(), prev: prev.hash, hash, base: base.seq, commit: Place { index, len } }
+    Link {
+        seq: prev.seq.next(),
+        prev: prev.hash,
+        hash,
+        base: base.seq,
+        commit: Place { index, len },
+    }
 }
 
 fn single(prev: Head, tag: u8) -> Link {

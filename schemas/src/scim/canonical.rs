@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::schema::{AttributeDef, Kind, Mutability, ResourceSchema};
-use super::{Attributes, ScimError, Value};
+use super::{Attributes, DEPTH_MAX, NAMES_MAX, ScimError, Value};
 
 /// How many members one request may name. Entra ID and Okta send a few hundred at once; a larger
 /// group is filled by several requests.
@@ -21,10 +21,7 @@ const MEMBERS: &str = "members";
 ///
 /// # Errors
 /// `invalidValue` for a value of the wrong type, two primaries, or a required attribute missing.
-pub fn canonicalise(
-    schema: &ResourceSchema,
-    body: Attributes,
-) -> Result<Attributes, ScimError> {
+pub fn canonicalise(schema: &ResourceSchema, body: Attributes) -> Result<Attributes, ScimError> {
     let mut kept = Attributes::from([("schemas", Value::Null)]);
     for (name, value) in body {
         if let Some((name, value)) = entry(schema, name, value)? {
@@ -35,10 +32,25 @@ pub fn canonicalise(
     let urns = std::iter::once(schema.core.id).chain(extensions.map(|(name, _)| name));
     let schemas = urns.map(Value::from).collect();
     kept.insert("schemas", Value::List(schemas));
+    check_bounds(&kept)?;
     match schema.core.attributes.iter().find(|def| def.required && !present(&kept, def.name)) {
         Some(def) => Err(missing(def)),
         None => Ok(kept),
     }
+}
+
+/// Checks that a resource keeps to [`DEPTH_MAX`] and [`NAMES_MAX`], so that it can be read again.
+///
+/// # Errors
+/// `invalidValue` if it does not.
+pub fn check_bounds(resource: &Attributes) -> Result<(), ScimError> {
+    if resource.is_bounded(0) {
+        return Ok(());
+    }
+    let detail = format!(
+        "A resource may have at most {NAMES_MAX} attributes, nested at most {DEPTH_MAX} levels deep."
+    );
+    Err(ScimError::invalid_value(detail))
 }
 
 /// Checks a value against the definition of its attribute, which `name` is called in errors, and
@@ -46,11 +58,7 @@ pub fn canonicalise(
 ///
 /// # Errors
 /// `invalidValue`, saying which attribute and what would be right.
-pub fn coerce(
-    def: &AttributeDef,
-    name: &str,
-    value: Value,
-) -> Result<Option<Value>, ScimError> {
+pub fn coerce(def: &AttributeDef, name: &str, value: Value) -> Result<Option<Value>, ScimError> {
     if !def.multi_valued {
         return one(def, name, value);
     }
@@ -144,11 +152,7 @@ fn entry(
 }
 
 /// One value, of a single-valued attribute or of a list.
-fn one(
-    def: &AttributeDef,
-    name: &str,
-    value: Value,
-) -> Result<Option<Value>, ScimError> {
+fn one(def: &AttributeDef, name: &str, value: Value) -> Result<Option<Value>, ScimError> {
     if value == Value::Null {
         return Ok(None);
     }
@@ -225,7 +229,11 @@ fn known_parts(
             }
             continue;
         };
-        let full = if between.is_empty() { part } else { format!("{name}{between}{}", def.name) };
+        let full = if between.is_empty() {
+            def.name.to_owned()
+        } else {
+            format!("{name}{between}{}", def.name)
+        };
         if def.mutability != Mutability::ReadOnly
             && let Some(value) = coerce(def, &full, value)?
         {

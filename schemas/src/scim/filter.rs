@@ -127,17 +127,8 @@ impl Filter {
 }
 
 impl CompareOp {
-    const ALL: [Self; 9] = [
-        Self::Eq,
-        Self::Ne,
-        Self::Co,
-        Self::Sw,
-        Self::Ew,
-        Self::Gt,
-        Self::Ge,
-        Self::Lt,
-        Self::Le,
-    ];
+    const ALL: [Self; 9] =
+        [Self::Eq, Self::Ne, Self::Co, Self::Sw, Self::Ew, Self::Gt, Self::Ge, Self::Lt, Self::Le];
 
     /// The word on the wire.
     #[must_use]
@@ -274,12 +265,10 @@ impl<'a> Parser<'a> {
         if self.lexer.eat_keyword("pr") {
             return Ok(Filter::Present(path));
         }
-        let op = CompareOp::ALL
-            .into_iter()
-            .find(|op| self.lexer.eat_keyword(op.as_str()))
-            .ok_or_else(|| {
-                self.lexer.expected("an operator: eq, ne, co, sw, ew, gt, ge, lt, le or pr")
-            })?;
+        let op =
+            CompareOp::ALL.into_iter().find(|op| self.lexer.eat_keyword(op.as_str())).ok_or_else(
+                || self.lexer.expected("an operator: eq, ne, co, sw, ew, gt, ge, lt, le or pr"),
+            )?;
         self.lexer.skip_spaces();
         Ok(Filter::Compare { path, op, value: self.lexer.literal()? })
     }

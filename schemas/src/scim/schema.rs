@@ -207,7 +207,8 @@ impl AttributeDef {
         let lists =
             [("canonicalValues", self.canonical_values), ("referenceTypes", self.reference_types)];
         for (name, texts) in lists.into_iter().filter(|(_, texts)| !texts.is_empty()) {
-            definition.insert(name, texts.iter().map(|text| Value::from(*text)).collect::<Vec<_>>());
+            definition
+                .insert(name, texts.iter().map(|text| Value::from(*text)).collect::<Vec<_>>());
         }
         if !self.sub_attributes.is_empty() {
             definition.insert("subAttributes", definitions(self.sub_attributes));
@@ -295,9 +296,8 @@ mod tests {
 
     #[test]
     fn attributes_are_found_in_any_case_with_and_without_their_urn() {
-        let found = |urn, attribute, sub| {
-            USER.find(urn, attribute, sub).map(|found| found.attribute.name)
-        };
+        let found =
+            |urn, attribute, sub| USER.find(urn, attribute, sub).map(|found| found.attribute.name);
         assert_eq!(found(None, "USERNAME", None), Some("userName"));
         assert_eq!(found(None, "externalid", None), Some("externalId"));
         assert_eq!(found(None, "manager", Some("VALUE")), Some("manager"));

@@ -21,14 +21,8 @@ pub const GROUP: ResourceSchema =
 pub const RESOURCES: &[&ResourceSchema] = &[&USER, &GROUP];
 
 /// All that `/Schemas` lists.
-pub const SCHEMAS: &[&Schema] = &[
-    &CORE_USER,
-    &ENTERPRISE_USER,
-    &CORE_GROUP,
-    &SERVICE_PROVIDER_CONFIG,
-    &RESOURCE_TYPE,
-    &SCHEMA,
-];
+pub const SCHEMAS: &[&Schema] =
+    &[&CORE_USER, &ENTERPRISE_USER, &CORE_GROUP, &SERVICE_PROVIDER_CONFIG, &RESOURCE_TYPE, &SCHEMA];
 
 /// The attributes of every resource, RFC 7643 §3.1; no schema lists them.
 pub const COMMON: &[AttributeDef] = &[
@@ -186,12 +180,8 @@ const USER_GROUP: &[AttributeDef] = &[
     string("type", "How the user is a member.").suggested(&["direct", "indirect"]).read_only(),
 ];
 
-const CERTIFICATE: &[AttributeDef] = &[
-    of(Kind::Binary, "value", "The certificate, DER in base64.").exact(),
-    DISPLAY,
-    TYPE,
-    PRIMARY,
-];
+const CERTIFICATE: &[AttributeDef] =
+    &[of(Kind::Binary, "value", "The certificate, DER in base64.").exact(), DISPLAY, TYPE, PRIMARY];
 
 const DOCUMENTATION_URI: AttributeDef =
     reference("documentationUri", "The address of the documentation.", &["external"])

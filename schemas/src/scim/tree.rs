@@ -19,6 +19,10 @@ pub const DEPTH_MAX: usize = 64;
 /// keeps the linear look-up by name linear in the size of a body.
 pub const NAMES_MAX: usize = 512;
 
+/// What is ours may wrap a client's tree in further levels and names, as an event does with a
+/// resource, and must still be readable: a record that is not would stop its reader.
+const SLACK: usize = 32;
+
 /// 2^53: up to here every integer has its own double, and JavaScript reads it unchanged.
 const INTEGER_MAX: i64 = 1 << 53;
 
@@ -58,7 +62,11 @@ pub struct ParseError(String);
 /// What is not JSON, not an object, nested over [`DEPTH_MAX`], wider than [`NAMES_MAX`], or has the
 /// same name twice in one object.
 pub fn parse(bytes: &[u8]) -> Result<Attributes, ParseError> {
-    serde_json::from_slice(bytes).map_err(|error| ParseError(error.to_string()))
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let object = Object { levels: DEPTH_MAX, names: NAMES_MAX };
+    let body = deserializer.deserialize_map(object);
+    let body = body.and_then(|body| deserializer.end().map(|()| body));
+    body.map_err(|error| ParseError(error.to_string()))
 }
 
 impl Value {
@@ -81,6 +89,19 @@ impl Value {
             Self::List(items) => items.is_empty(),
             Self::Complex(attributes) => attributes.is_empty(),
             Self::Bool(_) | Self::Integer(_) | Self::Decimal(_) | Self::String(_) => false,
+        }
+    }
+
+    /// Whether it keeps to [`DEPTH_MAX`] and [`NAMES_MAX`], standing inside of `depth` others.
+    pub(super) fn is_bounded(&self, depth: usize) -> bool {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Decimal(_) | Self::String(_) => {
+                true
+            }
+            Self::List(items) => {
+                depth < DEPTH_MAX && items.iter().all(|item| item.is_bounded(depth + 1))
+            }
+            Self::Complex(attributes) => attributes.is_bounded(depth),
         }
     }
 
@@ -234,6 +255,13 @@ impl Attributes {
         self.0.is_empty()
     }
 
+    /// Whether it keeps to [`DEPTH_MAX`] and [`NAMES_MAX`], standing inside of `depth` others.
+    pub(super) fn is_bounded(&self, depth: usize) -> bool {
+        depth < DEPTH_MAX
+            && self.len() <= NAMES_MAX
+            && self.0.iter().all(|(_, value)| value.is_bounded(depth + 1))
+    }
+
     fn position(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|(key, _)| key.eq_ignore_ascii_case(name))
     }
@@ -241,8 +269,7 @@ impl Attributes {
 
 impl PartialEq for Attributes {
     fn eq(&self, other: &Self) -> bool {
-        self.len() == other.len()
-            && self.iter().all(|(name, value)| other.get(name) == Some(value))
+        self.len() == other.len() && self.iter().all(|(name, value)| other.get(name) == Some(value))
     }
 }
 
@@ -328,32 +355,36 @@ fn is_index(name: &str) -> bool {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Tree { depth: 0 }.deserialize(deserializer)
+        Tree(Object::OURS).deserialize(deserializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Attributes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Object { depth: 0 })
+        deserializer.deserialize_map(Object::OURS)
     }
 }
 
-/// Reads any value found below `depth` objects and lists.
+/// Reads any value, an object in it as this one.
 #[derive(Clone, Copy)]
-struct Tree {
-    depth: usize,
-}
+struct Tree(Object);
 
-/// Reads an object found below `depth` objects and lists.
+/// Reads an object with so many levels, its own the first, and so many names in each object.
+#[derive(Clone, Copy)]
 struct Object {
-    depth: usize,
+    levels: usize,
+    names: usize,
 }
 
-fn deeper<E: de::Error>(depth: usize) -> Result<Tree, E> {
-    if depth >= DEPTH_MAX {
-        return Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")));
+impl Object {
+    const OURS: Self = Self { levels: DEPTH_MAX + SLACK, names: NAMES_MAX + SLACK };
+
+    fn inside<E: de::Error>(self) -> Result<Tree, E> {
+        if self.levels == 0 {
+            return Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")));
+        }
+        Ok(Tree(Self { levels: self.levels - 1, ..self }))
     }
-    Ok(Tree { depth: depth + 1 })
 }
 
 impl<'de> DeserializeSeed<'de> for Tree {
@@ -400,7 +431,7 @@ impl<'de> Visitor<'de> for Tree {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let seed = deeper(self.depth)?;
+        let seed = self.0.inside()?;
         let mut items = Vec::new();
         while let Some(item) = seq.next_element_seed(seed)? {
             items.push(item);
@@ -409,7 +440,7 @@ impl<'de> Visitor<'de> for Tree {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-        Object { depth: self.depth }.visit_map(map).map(Value::Complex)
+        self.0.visit_map(map).map(Value::Complex)
     }
 }
 
@@ -421,14 +452,14 @@ impl<'de> Visitor<'de> for Object {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
-        let seed = deeper(self.depth)?;
+        let seed = self.inside()?;
         let mut attributes = Attributes::new();
         while let Some(name) = map.next_key::<String>()? {
             if attributes.contains(&name) {
                 let what = format_args!("the name {name:?} is there twice (names ignore case)");
                 return Err(de::Error::custom(what));
             }
-            if attributes.len() == NAMES_MAX {
+            if attributes.len() == self.names {
                 let what = format_args!("more than {NAMES_MAX} names in one object");
                 return Err(de::Error::custom(what));
             }

@@ -1,0 +1,122 @@
+//! What can be asked of a directory, and why it can be refused.
+
+use schemas::scim::{Attributes, ScimError};
+use schemas::{ScimId, Timestamp};
+
+use crate::patch::{MemberOp, Operation};
+
+/// A request to change a directory. Attributes are canonical: whoever parsed them saw to that.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Note that the identity provider has connected.
+    Activate,
+    /// Make the stream say what the configuration says: tokens made and revoked, deletion.
+    Reconcile,
+    /// Create a user.
+    CreateUser {
+        /// Canonical.
+        attributes: Attributes,
+    },
+    /// Replace a user's attributes (PUT).
+    ReplaceUser {
+        /// Which.
+        id: ScimId,
+        /// Canonical.
+        attributes: Attributes,
+    },
+    /// Change some of a user's attributes (PATCH).
+    PatchUser {
+        /// Which.
+        id: ScimId,
+        /// In order; all or none.
+        operations: Vec<Operation>,
+    },
+    /// Delete a user.
+    DeleteUser {
+        /// Which.
+        id: ScimId,
+    },
+    /// Create a group.
+    CreateGroup {
+        /// Canonical, without members.
+        attributes: Attributes,
+        /// Ids of users, as the client wrote them.
+        members: Vec<String>,
+    },
+    /// Replace a group's attributes and members (PUT).
+    ReplaceGroup {
+        /// Which.
+        id: ScimId,
+        /// Canonical, without members.
+        attributes: Attributes,
+        /// Ids of users, as the client wrote them. All others leave.
+        members: Vec<String>,
+    },
+    /// Change some of a group's attributes or members (PATCH).
+    PatchGroup {
+        /// Which.
+        id: ScimId,
+        /// On attributes, in order.
+        operations: Vec<Operation>,
+        /// On members, in order.
+        members: Vec<MemberOp>,
+    },
+    /// Delete a group.
+    DeleteGroup {
+        /// Which.
+        id: ScimId,
+    },
+}
+
+/// What only the edge can know: the time, and fresh ids.
+pub struct Stamp<'a> {
+    /// When the command is decided.
+    pub at: Timestamp,
+    /// Fresh bits for ids, rising from call to call.
+    pub ids: &'a mut dyn FnMut() -> u128,
+}
+
+/// Why a command changes nothing and is answered with an error.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Rejection {
+    /// There is no such user.
+    #[error("user {0} does not exist in this directory")]
+    NoSuchUser(ScimId),
+    /// There is no such group.
+    #[error("group {0} does not exist in this directory")]
+    NoSuchGroup(ScimId),
+    /// Another user has this name, in any letter case.
+    #[error("another user already has the userName {0:?}; letter case does not tell names apart")]
+    UserNameTaken(String),
+    /// Another group has this identity.
+    #[error("another group already has the {attribute} {value:?}")]
+    GroupTaken {
+        /// `externalId` or `displayName`.
+        attribute: &'static str,
+        /// What was asked for.
+        value: String,
+    },
+    /// A member does not exist. Nothing is ever dropped in silence.
+    #[error("members: {0:?} is not the id of a user of this directory; create the user first")]
+    NoSuchMember(String),
+    /// One request would make more events than one commit may hold.
+    #[error("the request changes {changes} memberships at once, more than {limit}; split it")]
+    TooManyChanges {
+        /// How many it asked for.
+        changes: usize,
+        /// How many may be.
+        limit: usize,
+    },
+    /// The directory was deleted.
+    #[error("the directory has been deleted")]
+    DirectoryGone,
+    /// The request itself is wrong.
+    #[error("{}", .0.detail)]
+    Invalid(ScimError),
+}
+
+impl From<ScimError> for Rejection {
+    fn from(error: ScimError) -> Self {
+        Self::Invalid(error)
+    }
+}

@@ -1,0 +1,151 @@
+//! What a command amounts to.
+//!
+//! A command that changes nothing amounts to no event: identity providers resend whole resources all
+//! day, and a resend must not become a webhook.
+
+mod groups;
+mod members;
+mod streams;
+mod users;
+
+use schemas::record::Draft;
+use schemas::scim::ScimError;
+use schemas::{Change, Event, EventId};
+
+use crate::facts::{Facts, Missing};
+use crate::normalise::Origin;
+use crate::{Command, Group, Rejection, Stamp, User};
+
+/// What was decided: the events of one commit, and what to answer once they are accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// In order. Empty when nothing changes.
+    pub drafts: Vec<Draft>,
+    /// The resource afterwards.
+    pub answer: Answer,
+}
+
+/// What a request is answered with.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// This user.
+    User(User),
+    /// This group.
+    Group(Group),
+    /// It is gone.
+    Gone,
+    /// There is no resource to show.
+    Nothing,
+}
+
+/// Why there is no decision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Undecided {
+    /// The command is refused.
+    Rejected(Rejection),
+    /// More has to be gathered; then decide again.
+    Missing(Missing),
+}
+
+impl From<Rejection> for Undecided {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<Missing> for Undecided {
+    fn from(missing: Missing) -> Self {
+        Self::Missing(missing)
+    }
+}
+
+impl From<ScimError> for Undecided {
+    fn from(error: ScimError) -> Self {
+        Self::Rejected(error.into())
+    }
+}
+
+/// Decides a command, and moves the facts on to what holds once its events are accepted.
+///
+/// # Errors
+///
+/// [`Undecided::Rejected`] when the command is refused, [`Undecided::Missing`] when a fact was not
+/// gathered. Either way the facts are untouched.
+pub fn decide(
+    facts: &mut Facts,
+    command: &Command,
+    stamp: &mut Stamp<'_>,
+) -> Result<Decision, Undecided> {
+    let (answer, drafts) = commit_of(facts, command, stamp)?;
+    for draft in &drafts {
+        facts.apply(&draft.change, draft.at);
+    }
+    Ok(Decision { answer: answer.as_of(facts), drafts })
+}
+
+fn commit_of(
+    facts: &Facts,
+    command: &Command,
+    stamp: &mut Stamp<'_>,
+) -> Result<(Answer, Vec<Draft>), Undecided> {
+    if facts.gone {
+        return Err(Rejection::DirectoryGone.into());
+    }
+    let mut commit = Commit { facts, stamp, drafts: Vec::new() };
+    let answer = match command {
+        Command::Activate => streams::activate(&mut commit),
+        Command::Reconcile => streams::reconcile(&mut commit),
+        Command::CreateUser { attributes } => users::create(&mut commit, attributes)?,
+        Command::ReplaceUser { id, attributes } => users::replace(&mut commit, *id, attributes)?,
+        Command::PatchUser { id, operations } => users::patch(&mut commit, *id, operations)?,
+        Command::DeleteUser { id } => users::delete(&mut commit, *id)?,
+        Command::CreateGroup { attributes, members } => {
+            groups::create(&mut commit, attributes, members)?
+        }
+        Command::ReplaceGroup { id, attributes, members } => {
+            groups::replace(&mut commit, *id, attributes, members)?
+        }
+        Command::PatchGroup { id, operations, members } => {
+            groups::patch(&mut commit, *id, operations, members)?
+        }
+        Command::DeleteGroup { id } => groups::delete(&mut commit, *id)?,
+    };
+    Ok((answer, commit.drafts))
+}
+
+/// A commit in the making. The facts stay as they were until it is complete.
+struct Commit<'a, 'b> {
+    facts: &'a Facts,
+    stamp: &'a mut Stamp<'b>,
+    drafts: Vec<Draft>,
+}
+
+impl Commit<'_, '_> {
+    fn push(&mut self, event: Event, change: Change) {
+        let id = EventId::from_bits(self.stamp.id());
+        self.drafts.push(Draft { id, at: self.stamp.at, event, change });
+    }
+
+    const fn origin(&self) -> Origin {
+        let directory = &self.facts.directory;
+        Origin { directory_id: directory.id, organization_id: directory.organization_id }
+    }
+}
+
+impl Answer {
+    /// The resource as the facts have it after the commit, with the version it then has.
+    fn as_of(self, facts: &Facts) -> Self {
+        match self {
+            Self::User(user) => {
+                let known = facts.users.get(&user.id).cloned().flatten();
+                Self::User(known.unwrap_or(user))
+            }
+            Self::Group(group) => {
+                let known = facts.groups.get(&group.id).cloned().flatten();
+                Self::Group(known.unwrap_or(group))
+            }
+            Self::Gone => Self::Gone,
+            Self::Nothing => Self::Nothing,
+        }
+    }
+}

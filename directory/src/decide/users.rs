@@ -1,0 +1,116 @@
+//! Users: create, replace, patch, delete.
+
+use schemas::scim::{Attributes, USER, Value};
+use schemas::wire::UpdatedUser;
+use schemas::{Change, Event, ScimId, UserId};
+
+use super::{Answer, Commit, Undecided};
+use crate::diff::previous_user;
+use crate::normalise::directory_user;
+use crate::patch::{self, Operation};
+use crate::resource::{User, name_key, text};
+use crate::{Rejection, facts::Facts};
+
+pub(super) fn create(
+    commit: &mut Commit<'_, '_>,
+    attributes: &Attributes,
+) -> Result<Answer, Undecided> {
+    let attributes = with_defaults(attributes.clone());
+    let name_key = free_name(commit.facts, &attributes, None)?;
+    let user = User {
+        id: ScimId::from_bits(commit.stamp.id()),
+        user_id: UserId::from_bits(commit.stamp.id()),
+        name_key,
+        attributes,
+        created_at: commit.stamp.at,
+        updated_at: commit.stamp.at,
+        version: commit.facts.tail.next(),
+    };
+    let event = Event::UserCreated(directory_user(commit.origin(), &user));
+    commit.push(event, change(&user));
+    Ok(Answer::User(user))
+}
+
+pub(super) fn replace(
+    commit: &mut Commit<'_, '_>,
+    id: ScimId,
+    attributes: &Attributes,
+) -> Result<Answer, Undecided> {
+    let before = existing(commit.facts, id)?;
+    update(commit, &before, with_defaults(attributes.clone()))
+}
+
+pub(super) fn patch(
+    commit: &mut Commit<'_, '_>,
+    id: ScimId,
+    operations: &[Operation],
+) -> Result<Answer, Undecided> {
+    let before = existing(commit.facts, id)?;
+    let mut attributes = before.attributes.clone();
+    patch::apply(&mut attributes, &USER, operations)?;
+    update(commit, &before, with_defaults(attributes))
+}
+
+pub(super) fn delete(commit: &mut Commit<'_, '_>, id: ScimId) -> Result<Answer, Undecided> {
+    let user = existing(commit.facts, id)?;
+    let event = Event::UserDeleted(directory_user(commit.origin(), &user));
+    commit.push(event, Change::UserGone { id });
+    Ok(Answer::Gone)
+}
+
+fn update(
+    commit: &mut Commit<'_, '_>,
+    before: &User,
+    attributes: Attributes,
+) -> Result<Answer, Undecided> {
+    if attributes == before.attributes {
+        return Ok(Answer::User(before.clone()));
+    }
+    let name_key = free_name(commit.facts, &attributes, Some(before.id))?;
+    let updated_at = commit.stamp.at;
+    let after = User { name_key, attributes, updated_at, ..before.clone() };
+
+    let origin = commit.origin();
+    let (old, user) = (directory_user(origin, before), directory_user(origin, &after));
+    let previous_attributes = previous_user(&old, &user);
+    commit.push(Event::UserUpdated(UpdatedUser { user, previous_attributes }), change(&after));
+    Ok(Answer::User(after))
+}
+
+fn existing(facts: &Facts, id: ScimId) -> Result<User, Undecided> {
+    Ok(facts.user(id)?.cloned().ok_or(Rejection::NoSuchUser(id))?)
+}
+
+/// The name in the form that is compared, if nobody but `own` has it.
+fn free_name(
+    facts: &Facts,
+    attributes: &Attributes,
+    own: Option<ScimId>,
+) -> Result<String, Undecided> {
+    let name = text(attributes, "userName").unwrap_or_default();
+    let key = name_key(name);
+    match facts.user_named(&key)? {
+        Some(holder) if Some(holder) != own => {
+            Err(Rejection::UserNameTaken(name.to_owned()).into())
+        }
+        Some(_) | None => Ok(key),
+    }
+}
+
+/// A user is active unless the identity provider says otherwise, and the answer shows it.
+fn with_defaults(mut attributes: Attributes) -> Attributes {
+    if !attributes.contains("active") {
+        attributes.insert("active", Value::Bool(true));
+    }
+    attributes
+}
+
+fn change(user: &User) -> Change {
+    Change::User {
+        id: user.id,
+        user_id: user.user_id,
+        name_key: user.name_key.clone(),
+        created_at: user.created_at,
+        attributes: user.attributes.clone(),
+    }
+}

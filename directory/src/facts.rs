@@ -1,0 +1,370 @@
+//! All that the rules may know about the world.
+//!
+//! [`Needs`] says what has to be gathered for a command; [`Facts`] holds what was. A fact that was
+//! not gathered is not the same as a fact that something does not exist: asking for it yields
+//! [`Missing`], the caller gathers it too and decides again. So a wrong guess in [`Needs::of`]
+//! costs time and never an answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::scim::{Attributes, Value};
+use schemas::{Change, ScimId, Seq, Timestamp, TokenId};
+
+use crate::patch::{MemberOp, Operation};
+use crate::resource::{Directory, Group, User, name_key, text};
+use crate::{Command, Stamp};
+
+/// What to gather.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// These users.
+    pub users: BTreeSet<ScimId>,
+    /// The holders of these user names, in the form of [`name_key`].
+    pub user_names: BTreeSet<String>,
+    /// These groups.
+    pub groups: BTreeSet<ScimId>,
+    /// The groups that have these `externalId`s.
+    pub group_external_ids: BTreeSet<String>,
+    /// The groups without `externalId` that have these names, in the form of [`name_key`].
+    pub group_names: BTreeSet<String>,
+    /// Whether these users are members of these groups: `(group, user)`.
+    pub memberships: BTreeSet<(ScimId, ScimId)>,
+    /// Everyone who is a member of these groups, as users.
+    pub members_of: BTreeSet<ScimId>,
+}
+
+/// Something the rules asked for that was not gathered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing(pub Box<Needs>);
+
+impl Needs {
+    /// What a command will most likely ask for.
+    #[must_use]
+    pub fn of(command: &Command) -> Self {
+        let mut needs = Self::default();
+        match command {
+            Command::Activate | Command::Reconcile => {}
+            Command::CreateUser { attributes } => needs.user_name(attributes),
+            Command::ReplaceUser { id, attributes } => {
+                needs.users.insert(*id);
+                needs.user_name(attributes);
+            }
+            Command::PatchUser { id, operations } => {
+                needs.users.insert(*id);
+                needs.patched_user_names(operations);
+            }
+            Command::DeleteUser { id } => {
+                needs.users.insert(*id);
+            }
+            Command::CreateGroup { attributes, members } => {
+                needs.group_identity(attributes);
+                needs.users.extend(members.iter().filter_map(|id| id.parse::<ScimId>().ok()));
+            }
+            Command::ReplaceGroup { id, attributes, members } => {
+                needs.groups.insert(*id);
+                needs.group_identity(attributes);
+                needs.members_of.insert(*id);
+                needs.users.extend(members.iter().filter_map(|id| id.parse::<ScimId>().ok()));
+            }
+            Command::PatchGroup { id, members, .. } => {
+                needs.groups.insert(*id);
+                members.iter().for_each(|op| needs.member_op(*id, op));
+            }
+            Command::DeleteGroup { id } => {
+                needs.groups.insert(*id);
+            }
+        }
+        needs
+    }
+
+    /// Adds what `other` needs.
+    pub fn merge(&mut self, other: Self) {
+        self.users.extend(other.users);
+        self.user_names.extend(other.user_names);
+        self.groups.extend(other.groups);
+        self.group_external_ids.extend(other.group_external_ids);
+        self.group_names.extend(other.group_names);
+        self.memberships.extend(other.memberships);
+        self.members_of.extend(other.members_of);
+    }
+
+    fn user_name(&mut self, attributes: &Attributes) {
+        self.user_names.extend(text(attributes, "userName").map(name_key));
+    }
+
+    fn group_identity(&mut self, attributes: &Attributes) {
+        match text(attributes, "externalId") {
+            Some(id) => self.group_external_ids.insert(id.to_owned()),
+            None => text(attributes, "displayName")
+                .is_some_and(|name| self.group_names.insert(name_key(name))),
+        };
+    }
+
+    fn patched_user_names(&mut self, operations: &[Operation]) {
+        for operation in operations {
+            match &operation.value {
+                Some(Value::Complex(values)) => self.user_name(values),
+                Some(Value::String(name)) if operation.names("userName") => {
+                    self.user_names.insert(name_key(name));
+                }
+                Some(
+                    Value::String(_)
+                    | Value::Null
+                    | Value::Bool(_)
+                    | Value::Integer(_)
+                    | Value::Decimal(_)
+                    | Value::List(_),
+                )
+                | None => {}
+            }
+        }
+    }
+
+    fn member_op(&mut self, group: ScimId, op: &MemberOp) {
+        let (ids, whole) = match op {
+            MemberOp::Add(ids) | MemberOp::Remove(ids) => (ids.as_slice(), false),
+            MemberOp::Clear => (&[][..], true),
+            MemberOp::Replace(ids) => (ids.as_slice(), true),
+        };
+        if whole {
+            self.members_of.insert(group);
+        }
+        for id in ids.iter().filter_map(|id| id.parse::<ScimId>().ok()) {
+            self.users.insert(id);
+            self.memberships.insert((group, id));
+        }
+    }
+}
+
+/// Whether the stream knows of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRecord {
+    /// It was recorded as made.
+    Made,
+    /// It was recorded as revoked.
+    Revoked,
+}
+
+/// What is known of one directory, moved on by each command that is decided on it.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The configuration.
+    pub directory: Directory,
+    /// The place of the last record, decided ones included.
+    pub tail: Seq,
+    /// Whether the identity provider has connected.
+    pub activated: bool,
+    /// Whether the stream says that the directory is gone.
+    pub gone: bool,
+    /// The tokens that the stream knows of.
+    pub tokens: BTreeMap<TokenId, TokenRecord>,
+    /// Users by id; `None` where there is none.
+    pub users: BTreeMap<ScimId, Option<User>>,
+    /// Who holds a name.
+    pub user_names: BTreeMap<String, Option<ScimId>>,
+    /// Groups by id; `None` where there is none.
+    pub groups: BTreeMap<ScimId, Option<Group>>,
+    /// Which group has an `externalId`.
+    pub group_external_ids: BTreeMap<String, Option<ScimId>>,
+    /// Which group without `externalId` has a name.
+    pub group_names: BTreeMap<String, Option<ScimId>>,
+    /// Whether a user is in a group: `(group, user)`.
+    pub memberships: BTreeMap<(ScimId, ScimId), bool>,
+    /// Everyone in a group.
+    pub members_of: BTreeMap<ScimId, BTreeSet<ScimId>>,
+}
+
+impl Facts {
+    /// Facts about a directory of which only the configuration is known.
+    #[must_use]
+    pub const fn new(directory: Directory, tail: Seq) -> Self {
+        Self {
+            directory,
+            tail,
+            activated: false,
+            gone: false,
+            tokens: BTreeMap::new(),
+            users: BTreeMap::new(),
+            user_names: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            group_external_ids: BTreeMap::new(),
+            group_names: BTreeMap::new(),
+            memberships: BTreeMap::new(),
+            members_of: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn user(&self, id: ScimId) -> Result<Option<&User>, Missing> {
+        match self.users.get(&id) {
+            Some(user) => Ok(user.as_ref()),
+            None => missing(|needs| needs.users.insert(id)),
+        }
+    }
+
+    pub(crate) fn user_named(&self, key: &str) -> Result<Option<ScimId>, Missing> {
+        match self.user_names.get(key) {
+            Some(holder) => Ok(*holder),
+            None => missing(|needs| needs.user_names.insert(key.to_owned())),
+        }
+    }
+
+    pub(crate) fn group(&self, id: ScimId) -> Result<Option<&Group>, Missing> {
+        match self.groups.get(&id) {
+            Some(group) => Ok(group.as_ref()),
+            None => missing(|needs| needs.groups.insert(id)),
+        }
+    }
+
+    pub(crate) fn group_with_external_id(&self, id: &str) -> Result<Option<ScimId>, Missing> {
+        match self.group_external_ids.get(id) {
+            Some(holder) => Ok(*holder),
+            None => missing(|needs| needs.group_external_ids.insert(id.to_owned())),
+        }
+    }
+
+    pub(crate) fn group_named(&self, key: &str) -> Result<Option<ScimId>, Missing> {
+        match self.group_names.get(key) {
+            Some(holder) => Ok(*holder),
+            None => missing(|needs| needs.group_names.insert(key.to_owned())),
+        }
+    }
+
+    pub(crate) fn is_member(&self, group: ScimId, user: ScimId) -> Result<bool, Missing> {
+        if let Some(everyone) = self.members_of.get(&group) {
+            return Ok(everyone.contains(&user));
+        }
+        match self.memberships.get(&(group, user)) {
+            Some(member) => Ok(*member),
+            None => missing(|needs| needs.memberships.insert((group, user))),
+        }
+    }
+
+    pub(crate) fn members(&self, group: ScimId) -> Result<&BTreeSet<ScimId>, Missing> {
+        match self.members_of.get(&group) {
+            Some(everyone) => Ok(everyone),
+            None => missing(|needs| needs.members_of.insert(group)),
+        }
+    }
+
+    /// Takes note of a change, as the state will once its record is accepted.
+    pub fn apply(&mut self, change: &Change, at: Timestamp) {
+        self.tail = self.tail.next();
+        match change {
+            Change::User { id, user_id, name_key, created_at, attributes } => {
+                self.put_user(User {
+                    id: *id,
+                    user_id: *user_id,
+                    name_key: name_key.clone(),
+                    attributes: attributes.clone(),
+                    created_at: *created_at,
+                    updated_at: at,
+                    version: self.tail,
+                });
+            }
+            Change::UserGone { id } => self.drop_user(*id),
+            Change::Group { id, group_id, idp_id, name_key, created_at, attributes } => {
+                self.put_group(Group {
+                    id: *id,
+                    group_id: *group_id,
+                    idp_id: idp_id.clone(),
+                    name_key: name_key.clone(),
+                    attributes: attributes.clone(),
+                    created_at: *created_at,
+                    updated_at: at,
+                    modified_at: at,
+                    version: self.tail,
+                });
+            }
+            Change::GroupGone { id } => self.drop_group(*id),
+            Change::MemberAdded { group, user } => self.put_member(*group, *user, true, at),
+            Change::MemberRemoved { group, user } => self.put_member(*group, *user, false, at),
+            Change::DirectoryActivated => self.activated = true,
+            Change::DirectoryGone => self.gone = true,
+            Change::TokenMade { id } => {
+                self.tokens.insert(*id, TokenRecord::Made);
+            }
+            Change::TokenRevoked { id } => {
+                self.tokens.insert(*id, TokenRecord::Revoked);
+            }
+        }
+    }
+
+    fn put_user(&mut self, user: User) {
+        self.free_name_of_user(user.id);
+        self.user_names.insert(user.name_key.clone(), Some(user.id));
+        self.users.insert(user.id, Some(user));
+    }
+
+    fn drop_user(&mut self, id: ScimId) {
+        self.free_name_of_user(id);
+        self.users.insert(id, None);
+        for ((_, user), member) in &mut self.memberships {
+            *member &= *user != id;
+        }
+        for everyone in self.members_of.values_mut() {
+            everyone.remove(&id);
+        }
+    }
+
+    fn free_name_of_user(&mut self, id: ScimId) {
+        if let Some(Some(before)) = self.users.get(&id) {
+            self.user_names.insert(before.name_key.clone(), None);
+        }
+    }
+
+    fn put_group(&mut self, group: Group) {
+        let created = !self.groups.get(&group.id).is_some_and(Option::is_some);
+        self.free_identity_of_group(group.id);
+        match text(&group.attributes, "externalId") {
+            Some(id) => self.group_external_ids.insert(id.to_owned(), Some(group.id)),
+            None => self.group_names.insert(group.name_key.clone(), Some(group.id)),
+        };
+        if created {
+            self.members_of.insert(group.id, BTreeSet::new());
+        }
+        self.groups.insert(group.id, Some(group));
+    }
+
+    fn drop_group(&mut self, id: ScimId) {
+        self.free_identity_of_group(id);
+        self.groups.insert(id, None);
+        self.members_of.insert(id, BTreeSet::new());
+    }
+
+    fn free_identity_of_group(&mut self, id: ScimId) {
+        if let Some(Some(before)) = self.groups.get(&id) {
+            match text(&before.attributes, "externalId") {
+                Some(id) => self.group_external_ids.insert(id.to_owned(), None),
+                None => self.group_names.insert(before.name_key.clone(), None),
+            };
+        }
+    }
+
+    fn put_member(&mut self, group: ScimId, user: ScimId, member: bool, at: Timestamp) {
+        self.memberships.insert((group, user), member);
+        if let Some(everyone) = self.members_of.get_mut(&group) {
+            if member {
+                everyone.insert(user)
+            } else {
+                everyone.remove(&user)
+            };
+        }
+        if let Some(Some(group)) = self.groups.get_mut(&group) {
+            group.version = self.tail;
+            group.modified_at = at;
+        }
+    }
+}
+
+fn missing<T>(name: impl FnOnce(&mut Needs) -> bool) -> Result<T, Missing> {
+    let mut needs = Needs::default();
+    name(&mut needs);
+    Err(Missing(Box::new(needs)))
+}
+
+impl Stamp<'_> {
+    /// Fresh bits for an id.
+    pub(crate) fn id(&mut self) -> u128 {
+        (self.ids)()
+    }
+}

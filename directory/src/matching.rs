@@ -1,0 +1,335 @@
+//! Whether a resource fulfils a filter, RFC 7644 §3.4.2.2.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use schemas::scim::{
+    AttrPath, AttributeDef, Attributes, CompareOp, Filter, Kind, Literal, ResourceSchema, Returned,
+    ScimError, ScimType, Value, instant,
+};
+
+/// Whether the resource fulfils the filter.
+///
+/// A multi-valued attribute fulfils a comparison if one of its values does. A complex value stands
+/// for its `value`. What is absent is not equal (`ne`) to anything but null. Case matters where the
+/// schema says so; in attributes unknown to it, it does not. What is not kept in the tree (`id`,
+/// `meta`, `groups`, `members`) the caller puts in when the filter needs it.
+///
+/// # Errors
+/// `invalidFilter` for a comparison that the schema cannot allow, whatever the resource: with an
+/// empty resource this checks the filter alone.
+pub fn matches(
+    filter: &Filter,
+    resource: &Attributes,
+    schema: &ResourceSchema,
+) -> Result<bool, ScimError> {
+    let scope = Scope::Resource(schema);
+    check(filter, scope)?;
+    Ok(holds(filter, resource, scope))
+}
+
+/// Checks a filter on the values of one attribute.
+pub(crate) fn check_element(
+    filter: &Filter,
+    def: Option<&'static AttributeDef>,
+) -> Result<(), ScimError> {
+    check(filter, Scope::Element(def))
+}
+
+/// Whether one value of an attribute fulfils the filter in brackets.
+pub(crate) fn element_matches(
+    filter: &Filter,
+    element: &Value,
+    def: Option<&'static AttributeDef>,
+) -> bool {
+    let parts = match element.as_complex() {
+        Some(parts) => Cow::Borrowed(parts),
+        None => Cow::Owned(Attributes::from([("value", element.clone())])),
+    };
+    holds(filter, &parts, Scope::Element(def))
+}
+
+/// Where the names of a filter are looked up: outside or inside of brackets.
+#[derive(Clone, Copy)]
+enum Scope<'s> {
+    Resource(&'s ResourceSchema),
+    Element(Option<&'static AttributeDef>),
+}
+
+/// Where a path leads in a tree, and what the schema says of it.
+struct Place<'p> {
+    extension: Option<&'p str>,
+    attribute: &'p str,
+    sub: Option<&'p str>,
+    def: Option<&'static AttributeDef>,
+}
+
+impl Scope<'_> {
+    fn place<'p>(self, path: &'p AttrPath) -> Place<'p> {
+        let (attribute, sub) = (path.attribute.as_str(), path.sub.as_deref());
+        let schema = match self {
+            Self::Resource(schema) => schema,
+            Self::Element(parent) => {
+                let def = parent.and_then(|parent| parent.sub(attribute));
+                return Place { extension: None, attribute, sub, def };
+            }
+        };
+        let urn = path.urn.as_deref();
+        match schema.find(urn, attribute, sub) {
+            Some(found) => Place {
+                extension: found.extension.map(|extension| extension.id),
+                attribute,
+                sub,
+                def: Some(found.sub.unwrap_or(found.attribute)),
+            },
+            None => {
+                let extension = urn.filter(|urn| !urn.eq_ignore_ascii_case(schema.core.id));
+                Place { extension, attribute, sub, def: None }
+            }
+        }
+    }
+}
+
+impl Place<'_> {
+    /// The values there, those of a list one by one, nothing that counts as absent.
+    fn values<'t>(&self, tree: &'t Attributes) -> Vec<&'t Value> {
+        let holder = match self.extension {
+            None => Some(tree),
+            Some(urn) => tree.get(urn).and_then(Value::as_complex),
+        };
+        let mut values = flatten(holder.and_then(|holder| holder.get(self.attribute)));
+        if let Some(sub) = self.sub {
+            let parts = values.into_iter().filter_map(Value::as_complex);
+            values = parts.flat_map(|parts| flatten(parts.get(sub))).collect();
+        }
+        values
+    }
+}
+
+fn flatten(value: Option<&Value>) -> Vec<&Value> {
+    let values = match value {
+        None => Vec::new(),
+        Some(Value::List(items)) => items.iter().collect(),
+        Some(
+            one @ (Value::Null
+            | Value::Bool(_)
+            | Value::Integer(_)
+            | Value::Decimal(_)
+            | Value::String(_)
+            | Value::Complex(_)),
+        ) => vec![one],
+    };
+    values.into_iter().filter(|value| !value.is_absent()).collect()
+}
+
+fn check(filter: &Filter, scope: Scope<'_>) -> Result<(), ScimError> {
+    match filter {
+        Filter::And(terms) | Filter::Or(terms) => {
+            terms.iter().try_for_each(|term| check(term, scope))
+        }
+        Filter::Not(inner) => check(inner, scope),
+        Filter::Present(path) => readable(path, scope.place(path).def),
+        Filter::Compare { path, op, value } => {
+            let def = scope.place(path).def;
+            readable(path, def)?;
+            def.map_or(Ok(()), |def| comparable(path, def, *op, value))
+        }
+        Filter::Has { path, filter } => {
+            let def = scope.place(path).def;
+            if def.is_some_and(|def| def.kind != Kind::Complex) {
+                let detail =
+                    format!("{path} has no sub-attributes, so no filter in brackets can follow it");
+                return Err(invalid(&detail));
+            }
+            check(filter, Scope::Element(def))
+        }
+    }
+}
+
+/// RFC 7643 §7: what is never returned cannot be found out by a filter either.
+fn readable(path: &AttrPath, def: Option<&'static AttributeDef>) -> Result<(), ScimError> {
+    let hidden = def.is_some_and(|def| def.returned == Returned::Never);
+    if hidden || path.attribute.eq_ignore_ascii_case("password") {
+        return Err(invalid(&format!("{path} cannot be used in a filter")));
+    }
+    Ok(())
+}
+
+fn comparable(
+    path: &AttrPath,
+    def: &'static AttributeDef,
+    op: CompareOp,
+    value: &Literal,
+) -> Result<(), ScimError> {
+    let equality = matches!(op, CompareOp::Eq | CompareOp::Ne);
+    if *value == Literal::Null {
+        return if equality {
+            Ok(())
+        } else {
+            Err(invalid("null can be compared by eq and ne only"))
+        };
+    }
+    let part = matches!(op, CompareOp::Co | CompareOp::Sw | CompareOp::Ew);
+    let text = if let Literal::String(text) = value { Some(text.as_str()) } else { None };
+    let number = matches!(value, Literal::Integer(_) | Literal::Decimal(_));
+    let (fits, right) = match def.kind {
+        Kind::Complex => {
+            return match def.sub("value") {
+                Some(def) => comparable(path, def, op, value),
+                None => Err(invalid(&format!(
+                    "{path} has parts; compare one of them, such as {path}.{}",
+                    def.sub_attributes.first().map_or("value", |part| part.name)
+                ))),
+            };
+        }
+        Kind::Boolean => {
+            (equality && truth(value).is_some(), "is compared by eq or ne with true or false")
+        }
+        Kind::Binary => (
+            (equality || part) && text.is_some(),
+            "is binary and is compared by eq or ne with a text",
+        ),
+        Kind::Integer | Kind::Decimal => {
+            (!part && number, "is compared by eq, ne, gt, ge, lt or le with a number")
+        }
+        Kind::DateTime => (
+            text.is_some_and(|text| part || instant(text).is_some()),
+            "is compared with a date and time such as \"2026-03-02T10:15:30Z\"",
+        ),
+        Kind::String | Kind::Reference => {
+            (text.is_some(), "is compared with a text in double quotation marks")
+        }
+    };
+    if fits { Ok(()) } else { Err(invalid(&format!("{path} {right}"))) }
+}
+
+fn invalid(what: &str) -> ScimError {
+    ScimError::new(ScimType::InvalidFilter, format!("The filter cannot be used: {what}."))
+}
+
+/// Recursion is bounded by the depth of the filter, which its parser bounds.
+fn holds(filter: &Filter, tree: &Attributes, scope: Scope<'_>) -> bool {
+    match filter {
+        Filter::And(terms) => terms.iter().all(|term| holds(term, tree, scope)),
+        Filter::Or(terms) => terms.iter().any(|term| holds(term, tree, scope)),
+        Filter::Not(inner) => !holds(inner, tree, scope),
+        Filter::Present(path) => !scope.place(path).values(tree).is_empty(),
+        Filter::Compare { path, op, value } => {
+            let place = scope.place(path);
+            compare(&place.values(tree), place.def, *op, value)
+        }
+        Filter::Has { path, filter } => {
+            let place = scope.place(path);
+            let mut elements = place.values(tree).into_iter();
+            elements.any(|element| element_matches(filter, element, place.def))
+        }
+    }
+}
+
+fn compare(
+    values: &[&Value],
+    def: Option<&'static AttributeDef>,
+    op: CompareOp,
+    literal: &Literal,
+) -> bool {
+    let leaf = def.map(|def| def.sub("value").unwrap_or(def));
+    let leaves: Vec<_> = values
+        .iter()
+        .filter_map(|value| value.as_complex().map_or(Some(*value), |parts| parts.get("value")))
+        .collect();
+    let equal = |value: &&Value| test(value, leaf, CompareOp::Eq, literal);
+    match (op, literal) {
+        (CompareOp::Eq, Literal::Null) => leaves.is_empty(),
+        (CompareOp::Ne, Literal::Null) => !leaves.is_empty(),
+        (CompareOp::Ne, _) => leaves.is_empty() || !leaves.iter().all(equal),
+        (
+            CompareOp::Eq
+            | CompareOp::Co
+            | CompareOp::Sw
+            | CompareOp::Ew
+            | CompareOp::Gt
+            | CompareOp::Ge
+            | CompareOp::Lt
+            | CompareOp::Le,
+            _,
+        ) => leaves.iter().any(|value| test(value, leaf, op, literal)),
+    }
+}
+
+/// One value against one literal; what is not of the literal's type does not match.
+fn test(value: &Value, def: Option<&'static AttributeDef>, op: CompareOp, with: &Literal) -> bool {
+    match (value, with) {
+        (Value::Bool(value), _) => op == CompareOp::Eq && truth(with) == Some(*value),
+        (Value::String(value), Literal::String(with)) => {
+            if def.is_some_and(|def| def.kind == Kind::DateTime)
+                && let (Some(value), Some(with)) = (instant(value), instant(with))
+                && !matches!(op, CompareOp::Co | CompareOp::Sw | CompareOp::Ew)
+            {
+                return ordered(op, Some(value.cmp(&with)));
+            }
+            let (value, with) = (folded(value, def), folded(with, def));
+            match op {
+                CompareOp::Co => value.contains(&*with),
+                CompareOp::Sw => value.starts_with(&*with),
+                CompareOp::Ew => value.ends_with(&*with),
+                CompareOp::Eq
+                | CompareOp::Ne
+                | CompareOp::Gt
+                | CompareOp::Ge
+                | CompareOp::Lt
+                | CompareOp::Le => ordered(op, Some(value.cmp(&with))),
+            }
+        }
+        (Value::Integer(_) | Value::Decimal(_), Literal::Integer(_) | Literal::Decimal(_)) => {
+            ordered(op, number(value).partial_cmp(&number(&with.clone().into())))
+        }
+        (
+            Value::Null
+            | Value::Integer(_)
+            | Value::Decimal(_)
+            | Value::String(_)
+            | Value::List(_)
+            | Value::Complex(_),
+            _,
+        ) => false,
+    }
+}
+
+/// The text with its case removed where case does not matter.
+fn folded<'t>(text: &'t str, def: Option<&'static AttributeDef>) -> Cow<'t, str> {
+    if def.is_some_and(|def| def.case_exact) { text.into() } else { text.to_lowercase().into() }
+}
+
+/// Entra ID asks for `primary eq "True"`.
+fn truth(literal: &Literal) -> Option<bool> {
+    match literal {
+        Literal::Bool(truth) => Some(*truth),
+        Literal::String(text) => text.to_ascii_lowercase().parse().ok(),
+        Literal::Null | Literal::Integer(_) | Literal::Decimal(_) => None,
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Decimal(number) => Some(*number),
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::List(_) | Value::Complex(_) => {
+            None
+        }
+    }
+}
+
+fn ordered(op: CompareOp, ordering: Option<Ordering>) -> bool {
+    ordering.is_some_and(|ordering| match op {
+        CompareOp::Eq => ordering.is_eq(),
+        CompareOp::Ne => ordering.is_ne(),
+        CompareOp::Gt => ordering.is_gt(),
+        CompareOp::Ge => ordering.is_ge(),
+        CompareOp::Lt => ordering.is_lt(),
+        CompareOp::Le => ordering.is_le(),
+        CompareOp::Co | CompareOp::Sw | CompareOp::Ew => false,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! PATCH, RFC 7644 §3.5.2: reading the operations of a body and applying them to a resource.
+//!
+//! Membership of groups is not a part of the tree, so [`split_members`] takes the operations on it
+//! out first; [`apply`] does all the others, or none.
+
+mod element;
+mod members;
+mod target;
+
+use schemas::scim::{
+    AttrPath, Attributes, PATCH_OP_URN, Path, ResourceSchema, ScimError, ScimType, Value,
+    canonicalise, check_bounds,
+};
+
+use target::{Target, complex_at, is_empty};
+
+pub use members::{MemberOp, split_members};
+
+/// How many operations one request may have. Entra ID and Okta send under a hundred.
+pub const OPERATIONS_MAX: usize = 1_000;
+
+/// One operation of a PATCH body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    /// What to do.
+    pub op: Op,
+    /// Where; nowhere means that the value is an object of attributes.
+    pub path: Option<Path>,
+    /// With what.
+    pub value: Option<Value>,
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the RFC's")]
+pub enum Op {
+    Add,
+    Replace,
+    Remove,
+}
+
+/// Reads the body of a PATCH request. Everything is found in any case: Entra ID writes `Replace`.
+///
+/// # Errors
+/// `invalidSyntax` for a body that is not a PATCH, `invalidPath` for a path that cannot be read,
+/// `noTarget` for a remove without a path, `invalidValue` for an add or replace without a value,
+/// 413 for more than [`OPERATIONS_MAX`].
+pub fn parse_operations(body: &Attributes) -> Result<Vec<Operation>, ScimError> {
+    let schemas = body.get("schemas").and_then(Value::as_list).unwrap_or_default();
+    let named =
+        |urn: &Value| urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(PATCH_OP_URN));
+    if !schemas.iter().any(named) {
+        let detail =
+            format!("The attribute \"schemas\" of a PATCH body must be [\"{PATCH_OP_URN}\"].");
+        return Err(ScimError::new(ScimType::InvalidSyntax, detail));
+    }
+    let operations = body.get("Operations").and_then(Value::as_list).unwrap_or_default();
+    if operations.is_empty() {
+        let detail = "A PATCH body must have a list \"Operations\" with at least one operation.";
+        return Err(ScimError::new(ScimType::InvalidSyntax, detail));
+    }
+    if operations.len() > OPERATIONS_MAX {
+        let detail = format!("One PATCH may have at most {OPERATIONS_MAX} operations.");
+        return Err(ScimError::with_status(413, detail));
+    }
+    operations.iter().map(parse_operation).collect()
+}
+
+/// Applies the operations in their order, each to the outcome of those before it. On an error
+/// nothing has changed.
+///
+/// # Errors
+/// `mutability`, `noTarget`, `invalidPath`, `invalidValue` as RFC 7644 §3.5.2 has them.
+pub fn apply(
+    resource: &mut Attributes,
+    schema: &ResourceSchema,
+    operations: &[Operation],
+) -> Result<(), ScimError> {
+    let mut copy = resource.clone();
+    for operation in operations {
+        let value = operation.value.clone().unwrap_or(Value::Null);
+        match &operation.path {
+            Some(path) => at_path(&mut copy, schema, operation.op, path, value)?,
+            None => at_root(&mut copy, schema, operation.op, value)?,
+        }
+        // A look-up by name is linear: what grows out of bounds must stop here, not at the end.
+        check_bounds(&copy)?;
+    }
+    *resource = canonicalise(schema, copy)?;
+    Ok(())
+}
+
+fn parse_operation(operation: &Value) -> Result<Operation, ScimError> {
+    let fields = operation.as_complex().ok_or_else(|| {
+        let detail =
+            "Every one of \"Operations\" must be an object with \"op\", \"path\" and \"value\".";
+        ScimError::new(ScimType::InvalidSyntax, detail)
+    })?;
+    let op = fields.get("op").and_then(Value::as_str).and_then(Op::read).ok_or_else(|| {
+        let detail = "The \"op\" of an operation must be \"add\", \"replace\" or \"remove\".";
+        ScimError::new(ScimType::InvalidSyntax, detail)
+    })?;
+    let path = fields.get("path").filter(|path| **path != Value::Null);
+    let path = path.map(|path| {
+        let detail = "The \"path\" of an operation must be a string.";
+        path.as_str().ok_or_else(|| ScimError::new(ScimType::InvalidPath, detail))?.parse()
+    });
+    let path: Option<Path> = path.transpose()?;
+    let value = fields.get("value").cloned();
+    match op {
+        Op::Remove if path.is_none() => {
+            let detail = "An operation \"remove\" must have a \"path\" that says what to remove.";
+            Err(ScimError::new(ScimType::NoTarget, detail))
+        }
+        Op::Add | Op::Replace if value.is_none() => {
+            let detail = "An operation \"add\" or \"replace\" must have a \"value\".";
+            Err(ScimError::invalid_value(detail))
+        }
+        Op::Add | Op::Replace | Op::Remove => Ok(Operation { op, path, value }),
+    }
+}
+
+impl Operation {
+    /// Whether its path is this attribute of the resource, with or without a URN.
+    #[must_use]
+    pub fn names(&self, attribute: &str) -> bool {
+        match &self.path {
+            Some(Path::Attribute(path)) => {
+                path.sub.is_none() && path.attribute.eq_ignore_ascii_case(attribute)
+            }
+            Some(Path::Element { .. } | Path::Extension(_)) | None => false,
+        }
+    }
+}
+
+impl Op {
+    fn read(text: &str) -> Option<Self> {
+        let names = [("add", Self::Add), ("replace", Self::Replace), ("remove", Self::Remove)];
+        names.into_iter().find_map(|(name, op)| name.eq_ignore_ascii_case(text).then_some(op))
+    }
+}
+
+/// An operation without a path: each name of its value is a path. What is readOnly is passed over,
+/// as in a PUT (RFC 7644 §3.5.1): Okta sends the group's `id` along with its name.
+fn at_root(
+    resource: &mut Attributes,
+    schema: &ResourceSchema,
+    op: Op,
+    value: Value,
+) -> Result<(), ScimError> {
+    let Value::Complex(values) = value else {
+        let detail =
+            "The \"value\" of an operation without a \"path\" must be an object of attributes.";
+        return Err(ScimError::invalid_value(detail));
+    };
+    for (name, value) in values {
+        let path: Path = name.parse()?;
+        let outcome = match &path {
+            Path::Attribute(attribute)
+                if name.contains(':')
+                    && value.as_complex().is_some()
+                    && is_unknown(schema, attribute) =>
+            {
+                extension(resource, schema, op, &name, value)
+            }
+            Path::Attribute(_) | Path::Element { .. } | Path::Extension(_) => {
+                at_path(resource, schema, op, &path, value)
+            }
+        };
+        passing_over_read_only(outcome)?;
+    }
+    Ok(())
+}
+
+fn passing_over_read_only(outcome: Result<(), ScimError>) -> Result<(), ScimError> {
+    match outcome {
+        Err(error) if error.scim_type == Some(ScimType::Mutability) => Ok(()),
+        Ok(()) | Err(_) => outcome,
+    }
+}
+
+fn is_unknown(schema: &ResourceSchema, path: &AttrPath) -> bool {
+    let urn = path.urn.as_deref();
+    let known =
+        |urn: &str| urn.eq_ignore_ascii_case(schema.core.id) || schema.extension(urn).is_some();
+    !urn.is_some_and(known)
+}
+
+/// Whether the path is the URN of an extension that no schema knows and the resource has.
+fn holds_extension(resource: &Attributes, path: &AttrPath) -> bool {
+    path.urn.is_some()
+        && resource.get(&path.to_string()).is_some_and(|value| value.as_complex().is_some())
+}
+
+fn at_path(
+    resource: &mut Attributes,
+    schema: &ResourceSchema,
+    op: Op,
+    path: &Path,
+    value: Value,
+) -> Result<(), ScimError> {
+    let target = match path {
+        Path::Extension(urn) => return extension(resource, schema, op, urn, value),
+        Path::Attribute(path) if holds_extension(resource, path) => {
+            return extension(resource, schema, op, &path.to_string(), value);
+        }
+        Path::Attribute(path) => Target::new(schema, path, None, path.sub.as_deref())?,
+        Path::Element { attribute, filter, sub } => {
+            Target::new(schema, attribute, Some(filter), sub.as_deref())?
+        }
+    };
+    // Neither is ever kept; `schemas` follows from what is present.
+    let passed_over = ["schemas", "password"];
+    if passed_over.iter().any(|name| target.name.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    target.check_mutability(op)?;
+    let holder = match &target.extension {
+        None => resource,
+        Some(urn) => complex_at(resource, urn)?,
+    };
+    target.change(holder, op, value)
+}
+
+/// All of an extension: its attributes one by one, or its removal.
+fn extension(
+    resource: &mut Attributes,
+    schema: &ResourceSchema,
+    op: Op,
+    urn: &str,
+    value: Value,
+) -> Result<(), ScimError> {
+    let is_core = urn.eq_ignore_ascii_case(schema.core.id);
+    match value {
+        _ if op == Op::Remove && is_core => {
+            let detail =
+                format!("{urn} is the schema of the resource itself and cannot be removed.");
+            Err(ScimError::new(ScimType::Mutability, detail))
+        }
+        _ if op == Op::Remove || (op == Op::Replace && is_empty(&value) && !is_core) => {
+            resource.remove(urn);
+            Ok(())
+        }
+        Value::Complex(values) => values.into_iter().try_for_each(|(name, value)| {
+            let mut path = name.parse().unwrap_or_else(|_: ScimError| AttrPath::plain(name));
+            path.urn = Some(urn.to_owned());
+            passing_over_read_only(at_path(resource, schema, op, &Path::Attribute(path), value))
+        }),
+        Value::Null => Ok(()),
+        Value::Bool(_)
+        | Value::Integer(_)
+        | Value::Decimal(_)
+        | Value::String(_)
+        | Value::List(_) => {
+            let detail = format!("The value of {urn} must be an object of its attributes.");
+            Err(ScimError::invalid_value(detail))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

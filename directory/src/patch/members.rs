@@ -1,0 +1,138 @@
+//! The operations of a PATCH on `members`, which are not a part of a group's tree.
+
+use schemas::scim::{
+    AttrPath, CompareOp, Filter, GROUP, Literal, MEMBERS_MAX, Path, ScimError, ScimType, Value,
+    member_ids,
+};
+
+use super::{Op, Operation};
+
+/// A change of who belongs to a group, by identifiers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemberOp {
+    /// These too.
+    Add(Vec<String>),
+    /// These no longer, whether they did or not.
+    Remove(Vec<String>),
+    /// Nobody.
+    Clear,
+    /// These and no others.
+    Replace(Vec<String>),
+}
+
+/// Takes the operations on `members` out of a group's PATCH; the rest is for [`super::apply`].
+///
+/// Only an operation that names `members` touches them: a rename never does.
+///
+/// # Errors
+/// `invalidPath` for a path into members that cannot be done, `invalidValue` for members that
+/// cannot be read, 413 for more than [`MEMBERS_MAX`] of them in the request.
+pub fn split_members(
+    operations: Vec<Operation>,
+) -> Result<(Vec<Operation>, Vec<MemberOp>), ScimError> {
+    let (mut others, mut changes) = (Vec::new(), Vec::new());
+    for operation in operations {
+        let Operation { op, path, value } = operation;
+        match (path, value) {
+            (None, Some(Value::Complex(mut values))) => {
+                let name = values.iter().map(|(name, _)| name).find(|name| names_members(name));
+                let members = name.map(str::to_owned).and_then(|name| values.remove(&name));
+                // Null is absent here (RFC 7643 §2.5), as in the body of a PUT.
+                if let Some(members) = members.filter(|members| *members != Value::Null) {
+                    changes.extend(change(op, members)?);
+                }
+                if !values.is_empty() {
+                    others.push(Operation { op, path: None, value: Some(values.into()) });
+                }
+            }
+            (Some(path), value) if leads_to_members(&path) => {
+                changes.extend(at_path(op, &path, value.unwrap_or(Value::Null))?);
+            }
+            (path, value) => others.push(Operation { op, path, value }),
+        }
+    }
+    let named: usize = changes.iter().map(MemberOp::len).sum();
+    if named > MEMBERS_MAX {
+        let detail = format!("One request may name at most {MEMBERS_MAX} members; send several.");
+        return Err(ScimError::with_status(413, detail));
+    }
+    Ok((others, changes))
+}
+
+impl MemberOp {
+    fn len(&self) -> usize {
+        match self {
+            Self::Add(ids) | Self::Remove(ids) | Self::Replace(ids) => ids.len(),
+            Self::Clear => 0,
+        }
+    }
+}
+
+fn at_path(op: Op, path: &Path, value: Value) -> Result<Option<MemberOp>, ScimError> {
+    match (op, path) {
+        (_, Path::Attribute(AttrPath { sub: None, .. })) => change(op, value),
+        (Op::Remove, Path::Element { filter, sub: None, .. }) => match chosen(filter) {
+            Some(ids) => Ok(Some(MemberOp::Remove(ids))),
+            None => Err(invalid("can be selected by members[value eq \"…\"] only")),
+        },
+        (_, Path::Attribute(_) | Path::Element { .. } | Path::Extension(_)) => {
+            Err(invalid("can be added, removed or replaced, but not changed"))
+        }
+    }
+}
+
+fn change(op: Op, value: Value) -> Result<Option<MemberOp>, ScimError> {
+    let named = value != Value::Null;
+    let ids = member_ids(value)?;
+    Ok(match op {
+        Op::Add | Op::Remove if named && ids.is_empty() => None,
+        Op::Add if !named => None,
+        Op::Add => Some(MemberOp::Add(ids)),
+        Op::Remove if named => Some(MemberOp::Remove(ids)),
+        Op::Remove => Some(MemberOp::Clear),
+        Op::Replace => Some(MemberOp::Replace(ids)),
+    })
+}
+
+/// The identifiers in `value eq "a" or value eq "b"`.
+fn chosen(filter: &Filter) -> Option<Vec<String>> {
+    match filter {
+        Filter::Compare { path, op: CompareOp::Eq, value: Literal::String(id) }
+            if path.urn.is_none()
+                && path.sub.is_none()
+                && path.attribute.eq_ignore_ascii_case("value") =>
+        {
+            Some(vec![id.clone()])
+        }
+        Filter::Or(terms) => {
+            let ids: Option<Vec<_>> = terms.iter().map(chosen).collect();
+            Some(ids?.concat())
+        }
+        Filter::And(_)
+        | Filter::Not(_)
+        | Filter::Compare { .. }
+        | Filter::Present(_)
+        | Filter::Has { .. } => None,
+    }
+}
+
+fn leads_to_members(path: &Path) -> bool {
+    match path {
+        Path::Attribute(attribute) | Path::Element { attribute, .. } => is_members(attribute),
+        Path::Extension(_) => false,
+    }
+}
+
+fn names_members(name: &str) -> bool {
+    name.parse().is_ok_and(|path: AttrPath| path.sub.is_none() && is_members(&path))
+}
+
+fn is_members(path: &AttrPath) -> bool {
+    let urn = path.urn.as_deref();
+    urn.is_none_or(|urn| urn.eq_ignore_ascii_case(GROUP.core.id))
+        && path.attribute.eq_ignore_ascii_case("members")
+}
+
+fn invalid(what: &str) -> ScimError {
+    ScimError::new(ScimType::InvalidPath, format!("The members of a group {what}."))
+}

@@ -1,0 +1,255 @@
+//! What the path of an operation leads to, and how that changes.
+
+use schemas::scim::{
+    AttrPath, AttributeDef, Attributes, Filter, Mutability, ResourceSchema, ScimError, ScimType,
+    Value, coerce,
+};
+
+use super::{Op, element, passing_over_read_only};
+use crate::matching::check_element;
+
+/// What a path leads to.
+#[derive(Clone)]
+pub(super) struct Target<'p> {
+    /// The extension in whose object it is.
+    pub(super) extension: Option<String>,
+    /// The attribute, in the schema's case if known to it.
+    pub(super) name: String,
+    pub(super) def: Option<&'static AttributeDef>,
+    pub(super) filter: Option<&'p Filter>,
+    /// The sub-attribute, in the schema's case if known to it.
+    pub(super) sub: Option<&'p str>,
+    sub_def: Option<&'static AttributeDef>,
+}
+
+impl<'p> Target<'p> {
+    pub(super) fn new(
+        schema: &ResourceSchema,
+        path: &AttrPath,
+        filter: Option<&'p Filter>,
+        sub: Option<&'p str>,
+    ) -> Result<Self, ScimError> {
+        let urn = path.urn.as_deref();
+        let Some(found) = schema.find(urn, &path.attribute, None) else {
+            let extension = urn.filter(|urn| !urn.eq_ignore_ascii_case(schema.core.id));
+            let extension = extension.map(str::to_owned);
+            let name = path.attribute.clone();
+            return Ok(Self { extension, name, def: None, filter, sub, sub_def: None });
+        };
+        let def = found.attribute;
+        if sub.is_some() && def.sub_attributes.is_empty() {
+            return Err(invalid_path(path, "has no sub-attributes"));
+        }
+        if let Some(filter) = filter {
+            if !def.multi_valued {
+                return Err(invalid_path(path, "has one value only, so no filter can follow it"));
+            }
+            check_element(filter, Some(def))?;
+        }
+        let sub_def = sub.and_then(|sub| def.sub(sub));
+        Ok(Self {
+            extension: found.extension.map(|extension| extension.id.to_owned()),
+            name: def.name.to_owned(),
+            def: Some(def),
+            filter,
+            sub: sub_def.map(|def| def.name).or(sub),
+            sub_def,
+        })
+    }
+
+    /// RFC 7644 §3.5.2: readOnly attributes cannot change, required ones not be removed.
+    pub(super) fn check_mutability(&self, op: Op) -> Result<(), ScimError> {
+        let fixed = |def: &AttributeDef| match def.mutability {
+            Mutability::ReadOnly => true,
+            Mutability::ReadWrite | Mutability::Immutable | Mutability::WriteOnly => false,
+        };
+        let leaf = if self.sub.is_some() { self.sub_def } else { self.def };
+        let what = if self.def.is_some_and(fixed) || self.sub_def.is_some_and(fixed) {
+            "is readOnly and cannot be changed"
+        } else if op == Op::Remove && self.filter.is_none() && leaf.is_some_and(|def| def.required)
+        {
+            "is required and cannot be removed"
+        } else {
+            return Ok(());
+        };
+        let detail = format!("The attribute \"{}\" {what}.", self.full_name());
+        Err(ScimError::new(ScimType::Mutability, detail))
+    }
+
+    pub(super) fn change(
+        &self,
+        holder: &mut Attributes,
+        op: Op,
+        value: Value,
+    ) -> Result<(), ScimError> {
+        let there = holder.get(&self.name);
+        let plural = match self.def {
+            Some(def) => def.multi_valued,
+            None => self.filter.is_some() || there.is_some_and(|value| value.as_list().is_some()),
+        };
+        let whole = self.sub.is_none();
+        // Nothing to add to what is there.
+        if op == Op::Add
+            && whole
+            && is_empty(&value)
+            && (plural || value.is_absent() && value != Value::Null)
+        {
+            return Ok(());
+        }
+        if plural && (self.filter.is_some() || self.sub.is_some()) {
+            return self.change_elements(holder, op, value);
+        }
+        match (op, self.sub) {
+            (Op::Remove, None) => self.remove(holder, value),
+            (Op::Add | Op::Replace, None) if self.clears(&value) => {
+                self.remove(holder, Value::Null)
+            }
+            (Op::Add | Op::Replace, None) => self.set(holder, op, value),
+            (_, Some(sub)) => self.change_part(holder, op, sub, value),
+        }
+    }
+
+    /// RFC 7644 §3.5.2.2; with a list of values only these go, as Entra ID and JumpCloud mean it.
+    fn remove(&self, holder: &mut Attributes, value: Value) -> Result<(), ScimError> {
+        match holder.get_mut(&self.name) {
+            Some(Value::List(items)) if value != Value::Null && value.as_str() != Some("") => {
+                let listed = value.into_list();
+                items.retain(|item| !listed.iter().any(|listed| element::covers(item, listed)));
+            }
+            Some(_) | None => {
+                holder.remove(&self.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole attribute, RFC 7644 §3.5.2.1 and §3.5.2.3.
+    fn set(&self, holder: &mut Attributes, op: Op, value: Value) -> Result<(), ScimError> {
+        if self.def.is_some_and(|def| !def.multi_valued && !def.has_value())
+            && let Value::Complex(parts) = value
+        {
+            return self.set_parts(holder, op, parts);
+        }
+        // A reference without its identifier says nothing that could be kept or cleared.
+        let clears = value.as_complex().is_none_or(|parts| parts.contains("value"));
+        let Some(value) = self.checked(value)? else {
+            return if op == Op::Replace && clears {
+                self.remove(holder, Value::Null)
+            } else {
+                Ok(())
+            };
+        };
+        match (holder.get_mut(&self.name), value) {
+            (Some(Value::List(there)), Value::List(items)) if op == Op::Add => {
+                items.into_iter().try_for_each(|item| element::add(&self.name, there, item))
+            }
+            (Some(Value::Complex(there)), Value::Complex(parts))
+                if !self.refers_elsewhere(there, &parts) =>
+            {
+                element::merge(there, parts);
+                Ok(())
+            }
+            (_, value) => {
+                holder.insert(self.name.as_str(), value);
+                Ok(())
+            }
+        }
+    }
+
+    /// The named sub-attributes of a complex attribute, leaving the others.
+    fn set_parts(
+        &self,
+        holder: &mut Attributes,
+        op: Op,
+        parts: Attributes,
+    ) -> Result<(), ScimError> {
+        parts.into_iter().try_for_each(|(name, value)| {
+            let sub_def = self.def.and_then(|def| def.sub(&name));
+            let sub = sub_def.map_or(name.as_str(), |def| def.name);
+            let part = Target { sub: Some(sub), sub_def, ..self.clone() };
+            let outcome = part.check_mutability(op);
+            passing_over_read_only(outcome.and_then(|()| part.change_part(holder, op, sub, value)))
+        })
+    }
+
+    /// One sub-attribute of a complex attribute.
+    fn change_part(
+        &self,
+        holder: &mut Attributes,
+        op: Op,
+        sub: &str,
+        value: Value,
+    ) -> Result<(), ScimError> {
+        let clears = op == Op::Remove || self.clears(&value);
+        if sub == "value" && self.def.is_some_and(AttributeDef::has_value) {
+            // A reference is one with its identifier: `manager.value` is `manager`.
+            let whole = Self { sub: None, sub_def: None, ..self.clone() };
+            return if clears {
+                whole.remove(holder, Value::Null)
+            } else {
+                whole.set(holder, op, Attributes::from([(sub, value)]).into())
+            };
+        }
+        let value = if clears { None } else { self.checked(value)? };
+        let parts = complex_at(holder, &self.name)?;
+        match value {
+            Some(value) => parts.insert(sub, value),
+            None => parts.remove(sub),
+        };
+        Ok(())
+    }
+
+    /// The value as it will be kept, if the schema knows the attribute.
+    fn checked(&self, value: Value) -> Result<Option<Value>, ScimError> {
+        let name = self.full_name();
+        match (self.sub, self.sub_def, self.def) {
+            (Some(_), Some(def), _) => coerce(def, &name, value),
+            (None, _, Some(def)) if def.multi_valued => {
+                coerce(def, &name, Value::List(value.into_list()))
+            }
+            (None, _, Some(def)) => coerce(def, &name, value),
+            (Some(_), None, _) | (None, _, None) => Ok(Some(value)),
+        }
+    }
+
+    /// Whether assigning the value means to unassign: null (RFC 7643 §2.5), or `""`, by which Entra
+    /// ID clears an attribute. An unknown attribute keeps `""`, which may mean something.
+    fn clears(&self, value: &Value) -> bool {
+        is_empty(value) && (self.def.is_some() || value.as_str().is_none())
+    }
+
+    /// Whether a reference, such as manager, gets another target, so that what it said of the old
+    /// one no longer holds.
+    fn refers_elsewhere(&self, there: &Attributes, parts: &Attributes) -> bool {
+        self.def.is_some_and(AttributeDef::has_value)
+            && parts.contains("value")
+            && parts.get("value") != there.get("value")
+    }
+
+    fn full_name(&self) -> String {
+        match self.sub {
+            Some(sub) => format!("{}.{sub}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// Null, `""`, an empty list or an empty object.
+pub(super) fn is_empty(value: &Value) -> bool {
+    value.is_absent() || value.as_str() == Some("")
+}
+
+pub(super) fn complex_at<'t>(
+    tree: &'t mut Attributes,
+    name: &str,
+) -> Result<&'t mut Attributes, ScimError> {
+    if !tree.contains(name) {
+        tree.insert(name, Attributes::new());
+    }
+    let found = tree.get_mut(name).and_then(Value::as_complex_mut);
+    found.ok_or_else(|| invalid_path(&name, "has no sub-attributes"))
+}
+
+pub(super) fn invalid_path(path: &dyn std::fmt::Display, what: &str) -> ScimError {
+    ScimError::new(ScimType::InvalidPath, format!("The attribute \"{path}\" {what}."))
+}

@@ -1,0 +1,99 @@
+//! What a directory holds, as the rules see it.
+
+use schemas::scim::Attributes;
+use schemas::wire::{DirectoryType, OrganizationDomain};
+use schemas::{DirectoryId, GroupId, OrganizationId, ScimId, Seq, Timestamp, TokenId, UserId};
+
+/// A directory as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Which.
+    pub id: DirectoryId,
+    /// Whose.
+    pub organization_id: OrganizationId,
+    /// An opaque key of older integrations.
+    pub external_key: String,
+    /// The identity provider.
+    pub kind: DirectoryType,
+    /// Its name.
+    pub name: String,
+    /// The domains of the organization.
+    pub domains: Vec<OrganizationDomain>,
+    /// Every token that was ever made for it.
+    pub tokens: Vec<DirectoryToken>,
+    /// Whether its deletion was asked for.
+    pub deleting: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its configuration last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A bearer token as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryToken {
+    /// Which. Not the secret.
+    pub id: TokenId,
+    /// Its last four characters.
+    pub suffix: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Whether it is void.
+    pub revoked: bool,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// The id that the identity provider knows.
+    pub id: ScimId,
+    /// The id that customer apps know.
+    pub user_id: UserId,
+    /// The user name in the form that is compared; see [`name_key`].
+    pub name_key: String,
+    /// The SCIM resource, canonical, without `id`, `meta`, `groups` and `password`.
+    pub attributes: Attributes,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// The place in the stream of the record that made it what it is.
+    pub version: Seq,
+}
+
+/// A group. Its members are apart, so that a large one costs no more to touch than a small one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// The id that the identity provider knows.
+    pub id: ScimId,
+    /// The id that customer apps know.
+    pub group_id: GroupId,
+    /// The identity provider's own id: `externalId`, else the name it was created with. It stays
+    /// when the group is renamed.
+    pub idp_id: String,
+    /// The display name in the form that is compared; see [`name_key`].
+    pub name_key: String,
+    /// The SCIM resource, canonical, without `id`, `meta` and `members`.
+    pub attributes: Attributes,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its own attributes last changed.
+    pub updated_at: Timestamp,
+    /// When it or its members last changed.
+    pub modified_at: Timestamp,
+    /// The place in the stream of the record that last changed it or its members.
+    pub version: Seq,
+}
+
+/// The form in which names that do not tell letter case apart are compared (RFC 7643 §2.2,
+/// `caseExact` false). It is fixed in the record when a name is given.
+#[must_use]
+pub fn name_key(name: &str) -> String {
+    name.to_lowercase()
+}
+
+/// The text of a string attribute that is present and not empty.
+#[must_use]
+pub fn text<'a>(attributes: &'a Attributes, name: &str) -> Option<&'a str> {
+    attributes.get(name)?.as_str().filter(|text| !text.is_empty())
+}

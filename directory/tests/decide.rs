@@ -1,0 +1,418 @@
+//! The rules: given what is known, when something is asked, then these are the events.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+
+use directory::patch::{parse_operations, split_members};
+use directory::{Answer, Command, Decision, Facts, Needs, Rejection, Stamp, Undecided, decide};
+use directory::{Directory, DirectoryToken};
+use proptest::prelude::*;
+use schemas::scim::{GROUP, USER, Value, canonicalise, parse};
+use schemas::wire::DirectoryType;
+use schemas::{DirectoryId, Event, EventType, OrganizationId, ScimId, Seq, Timestamp, TokenId};
+use serde_json::json;
+
+/// A directory of which everything is known, since it began empty.
+struct World {
+    facts: Facts,
+    ids: u128,
+    millis: i64,
+}
+
+impl World {
+    fn empty() -> Self {
+        let directory = Directory {
+            id: DirectoryId::from_bits(1),
+            organization_id: OrganizationId::from_bits(2),
+            external_key: "key".into(),
+            kind: DirectoryType::Azure,
+            name: "Acme".into(),
+            domains: Vec::new(),
+            tokens: Vec::new(),
+            deleting: false,
+            created_at: Timestamp::from_millis(0),
+            updated_at: Timestamp::from_millis(0),
+        };
+        Self { facts: Facts::new(directory, Seq(0)), ids: 100, millis: 1_000 }
+    }
+
+    /// Decides, gathering on the way what is missing: in an empty world nothing is there.
+    fn ask(&mut self, command: &Command) -> Result<Decision, Rejection> {
+        self.gather(Needs::of(command));
+        loop {
+            self.millis += 1;
+            let ids = &mut self.ids;
+            let mut fresh = || {
+                *ids += 1;
+                *ids
+            };
+            let at = Timestamp::from_millis(self.millis);
+            match decide(&mut self.facts, command, &mut Stamp { at, ids: &mut fresh }) {
+                Ok(decision) => return Ok(decision),
+                Err(Undecided::Rejected(rejection)) => return Err(rejection),
+                Err(Undecided::Missing(missing)) => self.gather(*missing.0),
+            }
+        }
+    }
+
+    fn gather(&mut self, needs: Needs) {
+        let facts = &mut self.facts;
+        needs.users.into_iter().for_each(|id| {
+            facts.users.entry(id).or_insert(None);
+        });
+        for name in needs.user_names {
+            facts.user_names.entry(name).or_insert(None);
+        }
+        needs.groups.into_iter().for_each(|id| {
+            facts.groups.entry(id).or_insert(None);
+        });
+        for id in needs.group_external_ids {
+            facts.group_external_ids.entry(id).or_insert(None);
+        }
+        for name in needs.group_names {
+            facts.group_names.entry(name).or_insert(None);
+        }
+        for pair in needs.memberships {
+            facts.memberships.entry(pair).or_insert(false);
+        }
+        for group in needs.members_of {
+            facts.members_of.entry(group).or_default();
+        }
+    }
+
+    fn kinds(&mut self, command: &Command) -> Vec<EventType> {
+        let decision = self.ask(command).unwrap();
+        decision.drafts.iter().map(|draft| draft.event.kind()).collect()
+    }
+
+    fn user(&mut self, name: &str) -> ScimId {
+        match self.ask(&create_user(name)).unwrap().answer {
+            Answer::User(user) => user.id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn group(&mut self, name: &str, members: &[ScimId]) -> ScimId {
+        let attributes = canonicalise(&GROUP, parse(&group_body(name)).unwrap()).unwrap();
+        let members = members.iter().map(ToString::to_string).collect();
+        match self.ask(&Command::CreateGroup { attributes, members }).unwrap().answer {
+            Answer::Group(group) => group.id,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn user_attributes(name: &str) -> schemas::scim::Attributes {
+    let body = json!({ "userName": name, "title": "Engineer",
+        "emails": [{ "type": "work", "value": name }] });
+    canonicalise(&USER, parse(body.to_string().as_bytes()).unwrap()).unwrap()
+}
+
+fn create_user(name: &str) -> Command {
+    Command::CreateUser { attributes: user_attributes(name) }
+}
+
+fn group_body(name: &str) -> Vec<u8> {
+    json!({ "displayName": name }).to_string().into_bytes()
+}
+
+fn patch_user(id: ScimId, operations: serde_json::Value) -> Command {
+    Command::PatchUser { id, operations: operations_of(&operations) }
+}
+
+fn patch_group(id: ScimId, operations: serde_json::Value) -> Command {
+    let (operations, members) = split_members(operations_of(&operations)).unwrap();
+    Command::PatchGroup { id, operations, members }
+}
+
+fn operations_of(operations: &serde_json::Value) -> Vec<directory::patch::Operation> {
+    let body = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+        "Operations": operations });
+    parse_operations(&parse(body.to_string().as_bytes()).unwrap()).unwrap()
+}
+
+#[test]
+fn a_created_user_is_active_and_carries_the_place_of_its_event_as_version() {
+    let mut world = World::empty();
+    let decision = world.ask(&create_user("ada@acme.example")).unwrap();
+    let Answer::User(user) = decision.answer else { panic!("a user") };
+    assert_eq!(user.version, Seq(1));
+    assert_eq!(user.attributes.get("active"), Some(&Value::Bool(true)));
+    assert!(
+        matches!(&decision.drafts[..], [draft] if draft.event.kind() == EventType::UserCreated)
+    );
+}
+
+#[test]
+fn a_user_name_is_taken_in_any_letter_case_until_its_user_is_gone() {
+    let mut world = World::empty();
+    let ada = world.user("ada@acme.example");
+    let again = create_user("ADA@acme.EXAMPLE");
+    assert_eq!(world.ask(&again), Err(Rejection::UserNameTaken("ADA@acme.EXAMPLE".into())));
+    world.ask(&Command::DeleteUser { id: ada }).unwrap();
+    assert_eq!(world.kinds(&again), [EventType::UserCreated]);
+}
+
+#[test]
+fn a_resend_of_the_same_user_is_no_event() {
+    let mut world = World::empty();
+    let id = world.user("ada@acme.example");
+    let same = Command::ReplaceUser { id, attributes: user_attributes("ada@acme.example") };
+    assert_eq!(world.kinds(&same), []);
+    let title = json!([{ "op": "Replace", "path": "title", "value": "Engineer" }]);
+    assert_eq!(world.kinds(&patch_user(id, title)), []);
+}
+
+#[test]
+fn an_update_names_the_old_values_of_what_changed_and_nothing_else() {
+    let mut world = World::empty();
+    let id = world.user("ada@acme.example");
+    let change = json!([{ "op": "replace", "path": "active", "value": false },
+        { "op": "add", "path": "nickName", "value": "Ada" }]);
+    let decision = world.ask(&patch_user(id, change)).unwrap();
+    let [draft] = &decision.drafts[..] else { panic!("one event") };
+    let Event::UserUpdated(updated) = &draft.event else { panic!("an update") };
+    let previous = serde_json::to_value(&updated.previous_attributes).unwrap();
+    let expected =
+        json!({ "state": "active", "raw_attributes": { "active": true, "nickName": null } });
+    assert_eq!(previous, expected);
+}
+
+#[test]
+fn a_rename_to_a_taken_name_is_refused_and_to_another_case_of_the_own_name_is_not() {
+    let mut world = World::empty();
+    world.user("ada@acme.example");
+    let bob = world.user("bob@acme.example");
+    let rename = |name: &str| json!([{ "op": "replace", "value": { "userName": name } }]);
+    let taken = world.ask(&patch_user(bob, rename("Ada@acme.example")));
+    assert_eq!(taken, Err(Rejection::UserNameTaken("Ada@acme.example".into())));
+    let own = patch_user(bob, rename("Bob@acme.example"));
+    assert_eq!(world.kinds(&own), [EventType::UserUpdated]);
+}
+
+#[test]
+fn a_group_with_members_is_one_commit_of_the_group_and_each_member() {
+    let mut world = World::empty();
+    let (ada, bob) = (world.user("ada@acme.example"), world.user("bob@acme.example"));
+    let attributes = canonicalise(&GROUP, parse(&group_body("Sales")).unwrap()).unwrap();
+    let members = vec![ada.to_string(), bob.to_string(), ada.to_string()];
+    let kinds = world.kinds(&Command::CreateGroup { attributes, members });
+    let added = EventType::GroupUserAdded;
+    assert_eq!(kinds, [EventType::GroupCreated, added, added], "a member named twice joins once");
+}
+
+#[test]
+fn a_member_who_does_not_exist_is_named_and_nobody_joins() {
+    let mut world = World::empty();
+    let ada = world.user("ada@acme.example");
+    let group = world.group("Sales", &[]);
+    let before = world.facts.tail;
+    let add = json!([{ "op": "add", "path": "members",
+        "value": [{ "value": ada.to_string() }, { "value": "nobody" }] }]);
+    let refused = world.ask(&patch_group(group, add));
+    assert_eq!(refused, Err(Rejection::NoSuchMember("nobody".into())));
+    assert_eq!(world.facts.tail, before);
+}
+
+#[test]
+fn adding_a_member_twice_and_removing_a_stranger_are_no_events() {
+    let mut world = World::empty();
+    let (ada, bob) = (world.user("ada@acme.example"), world.user("bob@acme.example"));
+    let group = world.group("Sales", &[ada]);
+    let add = json!([{ "op": "Add", "path": "members", "value": [{ "value": ada.to_string() }] }]);
+    assert_eq!(world.kinds(&patch_group(group, add)), []);
+    let remove = json!([{ "op": "Remove", "path": "members",
+        "value": [{ "value": bob.to_string() }] }]);
+    assert_eq!(world.kinds(&patch_group(group, remove)), []);
+}
+
+#[test]
+fn replacing_members_says_who_left_and_who_joined() {
+    let mut world = World::empty();
+    let ada = world.user("ada@acme.example");
+    let bob = world.user("bob@acme.example");
+    let eve = world.user("eve@acme.example");
+    let group = world.group("Sales", &[ada, bob]);
+    let replace = json!([{ "op": "replace", "path": "members",
+        "value": [{ "value": bob.to_string() }, { "value": eve.to_string() }] }]);
+    let kinds = world.kinds(&patch_group(group, replace));
+    assert_eq!(kinds, [EventType::GroupUserRemoved, EventType::GroupUserAdded]);
+}
+
+#[test]
+fn a_rename_of_a_group_keeps_its_members_and_its_identity() {
+    let mut world = World::empty();
+    let ada = world.user("ada@acme.example");
+    let group = world.group("Sales", &[ada]);
+    let rename = json!([{ "op": "replace", "value": { "displayName": "Sales EMEA" } }]);
+    let decision = world.ask(&patch_group(group, rename)).unwrap();
+    let [draft] = &decision.drafts[..] else { panic!("one event") };
+    let Event::GroupUpdated(updated) = &draft.event else { panic!("an update") };
+    assert_eq!(
+        (updated.group.name.as_str(), updated.group.idp_id.as_str()),
+        ("Sales EMEA", "Sales")
+    );
+    assert_eq!(world.facts.members_of[&group].len(), 1);
+}
+
+#[test]
+fn a_deleted_user_is_in_no_group() {
+    let mut world = World::empty();
+    let ada = world.user("ada@acme.example");
+    let group = world.group("Sales", &[ada]);
+    assert_eq!(world.kinds(&Command::DeleteUser { id: ada }), [EventType::UserDeleted]);
+    assert!(world.facts.members_of[&group].is_empty());
+}
+
+#[test]
+fn the_identity_provider_connects_once() {
+    let mut world = World::empty();
+    assert_eq!(world.kinds(&Command::Activate), [EventType::Activated]);
+    assert_eq!(world.kinds(&Command::Activate), []);
+}
+
+#[test]
+fn the_stream_is_told_what_the_configuration_says_and_only_once() {
+    let mut world = World::empty();
+    let token = |bits, revoked| DirectoryToken {
+        id: TokenId::from_bits(bits),
+        suffix: "a1b2".into(),
+        created_at: Timestamp::from_millis(5),
+        revoked,
+    };
+    world.facts.directory.tokens = vec![token(1, false), token(2, true)];
+    let (made, revoked) = (EventType::TokenCreated, EventType::TokenRevoked);
+    assert_eq!(world.kinds(&Command::Reconcile), [made, made, revoked]);
+    assert_eq!(world.kinds(&Command::Reconcile), []);
+
+    world.facts.directory.deleting = true;
+    assert_eq!(world.kinds(&Command::Reconcile), [EventType::Deleted]);
+    assert_eq!(world.ask(&Command::Reconcile), Err(Rejection::DirectoryGone));
+    assert_eq!(world.ask(&create_user("late@acme.example")), Err(Rejection::DirectoryGone));
+}
+
+/// What an identity provider may do to a handful of users and groups.
+#[derive(Clone, Debug)]
+enum Act {
+    Create(u8),
+    Rename(usize, u8),
+    Delete(usize),
+    Group(u8, Vec<usize>),
+    Join(usize, Vec<usize>),
+    Leave(usize, Vec<usize>),
+    Only(usize, Vec<usize>),
+    DeleteGroup(usize),
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let some = || prop::collection::vec(0..6usize, 0..4);
+    let act = prop_oneof![
+        (0..6u8).prop_map(Act::Create),
+        (0..6usize, 0..6u8).prop_map(|(user, name)| Act::Rename(user, name)),
+        (0..6usize).prop_map(Act::Delete),
+        (0..4u8, some()).prop_map(|(name, users)| Act::Group(name, users)),
+        (0..4usize, some()).prop_map(|(group, users)| Act::Join(group, users)),
+        (0..4usize, some()).prop_map(|(group, users)| Act::Leave(group, users)),
+        (0..4usize, some()).prop_map(|(group, users)| Act::Only(group, users)),
+        (0..4usize).prop_map(Act::DeleteGroup),
+    ];
+    prop::collection::vec(act, 1..40)
+}
+
+/// The ids that acts speak of by number.
+#[derive(Default)]
+struct Known {
+    users: Vec<ScimId>,
+    groups: Vec<ScimId>,
+}
+
+fn command(act: &Act, known: &Known) -> Option<Command> {
+    let user = |index: &usize| known.users.get(*index).copied();
+    let group = |index: &usize| known.groups.get(*index).copied();
+    let members = |users: &[usize]| -> Vec<serde_json::Value> {
+        users.iter().filter_map(user).map(|id| json!({ "value": id.to_string() })).collect()
+    };
+    let on_members = |op: &str, users: &[usize]| json!([{ "op": op, "path": "members", "value": members(users) }]);
+    Some(match act {
+        Act::Create(name) => create_user(&format!("user{name}@acme.example")),
+        Act::Rename(index, name) => patch_user(
+            user(index)?,
+            json!([{ "op": "replace", "path": "userName", "value": format!("USER{name}@acme.example") }]),
+        ),
+        Act::Delete(index) => Command::DeleteUser { id: user(index)? },
+        Act::Group(name, users) => Command::CreateGroup {
+            attributes: canonicalise(&GROUP, parse(&group_body(&format!("Group {name}"))).unwrap())
+                .unwrap(),
+            members: users.iter().filter_map(user).map(|id| id.to_string()).collect(),
+        },
+        Act::Join(index, users) => patch_group(group(index)?, on_members("add", users)),
+        Act::Leave(index, users) => patch_group(group(index)?, on_members("remove", users)),
+        Act::Only(index, users) => patch_group(group(index)?, on_members("replace", users)),
+        Act::DeleteGroup(index) => Command::DeleteGroup { id: group(index)? },
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_asked_names_stay_unique_members_exist_and_a_repeat_changes_nothing(acts in acts()) {
+        let (mut world, mut known) = (World::empty(), Known::default());
+        for act in &acts {
+            let Some(command) = command(act, &known) else { continue };
+            let before = world.facts.clone();
+            match world.ask(&command) {
+                Ok(decision) => {
+                    prop_assert_eq!(
+                        world.facts.tail.0, before.tail.0 + decision.drafts.len() as u64
+                    );
+                    match decision.answer {
+                        Answer::User(user) if matches!(act, Act::Create(_)) => known.users.push(user.id),
+                        Answer::Group(group) if matches!(act, Act::Group(..)) => known.groups.push(group.id),
+                        _ => {}
+                    }
+                    if !matches!(act, Act::Create(_) | Act::Group(..) | Act::Delete(_) | Act::DeleteGroup(_)) {
+                        prop_assert_eq!(world.kinds(&command), []);
+                    }
+                }
+                Err(_) => prop_assert_eq!(world.facts.tail, before.tail, "a refusal changes nothing"),
+            }
+            consistent(&world.facts)?;
+        }
+    }
+
+    #[test]
+    fn the_facts_after_deciding_are_those_of_applying_the_changes(acts in acts()) {
+        let (mut world, mut known) = (World::empty(), Known::default());
+        let mut replica = World::empty().facts;
+        for act in &acts {
+            let Some(command) = command(act, &known) else { continue };
+            let Ok(decision) = world.ask(&command) else { continue };
+            for draft in &decision.drafts {
+                replica.apply(&draft.change, draft.at);
+            }
+            match decision.answer {
+                Answer::User(user) if matches!(act, Act::Create(_)) => known.users.push(user.id),
+                Answer::Group(group) if matches!(act, Act::Group(..)) => known.groups.push(group.id),
+                _ => {}
+            }
+        }
+        let present = |facts: &Facts| -> Vec<_> {
+            facts.users.values().flatten().cloned().collect()
+        };
+        prop_assert_eq!(present(&world.facts), present(&replica));
+        prop_assert_eq!(world.facts.tail, replica.tail);
+    }
+}
+
+fn consistent(facts: &Facts) -> Result<(), TestCaseError> {
+    let mut names: Vec<&str> = facts.users.values().flatten().map(|user| &*user.name_key).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    prop_assert_eq!(names.len(), count, "two users of one name");
+    for (group, everyone) in &facts.members_of {
+        let exists = facts.groups.get(group).is_some_and(Option::is_some);
+        prop_assert!(exists || everyone.is_empty(), "members of a group that is gone");
+        for user in everyone {
+            prop_assert!(facts.users[user].is_some(), "a member who is gone");
+        }
+    }
+    Ok(())
+}
