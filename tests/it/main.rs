@@ -1,3 +1,13 @@
 //! Every test of the whole, in one binary, so that it is linked once.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking, wherever that happens"
+)]
 
 mod architecture;
+mod bad_input;
+mod crash;
+mod disk;
+mod entra;
+mod promises;

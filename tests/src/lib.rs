@@ -1,5 +1,17 @@
-//! What the tests of the whole share: starting the real `dsync` binary and talking to it as an identity provider or a
-//! customer's app would.
+//! What the black-box tests share: a server of its own for each test, a client for its interfaces,
+//! and a receiver that checks webhooks with code of its own.
 //!
-//! Not a home for tests (they are modules of the one binary, `it/main.rs`) and not for code of the product: what is
-//! checked here is checked from outside, with code of its own.
+//! Nothing here knows the inside of dsync. The binary is started, spoken to over HTTP and killed.
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::expect_used,
+    reason = "a test fails by panicking, wherever that happens"
+)]
+
+pub mod receiver;
+pub mod scim;
+pub mod server;
+
+pub use receiver::{Delivery, Receiver};
+pub use scim::{Directory, Scim};
+pub use server::{Api, Server};

@@ -1,0 +1,150 @@
+//! The pure core: records in, what to write out.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use log::{Entry, Offset, Partition};
+use schemas::chain::{Admitted, Link, Stream};
+use schemas::record::DecodeError;
+use schemas::{DirectoryId, Hash, Head, Record};
+
+use crate::ports::{Accepted, Batch, Position, StoredHead};
+
+/// A reader of one partition: every stream it has met, and where it stands.
+#[derive(Debug)]
+pub struct Reader {
+    partition: Partition,
+    streams: BTreeMap<DirectoryId, Stream<Accepted>>,
+    /// The first pending record of each stream that has one.
+    pending: BTreeMap<DirectoryId, Offset>,
+    stopped: BTreeSet<DirectoryId>,
+    read_to: Offset,
+    position: Position,
+}
+
+/// What became of a number of entries.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// What to write.
+    pub batch: Batch,
+    /// Where the reader stands afterwards.
+    pub to: Position,
+    /// How many records were stale.
+    pub stale: u64,
+}
+
+/// A record that cannot be read. The partition stops there; nothing is skipped.
+#[derive(Debug, thiserror::Error)]
+#[error("DSYNC-005: record {} of partition {} cannot be read", .offset.0, .partition.0)]
+pub struct Poison {
+    /// The partition.
+    pub partition: Partition,
+    /// The record.
+    pub offset: Offset,
+    /// What is wrong with it.
+    #[source]
+    pub source: DecodeError,
+}
+
+impl Reader {
+    /// A reader that goes on where the store stands.
+    #[must_use]
+    pub fn resume(partition: Partition, position: Position, heads: &[StoredHead]) -> Self {
+        let streams = heads.iter().map(|stored| (stored.directory_id, Stream::at(stored.head)));
+        let stopped = heads.iter().filter(|stored| stored.stopped);
+        Self {
+            partition,
+            streams: streams.collect(),
+            pending: BTreeMap::new(),
+            stopped: stopped.map(|stored| stored.directory_id).collect(),
+            read_to: position.next,
+            position,
+        }
+    }
+
+    /// The next record to read.
+    #[must_use]
+    pub const fn read_to(&self) -> Offset {
+        self.read_to
+    }
+
+    /// Where a restart would begin.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Judges entries in order.
+    ///
+    /// # Errors
+    ///
+    /// At the first record that cannot be read. The reader must not be used any more then.
+    pub fn judge(&mut self, entries: &[Entry]) -> Result<Judged, Poison> {
+        let mut judged = Judged::default();
+        for entry in entries {
+            self.entry(entry, &mut judged).map_err(|source| Poison {
+                partition: self.partition,
+                offset: entry.offset,
+                source,
+            })?;
+            self.read_to = Offset(entry.offset.0 + 1);
+        }
+        if let Some(last) = judged.batch.accepted.last() {
+            self.position.applied = Some((last.offset, last.head.hash));
+        }
+        self.position.next = self.pending.values().copied().min().unwrap_or(self.read_to);
+        judged.batch.passed = self.read_to;
+        judged.to = self.position;
+        Ok(judged)
+    }
+
+    fn entry(&mut self, entry: &Entry, judged: &mut Judged) -> Result<(), DecodeError> {
+        let record = Record::decode(&entry.value)?;
+        let directory_id = record.directory_id;
+        if self.stopped.contains(&directory_id) {
+            return Ok(());
+        }
+        let link = record.link(Hash::of(&entry.value));
+        let stream =
+            self.streams.entry(directory_id).or_insert_with(|| Stream::at(Head::default()));
+        // Only what may be accepted is read in full.
+        let admitted = match stream.verdict(&link) {
+            schemas::chain::Verdict::Stale => Admitted::Stale,
+            schemas::chain::Verdict::Gap => Admitted::Gap,
+            schemas::chain::Verdict::Joins | schemas::chain::Verdict::Restarts => {
+                stream.admit(link, accepted(entry.offset, &record, link)?)
+            }
+        };
+        let first_pending = stream.first_pending().map(|first| first.offset);
+        match admitted {
+            Admitted::Pending => {}
+            Admitted::Complete(commit) => {
+                judged.batch.accepted.extend(commit.into_iter().map(|(_, accepted)| accepted));
+            }
+            Admitted::Stale => judged.stale += 1,
+            Admitted::Gap => {
+                self.stopped.insert(directory_id);
+                judged.batch.stopped.push(directory_id);
+            }
+        }
+        match first_pending.filter(|_| !self.stopped.contains(&directory_id)) {
+            Some(offset) => self.pending.insert(directory_id, offset),
+            None => self.pending.remove(&directory_id),
+        };
+        Ok(())
+    }
+}
+
+fn accepted(offset: Offset, record: &Record<'_>, link: Link) -> Result<Accepted, DecodeError> {
+    Ok(Accepted {
+        offset,
+        directory_id: record.directory_id,
+        head: link.as_head(),
+        prev: link.prev,
+        id: record.id,
+        event: record.event,
+        created_at: record.created_at,
+        data: record.data.get().to_owned(),
+        actor: record.actor.clone(),
+        change: record.change()?,
+    })
+}

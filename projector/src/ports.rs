@@ -1,0 +1,102 @@
+//! What the projector needs of a store.
+
+use async_trait::async_trait;
+use log::{Offset, Partition};
+use schemas::{Actor, Change, DirectoryId, EventId, EventType, Hash, Head, Timestamp};
+
+/// Where a reader of a partition stands: everything it needs to go on after a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The next record to read. It lies before the first record of any commit that is not complete.
+    pub next: Offset,
+    /// The last record that was applied, to notice a log that is behind its store.
+    pub applied: Option<(Offset, Hash)>,
+}
+
+/// An accepted event, with what it changes.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// Where its record lies in the log.
+    pub offset: Offset,
+    /// The directory it belongs to.
+    pub directory_id: DirectoryId,
+    /// Its place in the stream and its hash: the head, were it the last.
+    pub head: Head,
+    /// The hash of the record before it.
+    pub prev: Hash,
+    /// Its id.
+    pub id: EventId,
+    /// Its type.
+    pub event: EventType,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// What customer apps are told: the record's `data`, byte for byte.
+    pub data: String,
+    /// Who caused it.
+    pub actor: Actor,
+    /// What it does to the state.
+    pub change: Change,
+}
+
+/// What one step adds, in one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Every record before this one has been judged: what `wait_applied` of ingest compares with.
+    /// It may lie behind [`Position::next`], which half commits hold back; it is not stored, and
+    /// starts as the stored `next` when the store is opened.
+    pub passed: Offset,
+    /// In the order of acceptance, which becomes the order of the feed.
+    pub accepted: Vec<Accepted>,
+    /// Directories whose stream has a gap. They are marked and not followed any further.
+    pub stopped: Vec<DirectoryId>,
+}
+
+/// A stream as the store remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredHead {
+    /// Whose stream.
+    pub directory_id: DirectoryId,
+    /// Its last accepted record.
+    pub head: Head,
+    /// Whether it was stopped by a gap.
+    pub stopped: bool,
+}
+
+/// The projector's side of the store.
+#[async_trait]
+pub trait ProjectionStore: Send + Sync {
+    /// Where to go on reading.
+    async fn position(&self, partition: Partition) -> Result<Position, StoreError>;
+
+    /// The heads of all streams of the partition.
+    async fn heads(&self, partition: Partition) -> Result<Vec<StoredHead>, StoreError>;
+
+    /// Writes rows, feed, heads and position in one transaction, and wakes who waits for them.
+    ///
+    /// Heads follow from the accepted events. The transaction is refused as
+    /// [`StoreError::Replaced`] when the stored position is not `from`: another projector has moved on.
+    async fn apply(
+        &self,
+        partition: Partition,
+        from: Position,
+        to: Position,
+        batch: Batch,
+    ) -> Result<(), StoreError>;
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written; it may work later.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// No room on the disk; nothing was written; it works again when there is room.
+    #[error("the disk is full")]
+    Full(#[source] BoxError),
+    /// Another projector follows this partition. This one must stop.
+    #[error("another projector has moved the position of this partition")]
+    Replaced,
+}
+
+/// Any error, kept as the cause.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,287 @@
+//! The state made anew from the log.
+//!
+//! Three stages, each on a thread of its own: read and hash, decode, and judge and write. The feed is
+//! written as it is judged; users, groups and memberships are folded in memory first, so that a user
+//! with a hundred events is written once. The result is a new generation beside the old one; the
+//! caller swaps it in.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use log::{Entry, Offset, Partition};
+use schemas::chain::{Admitted, Stream};
+use schemas::record::DecodeError;
+use schemas::{Actor, DirectoryId, EventId, EventType, Hash, Head, Record, ScimId, Timestamp};
+
+use crate::fold::{Fold, Outlined};
+use crate::judge::Poison;
+use crate::ports::{BoxError, Position, StoreError};
+
+/// How many records travel from stage to stage at once.
+const CHUNK_RECORDS: usize = 512;
+
+/// How many chunks may wait between two stages: a few megabytes, enough that none starves.
+const CHUNKS_WAITING_MAX: usize = 8;
+
+/// An entry of the feed in the making.
+#[derive(Clone, Debug)]
+pub struct FeedEntry {
+    /// The directory.
+    pub directory_id: DirectoryId,
+    /// Its place in the stream and its hash.
+    pub head: Head,
+    /// The hash of the record before it.
+    pub prev: Hash,
+    /// Its id.
+    pub id: EventId,
+    /// Its type.
+    pub event: EventType,
+    /// When it was decided.
+    pub created_at: Timestamp,
+    /// What customer apps are told.
+    pub data: Box<str>,
+    /// Who caused it.
+    pub actor: Actor,
+    /// The user it is about, if it is about one.
+    pub user: Option<ScimId>,
+    /// The group it is about, if it is about one.
+    pub group: Option<ScimId>,
+}
+
+/// A new generation of the state in the making. Synchronous: it has a thread of its own.
+pub trait Generation {
+    /// Adds to the feed, in order.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written. The generation is void then.
+    fn feed(&mut self, entry: &FeedEntry) -> Result<(), StoreError>;
+
+    /// Writes the folded state of a partition and where it stands, and makes all of it durable.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written. The generation is void then.
+    fn finish(
+        &mut self,
+        partition: Partition,
+        position: Position,
+        fold: &Fold,
+    ) -> Result<(), StoreError>;
+}
+
+/// How far a rebuild or a verification has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Records read.
+    pub records: u64,
+    /// Events accepted.
+    pub events: u64,
+    /// The last record's offset.
+    pub offset: Offset,
+}
+
+/// Why the state cannot be made anew.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The log cannot be read.
+    #[error("the log cannot be read")]
+    Log(#[source] BoxError),
+    /// A record cannot be read. Nothing is skipped.
+    #[error(transparent)]
+    Poison(#[from] Poison),
+    /// The new generation cannot be written.
+    #[error("the new state cannot be written")]
+    Store(#[from] StoreError),
+}
+
+/// A record with its hash, decoded as far as the later stages need it.
+pub(crate) struct Decoded {
+    pub(crate) offset: Offset,
+    pub(crate) link: schemas::chain::Link,
+    pub(crate) entry: FeedEntry,
+    pub(crate) outlined: Outlined,
+}
+
+/// The entries of a partition, in order.
+pub type Scan<'a> = Box<dyn Iterator<Item = Result<Entry, BoxError>> + Send + 'a>;
+
+/// Makes the state of one partition anew.
+///
+/// # Errors
+///
+/// See [`RebuildError`]. The generation is void then and the old one untouched.
+pub fn rebuild(
+    partition: Partition,
+    scan: Scan<'_>,
+    generation: &mut dyn Generation,
+    progress: &mut dyn FnMut(Seen),
+) -> Result<Seen, RebuildError> {
+    let mut judge = Judge::default();
+    let mut seen = Seen::default();
+    decoded(partition, scan, |chunk| {
+        for decoded in chunk {
+            seen.records += 1;
+            seen.offset = decoded.offset;
+            for entry in judge.admit(decoded, partition)? {
+                generation.feed(&entry)?;
+                seen.events += 1;
+            }
+        }
+        progress(seen);
+        Ok::<(), RebuildError>(())
+    })?;
+    generation.finish(partition, judge.position(), &judge.fold)?;
+    Ok(seen)
+}
+
+/// Reads, hashes and decodes on threads of their own and hands chunks on in order.
+pub(crate) fn decoded<E: From<RebuildError>>(
+    partition: Partition,
+    scan: Scan<'_>,
+    mut each: impl FnMut(Vec<Decoded>) -> Result<(), E>,
+) -> Result<(), E> {
+    std::thread::scope(|scope| {
+        let (read_out, read_in) = sync_channel(CHUNKS_WAITING_MAX);
+        let (decode_out, decode_in) = sync_channel(CHUNKS_WAITING_MAX);
+        scope.spawn(move || read(scan, &read_out));
+        scope.spawn(move || decode(partition, &read_in, &decode_out));
+        for chunk in decode_in {
+            each(chunk.map_err(E::from)?)?;
+        }
+        Ok(())
+    })
+}
+
+type Hashed = Vec<(Entry, Hash)>;
+
+/// Ends when the scan does, or when nobody listens any more.
+fn read(scan: Scan<'_>, out: &SyncSender<Result<Hashed, RebuildError>>) {
+    let mut chunk = Vec::with_capacity(CHUNK_RECORDS);
+    for entry in scan {
+        match entry {
+            Ok(entry) => {
+                let hash = Hash::of(&entry.value);
+                chunk.push((entry, hash));
+            }
+            Err(error) => {
+                let _ = out.send(Ok(std::mem::take(&mut chunk)));
+                let _ = out.send(Err(RebuildError::Log(error)));
+                return;
+            }
+        }
+        if chunk.len() == CHUNK_RECORDS {
+            let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_RECORDS));
+            if out.send(Ok(full)).is_err() {
+                return;
+            }
+        }
+    }
+    let _ = out.send(Ok(chunk));
+}
+
+fn decode(
+    partition: Partition,
+    chunks: &Receiver<Result<Hashed, RebuildError>>,
+    out: &SyncSender<Result<Vec<Decoded>, RebuildError>>,
+) {
+    for chunk in chunks {
+        let decoded = chunk.and_then(|chunk| {
+            let decoded = chunk.iter().map(|(entry, hash)| {
+                let poison = |source| Poison { partition, offset: entry.offset, source };
+                Ok(decode_one(entry, *hash).map_err(poison)?)
+            });
+            decoded.collect()
+        });
+        let failed = decoded.is_err();
+        if out.send(decoded).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn decode_one(entry: &Entry, hash: Hash) -> Result<Decoded, DecodeError> {
+    let record = Record::decode(&entry.value)?;
+    let (user, group) = crate::fold::subjects(record.resource.get())?;
+    let link = record.link(hash);
+    Ok(Decoded {
+        offset: entry.offset,
+        link,
+        outlined: Outlined::of(&record),
+        entry: FeedEntry {
+            directory_id: record.directory_id,
+            head: link.as_head(),
+            prev: link.prev,
+            id: record.id,
+            event: record.event,
+            created_at: record.created_at,
+            data: record.data.get().into(),
+            actor: record.actor,
+            user,
+            group,
+        },
+    })
+}
+
+/// The streams as they are read, and what they fold to.
+#[derive(Default)]
+pub(crate) struct Judge {
+    streams: BTreeMap<DirectoryId, Stream<Decoded>>,
+    pending: BTreeMap<DirectoryId, Offset>,
+    applied: Option<(Offset, Hash)>,
+    read_to: Offset,
+    pub(crate) fold: Fold,
+}
+
+impl Judge {
+    /// Judges a record and answers what was accepted with it.
+    pub(crate) fn admit(
+        &mut self,
+        decoded: Decoded,
+        partition: Partition,
+    ) -> Result<Vec<FeedEntry>, Poison> {
+        let directory_id = decoded.entry.directory_id;
+        self.read_to = Offset(decoded.offset.0 + 1);
+        if self.fold.directories.get(&directory_id).is_some_and(|directory| directory.stopped) {
+            return Ok(Vec::new());
+        }
+        let stream =
+            self.streams.entry(directory_id).or_insert_with(|| Stream::at(Head::default()));
+        let admitted = stream.admit(decoded.link, decoded);
+        match stream.first_pending() {
+            Some(first) => self.pending.insert(directory_id, first.offset),
+            None => self.pending.remove(&directory_id),
+        };
+        match admitted {
+            Admitted::Pending | Admitted::Stale => Ok(Vec::new()),
+            Admitted::Gap => {
+                self.pending.remove(&directory_id);
+                self.fold.stop(directory_id);
+                Ok(Vec::new())
+            }
+            Admitted::Complete(commit) => commit
+                .into_iter()
+                .map(|(link, decoded)| self.accept(link.as_head(), decoded, partition))
+                .collect(),
+        }
+    }
+
+    fn accept(
+        &mut self,
+        head: Head,
+        decoded: Decoded,
+        partition: Partition,
+    ) -> Result<FeedEntry, Poison> {
+        let Decoded { offset, entry, outlined, .. } = decoded;
+        self.applied = Some((offset, head.hash));
+        let applied = self.fold.apply(entry.directory_id, head, outlined);
+        applied.map_err(|source| Poison { partition, offset, source })?;
+        Ok(entry)
+    }
+
+    /// Where a reader that has read all of this goes on.
+    pub(crate) fn position(&self) -> Position {
+        let next = self.pending.values().copied().min().unwrap_or(self.read_to);
+        Position { next, applied: self.applied }
+    }
+}

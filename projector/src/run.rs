@@ -1,0 +1,197 @@
+//! The projector at work: read, judge, write, again.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{EventLog, Offset, Partition, ReadError, ReadLimit};
+use schemas::Hash;
+use tokio_util::sync::CancellationToken;
+
+use crate::judge::{Poison, Reader};
+use crate::ports::{Position, ProjectionStore, StoreError};
+
+/// How many records one step takes: a transaction of a few milliseconds, so that whoever waits for
+/// one record does not wait for thousands.
+const STEP_RECORDS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("not zero");
+
+/// How many bytes one step takes, for large records.
+const STEP_BYTES_MAX: NonZeroUsize = NonZeroUsize::new(4 << 20).expect("not zero");
+
+/// How long to wait before the store or the log is asked again after it failed.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// Follows one partition.
+pub struct Projector {
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn ProjectionStore>,
+    partition: Partition,
+    reader: Reader,
+}
+
+/// Why a projector cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A record cannot be read. The partition stays where it is.
+    #[error(transparent)]
+    Poison(#[from] Poison),
+    /// The log does not hold what the store was made from.
+    #[error(
+        "DSYNC-003: the log of partition {} is behind its store: record {} is not the one that was applied",
+        .partition.0, .offset.0
+    )]
+    Behind {
+        /// The partition.
+        partition: Partition,
+        /// The record that was applied last.
+        offset: Offset,
+    },
+    /// The log cannot be read; it may work later.
+    #[error("the log cannot be read")]
+    Log(#[from] ReadError),
+    /// The store refused; see its own words.
+    #[error("the projection cannot be written")]
+    Store(#[from] StoreError),
+}
+
+/// Whether a step found something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It judged records; there may be more.
+    Moved,
+    /// It stands at the tail.
+    AtTail,
+}
+
+impl Projector {
+    /// Begins where the store stands, after making sure that the log is the one it was made from.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Behind`] if it is not; otherwise if log or store cannot be read.
+    pub async fn open(
+        log: Arc<dyn EventLog>,
+        store: Arc<dyn ProjectionStore>,
+        partition: Partition,
+    ) -> Result<Self, Error> {
+        let position = store.position(partition).await?;
+        check_applied(&*log, partition, position).await?;
+        let heads = store.heads(partition).await?;
+        for stopped in heads.iter().filter(|stored| stored.stopped) {
+            tracing::error!(directory.id = %stopped.directory_id, "DSYNC-003: this directory is stopped by a gap in its stream");
+        }
+        let reader = Reader::resume(partition, position, &heads);
+        Ok(Self { log, store, partition, reader })
+    }
+
+    /// Judges what is there, up to a limit, and writes it.
+    ///
+    /// # Errors
+    ///
+    /// After an error the projector must be opened again: what it holds in memory may be ahead of
+    /// the store.
+    pub async fn step(&mut self) -> Result<Progress, Error> {
+        let limit = ReadLimit { records: STEP_RECORDS_MAX, bytes: STEP_BYTES_MAX };
+        let entries = self.log.read(self.partition, self.reader.read_to(), limit).await?;
+        if entries.is_empty() {
+            return Ok(Progress::AtTail);
+        }
+        let from = self.reader.position();
+        let judged = self.reader.judge(&entries)?;
+        for stopped in &judged.batch.stopped {
+            tracing::error!(directory.id = %stopped, "DSYNC-003: the log has lost or changed a record; this directory is stopped");
+        }
+        metrics::counter!("projector_stale_total").increment(judged.stale);
+        metrics::counter!("projector_events_total").increment(judged.batch.accepted.len() as u64);
+        self.store.apply(self.partition, from, judged.to, judged.batch).await?;
+        Ok(Progress::Moved)
+    }
+
+    async fn wait(&self) -> Result<(), Error> {
+        Ok(self.log.wait_past(self.partition, self.reader.read_to()).await?)
+    }
+}
+
+/// A log that lost its end, or another log altogether, must not be followed.
+async fn check_applied(
+    log: &dyn EventLog,
+    partition: Partition,
+    position: Position,
+) -> Result<(), Error> {
+    let Some((offset, hash)) = position.applied else { return Ok(()) };
+    let limit = ReadLimit { records: NonZeroUsize::MIN, bytes: NonZeroUsize::MIN };
+    let found = log.read(partition, offset, limit).await?;
+    let same =
+        found.first().is_some_and(|entry| entry.offset == offset && Hash::of(&entry.value) == hash);
+    if same { Ok(()) } else { Err(Error::Behind { partition, offset }) }
+}
+
+/// Follows a partition until shutdown.
+///
+/// A store or log that fails for a while is tried again; nothing is skipped.
+///
+/// # Errors
+///
+/// When going on would be wrong: a record that cannot be read, a log behind its store, another
+/// projector in charge.
+pub async fn run(
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn ProjectionStore>,
+    partition: Partition,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    while !shutdown.is_cancelled() {
+        match follow(&log, &store, partition, &shutdown).await {
+            Ok(()) => return Ok(()),
+            Err(error) if is_lasting(&error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(partition = partition.0, error = %chain(&error), "the projection is held up");
+                metrics::counter!("projector_retries_total").increment(1);
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY_AFTER) => {}
+                    () = shutdown.cancelled() => {}
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn follow(
+    log: &Arc<dyn EventLog>,
+    store: &Arc<dyn ProjectionStore>,
+    partition: Partition,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let mut projector = Projector::open(Arc::clone(log), Arc::clone(store), partition).await?;
+    while !shutdown.is_cancelled() {
+        if projector.step().await? == Progress::AtTail {
+            tokio::select! {
+                waited = projector.wait() => waited?,
+                () = shutdown.cancelled() => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether trying again would be wrong rather than early.
+const fn is_lasting(error: &Error) -> bool {
+    match error {
+        Error::Poison(_) | Error::Behind { .. } | Error::Store(StoreError::Replaced) => true,
+        Error::Log(ReadError::Corrupt { .. }) => true,
+        Error::Log(ReadError::Unavailable(_)) => false,
+        Error::Store(StoreError::Unavailable(_) | StoreError::Full(_)) => false,
+    }
+}
+
+/// The error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        line = format!("{line}: {next}");
+        cause = next.source();
+    }
+    line
+}

@@ -1,0 +1,322 @@
+//! Walks the hash chain of the log and compares what it folds to with the store.
+//!
+//! Nothing is changed. The first difference ends the walk and is named: the directory, the place in
+//! its stream, and what differs.
+
+use std::collections::BTreeMap;
+
+use log::Partition;
+use schemas::{Change, DirectoryId, ScimId, Seq};
+
+use crate::fold::{Folded, FoldedDirectory};
+use crate::ports::{BoxError, Position, StoredHead};
+use crate::rebuild::{FeedEntry, Judge, RebuildError, Scan, Seen, decoded};
+
+/// How many feed entries are compared at once.
+const PAGE: usize = 1_024;
+
+/// A row of the feed as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// The directory.
+    pub directory_id: DirectoryId,
+    /// Its place in the stream and its hash.
+    pub head: schemas::Head,
+    /// What customer apps are told.
+    pub data: String,
+}
+
+/// A user or group as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredResource {
+    /// Which.
+    pub id: ScimId,
+    /// The place of the record that last changed it; for a group, or its members.
+    pub version: Seq,
+    /// Its attributes.
+    pub attributes: schemas::scim::Attributes,
+}
+
+/// The store as of one moment.
+pub trait Snapshot {
+    /// Where the projection stands.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    fn position(&mut self, partition: Partition) -> Result<Position, BoxError>;
+
+    /// The heads of all streams.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    fn heads(&mut self, partition: Partition) -> Result<Vec<StoredHead>, BoxError>;
+
+    /// The feed after this many of its entries, in order.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    fn feed(&mut self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, BoxError>;
+
+    /// The users of a directory, in any order.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    fn users(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError>;
+
+    /// The groups of a directory, in any order.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    fn groups(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError>;
+
+    /// The memberships of a directory as `(group, user)`, in any order.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    fn memberships(&mut self, directory: DirectoryId) -> Result<Vec<(ScimId, ScimId)>, BoxError>;
+}
+
+/// Why a verification does not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// Log and store do not say the same, or the chain is broken.
+    #[error("{0}")]
+    Difference(Difference),
+    /// The log cannot be walked.
+    #[error(transparent)]
+    Walk(#[from] RebuildError),
+    /// The store cannot be read.
+    #[error("the store cannot be read")]
+    Store(#[source] BoxError),
+}
+
+/// The first difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The directory, where one can be named.
+    pub directory_id: Option<DirectoryId>,
+    /// The place in its stream, where one can be named.
+    pub seq: Option<Seq>,
+    /// What differs.
+    pub what: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(directory_id) = self.directory_id {
+            write!(f, "{directory_id}: ")?;
+        }
+        if let Some(seq) = self.seq {
+            write!(f, "seq {seq}: ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+/// Compares one partition of the log, up to where the store stands, with the store; with `only`, of
+/// one directory.
+///
+/// # Errors
+///
+/// [`VerifyError::Difference`] names the first difference.
+pub fn verify(
+    partition: Partition,
+    scan: Scan<'_>,
+    snapshot: &mut dyn Snapshot,
+    only: Option<DirectoryId>,
+    progress: &mut dyn FnMut(Seen),
+) -> Result<Seen, VerifyError> {
+    let position = snapshot.position(partition).map_err(VerifyError::Store)?;
+    let heads = snapshot.heads(partition).map_err(VerifyError::Store)?;
+    let scan = Box::new(scan.take_while(move |entry| match (entry, position.applied) {
+        (Ok(entry), Some((applied, _))) => entry.offset <= applied,
+        (Ok(_), None) => false,
+        (Err(_), _) => true,
+    }));
+
+    let mut judge = Judge::default();
+    let mut feed = Feed { snapshot, page: Vec::new().into_iter(), read: 0 };
+    let mut seen = Seen::default();
+    decoded(partition, scan, |chunk| {
+        for decoded in chunk {
+            seen.records += 1;
+            seen.offset = decoded.offset;
+            for entry in judge.admit(decoded, partition).map_err(RebuildError::from)? {
+                let stored = feed.next()?;
+                if only.is_none_or(|only| only == entry.directory_id) {
+                    compare_event(&entry, stored)?;
+                }
+                seen.events += 1;
+            }
+        }
+        progress(seen);
+        Ok::<(), VerifyError>(())
+    })?;
+    feed.ends()?;
+
+    let folded = &judge.fold.directories;
+    for stored in heads.iter().filter(|stored| only.is_none_or(|only| only == stored.directory_id))
+    {
+        let directory = folded.get(&stored.directory_id);
+        compare_directory(snapshot, stored, directory)?;
+    }
+    Ok(seen)
+}
+
+fn compare_event(entry: &FeedEntry, stored: Option<StoredEvent>) -> Result<(), VerifyError> {
+    let seq = entry.head.seq;
+    let differs = |what: &str| difference(entry.directory_id, Some(seq), what);
+    let Some(stored) = stored else {
+        return Err(differs("the log holds an event that the feed does not"));
+    };
+    if (stored.directory_id, stored.head.seq) != (entry.directory_id, seq) {
+        let what = format!(
+            "the feed has seq {} of {} in its place: a record is missing or was changed",
+            stored.head.seq, stored.directory_id
+        );
+        // What the feed expects here is what the log no longer yields.
+        return Err(difference(stored.directory_id, Some(stored.head.seq), &what));
+    }
+    if stored.head.hash != entry.head.hash {
+        return Err(differs("the record is not the one that was applied: its hash differs"));
+    }
+    if *stored.data != *entry.data {
+        return Err(differs("the event in the feed is not the one in the log"));
+    }
+    Ok(())
+}
+
+fn compare_directory(
+    snapshot: &mut dyn Snapshot,
+    stored: &StoredHead,
+    folded: Option<&FoldedDirectory>,
+) -> Result<(), VerifyError> {
+    let id = stored.directory_id;
+    let nothing = FoldedDirectory::default();
+    let folded = folded.unwrap_or(&nothing);
+    if folded.stopped || stored.stopped {
+        return Err(difference(id, Some(folded.head.seq.next()), "the stream is stopped by a gap"));
+    }
+    if folded.head != stored.head {
+        let what = format!(
+            "the log ends here, the store knows of seq {}: the end is missing or was changed",
+            stored.head.seq
+        );
+        return Err(difference(id, Some(folded.head.seq), &what));
+    }
+    let users = snapshot.users(id).map_err(VerifyError::Store)?;
+    compare_resources(id, "user", &folded.users, users)?;
+    let groups = snapshot.groups(id).map_err(VerifyError::Store)?;
+    compare_resources(id, "group", &folded.groups, groups)?;
+    compare_memberships(snapshot, id, folded)
+}
+
+fn compare_resources(
+    directory: DirectoryId,
+    what: &str,
+    folded: &BTreeMap<ScimId, Folded>,
+    stored: Vec<StoredResource>,
+) -> Result<(), VerifyError> {
+    let mut stored: BTreeMap<ScimId, StoredResource> =
+        stored.into_iter().map(|resource| (resource.id, resource)).collect();
+    for (id, folded) in folded {
+        let version = folded.members_changed.map_or(folded.version, |(_, seq)| seq);
+        let differs =
+            |how: &str| difference(directory, Some(version), &format!("{what} {id} {how}"));
+        let Some(stored) = stored.remove(id) else {
+            return Err(differs("is in the log and not in the store"));
+        };
+        if stored.version != version {
+            return Err(differs(&format!("has version {} in the store", stored.version)));
+        }
+        let change = serde_json::from_str::<Change>(&folded.resource);
+        if !change.is_ok_and(|change| has_attributes(&change, &stored)) {
+            return Err(differs("has other attributes in the store"));
+        }
+    }
+    match stored.into_keys().next() {
+        Some(id) => {
+            let what = format!("{what} {id} is in the store and not in the log");
+            Err(difference(directory, None, &what))
+        }
+        None => Ok(()),
+    }
+}
+
+fn has_attributes(change: &Change, stored: &StoredResource) -> bool {
+    match change {
+        Change::User { attributes, .. } | Change::Group { attributes, .. } => {
+            *attributes == stored.attributes
+        }
+        Change::UserGone { .. }
+        | Change::GroupGone { .. }
+        | Change::MemberAdded { .. }
+        | Change::MemberRemoved { .. }
+        | Change::DirectoryActivated
+        | Change::DirectoryGone
+        | Change::TokenMade { .. }
+        | Change::TokenRevoked { .. } => false,
+    }
+}
+
+fn compare_memberships(
+    snapshot: &mut dyn Snapshot,
+    directory: DirectoryId,
+    folded: &FoldedDirectory,
+) -> Result<(), VerifyError> {
+    let stored = snapshot.memberships(directory).map_err(VerifyError::Store)?;
+    let in_log = |(group, user): &(ScimId, ScimId)| {
+        folded.members.get(group).is_some_and(|users| users.contains(user))
+    };
+    if let Some((group, user)) = stored.iter().find(|pair| !in_log(pair)) {
+        let what = format!("user {user} is in group {group} in the store and not in the log");
+        return Err(difference(directory, None, &what));
+    }
+    let expected: usize = folded.members.values().map(std::collections::BTreeSet::len).sum();
+    if stored.len() != expected {
+        let what = format!("the store holds {} memberships, the log {expected}", stored.len());
+        return Err(difference(directory, None, &what));
+    }
+    Ok(())
+}
+
+fn difference(directory_id: DirectoryId, seq: Option<Seq>, what: &str) -> VerifyError {
+    let what = what.to_owned();
+    VerifyError::Difference(Difference { directory_id: Some(directory_id), seq, what })
+}
+
+/// The stored feed, page by page.
+struct Feed<'a> {
+    snapshot: &'a mut dyn Snapshot,
+    page: std::vec::IntoIter<StoredEvent>,
+    read: u64,
+}
+
+impl Feed<'_> {
+    fn next(&mut self) -> Result<Option<StoredEvent>, VerifyError> {
+        if let Some(event) = self.page.next() {
+            return Ok(Some(event));
+        }
+        let page = self.snapshot.feed(self.read, PAGE).map_err(VerifyError::Store)?;
+        self.read += page.len() as u64;
+        self.page = page.into_iter();
+        Ok(self.page.next())
+    }
+
+    fn ends(&mut self) -> Result<(), VerifyError> {
+        match self.next()? {
+            Some(extra) => Err(difference(
+                extra.directory_id,
+                Some(extra.head.seq),
+                "the feed holds an event that the log does not",
+            )),
+            None => Ok(()),
+        }
+    }
+}

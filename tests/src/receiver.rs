@@ -1,0 +1,141 @@
+//! A customer app: receives webhooks and checks their signatures with code of its own.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, Mac};
+use serde_json::Value;
+use sha2::Sha256;
+
+use crate::server::{eventually, json_of};
+
+/// One webhook that arrived.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The event.
+    pub event: Value,
+    /// The exact bytes.
+    pub body: Vec<u8>,
+    /// The headers.
+    pub headers: HeaderMap,
+}
+
+impl Delivery {
+    /// The type of the event.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.event["event"].as_str().expect("an event has a type")
+    }
+
+    /// The id of the event.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.event["id"].as_str().expect("an event has an id")
+    }
+
+    /// A header that has to be there.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name).unwrap_or_else(|| panic!("{name} is missing"));
+        value.to_str().expect("headers of ours are text")
+    }
+
+    /// Checks both signatures and that they cover the bytes that arrived.
+    pub fn verify(&self, secret: &str) {
+        self.verify_workos(secret);
+        self.verify_standard(secret);
+    }
+
+    /// `t=<ms>, v1=<hex>`: HMAC-SHA256 with the whole secret over `<ms>.<body>`.
+    fn verify_workos(&self, secret: &str) {
+        let header = self.header("workos-signature");
+        let (time, signature) = header.split_once(", ").expect("two parts");
+        let time = time.strip_prefix("t=").expect("t= first");
+        let signature = signature.strip_prefix("v1=").expect("v1= second");
+        assert_eq!(time.len(), 13, "milliseconds: {time}");
+        let signed = [time.as_bytes(), b".", &self.body].concat();
+        assert_eq!(signature, hex::encode(mac(secret.as_bytes(), &signed)));
+    }
+
+    /// Standard Webhooks: HMAC-SHA256 with the decoded secret over `<id>.<seconds>.<body>`.
+    fn verify_standard(&self, secret: &str) {
+        let (id, time) = (self.header("webhook-id"), self.header("webhook-timestamp"));
+        assert_eq!(id, self.id());
+        assert_eq!(time.len(), 10, "seconds: {time}");
+        let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("whsec_")).expect("base64");
+        let signed = [id.as_bytes(), b".", time.as_bytes(), b".", &self.body].concat();
+        let expected = format!("v1,{}", STANDARD.encode(mac(&key, &signed)));
+        assert!(self.header("webhook-signature").split(' ').any(|one| one == expected));
+    }
+}
+
+fn mac(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("any length of key");
+    mac.update(message);
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// What the app answers to a delivery, given how many arrived before it.
+type Answer = dyn Fn(usize, &Delivery) -> u16 + Send + Sync;
+
+/// A running app. It keeps its port and what arrived while servers come and go.
+#[derive(Clone)]
+pub struct Receiver {
+    url: String,
+    arrived: Arc<Mutex<Vec<Delivery>>>,
+    answer: Arc<Answer>,
+}
+
+impl Receiver {
+    /// An app that takes everything.
+    pub async fn start() -> Self {
+        Self::answering(|_, _| 200).await
+    }
+
+    /// An app that answers as told. Only what it answers with success counts as received.
+    pub async fn answering(
+        answer: impl Fn(usize, &Delivery) -> u16 + Send + Sync + 'static,
+    ) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}/webhooks", listener.local_addr().expect("it is bound"));
+        let receiver = Self { url, arrived: Arc::default(), answer: Arc::new(answer) };
+        let app = Router::new().fallback(receive).with_state(receiver.clone());
+        #[expect(clippy::disallowed_methods, reason = "the app lives as long as its test")]
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        receiver
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Everything that arrived, in order, whatever the answer was.
+    #[must_use]
+    pub fn arrived(&self) -> Vec<Delivery> {
+        self.arrived.lock().expect("no test panics while holding it").clone()
+    }
+
+    /// Waits until so many have arrived.
+    pub async fn wait_for(&self, count: usize) -> Vec<Delivery> {
+        let what = format!("the arrival of {count} webhooks");
+        eventually(&what, || async {
+            Some(self.arrived()).filter(|arrived| arrived.len() >= count)
+        })
+        .await
+    }
+}
+
+async fn receive(State(app): State<Receiver>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let delivery = Delivery { event: json_of(&body), body: body.to_vec(), headers };
+    let mut arrived = app.arrived.lock().expect("no test panics while holding it");
+    let status = (app.answer)(arrived.len(), &delivery);
+    arrived.push(delivery);
+    StatusCode::from_u16(status).expect("a status")
+}
