@@ -1,0 +1,133 @@
+//! The server under measurement, in a process of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::Failure;
+use crate::client::{Connection, Target};
+
+const API_KEY: &str = "sk_test_bench";
+
+/// A running `dsync serve`.
+pub(crate) struct Dsync {
+    child: Child,
+    api: Target,
+}
+
+/// Builds the binary that is measured, with the profile of this program.
+pub(crate) fn build() -> Result<(), Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "-p", "server", "--bin", "dsync"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    if command.status()?.success() { Ok(()) } else { Err("dsync does not build".into()) }
+}
+
+/// The binary, beside this program.
+pub(crate) fn binary() -> Result<PathBuf, Failure> {
+    Ok(std::env::current_exe()?.with_file_name("dsync"))
+}
+
+/// A command of the binary on this data directory.
+pub(crate) fn command(data: &Path) -> Result<Command, Failure> {
+    let mut command = Command::new(binary()?);
+    command
+        .current_dir(data)
+        .env("DSYNC_LISTEN", "127.0.0.1:0")
+        .env("DSYNC_DATA_DIR", data.join("data"))
+        .env("DSYNC_API_KEY", API_KEY)
+        .env("DSYNC_CONSOLE_PASSWORD", "bench")
+        .env("DSYNC_SCIM_RATE_LIMIT", "0")
+        .env("DSYNC_API_RATE_LIMIT", "0")
+        .env("DSYNC_LOG_LEVEL", "warn");
+    Ok(command)
+}
+
+impl Dsync {
+    pub(crate) fn start(data: &Path) -> Result<Self, Failure> {
+        let mut child = command(data)?.arg("serve").stdout(Stdio::piped()).spawn()?;
+        let line = first_line(&mut child)?;
+        let base = line.strip_prefix("dsync listening on http://").ok_or(line.clone())?;
+        let api = Target {
+            authority: base.trim().to_owned(),
+            prefix: String::new(),
+            token: API_KEY.to_owned(),
+        };
+        Ok(Self { child, api })
+    }
+
+    /// A new directory, and where its identity provider sends requests.
+    pub(crate) async fn directory(&self, name: &str) -> Result<Target, Failure> {
+        let organization = self.post("/organizations", &json!({ "name": name })).await?;
+        let directory = self
+            .post(
+                "/directories",
+                &json!({ "organization_id": organization["id"], "type": "azure scim v2.0",
+                    "name": name }),
+            )
+            .await?;
+        let endpoint = directory["scim"]["endpoint"].as_str().ok_or("no endpoint")?;
+        let path = endpoint.find("/scim/").ok_or("no endpoint")?;
+        let token = directory["scim"]["bearer_token"].as_str().ok_or("no token")?;
+        Ok(Target {
+            authority: self.api.authority.clone(),
+            prefix: endpoint[path..].to_owned(),
+            token: token.to_owned(),
+        })
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let mut connection = Connection::open(&self.api).await?;
+        // The API takes plain JSON as SCIM does.
+        let answer = connection.send(&self.api, "POST", path, body.to_string().as_bytes()).await?;
+        if answer.status != 201 {
+            let said = String::from_utf8_lossy(&answer.body).into_owned();
+            return Err(format!("POST {path}: {}: {said}", answer.status).into());
+        }
+        Ok(serde_json::from_slice(&answer.body)?)
+    }
+
+    /// What it holds in memory, in MiB.
+    pub(crate) fn rss_mib(&self) -> Result<f64, Failure> {
+        memory_mib(self.child.id(), "VmRSS:")
+    }
+
+    /// Ends it in peace.
+    pub(crate) fn stop(mut self) -> Result<(), Failure> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status()?;
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Dsync {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A line of `/proc/<pid>/status`, in MiB.
+pub(crate) fn memory_mib(pid: u32, what: &str) -> Result<f64, Failure> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).ok_or("no such line")?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kib / 1_024.0)
+}
+
+/// The first line a process prints; it says where it listens.
+pub(crate) fn first_line(child: &mut Child) -> Result<String, Failure> {
+    let stdout = child.stdout.take().ok_or("standard output is not piped")?;
+    let mut lines = BufReader::new(stdout);
+    let mut line = String::new();
+    lines.read_line(&mut line)?;
+    // Read on, so that the process never waits for a full pipe.
+    std::thread::spawn(move || lines.lines().for_each(drop));
+    Ok(line.trim_end().to_owned())
+}
