@@ -1,0 +1,270 @@
+//! The projector between a log and a store that fail when they are told to.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use log::{Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit};
+use projector::run::Progress;
+use projector::{
+    Batch, Error, Position, ProjectionStore, Projector, StoreError, StoredHead,
+};
+use schemas::record::{Draft, Sealed, seal};
+use schemas::wire::{DirectoryToken, TokenTag};
+use schemas::{
+    Actor, Change, DirectoryId, Event, EventId, Hash, Head, OrganizationId, Timestamp, TokenId,
+};
+
+const P: Partition = Partition(0);
+
+/// A log of one partition in memory.
+#[derive(Default)]
+struct Log(Mutex<Vec<Bytes>>);
+
+impl Log {
+    fn put(&self, values: impl IntoIterator<Item = Vec<u8>>) {
+        self.0.lock().unwrap().extend(values.into_iter().map(Bytes::from));
+    }
+
+    fn change(&self, offset: usize, value: &[u8]) {
+        self.0.lock().unwrap()[offset] = Bytes::copy_from_slice(value);
+    }
+}
+
+#[async_trait]
+impl EventLog for Log {
+    fn partitions(&self) -> u16 {
+        1
+    }
+
+    async fn append(&self, _: Partition, records: Vec<Append>) -> Result<Offset, AppendError> {
+        self.put(records.into_iter().map(|record| record.value.to_vec()));
+        Ok(Offset(self.0.lock().unwrap().len() as u64 - 1))
+    }
+
+    async fn read(
+        &self,
+        _: Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, ReadError> {
+        let records = self.0.lock().unwrap();
+        let entries = records.iter().enumerate().skip(usize::try_from(from.0).unwrap());
+        let entries = entries.take(limit.records.get());
+        Ok(entries
+            .map(|(offset, value)| Entry { offset: Offset(offset as u64), value: value.clone() })
+            .collect())
+    }
+
+    async fn wait_past(&self, _: Partition, _: Offset) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    async fn tail(&self, _: Partition) -> Result<Offset, ReadError> {
+        Ok(Offset(self.0.lock().unwrap().len() as u64))
+    }
+}
+
+/// A store that remembers what was applied.
+#[derive(Default)]
+struct Store(Mutex<Stored>);
+
+#[derive(Clone, Debug, Default)]
+struct Stored {
+    position: Position,
+    events: Vec<EventId>,
+    heads: Vec<StoredHead>,
+    full: bool,
+}
+
+impl Store {
+    fn events(&self) -> Vec<EventId> {
+        self.0.lock().unwrap().events.clone()
+    }
+}
+
+#[async_trait]
+impl ProjectionStore for Store {
+    async fn position(&self, _: Partition) -> Result<Position, StoreError> {
+        Ok(self.0.lock().unwrap().position)
+    }
+
+    async fn heads(&self, _: Partition) -> Result<Vec<StoredHead>, StoreError> {
+        Ok(self.0.lock().unwrap().heads.clone())
+    }
+
+    async fn apply(
+        &self,
+        _: Partition,
+        from: Position,
+        to: Position,
+        batch: Batch,
+    ) -> Result<(), StoreError> {
+        let mut stored = self.0.lock().unwrap();
+        if stored.full {
+            return Err(StoreError::Full("no room".into()));
+        }
+        if stored.position != from {
+            return Err(StoreError::Replaced);
+        }
+        stored.position = to;
+        for accepted in batch.accepted {
+            stored.events.push(accepted.id);
+            stored.heads.retain(|head| head.directory_id != accepted.directory_id);
+            stored.heads.push(StoredHead {
+                directory_id: accepted.directory_id,
+                head: accepted.head,
+                stopped: false,
+            });
+        }
+        for stopped in batch.stopped {
+            let head = stored.heads.iter_mut().find(|head| head.directory_id == stopped);
+            head.unwrap().stopped = true;
+        }
+        Ok(())
+    }
+}
+
+/// A commit of so many events after `tail`; their ids begin at `first`.
+fn commit(directory: u128, first: u128, len: u128, tail: Head) -> Vec<Sealed> {
+    let directory_id = DirectoryId::from_bits(directory);
+    let drafts: Vec<Draft> = (first..first + len)
+        .map(|bits| Draft {
+            id: EventId::from_bits(bits),
+            at: Timestamp::from_millis(7),
+            event: Event::TokenCreated(DirectoryToken {
+                object: TokenTag::Tag,
+                id: TokenId::from_bits(bits),
+                directory_id,
+                organization_id: OrganizationId::from_bits(1),
+                token_suffix: "a1b2".into(),
+                created_at: Timestamp::from_millis(7),
+            }),
+            change: Change::TokenMade { id: TokenId::from_bits(bits) },
+        })
+        .collect();
+    seal(&drafts, directory_id, &Actor::default(), tail.seq, tail)
+}
+
+fn values(sealed: &[Sealed]) -> Vec<Vec<u8>> {
+    sealed.iter().map(|record| record.value.clone()).collect()
+}
+
+fn ids(range: std::ops::Range<u128>) -> Vec<EventId> {
+    range.map(EventId::from_bits).collect()
+}
+
+async fn open(log: &Arc<Log>, store: &Arc<Store>) -> Result<Projector, Error> {
+    Projector::open(log.clone(), store.clone(), P).await
+}
+
+async fn run_to_tail(projector: &mut Projector) -> Result<(), Error> {
+    while projector.step().await? == Progress::Moved {}
+    Ok(())
+}
+
+#[tokio::test]
+async fn accepted_events_reach_the_store_once_and_in_order() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    let first = commit(1, 10, 2, Head::default());
+    let second = commit(1, 20, 1, first[1].head);
+    log.put(values(&first));
+    log.put(values(&second));
+    log.put(values(&second));
+    run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
+    assert_eq!(store.events(), [ids(10..12), ids(20..21)].concat());
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_before_the_half_commit_it_had_read() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    let half = commit(1, 10, 3, Head::default());
+    let other = commit(2, 50, 1, Head::default());
+    log.put(values(&half[..2]));
+    log.put(values(&other));
+    run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
+    assert_eq!(store.events(), ids(50..51), "another directory does not wait");
+    assert_eq!(store.0.lock().unwrap().position.next, Offset(0));
+
+    log.put(values(&half[2..]));
+    run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
+    assert_eq!(store.events(), [ids(50..51), ids(10..13)].concat(), "each once");
+}
+
+#[tokio::test]
+async fn a_full_disk_changes_nothing_and_is_made_up_for() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    log.put(values(&commit(1, 10, 2, Head::default())));
+    store.0.lock().unwrap().full = true;
+    let mut projector = open(&log, &store).await.unwrap();
+    assert!(matches!(projector.step().await, Err(Error::Store(StoreError::Full(_)))));
+    assert!(store.events().is_empty());
+    store.0.lock().unwrap().full = false;
+    run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
+    assert_eq!(store.events(), ids(10..12));
+}
+
+#[tokio::test]
+async fn a_projector_that_was_replaced_writes_nothing_more() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    let first = commit(1, 10, 1, Head::default());
+    log.put(values(&first));
+    let mut old = open(&log, &store).await.unwrap();
+    run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
+    log.put(values(&commit(1, 20, 1, first[0].head)));
+    assert!(matches!(old.step().await, Err(Error::Store(StoreError::Replaced))));
+    assert_eq!(store.events(), ids(10..11));
+}
+
+#[tokio::test]
+async fn a_log_that_lost_its_end_is_not_followed() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    log.put(values(&commit(1, 10, 2, Head::default())));
+    run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
+    log.0.lock().unwrap().pop();
+    assert!(matches!(open(&log, &store).await, Err(Error::Behind { offset: Offset(1), .. })));
+}
+
+#[tokio::test]
+async fn a_gap_stops_its_directory_and_no_other() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    let first = commit(1, 10, 1, Head::default());
+    log.put(values(&first));
+    let elsewhere = Head { seq: first[0].head.seq, hash: Hash::of(b"another past") };
+    log.put(values(&commit(1, 20, 1, elsewhere)));
+    log.put(values(&commit(1, 30, 1, first[0].head)));
+    log.put(values(&commit(2, 50, 1, Head::default())));
+    run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
+    assert_eq!(store.events(), [ids(10..11), ids(50..51)].concat());
+    assert!(store.0.lock().unwrap().heads.iter().any(|head| head.stopped));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_stops_the_partition_and_says_where() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    log.put(values(&commit(1, 10, 2, Head::default())));
+    log.change(1, b"{}");
+    let error = open(&log, &store).await.unwrap().step().await.unwrap_err();
+    assert!(error.to_string().contains("record 1 of partition 0"), "{error}");
+    assert!(store.events().is_empty(), "nothing of the step is written");
+}
+
+#[tokio::test]
+async fn a_step_is_bounded() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    let mut tail = Head::default();
+    for first in 0..3_000_u128 {
+        let sealed = commit(1, first, 1, tail);
+        tail = sealed[0].head;
+        log.put(values(&sealed));
+    }
+    let mut projector = open(&log, &store).await.unwrap();
+    projector.step().await.unwrap();
+    assert!(store.events().len() < 3_000);
+    run_to_tail(&mut projector).await.unwrap();
+    assert_eq!(store.events().len(), 3_000);
+    let one = ReadLimit { records: NonZeroUsize::MIN, bytes: NonZeroUsize::MIN };
+    assert_eq!(log.read(P, Offset(2_999), one).await.unwrap().len(), 1);
+}
