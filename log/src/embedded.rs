@@ -1,0 +1,204 @@
+//! The log on one machine: SQLite in WAL mode, one file.
+//!
+//! One thread writes. It takes whatever has queued up, commits it in one transaction with
+//! `synchronous=FULL`, and answers every waiter: group commit, at one disk flush for all of them. A
+//! second thread checkpoints, so that no commit pays for it. A third reads what is no longer among
+//! the [recent](recent) records kept in memory.
+//!
+//! SQLite's own write-ahead log is as fast as a file of ours with `fdatasync` would be, and it is
+//! known to survive crashes.
+
+mod checkpoint;
+mod recent;
+mod scan;
+mod sqlite;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::contract::{
+    Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit, Source,
+    check_sizes,
+};
+use recent::Recent;
+pub use scan::Scan;
+pub use sqlite::OpenError;
+use writer::Request;
+
+/// How many appends may wait for the writer. Beyond it callers wait: that is the back-pressure.
+const APPENDS_WAITING_MAX: usize = 1_024;
+
+/// How many reads may wait for the reader.
+const READS_WAITING_MAX: usize = 256;
+
+/// Partitions share a key with the offset; a machine has no use for more than a few.
+const PARTITIONS_MAX: u16 = 1 << 10;
+
+type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The log in one SQLite file.
+#[derive(Debug)]
+pub struct Embedded {
+    path: PathBuf,
+    partitions: u16,
+    recent: Arc<Vec<Recent>>,
+    tails: Vec<watch::Receiver<Offset>>,
+    appends: Mutex<Option<mpsc::Sender<Request>>>,
+    reads: Mutex<Option<mpsc::Sender<ReadJob>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Embedded {
+    /// Opens the log, and makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened or is something else.
+    pub fn open(path: &Path, partitions: u16) -> Result<Self, OpenError> {
+        let writer = sqlite::open_for_writing(path)?;
+        let partitions = partitions.clamp(1, PARTITIONS_MAX);
+        let next = (0..partitions).map(|number| sqlite::tail(&writer, Partition(number)));
+        let next: Vec<Offset> = next.collect::<Result<_, _>>().map_err(OpenError::at(path))?;
+        let reader = sqlite::open_for_reading(path)?;
+        let checkpointer = sqlite::open_for_writing(path)?;
+
+        let recent: Arc<Vec<Recent>> =
+            Arc::new(next.iter().map(|tail| Recent::starting_at(*tail)).collect());
+        let (senders, tails) = next.iter().map(|tail| watch::channel(*tail)).unzip();
+        let (appends, requests) = mpsc::channel(APPENDS_WAITING_MAX);
+        let (reads, jobs) = mpsc::channel(READS_WAITING_MAX);
+        let (full, grown) = mpsc::channel(1);
+        let writer = writer::Writer::new(writer, next, Arc::clone(&recent), senders, full);
+        let threads = vec![
+            spawn("log-writer", move || writer.run(requests))?,
+            spawn("log-reader", move || read_all(&reader, jobs))?,
+            spawn("log-checkpoint", move || checkpoint::run(&checkpointer, grown))?,
+        ];
+        Ok(Self {
+            path: path.to_owned(),
+            partitions,
+            recent,
+            tails,
+            appends: Mutex::new(Some(appends)),
+            reads: Mutex::new(Some(reads)),
+            threads: Mutex::new(threads),
+        })
+    }
+
+    /// Everything from an offset on, as fast as the disk gives it; for tools that read all of it.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be read.
+    pub fn scan(path: &Path, partition: Partition, from: Offset) -> Result<Scan, OpenError> {
+        Scan::open(path, partition, from)
+    }
+
+    /// Where the log is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Commits what was accepted, and ends the threads. Blocks; for shutdown.
+    pub fn close(&self) {
+        drop(self.appends.lock().expect("nothing panics while it is held").take());
+        drop(self.reads.lock().expect("nothing panics while it is held").take());
+        let threads = std::mem::take(&mut *self.threads.lock().expect("locked here alone"));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the log has panicked");
+            }
+        }
+    }
+
+    async fn read_on_thread<T, F>(&self, job: F) -> Result<T, ReadError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: ReadJob = Box::new(move |connection| drop(answer.send(job(connection))));
+        let sender = self.reads.lock().expect("nothing panics while it is held").clone();
+        let sender = sender.ok_or_else(|| ReadError::Unavailable(closed()))?;
+        sender.send(job).await.map_err(|_| ReadError::Unavailable(closed()))?;
+        answered.await.map_err(|_| ReadError::Unavailable(closed()))?
+    }
+
+    fn partition(&self, partition: Partition) -> usize {
+        assert!(partition.0 < self.partitions, "there are {} partitions", self.partitions);
+        usize::from(partition.0)
+    }
+}
+
+impl Drop for Embedded {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[async_trait]
+impl EventLog for Embedded {
+    fn partitions(&self) -> u16 {
+        self.partitions
+    }
+
+    async fn append(
+        &self,
+        partition: Partition,
+        records: Vec<Append>,
+    ) -> Result<Offset, AppendError> {
+        self.partition(partition);
+        check_sizes(&records)?;
+        let (answer, answered) = oneshot::channel();
+        let sender = self.appends.lock().expect("nothing panics while it is held").clone();
+        let sender = sender.ok_or_else(|| AppendError::Unavailable(closed()))?;
+        let request = Request { partition, records, answer };
+        sender.send(request).await.map_err(|_| AppendError::Unavailable(closed()))?;
+        // The writer answers everything it takes; without an answer it is unknown how far it came.
+        answered.await.map_err(|_| AppendError::Indeterminate(closed()))?
+    }
+
+    async fn read(
+        &self,
+        partition: Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, ReadError> {
+        if let Some(entries) = self.recent[self.partition(partition)].read(from, limit) {
+            return Ok(entries);
+        }
+        self.read_on_thread(move |connection| sqlite::read(connection, partition, from, limit))
+            .await
+    }
+
+    async fn wait_past(&self, partition: Partition, offset: Offset) -> Result<(), ReadError> {
+        let mut tail = self.tails[self.partition(partition)].clone();
+        let passed = tail.wait_for(|tail| *tail > offset).await;
+        passed.map(drop).map_err(|_| ReadError::Unavailable(closed()))
+    }
+
+    async fn tail(&self, partition: Partition) -> Result<Offset, ReadError> {
+        Ok(*self.tails[self.partition(partition)].borrow())
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(OpenError::Thread)
+}
+
+fn read_all(connection: &Connection, mut jobs: mpsc::Receiver<ReadJob>) {
+    while let Some(job) = jobs.blocking_recv() {
+        job(connection);
+    }
+}
+
+fn closed() -> Source {
+    "the log is closed".into()
+}

@@ -1,0 +1,20 @@
+//! The event log: the one place where what happened is kept for good.
+//!
+//! [`EventLog`] is the contract, [`conformance`] checks it, [`embedded::Embedded`] is the log on one
+//! machine. The log knows bytes and order; what the bytes mean, and which of them count, is the
+//! business of `schemas` and of who reads.
+//!
+//! Start with [`EventLog`].
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod contract;
+pub mod embedded;
+#[cfg(any(test, feature = "conformance"))]
+pub mod memory;
+
+pub use contract::{
+    Append, AppendError, Entry, EventLog, Offset, Partition, RECORD_BYTES_MAX, ReadError,
+    ReadLimit, Source,
+};
+pub use embedded::Embedded;

@@ -1,0 +1,145 @@
+//! A log in memory, for the tests of this crate and of others.
+//!
+//! It can be told to fail as real logs do: to refuse, to lose the acknowledgement of an append that
+//! happened, to write an append twice.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::contract::{
+    Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit, check_sizes,
+};
+
+/// What an append that is still to come will do instead of succeeding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing is written: [`AppendError::Unavailable`].
+    Unavailable,
+    /// Nothing is written: [`AppendError::Full`].
+    Full,
+    /// The records are written, the caller is told [`AppendError::Indeterminate`].
+    AcknowledgementLost,
+    /// Nothing is written, the caller is told [`AppendError::Indeterminate`].
+    Lost,
+    /// The records are written twice, the caller is told of success.
+    Duplicated,
+}
+
+/// A log that lives as long as the process.
+#[derive(Debug)]
+pub struct Memory {
+    partitions: Vec<watch::Sender<Vec<Entry>>>,
+    faults: Mutex<VecDeque<Fault>>,
+}
+
+impl Memory {
+    /// An empty log.
+    #[must_use]
+    pub fn new(partitions: u16) -> Self {
+        let partitions = (0..partitions).map(|_| watch::Sender::new(Vec::new())).collect();
+        Self { partitions, faults: Mutex::default() }
+    }
+
+    /// Lets the next append for which none is set yet go wrong like this.
+    pub fn inject(&self, fault: Fault) {
+        self.faults.lock().expect("nothing panics while it is held").push_back(fault);
+    }
+
+    fn of(&self, partition: Partition) -> &watch::Sender<Vec<Entry>> {
+        &self.partitions[usize::from(partition.0)]
+    }
+
+    fn write(&self, partition: Partition, records: &[Append]) -> Offset {
+        let mut last = Offset(0);
+        self.of(partition).send_modify(|entries| {
+            for record in records {
+                last = Offset(entries.len() as u64);
+                entries.push(Entry { offset: last, value: record.value.clone() });
+            }
+        });
+        last
+    }
+}
+
+#[async_trait]
+impl EventLog for Memory {
+    fn partitions(&self) -> u16 {
+        u16::try_from(self.partitions.len()).expect("it was made from a u16")
+    }
+
+    async fn append(
+        &self,
+        partition: Partition,
+        records: Vec<Append>,
+    ) -> Result<Offset, AppendError> {
+        check_sizes(&records)?;
+        let fault = self.faults.lock().expect("nothing panics while it is held").pop_front();
+        match fault {
+            None => Ok(self.write(partition, &records)),
+            Some(Fault::Unavailable) => Err(AppendError::Unavailable("injected".into())),
+            Some(Fault::Full) => Err(AppendError::Full("injected".into())),
+            Some(Fault::Lost) => Err(AppendError::Indeterminate("injected".into())),
+            Some(Fault::AcknowledgementLost) => {
+                self.write(partition, &records);
+                Err(AppendError::Indeterminate("injected".into()))
+            }
+            Some(Fault::Duplicated) => {
+                self.write(partition, &records);
+                Ok(self.write(partition, &records))
+            }
+        }
+    }
+
+    async fn read(
+        &self,
+        partition: Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, ReadError> {
+        let entries = self.of(partition).borrow();
+        let begin = entries.len().min(usize::try_from(from.0).unwrap_or(usize::MAX));
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for entry in entries[begin..].iter().take(limit.records.get()) {
+            bytes += entry.value.len();
+            if bytes > limit.bytes.get() && !found.is_empty() {
+                break;
+            }
+            found.push(entry.clone());
+        }
+        Ok(found)
+    }
+
+    async fn wait_past(&self, partition: Partition, offset: Offset) -> Result<(), ReadError> {
+        let mut entries = self.of(partition).subscribe();
+        let passed = entries.wait_for(|entries| entries.len() as u64 > offset.0).await;
+        passed.map(drop).map_err(|closed| ReadError::Unavailable(closed.into()))
+    }
+
+    async fn tail(&self, partition: Partition) -> Result<Offset, ReadError> {
+        Ok(Offset(self.of(partition).borrow().len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance;
+
+    #[tokio::test]
+    async fn it_keeps_the_contract() {
+        conformance::all(&Memory::new(3)).await;
+    }
+
+    #[tokio::test]
+    async fn a_lost_acknowledgement_leaves_its_records() {
+        let log = Memory::new(1);
+        log.inject(Fault::AcknowledgementLost);
+        let records = conformance::records("a", 2);
+        let lost = log.append(Partition(0), records).await;
+        assert!(matches!(lost, Err(AppendError::Indeterminate(_))));
+        assert_eq!(log.tail(Partition(0)).await.expect("memory is readable"), Offset(2));
+    }
+}
