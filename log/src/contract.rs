@@ -1,4 +1,4 @@
-//! The contract. Its promises are numbered; [`crate::conformance`] checks them for every implementation.
+//! The contract. Its promises are numbered; `conformance` checks them for every implementation.
 
 use std::error::Error;
 use std::num::NonZeroUsize;

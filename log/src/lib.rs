@@ -1,6 +1,6 @@
 //! The event log: the one place where what happened is kept for good.
 //!
-//! [`EventLog`] is the contract, [`conformance`] checks it, [`embedded::Embedded`] is the log on one
+//! [`EventLog`] is the contract, `conformance` checks it, [`embedded::Embedded`] is the log on one
 //! machine. The log knows bytes and order; what the bytes mean, and which of them count, is the
 //! business of `schemas` and of who reads.
 //!

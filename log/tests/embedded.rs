@@ -1,5 +1,4 @@
 //! The log in one SQLite file: the contract, and what a crash does to it.
-#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::path::Path;
 

@@ -44,6 +44,12 @@ impl Recent {
         }
     }
 
+    /// Forgets everything: the file ends elsewhere than was thought.
+    pub(super) fn restart_at(&self, tail: Offset) {
+        let mut kept = self.kept.lock().expect("nothing panics while it is held");
+        *kept = Kept { from: tail, entries: VecDeque::new(), bytes: 0 };
+    }
+
     /// What is there from an offset on; `None` if older records have to be read first.
     pub(super) fn read(&self, from: Offset, limit: ReadLimit) -> Option<Vec<Entry>> {
         let kept = self.kept.lock().expect("nothing panics while it is held");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use crate::contract::{Entry, Offset, Partition, ReadError, ReadLimit};
 
@@ -14,7 +14,7 @@ const APPLICATION_ID: i32 = 0x6473_794c;
 const SCHEMA_VERSION: i32 = 1;
 
 /// Records are 2 to 4 KB; on larger pages most need no overflow page.
-const PAGE_BYTES: u32 = 16_384;
+pub(super) const PAGE_BYTES: u32 = 16_384;
 
 /// The page cache of a connection. The tail is in memory anyway and a scan reads each page once.
 const CACHE_KIB: i64 = 2_048;
@@ -141,16 +141,20 @@ pub(super) fn read(
     from: Offset,
     limit: ReadLimit,
 ) -> Result<Vec<Entry>, ReadError> {
-    let unavailable = |error: rusqlite::Error| ReadError::Unavailable(error.into());
+    let failed = |error| read_error(error, partition, from);
     let mut select = connection
         .prepare_cached("SELECT key, value FROM records WHERE key BETWEEN ?1 AND ?2 ORDER BY key")
-        .map_err(unavailable)?;
+        .map_err(failed)?;
     let range = params![key(partition, from), key(partition, OFFSET_MAX)];
-    let mut rows = select.query(range).map_err(unavailable)?;
+    let mut rows = select.query(range).map_err(failed)?;
     let (mut entries, mut bytes) = (Vec::new(), 0);
     while entries.len() < limit.records.get() {
-        let Some(row) = rows.next().map_err(unavailable)? else { break };
-        let entry = entry(row).map_err(unavailable)?;
+        let Some(row) = rows.next().map_err(failed)? else { break };
+        let entry = entry(row).map_err(failed)?;
+        if entry.offset.0 != from.0 + entries.len() as u64 {
+            // The writer leaves no offset out, so something has been lost.
+            return Err(ReadError::Corrupt { partition, offset: from });
+        }
         bytes += entry.value.len();
         if bytes > limit.bytes.get() && !entries.is_empty() {
             break;
@@ -158,6 +162,15 @@ pub(super) fn read(
         entries.push(entry);
     }
     Ok(entries)
+}
+
+fn read_error(error: rusqlite::Error, partition: Partition, offset: Offset) -> ReadError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            ReadError::Corrupt { partition, offset }
+        }
+        Some(_) | None => ReadError::Unavailable(error.into()),
+    }
 }
 
 fn entry(row: &rusqlite::Row<'_>) -> Result<Entry, rusqlite::Error> {
@@ -179,12 +192,4 @@ pub(super) fn key(partition: Partition, offset: Offset) -> i64 {
 
 const fn offset(key: i64) -> Offset {
     Offset(key.unsigned_abs() & OFFSET_MAX.0)
-}
-
-/// Whether a record is there, for a commit whose outcome is unclear.
-pub(super) fn holds(connection: &Connection, key: i64) -> Result<bool, rusqlite::Error> {
-    let found = connection
-        .query_row("SELECT 1 FROM records WHERE key = ?1", [key], |_| Ok(()))
-        .optional()?;
-    Ok(found.is_some())
 }

@@ -1,12 +1,14 @@
 //! The one thread that writes.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, ErrorCode, ffi, params};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::checkpoint::{self, Wal};
 use super::recent::Recent;
-use super::sqlite;
+use super::{room, sqlite};
 use crate::contract::{Append, AppendError, Entry, Offset, Partition};
 
 /// How many records one transaction takes: a few milliseconds' worth, so that the first to wait does
@@ -16,8 +18,9 @@ const COMMIT_RECORDS_MAX: usize = 4_096;
 /// How many bytes one transaction takes.
 const COMMIT_BYTES_MAX: usize = 8 << 20;
 
-/// After so many bytes the checkpoint thread is woken: SQLite's own default, about 4 MB.
-const CHECKPOINT_EVERY_BYTES: usize = 4 << 20;
+/// After so many bytes the checkpoint thread is woken: often enough to keep the write-ahead log in the
+/// page cache, seldom enough that a page which is written many times is moved once.
+const CHECKPOINT_EVERY_BYTES: usize = 16 << 20;
 
 type Answer = oneshot::Sender<Result<Offset, AppendError>>;
 
@@ -36,7 +39,10 @@ pub(super) struct Writer {
     recent: Arc<Vec<Recent>>,
     tails: Vec<watch::Sender<Offset>>,
     grown: mpsc::Sender<()>,
+    wal: Arc<Wal>,
     since_checkpoint: usize,
+    /// A transaction failed, and what the file holds has not been looked up since.
+    unsure: bool,
 }
 
 /// What became of a transaction.
@@ -54,13 +60,21 @@ impl Writer {
         recent: Arc<Vec<Recent>>,
         tails: Vec<watch::Sender<Offset>>,
         grown: mpsc::Sender<()>,
+        wal: Arc<Wal>,
     ) -> Self {
-        Self { connection, next, recent, tails, grown, since_checkpoint: 0 }
+        Self { connection, next, recent, tails, grown, wal, since_checkpoint: 0, unsure: false }
     }
 
     /// Commits what comes until nobody can send any more.
     pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(first) = requests.blocking_recv() {
+            #[cfg(test)]
+            self.wal.limit_pages(&self.connection);
+            if self.wal.take_long() {
+                // Little is left to move, and between two transactions nothing is added meanwhile:
+                // without such a moment SQLite would never begin the file anew.
+                checkpoint::checkpoint(&self.connection, "PASSIVE");
+            }
             let batch = collect(first, &mut requests);
             let outcome = self.commit(&batch);
             self.answer(batch, &outcome);
@@ -68,18 +82,23 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: &[Request]) -> Outcome {
+        if self.unsure
+            && let Err(error) = self.look_up_tails()
+        {
+            return Outcome::Failed(error);
+        }
         if let Err(error) = self.insert(batch) {
-            self.roll_back();
+            self.recover();
             return Outcome::Failed(error);
         }
         match self.connection.execute_batch("COMMIT") {
             Ok(()) => Outcome::Committed,
             Err(error) => {
-                self.roll_back();
-                match self.holds_first_of(batch) {
-                    Ok(true) => Outcome::Committed,
-                    Ok(false) => Outcome::Failed(error),
-                    Err(_) => Outcome::Unknown(error),
+                self.recover();
+                if may_have_left_a_trace(&error) {
+                    Outcome::Unknown(error)
+                } else {
+                    Outcome::Failed(error)
                 }
             }
         }
@@ -101,20 +120,32 @@ impl Writer {
         Ok(())
     }
 
-    /// A transaction is there as a whole or not at all, so its first record tells.
-    fn holds_first_of(&self, batch: &[Request]) -> Result<bool, rusqlite::Error> {
-        let Some(first) = batch.first() else { return Ok(false) };
-        let next = self.next[usize::from(first.partition.0)];
-        sqlite::holds(&self.connection, sqlite::key(first.partition, next))
-    }
-
     /// After a failed statement SQLite may have rolled back by itself; asking again does no harm.
-    fn roll_back(&self) {
+    fn recover(&mut self) {
+        self.unsure = true;
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
             tracing::error!(%error, "the log's transaction cannot be rolled back");
         }
+        if let Err(error) = self.look_up_tails() {
+            tracing::error!(%error, "the log cannot be read after a failed transaction");
+        }
+    }
+
+    /// Goes by what the file holds: offsets that are taken are not given out again, and records of a
+    /// commit that was thought to have failed are shown to readers.
+    fn look_up_tails(&mut self) -> Result<(), rusqlite::Error> {
+        for (number, next) in (0..).zip(&mut self.next) {
+            let tail = sqlite::tail(&self.connection, Partition(number))?;
+            if tail != *next {
+                *next = tail;
+                self.recent[usize::from(number)].restart_at(tail);
+                self.tails[usize::from(number)].send_replace(tail);
+            }
+        }
+        self.unsure = false;
+        Ok(())
     }
 
     fn answer(&mut self, batch: Vec<Request>, outcome: &Outcome) {
@@ -128,8 +159,15 @@ impl Writer {
             }
             Outcome::Failed(error) => {
                 tracing::warn!(%error, "an append to the log failed");
+                let full = self.is_for_want_of_room(error);
                 for request in batch {
-                    let _ = request.answer.send(Err(refusal(error)));
+                    let source = boxed(error);
+                    let refusal = if full {
+                        AppendError::Full(source)
+                    } else {
+                        AppendError::Unavailable(source)
+                    };
+                    let _ = request.answer.send(Err(refusal));
                 }
             }
             Outcome::Unknown(error) => {
@@ -137,11 +175,18 @@ impl Writer {
                 for request in batch {
                     let _ = request.answer.send(Err(AppendError::Indeterminate(boxed(error))));
                 }
-                // Offsets that may be taken are not given out again.
-                for (number, next) in (0..).zip(&mut self.next) {
-                    *next = sqlite::tail(&self.connection, Partition(number)).unwrap_or(*next);
-                }
             }
+        }
+    }
+
+    fn is_for_want_of_room(&self, error: &rusqlite::Error) -> bool {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => true,
+            // SQLite says "full" for a full disk only, and neither for a quota nor for a limit of file size.
+            Some(ErrorCode::SystemIoFailure) => {
+                self.connection.path().is_some_and(|path| room::is_wanting(Path::new(path)))
+            }
+            Some(_) | None => false,
         }
     }
 
@@ -164,6 +209,8 @@ impl Writer {
         for (tail, next) in self.tails.iter().zip(&self.next) {
             tail.send_replace(*next);
         }
+        // The last page of a transaction is written whole, and again by the next one.
+        self.since_checkpoint += sqlite::PAGE_BYTES as usize;
         if self.since_checkpoint >= CHECKPOINT_EVERY_BYTES {
             self.since_checkpoint = 0;
             // If one is waiting to be done already, that one will do.
@@ -187,11 +234,16 @@ fn collect(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Reques
     batch
 }
 
-fn refusal(error: &rusqlite::Error) -> AppendError {
-    if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
-        AppendError::Full(boxed(error))
-    } else {
-        AppendError::Unavailable(boxed(error))
+/// Whether a failed COMMIT may show after a crash. The record that makes a transaction count is the last
+/// that is written to the write-ahead log: if writing failed, it is not there. If syncing failed, it may
+/// be there until the next transaction overwrites it.
+fn may_have_left_a_trace(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error() {
+        Some(error) => {
+            error.code == ErrorCode::SystemIoFailure
+                && error.extended_code != ffi::SQLITE_IOERR_WRITE
+        }
+        None => true,
     }
 }
 

@@ -1,0 +1,113 @@
+//! Who calls: an API key in the `Authorization` header, and what it may do.
+//!
+//! A handler names what it needs by what it extracts: [`Reader`], [`Writer`] or [`Auditor`]. A handler
+//! without one of them would be open to the world, so every route has one.
+
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::header;
+use axum::http::request::Parts;
+
+use crate::error::Error;
+use crate::ports::{ApiKey, Permission, Reach};
+use crate::router::Api;
+use crate::secrets::digest;
+
+/// How exact the last use of a key is: noting every single one would make each read a write.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
+
+/// A caller who may read.
+pub(crate) struct Reader(pub(crate) Caller);
+
+/// A caller who may write.
+pub(crate) struct Writer(pub(crate) Caller);
+
+/// A caller who may read events and the audit trail.
+pub(crate) struct Auditor(pub(crate) Caller);
+
+/// A caller.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Caller {
+    /// What it may see.
+    pub(crate) reach: Reach,
+    permission: Permission,
+}
+
+impl Caller {
+    /// Refuses a key that is limited to one organization: what the call is about belongs to none.
+    pub(crate) fn unlimited(self) -> Result<(), Error> {
+        match self.reach {
+            Reach::Everything => Ok(()),
+            Reach::Organization(_) => {
+                Err(Error::Forbidden("This API key is limited to one organization."))
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Reader {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
+        let caller = identify(parts, api).await?;
+        match caller.permission {
+            Permission::Full | Permission::Read => Ok(Self(caller)),
+            Permission::Audit => {
+                Err(Error::Forbidden("This API key may only read events and the audit trail."))
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Writer {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
+        let caller = identify(parts, api).await?;
+        match caller.permission {
+            Permission::Full => Ok(Self(caller)),
+            Permission::Read | Permission::Audit => {
+                Err(Error::Forbidden("This API key may only read."))
+            }
+        }
+    }
+}
+
+impl FromRequestParts<Api> for Auditor {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
+        identify(parts, api).await.map(Self)
+    }
+}
+
+async fn identify(parts: &Parts, api: &Api) -> Result<Caller, Error> {
+    let text = bearer(parts).ok_or(Error::Unauthorized)?;
+    let key = api.keys.by_digest(digest(text)).await?.ok_or(Error::Unauthorized)?;
+    note_use(api, &key).await;
+    let reach = key.organization_id.map_or(Reach::Everything, Reach::Organization);
+    Ok(Caller { reach, permission: key.permission })
+}
+
+/// RFC 9110 §11.1: the name of the scheme is case-insensitive.
+fn bearer(parts: &Parts) -> Option<&str> {
+    let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, text) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
+}
+
+/// A failure is no reason to turn the caller away.
+async fn note_use(api: &Api, key: &ApiKey) {
+    let now = api.edge.now();
+    if key.last_used_at.is_some_and(|last| now.since(last) < TOUCH_EVERY) {
+        return;
+    }
+    if let Err(error) = api.keys.touch(key.id, now).await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            key.id = %key.id,
+            "could not note the use of an API key"
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! Request bodies and path segments: JSON becomes types, field by field, and every field that is wrong
+//! is named in one answer.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use schemas::Id;
+use schemas::id::Kind;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::error::{Error, FieldError};
+
+/// The largest body that is read: a hundred times what any call of the API needs.
+pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long a name may be, in characters: more than a heading shows.
+pub(crate) const NAME_MAX: usize = 255;
+
+/// The variable parts of the path. One that is not UTF-8 names nothing.
+pub(crate) struct Segments<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segments<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(segments)| Self(segments)).map_err(|_| Error::NoRoute)
+    }
+}
+
+/// The id in a path. What is no id of the kind is the id of nothing.
+pub(crate) fn path_id<K: Kind>(what: &'static str, text: &str) -> Result<Id<K>, Error> {
+    text.parse().map_err(|_| Error::Missing { what, id: text.to_owned() })
+}
+
+/// A JSON object that is read field by field. Fields that nobody asks for are ignored.
+pub(crate) struct Fields {
+    values: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Error;
+
+    /// Whatever the content type says: there is nothing but JSON here.
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
+                Error::TooLarge
+            } else {
+                Error::NotJson("The body could not be read.".to_owned())
+            }
+        })?;
+        let value: Value = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::NotJson(format!("The body is not JSON: {error}.")))?;
+        let Value::Object(values) = value else {
+            return Err(Error::NotJson("The body must be a JSON object.".to_owned()));
+        };
+        Ok(Self { values, errors: Vec::new() })
+    }
+}
+
+impl Fields {
+    /// What was wrong so far.
+    pub(crate) fn errors(&self) -> &[FieldError] {
+        &self.errors
+    }
+
+    /// The same, for good.
+    pub(crate) fn into_errors(self) -> Vec<FieldError> {
+        self.errors
+    }
+
+    /// Notes that a field is wrong.
+    pub(crate) fn wrong(&mut self, field: impl Into<String>, code: &'static str, message: String) {
+        self.errors.push(FieldError { code, field: field.into(), message: Some(message) });
+    }
+
+    /// Takes a field out. `null` counts as not given.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.values.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Whether the field is there as `null`.
+    pub(crate) fn is_null(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(Value::is_null)
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn text(&mut self, name: &str, max: usize) -> Option<String> {
+        let value = self.take(name)?;
+        let fits = |text: &&str| !text.trim().is_empty() && text.chars().count() <= max;
+        let text = value.as_str().filter(fits).map(str::to_owned);
+        if text.is_none() {
+            let message = format!("{name} must be a text of 1 to {max} characters.");
+            self.wrong(name, "invalid", message);
+        }
+        text
+    }
+
+    /// A text that has to be there.
+    pub(crate) fn required_text(&mut self, name: &str, max: usize) -> Option<String> {
+        self.require(name);
+        self.text(name, max)
+    }
+
+    /// An id.
+    pub(crate) fn id<K: Kind>(&mut self, name: &str) -> Option<Id<K>> {
+        let value = self.take(name)?;
+        let id = value.as_str().and_then(|text| text.parse().ok());
+        if id.is_none() {
+            let message = format!("{name} must be an id that begins with {}_.", K::PREFIX);
+            self.wrong(name, "invalid", message);
+        }
+        id
+    }
+
+    /// Notes a field that is not there.
+    pub(crate) fn require(&mut self, name: &str) {
+        if self.values.get(name).is_none_or(Value::is_null) {
+            self.wrong(name, "required", format!("{name} is required."));
+        }
+    }
+
+    /// One of a few words, as `parse` knows them.
+    pub(crate) fn word<T>(
+        &mut self,
+        name: &str,
+        words: &[&str],
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.take(name)?;
+        let word = value.as_str().and_then(parse);
+        if word.is_none() {
+            self.wrong(name, "invalid", format!("{name} must be one of {}.", words.join(", ")));
+        }
+        word
+    }
+
+    /// A list. Its elements are judged by the caller.
+    pub(crate) fn list(&mut self, name: &str) -> Option<Vec<Value>> {
+        let Value::Array(list) = self.take(name)? else {
+            self.wrong(name, "invalid", format!("{name} must be a list."));
+            return None;
+        };
+        Some(list)
+    }
+
+    /// Texts by name, or `null` for a name that is to be forgotten.
+    pub(crate) fn text_map(
+        &mut self,
+        name: &str,
+        limits: MapLimits,
+    ) -> BTreeMap<String, Option<String>> {
+        let Some(value) = self.take(name) else { return BTreeMap::new() };
+        let map = text_map(value, limits);
+        if map.is_none() {
+            let MapLimits { entries, name_max, value_max } = limits;
+            let message = format!(
+                "{name} must be an object of at most {entries} texts, with names of 1 to {name_max} \
+                 and values of at most {value_max} characters."
+            );
+            self.wrong(name, "invalid", message);
+        }
+        map.unwrap_or_default()
+    }
+}
+
+/// How large a map of texts may be.
+#[derive(Clone, Copy)]
+pub(crate) struct MapLimits {
+    /// How many entries.
+    pub(crate) entries: usize,
+    /// How long a name, in characters.
+    pub(crate) name_max: usize,
+    /// How long a value, in characters.
+    pub(crate) value_max: usize,
+}
+
+fn text_map(value: Value, limits: MapLimits) -> Option<BTreeMap<String, Option<String>>> {
+    let Value::Object(map) = value else { return None };
+    let entry = |(name, value): (String, Value)| {
+        let named = (1..=limits.name_max).contains(&name.chars().count());
+        let fits = |text: &&str| text.chars().count() <= limits.value_max;
+        let text = value.as_str().filter(fits).map(str::to_owned);
+        (named && (text.is_some() || value.is_null())).then_some((name, text))
+    };
+    if map.len() > limits.entries { None } else { map.into_iter().map(entry).collect() }
+}

@@ -1,0 +1,220 @@
+//! `/directories`: identity provider connections.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use schemas::wire::{DirectoryState, DirectoryTag, DirectoryType};
+use schemas::{DirectoryId, OrganizationId, Timestamp, TokenId};
+use serde::Serialize;
+
+use crate::auth::{Caller, Reader, Writer};
+use crate::body::{Fields, NAME_MAX, Segments, path_id};
+use crate::error::Error;
+use crate::page::Query;
+use crate::ports::{Directory, DirectoryFilter, NewDirectory, NewToken, Order, PortError, Reach};
+use crate::router::Api;
+use crate::{organizations, secrets};
+
+/// What a directory is called in errors.
+pub(crate) const WHAT: &str = "directory";
+
+pub(crate) async fn list(
+    State(api): State<Api>,
+    Reader(caller): Reader,
+    query: Query,
+) -> Result<Response, Error> {
+    let paging = query.paging(caller.reach, Order::Descending)?;
+    let filter = DirectoryFilter {
+        organization: organization(&api, caller.reach, &query).await?,
+        search: query.text("search"),
+        domain: query.text("domain").map(|domain| domain.to_lowercase()),
+    };
+    let page = api.directories.list(paging.request, filter).await?;
+    Ok(paging.answer(page, |directory| directory.id, DirectoryBody::from))
+}
+
+pub(crate) async fn get(
+    State(api): State<Api>,
+    Reader(caller): Reader,
+    Segments(id): Segments<String>,
+) -> Result<Json<DirectoryBody>, Error> {
+    let id = path_id(WHAT, &id)?;
+    let directory = api.directories.get(caller.reach, id).await;
+    Ok(Json(directory.map_err(Error::about(WHAT, id))?.into()))
+}
+
+pub(crate) async fn create(
+    State(api): State<Api>,
+    Writer(caller): Writer,
+    fields: Fields,
+) -> Result<Response, Error> {
+    let token = secrets::token(&*api.edge);
+    let new = read_new(&api, fields, &token)?;
+    let organization = new.organization_id;
+    let created = api.directories.create(caller.reach, new).await;
+    let directory = created.map_err(Error::about(organizations::WHAT, organization))?;
+    api.reconcile(directory.id).await;
+    let scim = ScimBody {
+        endpoint: format!("{}/scim/v2.0/{}", api.public_url, directory.endpoint_id),
+        bearer_token: token.text,
+    };
+    let body = CreatedBody { directory: directory.into(), scim };
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// 202: its users and groups go a little later.
+pub(crate) async fn delete(
+    State(api): State<Api>,
+    Writer(caller): Writer,
+    Segments(id): Segments<String>,
+) -> Result<StatusCode, Error> {
+    let id = path_id(WHAT, &id)?;
+    let deleted = api.directories.delete(caller.reach, id, api.edge.now()).await;
+    deleted.map_err(Error::about(WHAT, id))?;
+    api.reconcile(id).await;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// The organization that a list is limited to. One that is not there, and one of somebody else, get
+/// the same 403.
+async fn organization(
+    api: &Api,
+    reach: Reach,
+    query: &Query,
+) -> Result<Option<OrganizationId>, Error> {
+    let Some(text) = query.one("organization_id") else { return Ok(None) };
+    let foreign = || Error::ForeignOrganization(text.to_owned());
+    let id = text.parse().map_err(|_| foreign())?;
+    let found = api.organizations.get(reach, id).await;
+    found.map(|_| Some(id)).map_err(|error| {
+        if matches!(error, PortError::NotFound) { foreign() } else { error.into() }
+    })
+}
+
+fn read_new(api: &Api, mut fields: Fields, token: &secrets::Minted) -> Result<NewDirectory, Error> {
+    fields.require("organization_id");
+    fields.require("type");
+    let organization_id = fields.id("organization_id");
+    let slugs = DirectoryType::ALL.map(DirectoryType::slug);
+    let kind = fields.word("type", &slugs, DirectoryType::from_slug);
+    let name = fields.required_text("name", NAME_MAX);
+    let (Some(organization_id), Some(kind), Some(name), []) =
+        (organization_id, kind, name, fields.errors())
+    else {
+        return Err(Error::Invalid(fields.into_errors()));
+    };
+    let created_at = api.edge.now();
+    Ok(NewDirectory {
+        id: DirectoryId::from_bits(api.edge.id()),
+        organization_id,
+        endpoint_id: secrets::endpoint_id(&*api.edge),
+        external_key: secrets::external_key(&*api.edge),
+        kind,
+        name,
+        token: new_token(api, token, created_at),
+        created_at,
+    })
+}
+
+/// The directory that a list is limited to.
+pub(crate) fn filter(query: &Query) -> Result<Option<DirectoryId>, Error> {
+    query.one("directory").map(|text| path_id(WHAT, text)).transpose()
+}
+
+/// 404 for a directory that a list is limited to and that is not there.
+pub(crate) async fn must_exist(
+    api: &Api,
+    caller: Caller,
+    directory: Option<DirectoryId>,
+) -> Result<(), Error> {
+    if let Some(id) = directory {
+        api.directories.get(caller.reach, id).await.map_err(Error::about(WHAT, id))?;
+    }
+    Ok(())
+}
+
+/// What is kept of a token.
+pub(crate) fn new_token(api: &Api, token: &secrets::Minted, created_at: Timestamp) -> NewToken {
+    NewToken {
+        id: TokenId::from_bits(api.edge.id()),
+        digest: token.digest,
+        suffix: token.suffix.clone(),
+        created_at,
+    }
+}
+
+/// A directory as the API shows it.
+#[derive(Serialize)]
+pub(crate) struct DirectoryBody {
+    object: DirectoryTag,
+    id: DirectoryId,
+    organization_id: OrganizationId,
+    external_key: String,
+    #[serde(rename = "type")]
+    kind: DirectoryType,
+    state: &'static str,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<String>,
+    metadata: MetadataBody,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct MetadataBody {
+    users: UserCounts,
+    groups: u64,
+}
+
+#[derive(Serialize)]
+struct UserCounts {
+    active: u64,
+    inactive: u64,
+}
+
+/// What the identity provider's page asks for.
+#[derive(Serialize)]
+struct ScimBody {
+    endpoint: String,
+    bearer_token: String,
+}
+
+#[derive(Serialize)]
+struct CreatedBody {
+    #[serde(flatten)]
+    directory: DirectoryBody,
+    scim: ScimBody,
+}
+
+impl From<Directory> for DirectoryBody {
+    fn from(directory: Directory) -> Self {
+        let counts = directory.counts;
+        Self {
+            object: DirectoryTag::Tag,
+            id: directory.id,
+            organization_id: directory.organization_id,
+            external_key: directory.external_key,
+            kind: directory.kind,
+            state: state(directory.state),
+            name: directory.name,
+            domain: directory.domain,
+            metadata: MetadataBody {
+                users: UserCounts { active: counts.active_users, inactive: counts.inactive_users },
+                groups: counts.groups,
+            },
+            created_at: directory.created_at,
+            updated_at: directory.updated_at,
+        }
+    }
+}
+
+/// The REST names of what events call active and inactive; the SDKs expect each in its place.
+const fn state(state: DirectoryState) -> &'static str {
+    match state {
+        DirectoryState::Active => "linked",
+        DirectoryState::Inactive => "unlinked",
+        DirectoryState::Deleting => "deleting",
+    }
+}

@@ -1,0 +1,191 @@
+//! Everything that goes wrong, in the forms that the SDKs read. There is no other place where an error
+//! becomes an answer.
+//!
+//! Bodies are JSON objects with a `message`. `error` and `error_description` are never among the keys:
+//! an SDK takes them for OAuth.
+
+use std::fmt::Display;
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::ports::{Conflict, PortError};
+
+/// When a caller should come back after a 503: the store is back within a second or within minutes,
+/// and the SDKs double their waits.
+const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("1");
+
+/// One field that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct FieldError {
+    /// For programs.
+    pub(crate) code: &'static str,
+    /// Which, as a path into the body or the name of a parameter.
+    pub(crate) field: String,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) message: Option<String>,
+}
+
+/// An answer that is not the one hoped for.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// No key, or none that we know.
+    Unauthorized,
+    /// The key may not do this.
+    Forbidden(&'static str),
+    /// A list was asked for that of an organization which is not there, or not for this caller.
+    ForeignOrganization(String),
+    /// There is no such object within reach.
+    Missing { what: &'static str, id: String },
+    /// There is no such path.
+    NoRoute,
+    /// The path does not know the method.
+    NoMethod,
+    /// The body is not a JSON object.
+    NotJson(String),
+    /// The body is larger than it may be.
+    TooLarge,
+    /// A parameter of a list is not as it should be.
+    Parameter(FieldError),
+    /// Fields of a body, or parameters of the events list.
+    Invalid(Vec<FieldError>),
+    /// Fields of a webhook endpoint, which have a form of their own.
+    InvalidEndpoint(Vec<FieldError>),
+    /// A URL that webhooks must not go to, and why.
+    InvalidUrl(String),
+    /// A port said no or failed.
+    Port(PortError),
+}
+
+impl Error {
+    /// A parameter that is not as it should be.
+    pub(crate) fn parameter(field: &str, code: &'static str, message: String) -> Self {
+        Self::Parameter(FieldError { code, field: field.to_owned(), message: Some(message) })
+    }
+
+    /// The same in the form of the events list.
+    pub(crate) fn in_events(self) -> Self {
+        if let Self::Parameter(error) = self { Self::Invalid(vec![error]) } else { self }
+    }
+
+    /// For `map_err` on a call about one object: if that is what was not found, says so.
+    pub(crate) fn about(what: &'static str, id: impl Display) -> impl FnOnce(PortError) -> Self {
+        move |error| match error {
+            PortError::NotFound => Self::Missing { what, id: id.to_string() },
+            PortError::Conflict(_) | PortError::Unavailable(_) | PortError::Full(_) => {
+                Self::Port(error)
+            }
+        }
+    }
+
+    fn status_and_body(&self) -> (StatusCode, Value) {
+        match self {
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, json!({ "message": "Unauthorized" })),
+            Self::Forbidden(message) => (StatusCode::FORBIDDEN, json!({ "message": message })),
+            Self::ForeignOrganization(id) => {
+                let message = format!("Organization not found: '{id}'.");
+                (StatusCode::FORBIDDEN, json!({ "message": message }))
+            }
+            Self::Missing { what, id } => (StatusCode::NOT_FOUND, missing(what, id)),
+            Self::NoRoute => (StatusCode::NOT_FOUND, coded("not_found", "There is no such path.")),
+            Self::NoMethod => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                coded("method_not_allowed", "The path does not know this method."),
+            ),
+            // An SDK looks for both `code` and `errors` on a 400.
+            Self::NotJson(message) => (
+                StatusCode::BAD_REQUEST,
+                json!({ "code": "invalid_json", "message": message, "errors": [{ "code": "invalid_json", "message": message }] }),
+            ),
+            Self::TooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                coded("payload_too_large", "The body is larger than 1 MiB."),
+            ),
+            Self::Parameter(error) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, json!({ "message": error.message }))
+            }
+            Self::Invalid(errors) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                json!({ "message": "Validation failed.", "errors": errors }),
+            ),
+            Self::InvalidEndpoint(errors) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                json!({ "code": "invalid_request_parameters", "message": "Validation failed.", "errors": errors }),
+            ),
+            Self::InvalidUrl(message) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, coded("invalid_url", message))
+            }
+            Self::Port(error) => port(error),
+        }
+    }
+}
+
+impl From<PortError> for Error {
+    fn from(error: PortError) -> Self {
+        Self::Port(error)
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let (status, body) = self.status_and_body();
+        let mut response = (status, Json(body)).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECS);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+/// Logs the cause of what only the operator can mend; the caller is told no more than to come back.
+fn port(error: &PortError) -> (StatusCode, Value) {
+    match error {
+        PortError::NotFound => {
+            (StatusCode::NOT_FOUND, coded("entity_not_found", "There is no such object."))
+        }
+        PortError::Conflict(conflict) => (StatusCode::CONFLICT, conflicting(*conflict)),
+        PortError::Unavailable(cause) => {
+            tracing::error!(error = &**cause as &dyn std::error::Error, "store is unavailable");
+            let message = "The service is unavailable for the moment. Try again.";
+            (StatusCode::SERVICE_UNAVAILABLE, coded("unavailable", message))
+        }
+        PortError::Full(cause) => {
+            tracing::error!(error = &**cause as &dyn std::error::Error, "disk is full");
+            let message = "There is no room to store this. Reading goes on.";
+            (StatusCode::INSUFFICIENT_STORAGE, coded("insufficient_storage", message))
+        }
+    }
+}
+
+fn conflicting(conflict: Conflict) -> Value {
+    match conflict {
+        Conflict::EndpointUrl => {
+            coded("duplicate_endpoint", "A webhook endpoint with this URL exists already.")
+        }
+        Conflict::ExternalId => {
+            coded("duplicate_external_id", "Another organization has this external_id.")
+        }
+        Conflict::LiveTokens => coded(
+            "too_many_tokens",
+            "The directory has two live tokens, as many as it may. Revoke one first.",
+        ),
+        Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
+    }
+}
+
+fn coded(code: &str, message: &str) -> Value {
+    json!({ "code": code, "message": message })
+}
+
+fn missing(what: &str, id: &str) -> Value {
+    let message = format!("Could not find {what} '{id}'.");
+    json!({ "message": message, "code": "entity_not_found", "entity_id": id })
+}

@@ -1,0 +1,101 @@
+//! `/events`: what happened, in the order in which it was accepted.
+//!
+//! The bytes of an event here are those of its webhook: one may be checked against the other.
+
+use std::str::FromStr as _;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use schemas::{EventId, EventType, Timestamp};
+
+use crate::auth::Auditor;
+use crate::body::{Segments, path_id};
+use crate::error::{Error, FieldError};
+use crate::page::Query;
+use crate::ports::{Cursor, EventFilter, Order, Page, PageRequest, StoredEvent};
+use crate::router::Api;
+
+const WHAT: &str = "event";
+
+/// Without `events`, all types: an SDK always names them, a person at a shell may not.
+pub(crate) async fn list(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    query: Query,
+) -> Result<Response, Error> {
+    let paging = query.paging(caller.reach, Order::Ascending).map_err(Error::in_events)?;
+    let filter = read_filter(&query, &paging.request)?;
+    let page = api.reading.events(paging.request, filter).await?;
+    let metadata = serde_json::to_vec(&paging.metadata(&page, |event| event.id))
+        .expect("two ids can always be written");
+    Ok(json(list_of(&page, &metadata)))
+}
+
+pub(crate) async fn get(
+    State(api): State<Api>,
+    Auditor(caller): Auditor,
+    Segments(id): Segments<String>,
+) -> Result<Response, Error> {
+    let id = path_id(WHAT, &id)?;
+    let event = api.reading.event(caller.reach, id).await.map_err(Error::about(WHAT, id))?;
+    Ok(json(event.body))
+}
+
+fn read_filter(query: &Query, page: &PageRequest<EventId>) -> Result<EventFilter, Error> {
+    let from = query.parsed::<Timestamp>("range_start").map_err(Error::in_events)?;
+    let to = query.parsed::<Timestamp>("range_end").map_err(Error::in_events)?;
+    if from.is_some() && matches!(page.cursor, Some(Cursor::After(_))) {
+        return Err(wrong("range_start", "after and range_start exclude each other.".to_owned()));
+    }
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        return Err(wrong("range_end", "range_end lies before range_start.".to_owned()));
+    }
+    Ok(EventFilter {
+        types: read_types(query)?,
+        organization: query.id("organization_id").map_err(Error::in_events)?,
+        from,
+        to,
+    })
+}
+
+fn read_types(query: &Query) -> Result<Vec<EventType>, Error> {
+    let Some(names) = query.many("events") else { return Ok(Vec::new()) };
+    if names.is_empty() {
+        let field = "events".to_owned();
+        return Err(Error::Invalid(vec![FieldError { code: "required", field, message: None }]));
+    }
+    let types = names.into_iter().map(EventType::from_str).collect::<Result<_, _>>();
+    types.map_err(|error| {
+        let message = Some(format!("events names an {error}."));
+        let field = "events".to_owned();
+        Error::Invalid(vec![FieldError { code: "unknown_event_type", field, message }])
+    })
+}
+
+fn wrong(field: &str, message: String) -> Error {
+    Error::parameter(field, "invalid", message).in_events()
+}
+
+/// By hand, so that each event goes out byte for byte as it is stored.
+fn list_of(page: &Page<StoredEvent>, metadata: &[u8]) -> Bytes {
+    let bodies = page.items.iter().map(|event| event.body.len() + 1).sum::<usize>();
+    let mut list = Vec::with_capacity(bodies + metadata.len() + 64);
+    list.extend_from_slice(br#"{"object":"list","data":["#);
+    for (index, event) in page.items.iter().enumerate() {
+        if index > 0 {
+            list.push(b',');
+        }
+        list.extend_from_slice(&event.body);
+    }
+    list.extend_from_slice(br#"],"list_metadata":"#);
+    list.extend_from_slice(metadata);
+    list.push(b'}');
+    list.into()
+}
+
+fn json(body: Bytes) -> Response {
+    let content_type = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, content_type)], body).into_response()
+}

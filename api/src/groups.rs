@@ -1,0 +1,68 @@
+//! `/directory_groups`: the groups in the directories.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::Response;
+use schemas::GroupId;
+use schemas::wire::DirectoryGroup;
+
+use crate::auth::{Caller, Reader};
+use crate::body::{Segments, path_id};
+use crate::error::Error;
+use crate::page::Query;
+use crate::ports::{GroupFilter, Order};
+use crate::router::Api;
+use crate::users::{is_all_there_is, no_filter};
+use crate::{directories, users};
+
+/// What a group is called in errors.
+const WHAT: &str = "directory group";
+
+/// Groups of one directory or of one user, never of all customers.
+pub(crate) async fn list(
+    State(api): State<Api>,
+    Reader(caller): Reader,
+    query: Query,
+) -> Result<Response, Error> {
+    let paging = query.paging(caller.reach, Order::Descending)?;
+    let mut filter =
+        GroupFilter { directory: directories::filter(&query)?, user: users::filter(&query)? };
+    if filter.directory.is_none() && filter.user.is_none() {
+        // An SDK leaves the filter out when it asks for the second page.
+        let Some(id) = paging.at() else { return Err(no_filter("user")) };
+        let directory = api.reading.directory_of_group(caller.reach, id).await?;
+        filter.directory = Some(directory.ok_or_else(|| no_filter("user"))?);
+    }
+    let page = api.reading.groups(paging.request, filter.clone()).await?;
+    if is_all_there_is(&paging, &page) {
+        directories::must_exist(&api, caller, filter.directory).await?;
+        users::must_exist(&api, caller, filter.user).await?;
+    }
+    Ok(paging.answer(page, |group| group.id, |group| group))
+}
+
+pub(crate) async fn get(
+    State(api): State<Api>,
+    Reader(caller): Reader,
+    Segments(id): Segments<String>,
+) -> Result<Json<DirectoryGroup>, Error> {
+    let id = path_id(WHAT, &id)?;
+    api.reading.group(caller.reach, id).await.map(Json).map_err(Error::about(WHAT, id))
+}
+
+/// The group that a list of users is limited to.
+pub(crate) fn filter(query: &Query) -> Result<Option<GroupId>, Error> {
+    query.one("group").map(|text| path_id(WHAT, text)).transpose()
+}
+
+/// 404 for a group that a list is limited to and that is not there.
+pub(crate) async fn must_exist(
+    api: &Api,
+    caller: Caller,
+    group: Option<GroupId>,
+) -> Result<(), Error> {
+    if let Some(id) = group {
+        api.reading.group(caller.reach, id).await.map_err(Error::about(WHAT, id))?;
+    }
+    Ok(())
+}

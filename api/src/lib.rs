@@ -1,0 +1,41 @@
+//! The customer and management API: JSON over HTTP, compatible with the WorkOS SDKs.
+//!
+//! An app reads here what its customers' directories hold and what happened to them; an operator
+//! configures organizations, directories, tokens, webhook endpoints and API keys.
+//!
+//! ```text
+//!  request ──▶ auth: who calls, what may they do, how far do they see
+//!                │
+//!                ▼
+//!              page, body: text becomes types, or a 422 that names the field
+//!                │
+//!                ▼
+//!              one file a resource ──▶ ports ──▶ JSON
+//! ```
+//!
+//! It is *not* a second way to write directories. What the log made of them is only read here. The API
+//! writes configuration, and where the event streams have to tell of that (a token made, a directory
+//! deleted) it calls [`ports::Streams`], which appends what is missing.
+//!
+//! Start with [`router()`] for the routes, and [`ports`] for what has to be brought along. Everything
+//! that goes wrong leaves through the private module `error`.
+
+mod api_keys;
+mod auth;
+mod body;
+mod directories;
+mod endpoints;
+mod error;
+mod events;
+mod groups;
+mod organizations;
+mod page;
+pub mod ports;
+mod router;
+mod secrets;
+mod tokens;
+mod users;
+
+pub use api_keys::{FirstKey, first_key};
+pub use router::{Api, CheckUrl, router};
+pub use secrets::digest;

@@ -1,0 +1,144 @@
+//! What the API needs from the rest of the system, cut by use.
+//!
+//! Configuration is read and written through [`Keys`], [`Organizations`], [`Directories`] and
+//! [`Endpoints`]; a write has happened, durably, when the call returns. What the log made of the
+//! directories is read through [`Reading`] and never written. [`Streams`] lets the event log say what
+//! configuration says.
+//!
+//! Every call that could show something of an organization takes a [`Reach`], and the implementation
+//! applies it in its query: what lies outside does not exist.
+
+mod directories;
+mod endpoints;
+mod keys;
+mod organizations;
+mod reading;
+
+use async_trait::async_trait;
+use schemas::{DirectoryId, OrganizationId};
+
+pub use directories::{
+    Counts, Directories, Directory, DirectoryFilter, NewDirectory, NewToken, Token,
+};
+pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret};
+pub use keys::{ApiKey, Keys, Permission};
+pub use organizations::{
+    Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Organizations,
+};
+pub use reading::{EventFilter, GroupFilter, Reading, StoredEvent, UserFilter};
+
+/// How many tokens of a directory may be live: the one in use and, during a rotation, the next.
+pub const LIVE_TOKENS_MAX: usize = 2;
+
+/// SHA-256 of a token or an API key, all that is kept of it.
+pub type Digest = [u8; 32];
+
+/// What a caller may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Everything.
+    Everything,
+    /// What belongs to this organization.
+    Organization(OrganizationId),
+}
+
+impl Reach {
+    /// Whether something of this organization may be seen.
+    #[must_use]
+    pub fn covers(self, organization: OrganizationId) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Organization(own) => own == organization,
+        }
+    }
+}
+
+/// Which way a list runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// Where a page lies, seen in the order of the list. The object need not exist (any more): lists run
+/// in the order of ids, and a cursor stands where its id would. The events list runs in the order of
+/// the feed; there the cursor stands at its event, and where its id would if there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cursor<I> {
+    /// The items behind this one.
+    After(I),
+    /// The items in front of this one: those nearest to it, still in the order of the list.
+    Before(I),
+}
+
+/// Which page of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRequest<I> {
+    /// What the caller may see.
+    pub reach: Reach,
+    /// How many items at most; 1 to 100.
+    pub limit: u32,
+    /// Which way the list runs.
+    pub order: Order,
+    /// Where the page lies; without it, at the beginning of the list.
+    pub cursor: Option<Cursor<I>>,
+}
+
+/// A page of a list, in the order that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Whether the list has items in front of the first one.
+    pub has_before: bool,
+    /// Whether the list has items behind the last one.
+    pub has_after: bool,
+}
+
+/// Why a port did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum PortError {
+    /// There is no such thing within the caller's reach. The caller answers 404.
+    #[error("not found")]
+    NotFound,
+    /// Something that is there already forbids it. Nothing was changed. The caller answers 409.
+    #[error("{0}")]
+    Conflict(Conflict),
+    /// It may work later. For a write, it is unknown whether it has happened.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// There is no room; reads go on, and writes work again when there is room.
+    #[error("the disk is full")]
+    Full(#[source] BoxError),
+}
+
+/// What forbids a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Conflict {
+    /// Another endpoint has the URL.
+    #[error("another endpoint has this URL")]
+    EndpointUrl,
+    /// Another organization has the external id.
+    #[error("another organization has this external id")]
+    ExternalId,
+    /// [`LIVE_TOKENS_MAX`] tokens of the directory are live.
+    #[error("the directory has as many live tokens as it may")]
+    LiveTokens,
+    /// The directory is being deleted.
+    #[error("the directory is being deleted")]
+    Deleting,
+}
+
+/// Any error, kept as the cause.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The event streams of directories, as far as they follow configuration.
+#[async_trait]
+pub trait Streams: Send + Sync {
+    /// Makes the stream of a directory say what its configuration says: tokens that were made and
+    /// revoked, the directory deleted. Returns when the projection has it. Doing it again adds
+    /// nothing. If it fails, whoever starts the roles makes up for it later; nothing is lost.
+    async fn reconcile(&self, directory: DirectoryId) -> Result<(), PortError>;
+}

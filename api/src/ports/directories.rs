@@ -1,0 +1,149 @@
+//! The configuration of directories and their tokens.
+
+use async_trait::async_trait;
+use schemas::wire::{DirectoryState, DirectoryType};
+use schemas::{DirectoryId, OrganizationId, Timestamp, TokenId};
+
+#[cfg(doc)]
+use super::LIVE_TOKENS_MAX;
+use super::{Digest, Page, PageRequest, PortError, Reach};
+
+/// How many users and groups a directory has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Users that are active.
+    pub active_users: u64,
+    /// Users that are not.
+    pub inactive_users: u64,
+    /// Groups.
+    pub groups: u64,
+}
+
+/// One identity provider connection, as it is configured and as its stream has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Which.
+    pub id: DirectoryId,
+    /// Whose.
+    pub organization_id: OrganizationId,
+    /// The unguessable last part of its SCIM address.
+    pub endpoint_id: String,
+    /// An opaque key of older integrations.
+    pub external_key: String,
+    /// The identity provider.
+    pub kind: DirectoryType,
+    /// `Deleting` once that was asked for; else `Active` if the stream says that the identity
+    /// provider has connected, and `Inactive` until then.
+    pub state: DirectoryState,
+    /// Its name.
+    pub name: String,
+    /// The first domain of the organization.
+    pub domain: Option<String>,
+    /// How many users and groups it has.
+    pub counts: Counts,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its configuration last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A directory to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewDirectory {
+    /// Which.
+    pub id: DirectoryId,
+    /// Whose.
+    pub organization_id: OrganizationId,
+    /// The unguessable last part of its SCIM address.
+    pub endpoint_id: String,
+    /// An opaque key of older integrations.
+    pub external_key: String,
+    /// The identity provider.
+    pub kind: DirectoryType,
+    /// Its name.
+    pub name: String,
+    /// Its first token.
+    pub token: NewToken,
+    /// When it is created.
+    pub created_at: Timestamp,
+}
+
+/// A token to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewToken {
+    /// Which. Not the secret.
+    pub id: TokenId,
+    /// The digest of its text.
+    pub digest: Digest,
+    /// Its last four characters.
+    pub suffix: String,
+    /// When it is made.
+    pub created_at: Timestamp,
+}
+
+/// A live token of a directory, without what opens doors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Which. Not the secret.
+    pub id: TokenId,
+    /// Its last four characters.
+    pub suffix: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When the identity provider last used it.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Which directories a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DirectoryFilter {
+    /// Those of this organization.
+    pub organization: Option<OrganizationId>,
+    /// Those whose name contains this, whatever the case.
+    pub search: Option<String>,
+    /// Those of an organization that has this domain.
+    pub domain: Option<String>,
+}
+
+/// The configuration of directories. A directory that is being deleted is shown until its stream has
+/// recorded that; from then on it is not found.
+#[async_trait]
+pub trait Directories: Send + Sync {
+    /// A page of them.
+    async fn list(
+        &self,
+        page: PageRequest<DirectoryId>,
+        filter: DirectoryFilter,
+    ) -> Result<Page<Directory>, PortError>;
+
+    /// One.
+    async fn get(&self, reach: Reach, id: DirectoryId) -> Result<Directory, PortError>;
+
+    /// Keeps one with its first token. `NotFound`: no such organization within reach.
+    async fn create(&self, reach: Reach, new: NewDirectory) -> Result<Directory, PortError>;
+
+    /// Marks one as being deleted; all of its tokens open nothing from then on. Marking it again
+    /// succeeds and changes nothing.
+    async fn delete(&self, reach: Reach, id: DirectoryId, at: Timestamp) -> Result<(), PortError>;
+
+    /// Its live tokens, newest first.
+    async fn tokens(&self, reach: Reach, id: DirectoryId) -> Result<Vec<Token>, PortError>;
+
+    /// Adds a token. `Conflict(LiveTokens)` if there are [`LIVE_TOKENS_MAX`], `Conflict(Deleting)` if
+    /// the directory is being deleted.
+    async fn add_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        token: NewToken,
+    ) -> Result<Token, PortError>;
+
+    /// Makes a live token void. `NotFound` also if it is void already.
+    async fn revoke_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        token: TokenId,
+        at: Timestamp,
+    ) -> Result<(), PortError>;
+}

@@ -1,0 +1,123 @@
+//! Webhook endpoints and how deliveries to them go.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use schemas::{EndpointId, EventId, EventType, Timestamp};
+
+#[cfg(doc)]
+use super::Reach;
+use super::{Page, PageRequest, PortError};
+
+/// The signing secret of an endpoint: `whsec_` and base64. It never shows itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps the text.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, for the owner of the endpoint.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A customer app's webhook URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Which.
+    pub id: EndpointId,
+    /// Where to post.
+    pub url: String,
+    /// What requests are signed with; the current one.
+    pub secret: Secret,
+    /// Whether it gets anything.
+    pub enabled: bool,
+    /// What it subscribes to, in the order in which that was given.
+    pub events: Vec<EventType>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its configuration last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What an update changes of an endpoint. `None` leaves as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointChange {
+    /// A new URL.
+    pub url: Option<String>,
+    /// On or off. Turning it on also forgets why and since when it failed.
+    pub enabled: Option<bool>,
+    /// All subscriptions from now on.
+    pub events: Option<Vec<EventType>>,
+    /// When.
+    pub updated_at: Timestamp,
+}
+
+/// How deliveries to an endpoint go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivering {
+    /// How many events that it subscribes to it has not got: behind its cursor and in blocked lines.
+    pub lag_events: u64,
+    /// When the oldest of them was created.
+    pub oldest_waiting: Option<Timestamp>,
+    /// How many attempts were made in the last 24 hours.
+    pub attempts: u64,
+    /// How many of them were answered with 2xx.
+    pub delivered: u64,
+    /// Since when it has failed without a success in between.
+    pub failing_since: Option<Timestamp>,
+    /// How many attempts have failed since then.
+    pub failed_in_a_row: u64,
+    /// The latest attempt that failed, of all times that are kept.
+    pub last_error: Option<LastError>,
+    /// Why the dispatcher turned it off, if it did: `gone` or `failing`.
+    pub disabled_reason: Option<String>,
+}
+
+/// An attempt that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastError {
+    /// When the request began.
+    pub at: Timestamp,
+    /// The event that it carried.
+    pub event_id: EventId,
+    /// What failed: `dns`, `connect`, `tls`, `timeout`, `status`, `protocol` or `refused`.
+    pub failure: String,
+    /// What the endpoint answered, if it did.
+    pub status: Option<u16>,
+}
+
+/// The webhook endpoints. They belong to the installation and not to an organization, so there is no
+/// reach here: a caller with a limited one does not get to ask.
+#[async_trait]
+pub trait Endpoints: Send + Sync {
+    /// A page of them. `page.reach` is [`Reach::Everything`].
+    async fn list(&self, page: PageRequest<EndpointId>) -> Result<Page<Endpoint>, PortError>;
+
+    /// One.
+    async fn get(&self, id: EndpointId) -> Result<Endpoint, PortError>;
+
+    /// How deliveries to it go, at the time `now`.
+    async fn delivering(&self, id: EndpointId, now: Timestamp) -> Result<Delivering, PortError>;
+
+    /// Keeps one; it gets the events from then on. `Conflict(EndpointUrl)` if another has its URL.
+    async fn create(&self, endpoint: Endpoint) -> Result<(), PortError>;
+
+    /// Changes one, and returns what it is then.
+    async fn update(&self, id: EndpointId, change: EndpointChange) -> Result<Endpoint, PortError>;
+
+    /// Deletes one with its cursor, and what waited for it.
+    async fn delete(&self, id: EndpointId) -> Result<(), PortError>;
+}

@@ -1,0 +1,66 @@
+//! What opens doors: made here, shown once, and kept as a digest.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use schemas::Edge;
+use sha2::{Digest as _, Sha256};
+
+use crate::ports::{Digest, Secret};
+
+/// How much of a secret is shown afterwards, to tell one from another.
+const SUFFIX_LEN: usize = 4;
+
+/// How many bytes make the unguessable part of a SCIM address: 128 bits, as many as a UUID has, all of
+/// them chance.
+const ENDPOINT_ID_BYTES: usize = 16;
+
+/// How many bytes make an external key: 16 characters in the form that older integrations know.
+const EXTERNAL_KEY_BYTES: usize = 12;
+
+/// The digest of a token or an API key, by which it is looked up. The texts are 256 bits of chance, so
+/// a fast hash without salt is enough, and a comparison of digests tells nothing of the text.
+#[must_use]
+pub fn digest(text: &str) -> Digest {
+    Sha256::digest(text).into()
+}
+
+/// A text that opens something.
+pub(crate) struct Minted {
+    /// The text, to be shown this once.
+    pub(crate) text: String,
+    /// What is kept.
+    pub(crate) digest: Digest,
+    /// Its last characters.
+    pub(crate) suffix: String,
+}
+
+/// A token for an identity provider.
+pub(crate) fn token(edge: &dyn Edge) -> Minted {
+    minted(format!("dsync_{}", URL_SAFE_NO_PAD.encode(edge.secret())))
+}
+
+/// An API key.
+pub(crate) fn api_key(edge: &dyn Edge) -> Minted {
+    minted(format!("sk_{}", URL_SAFE_NO_PAD.encode(edge.secret())))
+}
+
+/// What is kept of a text that somebody chose.
+pub(crate) fn minted(text: String) -> Minted {
+    let suffix = text.chars().rev().take(SUFFIX_LEN).collect::<Vec<_>>();
+    Minted { digest: digest(&text), suffix: suffix.into_iter().rev().collect(), text }
+}
+
+/// A signing secret for a webhook endpoint.
+pub(crate) fn signing_secret(edge: &dyn Edge) -> Secret {
+    Secret::new(format!("whsec_{}", STANDARD.encode(edge.secret())))
+}
+
+/// The last part of a SCIM address.
+pub(crate) fn endpoint_id(edge: &dyn Edge) -> String {
+    hex::encode(&edge.secret()[..ENDPOINT_ID_BYTES])
+}
+
+/// An external key.
+pub(crate) fn external_key(edge: &dyn Edge) -> String {
+    URL_SAFE_NO_PAD.encode(&edge.secret()[..EXTERNAL_KEY_BYTES])
+}

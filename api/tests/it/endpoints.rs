@@ -1,0 +1,137 @@
+//! Webhook endpoints.
+
+use api::ports::{Delivering, LastError};
+use axum::http::{Method, StatusCode};
+use schemas::{EventId, Timestamp};
+use serde_json::{Value, json};
+
+use crate::world::{Answer, NOW, World, id};
+
+const TIME: &str = "2026-03-02T10:15:30.123Z";
+const URL: &str = "https://app.example/hooks";
+
+async fn create(world: &World) -> Answer {
+    let body = json!({ "endpoint_url": URL, "events": ["dsync.user.created"] });
+    world.post("/webhook_endpoints", body).await
+}
+
+#[tokio::test]
+async fn an_endpoint_shows_its_secret_on_every_read() {
+    let world = World::new();
+    let created = create(&world).await;
+    let shown = created.json();
+    let secret = shown["secret"].as_str().unwrap();
+    assert_eq!(secret.len(), "whsec_".len() + 44);
+    created.is(
+        201,
+        &json!({
+            "object": "webhook_endpoint", "id": shown["id"], "endpoint_url": URL,
+            "secret": secret, "status": "enabled", "events": ["dsync.user.created"],
+            "created_at": TIME, "updated_at": TIME,
+        }),
+    );
+    assert_eq!(world.get("/webhook_endpoints").await.json()["data"], json!([shown]));
+
+    let path = format!("/webhook_endpoints/{}", shown["id"].as_str().unwrap());
+    let mut one = world.get(&path).await.json();
+    let health = one.as_object_mut().unwrap().remove("health").unwrap();
+    assert_eq!(one, shown);
+    assert_eq!(
+        health,
+        json!({
+            "state": "healthy", "lag_events": 0, "lag_seconds": 0, "success_rate": null,
+            "last_error": null, "failing_since": null, "disabled_reason": null,
+        })
+    );
+}
+
+#[tokio::test]
+async fn health_tells_what_is_wrong() {
+    let world = World::new();
+    let path =
+        format!("/webhook_endpoints/{}", create(&world).await.json()["id"].as_str().unwrap());
+    let past = Timestamp::from_millis(NOW - 90_500);
+    world.fake.state().delivering = Delivering {
+        lag_events: 12,
+        oldest_waiting: Some(past),
+        attempts: 3,
+        delivered: 2,
+        failing_since: Some(past),
+        failed_in_a_row: 4,
+        last_error: Some(LastError {
+            at: past,
+            event_id: EventId::from_bits(id(5)),
+            failure: "status".to_owned(),
+            status: Some(503),
+        }),
+        disabled_reason: None,
+    };
+    let health = world.get(&path).await.json()["health"].clone();
+    assert_eq!(health["state"], "failing");
+    assert_eq!(health["lag_events"], 12);
+    assert_eq!(health["lag_seconds"], 90);
+    assert_eq!(health["success_rate"], 0.6666);
+    let error = &health["last_error"];
+    assert_eq!((&error["failure"], &error["status"]), (&json!("status"), &json!(503)));
+
+    world.fake.state().delivering.failed_in_a_row = 5;
+    assert_eq!(world.get(&path).await.json()["health"]["state"], "paused");
+    let off = json!({ "status": "disabled" }).to_string();
+    assert_eq!(world.send(Method::PATCH, &path, off).await.json()["status"], "disabled");
+    assert_eq!(world.get(&path).await.json()["health"]["state"], "disabled");
+}
+
+#[tokio::test]
+async fn what_is_not_given_stays_as_it_is() {
+    let world = World::new();
+    let created = create(&world).await.json();
+    let path = format!("/webhook_endpoints/{}", created["id"].as_str().unwrap());
+    let change = json!({ "events": ["dsync.deleted", "dsync.deleted"] }).to_string();
+    let changed = world.send(Method::PATCH, &path, change).await;
+    assert_eq!(changed.status, StatusCode::OK);
+    let changed = changed.json();
+    assert_eq!(changed["events"], json!(["dsync.deleted"]));
+    assert_eq!(changed["endpoint_url"], URL);
+    assert_eq!(changed["secret"], created["secret"]);
+    assert_eq!(world.delete(&path).await.status, StatusCode::NO_CONTENT);
+    let gone = world.delete(&path).await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+    assert_eq!(gone.json()["code"], "entity_not_found");
+}
+
+#[tokio::test]
+async fn without_events_an_endpoint_gets_all_that_webhooks_carry() {
+    let world = World::new();
+    let created = world.post("/webhook_endpoints", json!({ "endpoint_url": URL })).await.json();
+    assert_eq!(created["events"].as_array().map(Vec::len), Some(10));
+}
+
+#[tokio::test]
+async fn a_bad_endpoint_is_refused_in_the_form_that_sdks_read() {
+    let world = World::new();
+    create(&world).await;
+    create(&world).await.is(
+        409,
+        &json!({
+            "code": "duplicate_endpoint",
+            "message": "A webhook endpoint with this URL exists already.",
+        }),
+    );
+    let body = json!({ "endpoint_url": "http://app.example", "events": ["dsync.deleted"] });
+    world
+        .post("/webhook_endpoints", body)
+        .await
+        .is(422, &json!({ "code": "invalid_url", "message": "must be https" }));
+    // Token events are for the events API alone.
+    let events = json!(["dsync.token.created", 7]);
+    let body = json!({ "endpoint_url": URL, "events": events });
+    let answer = world.post("/webhook_endpoints", body).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let answer = answer.json();
+    assert_eq!(answer["code"], "invalid_request_parameters");
+    let codes = answer["errors"].as_array().unwrap().iter().map(|error| &error["code"]);
+    assert_eq!(codes.collect::<Vec<&Value>>(), ["unknown_event_type", "unknown_event_type"]);
+    let answer = world.post("/webhook_endpoints", json!({ "events": [] })).await.json();
+    assert_eq!(answer["errors"][0]["field"], "endpoint_url");
+    assert_eq!(answer["errors"][1]["field"], "events");
+}

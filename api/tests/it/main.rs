@@ -1,0 +1,9 @@
+//! The API over HTTP, on ports in memory: exact answers of every call, and of every way it says no.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod configuration;
+mod endpoints;
+mod fake;
+mod reading;
+mod refusals;
+mod world;

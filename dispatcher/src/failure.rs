@@ -1,0 +1,141 @@
+//! How an attempt fails, and what that says about the endpoint.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Why an attempt counts as failed: the phase that failed, or the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// The URL or the address behind it is one that we do not call.
+    Refused,
+    /// The name did not resolve.
+    Dns,
+    /// No connection came about.
+    Connect,
+    /// The TLS handshake failed, or the certificate did not convince.
+    Tls,
+    /// The deadline passed, in whatever phase.
+    Timeout,
+    /// The endpoint answered, but not with 2xx.
+    Status(u16),
+    /// The answer was not HTTP, or broke off.
+    Protocol,
+}
+
+/// How long a failure is worth trying again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// The whole schedule.
+    Long,
+    /// A short one: the endpoint understood and said no.
+    Short,
+    /// Not at all: the endpoint is gone for good.
+    Never,
+}
+
+impl Failure {
+    /// How long to try again.
+    #[must_use]
+    pub const fn patience(self) -> Patience {
+        match self {
+            Self::Status(410) => Patience::Never,
+            Self::Status(408 | 409 | 423 | 425 | 429) => Patience::Long,
+            Self::Status(400..=499) => Patience::Short,
+            Self::Status(_)
+            | Self::Refused
+            | Self::Dns
+            | Self::Connect
+            | Self::Tls
+            | Self::Timeout
+            | Self::Protocol => Patience::Long,
+        }
+    }
+
+    /// Whether it speaks against the endpoint as a whole rather than against one event.
+    #[must_use]
+    pub const fn is_of_the_endpoint(self) -> bool {
+        match self {
+            Self::Status(status) => status == 429 || status >= 500,
+            Self::Refused
+            | Self::Dns
+            | Self::Connect
+            | Self::Tls
+            | Self::Timeout
+            | Self::Protocol => true,
+        }
+    }
+
+    /// The status that the endpoint answered, if it did.
+    #[must_use]
+    pub const fn status(self) -> Option<u16> {
+        match self {
+            Self::Status(status) => Some(status),
+            Self::Refused
+            | Self::Dns
+            | Self::Connect
+            | Self::Tls
+            | Self::Timeout
+            | Self::Protocol => None,
+        }
+    }
+
+    /// Its name in the store, the API and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Status(_) => "status",
+            Self::Protocol => "protocol",
+        }
+    }
+}
+
+/// A text that names no failure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown failure {0:?}")]
+pub struct UnknownFailure(String);
+
+impl FromStr for Failure {
+    type Err = UnknownFailure;
+
+    /// Reads what `Display` wrote.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let plain =
+            [Self::Refused, Self::Dns, Self::Connect, Self::Tls, Self::Timeout, Self::Protocol];
+        let status = text.strip_prefix("status ").and_then(|rest| rest.parse().ok());
+        let found = status.map(Self::Status);
+        let found = found.or_else(|| plain.into_iter().find(|failure| failure.name() == text));
+        found.ok_or_else(|| UnknownFailure(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Refused
+            | Self::Dns
+            | Self::Connect
+            | Self::Tls
+            | Self::Timeout
+            | Self::Protocol => f.write_str(self.name()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_survives_its_text_form() {
+        for failure in [Failure::Refused, Failure::Timeout, Failure::Status(503), Failure::Tls] {
+            assert_eq!(failure.to_string().parse(), Ok(failure));
+        }
+        assert!("status".parse::<Failure>().is_err());
+    }
+}

@@ -1,0 +1,309 @@
+//! The laws of a lane, tried on made-up feeds, endpoints that fail at random, answers in any order
+//! and crashes at any point.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::tests::{endpoint, event};
+use super::*;
+use crate::Failure;
+
+/// What the world does next; the numbers choose among what is possible.
+#[derive(Clone, Debug)]
+enum Step {
+    /// One of the requests in flight ends; the second number says how.
+    Complete(usize, u8),
+    /// One of the reads or the flush is answered.
+    Answer(usize),
+    /// Time passes.
+    Wait(u32),
+    /// Events are accepted.
+    Grow(u8),
+    /// The process dies and starts from what was flushed.
+    Crash,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        12 => (any::<usize>(), any::<u8>()).prop_map(|(which, how)| Step::Complete(which, how)),
+        10 => any::<usize>().prop_map(Step::Answer),
+        4 => (1_u32..20_000).prop_map(Step::Wait),
+        1 => (0_u32..40_000_000).prop_map(Step::Wait),
+        2 => (1_u8..20).prop_map(Step::Grow),
+        1 => Just(Step::Crash),
+    ];
+    prop::collection::vec(step, 1..400)
+}
+
+fn feed() -> impl Strategy<Value = Vec<FeedEvent>> {
+    let one = (0_u8..4, 0_u128..3, 0_u128..2, any::<bool>());
+    prop::collection::vec(one, 1..120).prop_map(|choices| {
+        let mut position = 0;
+        let each = choices.into_iter().map(|(kind, user, group, skips)| {
+            position += if skips { 2 } else { 1 };
+            let user = (kind != 1 && kind != 3).then_some(user);
+            let group = (kind == 1 || kind == 2).then_some(group);
+            let mut event = event(position, user, group);
+            // Some events are of a type that no endpoint gets.
+            if position % 7 == 0 && kind == 3 {
+                event.event = EventType::TokenCreated;
+            }
+            event
+        });
+        each.collect()
+    })
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    prop_oneof![3 => Just(Order::Resource), 1 => Just(Order::Directory), 1 => Just(Order::None)]
+}
+
+/// The store, the endpoint and the clock around a lane.
+struct World {
+    order: Order,
+    feed: Vec<FeedEvent>,
+    accepted: usize,
+    now: Timestamp,
+    lane: Lane,
+    stored: LaneState,
+    in_flight: Vec<Send>,
+    pending: Vec<Action>,
+    /// Delivered or exhausted.
+    settled: BTreeSet<FeedPosition>,
+}
+
+impl World {
+    fn new(order: Order, feed: Vec<FeedEvent>) -> Self {
+        let lane = Lane::new(&endpoint(order), LaneState::default(), Schedule::default());
+        let mut world = Self {
+            order,
+            accepted: feed.len() / 2,
+            feed,
+            now: Timestamp::from_millis(1_000_000),
+            lane,
+            stored: LaneState::default(),
+            in_flight: Vec::new(),
+            pending: Vec::new(),
+            settled: BTreeSet::new(),
+        };
+        world.input(Input::Tick);
+        world
+    }
+
+    fn input(&mut self, input: Input) {
+        let mut actions = Vec::new();
+        self.lane.step(input, self.now, 0.5, &mut actions);
+        for action in actions {
+            match action {
+                Action::Send(send) => self.begin(send),
+                Action::Disable(_) => {}
+                Action::ReadFeed { .. } | Action::ReadLine(_) | Action::Flush(_) => {
+                    self.pending.push(action);
+                }
+            }
+        }
+        self.bounds_hold();
+    }
+
+    fn begin(&mut self, send: Send) {
+        let lines = lines_of(&send.event, self.order);
+        for other in &self.in_flight {
+            assert_ne!(other.event.position, send.event.position, "sent twice at a time");
+            let others = lines_of(&other.event, self.order);
+            let shared = lines.iter().any(|line| others.iter().any(|other| other == line));
+            assert!(!shared, "two of a line in flight");
+        }
+        self.in_flight.push(send);
+    }
+
+    fn take(&mut self, step: &Step) {
+        match step {
+            Step::Complete(which, how) => self.complete(*which, *how),
+            Step::Answer(which) => drop(self.answer(*which)),
+            Step::Wait(millis) => {
+                self.now = self.now.after(Duration::from_millis((*millis).into()));
+                self.input(Input::Tick);
+            }
+            Step::Grow(more) => {
+                self.accepted = self.feed.len().min(self.accepted + usize::from(*more));
+            }
+            Step::Crash => self.crash(),
+        }
+    }
+
+    fn complete(&mut self, which: usize, how: u8) {
+        if self.in_flight.is_empty() {
+            return;
+        }
+        let send = self.in_flight.swap_remove(which % self.in_flight.len());
+        let failure = match how {
+            0..=120 => None,
+            121..=170 => Some(Failure::Timeout),
+            171..=210 => Some(Failure::Status(503)),
+            211..=255 => Some(Failure::Status(422)),
+        };
+        let outcome = failure.map_or(Outcome::Delivered { status: 204 }, Outcome::Failed);
+        match failure.map(|f| Schedule::default().next(f, send.attempt, None, self.now, 0.5)) {
+            None => self.settle(&send),
+            Some(Next::Exhausted) => {
+                self.settled.insert(send.event.position);
+            }
+            Some(Next::Retry(_) | Next::Gone) => {}
+        }
+        let duration = Duration::from_millis(1);
+        let position = send.event.position;
+        let at = self.now;
+        self.input(Input::Completed(Completed {
+            position,
+            at,
+            duration,
+            outcome,
+            retry_after: None,
+        }));
+    }
+
+    /// The law of order.
+    fn settle(&mut self, send: &Send) {
+        if !self.settled.insert(send.event.position) {
+            return;
+        }
+        let lines = lines_of(&send.event, self.order);
+        for earlier in self.feed.iter().filter(|e| e.position < send.event.position) {
+            let shares = lines_of(earlier, self.order)
+                .iter()
+                .any(|line| lines.iter().any(|other| other == line));
+            if shares && earlier.event.is_subscribable() {
+                assert!(
+                    self.settled.contains(&earlier.position),
+                    "{:?} before {:?}",
+                    send.event.position,
+                    earlier.position
+                );
+            }
+        }
+    }
+
+    fn answer(&mut self, which: usize) -> bool {
+        if self.pending.is_empty() {
+            return false;
+        }
+        let index = which % self.pending.len();
+        match self.pending.remove(index) {
+            Action::ReadFeed { after, limit } => {
+                let accepted = &self.feed[..self.accepted];
+                let events = accepted.iter().filter(|event| event.position > after);
+                let events: Vec<_> = events.take(limit.min(40)).cloned().collect();
+                if events.is_empty() {
+                    self.pending.insert(index, Action::ReadFeed { after, limit });
+                    return false;
+                }
+                self.input(Input::Fed(events));
+            }
+            Action::ReadLine(read) => {
+                let page = self.page(read);
+                self.input(Input::LineRead(read, page));
+            }
+            Action::Flush(flush) => {
+                self.write(flush);
+                self.input(Input::Flushed);
+            }
+            Action::Send(_) | Action::Disable(_) => {}
+        }
+        true
+    }
+
+    fn page(&self, read: LineRead) -> Vec<FeedEvent> {
+        let accepted = &self.feed[..self.accepted];
+        let range = accepted
+            .iter()
+            .filter(|event| event.position > read.after() && event.position <= read.up_to());
+        let stands =
+            |event: &&FeedEvent| lines_of(event, self.order).iter().any(|line| line == read.line());
+        range.filter(stands).take(LineRead::LIMIT).cloned().collect()
+    }
+
+    fn write(&mut self, flush: Flush) {
+        assert!(flush.cursor >= self.stored.cursor, "the cursor went back");
+        assert!(flush.blocked.iter().all(|row| row.from <= flush.cursor), "a row past the cursor");
+        let mut rows: BTreeMap<Line, _> =
+            self.stored.blocked.iter().map(|row| (row.line, *row)).collect();
+        rows.retain(|line, _| !flush.unblocked.contains(line));
+        rows.extend(flush.blocked.iter().map(|row| (row.line, *row)));
+        self.stored = LaneState {
+            cursor: flush.cursor,
+            blocked: rows.into_values().collect(),
+            failing_since: flush.failing_since,
+        };
+        self.nothing_is_passed_over();
+    }
+
+    /// The law of the cursor: it passed only what is settled or waits in a row of each of its lines.
+    fn nothing_is_passed_over(&self) {
+        let passed = self.feed.iter().filter(|event| event.position <= self.stored.cursor);
+        for event in passed.filter(|event| event.event.is_subscribable()) {
+            let waits = lines_of(event, self.order).iter().all(|line| {
+                let row = self.stored.blocked.iter().find(|row| row.line == line);
+                row.is_some_and(|row| row.from <= event.position)
+            });
+            assert!(waits || self.settled.contains(&event.position), "lost {:?}", event.position);
+        }
+    }
+
+    fn bounds_hold(&self) {
+        assert!(self.in_flight.len() <= crate::circuit::IN_FLIGHT_MAX);
+        assert!(self.lane.blocked_lines() <= BLOCKED_LINES_MAX + 2 * WINDOW_MAX);
+        assert!(self.pending.len() <= LOADED_MAX + 2, "{:?}", self.pending);
+    }
+
+    fn crash(&mut self) {
+        self.in_flight.clear();
+        self.pending.clear();
+        let state = self.stored.clone();
+        self.lane = Lane::new(&endpoint(self.order), state, Schedule::default());
+        self.input(Input::Tick);
+    }
+
+    /// From here on everything goes well: all must be settled, and nothing may wait any more.
+    fn heal(&mut self) {
+        self.accepted = self.feed.len();
+        for _ in 0..100_000 {
+            if !self.in_flight.is_empty() {
+                self.complete(0, 0);
+                continue;
+            }
+            let answered = (0..self.pending.len()).any(|index| self.answer(index));
+            if answered {
+                continue;
+            }
+            let Some(due) = self.lane.wake_at() else { break };
+            self.now = self.now.max(due);
+            self.input(Input::Tick);
+        }
+        for event in self.feed.iter().filter(|event| event.event.is_subscribable()) {
+            assert!(self.settled.contains(&event.position), "never sent {:?}", event.position);
+        }
+        let end = self.feed.last().map(|event| event.position);
+        assert_eq!(Some(self.stored.cursor), end, "the cursor reached the end");
+        assert_eq!(self.stored.blocked, [], "no line waits");
+        assert_eq!(self.lane.blocked_lines(), 0);
+        assert!(self.lane.is_idle());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_event_arrives_in_the_order_of_its_lines(
+        order in order(),
+        feed in feed(),
+        steps in steps(),
+    ) {
+        let mut world = World::new(order, feed);
+        for step in &steps {
+            world.take(step);
+        }
+        world.heal();
+    }
+}

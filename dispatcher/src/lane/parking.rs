@@ -1,0 +1,425 @@
+//! The lines that wait, and how they catch up.
+//!
+//! ```text
+//!            due                                 head is at the head of all its lines
+//!   Parked ───────▶ Queued ─────▶ Reading ─────▶ Ready ─────▶ Sending ─────▶ next event: Queued or Ready
+//!     ▲               ▲              │                          │            none left:  free
+//!     │               └── Waiting ◀──┘ another line, or the     │
+//!     │                              window, is not there yet   │
+//!     └─────────────────────────────────────────────────────────┘ failed
+//! ```
+//!
+//! Only the head of a line has a timer. Whatever waits behind it costs nothing: when the head is
+//! done the rest is read from the feed, page by page. At most [`LOADED_MAX`] lines hold a page.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use schemas::Timestamp;
+
+use crate::lane::lines::{Lines, lines_of};
+use crate::lane::window::Window;
+use crate::ports::{Blocked, FeedEvent, FeedPosition, Line, Order};
+
+/// The most lines that may wait. At the limit the cursor stands still, so that an endpoint that
+/// refuses much costs a bounded number of rows and a bounded amount of memory.
+pub const BLOCKED_LINES_MAX: usize = 1_000;
+
+/// The most lines of one endpoint that catch up at a time, and so the most retries in flight.
+pub(crate) const LOADED_MAX: usize = 8;
+
+/// How many events of a line are read at a time.
+pub(crate) const PAGE: usize = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// `from` failed and waits until it is due.
+    Parked,
+    /// Waits for its turn to be read.
+    Queued,
+    /// Being read; the number tells the answer from that of an earlier read.
+    Reading(u64),
+    /// `from` waits for another line, or for events of the window.
+    Waiting,
+    /// `from` may be sent.
+    Ready,
+    /// `from` is in flight.
+    Sending,
+    /// `from` is ready or in flight on behalf of another line.
+    Paired,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// No event of the line before this one is undelivered, apart from those in the window.
+    from: FeedPosition,
+    /// The last event that is known to wait here.
+    last: FeedPosition,
+    failures: u16,
+    due: Option<Timestamp>,
+    phase: Phase,
+    page: VecDeque<FeedEvent>,
+    /// How far the line has been read.
+    read_to: FeedPosition,
+}
+
+impl Entry {
+    fn loaded(&self) -> bool {
+        match self.phase {
+            Phase::Reading(_) | Phase::Ready | Phase::Sending => true,
+            Phase::Parked | Phase::Queued | Phase::Waiting | Phase::Paired => false,
+        }
+    }
+
+    fn to_row(&self, line: Line) -> Blocked {
+        Blocked { line, from: self.from, failures: self.failures, due: self.due }
+    }
+}
+
+/// A page to read: the events of `line` after `after` up to `up_to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageRead {
+    pub(crate) line: Line,
+    pub(crate) number: u64,
+    pub(crate) after: FeedPosition,
+    pub(crate) up_to: FeedPosition,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Parking {
+    order: Order,
+    entries: BTreeMap<Line, Entry>,
+    timers: BTreeSet<(Timestamp, Line)>,
+    /// Lines to be read. One that is not `Queued` any more is passed over.
+    queue: VecDeque<Line>,
+    /// Lines whose head may be sent, likewise.
+    ready: VecDeque<Line>,
+    /// Lines whose row may differ from the store's.
+    dirty: BTreeSet<Line>,
+    /// Lines of which the store holds a row. Not a matter of the entries: a line may be freed and
+    /// blocked again between two writes.
+    stored: BTreeSet<Line>,
+    loaded: usize,
+    reads: u64,
+}
+
+impl Parking {
+    /// From the rows of the store; all up to `cursor` may wait in them.
+    pub(crate) fn new(order: Order, rows: Vec<Blocked>, cursor: FeedPosition) -> Self {
+        let mut parking = Self { order, ..Self::default() };
+        for row in rows {
+            let phase = if row.due.is_some() { Phase::Parked } else { Phase::Queued };
+            match row.due {
+                Some(due) => drop(parking.timers.insert((due, row.line))),
+                None => parking.queue.push_back(row.line),
+            }
+            let entry = Entry {
+                from: row.from,
+                last: cursor.max(row.from),
+                failures: row.failures,
+                due: row.due,
+                phase,
+                page: VecDeque::new(),
+                read_to: row.from.before(),
+            };
+            parking.stored.insert(row.line);
+            parking.entries.insert(row.line, entry);
+        }
+        parking
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.entries.len() >= BLOCKED_LINES_MAX
+    }
+
+    pub(crate) fn is_ready(&mut self) -> bool {
+        while let Some(line) = self.ready.front() {
+            if self.entries.get(line).is_some_and(|entry| entry.phase == Phase::Ready) {
+                return true;
+            }
+            self.ready.pop_front();
+        }
+        false
+    }
+
+    pub(crate) fn is_loading(&self) -> bool {
+        self.loaded > 0
+    }
+
+    /// When the next head is due.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.timers.first().map(|(due, _)| *due)
+    }
+
+    /// Whether an event of these lines must wait here.
+    pub(crate) fn blocks(&self, lines: Lines) -> bool {
+        !self.entries.is_empty() && lines.iter().any(|line| self.entries.contains_key(&line))
+    }
+
+    /// An event waits behind one of its lines, and so do later ones of all its lines.
+    pub(crate) fn wait(&mut self, position: FeedPosition, lines: Lines) {
+        for line in lines.iter() {
+            let entry = self.entries.entry(line).or_insert_with(|| Entry {
+                from: position,
+                last: position,
+                failures: 0,
+                due: None,
+                phase: Phase::Waiting,
+                page: VecDeque::new(),
+                read_to: position.before(),
+            });
+            entry.last = entry.last.max(position);
+            self.dirty.insert(line);
+            if position < entry.from {
+                entry.from = position;
+                (entry.failures, entry.due) = (0, None);
+                self.set_phase(line, Phase::Waiting);
+                let entry = self.entries.get_mut(&line).expect("inserted above");
+                entry.read_to = position.before();
+            }
+        }
+    }
+
+    /// An event failed at the head of its lines. The first of them keeps the time; the others
+    /// wait for it.
+    pub(crate) fn park(
+        &mut self,
+        position: FeedPosition,
+        lines: Lines,
+        failures: u16,
+        due: Timestamp,
+    ) {
+        self.wait(position, lines);
+        for line in lines.iter() {
+            self.set_phase(line, Phase::Waiting);
+            let entry = self.entries.get_mut(&line).expect("inserted above");
+            debug_assert_eq!(entry.from, position, "only the head of a line is sent");
+            (entry.failures, entry.due) = (0, None);
+            if line == lines.first() {
+                (entry.failures, entry.due) = (failures, Some(due));
+                self.timers.insert((due, line));
+                self.set_phase(line, Phase::Parked);
+            }
+        }
+    }
+
+    /// Time has passed: what is due gets its turn.
+    pub(crate) fn tick(&mut self, now: Timestamp) {
+        while self.timers.first().is_some_and(|(due, _)| *due <= now) {
+            self.hurry();
+        }
+    }
+
+    /// Gives the line that is due first its turn, be it early.
+    pub(crate) fn hurry(&mut self) {
+        if let Some((_, line)) = self.timers.pop_first() {
+            self.enqueue(line);
+        }
+    }
+
+    /// The next page to read, if there is a line to read and room for it.
+    pub(crate) fn next_read(&mut self) -> Option<PageRead> {
+        if self.loaded >= LOADED_MAX {
+            return None;
+        }
+        while let Some(line) = self.queue.pop_front() {
+            let Some(entry) = self.entries.get(&line) else { continue };
+            if entry.phase != Phase::Queued {
+                continue;
+            }
+            self.reads += 1;
+            let (after, up_to) = (entry.read_to, entry.last);
+            self.set_phase(line, Phase::Reading(self.reads));
+            return Some(PageRead { line, number: self.reads, after, up_to });
+        }
+        None
+    }
+
+    /// A page was read: `events` are those that the endpoint wants; the line was read up to
+    /// `read_to`.
+    pub(crate) fn fill(
+        &mut self,
+        read: PageRead,
+        events: Vec<FeedEvent>,
+        read_to: FeedPosition,
+        window: &Window,
+    ) {
+        let Some(entry) = self.entries.get_mut(&read.line) else { return };
+        if entry.phase != Phase::Reading(read.number) {
+            return;
+        }
+        entry.page = events.into();
+        entry.read_to = read_to;
+        self.advance(read.line, window);
+    }
+
+    /// The next head to send, with how often it failed.
+    pub(crate) fn take(&mut self) -> Option<(Line, FeedEvent, u16)> {
+        if !self.is_ready() {
+            return None;
+        }
+        let line = self.ready.pop_front()?;
+        self.set_phase(line, Phase::Sending);
+        let event = self.entries.get(&line).and_then(|entry| entry.page.front());
+        let event = event.expect("a ready line holds its head").clone();
+        let lines = lines_of(&event, self.order);
+        let failures = |line| self.entries.get(&line).map_or(0, |entry| entry.failures);
+        // Between lines that stand at the same head, only the first one has counted.
+        let failures = if is_in(line, lines) { failures(lines.first()) } else { failures(line) };
+        Some((line, event, failures))
+    }
+
+    /// The head of `line` was delivered or is exhausted: all its lines move on.
+    pub(crate) fn finish(&mut self, line: Line, window: &Window) {
+        let event = self.sent(line);
+        for line in self.lines_at(line, &event) {
+            let Some(entry) = self.entries.get_mut(&line) else { continue };
+            entry.from = event.position.next();
+            entry.read_to = entry.read_to.max(event.position);
+            (entry.failures, entry.due) = (0, None);
+            self.dirty.insert(line);
+            self.advance(line, window);
+        }
+    }
+
+    /// The head of `line` failed again.
+    pub(crate) fn fail(&mut self, line: Line, failures: u16, due: Timestamp) {
+        let event = self.sent(line);
+        let lines = lines_of(&event, self.order);
+        if is_in(line, lines) {
+            self.park(event.position, lines, failures, due);
+            return;
+        }
+        let entry = self.entries.get_mut(&line).expect("a line in flight is blocked");
+        (entry.failures, entry.due) = (failures, Some(due));
+        self.timers.insert((due, line));
+        self.dirty.insert(line);
+        self.set_phase(line, Phase::Parked);
+    }
+
+    /// The window holds no event of this line any more.
+    pub(crate) fn left_window(&mut self, line: Line) {
+        if self.entries.get(&line).is_some_and(|entry| entry.phase == Phase::Waiting) {
+            self.enqueue(line);
+        }
+    }
+
+    /// The rows that changed since the last call, given that the cursor stands at `cursor`: a line
+    /// whose head lies beyond it needs none, since a restart reads that head from the feed.
+    pub(crate) fn changes(&mut self, cursor: FeedPosition) -> (Vec<Blocked>, Vec<Line>) {
+        let (mut blocked, mut unblocked) = (Vec::new(), Vec::new());
+        let mut beyond = BTreeSet::new();
+        for line in std::mem::take(&mut self.dirty) {
+            let entry = self.entries.get(&line);
+            if let Some(entry) = entry.filter(|entry| entry.from <= cursor) {
+                self.stored.insert(line);
+                blocked.push(entry.to_row(line));
+                continue;
+            }
+            if self.stored.remove(&line) {
+                unblocked.push(line);
+            }
+            if entry.is_some() {
+                beyond.insert(line);
+            }
+        }
+        self.dirty = beyond;
+        (blocked, unblocked)
+    }
+
+    /// Moves a line to its next undelivered event, or frees it.
+    fn advance(&mut self, line: Line, window: &Window) {
+        let Some(entry) = self.entries.get_mut(&line) else { return };
+        while entry.page.front().is_some_and(|event| event.position < entry.from) {
+            entry.page.pop_front();
+        }
+        if let Some(head) = entry.page.front() {
+            if entry.from != head.position {
+                entry.from = head.position;
+                self.dirty.insert(line);
+            }
+            let lines = lines_of(head, self.order);
+            self.resolve(line, lines, window);
+            return;
+        }
+        entry.from = entry.from.max(entry.read_to.next());
+        self.dirty.insert(line);
+        if entry.from > entry.last {
+            self.set_phase(line, Phase::Waiting);
+            self.entries.remove(&line);
+        } else {
+            self.enqueue(line);
+        }
+    }
+
+    /// The head of `line` is known: it is ready if it is the head of all its lines.
+    fn resolve(&mut self, line: Line, lines: Lines, window: &Window) {
+        let from = self.entries.get(&line).map(|entry| entry.from);
+        let lines = is_in(line, lines).then_some(lines);
+        let others = || lines.into_iter().flat_map(Lines::iter).filter(|other| *other != line);
+        let is_there = |other: Line| match self.entries.get(&other) {
+            None => true,
+            Some(entry) => entry.phase == Phase::Waiting && Some(entry.from) == from,
+        };
+        let window_is_past = !window.holds(line) && others().all(|other| !window.holds(other));
+        if !(window_is_past && others().all(is_there)) {
+            self.set_phase(line, Phase::Waiting);
+            return;
+        }
+        for other in others() {
+            self.set_phase(other, Phase::Paired);
+        }
+        self.set_phase(line, Phase::Ready);
+        self.ready.push_back(line);
+    }
+
+    fn enqueue(&mut self, line: Line) {
+        self.set_phase(line, Phase::Queued);
+        self.queue.push_back(line);
+    }
+
+    /// Changes the phase. What is not loaded holds no page.
+    fn set_phase(&mut self, line: Line, phase: Phase) {
+        let Some(entry) = self.entries.get_mut(&line) else { return };
+        let was_loaded = entry.loaded();
+        if entry.phase == Phase::Parked
+            && let Some(due) = entry.due
+        {
+            self.timers.remove(&(due, line));
+        }
+        entry.phase = phase;
+        if !entry.loaded() && !entry.page.is_empty() {
+            entry.page = VecDeque::new();
+            entry.read_to = entry.from.before();
+        }
+        self.loaded = self.loaded + usize::from(entry.loaded()) - usize::from(was_loaded);
+    }
+
+    /// The event of a line that is in flight.
+    fn sent(&self, line: Line) -> FeedEvent {
+        let event = self.entries.get(&line).and_then(|entry| entry.page.front());
+        event.expect("a line in flight holds its head").clone()
+    }
+
+    /// The lines that stand at this event: those that it is in, and `line`, which sent it.
+    fn lines_at(&self, line: Line, event: &FeedEvent) -> impl Iterator<Item = Line> + use<> {
+        let lines = lines_of(event, self.order);
+        let others = lines.iter().filter(move |other| *other != line);
+        let stands_here = |other: &Line| {
+            let entry = self.entries.get(other);
+            entry.is_some_and(|entry| entry.phase == Phase::Paired && entry.from == event.position)
+        };
+        let others: Vec<Line> = others.filter(stands_here).collect();
+        std::iter::once(line).chain(others)
+    }
+}
+
+/// Whether `line` is one of an event's lines. It is not when the endpoint's order was changed while
+/// the line waited: such a line sends what it holds on its own.
+fn is_in(line: Line, lines: Lines) -> bool {
+    lines.iter().any(|other| other == line)
+}

@@ -1,0 +1,328 @@
+use bytes::Bytes;
+use schemas::{DirectoryId, EventId, ScimId, Seq};
+
+use super::*;
+use crate::Failure;
+
+pub(super) fn endpoint(order: Order) -> Endpoint {
+    Endpoint {
+        id: EndpointId::from_bits(1),
+        url: "https://app.example/hook".to_owned(),
+        secrets: vec![crate::Secret::new("whsec_AAAA".to_owned())],
+        events: Vec::new(),
+        enabled: true,
+        order,
+        created_at: Timestamp::from_millis(0),
+    }
+}
+
+pub(super) fn event(position: u64, user: Option<u128>, group: Option<u128>) -> FeedEvent {
+    let kind = match (user, group) {
+        (Some(_), Some(_)) => EventType::GroupUserAdded,
+        (Some(_), None) => EventType::UserUpdated,
+        (None, Some(_)) => EventType::GroupUpdated,
+        (None, None) => EventType::Activated,
+    };
+    FeedEvent {
+        position: FeedPosition(position),
+        id: EventId::from_bits(u128::from(position)),
+        event: kind,
+        directory_id: DirectoryId::from_bits(9),
+        seq: Seq(position),
+        user: user.map(ScimId::from_bits),
+        group: group.map(|group| ScimId::from_bits(group + 1_000_000_000)),
+        body: Bytes::from_static(b"{}"),
+    }
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn lane(order: Order) -> Lane {
+    Lane::new(&endpoint(order), LaneState::default(), Schedule::default())
+}
+
+/// Steps with the dice in the middle.
+fn step(lane: &mut Lane, input: Input, millis: i64) -> Vec<Action> {
+    let mut actions = Vec::new();
+    lane.step(input, at(millis), 0.5, &mut actions);
+    actions
+}
+
+fn completed(position: u64, millis: i64, failure: Option<Failure>) -> Input {
+    Input::Completed(Completed {
+        position: FeedPosition(position),
+        at: at(millis),
+        duration: Duration::from_millis(5),
+        outcome: failure.map_or(Outcome::Delivered { status: 200 }, Outcome::Failed),
+        retry_after: None,
+    })
+}
+
+fn sent(actions: &[Action]) -> Vec<(u64, u16)> {
+    let sends = actions.iter().filter_map(|action| match action {
+        Action::Send(send) => Some((send.event.position.0, send.attempt)),
+        Action::ReadFeed { .. } | Action::ReadLine(_) | Action::Flush(_) | Action::Disable(_) => {
+            None
+        }
+    });
+    sends.collect()
+}
+
+fn flushed(actions: Vec<Action>) -> Option<Flush> {
+    actions.into_iter().find_map(|action| match action {
+        Action::Flush(flush) => Some(flush),
+        Action::ReadFeed { .. } | Action::ReadLine(_) | Action::Send(_) | Action::Disable(_) => {
+            None
+        }
+    })
+}
+
+fn line_read(actions: &[Action]) -> Option<LineRead> {
+    actions.iter().find_map(|action| match action {
+        Action::ReadLine(read) => Some(*read),
+        Action::ReadFeed { .. } | Action::Flush(_) | Action::Send(_) | Action::Disable(_) => None,
+    })
+}
+
+#[test]
+fn events_of_one_user_go_out_one_after_the_other() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    let feed = vec![event(1, Some(1), None), event(2, Some(2), None), event(3, Some(1), None)];
+    assert_eq!(sent(&step(&mut lane, Input::Fed(feed), 0)), [(1, 1), (2, 1)]);
+    assert_eq!(sent(&step(&mut lane, completed(2, 0, None), 0)), []);
+    assert_eq!(sent(&step(&mut lane, completed(1, 0, None), 0)), [(3, 1)]);
+    assert_eq!(lane.cursor(), FeedPosition(2));
+}
+
+#[test]
+fn a_membership_event_waits_for_its_user_and_its_group() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    let feed = vec![
+        event(1, Some(1), None),
+        event(2, None, Some(1)),
+        event(3, Some(1), Some(1)),
+        event(4, None, Some(1)),
+    ];
+    assert_eq!(sent(&step(&mut lane, Input::Fed(feed), 0)), [(1, 1), (2, 1)]);
+    assert_eq!(sent(&step(&mut lane, completed(1, 0, None), 0)), []);
+    assert_eq!(sent(&step(&mut lane, completed(2, 0, None), 0)), [(3, 1)]);
+    assert_eq!(sent(&step(&mut lane, completed(3, 0, None), 0)), [(4, 1)]);
+}
+
+#[test]
+fn a_failing_event_parks_its_line_and_the_rest_flows_on() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    let feed = vec![
+        event(1, Some(1), None),
+        event(2, Some(1), Some(1)),
+        event(3, None, Some(1)),
+        event(4, Some(2), None),
+    ];
+    assert_eq!(sent(&step(&mut lane, Input::Fed(feed.clone()), 0)), [(1, 1), (4, 1)]);
+    step(&mut lane, completed(1, 0, Some(Failure::Status(500))), 0);
+    assert_eq!(lane.blocked_lines(), 2, "the group waits from the membership on");
+    step(&mut lane, completed(4, 0, None), 0);
+    assert_eq!(lane.cursor(), FeedPosition(4));
+
+    let flush = flushed(step(&mut lane, Input::Tick, 100)).unwrap();
+    let rows: Vec<_> =
+        flush.blocked.iter().map(|row| (row.from.0, row.failures, row.due)).collect();
+    assert_eq!(rows, [(1, 1, Some(at(5_000))), (2, 0, None)]);
+    assert_eq!((flush.cursor, flush.attempts.len()), (FeedPosition(4), 2));
+    step(&mut lane, Input::Flushed, 100);
+
+    assert_eq!(lane.wake_at(), Some(at(5_000)));
+    let read = line_read(&step(&mut lane, Input::Tick, 5_000)).unwrap();
+    let (after, up_to) = (read.after(), read.up_to());
+    assert_eq!((read.line(), after.0, up_to.0), (Line::User(ScimId::from_bits(1)), 0, 2));
+    let page = feed[..2].to_vec();
+    assert_eq!(sent(&step(&mut lane, Input::LineRead(read, page), 5_000)), [(1, 2)]);
+    assert_eq!(sent(&step(&mut lane, completed(1, 5_000, None), 5_000)), [(2, 1)]);
+    let read = line_read(&step(&mut lane, completed(2, 5_000, None), 5_000)).unwrap();
+    assert_eq!(sent(&step(&mut lane, Input::LineRead(read, feed[2..3].to_vec()), 5_000)), [(3, 1)]);
+    step(&mut lane, completed(3, 5_000, None), 5_000);
+    assert_eq!(lane.blocked_lines(), 0);
+}
+
+#[test]
+fn a_line_that_is_freed_and_blocked_again_leaves_no_row_of_before() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    let first = event(1, Some(1), None);
+    step(&mut lane, Input::Fed(vec![first.clone()]), 0);
+    step(&mut lane, completed(1, 0, Some(Failure::Status(500))), 0);
+    let flush = flushed(step(&mut lane, Input::Tick, 100)).unwrap();
+    assert_eq!(flush.blocked.len(), 1);
+    step(&mut lane, Input::Flushed, 100);
+    let read = line_read(&step(&mut lane, Input::Tick, 5_000)).unwrap();
+    step(&mut lane, Input::LineRead(read, vec![first]), 5_000);
+    step(&mut lane, completed(1, 5_000, None), 5_000);
+    assert_eq!(lane.blocked_lines(), 0);
+
+    // Event 3 is in flight and holds the cursor, so that 4 needs no row; the old one must go.
+    step(&mut lane, Input::Fed(vec![event(3, Some(3), None), event(4, Some(1), None)]), 5_000);
+    step(&mut lane, completed(4, 5_000, Some(Failure::Status(500))), 5_000);
+    let flush = flushed(step(&mut lane, Input::Tick, 5_100)).unwrap();
+    assert_eq!((flush.cursor, flush.blocked), (FeedPosition(2), vec![]));
+    assert_eq!(flush.unblocked, [Line::User(ScimId::from_bits(1))]);
+}
+
+#[test]
+fn an_endpoint_that_fails_as_a_whole_stops_the_cursor() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    let feed: Vec<_> = (1..=200).map(|n| event(n, Some(n.into()), None)).collect();
+    let first = sent(&step(&mut lane, Input::Fed(feed), 0));
+    assert_eq!(first.len(), crate::circuit::IN_FLIGHT_MAX);
+    for (position, _) in first {
+        let actions = step(&mut lane, completed(position, 0, Some(Failure::Timeout)), 0);
+        if position >= 5 {
+            assert_eq!(sent(&actions), [], "the circuit is open");
+        }
+    }
+    assert!(lane.is_open());
+    assert_eq!((lane.blocked_lines(), lane.cursor().0), (4, 4));
+    for position in 65..=68 {
+        step(&mut lane, completed(position, 0, Some(Failure::Timeout)), 0);
+    }
+    step(&mut lane, Input::Tick, 100);
+    step(&mut lane, Input::Flushed, 100);
+    let due = lane.wake_at().unwrap();
+    assert_eq!(due, at(5_000));
+    let probe = sent(&step(&mut lane, Input::Tick, 5_000));
+    assert_eq!(probe.len(), 1, "one probe");
+    let ramp = step(&mut lane, completed(probe[0].0, 5_000, None), 5_000);
+    assert_eq!(sent(&ramp).len(), 2, "then two");
+}
+
+#[test]
+fn an_answer_of_410_disables_and_loses_nothing() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    step(&mut lane, Input::Fed(vec![event(1, Some(1), None), event(2, Some(1), None)]), 0);
+    let actions = step(&mut lane, completed(1, 0, Some(Failure::Status(410))), 0);
+    assert!(actions.iter().any(|a| matches!(a, Action::Disable(DisableReason::Gone))));
+    assert_eq!(sent(&actions), []);
+    let flush = flushed(actions).unwrap();
+    assert_eq!(flush.blocked.iter().map(|row| row.from.0).collect::<Vec<_>>(), [1]);
+    assert_eq!(lane.wake_at(), None);
+}
+
+#[test]
+fn five_days_of_failure_disable() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    let feed: Vec<_> = (1..=64).map(|n| event(n, Some(n.into()), None)).collect();
+    for (position, _) in sent(&step(&mut lane, Input::Fed(feed), 0)) {
+        step(&mut lane, completed(position, 0, Some(Failure::Connect)), 0);
+    }
+    let day = 24 * 60 * 60 * 1000;
+    let probe = sent(&step(&mut lane, Input::Tick, 5 * day));
+    let actions = step(&mut lane, completed(probe[0].0, 5 * day, Some(Failure::Connect)), 5 * day);
+    assert!(actions.iter().any(|a| matches!(a, Action::Disable(DisableReason::Failing))));
+}
+
+#[test]
+fn blocked_lines_are_bounded() {
+    let mut lane = lane(Order::None);
+    let mut actions = step(&mut lane, Input::Tick, 0);
+    let mut position = 0;
+    // Every event is refused in a way that speaks against the event, so the circuit stays closed.
+    for _ in 0..10_000 {
+        let mut next = Vec::new();
+        for action in actions {
+            next.extend(match action {
+                Action::ReadFeed { limit, .. } => {
+                    let feed = (0..limit as u64).map(|n| event(position + n + 1, Some(1), None));
+                    let feed: Vec<_> = feed.collect();
+                    position += limit as u64;
+                    step(&mut lane, Input::Fed(feed), 0)
+                }
+                Action::Send(send) => {
+                    let failure = Some(Failure::Status(422));
+                    step(&mut lane, completed(send.event.position.0, 0, failure), 0)
+                }
+                Action::Flush(_) => step(&mut lane, Input::Flushed, 0),
+                Action::ReadLine(_) | Action::Disable(_) => panic!("nothing is due"),
+            });
+        }
+        actions = next;
+    }
+    assert!(lane.blocked_lines() >= BLOCKED_LINES_MAX);
+    assert!(lane.blocked_lines() <= BLOCKED_LINES_MAX + WINDOW_MAX);
+    assert!(lane.cursor().0 < 3_000, "the cursor stands still");
+}
+
+/// A feed that goes on for ever, with its lines.
+#[derive(Default)]
+struct Endless {
+    events: Vec<FeedEvent>,
+    lines: HashMap<Line, Vec<FeedEvent>>,
+}
+
+impl Endless {
+    fn more(&mut self, limit: usize) -> Vec<FeedEvent> {
+        let begin = self.events.len();
+        for n in begin..begin + limit {
+            let user = n / 3;
+            let event = event(n as u64 + 1, Some(user as u128), Some((user % 5_000) as u128));
+            for line in lines_of(&event, Order::Resource).iter() {
+                self.lines.entry(line).or_default().push(event.clone());
+            }
+            self.events.push(event);
+        }
+        self.events[begin..].to_vec()
+    }
+
+    fn line(&self, read: LineRead) -> Vec<FeedEvent> {
+        let range = |e: &&FeedEvent| e.position > read.after() && e.position <= read.up_to();
+        self.lines[&read.line()].iter().filter(range).take(LineRead::LIMIT).cloned().collect()
+    }
+}
+
+/// Work per event must not grow with the window or with the blocked lines. The bound is far below
+/// what a build for speed does, and far above what any scan would.
+#[test]
+fn the_core_does_ten_thousand_deliveries_a_second() {
+    let mut lane = lane(Order::Resource);
+    let mut actions = step(&mut lane, Input::Tick, 0);
+    let mut feed = Endless::default();
+    let begin = tokio::time::Instant::now();
+    let (mut done, mut millis) = (0_u32, 0_i64);
+    while done < 50_000 {
+        let mut next = Vec::new();
+        for action in actions {
+            next.extend(match action {
+                Action::ReadFeed { limit, .. } => {
+                    step(&mut lane, Input::Fed(feed.more(limit)), millis)
+                }
+                Action::Send(send) => {
+                    done += 1;
+                    let position = send.event.position.0;
+                    let is_bad = position.is_multiple_of(500) && send.attempt < 3;
+                    let failure = is_bad.then_some(Failure::Status(422));
+                    step(&mut lane, completed(position, millis, failure), millis)
+                }
+                Action::Flush(_) => step(&mut lane, Input::Flushed, millis),
+                Action::ReadLine(read) => {
+                    step(&mut lane, Input::LineRead(read, feed.line(read)), millis)
+                }
+                Action::Disable(_) => panic!("nothing failed for long"),
+            });
+        }
+        millis += 10;
+        actions = next;
+        if actions.is_empty() {
+            millis = lane.wake_at().expect("there is always more").millis();
+            actions = step(&mut lane, Input::Tick, millis);
+        }
+    }
+    let rate = f64::from(done) / begin.elapsed().as_secs_f64();
+    println!("{rate:.0} deliveries a second");
+    assert!(rate > 10_000.0, "{rate:.0} deliveries a second");
+}

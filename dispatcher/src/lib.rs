@@ -1,0 +1,47 @@
+//! The dispatcher: takes accepted events from the feed to the webhook endpoints of customer apps.
+//!
+//! The cast:
+//! - the *feed* is the accepted events in one global order; it is the only copy, there is no queue;
+//! - an *endpoint* is a customer app's webhook URL;
+//! - a [`lane::Lane`] is the work for one endpoint: a *cursor* in the feed, a *window* of events
+//!   beyond it, and the lines that wait;
+//! - a *line* is the events of one user or group, which go out one after the other; a membership
+//!   event stands in two;
+//! - a line whose first event fails is *blocked*: that event is tried again by the
+//!   [`schedule`], the later ones of the line wait behind it, everything else flows on;
+//! - a [`circuit::Circuit`] opens when the endpoint as a whole fails: then nothing flows, and a
+//!   probe now and then finds out when it is back;
+//! - an *attempt* is one HTTP request, [signed](signature), sent by a [`client::Client`] that calls
+//!   no [address] inside our network.
+//!
+//! ```text
+//!  feed ──▶ lane ──Send──▶ client ──▶ app
+//!            │ ▲              │
+//!            │ └──Completed───┘
+//!            └──Flush──▶ store: cursor, blocked lines and attempts in one transaction
+//! ```
+//!
+//! Delivery is at least once: a crash sends again what completed since the last flush, with the same
+//! ids. Catching up, recovering and starting are the same code: a lane that begins at its cursor.
+//!
+//! It is *not* the place that decides what an event says (its bytes come from the feed), nor does it
+//! know how anything is stored: that is the contract in [`ports`].
+//!
+//! Start with [`lane`]; [`run()`] is what carries out its actions.
+
+pub mod address;
+pub mod circuit;
+pub mod client;
+pub mod failure;
+pub mod lane;
+pub mod ports;
+pub mod run;
+pub mod schedule;
+pub mod signature;
+
+pub use crate::address::{InvalidEndpoint, Policy, check_url};
+pub use crate::client::{Client, Sender};
+pub use crate::failure::Failure;
+pub use crate::ports::{DeliveryStore, Endpoint, FeedEvent, FeedPosition, Secret};
+pub use crate::run::{Config, run};
+pub use crate::schedule::Schedule;

@@ -1,0 +1,306 @@
+//! The whole dispatcher over a store in memory and an app that answers as it is told.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dispatcher::client::{Answer, Request, Sender};
+use dispatcher::lane::lines_of;
+use dispatcher::ports::{
+    Attempt, DisableReason, Endpoints, Flush, LaneState, Line, Order, Outcome, StoreError,
+};
+use dispatcher::{Config, DeliveryStore, Endpoint, Failure, FeedEvent, FeedPosition, Secret};
+use schemas::{DirectoryId, Edge, EndpointId, EventId, EventType, ScimId, Seq, Timestamp};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+const ENDPOINT: EndpointId = EndpointId::from_bits(1);
+
+#[derive(Default)]
+struct Kept {
+    lanes: BTreeMap<EndpointId, LaneState>,
+    attempts: Vec<Attempt>,
+    fails: u32,
+}
+
+struct Store {
+    endpoints: watch::Sender<Endpoints>,
+    feed: watch::Sender<Vec<FeedEvent>>,
+    kept: watch::Sender<u64>,
+    inner: Mutex<Kept>,
+}
+
+impl Store {
+    fn new() -> Arc<Self> {
+        let endpoint = Endpoint {
+            id: ENDPOINT,
+            url: "https://app.example/".to_owned(),
+            secrets: vec![Secret::new("whsec_AAAA".to_owned())],
+            events: Vec::new(),
+            enabled: true,
+            order: Order::Resource,
+            created_at: Timestamp::from_millis(0),
+        };
+        Arc::new(Self {
+            endpoints: watch::Sender::new(Endpoints { version: 1, list: vec![endpoint] }),
+            feed: watch::Sender::new(Vec::new()),
+            kept: watch::Sender::new(0),
+            inner: Mutex::default(),
+        })
+    }
+
+    fn accept(&self, count: u64, users: u64) {
+        self.feed.send_modify(|feed| {
+            let begin = feed.len() as u64;
+            feed.extend((begin + 1..=begin + count).map(|n| FeedEvent {
+                position: FeedPosition(n),
+                id: EventId::from_bits(n.into()),
+                event: EventType::UserUpdated,
+                directory_id: DirectoryId::from_bits(3),
+                seq: Seq(n),
+                user: Some(ScimId::from_bits((n % users).into())),
+                group: None,
+                body: Bytes::from(n.to_string()),
+            }));
+        });
+    }
+
+    async fn until(&self, holds: impl Fn(&Kept) -> bool) {
+        let mut changed = self.kept.subscribe();
+        let wait = changed.wait_for(|_| holds(&self.inner.lock().unwrap()));
+        tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap().unwrap();
+    }
+
+    fn cursor(kept: &Kept) -> u64 {
+        kept.lanes.get(&ENDPOINT).map_or(0, |lane| lane.cursor.0)
+    }
+}
+
+#[async_trait]
+impl DeliveryStore for Store {
+    async fn endpoints(&self) -> Result<Endpoints, StoreError> {
+        Ok(self.endpoints.borrow().clone())
+    }
+
+    async fn wait_endpoints_changed(&self, version: u64) -> Result<(), StoreError> {
+        let mut changed = self.endpoints.subscribe();
+        changed.wait_for(|endpoints| endpoints.version != version).await.unwrap();
+        Ok(())
+    }
+
+    async fn lane(&self, endpoint: EndpointId) -> Result<Option<LaneState>, StoreError> {
+        let inner = self.inner.lock().unwrap();
+        Ok(Some(inner.lanes.get(&endpoint).cloned().unwrap_or_default()))
+    }
+
+    async fn feed(&self, after: FeedPosition, limit: usize) -> Result<Vec<FeedEvent>, StoreError> {
+        let feed = self.feed.borrow();
+        let found = feed.iter().filter(|event| event.position > after);
+        Ok(found.take(limit).cloned().collect())
+    }
+
+    async fn line(
+        &self,
+        line: Line,
+        after: FeedPosition,
+        up_to: FeedPosition,
+        limit: usize,
+    ) -> Result<Vec<FeedEvent>, StoreError> {
+        let feed = self.feed.borrow();
+        let range = feed.iter().filter(|e| e.position > after && e.position <= up_to);
+        let stands = |e: &&FeedEvent| lines_of(e, Order::Resource).iter().any(|own| own == line);
+        Ok(range.filter(stands).take(limit).cloned().collect())
+    }
+
+    async fn wait_feed(&self, after: FeedPosition) -> Result<(), StoreError> {
+        let mut changed = self.feed.subscribe();
+        let has_more = |feed: &Vec<FeedEvent>| feed.last().is_some_and(|e| e.position > after);
+        changed.wait_for(has_more).await.unwrap();
+        Ok(())
+    }
+
+    async fn feed_end(&self) -> Result<FeedPosition, StoreError> {
+        Ok(self.feed.borrow().last().map_or(FeedPosition(0), |event| event.position))
+    }
+
+    async fn flush(&self, flushes: Vec<Flush>) -> Result<(), StoreError> {
+        {
+            let mut inner = self.inner.lock().unwrap();
+            if inner.fails > 0 {
+                inner.fails -= 1;
+                return Err(StoreError::Unavailable("busy".into()));
+            }
+            for flush in flushes {
+                let lane = inner.lanes.entry(flush.endpoint).or_default();
+                lane.cursor = flush.cursor;
+                let new = |line| flush.blocked.iter().any(|row| row.line == line);
+                lane.blocked.retain(|row| !new(row.line) && !flush.unblocked.contains(&row.line));
+                lane.blocked.extend(flush.blocked);
+                inner.attempts.extend(flush.attempts);
+            }
+        }
+        self.kept.send_modify(|version| *version += 1);
+        Ok(())
+    }
+
+    async fn disable(&self, endpoint: EndpointId, _: DisableReason) -> Result<(), StoreError> {
+        self.endpoints.send_modify(|endpoints| {
+            endpoints.version += 1;
+            let found = endpoints.list.iter_mut().find(|one| one.id == endpoint);
+            found.unwrap().enabled = false;
+        });
+        Ok(())
+    }
+}
+
+/// An app that fails each event as often as `fails` says.
+struct App {
+    fails: fn(&str, u64) -> Option<Failure>,
+    seen: Mutex<Vec<String>>,
+    hangs: bool,
+}
+
+impl App {
+    fn new(fails: fn(&str, u64) -> Option<Failure>) -> Arc<Self> {
+        Arc::new(Self { fails, seen: Mutex::default(), hangs: false })
+    }
+}
+
+#[async_trait]
+impl Sender for App {
+    async fn send(&self, request: Request, _: Timestamp) -> Answer {
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        let body = String::from_utf8(request.body.to_vec()).unwrap();
+        let attempt = request.headers["dsync-attempt"].to_str().unwrap().parse().unwrap();
+        tokio::task::yield_now().await;
+        let failure = (self.fails)(&body, attempt);
+        if failure.is_none() {
+            self.seen.lock().unwrap().push(body);
+        }
+        let outcome = failure.map_or(Outcome::Delivered { status: 200 }, Outcome::Failed);
+        Answer { outcome, retry_after: None }
+    }
+}
+
+/// A clock that goes along with tokio's.
+struct World {
+    begin: tokio::time::Instant,
+    ids: AtomicU64,
+}
+
+impl Edge for World {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_772_446_530_123).after(self.begin.elapsed())
+    }
+    fn id(&self) -> u128 {
+        self.ids.fetch_add(1, Ordering::Relaxed).into()
+    }
+    fn secret(&self) -> [u8; 32] {
+        [0; 32]
+    }
+    fn dice(&self) -> f64 {
+        0.5
+    }
+}
+
+fn start(store: &Arc<Store>, app: &Arc<App>) -> (CancellationToken, JoinHandle<()>) {
+    let shutdown = CancellationToken::new();
+    let edge = World { begin: tokio::time::Instant::now(), ids: AtomicU64::new(0) };
+    let config = Config {
+        schedule: "20ms,20ms,20ms".parse().unwrap(),
+        grace: Duration::from_millis(200),
+        ..Config::default()
+    };
+    let (store, app) = (Arc::clone(store), Arc::clone(app));
+    let run = dispatcher::run(store, app, Arc::new(edge), config, shutdown.clone());
+    (shutdown, TaskTracker::new().spawn(run))
+}
+
+#[tokio::test]
+async fn what_is_accepted_is_delivered_in_order_whatever_fails_first() {
+    let store = Store::new();
+    store.accept(500, 7);
+    let app = App::new(|body, attempt| {
+        (body.ends_with('3') && attempt < 3).then_some(Failure::Status(422))
+    });
+    let (shutdown, run) = start(&store, &app);
+    store.until(|kept| Store::cursor(kept) >= 100).await;
+    store.accept(500, 7);
+    store
+        .until(|kept| Store::cursor(kept) == 1_000 && kept.lanes[&ENDPOINT].blocked.is_empty())
+        .await;
+    shutdown.cancel();
+    run.await.unwrap();
+    let seen: Vec<u64> = app.seen.lock().unwrap().iter().map(|n| n.parse().unwrap()).collect();
+    assert_eq!(seen.len(), 1_000);
+    for user in 0..7 {
+        assert!(seen.iter().filter(|n| **n % 7 == user).is_sorted());
+    }
+    assert!(store.inner.lock().unwrap().attempts.len() >= 1_200);
+}
+
+#[tokio::test]
+async fn a_store_that_is_busy_costs_nothing_but_time() {
+    let store = Store::new();
+    store.inner.lock().unwrap().fails = 1;
+    store.accept(10, 10);
+    let app = App::new(|_, _| None);
+    let (shutdown, run) = start(&store, &app);
+    store.until(|kept| Store::cursor(kept) == 10).await;
+    shutdown.cancel();
+    run.await.unwrap();
+    assert_eq!(app.seen.lock().unwrap().len(), 10);
+}
+
+#[tokio::test]
+async fn shutdown_gives_up_what_hangs_and_the_next_start_sends_it_again() {
+    let store = Store::new();
+    store.accept(3, 3);
+    let hanging = Arc::new(App { fails: |_, _| None, seen: Mutex::default(), hangs: true });
+    let (shutdown, run) = start(&store, &hanging);
+    tokio::task::yield_now().await;
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(5), run).await.unwrap().unwrap();
+    assert_eq!(Store::cursor(&store.inner.lock().unwrap()), 0);
+
+    let app = App::new(|_, _| None);
+    let (shutdown, run) = start(&store, &app);
+    store.until(|kept| Store::cursor(kept) == 3).await;
+    shutdown.cancel();
+    run.await.unwrap();
+    assert_eq!(app.seen.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_gone_is_disabled_and_keeps_its_place() {
+    let store = Store::new();
+    store.accept(5, 1);
+    let app = App::new(|_, _| Some(Failure::Status(410)));
+    let (shutdown, run) = start(&store, &app);
+    let mut endpoints = store.endpoints.subscribe();
+    let disabled = endpoints.wait_for(|endpoints| !endpoints.list[0].enabled);
+    tokio::time::timeout(Duration::from_secs(20), disabled).await.unwrap().unwrap();
+    store.until(|kept| kept.attempts.len() == 1).await;
+
+    // Turned on again, it gets everything from where it stood.
+    let well = App::new(|_, _| None);
+    shutdown.cancel();
+    run.await.unwrap();
+    store.endpoints.send_modify(|endpoints| {
+        endpoints.version += 1;
+        endpoints.list[0].enabled = true;
+    });
+    let (shutdown, run) = start(&store, &well);
+    store.until(|kept| Store::cursor(kept) == 5 && kept.lanes[&ENDPOINT].blocked.is_empty()).await;
+    shutdown.cancel();
+    run.await.unwrap();
+    assert_eq!(*well.seen.lock().unwrap(), ["1", "2", "3", "4", "5"]);
+}
