@@ -246,6 +246,46 @@ impl Facts {
         }
     }
 
+    /// Takes in what was gathered later, as of the same head.
+    ///
+    /// What is known already stays: it may have been moved on by commands decided since. What is new
+    /// is brought to the same point.
+    pub fn absorb(&mut self, later: Self) {
+        for (id, user) in later.users {
+            self.users.entry(id).or_insert(user);
+        }
+        for (name, holder) in later.user_names {
+            self.user_names.entry(name).or_insert(holder);
+        }
+        for (id, group) in later.groups {
+            self.groups.entry(id).or_insert(group);
+        }
+        for (id, holder) in later.group_external_ids {
+            self.group_external_ids.entry(id).or_insert(holder);
+        }
+        for (name, holder) in later.group_names {
+            self.group_names.entry(name).or_insert(holder);
+        }
+        for ((group, user), member) in later.memberships {
+            let member = member && !self.is_gone(group, user);
+            self.memberships.entry((group, user)).or_insert(member);
+        }
+        for (group, mut everyone) in later.members_of {
+            everyone.retain(|user| !self.is_gone(group, *user));
+            for ((_, user), member) in self.memberships.range(within(group)) {
+                if *member { everyone.insert(*user) } else { everyone.remove(user) };
+            }
+            self.members_of.entry(group).or_insert(everyone);
+        }
+    }
+
+    /// Whether a command decided before has taken the group or the user away.
+    fn is_gone(&self, group: ScimId, user: ScimId) -> bool {
+        let gone = |known: Option<bool>| known == Some(false);
+        gone(self.users.get(&user).map(Option::is_some))
+            || gone(self.groups.get(&group).map(Option::is_some))
+    }
+
     /// Takes note of a change, as the state will once its record is accepted.
     pub fn apply(&mut self, change: &Change, at: Timestamp) {
         self.tail = self.tail.next();
@@ -354,6 +394,11 @@ impl Facts {
             group.modified_at = at;
         }
     }
+}
+
+/// Every membership of a group.
+fn within(group: ScimId) -> std::ops::RangeInclusive<(ScimId, ScimId)> {
+    (group, ScimId::from_bytes([0; 16]))..=(group, ScimId::from_bytes([0xff; 16]))
 }
 
 fn missing<T>(name: impl FnOnce(&mut Needs) -> bool) -> Result<T, Missing> {

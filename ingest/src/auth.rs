@@ -1,0 +1,91 @@
+//! Who calls: the endpoint in the path and the bearer token have to belong together.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
+use axum::http::header::{AUTHORIZATION, USER_AGENT};
+use axum::http::request::Parts;
+use directory::Command;
+use schemas::{Actor, RequestId, ScimId};
+use sha2::{Digest, Sha256};
+
+use crate::error::Failure;
+use crate::http::Ingest;
+use crate::ports::Access;
+use crate::query::Query;
+
+/// How much of a client's own name is kept for auditors.
+const USER_AGENT_MAX: usize = 200;
+
+/// An authenticated request, apart from its body.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) access: Access,
+    pub(crate) actor: Actor,
+    pub(crate) query: Query,
+    /// What every location of this endpoint begins with.
+    pub(crate) base: String,
+    id: Option<String>,
+}
+
+impl Call {
+    /// The resource in the path. What cannot be an id of ours is no resource of ours.
+    pub(crate) fn id(&self, what: &str) -> Result<ScimId, Failure> {
+        let text = self.name();
+        text.parse().map_err(|_| Failure::not_found(what, text))
+    }
+
+    /// The last part of the path, as it was written.
+    pub(crate) fn name(&self) -> &str {
+        self.id.as_deref().unwrap_or_default()
+    }
+}
+
+impl FromRequestParts<Ingest> for Call {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, ingest: &Ingest) -> Result<Self, Failure> {
+        let params = RawPathParams::from_request_parts(parts, ingest).await;
+        let params = params.map_err(|_| Failure::not_found("The path", parts.uri.path()))?;
+        let named =
+            |name: &str| params.iter().find(|(is, _)| *is == name).map(|(_, value)| value);
+        let endpoint = named("endpoint_id").unwrap_or_default();
+        // The token is hashed and looked up even where it is missing or the endpoint unknown, so
+        // that the answer takes the same time and tells nothing.
+        let digest: [u8; 32] = Sha256::digest(bearer(parts).unwrap_or_default()).into();
+        let access = ingest.replica.access(endpoint, digest).await?;
+        let access = access.ok_or_else(Failure::unauthorized)?;
+        let actor = actor(parts, &access);
+        if !access.activated {
+            let (directory, partition) = (access.directory_id, access.partition);
+            let activate =
+                ingest.writers.submit(directory, partition, Command::Activate, actor.clone());
+            activate.await?;
+        }
+        Ok(Self {
+            query: Query::parse(parts.uri.query().unwrap_or_default())?,
+            base: format!("{}/scim/v2.0/{endpoint}", ingest.public_url),
+            id: named("id").map(str::to_owned),
+            access,
+            actor,
+        })
+    }
+}
+
+/// The token of `Authorization: Bearer …`; the scheme in any case (RFC 9110 §11.1).
+fn bearer(parts: &Parts) -> Option<&str> {
+    let header = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn actor(parts: &Parts, access: &Access) -> Actor {
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    Actor {
+        token_suffix: Some(access.token_suffix.clone()),
+        ip: address.map(|ConnectInfo(address)| address.ip().to_string()),
+        user_agent: agent.map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
+        request_id: parts.extensions.get::<RequestId>().map(ToString::to_string),
+    }
+}

@@ -1,0 +1,71 @@
+//! The body of a request: an attribute tree, or a SCIM error that says why not.
+
+use axum::body::{Body, HttpBody};
+use axum::extract::{FromRequest, Request};
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use bytes::BytesMut;
+use http_body_util::BodyExt;
+use schemas::scim::{Attributes, ScimError, parse};
+
+use crate::error::Failure;
+use crate::http::Ingest;
+
+/// The largest body: about 40,000 members, or any user many times over.
+pub(crate) const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// How much of a body that is too large is read and dropped, so that a client that sends before it
+/// reads still sees the answer.
+const DRAINED_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// A body that is one JSON object.
+#[derive(Debug)]
+pub(crate) struct Scim(pub(crate) Attributes);
+
+impl FromRequest<Ingest> for Scim {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &Ingest) -> Result<Self, Failure> {
+        let is_json = has_json_type(request.headers());
+        let bytes = read(request.into_body()).await?;
+        if !is_json {
+            let detail = "The Content-Type must be application/scim+json or application/json.";
+            return Err(ScimError::with_status(415, detail).into());
+        }
+        Ok(Self(parse(&bytes).map_err(ScimError::from)?))
+    }
+}
+
+/// RFC 7644 §3.1 wants `application/scim+json`; OneLogin sends `application/json`, and some clients
+/// nothing at all.
+fn has_json_type(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return true };
+    let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    ["application/scim+json", "application/json", "text/json"]
+        .iter()
+        .any(|known| kind.eq_ignore_ascii_case(known))
+}
+
+async fn read(mut body: Body) -> Result<BytesMut, Failure> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut bytes = BytesMut::with_capacity(announced.min(BODY_BYTES_MAX));
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|_| ScimError::with_status(400, "The request ended before its body did."))?;
+        let Ok(data) = frame.into_data() else { continue };
+        length += data.len();
+        if length <= BODY_BYTES_MAX {
+            bytes.extend_from_slice(&data);
+        } else if length > DRAINED_BYTES_MAX {
+            break;
+        }
+    }
+    if length > BODY_BYTES_MAX {
+        let detail = format!(
+            "The request body must not exceed {BODY_BYTES_MAX} bytes; send fewer members or operations at once."
+        );
+        return Err(ScimError::with_status(413, detail).into());
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,171 @@
+//! The one place where errors leave as SCIM errors (RFC 7644 §3.12).
+//!
+//! Causes are logged where they are found; a client is told what it can do.
+
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use directory::Rejection;
+use schemas::scim::{ScimError, ScimType};
+
+use crate::http::answer;
+use crate::ports::ReplicaError;
+use crate::writer::WriteError;
+
+/// How long a client is asked to wait. Identity providers want whole seconds.
+const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("2");
+
+/// How long while the disk is full, which takes somebody to mend.
+const RETRY_AFTER_FULL_SECONDS: HeaderValue = HeaderValue::from_static("60");
+
+/// An error on its way out.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: ScimError,
+    retry_after: Option<HeaderValue>,
+}
+
+impl Failure {
+    fn later(detail: &str) -> Self {
+        let error = ScimError::with_status(503, detail);
+        Self { error, retry_after: Some(RETRY_AFTER_SECONDS) }
+    }
+
+    fn full() -> Self {
+        let detail = "The disk of the service has no room, so nothing was changed. Reads go on; \
+                      writes work again as soon as there is room.";
+        let error = ScimError::with_status(507, detail);
+        Self { error, retry_after: Some(RETRY_AFTER_FULL_SECONDS) }
+    }
+
+    /// The same whether the token or the endpoint is wrong.
+    pub(crate) fn unauthorized() -> Self {
+        ScimError::with_status(
+            401,
+            "The bearer token is missing or not valid for this SCIM endpoint. Check Tenant URL and \
+             Secret Token, or make a new token.",
+        )
+        .into()
+    }
+
+    pub(crate) fn not_found(what: &str, id: &str) -> Self {
+        ScimError::with_status(404, format!("{what} {id:?} does not exist.")).into()
+    }
+}
+
+impl From<ScimError> for Failure {
+    fn from(error: ScimError) -> Self {
+        Self { error, retry_after: None }
+    }
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        let detail = sentence(&rejection.to_string());
+        let error = match rejection {
+            Rejection::NoSuchUser(_) | Rejection::NoSuchGroup(_) | Rejection::DirectoryGone => {
+                ScimError::with_status(404, detail)
+            }
+            Rejection::UserNameTaken(_) | Rejection::GroupTaken { .. } => {
+                ScimError::new(ScimType::Uniqueness, detail)
+            }
+            Rejection::NoSuchMember(_) => ScimError::invalid_value(detail),
+            Rejection::TooManyChanges { .. } => ScimError::new(ScimType::TooMany, detail),
+            Rejection::Invalid(error) => error,
+        };
+        error.into()
+    }
+}
+
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Rejected(rejection) => rejection.into(),
+            WriteError::NoSuchDirectory(_) => Self::unauthorized(),
+            WriteError::Busy => Self::later("Too many requests wait for this directory; try again."),
+            WriteError::Contended => Self::later("Others were writing the same; try again."),
+            WriteError::Stopped => Self::later(
+                "Writing to this directory is stopped until its operator has looked into a damage \
+                 of its log (DSYNC-003). Nothing was changed.",
+            ),
+            WriteError::Full(_) => Self::full(),
+            WriteError::Unavailable(_) => Self::later(
+                "The service cannot write just now (its disk or log does not answer). Nothing was \
+                 changed; try again.",
+            ),
+            WriteError::Unknown => {
+                Self::later("It is not known yet whether this was carried out; try again.")
+            }
+        }
+    }
+}
+
+impl From<ReplicaError> for Failure {
+    fn from(error: ReplicaError) -> Self {
+        match error {
+            ReplicaError::Filter(error) => error.into(),
+            ReplicaError::Full(_) => Self::full(),
+            ReplicaError::Unavailable(source) => {
+                tracing::warn!(error = &*source as &dyn std::error::Error, "the store is unavailable");
+                Self::later("The service cannot read its store just now; try again.")
+            }
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.error.status)
+            .expect("errors are made with the status codes of HTTP");
+        let mut response = answer(status, &self.error.body());
+        if let Some(after) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, after);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+/// Errors of ours begin small and end without a stop; details are sentences.
+fn sentence(error: &str) -> String {
+    let mut rest = error.chars();
+    let first = rest.next().map(char::to_uppercase);
+    let mut sentence: String = first.into_iter().flatten().chain(rest).collect();
+    if !sentence.ends_with('.') {
+        sentence.push('.');
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(failure: Failure) -> (u16, Option<ScimType>, String) {
+        (failure.error.status, failure.error.scim_type, failure.error.detail)
+    }
+
+    #[test]
+    fn a_taken_name_is_a_conflict_that_says_which_name() {
+        let (status, kind, detail) = error(Rejection::UserNameTaken("ada".into()).into());
+        assert_eq!((status, kind), (409, Some(ScimType::Uniqueness)));
+        assert!(detail.starts_with("Another user already has the userName \"ada\""), "{detail}");
+    }
+
+    #[test]
+    fn a_member_who_does_not_exist_is_named() {
+        let (status, kind, detail) = error(Rejection::NoSuchMember("nobody".into()).into());
+        assert_eq!((status, kind), (400, Some(ScimType::InvalidValue)));
+        assert!(detail.contains("\"nobody\""), "{detail}");
+    }
+
+    #[test]
+    fn a_full_disk_is_told_with_a_time_to_come_back() {
+        let response = Failure::from(WriteError::Full("inner".into())).into_response();
+        assert_eq!(response.status().as_u16(), 507);
+        assert!(response.headers().contains_key(RETRY_AFTER));
+    }
+}

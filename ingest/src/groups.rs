@@ -1,0 +1,112 @@
+//! `/Groups`.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use directory::{Answer, Command, patch};
+use schemas::ScimId;
+use schemas::scim::{GROUP, canonicalise, take_members};
+
+use crate::auth::Call;
+use crate::body::Scim;
+use crate::error::Failure;
+use crate::http::{Ingest, answer, created};
+use crate::ports::{ListQuery, Members};
+use crate::represent;
+use crate::users::submit;
+
+const WHAT: &str = "Group";
+
+pub(crate) async fn create(
+    State(ingest): State<Ingest>,
+    call: Call,
+    Scim(mut body): Scim,
+) -> Result<Response, Failure> {
+    let members = take_members(&mut body)?.unwrap_or_default();
+    let command = Command::CreateGroup { attributes: canonicalise(&GROUP, body)?, members };
+    let Answer::Group(group) = submit(&ingest, &call, command).await? else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let location = represent::location(&call.base, WHAT, group.id);
+    let shown = resource(&ingest, &call, group.id).await?;
+    Ok(created(&location, &shown))
+}
+
+pub(crate) async fn get(
+    State(ingest): State<Ingest>,
+    call: Call,
+) -> Result<Response, Failure> {
+    let id = call.id(WHAT)?;
+    Ok(answer(StatusCode::OK, &resource(&ingest, &call, id).await?))
+}
+
+pub(crate) async fn list(
+    State(ingest): State<Ingest>,
+    call: Call,
+) -> Result<Response, Failure> {
+    let query = ListQuery {
+        filter: call.query.filter.clone(),
+        skip: call.query.start_index() - 1,
+        count: call.query.count(),
+    };
+    let directory = call.access.directory_id;
+    let listed = ingest.replica.list_groups(directory, query, members(&call)).await?;
+    let resources = listed.items.into_iter().map(|view| {
+        call.query.projection.apply(represent::group(&call.base, view))
+    });
+    let list = represent::list(listed.total, call.query.start_index(), resources.collect());
+    Ok(answer(StatusCode::OK, &list))
+}
+
+/// Members that are not mentioned are cleared, as every attribute is (RFC 7644 §3.5.1).
+pub(crate) async fn replace(
+    State(ingest): State<Ingest>,
+    call: Call,
+    Scim(mut body): Scim,
+) -> Result<Response, Failure> {
+    let id = call.id(WHAT)?;
+    let members = take_members(&mut body)?.unwrap_or_default();
+    let attributes = canonicalise(&GROUP, body)?;
+    submit(&ingest, &call, Command::ReplaceGroup { id, attributes, members }).await?;
+    Ok(answer(StatusCode::OK, &resource(&ingest, &call, id).await?))
+}
+
+/// Answers 204: a body with all members would make one more member in a large group cost as much as
+/// the group. Who asks for attributes gets them (RFC 7644 §3.5.2).
+pub(crate) async fn patch(
+    State(ingest): State<Ingest>,
+    call: Call,
+    Scim(body): Scim,
+) -> Result<Response, Failure> {
+    let id = call.id(WHAT)?;
+    let (operations, members) = patch::split_members(patch::parse_operations(&body)?)?;
+    submit(&ingest, &call, Command::PatchGroup { id, operations, members }).await?;
+    if call.query.projection.is_asked_for() {
+        return Ok(answer(StatusCode::OK, &resource(&ingest, &call, id).await?));
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+pub(crate) async fn delete(
+    State(ingest): State<Ingest>,
+    call: Call,
+) -> Result<Response, Failure> {
+    let id = call.id(WHAT)?;
+    submit(&ingest, &call, Command::DeleteGroup { id }).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn resource(
+    ingest: &Ingest,
+    call: &Call,
+    id: ScimId,
+) -> Result<schemas::scim::Attributes, Failure> {
+    let view = ingest.replica.group(call.access.directory_id, id, members(call)).await?;
+    let view = view.ok_or_else(|| Failure::not_found(WHAT, &id.to_string()))?;
+    Ok(call.query.projection.apply(represent::group(&call.base, view)))
+}
+
+/// Members that will not be shown are not looked up.
+fn members(call: &Call) -> Members {
+    if call.query.projection.shows("members") { Members::Shown } else { Members::Omitted }
+}

@@ -1,0 +1,26 @@
+//! SCIM 2.0 for identity providers: the only way into the log.
+//!
+//! A request is authenticated ([`auth`]), parsed into a [`directory::Command`], handed to the
+//! directory's [writer](writer), and answered with the resource as it is afterwards
+//! ([`represent`]). Reads go to the projection through the [`ports::Replica`] port.
+//!
+//! It is *not* the place of rules: what a command changes is decided in `directory`, and what a
+//! request may look like in `schemas::scim`.
+//!
+//! Start with [`http`] for the routes and with [`writer`] for the way into the log.
+
+mod auth;
+mod body;
+mod discovery;
+mod error;
+mod groups;
+pub mod http;
+pub mod ports;
+mod projection;
+mod query;
+mod represent;
+mod users;
+pub mod writer;
+
+pub use http::{Ingest, router};
+pub use writer::{WriteError, Writers};

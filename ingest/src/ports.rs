@@ -1,0 +1,176 @@
+//! What ingest needs to know: the projection, as a replica of the log that may trail it.
+
+use async_trait::async_trait;
+use directory::{Facts, Group, Needs, User};
+use log::{Offset, Partition};
+use schemas::scim::{Filter, ScimError};
+use schemas::{DirectoryId, Head, ScimId, TokenId};
+
+/// What a bearer token opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// The directory.
+    pub directory_id: DirectoryId,
+    /// Where its stream lies.
+    pub partition: Partition,
+    /// Whether the stream already says that the identity provider has connected.
+    pub activated: bool,
+    /// Which token was used.
+    pub token_id: TokenId,
+    /// Its last four characters, for the audit trail.
+    pub token_suffix: String,
+}
+
+/// Facts as of one moment of the projection.
+#[derive(Clone, Debug)]
+pub struct Gathered {
+    /// The stream's last accepted record.
+    pub head: Head,
+    /// Whether a gap has stopped the stream: nothing may be appended to it.
+    pub stopped: bool,
+    /// What was asked for, and the directory's own facts; `facts.tail` is the head's place.
+    pub facts: Facts,
+}
+
+/// A group as a user shows it, or a user as a group shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Which.
+    pub id: ScimId,
+    /// Its display name, if it has one.
+    pub display: Option<String>,
+}
+
+/// A user with what is derived.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserView {
+    /// The user.
+    pub user: User,
+    /// The groups it is in.
+    pub groups: Vec<Reference>,
+}
+
+/// A group, with its members if they were asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupView {
+    /// The group.
+    pub group: Group,
+    /// Its members; `None` when they were not asked for, so that a large group costs nothing.
+    pub members: Option<Vec<Reference>>,
+}
+
+/// Whether a reader wants the members of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// All of them.
+    Shown,
+    /// None; they are not even looked up.
+    Omitted,
+}
+
+/// A page of a list (RFC 7644 §3.4.2.4). The order is that of creation and never changes.
+#[derive(Clone, Debug)]
+pub struct ListQuery {
+    /// Which resources; all if there is none.
+    pub filter: Option<Filter>,
+    /// How many of them to pass over.
+    pub skip: u64,
+    /// How many to return at most. With 0, only the total counts.
+    pub count: u32,
+}
+
+/// The answer to a [`ListQuery`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed<T> {
+    /// How many match in all.
+    pub total: u64,
+    /// Those of the page.
+    pub items: Vec<T>,
+}
+
+/// The projection, and the configuration beside it.
+#[async_trait]
+pub trait Replica: Send + Sync {
+    /// What the token with this SHA-256 digest opens at this endpoint. `None` whether the token or the
+    /// endpoint is unknown, the token is of another directory, or revoked, or the directory is gone.
+    async fn access(
+        &self,
+        endpoint_id: &str,
+        token_digest: [u8; 32],
+    ) -> Result<Option<Access>, ReplicaError>;
+
+    /// Where a directory's stream lies; `None` if there is no such directory.
+    async fn partition(&self, directory: DirectoryId) -> Result<Option<Partition>, ReplicaError>;
+
+    /// Gathers facts, all as of one moment. Everything that is asked for is in the answer, as there
+    /// or as not there; for `members_of`, the members are among the users too.
+    ///
+    /// Fails as long as the projection cannot be written, so that nothing is appended that could not
+    /// be judged.
+    async fn gather(
+        &self,
+        directory: DirectoryId,
+        needs: Needs,
+    ) -> Result<Option<Gathered>, ReplicaError>;
+
+    /// Waits until the projection has passed this record. May be dropped at any time.
+    async fn wait_applied(
+        &self,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<(), ReplicaError>;
+
+    /// For each of these records, whether it was accepted.
+    async fn accepted(
+        &self,
+        directory: DirectoryId,
+        records: Vec<Head>,
+    ) -> Result<Vec<bool>, ReplicaError>;
+
+    /// A user.
+    async fn user(
+        &self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<UserView>, ReplicaError>;
+
+    /// A group.
+    async fn group(
+        &self,
+        directory: DirectoryId,
+        id: ScimId,
+        members: Members,
+    ) -> Result<Option<GroupView>, ReplicaError>;
+
+    /// A page of users.
+    async fn list_users(
+        &self,
+        directory: DirectoryId,
+        query: ListQuery,
+    ) -> Result<Listed<UserView>, ReplicaError>;
+
+    /// A page of groups. A filter on members works whether or not they are shown.
+    async fn list_groups(
+        &self,
+        directory: DirectoryId,
+        query: ListQuery,
+        members: Members,
+    ) -> Result<Listed<GroupView>, ReplicaError>;
+}
+
+/// Why the replica does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplicaError {
+    /// It may answer later.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// There is no room to project into. Reads go on; writes work again when there is room.
+    #[error("the disk is full")]
+    Full(#[source] BoxError),
+    /// The filter cannot be evaluated.
+    #[error("the filter cannot be evaluated: {}", .0.detail)]
+    Filter(ScimError),
+}
+
+/// Any error, kept as the cause.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,164 @@
+//! The writers: one task for each directory that is being written to.
+//!
+//! A writer takes all requests that wait, decides them one after the other on facts gathered in one
+//! read ([`batch`]), appends their commits together, and waits until the projector has passed the
+//! last of them. What was accepted is answered. What was not, because another replica was first, is
+//! decided again.
+//!
+//! One batch is in flight per directory, and what queues meanwhile goes into the next: group commit.
+//! The writer of a directory is not a lock. Several replicas may have one each for the same
+//! directory; the chain settles that, and fewer writers just waste fewer appends.
+
+mod batch;
+mod task;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use directory::{Answer, Command, Rejection};
+use log::{EventLog, Partition};
+use schemas::{Actor, DirectoryId, Edge};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ports::{BoxError, Replica, ReplicaError};
+use task::{Context, Task};
+
+/// How many requests of one directory may wait. Identity providers send a few dozen at a time; who
+/// sends more is told to come back later.
+const MAILBOX_MAX: usize = 1_024;
+
+/// Hands commands to the writers, and starts them when they are needed.
+pub struct Writers {
+    context: Arc<Context>,
+    tracker: TaskTracker,
+    /// A lock of the standard library: it is held for a look-up and a push, never over an await.
+    mailboxes: Arc<Mailboxes>,
+}
+
+/// The senders of the running writers. A writer that ends takes its own out, under the same lock
+/// under which requests are put in, so that none is put in after.
+pub(crate) type Mailboxes = Mutex<BTreeMap<DirectoryId, mpsc::Sender<Request>>>;
+
+/// A command that waits for its writer.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) command: Command,
+    pub(crate) actor: Actor,
+    pub(crate) answer: oneshot::Sender<Result<Answer, WriteError>>,
+}
+
+/// Why a command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// It was refused, and nothing changed.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// There is no such directory.
+    #[error("directory {0} does not exist")]
+    NoSuchDirectory(DirectoryId),
+    /// Too many requests wait. Nothing changed; come back later.
+    #[error("too many requests wait for this directory")]
+    Busy,
+    /// Others were first too many times. Nothing changed; come back later.
+    #[error("other writers were first too many times")]
+    Contended,
+    /// The stream has a gap, and nothing can be written until the operator has looked at it.
+    #[error("DSYNC-003: this directory is stopped, because its log has lost or changed a record")]
+    Stopped,
+    /// The disk has no room. Nothing changed; it works again when there is room.
+    #[error("the disk is full")]
+    Full(#[source] BoxError),
+    /// Something that is needed does not work. Nothing changed; come back later.
+    #[error("the log or the store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// It is not known whether it was carried out. Sending it again does no harm.
+    #[error("the outcome is not known yet")]
+    Unknown,
+}
+
+impl From<ReplicaError> for WriteError {
+    fn from(error: ReplicaError) -> Self {
+        match error {
+            ReplicaError::Full(source) => Self::Full(source),
+            ReplicaError::Unavailable(source) => Self::Unavailable(source),
+            ReplicaError::Filter(error) => Self::Rejected(error.into()),
+        }
+    }
+}
+
+impl Writers {
+    /// Writers that append to this log and read from this replica.
+    #[must_use]
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        replica: Arc<dyn Replica>,
+        edge: Arc<dyn Edge>,
+        tracker: TaskTracker,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let context = Arc::new(Context { log, replica, edge, shutdown });
+        Self { context, tracker, mailboxes: Arc::default() }
+    }
+
+    /// Carries out a command. When this returns `Ok`, what the command changed is durable, accepted,
+    /// and seen by every read that follows.
+    ///
+    /// Dropping the future does not take the command back.
+    ///
+    /// # Errors
+    ///
+    /// See [`WriteError`]: all but [`WriteError::Unknown`] say that nothing changed.
+    pub async fn submit(
+        &self,
+        directory: DirectoryId,
+        partition: Partition,
+        command: Command,
+        actor: Actor,
+    ) -> Result<Answer, WriteError> {
+        let (answer, answered) = oneshot::channel();
+        self.put(directory, partition, Request { command, actor, answer })?;
+        answered.await.map_err(|_| WriteError::Unknown)?
+    }
+
+    /// Makes a directory's stream say what its configuration says.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::submit`]. A directory that is gone has nothing left to say, which is no error.
+    pub async fn reconcile(&self, directory: DirectoryId) -> Result<(), WriteError> {
+        let partition = self.context.replica.partition(directory).await?;
+        let partition = partition.ok_or(WriteError::NoSuchDirectory(directory))?;
+        let done =
+            self.submit(directory, partition, Command::Reconcile, Actor::default()).await;
+        match done {
+            Ok(_) | Err(WriteError::Rejected(Rejection::DirectoryGone)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn put(
+        &self,
+        directory: DirectoryId,
+        partition: Partition,
+        request: Request,
+    ) -> Result<(), WriteError> {
+        let mut mailboxes = self.mailboxes.lock().expect("nothing panics while it is held");
+        let mailbox = mailboxes.entry(directory).or_insert_with(|| {
+            let (sender, receiver) = mpsc::channel(MAILBOX_MAX);
+            let context = Arc::clone(&self.context);
+            let mailboxes = Arc::clone(&self.mailboxes);
+            self.tracker.spawn(
+                Task { context, directory, partition, mailboxes, requests: receiver }.run(),
+            );
+            sender
+        });
+        mailbox.try_send(request).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => WriteError::Busy,
+            mpsc::error::TrySendError::Closed(_) => {
+                WriteError::Unavailable("the server is shutting down".into())
+            }
+        })
+    }
+}

@@ -1,0 +1,353 @@
+//! The command line as data. What each command does stands elsewhere; the flags of the settings are
+//! made from their table.
+//!
+//! Exit codes: 0 it worked, 1 it did not, 2 the command line or the settings are wrong.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use schemas::wire::DirectoryType;
+use schemas::{DirectoryId, EventType, OrganizationId, Timestamp};
+
+use crate::settings::{SETTINGS, Setting};
+
+/// The commands that use every setting. The others, which talk to a server, show a few.
+const WITH_EVERY_SETTING: &[&str] = &["serve", "demo", "verify", "rebuild", "config"];
+
+/// What a command that talks to a server uses.
+const CLIENT_SETTINGS: &[&str] = &["listen", "public_url", "api_key"];
+
+/// `dsync`: directory sync. SCIM in, an event log you can check, signed webhooks out.
+#[derive(Debug, Parser)]
+#[command(name = "dsync", version, about, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Every setting is a flag, an environment variable and a key of dsync.toml: \
+    see `dsync config env`."
+)]
+pub struct Cli {
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The configuration file [default: dsync.toml, if it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server: every role in one process, or the named ones
+    Serve(Serve),
+    /// Run the server with an example: an organization, a directory and a receiver of webhooks
+    Demo,
+    /// Check the history and the state against each other; exit 1 at the first difference
+    Verify {
+        /// Only this directory
+        #[arg(long, value_name = "DIR")]
+        directory: Option<DirectoryId>,
+    },
+    /// Build the state anew from the log and swap it in
+    Rebuild,
+    /// Show the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Organizations: the customers of the app
+    #[command(subcommand)]
+    Org(OrgCommand),
+    /// Directories: the identity provider connections of organizations
+    #[command(subcommand)]
+    Directory(DirectoryCommand),
+    /// Webhook endpoints
+    #[command(subcommand)]
+    Endpoint(EndpointCommand),
+    /// API keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The events, in order
+    #[command(subcommand)]
+    Events(EventsCommand),
+}
+
+/// `dsync serve`.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// The roles to run in this process, separated by commas [default: all]
+    #[arg(long = "role", value_name = "ROLES", value_delimiter = ',')]
+    pub roles: Vec<Role>,
+}
+
+/// A part of the server that can run in a process of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Role {
+    /// Takes SCIM requests and appends to the log
+    Ingest,
+    /// Turns the log into the state and the feed
+    Projector,
+    /// Sends webhooks
+    Dispatcher,
+    /// Serves the API and the console
+    Api,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 4] = [Self::Ingest, Self::Projector, Self::Dispatcher, Self::Api];
+}
+
+/// `dsync config …`.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// The effective configuration and the source of each value, secrets hidden
+    Print,
+    /// Every setting with its variable, its default and what it does
+    Env,
+}
+
+/// `dsync org …`.
+#[derive(Debug, Subcommand)]
+pub enum OrgCommand {
+    /// Create an organization
+    Create {
+        /// Its name
+        name: String,
+    },
+}
+
+/// `dsync directory …`.
+#[derive(Debug, Subcommand)]
+pub enum DirectoryCommand {
+    /// Create a directory; prints its SCIM endpoint and, this once, its bearer token
+    Create {
+        /// The organization it belongs to
+        #[arg(long, value_name = "ORG")]
+        organization: OrganizationId,
+        /// The identity provider
+        #[arg(long = "type", value_name = "TYPE", default_value = DirectoryType::Generic.slug())]
+        #[arg(value_parser = directory_types())]
+        kind: String,
+        /// Its name
+        #[arg(long)]
+        name: String,
+    },
+    /// The bearer tokens of a directory, two at most
+    #[command(subcommand)]
+    Token(TokenCommand),
+}
+
+/// `dsync directory token …`.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Create a bearer token; it is printed this once
+    Create {
+        /// The directory it opens
+        directory: DirectoryId,
+    },
+}
+
+/// `dsync endpoint …`.
+#[derive(Debug, Subcommand)]
+pub enum EndpointCommand {
+    /// Create a webhook endpoint; prints its signing secret
+    Create {
+        /// Where to post events
+        url: String,
+        /// The types of events to send, separated by commas [default: all]
+        #[arg(long, value_delimiter = ',', value_name = "TYPES")]
+        events: Vec<EventType>,
+    },
+}
+
+/// `dsync key …`.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Create an API key; it is printed this once
+    Create {
+        /// What it is for
+        name: String,
+        /// What it may do
+        #[arg(long, value_enum, default_value = "full")]
+        scope: Scope,
+    },
+}
+
+/// What an API key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Scope {
+    /// Everything
+    Full,
+    /// Read what customer apps read
+    Read,
+    /// Read the history, for auditors
+    Audit,
+}
+
+/// `dsync events …`.
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// The latest events, a line each
+    Tail {
+        /// Go on with what comes
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Events from the oldest to the newest, for another program
+    Export {
+        /// Only this directory
+        #[arg(long, value_name = "DIR")]
+        directory: Option<DirectoryId>,
+        /// Only events from this time on, such as 2026-03-02T10:15:30Z or 2026-03-02
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        since: Option<Timestamp>,
+        /// One JSON object a line
+        #[arg(long, value_enum, default_value = "ndjson")]
+        format: ExportFormat,
+    },
+}
+
+/// The form of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ExportFormat {
+    /// One JSON object a line
+    Ndjson,
+}
+
+/// A command line with the settings that its flags gave.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The command.
+    pub cli: Cli,
+    /// The text of each setting that was given as a flag, by key.
+    pub flags: BTreeMap<&'static str, String>,
+}
+
+/// Reads a command line.
+///
+/// # Errors
+/// What clap says, which covers `--help` and `--version` too: [`clap::Error::exit`] does the rest.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    let flags = given(&matches);
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
+    Ok(Parsed { cli, flags })
+}
+
+/// The whole command line definition, flags of the settings included.
+#[must_use]
+pub fn command() -> clap::Command {
+    // On the top level the flags are known and not shown, so that they may stand before the command;
+    // each command shows those that matter to it.
+    let mut command = Cli::command().args(SETTINGS.iter().map(|setting| flag(setting).hide(true)));
+    let names: Vec<String> =
+        command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
+    for name in names {
+        let every = WITH_EVERY_SETTING.contains(&name.as_str());
+        let shown = SETTINGS.iter().filter(|s| every || CLIENT_SETTINGS.contains(&s.key));
+        let flags: Vec<Arg> = shown.map(flag).collect();
+        command = command.mut_subcommand(name, |command| command.args(flags));
+    }
+    command
+}
+
+fn flag(setting: &'static Setting) -> Arg {
+    let arg = Arg::new(setting.key)
+        .long(setting.flag())
+        .help(format!("{} [env: {}]", setting.help, setting.env()))
+        .help_heading("Settings")
+        .global(true)
+        .value_name("VALUE");
+    if setting.is_switch() {
+        arg.num_args(0..=1).default_missing_value("true").value_name("true|false")
+    } else {
+        // A value such as `-1` is for the setting to judge, not for the parser of flags.
+        arg.allow_hyphen_values(true)
+    }
+}
+
+fn given(matches: &ArgMatches) -> BTreeMap<&'static str, String> {
+    let text = |setting: &'static Setting| {
+        let text = matches.get_one::<String>(setting.key)?;
+        Some((setting.key, text.clone()))
+    };
+    SETTINGS.iter().filter_map(text).collect()
+}
+
+fn directory_types() -> PossibleValuesParser {
+    let value = |kind: DirectoryType| {
+        let slug = kind.slug();
+        // `okta` is enough at a shell.
+        let short = slug.split_once(" scim").map_or(slug, |(short, _)| short);
+        clap::builder::PossibleValue::new(slug).alias(short)
+    };
+    PossibleValuesParser::new(DirectoryType::ALL.map(value))
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    let midnight = format!("{text}T00:00:00Z");
+    text.parse()
+        .or_else(|_| midnight.parse())
+        .map_err(|error: schemas::time::InvalidTimestamp| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(line: &str) -> BTreeMap<&'static str, String> {
+        parse(line.split(' ').map(OsString::from)).unwrap().flags
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_setting_may_stand_before_and_after_the_command() {
+        let expected = BTreeMap::from([("listen", "a:1".to_owned())]);
+        assert_eq!(flags("dsync --listen a:1 serve"), expected);
+        assert_eq!(flags("dsync serve --listen a:1"), expected);
+        assert_eq!(flags("dsync serve --listen=a:1"), expected);
+        assert_eq!(flags("dsync org create Acme --listen a:1"), expected);
+        assert_eq!(
+            flags("dsync directory token --listen a:1 create directory_00000000000000000000000000"),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_client_command_takes_every_setting_too() {
+        assert_eq!(flags("dsync events tail --log-level debug").get("log_level").unwrap(), "debug");
+    }
+
+    #[test]
+    fn a_switch_needs_no_value() {
+        assert_eq!(flags("dsync serve --allow-http").get("allow_http").unwrap(), "true");
+        assert_eq!(flags("dsync serve --allow-http false").get("allow_http").unwrap(), "false");
+        assert!(flags("dsync serve").is_empty());
+    }
+
+    #[test]
+    fn roles_come_as_a_list() {
+        let line = ["dsync", "serve", "--role", "ingest,api"].map(OsString::from);
+        let Command::Serve(serve) = parse(line).unwrap().cli.command else { panic!("serve") };
+        assert_eq!(serve.roles, [Role::Ingest, Role::Api]);
+    }
+
+    #[test]
+    fn a_directory_type_may_be_short() {
+        let line = "dsync directory create --organization org_00000000000000000000000000 --name N --type okta";
+        assert!(parse(line.split(' ').map(OsString::from)).is_ok());
+    }
+
+    #[test]
+    fn a_day_counts_from_its_midnight() {
+        assert_eq!(time("2026-03-02").unwrap().to_string(), "2026-03-02T00:00:00.000Z");
+        assert!(time("yesterday").is_err());
+    }
+}

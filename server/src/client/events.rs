@@ -1,0 +1,108 @@
+//! `dsync events`: the feed for people and pipes.
+
+use std::time::Duration;
+
+use schemas::{DirectoryId, EventType, Timestamp};
+use serde_json::Value;
+
+use super::connection::{ClientError, Connection};
+use super::show;
+use crate::print;
+
+/// How many events `tail` starts with, as `tail` does with lines.
+const TAIL: usize = 10;
+
+/// How long to wait for the next event after there was none.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+
+/// The most that the API gives in one page.
+const PAGE: usize = 100;
+
+/// Prints the latest events from old to new, and with `follow` those that come, until interrupted.
+pub(super) async fn tail(
+    server: &Connection,
+    follow: bool,
+    as_json: bool,
+) -> Result<(), ClientError> {
+    let mut latest = page(server, &[("order", "desc".to_owned())], TAIL).await?;
+    latest.events.reverse();
+    let mut cursor = None;
+    print_events(&latest.events, as_json, &mut cursor)?;
+    if !follow {
+        return Ok(());
+    }
+    loop {
+        let after = cursor.clone().map(|id| ("after", id));
+        let next = page(server, &after.into_iter().collect::<Vec<_>>(), PAGE).await?;
+        print_events(&next.events, as_json, &mut cursor)?;
+        if next.events.is_empty() {
+            tokio::time::sleep(POLL_EVERY).await;
+        }
+    }
+}
+
+/// Prints every event from the oldest to the newest, one JSON object a line.
+pub(super) async fn export(
+    server: &Connection,
+    directory: Option<DirectoryId>,
+    since: Option<Timestamp>,
+) -> Result<(), ClientError> {
+    // `after` and `range_start` exclude each other, so the first page alone says since when.
+    let mut place = since.map(|since| ("range_start", since.to_string()));
+    loop {
+        let next = page(server, &place.into_iter().collect::<Vec<_>>(), PAGE).await?;
+        for event in next.events.iter().filter(|event| is_of(event, directory)) {
+            print::line(event)?;
+        }
+        match next.after {
+            Some(id) => place = Some(("after", id)),
+            None => return Ok(()),
+        }
+    }
+}
+
+struct Page {
+    events: Vec<Value>,
+    after: Option<String>,
+}
+
+async fn page(
+    server: &Connection,
+    place: &[(&str, String)],
+    limit: usize,
+) -> Result<Page, ClientError> {
+    let every: Vec<&str> = EventType::ALL.iter().map(|event| event.name()).collect();
+    let mut query = vec![("events", every.join(",")), ("limit", limit.to_string())];
+    query.extend_from_slice(place);
+    let mut answer = server.get("/events", &query).await?;
+    let events = match answer.get_mut("data").map(Value::take) {
+        Some(Value::Array(events)) => events,
+        Some(_) | None => Vec::new(),
+    };
+    let after = answer.pointer("/list_metadata/after").and_then(Value::as_str).map(str::to_owned);
+    Ok(Page { events, after })
+}
+
+fn print_events(
+    events: &[Value],
+    as_json: bool,
+    cursor: &mut Option<String>,
+) -> Result<(), ClientError> {
+    for event in events {
+        if as_json {
+            print::line(event)?;
+        } else {
+            print::line(show::event(event))?;
+        }
+        if let Some(id) = event.get("id").and_then(Value::as_str) {
+            *cursor = Some(id.to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Events of a directory carry its id; those about the directory itself carry it as theirs.
+fn is_of(event: &Value, directory: Option<DirectoryId>) -> bool {
+    let Some(directory) = directory else { return true };
+    show::directory(event).is_some_and(|id| id == directory.to_string())
+}

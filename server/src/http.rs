@@ -1,0 +1,158 @@
+//! What every HTTP request passes, whichever role answers it: an id, a span, a line in the log, a
+//! count, a net under panics. And the three pages for those who run the server.
+//!
+//! ```text
+//!  request ──▶ Edge::id ──▶ span ──▶ net under panics ──▶ role
+//!  X-Request-ID ◀── log line, count ◀──────────────────────┘
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Json, Router};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use schemas::{Edge, RequestId};
+use serde_json::json;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::Instrument as _;
+
+mod operations;
+
+pub use operations::{Readiness, operations};
+
+/// The header that carries the id of a request back to who made it.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Puts the layers around the routes of all roles.
+///
+/// Every request gets a [`RequestId`] among its extensions. An `X-Request-ID` from outside is
+/// ignored: the id stands in the log and in records, and nobody else may choose it.
+pub fn wrap(routes: Router, edge: Arc<dyn Edge>) -> Router {
+    routes
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(edge, observe))
+}
+
+/// Marks the answer of a handler that panicked.
+#[derive(Clone, Copy)]
+struct Panicked;
+
+async fn observe(State(edge): State<Arc<dyn Edge>>, mut request: Request, next: Next) -> Response {
+    let id = RequestId::from_bits(edge.id());
+    request.extensions_mut().insert(id);
+    let seen = Seen::of(&request);
+    let span = tracing::info_span!("request", request.id = %id, http.method = seen.method, http.path = seen.path);
+    async move {
+        let started = tokio::time::Instant::now();
+        let mut response = next.run(request).await;
+        if response.extensions_mut().remove::<Panicked>().is_some() {
+            response = seen.broken();
+        }
+        seen.report(response.status(), started.elapsed());
+        let value = HeaderValue::from_str(&id.to_string()).expect("an id is plain ASCII");
+        response.headers_mut().insert(X_REQUEST_ID, value);
+        response
+    }
+    .instrument(span)
+    .await
+}
+
+/// What is told of a request after it has been answered.
+struct Seen {
+    method: &'static str,
+    route: String,
+    path: String,
+    scim: bool,
+}
+
+impl Seen {
+    fn of(request: &Request) -> Self {
+        let path = request.uri().path();
+        let matched = request.extensions().get::<MatchedPath>();
+        Self {
+            method: method_label(request.method()),
+            // The route, not the path: a label with an id in it would be a metric for each user.
+            route: matched.map_or("unmatched", MatchedPath::as_str).to_owned(),
+            path: loggable(path),
+            scim: path.starts_with("/scim/"),
+        }
+    }
+
+    fn report(&self, status: StatusCode, duration: Duration) {
+        let labels = [
+            ("method", self.method.to_owned()),
+            ("route", self.route.clone()),
+            ("status", status.as_str().to_owned()),
+        ];
+        metrics::counter!("http_requests_total", &labels).increment(1);
+        let (status, duration_ms) = (status.as_u16(), duration.as_secs_f64() * 1_000.0);
+        if self.is_probe() {
+            tracing::debug!(http.status = status, duration_ms, "answered {status}");
+        } else {
+            tracing::info!(http.status = status, duration_ms, "answered {status}");
+        }
+    }
+
+    /// Probes come every few seconds and say nothing that the metrics do not say.
+    fn is_probe(&self) -> bool {
+        matches!(self.path.as_str(), "/healthz" | "/readyz" | "/metrics")
+    }
+
+    /// The answer to a request whose handler panicked, in the shape that its caller reads.
+    fn broken(&self) -> Response {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        if self.scim {
+            // RFC 7644 §3.12
+            let body = json!({
+                "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
+                "status": "500", "detail": INTERNAL,
+            });
+            let kind = (header::CONTENT_TYPE, "application/scim+json");
+            return (status, [kind], body.to_string()).into_response();
+        }
+        (status, Json(json!({"message": INTERNAL, "code": "internal_server_error"})))
+            .into_response()
+    }
+}
+
+const INTERNAL: &str =
+    "Internal server error. The log of the server has more under this request's id.";
+
+/// The panic itself is logged by the hook, in the span of the request.
+fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
+    let mut response = StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    response.extensions_mut().insert(Panicked);
+    response
+}
+
+/// A method is free text on the wire; a label must not be.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// The path as it may stand in a log line: whoever holds the link of a setup page may use it, so the
+/// token in it is left out.
+fn loggable(path: &str) -> String {
+    match path.strip_prefix("/setup/") {
+        Some(rest) => match rest.split_once('/') {
+            Some((_, page)) => format!("/setup/***/{page}"),
+            None => "/setup/***".to_owned(),
+        },
+        None => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

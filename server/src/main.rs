@@ -1,0 +1,94 @@
+//! The binary `dsync`: reads the command line and hands over.
+
+use std::process::ExitCode;
+
+use server::cli::{self, Command, ConfigCommand, Parsed, Role};
+use server::settings::{self, Resolved, Settings, SettingsError};
+use server::telemetry::{self, Telemetry};
+use server::{client, demo, offline, print, serve};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// It did not work.
+const FAILURE: u8 = 1;
+
+/// The command line or the settings are wrong. Clap ends with the same.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let parsed = match cli::parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(error) => error.exit(),
+    };
+    match run(parsed) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ended(&error),
+    }
+}
+
+fn run(Parsed { cli, flags }: Parsed) -> anyhow::Result<()> {
+    if let Command::Config(ConfigCommand::Env) = cli.command {
+        return Ok(print::line(settings::reference(cli.json))?);
+    }
+    let resolved = settings::load(&flags, cli.config.as_deref())?;
+    if let Command::Config(ConfigCommand::Print) = cli.command {
+        return Ok(print::line(settings::effective(&resolved, cli.json))?);
+    }
+    // The only provider that is built in. It fails where one is installed, and then there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(hand_over(cli.command, resolved, cli.json))
+}
+
+async fn hand_over(command: Command, resolved: Resolved, json: bool) -> anyhow::Result<()> {
+    let settings = resolved.settings;
+    match command {
+        Command::Serve(chosen) => {
+            let telemetry = begin(&settings)?;
+            let roles = if chosen.roles.is_empty() { Role::ALL.to_vec() } else { chosen.roles };
+            serve::run(settings, roles, telemetry).await
+        }
+        Command::Demo => {
+            let telemetry = begin(&settings)?;
+            demo::run(settings, telemetry).await
+        }
+        Command::Verify { directory } => {
+            begin(&settings)?;
+            offline::verify(settings, directory, json).await
+        }
+        Command::Rebuild => {
+            begin(&settings)?;
+            offline::rebuild(settings, json).await
+        }
+        command @ (Command::Org(_)
+        | Command::Directory(_)
+        | Command::Endpoint(_)
+        | Command::Key(_)
+        | Command::Events(_)) => Ok(client::run(command, &settings, json).await?),
+        Command::Config(_) => unreachable!("answered before there was a runtime"),
+    }
+}
+
+/// What every command that opens log and store does first.
+fn begin(settings: &Settings) -> anyhow::Result<Telemetry> {
+    settings.require_embedded()?;
+    Ok(telemetry::start(settings)?)
+}
+
+/// Says what went wrong, in words alone, and with which code to end.
+fn ended(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        // Whoever read the output has what it wanted.
+        return ExitCode::SUCCESS;
+    }
+    print::note(format_args!("error: {error:#}"));
+    ExitCode::from(if error.is::<SettingsError>() { USAGE } else { FAILURE })
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let cause = cause.downcast_ref::<std::io::Error>();
+        cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,124 @@
+//! Commands that read the log and the store themselves: `verify` with the server running or not,
+//! `rebuild` with the server stopped.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use log::{Embedded, Offset, Partition};
+use projector::rebuild::{Scan, Seen};
+use schemas::{DirectoryId, Edge};
+use serde_json::json;
+
+use crate::edge::SystemEdge;
+use crate::print::line;
+use crate::serve::{DataDir, PARTITIONS, log_path, open_store};
+use crate::settings::Settings;
+
+/// Checks the history and the state against each other.
+///
+/// # Errors
+/// At the first difference, or when log or store cannot be read.
+pub async fn verify(
+    settings: Settings,
+    directory: Option<DirectoryId>,
+    as_json: bool,
+) -> anyhow::Result<()> {
+    let seen = tokio::task::spawn_blocking(move || verify_all(&settings, directory)).await??;
+    if as_json {
+        line(json!({ "verified": true, "records": seen.records, "events": seen.events }))?;
+    } else {
+        line(format_args!(
+            "verified: {} records, {} events; the chain is whole and the state is what it says",
+            seen.records, seen.events
+        ))?;
+    }
+    Ok(())
+}
+
+fn verify_all(settings: &Settings, directory: Option<DirectoryId>) -> anyhow::Result<Seen> {
+    let mut total = Seen::default();
+    for partition in (0..PARTITIONS).map(Partition) {
+        let mut snapshot = store::Snapshot::open(&settings.data_dir)?;
+        let (scan, length) = scan(settings, partition)?;
+        let bar = bar(length);
+        let seen =
+            projector::verify::verify(partition, scan, &mut snapshot, directory, &mut |seen| {
+                bar.set_position(seen.records);
+            })?;
+        bar.finish_and_clear();
+        total = add(total, seen);
+    }
+    Ok(total)
+}
+
+/// Builds the state anew from the log and swaps it in.
+///
+/// # Errors
+/// When log or store cannot be read or written.
+pub async fn rebuild(settings: Settings, as_json: bool) -> anyhow::Result<()> {
+    let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
+    let held = DataDir::lock(&settings.data_dir)?;
+    let store = open_store(&settings, &edge)?;
+    let mut generation = store.new_generation().await?;
+    let begun = edge.now();
+    let settings = Arc::new(settings);
+    let reading = Arc::clone(&settings);
+    let (generation, seen) = tokio::task::spawn_blocking(move || {
+        rebuild_all(&reading, &mut generation).map(|seen| (generation, seen))
+    })
+    .await??;
+    store.swap_in(generation).await?;
+    let store = Arc::new(store);
+    tokio::task::spawn_blocking(move || store.close()).await?;
+    drop(held);
+
+    let seconds = edge.now().since(begun).as_secs_f64();
+    let per_second = seen.events as f64 / seconds.max(0.001);
+    if as_json {
+        line(json!({ "records": seen.records, "events": seen.events, "seconds": seconds }))?;
+    } else {
+        line(format_args!(
+            "rebuilt from {} records: {} events in {seconds:.1} s ({per_second:.0} events/s)",
+            seen.records, seen.events
+        ))?;
+    }
+    Ok(())
+}
+
+fn rebuild_all(settings: &Settings, generation: &mut store::Generation) -> anyhow::Result<Seen> {
+    let mut total = Seen::default();
+    for partition in (0..PARTITIONS).map(Partition) {
+        let (scan, length) = scan(settings, partition)?;
+        let bar = bar(length);
+        let seen = projector::rebuild::rebuild(partition, scan, generation, &mut |seen| {
+            bar.set_position(seen.records);
+        })?;
+        bar.finish_and_clear();
+        total = add(total, seen);
+    }
+    Ok(total)
+}
+
+fn scan(settings: &Settings, partition: Partition) -> anyhow::Result<(Scan<'static>, u64)> {
+    let path = log_path(&settings.data_dir);
+    let scan = Embedded::scan(&path, partition, Offset(0))
+        .with_context(|| format!("there is no log to read at {}", path.display()))?;
+    let length = scan.len_hint().map_err(anyhow::Error::from_boxed)?;
+    Ok((Box::new(scan), length))
+}
+
+/// On a terminal, a bar with speed and time left; elsewhere nothing.
+fn bar(length: u64) -> ProgressBar {
+    let style = "{bar:40} {pos}/{len} records, {per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(style).expect("the template is ours");
+    ProgressBar::new(length).with_style(style)
+}
+
+const fn add(total: Seen, seen: Seen) -> Seen {
+    Seen {
+        records: total.records + seen.records,
+        events: total.events + seen.events,
+        offset: seen.offset,
+    }
+}

@@ -1,0 +1,294 @@
+//! `dsync serve`: the roles, wired.
+//!
+//! Here and nowhere else do the roles meet: each gets its ports as trait objects, its limits from the
+//! settings, time and chance from one [`SystemEdge`], and a token that says when to end.
+
+mod keys;
+mod lock;
+mod streams;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use log::{Embedded, EventLog, Partition};
+use schemas::Edge;
+use store::Store;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::cli::Role;
+use crate::edge::SystemEdge;
+use crate::http::{self, Readiness};
+use crate::print;
+use crate::settings::Settings;
+use crate::telemetry::Telemetry;
+
+pub use lock::DataDir;
+
+/// The embedded log is one partition: one writer thread gains nothing from several.
+pub const PARTITIONS: u16 = 1;
+
+/// How long requests in flight may take to end once the server was told to. With [`ROLES_END`] it
+/// stays below the 10 s that a supervisor is promised.
+const REQUESTS_END: Duration = Duration::from_secs(3);
+
+/// How long the roles may take to end after that.
+const ROLES_END: Duration = Duration::from_secs(6);
+
+/// Runs the named roles until the process is told to end.
+///
+/// # Errors
+/// When a role cannot start.
+pub async fn run(
+    settings: Settings,
+    roles: Vec<Role>,
+    telemetry: Telemetry,
+) -> anyhow::Result<()> {
+    if Role::ALL.iter().any(|role| !roles.contains(role)) {
+        anyhow::bail!(
+            "the embedded log and store serve one process: leave out --role, so that all roles run in it"
+        );
+    }
+    let running = Running::start(&settings, telemetry).await?;
+    print::line(format_args!("dsync listening on {}", running.base()))?;
+    told_to_end().await?;
+    running.stop().await;
+    Ok(())
+}
+
+/// Waits for SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the system does not let us listen for them.
+pub async fn told_to_end() -> std::io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
+
+/// A server at work.
+#[derive(Debug)]
+pub struct Running {
+    base: String,
+    log: Arc<Embedded>,
+    store: Arc<Store>,
+    requests: TaskTracker,
+    roles: TaskTracker,
+    end_requests: CancellationToken,
+    end_roles: CancellationToken,
+    /// Held until the files are closed.
+    data_dir: DataDir,
+}
+
+impl Running {
+    /// Opens log and store, starts every role and listens.
+    ///
+    /// # Errors
+    /// When something of that fails; the message names it.
+    pub async fn start(settings: &Settings, telemetry: Telemetry) -> anyhow::Result<Self> {
+        let data_dir = DataDir::lock(&settings.data_dir)?;
+        let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
+        let store = Arc::new(open_store(settings, &edge)?);
+        let log = Arc::new(Embedded::open(&log_path(&settings.data_dir), PARTITIONS)?);
+        let listener = TcpListener::bind(settings.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", settings.listen))?;
+        let base = settings.base_url(listener.local_addr()?);
+        let running = Self {
+            base,
+            log,
+            store,
+            requests: TaskTracker::new(),
+            roles: TaskTracker::new(),
+            end_requests: CancellationToken::new(),
+            end_roles: CancellationToken::new(),
+            data_dir,
+        };
+        running.wire(settings, telemetry, edge, listener).await?;
+        Ok(running)
+    }
+
+    /// Where it is reached.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    async fn wire(
+        &self,
+        settings: &Settings,
+        telemetry: Telemetry,
+        edge: Arc<dyn Edge>,
+        listener: TcpListener,
+    ) -> anyhow::Result<()> {
+        let projecting = self.start_projectors();
+        let writers = Arc::new(ingest::Writers::new(
+            Arc::clone(&self.log) as Arc<dyn EventLog>,
+            self.store.clone(),
+            Arc::clone(&edge),
+            self.roles.clone(),
+            self.end_roles.clone(),
+        ));
+        self.start_dispatcher(settings, &edge)?;
+        streams::catch_up(&self.store, &writers, &self.roles, self.end_roles.clone());
+
+        let upkeep = telemetry.clone();
+        let end = self.end_roles.clone();
+        self.roles.spawn(async move { end.run_until_cancelled(upkeep.upkeep()).await });
+
+        let keys = keys::Configured::new(self.store.clone(), settings.api_key.as_ref(), &*edge);
+        keys::first_key(&keys, &edge).await?;
+        let scim = ingest::router(ingest::Ingest {
+            replica: self.store.clone(),
+            writers: Arc::clone(&writers),
+            public_url: self.base.as_str().into(),
+        });
+        let api = self.api(settings, keys, writers, &edge);
+        let readiness = self.readiness(projecting);
+        let routes = http::operations(readiness, telemetry)
+            .merge(console::router())
+            .merge(scim)
+            .merge(api::router(api));
+        self.listen(http::wrap(routes, edge), listener);
+        Ok(())
+    }
+
+    /// One projector for each partition. A projector that cannot go on is told by `/readyz`.
+    fn start_projectors(&self) -> tokio::sync::watch::Receiver<Option<String>> {
+        let (stopped, projecting) = tokio::sync::watch::channel(None);
+        for partition in (0..PARTITIONS).map(Partition) {
+            let log = Arc::clone(&self.log) as Arc<dyn EventLog>;
+            let run =
+                projector::run(log, self.store.clone(), partition, self.end_roles.clone());
+            let stopped = stopped.clone();
+            self.roles.spawn(async move {
+                if let Err(error) = run.await {
+                    tracing::error!(error = &error as &dyn std::error::Error, "{error}");
+                    stopped.send_replace(Some(error.to_string()));
+                }
+            });
+        }
+        projecting
+    }
+
+    fn start_dispatcher(&self, settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::Result<()> {
+        let client = dispatcher::Client::new(policy(settings))?;
+        let config = dispatcher::Config {
+            schedule: settings.retry_schedule.clone(),
+            ..dispatcher::Config::default()
+        };
+        let run = dispatcher::run(
+            self.store.clone(),
+            Arc::new(client),
+            Arc::clone(edge),
+            config,
+            self.end_roles.clone(),
+        );
+        self.roles.spawn(run);
+        Ok(())
+    }
+
+    fn api(
+        &self,
+        settings: &Settings,
+        keys: keys::Configured,
+        writers: Arc<ingest::Writers>,
+        edge: &Arc<dyn Edge>,
+    ) -> api::Api {
+        let policy = policy(settings);
+        api::Api {
+            keys: Arc::new(keys),
+            organizations: self.store.clone(),
+            directories: self.store.clone(),
+            endpoints: self.store.clone(),
+            reading: self.store.clone(),
+            streams: Arc::new(streams::Reconciling::new(writers)),
+            edge: Arc::clone(edge),
+            check_url: Arc::new(move |url| {
+                dispatcher::check_url(url, &policy).map(drop).map_err(|error| error.to_string())
+            }),
+            public_url: self.base.as_str().into(),
+        }
+    }
+
+    fn readiness(&self, projecting: tokio::sync::watch::Receiver<Option<String>>) -> Readiness {
+        let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
+        Readiness::default()
+            .with("log", move || {
+                let log = Arc::clone(&log);
+                async move {
+                    log.tail(Partition(0)).await.map(drop).map_err(|error| error.to_string())
+                }
+            })
+            .with("store", move || {
+                let store = Arc::clone(&store);
+                async move { store.ready().await.map_err(|error| error.to_string()) }
+            })
+            .with("projector", move || {
+                let stopped = projecting.borrow().clone();
+                async move { stopped.map_or(Ok(()), Err) }
+            })
+    }
+
+    fn listen(&self, routes: Router, listener: TcpListener) {
+        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+        let end = self.end_requests.clone();
+        let serving = axum::serve(listener, service).with_graceful_shutdown(end.cancelled_owned());
+        self.requests.spawn(async move {
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the listener has stopped");
+            }
+        });
+    }
+
+    /// Takes no new requests, lets those in flight end, then ends the roles and closes the files.
+    pub async fn stop(self) {
+        self.end_requests.cancel();
+        self.requests.close();
+        if tokio::time::timeout(REQUESTS_END, self.requests.wait()).await.is_err() {
+            tracing::warn!("requests are still in flight and are cut off");
+        }
+        self.end_roles.cancel();
+        self.roles.close();
+        if tokio::time::timeout(ROLES_END, self.roles.wait()).await.is_err() {
+            tracing::warn!("a role has not ended in time; what it had begun is done again at the next start");
+        }
+        let (log, store, data_dir) = (self.log, self.store, self.data_dir);
+        let closed = tokio::task::spawn_blocking(move || {
+            log.close();
+            store.close();
+            drop(data_dir);
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "closing the files has panicked");
+        }
+    }
+}
+
+/// Where the log is.
+pub(crate) fn log_path(data_dir: &Path) -> std::path::PathBuf {
+    data_dir.join("log.db")
+}
+
+/// Opens the store with the master key of the settings, or the one that is kept beside it.
+pub(crate) fn open_store(settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::Result<Store> {
+    let master_key = match &settings.master_key {
+        Some(key) => *key.expose(),
+        None => store::master_key::load_or_create(&settings.data_dir, edge.secret())?,
+    };
+    Ok(Store::open(&settings.data_dir, master_key, Arc::clone(edge))?)
+}
+
+fn policy(settings: &Settings) -> dispatcher::Policy {
+    dispatcher::Policy {
+        allow_private: settings.allow_private_endpoints,
+        allow_http: settings.allow_http,
+    }
+}

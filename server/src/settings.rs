@@ -1,0 +1,223 @@
+//! Settings: one table, four sources, one typed result.
+//!
+//! ```text
+//!  flags ──▶ DSYNC_… ──▶ dsync.toml ──▶ defaults        the first that has a value gives it
+//!     └─────────┴───────────┴──────────────┴──▶ text of each setting ──▶ Settings
+//! ```
+//!
+//! Every value goes through the same text form, so that a flag, a variable and a file can never read
+//! it in different ways. [`resolve`] is pure; [`load`] reads the environment and the file for it.
+//! All that is wrong is reported at once.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use dispatcher::Schedule;
+use tracing_subscriber::filter::Targets;
+use url::Url;
+
+mod error;
+mod listing;
+mod sources;
+mod table;
+mod value;
+
+pub use error::{Problem, SettingsError, Source};
+pub use listing::{effective, reference};
+pub use table::{Default, SETTINGS, Setting};
+pub use value::{LogFormat, LogSetting, MasterKey, RateLimit, Secret, StoreSetting};
+
+use sources::Given;
+
+/// The file that is read when `--config` names none, if it exists.
+pub const DEFAULT_FILE: &str = "dsync.toml";
+
+/// What the program was told, in types that cannot be wrong.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to accept connections. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where the embedded log, the embedded store and the master key live.
+    pub data_dir: PathBuf,
+    /// How the outside reaches the server, if that differs from `listen`.
+    pub public_url: Option<Url>,
+    /// Which log.
+    pub log: LogSetting,
+    /// Which store.
+    pub store: StoreSetting,
+    /// A key with full scope that exists by being named here.
+    pub api_key: Option<Secret>,
+    /// The password of the console.
+    pub console_password: Option<Secret>,
+    /// Whether webhooks may go to private addresses.
+    pub allow_private_endpoints: bool,
+    /// Whether webhooks may go out without TLS.
+    pub allow_http: bool,
+    /// The waits between the attempts of a delivery.
+    pub retry_schedule: Schedule,
+    /// SCIM requests for each directory; none is no limit.
+    pub scim_rate_limit: Option<RateLimit>,
+    /// API requests for each key; none is no limit.
+    pub api_rate_limit: Option<RateLimit>,
+    /// What encrypts the secrets that must be readable again.
+    pub master_key: Option<MasterKey>,
+    /// The form of log lines; none is text on a terminal and JSON elsewhere.
+    pub log_format: Option<LogFormat>,
+    /// Which log lines to write.
+    pub log_level: Targets,
+}
+
+impl Settings {
+    /// The address that others are told, without a slash at its end.
+    ///
+    /// `bound` is where the listener ended up, which differs from `listen` for port 0.
+    #[must_use]
+    pub fn base_url(&self, bound: SocketAddr) -> String {
+        match &self.public_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("http://{bound}"),
+        }
+    }
+
+    /// Where a command of the same machine reaches the server, without a slash at its end.
+    #[must_use]
+    pub fn client_url(&self) -> String {
+        let mut address = self.listen;
+        match address.ip() {
+            // Listening on every address is no address to connect to.
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            IpAddr::V4(_) | IpAddr::V6(_) => {}
+        }
+        self.base_url(address)
+    }
+
+    /// Refuses a log or a store that this build cannot run.
+    ///
+    /// # Errors
+    /// When `log` or `store` names anything but the embedded one.
+    pub fn require_embedded(&self) -> Result<(), SettingsError> {
+        let mut problems = Vec::new();
+        if let LogSetting::Kafka(_) = self.log {
+            problems.push(Problem::NotInThisBuild { setting: "log", wanted: "a Kafka log" });
+        }
+        if let StoreSetting::Postgres(_) = self.store {
+            problems.push(Problem::NotInThisBuild { setting: "store", wanted: "PostgreSQL" });
+        }
+        SettingsError::of(problems)
+    }
+}
+
+/// One setting with its value in words and where that came from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The setting.
+    pub setting: &'static Setting,
+    /// Its value as text, a secret replaced by stars; none where nothing was set.
+    pub shown: Option<String>,
+    /// Who said so.
+    pub source: Source,
+}
+
+/// Settings with the origin of each, in the order of the table.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The typed values.
+    pub settings: Settings,
+    /// Where each came from.
+    pub origins: Vec<Origin>,
+}
+
+/// A configuration file as it was read.
+#[derive(Clone, Copy, Debug)]
+pub struct File<'a> {
+    /// What messages call it.
+    pub path: &'a Path,
+    /// Its text.
+    pub text: &'a str,
+}
+
+/// Reads the environment and the file, and resolves them with the flags.
+///
+/// # Errors
+/// When the file cannot be read, or anything in the three sources is wrong.
+pub fn load(
+    flags: &BTreeMap<&'static str, String>,
+    config: Option<&Path>,
+) -> Result<Resolved, SettingsError> {
+    let path = config.unwrap_or(Path::new(DEFAULT_FILE));
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) if config.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let problem = Problem::UnreadableFile { path: path.to_owned(), why: error.to_string() };
+            return Err(SettingsError { problems: vec![problem] });
+        }
+    };
+    let file = text.as_deref().map(|text| File { path, text });
+    resolve(flags, &std::env::vars_os().collect(), file)
+}
+
+/// Flags over environment over file over defaults.
+///
+/// An empty environment variable counts as not set: that is how compose files and unit files leave
+/// one out.
+///
+/// # Errors
+/// All that is wrong: unknown keys in the file, unknown `DSYNC_…` variables, and wrong values.
+pub fn resolve(
+    flags: &BTreeMap<&'static str, String>,
+    env: &BTreeMap<OsString, OsString>,
+    file: Option<File<'_>>,
+) -> Result<Resolved, SettingsError> {
+    let mut problems = Vec::new();
+    let given = Given::gather(flags, env, file, &mut problems);
+    let settings = typed(&given, &mut problems);
+    let settings = match (settings, SettingsError::of(problems)) {
+        (Some(settings), Ok(())) => settings,
+        (_, Err(error)) => return Err(error),
+        (None, Ok(())) => unreachable!("a setting without a value has left a problem"),
+    };
+    Ok(Resolved { settings, origins: given.origins() })
+}
+
+fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
+    // Each is read before the first `?`, so that every problem is found.
+    let listen = given.required("listen", value::address, problems);
+    let data_dir = given.required("data_dir", value::directory, problems);
+    let public_url = given.optional("public_url", value::public_url, problems);
+    let log = given.required("log", value::log, problems);
+    let store = given.required("store", value::store, problems);
+    let api_key = given.optional("api_key", value::key, problems);
+    let console_password = given.optional("console_password", value::password, problems);
+    let allow_private_endpoints = given.required("allow_private_endpoints", value::flag, problems);
+    let allow_http = given.required("allow_http", value::flag, problems);
+    let retry_schedule = given.required("retry_schedule", value::schedule, problems);
+    let scim_rate_limit = given.required("scim_rate_limit", value::scim_rate, problems);
+    let api_rate_limit = given.required("api_rate_limit", value::api_rate, problems);
+    let master_key = given.optional("master_key", value::master_key, problems);
+    let log_format = given.optional("log_format", value::log_format, problems);
+    let log_level = given.required("log_level", value::log_level, problems);
+    Some(Settings {
+        listen: listen?,
+        data_dir: data_dir?,
+        public_url: public_url?,
+        log: log?,
+        store: store?,
+        api_key: api_key?,
+        console_password: console_password?,
+        allow_private_endpoints: allow_private_endpoints?,
+        allow_http: allow_http?,
+        retry_schedule: retry_schedule?,
+        scim_rate_limit: scim_rate_limit?,
+        api_rate_limit: api_rate_limit?,
+        master_key: master_key?,
+        log_format: log_format?,
+        log_level: log_level?,
+    })
+}
+
+#[cfg(test)]
+mod tests;

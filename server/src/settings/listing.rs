@@ -1,0 +1,88 @@
+//! `dsync config print` and `dsync config env`, written from the table.
+
+use serde_json::{Value, json};
+use url::Url;
+
+use super::table::{Default, SETTINGS, Setting};
+use super::{Origin, Resolved};
+use crate::print::Table;
+
+/// What stands for a secret that is set.
+const HIDDEN: &str = "***";
+
+/// The text of a value as it may be shown.
+pub(super) fn shown(setting: &Setting, text: &str) -> String {
+    if setting.secret {
+        return HIDDEN.to_owned();
+    }
+    // A connection URL may hold a password, in its authority or among its parameters.
+    match Url::parse(text) {
+        Ok(mut url) if url.password().is_some() || url.query().is_some() => {
+            let (query, password) = (url.query().map(|_| HIDDEN), url.password().map(|_| HIDDEN));
+            url.set_query(query);
+            match url.set_password(password) {
+                Ok(()) => url.to_string(),
+                Err(()) => HIDDEN.to_owned(),
+            }
+        }
+        Ok(_) | Err(_) => text.to_owned(),
+    }
+}
+
+/// The effective configuration with the source of each value.
+#[must_use]
+pub fn effective(resolved: &Resolved, as_json: bool) -> String {
+    if as_json {
+        let entry = |origin: &Origin| {
+            let value = json!({"value": origin.shown, "source": origin.source.to_string()});
+            (origin.setting.key.to_owned(), value)
+        };
+        let entries: serde_json::Map<String, Value> = resolved.origins.iter().map(entry).collect();
+        return format!("{:#}", Value::Object(entries));
+    }
+    let mut table = Table::new(&["setting", "value", "source"]);
+    for origin in &resolved.origins {
+        let value = match (&origin.shown, origin.setting.default) {
+            (Some(shown), _) => shown.clone(),
+            (None, Default::Absent(then)) => format!("({then})"),
+            (None, Default::Value(text)) => text.to_owned(),
+        };
+        table.row(vec![origin.setting.key.to_owned(), value, origin.source.to_string()]);
+    }
+    table.to_string()
+}
+
+/// Every setting with its variable, its flag, its default and what it does.
+#[must_use]
+pub fn reference(as_json: bool) -> String {
+    if as_json {
+        let entry = |setting: &Setting| {
+            let (value, absent) = match setting.default {
+                Default::Value(text) => (Some(text), None),
+                Default::Absent(then) => (None, Some(then)),
+            };
+            json!({
+                "key": setting.key, "env": setting.env(), "flag": format!("--{}", setting.flag()),
+                "default": value, "without": absent, "expects": setting.expects,
+                "help": setting.help, "secret": setting.secret,
+            })
+        };
+        return format!("{:#}", Value::Array(SETTINGS.iter().map(entry).collect()));
+    }
+    let mut lines = vec![
+        "Flags over environment over the TOML file (--config, default dsync.toml) over defaults."
+            .to_owned(),
+    ];
+    for setting in SETTINGS {
+        let default = match setting.default {
+            Default::Value(text) => text.to_owned(),
+            Default::Absent(then) => format!("none ({then})"),
+        };
+        lines.push(format!("\n{}", setting.env()));
+        lines.push(format!("    {}.", setting.help));
+        lines.push(format!("    Expects: {}.", setting.expects));
+        lines.push(format!("    Default: {default}"));
+        lines.push(format!("    Key in the file: {}. Flag: --{}.", setting.key, setting.flag()));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,167 @@
+//! The table of all settings. Flags, variables, keys of the file, help texts and `dsync config env`
+//! are all made from it.
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its key in the file; flag and variable follow from it.
+    pub key: &'static str,
+    /// What holds when nobody says anything.
+    pub default: Default,
+    /// What it does, as one sentence without a full stop.
+    pub help: &'static str,
+    /// What a right value looks like.
+    pub expects: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+/// What holds when nobody says anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Default {
+    /// This value, read like any other.
+    Value(&'static str),
+    /// No value; this is what happens then.
+    Absent(&'static str),
+}
+
+impl Setting {
+    /// The environment variable.
+    #[must_use]
+    pub fn env(&self) -> String {
+        format!("{ENV_PREFIX}{}", self.key.to_ascii_uppercase())
+    }
+
+    /// The flag without its two dashes.
+    #[must_use]
+    pub fn flag(&self) -> String {
+        self.key.replace('_', "-")
+    }
+
+    /// Whether the flag alone, without a value, means yes.
+    #[must_use]
+    pub fn is_switch(&self) -> bool {
+        self.expects == SWITCH
+    }
+
+    /// The setting with this key.
+    #[must_use]
+    pub fn named(key: &str) -> Option<&'static Self> {
+        SETTINGS.iter().find(|setting| setting.key == key)
+    }
+}
+
+/// Every variable of ours starts like this, and whatever starts like this must be one of ours.
+pub(super) const ENV_PREFIX: &str = "DSYNC_";
+
+const SWITCH: &str = "true or false";
+const RATE: &str = "a whole number of requests a second, 0 for no limit";
+
+/// Every setting, in the order in which lists show them.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "listen",
+        default: Default::Value("127.0.0.1:8080"),
+        help: "Address and port to accept connections on; port 0 takes a free one",
+        expects: "an address and a port such as 127.0.0.1:8080",
+        secret: false,
+    },
+    Setting {
+        key: "data_dir",
+        default: Default::Value("./data"),
+        help: "Directory of the embedded log, the embedded store and the master key",
+        expects: "the path of a directory",
+        secret: false,
+    },
+    Setting {
+        key: "public_url",
+        default: Default::Absent("http://{listen}"),
+        help: "Address at which identity providers and apps reach the server",
+        expects: "a URL such as https://dsync.example.com, without query or fragment",
+        secret: false,
+    },
+    Setting {
+        key: "log",
+        default: Default::Value("embedded"),
+        help: "The log: embedded, or kafka://host:port,host:port/topic",
+        expects: "embedded, or kafka://host:port,host:port/topic",
+        secret: false,
+    },
+    Setting {
+        key: "store",
+        default: Default::Value("embedded"),
+        help: "The store: embedded, or postgres://user:password@host/database",
+        expects: "embedded, or postgres://user:password@host/database",
+        secret: false,
+    },
+    Setting {
+        key: "api_key",
+        default: Default::Absent("a key is made and printed once, if there is none at all"),
+        help: "API key that exists with full scope; the client commands send it",
+        expects: "printable ASCII characters without spaces, such as sk_live_7f3a",
+        secret: true,
+    },
+    Setting {
+        key: "console_password",
+        default: Default::Absent("made and printed once at the first start"),
+        help: "Password of the console",
+        expects: "at least one character",
+        secret: true,
+    },
+    Setting {
+        key: "allow_private_endpoints",
+        default: Default::Value("false"),
+        help: "Let webhooks go to private and local addresses",
+        expects: SWITCH,
+        secret: false,
+    },
+    Setting {
+        key: "allow_http",
+        default: Default::Value("false"),
+        help: "Let webhooks go out without TLS",
+        expects: SWITCH,
+        secret: false,
+    },
+    Setting {
+        key: "retry_schedule",
+        default: Default::Value("5s,30s,2m,10m,30m,1h,3h,6h,12h,24h,24h"),
+        help: "Waits between the attempts of a webhook, before jitter; one attempt more than waits",
+        expects: "waits separated by commas, each a whole number with ms, s, m, h or d, such as 5s,30s,2m",
+        secret: false,
+    },
+    Setting {
+        key: "scim_rate_limit",
+        default: Default::Value("200"),
+        help: "SCIM requests a second for each directory, in bursts of 5 times as many; 0 is no limit",
+        expects: RATE,
+        secret: false,
+    },
+    Setting {
+        key: "api_rate_limit",
+        default: Default::Value("100"),
+        help: "API requests a second for each key, in bursts of 60 times as many; 0 is no limit",
+        expects: RATE,
+        secret: false,
+    },
+    Setting {
+        key: "master_key",
+        default: Default::Absent("made under data_dir with mode 0600 on the embedded store"),
+        help: "Key that encrypts the signing secrets of webhooks",
+        expects: "32 bytes in base64, as `openssl rand -base64 32` prints them",
+        secret: true,
+    },
+    Setting {
+        key: "log_format",
+        default: Default::Absent("text on a terminal, json elsewhere"),
+        help: "Form of the log lines on standard error: json or text",
+        expects: "json or text",
+        secret: false,
+    },
+    Setting {
+        key: "log_level",
+        default: Default::Value("info"),
+        help: "Which log lines to write: a level, or levels by crate such as info,dispatcher=debug",
+        expects: "error, warn, info, debug, trace or off, or a list such as info,dispatcher=debug",
+        secret: false,
+    },
+];

@@ -1,0 +1,161 @@
+use super::*;
+
+fn env(pairs: &[(&str, &str)]) -> BTreeMap<OsString, OsString> {
+    pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+fn resolved(
+    flags: &[(&'static str, &str)],
+    variables: &[(&str, &str)],
+    file: &str,
+) -> Result<Resolved, SettingsError> {
+    let flags = flags.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
+    let file = File { path: Path::new("dsync.toml"), text: file };
+    resolve(&flags, &env(variables), Some(file))
+}
+
+fn message(result: Result<Resolved, SettingsError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn the_defaults_are_right_values() {
+    let settings = resolve(&BTreeMap::new(), &BTreeMap::new(), None).unwrap().settings;
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.data_dir, Path::new("./data"));
+    assert_eq!(settings.log, LogSetting::Embedded);
+    assert_eq!(settings.retry_schedule, Schedule::default());
+    let scim = settings.scim_rate_limit.unwrap();
+    assert_eq!((scim.per_second.get(), scim.burst.get()), (200, 1_000));
+    let api = settings.api_rate_limit.unwrap();
+    assert_eq!((api.per_second.get(), api.burst.get()), (100, 6_000));
+    assert!(!settings.allow_http && !settings.allow_private_endpoints);
+    assert_eq!(settings.client_url(), "http://127.0.0.1:8080");
+}
+
+#[test]
+fn flags_win_over_environment_over_file_over_defaults() {
+    let all = ("listen", "127.0.0.1:3");
+    let variable = ("DSYNC_LISTEN", "127.0.0.1:2");
+    let file = "listen = '127.0.0.1:1'";
+    let port = |flags: &[_], variables: &[_], file| {
+        let resolved = resolved(flags, variables, file).unwrap();
+        (resolved.settings.listen.port(), resolved.origins[0].source.to_string())
+    };
+    assert_eq!(port(&[all], &[variable], file), (3, "flag --listen".to_owned()));
+    assert_eq!(port(&[], &[variable], file), (2, "environment DSYNC_LISTEN".to_owned()));
+    assert_eq!(port(&[], &[], file), (1, "dsync.toml line 1".to_owned()));
+    assert_eq!(port(&[], &[], ""), (8080, "default".to_owned()));
+}
+
+#[test]
+fn an_empty_variable_counts_as_not_set() {
+    let settings = resolved(&[], &[("DSYNC_API_KEY", ""), ("OTHER", "1")], "").unwrap().settings;
+    assert_eq!(settings.api_key, None);
+}
+
+#[test]
+fn a_file_may_use_the_types_of_toml() {
+    let file = "allow_http = true\nscim_rate_limit = 0\nretry_schedule = ['1s', '2m']\n";
+    let settings = resolved(&[], &[], file).unwrap().settings;
+    assert!(settings.allow_http);
+    assert_eq!(settings.scim_rate_limit, None);
+    assert_eq!(settings.retry_schedule, "1s,2m".parse().unwrap());
+}
+
+#[test]
+fn an_unknown_name_comes_with_the_nearest_known_one() {
+    let file = "listen = '127.0.0.1:1'\n\ndatadir = 'x'";
+    assert_eq!(
+        message(resolved(&[], &[("DSYNC_LISTN", "x")], file)),
+        "DSYNC-002: unknown setting datadir (dsync.toml line 3), did you mean data_dir?\n\
+         DSYNC-002: unknown setting DSYNC_LISTN (environment DSYNC_LISTN), did you mean DSYNC_LISTEN?"
+    );
+}
+
+#[test]
+fn a_wrong_value_says_where_it_stands_and_what_would_be_right() {
+    let cases = [
+        ("listen", "8080", "\"8080\" is not an address with a port"),
+        ("data_dir", "", "the path is empty"),
+        ("public_url", "dsync.example.com", "\"dsync.example.com\" is not a URL"),
+        ("public_url", "ftp://example.com", "the scheme ftp: is neither http: nor https:"),
+        ("public_url", "https://example.com/?a=b", "has a query or a fragment"),
+        ("log", "redis", "\"redis\" is none of the choices"),
+        ("log", "kafka://host/topic", "a host with its port, or the topic, is missing"),
+        ("store", "mysql", "\"mysql\" is none of the choices"),
+        ("api_key", "sk one", "it is empty, or has spaces or characters beyond ASCII"),
+        ("console_password", "", "it is empty"),
+        ("allow_http", "maybe", "\"maybe\" is neither yes nor no"),
+        ("retry_schedule", "5 seconds", "\"5 seconds\" is not a list of waits"),
+        ("scim_rate_limit", "-1", "\"-1\" is not such a number"),
+        ("master_key", "c2hvcnQ=", "it has 5 bytes"),
+        ("log_format", "xml", "\"xml\" is none of the choices"),
+        ("log_level", "verbose", "\"verbose\" is not a level"),
+    ];
+    for (key, value, why) in cases {
+        let setting = Setting::named(key).unwrap();
+        let message = message(resolved(&[(key, value)], &[], ""));
+        let start = format!("{key} (flag --{}): ", setting.flag());
+        assert!(message.starts_with(&start) && message.contains(why), "{message}");
+        assert!(message.ends_with(&format!("; expected {}", setting.expects)), "{message}");
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let error = resolved(&[("listen", "x")], &[("DSYNC_LOG", "x")], "store = 1.5").unwrap_err();
+    assert_eq!(error.problems.len(), 3, "{error}");
+}
+
+#[test]
+fn no_message_and_no_debug_form_holds_a_secret() {
+    let password = "hunter2 with ümlaut";
+    let store = format!("store = \"mysql://me:{password}@host\"\nmaster_key = \"{password}\"");
+    let wrong = message(resolved(&[("api_key", password)], &[], &store));
+    assert!(wrong.lines().count() == 3 && !wrong.contains("hunter2"), "{wrong}");
+    let torn = message(resolved(&[], &[], "console_password = hunter2"));
+    assert!(torn.starts_with("dsync.toml line 1: not valid TOML") && !torn.contains("hunter2"));
+
+    let flags = [("api_key", "sk_hunter2"), ("store", "postgres://me:hunter2@host/db?x=hunter2")];
+    let right = resolved(&flags, &[], "").unwrap();
+    let shown = [effective(&right, false), effective(&right, true), format!("{right:?}")].concat();
+    assert!(!shown.contains("hunter2") && shown.contains("postgres://me:***@host/db"), "{shown}");
+}
+
+#[test]
+fn what_this_build_cannot_run_is_a_right_value_that_serving_refuses() {
+    let flags = [("log", "kafka://a:9092,b:9092/dsync"), ("store", "postgres://host/db")];
+    let settings = resolved(&flags, &[], "").unwrap().settings;
+    assert_eq!(settings.log, LogSetting::Kafka("a:9092,b:9092/dsync".to_owned()));
+    let error = settings.require_embedded().unwrap_err();
+    assert_eq!(error.problems.len(), 2);
+    assert!(error.to_string().contains("a Kafka log was asked for; set log to embedded"));
+}
+
+#[test]
+fn a_master_key_is_read_with_and_without_padding() {
+    let bytes = [7_u8; 32];
+    let text = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";
+    for text in [text.to_owned(), format!("{text}=")] {
+        let settings = resolved(&[("master_key", &text)], &[], "").unwrap().settings;
+        assert_eq!(settings.master_key.unwrap().expose(), &bytes);
+    }
+}
+
+#[test]
+fn a_client_never_connects_to_every_address() {
+    for (listen, url) in [("0.0.0.0:80", "http://127.0.0.1:80"), ("[::]:80", "http://[::1]:80")] {
+        let settings = resolved(&[("listen", listen)], &[], "").unwrap().settings;
+        assert_eq!(settings.client_url(), url);
+    }
+    let settings = resolved(&[("public_url", "https://a.example/x/")], &[], "").unwrap().settings;
+    assert_eq!(settings.client_url(), "https://a.example/x");
+}
+
+#[test]
+fn log_levels_may_differ_by_crate() {
+    let settings = resolved(&[("log_level", "warn,ingest=debug")], &[], "").unwrap().settings;
+    assert!(settings.log_level.would_enable("ingest", &tracing::Level::DEBUG));
+    assert!(!settings.log_level.would_enable("store", &tracing::Level::INFO));
+}

@@ -1,0 +1,238 @@
+//! The types of settings, and how each is read from text. An error says what is wrong with the
+//! value; what would be right stands in the table.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use dispatcher::Schedule;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use url::Url;
+
+/// Seconds' worth of SCIM requests that may come at once: an identity provider sends a cycle in
+/// bursts.
+const SCIM_BURST_SECONDS: u32 = 5;
+
+/// Seconds' worth of API requests that may come at once: what the SDKs' documentation promises is
+/// counted by the minute.
+const API_BURST_SECONDS: u32 = 60;
+
+/// Text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// This text, from here on hidden.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text itself. Whoever asks for it must not log it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// 32 bytes that encrypt other secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct MasterKey([u8; 32]);
+
+impl MasterKey {
+    /// The bytes themselves. Whoever asks for them must not log them.
+    #[must_use]
+    pub const fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterKey(***)")
+    }
+}
+
+/// Which log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogSetting {
+    /// The one in `data_dir`.
+    Embedded,
+    /// A Kafka cluster: `host:port,host:port/topic`.
+    Kafka(String),
+}
+
+/// Which store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreSetting {
+    /// The one in `data_dir`.
+    Embedded,
+    /// A PostgreSQL database, by its URL, which may hold a password.
+    Postgres(Secret),
+}
+
+/// So many requests a second, and so many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// In the long run.
+    pub per_second: NonZeroU32,
+    /// At once, after a pause.
+    pub burst: NonZeroU32,
+}
+
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people; coloured on a terminal.
+    Text,
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    // A name would need a resolver; this one means the same on every machine.
+    let numeric = text.replacen("localhost:", "127.0.0.1:", 1);
+    numeric.parse().map_err(|_| format!("{text:?} is not an address with a port"))
+}
+
+pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("the path is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+pub(super) fn public_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL ({error})"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(format!("the scheme {}: is neither http: nor https:", url.scheme()));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("{text:?} has a query or a fragment"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the URL holds a user name or a password".to_owned());
+    }
+    Ok(url)
+}
+
+pub(super) fn log(text: &str) -> Result<LogSetting, String> {
+    if text == "embedded" {
+        return Ok(LogSetting::Embedded);
+    }
+    let rest = text.strip_prefix("kafka://").ok_or_else(|| unknown_backend(text))?;
+    let complete = rest.split_once('/').is_some_and(|(hosts, topic)| {
+        hosts.split(',').all(|host| host.contains(':')) && !topic.is_empty()
+    });
+    if complete {
+        Ok(LogSetting::Kafka(rest.to_owned()))
+    } else {
+        Err("a host with its port, or the topic, is missing".to_owned())
+    }
+}
+
+pub(super) fn store(text: &str) -> Result<StoreSetting, String> {
+    if text == "embedded" {
+        Ok(StoreSetting::Embedded)
+    } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        // The URL may hold a password, so the cause alone is told.
+        Url::parse(text).map_err(|error| format!("not a URL ({error})"))?;
+        Ok(StoreSetting::Postgres(Secret(text.to_owned())))
+    } else {
+        Err(unknown_backend(text))
+    }
+}
+
+/// A connection string may hold a password wherever it went wrong, so only a plain word is repeated.
+fn unknown_backend(text: &str) -> String {
+    if text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
+        format!("{text:?} is none of the choices")
+    } else {
+        "this is none of the choices".to_owned()
+    }
+}
+
+pub(super) fn key(text: &str) -> Result<Secret, String> {
+    // The key travels in a header: `token68` would be narrower still (RFC 6750 §2.1).
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
+        Ok(Secret(text.to_owned()))
+    } else {
+        Err("it is empty, or has spaces or characters beyond ASCII".to_owned())
+    }
+}
+
+pub(super) fn password(text: &str) -> Result<Secret, String> {
+    if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(Secret(text.to_owned())) }
+}
+
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(format!("{text:?} is neither yes nor no")),
+    }
+}
+
+pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a list of waits"))
+}
+
+pub(super) fn scim_rate(text: &str) -> Result<Option<RateLimit>, String> {
+    rate(text, SCIM_BURST_SECONDS)
+}
+
+pub(super) fn api_rate(text: &str) -> Result<Option<RateLimit>, String> {
+    rate(text, API_BURST_SECONDS)
+}
+
+fn rate(text: &str, burst_seconds: u32) -> Result<Option<RateLimit>, String> {
+    let number: u32 = text.parse().map_err(|_| format!("{text:?} is not such a number"))?;
+    Ok(NonZeroU32::new(number).map(|per_second| {
+        let burst = per_second.saturating_mul(NonZeroU32::new(burst_seconds).expect("above zero"));
+        RateLimit { per_second, burst }
+    }))
+}
+
+pub(super) fn master_key(text: &str) -> Result<MasterKey, String> {
+    let lenient = |alphabet: &alphabet::Alphabet| {
+        let padding = DecodePaddingMode::Indifferent;
+        let config = GeneralPurposeConfig::new().with_decode_padding_mode(padding);
+        GeneralPurpose::new(alphabet, config).decode(text.trim())
+    };
+    let bytes = lenient(&alphabet::STANDARD).or_else(|_| lenient(&alphabet::URL_SAFE));
+    let bytes = bytes.map_err(|_| "it is not base64".to_owned())?;
+    let length = bytes.len();
+    let bytes = <[u8; 32]>::try_from(bytes).map_err(|_| format!("it has {length} bytes"))?;
+    Ok(MasterKey(bytes))
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "json" => Ok(LogFormat::Json),
+        "text" => Ok(LogFormat::Text),
+        _ => Err(format!("{text:?} is none of the choices")),
+    }
+}
+
+pub(super) fn log_level(text: &str) -> Result<Targets, String> {
+    let mut targets = Targets::new();
+    for part in text.split(',').map(str::trim) {
+        let (target, level) = match part.split_once('=') {
+            Some((target, level)) => (Some(target.trim()), level.trim()),
+            None => (None, part),
+        };
+        let filter: LevelFilter = level.parse().map_err(|_| format!("{level:?} is not a level"))?;
+        targets = match target {
+            Some(target) => targets.with_target(target, filter),
+            None => targets.with_default(filter),
+        };
+    }
+    Ok(targets)
+}

@@ -1,0 +1,165 @@
+//! What people have set up: organizations, directories, tokens, keys, endpoints; and how far
+//! deliveries have come. `store.db`.
+//!
+//! Configuration is written with `synchronous=FULL`, since nothing can make it again; delivery
+//! progress with `NORMAL`, since the worst that its loss does is to repeat deliveries. What every
+//! request asks (which token opens which directory) is answered from memory.
+
+mod deliveries;
+mod directories;
+mod endpoints;
+mod keys;
+mod known;
+mod organizations;
+mod sealed;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+
+use rusqlite::Connection;
+use schemas::{Edge, Timestamp, TokenId};
+use tokio::sync::watch;
+
+use crate::error::{DbError, OpenError};
+use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
+pub(crate) use known::{Known, KnownDirectory};
+use sealed::Sealer;
+
+const CACHE_KIB: u32 = 1_024;
+
+/// How often a token's last use is written at most. Who rotates tokens needs minutes, not requests.
+pub(crate) const TOKEN_USE_EVERY: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Configuration and delivery progress.
+pub(crate) struct Config {
+    /// Survives power loss with every commit.
+    durable: Pool,
+    /// May lose the last commits.
+    progress: Pool,
+    readers: Pool,
+    known: RwLock<Arc<Known>>,
+    endpoints_version: watch::Sender<u64>,
+    generation: AtomicU64,
+    sealer: Sealer,
+    edge: Arc<dyn Edge>,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Config(…)")
+    }
+}
+
+impl Config {
+    pub(crate) fn open(
+        path: &Path,
+        master_key: [u8; 32],
+        edge: Arc<dyn Edge>,
+    ) -> Result<Self, OpenError> {
+        let options = |writable, synchronous| Options { writable, synchronous, cache_kib: CACHE_KIB };
+        let open = |options| connect(path, options).map_err(OpenError::at(path));
+        let mut durable = open(options(true, "FULL"))?;
+        migrate(&mut durable, path, &[include_str!("config/schema.sql")])?;
+        let unreadable = |error: DbError| OpenError::Unreadable {
+            path: path.to_owned(),
+            source: Box::new(error),
+        };
+        let known = known::load(&durable).map_err(unreadable)?;
+        let generation: i64 = durable
+            .query_row("SELECT generation FROM meta", [], |row| row.get(0))
+            .map_err(OpenError::at(path))?;
+        Ok(Self {
+            progress: Pool::start("store-progress", vec![open(options(true, "NORMAL"))?])?,
+            readers: Pool::start("store-reader", vec![open(options(false, "NORMAL"))?])?,
+            durable: Pool::start("store-writer", vec![durable])?,
+            known: RwLock::new(Arc::new(known)),
+            endpoints_version: watch::Sender::new(1),
+            generation: AtomicU64::new(from_sql(generation)),
+            sealer: Sealer::new(master_key, Arc::clone(&edge)),
+            edge,
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.edge.now()
+    }
+
+    /// The directories, tokens and organizations as of the last change.
+    pub(crate) fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().expect("nothing panics while it is held"))
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    pub(crate) async fn set_generation(&self, generation: u64) -> Result<(), DbError> {
+        self.durable
+            .run(move |connection| {
+                connection.execute("UPDATE meta SET generation = ?1", [as_sql(generation)])?;
+                Ok(())
+            })
+            .await?;
+        self.generation.store(generation, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(crate) async fn ready(&self) -> Result<(), DbError> {
+        self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await
+    }
+
+    pub(crate) fn close(&self) {
+        self.readers.close();
+        self.progress.close();
+        self.durable.close();
+    }
+
+    async fn read<T, F>(&self, job: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    {
+        self.readers.run(move |connection| job(connection)).await
+    }
+
+    /// Changes configuration in one durable transaction, and what is known with it.
+    async fn change<T, F>(&self, job: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    {
+        let (changed, known) = self
+            .durable
+            .run(move |connection| {
+                let transaction = connection.transaction()?;
+                let changed = job(&transaction)?;
+                let known = known::load(&transaction)?;
+                transaction.commit()?;
+                Ok((changed, known))
+            })
+            .await?;
+        *self.known.write().expect("nothing panics while it is held") = Arc::new(known);
+        Ok(changed)
+    }
+
+    fn endpoints_changed(&self) {
+        self.endpoints_version.send_modify(|version| *version += 1);
+    }
+
+    /// Notes that a token was used, now and then, without making the request wait.
+    pub(crate) async fn token_used(&self, id: TokenId, at: Timestamp) -> Result<(), DbError> {
+        let before = at.millis() - i64::try_from(TOKEN_USE_EVERY.as_millis()).unwrap_or(i64::MAX);
+        self.progress
+            .run(move |connection| {
+                connection
+                    .prepare_cached(
+                        "UPDATE tokens SET last_used_at = ?2
+                         WHERE id = ?1 AND coalesce(last_used_at, 0) < ?3",
+                    )?
+                    .execute(rusqlite::params![id.to_bytes(), at.millis(), before])?;
+                Ok(())
+            })
+            .await
+    }
+}

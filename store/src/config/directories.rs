@@ -1,0 +1,148 @@
+//! Directories and their tokens.
+
+use api::ports::{Conflict, LIVE_TOKENS_MAX, NewDirectory, NewToken, Reach, Token};
+use rusqlite::{Connection, params};
+use schemas::{DirectoryId, Timestamp, TokenId};
+
+use super::{Config, organizations};
+use crate::error::DbError;
+use crate::ports::{conflicted, not_found};
+use crate::state::rows::{Time, all};
+
+/// Where new directories' streams lie: the embedded log has one partition.
+const PARTITION: u16 = 0;
+
+impl Config {
+    pub(crate) async fn create_directory(
+        &self,
+        reach: Reach,
+        new: NewDirectory,
+    ) -> Result<(), DbError> {
+        if !reach.covers(new.organization_id) {
+            return Err(not_found());
+        }
+        self.change(move |connection| {
+            let organization = organizations::get(connection, new.organization_id)?;
+            connection.execute(
+                "INSERT INTO directories (id, organization, kind, name, external_key, endpoint_id,
+                     partition, domains, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+                params![
+                    new.id.to_bytes(),
+                    new.organization_id.to_bytes(),
+                    new.kind.slug(),
+                    new.name,
+                    new.external_key,
+                    new.endpoint_id,
+                    PARTITION,
+                    organizations::domains_json(&organization.domains)?,
+                    new.created_at.millis(),
+                ],
+            )?;
+            put_token(connection, new.id, &new.token)
+        })
+        .await
+    }
+
+    /// Marks a directory; its stream has to say so before it is gone.
+    pub(crate) async fn delete_directory(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        at: Timestamp,
+    ) -> Result<(), DbError> {
+        self.check_reach(reach, id)?;
+        self.change(move |connection| {
+            connection.execute(
+                "UPDATE directories SET deleting = 1, updated_at = ?2 WHERE id = ?1 AND deleting = 0",
+                params![id.to_bytes(), at.millis()],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub(crate) async fn tokens(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+    ) -> Result<Vec<Token>, DbError> {
+        self.check_reach(reach, id)?;
+        self.read(move |connection| live_tokens(connection, id)).await
+    }
+
+    pub(crate) async fn add_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        new: NewToken,
+    ) -> Result<Token, DbError> {
+        self.check_reach(reach, id)?;
+        if self.known().get(id).is_some_and(|known| known.directory.deleting) {
+            return Err(conflicted(Conflict::Deleting));
+        }
+        self.change(move |connection| {
+            if live_tokens(connection, id)?.len() >= LIVE_TOKENS_MAX {
+                return Err(conflicted(Conflict::LiveTokens));
+            }
+            put_token(connection, id, &new)?;
+            let NewToken { id, suffix, created_at, .. } = new;
+            Ok(Token { id, suffix, created_at, last_used_at: None })
+        })
+        .await
+    }
+
+    pub(crate) async fn revoke_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        token: TokenId,
+    ) -> Result<(), DbError> {
+        self.check_reach(reach, id)?;
+        self.change(move |connection| {
+            let revoked = connection.execute(
+                "UPDATE tokens SET revoked = 1 WHERE id = ?1 AND directory = ?2 AND revoked = 0",
+                params![token.to_bytes(), id.to_bytes()],
+            )?;
+            if revoked == 0 { Err(not_found()) } else { Ok(()) }
+        })
+        .await
+    }
+
+    fn check_reach(&self, reach: Reach, id: DirectoryId) -> Result<(), DbError> {
+        let known = self.known();
+        let origin = known.origin(id).filter(|origin| reach.covers(origin.organization_id));
+        origin.map(drop).ok_or_else(not_found)
+    }
+}
+
+fn put_token(
+    connection: &Connection,
+    directory: DirectoryId,
+    token: &NewToken,
+) -> Result<(), DbError> {
+    connection.execute(
+        "INSERT INTO tokens (id, directory, digest, suffix, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            token.id.to_bytes(),
+            directory.to_bytes(),
+            token.digest,
+            token.suffix,
+            token.created_at.millis()
+        ],
+    )?;
+    Ok(())
+}
+
+fn live_tokens(connection: &Connection, id: DirectoryId) -> Result<Vec<Token>, DbError> {
+    let sql = "SELECT id, suffix, created_at, last_used_at FROM tokens
+        WHERE directory = ?1 AND revoked = 0 ORDER BY id DESC";
+    all(connection, sql, [id.to_bytes()], |row| {
+        Ok(Token {
+            id: TokenId::from_bytes(row.get(0)?),
+            suffix: row.get(1)?,
+            created_at: row.get::<_, Time>(2)?.0,
+            last_used_at: row.get::<_, Option<Time>>(3)?.map(|time| time.0),
+        })
+    })
+}

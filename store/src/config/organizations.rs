@@ -1,0 +1,195 @@
+//! Organizations.
+
+use std::collections::BTreeMap;
+
+use api::ports::{
+    Conflict, Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Page,
+    PageRequest, Reach,
+};
+use rusqlite::{Connection, Row, params};
+use schemas::{DirectoryId, OrganizationId, Timestamp};
+
+use super::Config;
+use super::known::StoredDomain;
+use crate::error::{DbError, unreadable};
+use crate::ports::paging::by_id;
+use crate::ports::{conflict, not_found};
+use crate::state::rows::{Time, all, first};
+
+const COLUMNS: &str = "id, name, external_id, metadata, domains, created_at, updated_at";
+
+impl Config {
+    pub(crate) async fn organizations(
+        &self,
+        page: PageRequest<OrganizationId>,
+        filter: OrganizationFilter,
+    ) -> Result<Page<Organization>, DbError> {
+        let sql = format!("SELECT {COLUMNS} FROM organizations ORDER BY id");
+        let mut found = self.read(move |connection| all(connection, &sql, [], read)).await?;
+        found.retain(|organization| {
+            let has_domain = |wanted: &String| {
+                organization.domains.iter().any(|one| one.domain.eq_ignore_ascii_case(wanted))
+            };
+            let named = |part: &String| {
+                organization.name.to_lowercase().contains(&part.to_lowercase())
+            };
+            page.reach.covers(organization.id)
+                && (filter.domains.is_empty() || filter.domains.iter().any(has_domain))
+                && filter.search.as_ref().is_none_or(named)
+        });
+        Ok(by_id(found, &page, |organization| organization.id))
+    }
+
+    pub(crate) async fn organization(
+        &self,
+        reach: Reach,
+        id: OrganizationId,
+    ) -> Result<Organization, DbError> {
+        if !reach.covers(id) {
+            return Err(not_found());
+        }
+        self.read(move |connection| get(connection, id)).await
+    }
+
+    pub(crate) async fn organization_by_external_id(
+        &self,
+        reach: Reach,
+        external_id: String,
+    ) -> Result<Organization, DbError> {
+        let sql = format!("SELECT {COLUMNS} FROM organizations WHERE external_id = ?1");
+        let found = self
+            .read(move |connection| first(connection, &sql, [external_id], read))
+            .await?;
+        found.filter(|organization| reach.covers(organization.id)).ok_or_else(not_found)
+    }
+
+    pub(crate) async fn create_organization(
+        &self,
+        organization: Organization,
+    ) -> Result<(), DbError> {
+        self.change(move |connection| put(connection, &organization)).await
+    }
+
+    pub(crate) async fn update_organization(
+        &self,
+        reach: Reach,
+        id: OrganizationId,
+        change: OrganizationChange,
+    ) -> Result<Organization, DbError> {
+        if !reach.covers(id) {
+            return Err(not_found());
+        }
+        self.change(move |connection| {
+            let mut organization = get(connection, id)?;
+            if let Some(name) = change.name {
+                organization.name = name;
+            }
+            if let Some(external_id) = change.external_id {
+                organization.external_id = external_id;
+            }
+            for (key, value) in change.metadata {
+                match value {
+                    Some(value) => organization.metadata.insert(key, value),
+                    None => organization.metadata.remove(&key),
+                };
+            }
+            if let Some(domains) = change.domains {
+                organization.domains = domains;
+            }
+            organization.updated_at = change.updated_at;
+            put(connection, &organization)?;
+            Ok(organization)
+        })
+        .await
+    }
+
+    /// Deletes the organization and marks its directories, whose streams still have to say so.
+    pub(crate) async fn delete_organization(
+        &self,
+        reach: Reach,
+        id: OrganizationId,
+        at: Timestamp,
+    ) -> Result<Vec<DirectoryId>, DbError> {
+        if !reach.covers(id) {
+            return Err(not_found());
+        }
+        self.change(move |connection| {
+            get(connection, id)?;
+            let marked = all(
+                connection,
+                "UPDATE directories SET deleting = 1, updated_at = ?2
+                 WHERE organization = ?1 AND deleting = 0 RETURNING id",
+                params![id.to_bytes(), at.millis()],
+                |row| Ok(DirectoryId::from_bytes(row.get(0)?)),
+            )?;
+            connection.execute("DELETE FROM organizations WHERE id = ?1", [id.to_bytes()])?;
+            Ok(marked)
+        })
+        .await
+    }
+}
+
+pub(super) fn get(connection: &Connection, id: OrganizationId) -> Result<Organization, DbError> {
+    let sql = format!("SELECT {COLUMNS} FROM organizations WHERE id = ?1");
+    first(connection, &sql, [id.to_bytes()], read)?.ok_or_else(not_found)
+}
+
+fn put(connection: &Connection, organization: &Organization) -> Result<(), DbError> {
+    let metadata = serde_json::to_string(&organization.metadata).map_err(unreadable("metadata"))?;
+    let written = connection.execute(
+        "INSERT INTO organizations (id, name, external_id, metadata, domains, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, external_id = excluded.external_id,
+             metadata = excluded.metadata, domains = excluded.domains,
+             updated_at = excluded.updated_at",
+        params![
+            organization.id.to_bytes(),
+            organization.name,
+            organization.external_id,
+            metadata,
+            domains_json(&organization.domains)?,
+            organization.created_at.millis(),
+            organization.updated_at.millis(),
+        ],
+    );
+    written.map(drop).map_err(|error| conflict(error, Conflict::ExternalId))
+}
+
+pub(super) fn domains_json(domains: &[Domain]) -> Result<String, DbError> {
+    let domains = domains.iter().map(|domain| StoredDomain {
+        id: domain.id,
+        domain: domain.domain.clone(),
+        state: domain.state.name().to_owned(),
+        created_at: domain.created_at,
+        updated_at: domain.updated_at,
+    });
+    serde_json::to_string(&domains.collect::<Vec<_>>()).map_err(unreadable("domains"))
+}
+
+fn read(row: &Row<'_>) -> Result<Organization, DbError> {
+    let metadata: String = row.get(3)?;
+    let metadata: BTreeMap<String, String> =
+        serde_json::from_str(&metadata).map_err(unreadable("metadata"))?;
+    let domains: String = row.get(4)?;
+    let domains: Vec<StoredDomain> =
+        serde_json::from_str(&domains).map_err(unreadable("domains"))?;
+    let domains = domains.into_iter().map(|domain| {
+        Ok(Domain {
+            id: domain.id,
+            state: DomainState::named(&domain.state)
+                .ok_or_else(|| unreadable("domain state")(domain.state.as_str()))?,
+            domain: domain.domain,
+            created_at: domain.created_at,
+            updated_at: domain.updated_at,
+        })
+    });
+    Ok(Organization {
+        id: OrganizationId::from_bytes(row.get(0)?),
+        name: row.get(1)?,
+        external_id: row.get(2)?,
+        metadata,
+        domains: domains.collect::<Result<_, DbError>>()?,
+        created_at: row.get::<_, Time>(5)?.0,
+        updated_at: row.get::<_, Time>(6)?.0,
+    })
+}

@@ -1,0 +1,48 @@
+//! Secrets that must be readable again, encrypted under the master key.
+//!
+//! XChaCha20-Poly1305: its nonce is long enough to be drawn at random. What a secret belongs to is
+//! authenticated with it, so that no row can be given another's secret.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use schemas::Edge;
+
+use crate::error::{DbError, unreadable};
+
+const NONCE_BYTES: usize = 24;
+
+pub(super) struct Sealer {
+    cipher: XChaCha20Poly1305,
+    edge: Arc<dyn Edge>,
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer(…)")
+    }
+}
+
+impl Sealer {
+    pub(super) fn new(master_key: [u8; 32], edge: Arc<dyn Edge>) -> Self {
+        Self { cipher: XChaCha20Poly1305::new(Key::from_slice(&master_key)), edge }
+    }
+
+    /// The nonce, then the sealed secret.
+    pub(super) fn seal(&self, owner: [u8; 16], secret: &str) -> Vec<u8> {
+        let nonce = &self.edge.secret()[..NONCE_BYTES];
+        let payload = Payload { msg: secret.as_bytes(), aad: &owner };
+        let sealed = self.cipher.encrypt(XNonce::from_slice(nonce), payload);
+        [nonce, &sealed.expect("a secret is far below the cipher's limit")].concat()
+    }
+
+    pub(super) fn open(&self, owner: [u8; 16], sealed: &[u8]) -> Result<String, DbError> {
+        let failed = || unreadable("secret")("it was sealed under another master key");
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES).ok_or_else(failed)?;
+        let payload = Payload { msg: sealed, aad: &owner };
+        let opened = self.cipher.decrypt(XNonce::from_slice(nonce), payload);
+        String::from_utf8(opened.map_err(|_| failed())?).map_err(unreadable("secret"))
+    }
+}

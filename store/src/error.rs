@@ -1,0 +1,86 @@
+//! What can go wrong with a database, before each port says it in its own terms.
+
+use crate::sqlite::is_full;
+
+/// Why a database did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DbError {
+    /// SQLite said no.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// A stored value is not what this version writes.
+    #[error("the stored {what} cannot be read")]
+    Unreadable {
+        /// Of what.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store is shutting down.
+    #[error("the store is closed")]
+    Closed,
+    /// A port's own refusal that has to pass through a job.
+    #[error("refused")]
+    Refused(Box<dyn std::any::Any + Send + Sync>),
+}
+
+impl DbError {
+    /// Whether there is no room on the disk.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => is_full(error),
+            Self::Unreadable { .. } | Self::Closed | Self::Refused(_) => false,
+        }
+    }
+}
+
+/// Why a file of the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// SQLite cannot open it.
+    #[error("the store {} cannot be opened", .path.display())]
+    Sqlite {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// It holds something that this version does not write.
+    #[error("the store {} cannot be read", .path.display())]
+    Unreadable {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// It was written by a later version.
+    #[error("the store {} has version {found}, this program knows {known}", .path.display())]
+    Version {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What it says.
+        found: i32,
+        /// The latest that is known.
+        known: i32,
+    },
+    /// The system starts no more threads.
+    #[error("the threads of the store cannot be started")]
+    Thread(#[from] std::io::Error),
+}
+
+impl OpenError {
+    pub(crate) fn at(path: &std::path::Path) -> impl Fn(rusqlite::Error) -> Self {
+        move |source| Self::Sqlite { path: path.to_owned(), source }
+    }
+}
+
+/// A stored value that cannot be read, told with what it should be.
+pub(crate) fn unreadable<E>(what: &'static str) -> impl Fn(E) -> DbError
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    move |error| DbError::Unreadable { what, source: error.into() }
+}

@@ -1,0 +1,135 @@
+//! The ports of the roles on SQLite: everything of one machine in a few files.
+//!
+//! [`config`](Config) is what people have set up and what deliveries have come to: `store.db`, which
+//! nothing can make again. [`state`](State) is what the log folds to: `state-<generation>.db`, which
+//! a rebuild makes anew beside the old one and swaps in. Each role's port is implemented in a file of
+//! `ports/`, on both.
+//!
+//! It is *not* the place of rules or of SQL dialects: one file per subject, plain statements.
+//!
+//! Start with [`Store`].
+
+mod config;
+mod error;
+pub mod master_key;
+mod ports;
+mod sqlite;
+mod state;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use schemas::{DirectoryId, Edge};
+
+use config::Config;
+pub use error::OpenError;
+use error::DbError;
+use state::State;
+pub use state::bulk::Generation;
+pub use state::snapshot::Snapshot;
+
+/// The store of one machine.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) config: Config,
+    pub(crate) state: State,
+    folder: std::path::PathBuf,
+}
+
+/// A store that does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the store does not answer")]
+pub struct Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl From<DbError> for Unavailable {
+    fn from(error: DbError) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl Store {
+    /// Opens the store in this folder, and makes it if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be opened, is something else, or was written by a later version.
+    pub fn open(
+        folder: &Path,
+        master_key: [u8; 32],
+        edge: Arc<dyn Edge>,
+    ) -> Result<Self, OpenError> {
+        let config = Config::open(&folder.join("store.db"), master_key, edge)?;
+        let state = State::open(&state_path(folder, config.generation()))?;
+        remove_other_generations(folder, config.generation());
+        Ok(Self { config, state, folder: folder.to_owned() })
+    }
+
+    /// Whether both files answer.
+    ///
+    /// # Errors
+    ///
+    /// If one does not.
+    pub async fn ready(&self) -> Result<(), Unavailable> {
+        self.config.ready().await?;
+        Ok(self.state.ready().await?)
+    }
+
+    /// The directories whose configuration may say what their streams do not yet.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub async fn unreconciled(&self) -> Result<Vec<DirectoryId>, Unavailable> {
+        let known = self.config.known();
+        let told = self.state.told().await?;
+        let lags = known.directories().filter(|directory| !told.tells(directory));
+        Ok(lags.map(|directory| directory.id).collect())
+    }
+
+    /// An empty state beside the one in use, to be filled by a rebuild.
+    ///
+    /// # Errors
+    ///
+    /// If its file cannot be made.
+    #[expect(clippy::unused_async, reason = "a store on a server makes a schema here")]
+    pub async fn new_generation(&self) -> Result<Generation, OpenError> {
+        let number = self.config.generation() + 1;
+        Generation::create(&state_path(&self.folder, number), number)
+    }
+
+    /// Makes a filled generation the state in use from the next opening on.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be written. The old state stays in use then.
+    pub async fn swap_in(&self, generation: Generation) -> Result<(), Unavailable> {
+        Ok(self.config.set_generation(generation.number()).await?)
+    }
+
+    /// Finishes what was begun and closes the files. Blocks; for shutdown.
+    pub fn close(&self) {
+        self.state.close();
+        self.config.close();
+    }
+}
+
+fn state_path(folder: &Path, generation: u64) -> std::path::PathBuf {
+    folder.join(format!("state-{generation}.db"))
+}
+
+/// What a rebuild left behind, whether it was swapped in or broke off.
+fn remove_other_generations(folder: &Path, current: u64) {
+    let Ok(files) = std::fs::read_dir(folder) else { return };
+    for file in files.flatten() {
+        let name = file.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix("state-")) else {
+            continue;
+        };
+        let number = rest.split('.').next().and_then(|number| number.parse::<u64>().ok());
+        if number.is_some_and(|number| number != current)
+            && let Err(error) = std::fs::remove_file(file.path())
+        {
+            tracing::warn!(file = ?file.path(), %error, "an old state cannot be removed");
+        }
+    }
+}

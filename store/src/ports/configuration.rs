@@ -1,0 +1,226 @@
+//! The API's ports on configuration.
+
+use api::ports::{
+    ApiKey, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint, EndpointChange,
+    Endpoints, Keys, NewDirectory, NewToken, Organization, OrganizationChange, OrganizationFilter,
+    Organizations, Page, PageRequest, PortError, Reach, Token,
+};
+use async_trait::async_trait;
+use dispatcher::ports::FeedPosition;
+use schemas::wire::DirectoryState;
+use schemas::{ApiKeyId, DirectoryId, EndpointId, OrganizationId, Timestamp, TokenId};
+
+use super::paging::by_id;
+use super::port_error;
+use crate::Store;
+use crate::state::reading::Standing;
+
+#[async_trait]
+impl Keys for Store {
+    async fn by_digest(&self, digest: Digest) -> Result<Option<ApiKey>, PortError> {
+        self.config.key_by_digest(digest).await.map_err(port_error)
+    }
+
+    async fn touch(&self, id: ApiKeyId, at: Timestamp) -> Result<(), PortError> {
+        self.config.touch_key(id, at).await.map_err(port_error)
+    }
+
+    async fn any(&self) -> Result<bool, PortError> {
+        self.config.any_key().await.map_err(port_error)
+    }
+
+    async fn list(&self, page: PageRequest<ApiKeyId>) -> Result<Page<ApiKey>, PortError> {
+        self.config.keys(page).await.map_err(port_error)
+    }
+
+    async fn create(&self, key: ApiKey, digest: Digest) -> Result<(), PortError> {
+        self.config.create_key(key, digest).await.map_err(port_error)
+    }
+
+    async fn delete(&self, reach: Reach, id: ApiKeyId) -> Result<(), PortError> {
+        self.config.delete_key(reach, id).await.map_err(port_error)
+    }
+}
+
+#[async_trait]
+impl Organizations for Store {
+    async fn list(
+        &self,
+        page: PageRequest<OrganizationId>,
+        filter: OrganizationFilter,
+    ) -> Result<Page<Organization>, PortError> {
+        self.config.organizations(page, filter).await.map_err(port_error)
+    }
+
+    async fn get(&self, reach: Reach, id: OrganizationId) -> Result<Organization, PortError> {
+        self.config.organization(reach, id).await.map_err(port_error)
+    }
+
+    async fn by_external_id(
+        &self,
+        reach: Reach,
+        external_id: &str,
+    ) -> Result<Organization, PortError> {
+        let found = self.config.organization_by_external_id(reach, external_id.to_owned()).await;
+        found.map_err(port_error)
+    }
+
+    async fn create(&self, organization: Organization) -> Result<(), PortError> {
+        self.config.create_organization(organization).await.map_err(port_error)
+    }
+
+    async fn update(
+        &self,
+        reach: Reach,
+        id: OrganizationId,
+        change: OrganizationChange,
+    ) -> Result<Organization, PortError> {
+        self.config.update_organization(reach, id, change).await.map_err(port_error)
+    }
+
+    async fn delete(
+        &self,
+        reach: Reach,
+        id: OrganizationId,
+        at: Timestamp,
+    ) -> Result<Vec<DirectoryId>, PortError> {
+        self.config.delete_organization(reach, id, at).await.map_err(port_error)
+    }
+}
+
+#[async_trait]
+impl Directories for Store {
+    async fn list(
+        &self,
+        page: PageRequest<DirectoryId>,
+        filter: DirectoryFilter,
+    ) -> Result<Page<Directory>, PortError> {
+        let known = self.config.known();
+        let fits = |directory: &&directory::Directory| {
+            let search = filter.search.as_ref().is_none_or(|part| {
+                directory.name.to_lowercase().contains(&part.to_lowercase())
+            });
+            let domain = filter.domain.as_ref().is_none_or(|wanted| {
+                directory.domains.iter().any(|one| one.domain.eq_ignore_ascii_case(wanted))
+            });
+            page.reach.covers(directory.organization_id)
+                && filter.organization.is_none_or(|wanted| wanted == directory.organization_id)
+                && search
+                && domain
+        };
+        let ids: Vec<DirectoryId> =
+            known.directories().filter(fits).map(|directory| directory.id).collect();
+        let listed = self.described(ids).await?;
+        Ok(by_id(listed, &page, |directory| directory.id))
+    }
+
+    async fn get(&self, reach: Reach, id: DirectoryId) -> Result<Directory, PortError> {
+        let found = self.described(vec![id]).await?.pop();
+        found.filter(|directory| reach.covers(directory.organization_id)).ok_or(PortError::NotFound)
+    }
+
+    async fn create(&self, reach: Reach, new: NewDirectory) -> Result<Directory, PortError> {
+        let id = new.id;
+        self.config.create_directory(reach, new).await.map_err(port_error)?;
+        Directories::get(self, reach, id).await
+    }
+
+    async fn delete(&self, reach: Reach, id: DirectoryId, at: Timestamp) -> Result<(), PortError> {
+        Directories::get(self, reach, id).await?;
+        self.config.delete_directory(reach, id, at).await.map_err(port_error)
+    }
+
+    async fn tokens(&self, reach: Reach, id: DirectoryId) -> Result<Vec<Token>, PortError> {
+        Directories::get(self, reach, id).await?;
+        self.config.tokens(reach, id).await.map_err(port_error)
+    }
+
+    async fn add_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        token: NewToken,
+    ) -> Result<Token, PortError> {
+        Directories::get(self, reach, id).await?;
+        self.config.add_token(reach, id, token).await.map_err(port_error)
+    }
+
+    async fn revoke_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        token: TokenId,
+        _: Timestamp,
+    ) -> Result<(), PortError> {
+        self.config.revoke_token(reach, id, token).await.map_err(port_error)
+    }
+}
+
+impl Store {
+    /// Directories with what their streams say of them; those whose streams say that they are gone
+    /// are left out.
+    async fn described(&self, ids: Vec<DirectoryId>) -> Result<Vec<Directory>, PortError> {
+        let known = self.config.known();
+        let standings = self.state.standings(ids.clone()).await.map_err(port_error)?;
+        let described = ids.into_iter().zip(standings).filter(|(_, standing)| !standing.gone);
+        Ok(described.filter_map(|(id, standing)| describe(known.get(id)?, standing)).collect())
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it ends a chain of look-ups")]
+fn describe(known: &crate::config::KnownDirectory, standing: Standing) -> Option<Directory> {
+    let configured = &known.directory;
+    let state = match (configured.deleting, standing.activated) {
+        (true, _) => DirectoryState::Deleting,
+        (false, true) => DirectoryState::Active,
+        (false, false) => DirectoryState::Inactive,
+    };
+    Some(Directory {
+        id: configured.id,
+        organization_id: configured.organization_id,
+        endpoint_id: known.endpoint_id.clone(),
+        external_key: configured.external_key.clone(),
+        kind: configured.kind,
+        state,
+        name: configured.name.clone(),
+        domain: configured.domains.first().map(|domain| domain.domain.clone()),
+        counts: standing.counts,
+        created_at: configured.created_at,
+        updated_at: configured.updated_at,
+    })
+}
+
+#[async_trait]
+impl Endpoints for Store {
+    async fn list(&self, page: PageRequest<EndpointId>) -> Result<Page<Endpoint>, PortError> {
+        self.config.endpoints(page).await.map_err(port_error)
+    }
+
+    async fn get(&self, id: EndpointId) -> Result<Endpoint, PortError> {
+        self.config.endpoint(id).await.map_err(port_error)
+    }
+
+    async fn delivering(&self, id: EndpointId, now: Timestamp) -> Result<Delivering, PortError> {
+        let feed_end = *self.state.feed_end().borrow();
+        let delivering = self.config.delivering(id, now, feed_end).await;
+        let (mut delivering, before) = delivering.map_err(port_error)?;
+        if delivering.lag_events > 0 {
+            let oldest = self.state.first_after(FeedPosition(before)).await;
+            delivering.oldest_waiting = oldest.map_err(port_error)?;
+        }
+        Ok(delivering)
+    }
+
+    async fn create(&self, endpoint: Endpoint) -> Result<(), PortError> {
+        let feed_end = *self.state.feed_end().borrow();
+        self.config.create_endpoint(endpoint, feed_end).await.map_err(port_error)
+    }
+
+    async fn update(&self, id: EndpointId, change: EndpointChange) -> Result<Endpoint, PortError> {
+        self.config.update_endpoint(id, change).await.map_err(port_error)
+    }
+
+    async fn delete(&self, id: EndpointId) -> Result<(), PortError> {
+        self.config.delete_endpoint(id).await.map_err(port_error)
+    }
+}

@@ -1,0 +1,67 @@
+//! The dispatcher's port.
+
+use async_trait::async_trait;
+use dispatcher::ports::{
+    DeliveryStore, DisableReason, Endpoints, FeedEvent, FeedPosition, Flush, LaneState, Line,
+    StoreError,
+};
+use schemas::EndpointId;
+
+use crate::Store;
+use crate::error::DbError;
+
+#[async_trait]
+impl DeliveryStore for Store {
+    async fn endpoints(&self) -> Result<Endpoints, StoreError> {
+        self.config.lanes().await.map_err(store_error)
+    }
+
+    async fn wait_endpoints_changed(&self, version: u64) -> Result<(), StoreError> {
+        self.config.wait_endpoints_changed(version).await.map_err(store_error)
+    }
+
+    async fn lane(&self, endpoint: EndpointId) -> Result<Option<LaneState>, StoreError> {
+        self.config.lane(endpoint).await.map_err(store_error)
+    }
+
+    async fn feed(&self, after: FeedPosition, limit: usize) -> Result<Vec<FeedEvent>, StoreError> {
+        self.state.feed(after, limit).await.map_err(store_error)
+    }
+
+    async fn line(
+        &self,
+        line: Line,
+        after: FeedPosition,
+        up_to: FeedPosition,
+        limit: usize,
+    ) -> Result<Vec<FeedEvent>, StoreError> {
+        self.state.line(line, after, up_to, limit).await.map_err(store_error)
+    }
+
+    async fn wait_feed(&self, after: FeedPosition) -> Result<(), StoreError> {
+        let mut end = self.state.feed_end();
+        let waited = end.wait_for(|end| *end > after.0).await;
+        waited.map(drop).map_err(|closed| StoreError::Unavailable(closed.into()))
+    }
+
+    async fn feed_end(&self) -> Result<FeedPosition, StoreError> {
+        Ok(FeedPosition(*self.state.feed_end().borrow()))
+    }
+
+    async fn flush(&self, flushes: Vec<Flush>) -> Result<(), StoreError> {
+        self.config.flush(flushes).await.map_err(store_error)
+    }
+
+    async fn disable(&self, endpoint: EndpointId, reason: DisableReason) -> Result<(), StoreError> {
+        self.config.disable(endpoint, reason).await.map_err(store_error)
+    }
+}
+
+fn store_error(error: DbError) -> StoreError {
+    match error {
+        error @ DbError::Unreadable { .. } => StoreError::Corrupt(Box::new(error)),
+        error @ (DbError::Sqlite(_) | DbError::Closed | DbError::Refused(_)) => {
+            StoreError::Unavailable(Box::new(error))
+        }
+    }
+}

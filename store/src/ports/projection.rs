@@ -1,0 +1,36 @@
+//! The projector's port.
+
+use async_trait::async_trait;
+use log::Partition;
+use projector::{Batch, Position, ProjectionStore, StoreError, StoredHead};
+
+use crate::Store;
+use crate::error::DbError;
+use crate::state::snapshot;
+
+#[async_trait]
+impl ProjectionStore for Store {
+    async fn position(&self, partition: Partition) -> Result<Position, StoreError> {
+        let read = self.state.read(move |connection| snapshot::position(connection, partition));
+        read.await.map_err(unavailable)
+    }
+
+    async fn heads(&self, partition: Partition) -> Result<Vec<StoredHead>, StoreError> {
+        let read = self.state.read(move |connection| snapshot::heads(connection, partition));
+        read.await.map_err(unavailable)
+    }
+
+    async fn apply(
+        &self,
+        partition: Partition,
+        from: Position,
+        to: Position,
+        batch: Batch,
+    ) -> Result<(), StoreError> {
+        self.state.apply(partition, from, to, batch).await
+    }
+}
+
+fn unavailable(error: DbError) -> StoreError {
+    StoreError::Unavailable(Box::new(error))
+}

@@ -1,0 +1,164 @@
+//! Ingest's port.
+
+use async_trait::async_trait;
+use directory::Needs;
+use ingest::ports::{
+    Access, BoxError, Gathered, GroupView, ListQuery, Listed, Members, Replica, ReplicaError,
+    UserView,
+};
+use log::{Offset, Partition};
+use rusqlite::params;
+use schemas::{DirectoryId, Head, ScimId};
+
+use crate::Store;
+use crate::config::TOKEN_USE_EVERY;
+use crate::error::DbError;
+use crate::sqlite::as_sql;
+use crate::state::rows::first;
+use crate::state::{Fault, directory_row};
+
+#[async_trait]
+impl Replica for Store {
+    async fn access(
+        &self,
+        endpoint_id: &str,
+        token_digest: [u8; 32],
+    ) -> Result<Option<Access>, ReplicaError> {
+        let known = self.config.known();
+        let Some((directory, token)) = known.access(endpoint_id, token_digest) else {
+            return Ok(None);
+        };
+        let id = directory.directory.id;
+        let activated = self.is_activated(id).await.map_err(unavailable)?;
+        let now = self.config.now();
+        if token.note_use(now, TOKEN_USE_EVERY)
+            && let Err(error) = self.config.token_used(token.id, now).await
+        {
+            tracing::warn!(%error, "the last use of a token cannot be written");
+        }
+        Ok(Some(Access {
+            directory_id: id,
+            partition: directory.partition,
+            activated,
+            token_id: token.id,
+            token_suffix: token.suffix.clone(),
+        }))
+    }
+
+    async fn partition(&self, directory: DirectoryId) -> Result<Option<Partition>, ReplicaError> {
+        Ok(self.config.known().get(directory).map(|known| known.partition))
+    }
+
+    async fn gather(
+        &self,
+        directory: DirectoryId,
+        needs: Needs,
+    ) -> Result<Option<Gathered>, ReplicaError> {
+        match self.state.fault() {
+            None => {}
+            Some(Fault::Full) => {
+                return Err(ReplicaError::Full("the projection cannot be written".into()));
+            }
+            Some(Fault::Other(reason)) => {
+                return Err(ReplicaError::Unavailable(BoxError::from(reason)));
+            }
+        }
+        let Some(configured) =
+            self.config.known().get(directory).map(|known| known.directory.clone())
+        else {
+            return Ok(None);
+        };
+        let gathered = self.state.gather(configured, needs).await;
+        gathered.map(Some).map_err(unavailable)
+    }
+
+    async fn wait_applied(
+        &self,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<(), ReplicaError> {
+        let mut passed = self.state.passed(partition);
+        let waited = passed.wait_for(|next| *next > offset).await;
+        waited.map(drop).map_err(|closed| ReplicaError::Unavailable(closed.into()))
+    }
+
+    async fn accepted(
+        &self,
+        directory: DirectoryId,
+        records: Vec<Head>,
+    ) -> Result<Vec<bool>, ReplicaError> {
+        let read = self.state.read(move |connection| {
+            let Some(row) = directory_row(connection, directory)? else {
+                return Ok(vec![false; records.len()]);
+            };
+            let sql = "SELECT hash FROM feed WHERE directory = ?1 AND seq = ?2";
+            let accepted = |record: &Head| {
+                let parameters = params![row.key, as_sql(record.seq.0)];
+                let hash: Option<[u8; 32]> =
+                    first(connection, sql, parameters, |row| Ok(row.get(0)?))?;
+                Ok(hash == Some(record.hash.0))
+            };
+            records.iter().map(accepted).collect()
+        });
+        read.await.map_err(unavailable)
+    }
+
+    async fn user(
+        &self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<UserView>, ReplicaError> {
+        self.state.user(directory, id).await.map_err(unavailable)
+    }
+
+    async fn group(
+        &self,
+        directory: DirectoryId,
+        id: ScimId,
+        members: Members,
+    ) -> Result<Option<GroupView>, ReplicaError> {
+        self.state.group(directory, id, members).await.map_err(unavailable)
+    }
+
+    async fn list_users(
+        &self,
+        directory: DirectoryId,
+        query: ListQuery,
+    ) -> Result<Listed<UserView>, ReplicaError> {
+        let listed = self.state.list_users(directory, query).await.map_err(unavailable)?;
+        listed.map_err(ReplicaError::Filter)
+    }
+
+    async fn list_groups(
+        &self,
+        directory: DirectoryId,
+        query: ListQuery,
+        members: Members,
+    ) -> Result<Listed<GroupView>, ReplicaError> {
+        let listed = self.state.list_groups(directory, query, members).await;
+        listed.map_err(unavailable)?.map_err(ReplicaError::Filter)
+    }
+}
+
+impl Store {
+    /// Once a directory is activated it stays so: only the first requests ask the disk.
+    async fn is_activated(&self, id: DirectoryId) -> Result<bool, DbError> {
+        if self.state.is_known_active(id) {
+            return Ok(true);
+        }
+        let row = self.state.read(move |connection| Ok(directory_row(connection, id)?)).await?;
+        let activated = row.is_some_and(|row| row.activated);
+        if activated {
+            self.state.note_active(id);
+        }
+        Ok(activated)
+    }
+}
+
+fn unavailable(error: DbError) -> ReplicaError {
+    if error.is_full() {
+        ReplicaError::Full(Box::new(error))
+    } else {
+        ReplicaError::Unavailable(Box::new(error))
+    }
+}

@@ -1,0 +1,232 @@
+//! What the log folds to: users, groups, memberships, feed, heads and positions.
+
+mod apply;
+pub(crate) mod bulk;
+pub(crate) mod feed;
+mod gather;
+mod list;
+pub(crate) mod reading;
+pub(crate) mod rows;
+pub(crate) mod snapshot;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Mutex;
+
+use directory::{Directory, facts::TokenRecord};
+use log::{Offset, Partition};
+use rusqlite::{Connection, OptionalExtension, params};
+use schemas::{DirectoryId, Hash, Head, Seq};
+use tokio::sync::watch;
+
+use crate::error::{DbError, OpenError};
+use crate::sqlite::{Options, Pool, connect, from_sql, migrate};
+
+pub(crate) const SCHEMA: &str = include_str!("state/schema.sql");
+pub(crate) const INDEXES: &str = include_str!("state/indexes.sql");
+
+/// The page cache of the one connection that writes: the right edges of all indexes and more.
+const WRITER_CACHE_KIB: u32 = 8_192;
+
+/// The page cache of each connection that reads.
+const READER_CACHE_KIB: u32 = 2_048;
+
+/// Readers do not wait for each other; on a few cores more would not help.
+const READERS: usize = 2;
+
+/// After how many pages of write-ahead log the writer checkpoints. Larger than SQLite's default, so
+/// that it costs a batch now and then instead of often.
+const CHECKPOINT_PAGES: u32 = 4_000;
+
+/// The state of one generation.
+#[derive(Debug)]
+pub(crate) struct State {
+    writer: Pool,
+    readers: Pool,
+    /// For each partition, the first record that is not judged yet.
+    passed: Mutex<BTreeMap<u16, watch::Sender<Offset>>>,
+    /// The position of the last event of the feed.
+    feed_end: watch::Sender<u64>,
+    /// Why the last batch could not be written, if it could not.
+    fault: watch::Sender<Option<Fault>>,
+    /// Directories that are known to be activated, which they stay.
+    active: Mutex<std::collections::BTreeSet<DirectoryId>>,
+}
+
+/// Why the projection cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Full,
+    Other(String),
+}
+
+/// What the streams say of directories, as far as configuration has to agree with it.
+pub(crate) struct Told {
+    directories: BTreeMap<DirectoryId, Telling>,
+}
+
+struct Telling {
+    gone: bool,
+    tokens: BTreeMap<schemas::TokenId, TokenRecord>,
+}
+
+impl State {
+    pub(crate) fn open(path: &Path) -> Result<Self, OpenError> {
+        let writing =
+            Options { writable: true, synchronous: "NORMAL", cache_kib: WRITER_CACHE_KIB };
+        let mut writer = connect(path, writing).map_err(OpenError::at(path))?;
+        let schema = format!("{SCHEMA}{INDEXES}");
+        migrate(&mut writer, path, &[&schema])?;
+        writer
+            .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
+            .map_err(OpenError::at(path))?;
+        let (passed, feed_end) = standing(&writer).map_err(OpenError::at(path))?;
+
+        let reading =
+            Options { writable: false, synchronous: "NORMAL", cache_kib: READER_CACHE_KIB };
+        let readers = (0..READERS).map(|_| connect(path, reading).map_err(OpenError::at(path)));
+        let readers = readers.collect::<Result<Vec<_>, _>>()?;
+        let passed = passed.into_iter().map(|(partition, next)| (partition, watch::Sender::new(next)));
+        Ok(Self {
+            writer: Pool::start("state-writer", vec![writer])?,
+            readers: Pool::start("state-reader", readers)?,
+            passed: Mutex::new(passed.collect()),
+            feed_end: watch::Sender::new(feed_end),
+            fault: watch::Sender::new(None),
+            active: Mutex::default(),
+        })
+    }
+
+    pub(crate) async fn read<T, F>(&self, job: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    {
+        self.readers
+            .run(move |connection| {
+                // One moment for all that a job reads.
+                let moment = connection.unchecked_transaction()?;
+                job(&moment)
+            })
+            .await
+    }
+
+    pub(crate) async fn ready(&self) -> Result<(), DbError> {
+        self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await
+    }
+
+    pub(crate) fn close(&self) {
+        self.readers.close();
+        self.writer.close();
+    }
+
+    /// Where waiting for a partition is done.
+    pub(crate) fn passed(&self, partition: Partition) -> watch::Receiver<Offset> {
+        let mut passed = self.passed.lock().expect("nothing panics while it is held");
+        passed.entry(partition.0).or_insert_with(|| watch::Sender::new(Offset(0))).subscribe()
+    }
+
+    fn publish_passed(&self, partition: Partition, next: Offset) {
+        let mut passed = self.passed.lock().expect("nothing panics while it is held");
+        passed
+            .entry(partition.0)
+            .or_insert_with(|| watch::Sender::new(Offset(0)))
+            .send_replace(next);
+    }
+
+    pub(crate) fn feed_end(&self) -> watch::Receiver<u64> {
+        self.feed_end.subscribe()
+    }
+
+    /// Why the projection cannot be written, if it cannot.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.fault.borrow().clone()
+    }
+
+    pub(crate) fn is_known_active(&self, id: DirectoryId) -> bool {
+        self.active.lock().expect("nothing panics while it is held").contains(&id)
+    }
+
+    pub(crate) fn note_active(&self, id: DirectoryId) {
+        self.active.lock().expect("nothing panics while it is held").insert(id);
+    }
+
+    pub(crate) async fn told(&self) -> Result<Told, DbError> {
+        self.read(told).await
+    }
+}
+
+impl Told {
+    /// Whether the stream says all that the configuration of a directory says.
+    pub(crate) fn tells(&self, directory: &Directory) -> bool {
+        let Some(told) = self.directories.get(&directory.id) else {
+            return directory.tokens.is_empty() && !directory.deleting;
+        };
+        let token = |token: &directory::DirectoryToken| {
+            let wanted = if token.revoked { TokenRecord::Revoked } else { TokenRecord::Made };
+            told.tokens.get(&token.id) == Some(&wanted)
+        };
+        told.gone || (!directory.deleting && directory.tokens.iter().all(token))
+    }
+}
+
+fn standing(connection: &Connection) -> Result<(BTreeMap<u16, Offset>, u64), rusqlite::Error> {
+    let mut select = connection.prepare("SELECT partition, next FROM positions")?;
+    let passed = select.query_map([], |row| Ok((row.get(0)?, Offset(from_sql(row.get(1)?)))))?;
+    let passed = passed.collect::<Result<_, _>>()?;
+    let end: Option<i64> =
+        connection.query_row("SELECT max(position) FROM feed", [], |row| row.get(0))?;
+    Ok((passed, end.map_or(0, from_sql)))
+}
+
+fn told(connection: &Connection) -> Result<Told, DbError> {
+    let mut directories = BTreeMap::new();
+    let mut keys = BTreeMap::new();
+    let mut select = connection.prepare("SELECT key, id, gone FROM directories")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = DirectoryId::from_bytes(row.get(1)?);
+        keys.insert(row.get::<_, i64>(0)?, id);
+        directories.insert(id, Telling { gone: row.get(2)?, tokens: BTreeMap::new() });
+    }
+    let mut select = connection.prepare("SELECT directory, id, revoked FROM tokens")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let told = keys.get(&row.get(0)?).and_then(|id| directories.get_mut(id));
+        if let Some(told) = told {
+            let record = if row.get(2)? { TokenRecord::Revoked } else { TokenRecord::Made };
+            told.tokens.insert(schemas::TokenId::from_bytes(row.get(1)?), record);
+        }
+    }
+    Ok(Told { directories })
+}
+
+/// A directory's row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DirectoryRow {
+    pub(crate) key: i64,
+    pub(crate) activated: bool,
+    pub(crate) gone: bool,
+    pub(crate) stopped: bool,
+    pub(crate) head: Head,
+}
+
+pub(crate) fn directory_row(
+    connection: &Connection,
+    id: DirectoryId,
+) -> Result<Option<DirectoryRow>, rusqlite::Error> {
+    connection
+        .prepare_cached(
+            "SELECT key, activated, gone, stopped, seq, hash FROM directories WHERE id = ?1",
+        )?
+        .query_row(params![id.to_bytes()], |row| {
+            Ok(DirectoryRow {
+                key: row.get(0)?,
+                activated: row.get(1)?,
+                gone: row.get(2)?,
+                stopped: row.get(3)?,
+                head: Head { seq: Seq(from_sql(row.get(4)?)), hash: Hash(row.get(5)?) },
+            })
+        })
+        .optional()
+}

@@ -1,0 +1,483 @@
+//! A batch of the projector, in one transaction.
+
+use std::collections::BTreeMap;
+
+use directory::resource::text;
+use log::Partition;
+use projector::{Accepted, Batch, Position, StoreError};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use schemas::scim::{Attributes, Value};
+use schemas::{Change, DirectoryId, Hash, Head, ScimId, Timestamp};
+
+use super::{Fault, State, directory_row};
+use crate::error::{DbError, unreadable};
+use crate::sqlite::{as_sql, from_sql};
+
+impl State {
+    pub(crate) async fn apply(
+        &self,
+        partition: Partition,
+        from: Position,
+        to: Position,
+        batch: Batch,
+    ) -> Result<(), StoreError> {
+        let passed = batch.passed;
+        let applied =
+            self.writer.run(move |connection| apply(connection, partition, from, to, &batch)).await;
+        match applied {
+            Ok(Some(feed_end)) => {
+                self.fault.send_if_modified(|fault| fault.take().is_some());
+                self.publish_passed(partition, passed);
+                self.feed_end.send_if_modified(|end| {
+                    let moved = *end != feed_end;
+                    *end = feed_end;
+                    moved
+                });
+                Ok(())
+            }
+            Ok(None) => Err(StoreError::Replaced),
+            Err(error) => {
+                let full = error.is_full();
+                let fault = if full { Fault::Full } else { Fault::Other(error.to_string()) };
+                self.fault.send_replace(Some(fault));
+                Err(if full {
+                    StoreError::Full(Box::new(error))
+                } else {
+                    StoreError::Unavailable(Box::new(error))
+                })
+            }
+        }
+    }
+}
+
+/// Returns the end of the feed; `None` if another projector has moved the position.
+fn apply(
+    connection: &mut Connection,
+    partition: Partition,
+    from: Position,
+    to: Position,
+    batch: &Batch,
+) -> Result<Option<u64>, DbError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if position(&transaction, partition)? != from {
+        return Ok(None);
+    }
+    let mut applying = Applying::begin(&transaction, partition)?;
+    for accepted in &batch.accepted {
+        applying.accept(accepted)?;
+    }
+    for stopped in &batch.stopped {
+        let row = applying.directory(*stopped)?;
+        transaction
+            .prepare_cached("UPDATE directories SET stopped = 1 WHERE key = ?1")?
+            .execute([row.key])?;
+    }
+    let end = applying.finish()?;
+    set_position(&transaction, partition, to)?;
+    transaction.commit()?;
+    Ok(Some(end))
+}
+
+pub(crate) fn position(
+    connection: &Connection,
+    partition: Partition,
+) -> Result<Position, rusqlite::Error> {
+    let found = connection
+        .prepare_cached(
+            "SELECT next, applied_offset, applied_hash FROM positions WHERE partition = ?1",
+        )?
+        .query_row([partition.0], |row| {
+            let offset: Option<i64> = row.get(1)?;
+            let hash: Option<[u8; 32]> = row.get(2)?;
+            let applied = offset.zip(hash);
+            Ok(Position {
+                next: log::Offset(from_sql(row.get(0)?)),
+                applied: applied.map(|(at, hash)| (log::Offset(from_sql(at)), Hash(hash))),
+            })
+        })
+        .optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+pub(crate) fn set_position(
+    connection: &Connection,
+    partition: Partition,
+    to: Position,
+) -> Result<(), rusqlite::Error> {
+    let applied = to.applied.map(|(offset, _)| as_sql(offset.0));
+    let hash = to.applied.map(|(_, hash)| hash.0);
+    connection
+        .prepare_cached(
+            "INSERT INTO positions (partition, next, applied_offset, applied_hash)
+             VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (partition) DO UPDATE SET next = excluded.next,
+                 applied_offset = excluded.applied_offset, applied_hash = excluded.applied_hash",
+        )?
+        .execute(params![partition.0, as_sql(to.next.0), applied, hash])?;
+    Ok(())
+}
+
+/// A directory as the batch changes it; written once, at the end.
+#[derive(Clone, Copy)]
+struct Touched {
+    key: i64,
+    head: Head,
+    active_users: i64,
+    inactive_users: i64,
+    groups: i64,
+}
+
+struct Applying<'a> {
+    transaction: &'a Transaction<'a>,
+    partition: Partition,
+    directories: BTreeMap<DirectoryId, Touched>,
+    feed_end: u64,
+}
+
+impl<'a> Applying<'a> {
+    fn begin(transaction: &'a Transaction<'a>, partition: Partition) -> Result<Self, DbError> {
+        let end: Option<i64> = transaction
+            .prepare_cached("SELECT max(position) FROM feed")?
+            .query_row([], |row| row.get(0))?;
+        let feed_end = end.map_or(0, from_sql);
+        Ok(Self { transaction, partition, directories: BTreeMap::new(), feed_end })
+    }
+
+    fn directory(&mut self, id: DirectoryId) -> Result<Touched, DbError> {
+        if let Some(known) = self.directories.get(&id) {
+            return Ok(*known);
+        }
+        if directory_row(self.transaction, id)?.is_none() {
+            self.transaction
+                .prepare_cached("INSERT INTO directories (id, partition, hash) VALUES (?1, ?2, ?3)")?
+                .execute(params![id.to_bytes(), self.partition.0, [0_u8; 32]])?;
+        }
+        let sql = "SELECT key, active_users, inactive_users, groups FROM directories WHERE id = ?1";
+        let touched = self.transaction.prepare_cached(sql)?.query_row([id.to_bytes()], |row| {
+            Ok(Touched {
+                key: row.get(0)?,
+                head: Head::default(),
+                active_users: row.get(1)?,
+                inactive_users: row.get(2)?,
+                groups: row.get(3)?,
+            })
+        })?;
+        self.directories.insert(id, touched);
+        Ok(touched)
+    }
+
+    fn accept(&mut self, accepted: &Accepted) -> Result<(), DbError> {
+        let mut touched = self.directory(accepted.directory_id)?;
+        self.change(&mut touched, accepted)?;
+        self.feed(touched.key, accepted)?;
+        touched.head = accepted.head;
+        self.directories.insert(accepted.directory_id, touched);
+        Ok(())
+    }
+
+    fn change(&self, touched: &mut Touched, accepted: &Accepted) -> Result<(), DbError> {
+        let transaction = self.transaction;
+        let (at, version) = (accepted.created_at, as_sql(accepted.head.seq.0));
+        match &accepted.change {
+            Change::User { .. } => put_user(transaction, touched, &accepted.change, at, version),
+            Change::UserGone { id } => drop_user(transaction, touched, *id),
+            Change::Group { .. } => put_group(transaction, touched, &accepted.change, at, version),
+            Change::GroupGone { id } => drop_group(transaction, touched, *id),
+            Change::MemberAdded { group, user } => {
+                let sql = "INSERT OR IGNORE INTO memberships (group_key, user_key)
+                    SELECT groups.key, users.key FROM groups, users
+                    WHERE groups.scim_id = ?1 AND users.scim_id = ?2";
+                member(transaction, sql, *group, *user, at, version)
+            }
+            Change::MemberRemoved { group, user } => {
+                let sql = "DELETE FROM memberships
+                    WHERE group_key = (SELECT key FROM groups WHERE scim_id = ?1)
+                      AND user_key = (SELECT key FROM users WHERE scim_id = ?2)";
+                member(transaction, sql, *group, *user, at, version)
+            }
+            Change::DirectoryActivated => {
+                let sql = "UPDATE directories SET activated = 1 WHERE key = ?1";
+                transaction.prepare_cached(sql)?.execute([touched.key])?;
+                Ok(())
+            }
+            Change::DirectoryGone => drop_directory(transaction, touched),
+            Change::TokenMade { id } => token(transaction, touched.key, id.to_bytes(), false),
+            Change::TokenRevoked { id } => token(transaction, touched.key, id.to_bytes(), true),
+        }
+    }
+
+    fn feed(&mut self, directory: i64, accepted: &Accepted) -> Result<(), DbError> {
+        self.feed_end += 1;
+        let (user, group) = subjects(&accepted.change);
+        let actor = serde_json::to_string(&accepted.actor).map_err(unreadable("actor"))?;
+        self.transaction
+            .prepare_cached(INSERT_FEED)?
+            .execute(params![
+                as_sql(self.feed_end),
+                accepted.id.to_bytes(),
+                directory,
+                accepted.event.name(),
+                as_sql(accepted.head.seq.0),
+                accepted.head.hash.0,
+                accepted.prev.0,
+                accepted.created_at.millis(),
+                user.map(ScimId::to_bytes),
+                group.map(ScimId::to_bytes),
+                actor,
+                accepted.data,
+            ])?;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<u64, DbError> {
+        let mut update = self.transaction.prepare_cached(
+            "UPDATE directories SET seq = ?2, hash = ?3, active_users = ?4, inactive_users = ?5,
+                 groups = ?6 WHERE key = ?1",
+        )?;
+        for touched in self.directories.values().filter(|touched| touched.head.seq.0 > 0) {
+            update.execute(params![
+                touched.key,
+                as_sql(touched.head.seq.0),
+                touched.head.hash.0,
+                touched.active_users,
+                touched.inactive_users,
+                touched.groups,
+            ])?;
+        }
+        Ok(self.feed_end)
+    }
+}
+
+pub(crate) const INSERT_FEED: &str = "INSERT INTO feed (position, event_id, directory, event, seq, \
+    hash, prev, created_at, user_id, group_id, actor, data) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+pub(crate) const INSERT_USER: &str = "INSERT INTO users (directory, scim_id, user_id, name_key, \
+    external_id, email, display, active, created_at, updated_at, version, attributes) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+pub(crate) const INSERT_GROUP: &str = "INSERT INTO groups (directory, scim_id, group_id, idp_id, \
+    name_key, external_id, display, created_at, updated_at, modified_at, version, attributes) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+
+/// Which lines an event stands in.
+fn subjects(change: &Change) -> (Option<ScimId>, Option<ScimId>) {
+    match change {
+        Change::User { id, .. } | Change::UserGone { id } => (Some(*id), None),
+        Change::Group { id, .. } | Change::GroupGone { id } => (None, Some(*id)),
+        Change::MemberAdded { group, user } | Change::MemberRemoved { group, user } => {
+            (Some(*user), Some(*group))
+        }
+        Change::DirectoryActivated
+        | Change::DirectoryGone
+        | Change::TokenMade { .. }
+        | Change::TokenRevoked { .. } => (None, None),
+    }
+}
+
+pub(crate) fn is_active(attributes: &Attributes) -> bool {
+    attributes.get("active").and_then(Value::as_bool) != Some(false)
+}
+
+/// Some address of the user, folded for look-ups.
+pub(crate) fn email_key(attributes: &Attributes) -> Option<String> {
+    let emails = attributes.get("emails")?.as_list()?;
+    let emails: Vec<&Attributes> = emails.iter().filter_map(Value::as_complex).collect();
+    let primary = |email: &&&Attributes| email.get("primary").and_then(Value::as_bool) == Some(true);
+    let chosen = emails.iter().find(primary).or_else(|| emails.first())?;
+    text(chosen, "value").map(str::to_lowercase)
+}
+
+fn put_user(
+    transaction: &Transaction<'_>,
+    touched: &mut Touched,
+    change: &Change,
+    at: Timestamp,
+    version: i64,
+) -> Result<(), DbError> {
+    let Change::User { id, user_id, name_key, created_at, attributes } = change else {
+        return Ok(());
+    };
+    let before: Option<(i64, bool)> = transaction
+        .prepare_cached("SELECT key, active FROM users WHERE scim_id = ?1")?
+        .query_row([id.to_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let active = is_active(attributes);
+    let (external_id, email) = (text(attributes, "externalId"), email_key(attributes));
+    let display = text(attributes, "displayName");
+    let json = serde_json::to_string(attributes).map_err(unreadable("attributes"))?;
+    match before {
+        None => transaction.prepare_cached(INSERT_USER)?.execute(params![
+            touched.key,
+            id.to_bytes(),
+            user_id.to_bytes(),
+            name_key,
+            external_id,
+            email,
+            display,
+            active,
+            created_at.millis(),
+            at.millis(),
+            version,
+            json,
+        ])?,
+        Some((key, _)) => transaction
+            .prepare_cached(
+                "UPDATE users SET user_id = ?2, name_key = ?3, external_id = ?4, email = ?5,
+                     display = ?6, active = ?7, updated_at = ?8, version = ?9, attributes = ?10
+                 WHERE key = ?1",
+            )?
+            .execute(params![
+                key,
+                user_id.to_bytes(),
+                name_key,
+                external_id,
+                email,
+                display,
+                active,
+                at.millis(),
+                version,
+                json,
+            ])?,
+    };
+    touched.count(before.map(|(_, active)| active), -1);
+    touched.count(Some(active), 1);
+    Ok(())
+}
+
+impl Touched {
+    const fn count(&mut self, active: Option<bool>, by: i64) {
+        match active {
+            Some(true) => self.active_users += by,
+            Some(false) => self.inactive_users += by,
+            None => {}
+        }
+    }
+}
+
+fn drop_user(
+    transaction: &Transaction<'_>,
+    touched: &mut Touched,
+    id: ScimId,
+) -> Result<(), DbError> {
+    let gone: Option<(i64, bool)> = transaction
+        .prepare_cached("DELETE FROM users WHERE scim_id = ?1 RETURNING key, active")?
+        .query_row([id.to_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((key, active)) = gone {
+        transaction
+            .prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
+            .execute([key])?;
+        touched.count(Some(active), -1);
+    }
+    Ok(())
+}
+
+fn put_group(
+    transaction: &Transaction<'_>,
+    touched: &mut Touched,
+    change: &Change,
+    at: Timestamp,
+    version: i64,
+) -> Result<(), DbError> {
+    let Change::Group { id, group_id, idp_id, name_key, created_at, attributes } = change else {
+        return Ok(());
+    };
+    let external_id = text(attributes, "externalId");
+    let display = text(attributes, "displayName");
+    let json = serde_json::to_string(attributes).map_err(unreadable("attributes"))?;
+    let updated = transaction
+        .prepare_cached(
+            "UPDATE groups SET name_key = ?2, external_id = ?3, display = ?4, updated_at = ?5,
+                 modified_at = ?5, version = ?6, attributes = ?7 WHERE scim_id = ?1",
+        )?
+        .execute(params![
+            id.to_bytes(),
+            name_key,
+            external_id,
+            display,
+            at.millis(),
+            version,
+            json
+        ])?;
+    if updated == 0 {
+        transaction.prepare_cached(INSERT_GROUP)?.execute(params![
+            touched.key,
+            id.to_bytes(),
+            group_id.to_bytes(),
+            idp_id,
+            name_key,
+            external_id,
+            display,
+            created_at.millis(),
+            at.millis(),
+            at.millis(),
+            version,
+            json,
+        ])?;
+        touched.groups += 1;
+    }
+    Ok(())
+}
+
+fn drop_group(
+    transaction: &Transaction<'_>,
+    touched: &mut Touched,
+    id: ScimId,
+) -> Result<(), DbError> {
+    let gone: Option<i64> = transaction
+        .prepare_cached("DELETE FROM groups WHERE scim_id = ?1 RETURNING key")?
+        .query_row([id.to_bytes()], |row| row.get(0))
+        .optional()?;
+    if let Some(key) = gone {
+        transaction
+            .prepare_cached("DELETE FROM memberships WHERE group_key = ?1")?
+            .execute([key])?;
+        touched.groups -= 1;
+    }
+    Ok(())
+}
+
+/// A membership touches its group's version and nothing else of it, whatever the group's size.
+fn member(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    group: ScimId,
+    user: ScimId,
+    at: Timestamp,
+    version: i64,
+) -> Result<(), DbError> {
+    transaction.prepare_cached(sql)?.execute(params![group.to_bytes(), user.to_bytes()])?;
+    transaction
+        .prepare_cached("UPDATE groups SET modified_at = ?2, version = ?3 WHERE scim_id = ?1")?
+        .execute(params![group.to_bytes(), at.millis(), version])?;
+    Ok(())
+}
+
+fn drop_directory(transaction: &Transaction<'_>, touched: &mut Touched) -> Result<(), DbError> {
+    for sql in [
+        "DELETE FROM memberships WHERE group_key IN (SELECT key FROM groups WHERE directory = ?1)",
+        "DELETE FROM groups WHERE directory = ?1",
+        "DELETE FROM users WHERE directory = ?1",
+        "UPDATE directories SET gone = 1 WHERE key = ?1",
+    ] {
+        transaction.execute(sql, [touched.key])?;
+    }
+    (touched.active_users, touched.inactive_users, touched.groups) = (0, 0, 0);
+    Ok(())
+}
+
+pub(crate) fn token(
+    connection: &Connection,
+    directory: i64,
+    id: [u8; 16],
+    revoked: bool,
+) -> Result<(), DbError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO tokens (directory, id, revoked) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET revoked = excluded.revoked",
+        )?
+        .execute(params![directory, id, revoked])?;
+    Ok(())
+}

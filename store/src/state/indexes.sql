@@ -1,0 +1,16 @@
+-- Apart from the tables, so that a rebuild makes them when the rows are there.
+CREATE UNIQUE INDEX users_scim_id ON users (scim_id);
+CREATE UNIQUE INDEX users_user_id ON users (user_id);
+CREATE UNIQUE INDEX users_name ON users (directory, name_key);
+CREATE INDEX users_external_id ON users (directory, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX users_directory ON users (directory, user_id);
+CREATE UNIQUE INDEX groups_scim_id ON groups (scim_id);
+CREATE UNIQUE INDEX groups_group_id ON groups (group_id);
+CREATE INDEX groups_name ON groups (directory, name_key);
+CREATE INDEX groups_external_id ON groups (directory, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX groups_directory ON groups (directory, group_id);
+CREATE INDEX memberships_user ON memberships (user_key, group_key);
+CREATE UNIQUE INDEX feed_event_id ON feed (event_id);
+CREATE UNIQUE INDEX feed_seq ON feed (directory, seq);
+CREATE INDEX feed_user ON feed (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX feed_group ON feed (group_id) WHERE group_id IS NOT NULL;

@@ -1,0 +1,93 @@
+//! Rows as the rules know them.
+
+use directory::{Group, User};
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
+use rusqlite::{Connection, Row};
+use schemas::scim::Attributes;
+use schemas::{GroupId, ScimId, Seq, Timestamp, UserId};
+
+use crate::error::{DbError, unreadable};
+use crate::sqlite::from_sql;
+
+/// The columns of [`user`], in its order.
+pub(crate) const USER_COLUMNS: &str =
+    "users.key, users.scim_id, users.user_id, users.name_key, users.created_at, users.updated_at, \
+     users.version, users.attributes";
+
+/// The columns of [`group`], in its order.
+pub(crate) const GROUP_COLUMNS: &str =
+    "groups.key, groups.scim_id, groups.group_id, groups.idp_id, groups.name_key, \
+     groups.created_at, groups.updated_at, groups.modified_at, groups.version, groups.attributes";
+
+/// A row's key and the user in it.
+pub(crate) fn user(row: &Row<'_>) -> Result<(i64, User), DbError> {
+    let user = User {
+        id: ScimId::from_bytes(row.get(1)?),
+        user_id: UserId::from_bytes(row.get(2)?),
+        name_key: row.get(3)?,
+        created_at: row.get::<_, Time>(4)?.0,
+        updated_at: row.get::<_, Time>(5)?.0,
+        version: Seq(from_sql(row.get(6)?)),
+        attributes: attributes(row.get_ref(7)?)?,
+    };
+    Ok((row.get(0)?, user))
+}
+
+/// A row's key and the group in it.
+pub(crate) fn group(row: &Row<'_>) -> Result<(i64, Group), DbError> {
+    let group = Group {
+        id: ScimId::from_bytes(row.get(1)?),
+        group_id: GroupId::from_bytes(row.get(2)?),
+        idp_id: row.get(3)?,
+        name_key: row.get(4)?,
+        created_at: row.get::<_, Time>(5)?.0,
+        updated_at: row.get::<_, Time>(6)?.0,
+        modified_at: row.get::<_, Time>(7)?.0,
+        version: Seq(from_sql(row.get(8)?)),
+        attributes: attributes(row.get_ref(9)?)?,
+    };
+    Ok((row.get(0)?, group))
+}
+
+pub(crate) fn attributes(value: ValueRef<'_>) -> Result<Attributes, DbError> {
+    let text = value.as_str().map_err(unreadable("attributes"))?;
+    serde_json::from_str(text).map_err(unreadable("attributes"))
+}
+
+/// A time as it is stored: milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Time(pub(crate) Timestamp);
+
+impl FromSql for Time {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        value.as_i64().map(|millis| Self(Timestamp::from_millis(millis)))
+    }
+}
+
+/// Every row of a query.
+pub(crate) fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    read: impl Fn(&Row<'_>) -> Result<T, DbError>,
+) -> Result<Vec<T>, DbError> {
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query(parameters)?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+/// The first row of a query, if there is one.
+pub(crate) fn first<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    read: impl Fn(&Row<'_>) -> Result<T, DbError>,
+) -> Result<Option<T>, DbError> {
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query(parameters)?;
+    rows.next()?.map(read).transpose()
+}

@@ -1,0 +1,119 @@
+//! The state as of one moment, for `dsync verify`: read from the files themselves, with the server
+//! running or not.
+
+use std::path::Path;
+
+use log::Partition;
+use projector::ports::BoxError;
+use projector::verify::{StoredEvent, StoredResource};
+use projector::{Position, StoredHead};
+use rusqlite::{Connection, params};
+use schemas::{DirectoryId, Hash, Head, ScimId, Seq};
+
+use super::apply;
+use super::rows::{all, attributes};
+use crate::error::{DbError, OpenError};
+use crate::sqlite::{Options, as_sql, connect, from_sql};
+
+/// One moment of the state, held by a transaction that only reads.
+#[derive(Debug)]
+pub struct Snapshot {
+    connection: Connection,
+}
+
+impl Snapshot {
+    /// The state in this folder as it is now.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it cannot be read.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        let reading = Options { writable: false, synchronous: "NORMAL", cache_kib: 8_192 };
+        let config = folder.join("store.db");
+        let generation: i64 = connect(&config, reading)
+            .and_then(|store| store.query_row("SELECT generation FROM meta", [], |row| row.get(0)))
+            .map_err(OpenError::at(&config))?;
+        let path = super::super::state_path(folder, from_sql(generation));
+        let connection = connect(&path, reading).map_err(OpenError::at(&path))?;
+        // The first read fixes the moment.
+        connection
+            .execute_batch("BEGIN; SELECT count(*) FROM positions;")
+            .map_err(OpenError::at(&path))?;
+        Ok(Self { connection })
+    }
+}
+
+impl projector::verify::Snapshot for Snapshot {
+    fn position(&mut self, partition: Partition) -> Result<Position, BoxError> {
+        Ok(position(&self.connection, partition)?)
+    }
+
+    fn heads(&mut self, partition: Partition) -> Result<Vec<StoredHead>, BoxError> {
+        Ok(heads(&self.connection, partition)?)
+    }
+
+    fn feed(&mut self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, BoxError> {
+        let sql = "SELECT directories.id, feed.seq, feed.hash, feed.data FROM feed
+            JOIN directories ON directories.key = feed.directory
+            WHERE feed.position > ?1 ORDER BY feed.position LIMIT ?2";
+        let parameters = params![as_sql(after), as_sql(limit as u64)];
+        Ok(all(&self.connection, sql, parameters, |row| {
+            Ok(StoredEvent {
+                directory_id: DirectoryId::from_bytes(row.get(0)?),
+                head: Head { seq: Seq(from_sql(row.get(1)?)), hash: Hash(row.get(2)?) },
+                data: row.get(3)?,
+            })
+        })?)
+    }
+
+    fn users(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError> {
+        let sql = "SELECT scim_id, version, attributes FROM users
+            WHERE directory = (SELECT key FROM directories WHERE id = ?1)";
+        Ok(all(&self.connection, sql, [directory.to_bytes()], resource)?)
+    }
+
+    fn groups(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError> {
+        let sql = "SELECT scim_id, version, attributes FROM groups
+            WHERE directory = (SELECT key FROM directories WHERE id = ?1)";
+        Ok(all(&self.connection, sql, [directory.to_bytes()], resource)?)
+    }
+
+    fn memberships(&mut self, directory: DirectoryId) -> Result<Vec<(ScimId, ScimId)>, BoxError> {
+        let sql = "SELECT groups.scim_id, users.scim_id FROM groups
+            JOIN memberships ON memberships.group_key = groups.key
+            JOIN users ON users.key = memberships.user_key
+            WHERE groups.directory = (SELECT key FROM directories WHERE id = ?1)";
+        Ok(all(&self.connection, sql, [directory.to_bytes()], |row| {
+            Ok((ScimId::from_bytes(row.get(0)?), ScimId::from_bytes(row.get(1)?)))
+        })?)
+    }
+}
+
+fn resource(row: &rusqlite::Row<'_>) -> Result<StoredResource, DbError> {
+    Ok(StoredResource {
+        id: ScimId::from_bytes(row.get(0)?),
+        version: Seq(from_sql(row.get(1)?)),
+        attributes: attributes(row.get_ref(2)?)?,
+    })
+}
+
+pub(crate) fn position(
+    connection: &Connection,
+    partition: Partition,
+) -> Result<Position, DbError> {
+    Ok(apply::position(connection, partition)?)
+}
+
+pub(crate) fn heads(
+    connection: &Connection,
+    partition: Partition,
+) -> Result<Vec<StoredHead>, DbError> {
+    let sql = "SELECT id, seq, hash, stopped FROM directories WHERE partition = ?1";
+    all(connection, sql, [partition.0], |row| {
+        Ok(StoredHead {
+            directory_id: DirectoryId::from_bytes(row.get(0)?),
+            head: Head { seq: Seq(from_sql(row.get(1)?)), hash: Hash(row.get(2)?) },
+            stopped: row.get(3)?,
+        })
+    })
+}
