@@ -93,6 +93,12 @@ impl From<WriteError> for Failure {
                 "The service cannot write just now (its disk or log does not answer). Nothing was \
                  changed; try again.",
             ),
+            WriteError::Delayed => {
+                let detail = "The disk of the service has no room. The change is recorded and takes \
+                              effect as soon as there is room; sending it again does no harm.";
+                let error = ScimError::with_status(507, detail);
+                Self { error, retry_after: Some(RETRY_AFTER_FULL_SECONDS) }
+            }
             WriteError::Unknown => {
                 Self::later("It is not known yet whether this was carried out; try again.")
             }

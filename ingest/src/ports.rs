@@ -114,6 +114,8 @@ pub trait Replica: Send + Sync {
     ) -> Result<Option<Gathered>, ReplicaError>;
 
     /// Waits until the projection has passed this record. May be dropped at any time.
+    ///
+    /// Fails as soon as the projection cannot be written, rather than when it can again.
     async fn wait_applied(
         &self,
         partition: Partition,

@@ -73,6 +73,9 @@ pub enum WriteError {
     /// Something that is needed does not work. Nothing changed; come back later.
     #[error("the log or the store is unavailable")]
     Unavailable(#[source] BoxError),
+    /// It is in the log, and takes effect when the disk has room for the projection.
+    #[error("the disk is full; what was asked for takes effect when there is room")]
+    Delayed,
     /// It is not known whether it was carried out. Sending it again does no harm.
     #[error("the outcome is not known yet")]
     Unknown,
@@ -109,7 +112,8 @@ impl Writers {
     ///
     /// # Errors
     ///
-    /// See [`WriteError`]: all but [`WriteError::Unknown`] say that nothing changed.
+    /// See [`WriteError`]: all but [`WriteError::Delayed`] and [`WriteError::Unknown`] say that
+    /// nothing changed.
     pub async fn submit(
         &self,
         directory: DirectoryId,

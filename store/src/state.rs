@@ -139,8 +139,8 @@ impl State {
     }
 
     /// Why the projection cannot be written, if it cannot.
-    pub(crate) fn fault(&self) -> Option<Fault> {
-        self.fault.borrow().clone()
+    pub(crate) fn fault(&self) -> watch::Receiver<Option<Fault>> {
+        self.fault.subscribe()
     }
 
     pub(crate) fn is_known_active(&self, id: DirectoryId) -> bool {

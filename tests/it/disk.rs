@@ -4,10 +4,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::json;
 use tests::Server;
 use tests::scim::user_body;
-use tests::server::eventually;
+use tests::server::{eventually, http_client};
 
 /// A small file system of its own, if this machine lets us mount one.
 struct SmallDisk<'a>(&'a Path);
@@ -61,7 +60,7 @@ async fn a_full_disk_refuses_writes_with_a_reason_and_recovers_by_itself() {
     assert!(matches!(refused.status, 503 | 507), "{}", refused.body);
     assert!(refused.body["detail"].as_str().unwrap().contains("disk"), "{}", refused.body);
     directory.send("GET", &format!("/Users/{first}"), None).await.expect(200);
-    let ready = reqwest::get(format!("{}/healthz", server.base())).await.unwrap();
+    let ready = http_client().get(format!("{}/healthz", server.base())).send().await.unwrap();
     assert_eq!(ready.status(), 200, "the process is up");
 
     disk.remount("size=64m");
@@ -76,23 +75,15 @@ async fn a_full_disk_refuses_writes_with_a_reason_and_recovers_by_itself() {
     server.kill();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_disk_refuses_writes_and_answers_reads() {
+#[test]
+fn a_read_only_data_directory_is_refused_with_its_name() {
     let data = tempfile::tempdir().unwrap();
-    std::fs::create_dir(data.path().join("data")).unwrap();
     let folder = data.path().join("data");
+    std::fs::create_dir(&folder).unwrap();
     let Some(disk) = SmallDisk::mount(&folder) else { return };
-    disk.remount("size=64m");
-    let server = Server::start(data.path());
-    let directory = server.api().directory("generic scim v2.0", "Acme").await;
-    let user = directory.user("ada@acme.example").await;
-
-    // A file system with files open for writing cannot be made read-only; limiting its size to what
-    // it holds refuses every new page just the same.
-    disk.remount("size=4k");
-    let title = json!([{ "op": "replace", "path": "title", "value": "x".repeat(400_000) }]);
-    let refused = directory.patch(&format!("/Users/{user}"), title).await;
-    assert!(matches!(refused.status, 503 | 507), "{}", refused.body);
-    directory.send("GET", &format!("/Users/{user}"), None).await.expect(200);
-    server.kill();
+    disk.remount("ro");
+    let output = tests::server::command(data.path()).arg("serve").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(said.contains(folder.to_str().unwrap()), "{said}");
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::server::json_of;
+use crate::server::{http_client, json_of};
 
 /// A directory, as its configuration showed it when it was made.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl Directory {
             id: text(&directory["id"]),
             endpoint: format!("{base}{}", &endpoint[path..]),
             token: text(&directory["scim"]["bearer_token"]),
-            http: reqwest::Client::new(),
+            http: http_client(),
         }
     }
 

@@ -64,7 +64,7 @@ impl Server {
     /// A client of its API with full rights.
     #[must_use]
     pub fn api(&self) -> Api {
-        Api { base: self.base.clone(), key: API_KEY.to_owned(), http: reqwest::Client::new() }
+        Api { base: self.base.clone(), key: API_KEY.to_owned(), http: http_client() }
     }
 
     /// Ends it at once, as a power cut would.
@@ -237,4 +237,12 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, check: imp
         }
     };
     tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("{what} does not happen"))
+}
+
+/// An HTTP client. The provider of its cryptography is installed with the first.
+#[must_use]
+pub fn http_client() -> reqwest::Client {
+    // It fails where one is installed, and then there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().expect("the settings are sound")
 }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, Decided};
 use super::{Mailboxes, Request, WriteError};
-use crate::ports::{BoxError, Gathered, Replica};
+use crate::ports::{BoxError, Gathered, Replica, ReplicaError};
 
 /// How many commands one batch takes: enough for one flush to serve everyone who waits, and few
 /// enough that the first does not wait long for the last.
@@ -233,7 +233,13 @@ impl Task {
         let begun = Instant::now();
         let replica = &self.context.replica;
         let passed = timeout(VERDICT_WITHIN, replica.wait_applied(self.partition, last)).await;
-        passed.map_err(|_| WriteError::Unknown)??;
+        match passed {
+            Ok(Ok(())) => {}
+            Ok(Err(ReplicaError::Full(_))) => return Err(WriteError::Delayed),
+            Ok(Err(ReplicaError::Unavailable(_) | ReplicaError::Filter(_))) | Err(_) => {
+                return Err(WriteError::Unknown);
+            }
+        }
         metrics::histogram!("ingest_verdict_seconds").record(begun.elapsed().as_secs_f64());
         Ok(replica.accepted(self.directory, heads.to_vec()).await?)
     }
@@ -312,6 +318,7 @@ fn refuse(requests: Vec<Request>, error: WriteError) {
         WriteError::Stopped => fail(requests, || WriteError::Stopped),
         WriteError::Busy => fail(requests, || WriteError::Busy),
         WriteError::Contended => fail(requests, || WriteError::Contended),
+        WriteError::Delayed => fail(requests, || WriteError::Delayed),
         WriteError::Unknown => fail(requests, || WriteError::Unknown),
         WriteError::Rejected(rejection) => {
             fail(requests, || WriteError::Rejected(rejection.clone()));

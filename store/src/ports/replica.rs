@@ -54,14 +54,8 @@ impl Replica for Store {
         directory: DirectoryId,
         needs: Needs,
     ) -> Result<Option<Gathered>, ReplicaError> {
-        match self.state.fault() {
-            None => {}
-            Some(Fault::Full) => {
-                return Err(ReplicaError::Full("the projection cannot be written".into()));
-            }
-            Some(Fault::Other(reason)) => {
-                return Err(ReplicaError::Unavailable(BoxError::from(reason)));
-            }
+        if let Some(fault) = self.state.fault().borrow().clone() {
+            return Err(faulty(fault));
         }
         let Some(configured) =
             self.config.known().get(directory).map(|known| known.directory.clone())
@@ -78,8 +72,17 @@ impl Replica for Store {
         offset: Offset,
     ) -> Result<(), ReplicaError> {
         let mut passed = self.state.passed(partition);
-        let waited = passed.wait_for(|next| *next > offset).await;
-        waited.map(drop).map_err(|closed| ReplicaError::Unavailable(closed.into()))
+        let mut fault = self.state.fault();
+        tokio::select! {
+            biased;
+            waited = passed.wait_for(|next| *next > offset) => {
+                waited.map(drop).map_err(|closed| ReplicaError::Unavailable(closed.into()))
+            }
+            failed = fault.wait_for(Option::is_some) => match failed {
+                Ok(fault) => Err(faulty(fault.clone().unwrap_or(Fault::Full))),
+                Err(closed) => Err(ReplicaError::Unavailable(closed.into())),
+            }
+        }
     }
 
     async fn accepted(
@@ -152,6 +155,13 @@ impl Store {
             self.state.note_active(id);
         }
         Ok(activated)
+    }
+}
+
+fn faulty(fault: Fault) -> ReplicaError {
+    match fault {
+        Fault::Full => ReplicaError::Full("the projection cannot be written".into()),
+        Fault::Other(reason) => ReplicaError::Unavailable(BoxError::from(reason)),
     }
 }
 
