@@ -93,7 +93,10 @@ fn commit(mut database: Connection, mut receiver: mpsc::Receiver<Waiting>) {
             transaction.commit()
         })();
         if written.is_ok() {
-            waiting.into_iter().for_each(|(_, done)| drop(done.send(())));
+            for (_, done) in waiting {
+                // Who asked may have gone away.
+                let _ = done.send(());
+            }
         }
     }
 }

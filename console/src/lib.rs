@@ -17,7 +17,6 @@ pub fn router() -> Router {
 }
 
 async fn console() -> impl IntoResponse {
-    let headers =
-        [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)];
+    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)];
     (headers, include_str!("console.html"))
 }

@@ -80,7 +80,7 @@ pub fn decide(
     for draft in &drafts {
         facts.apply(&draft.change, draft.at);
     }
-    Ok(Decision { answer: answer.as_of(facts), drafts })
+    Ok(Decision { answer: answer.brought_to(facts), drafts })
 }
 
 fn commit_of(
@@ -134,7 +134,7 @@ impl Commit<'_, '_> {
 
 impl Answer {
     /// The resource as the facts have it after the commit, with the version it then has.
-    fn as_of(self, facts: &Facts) -> Self {
+    fn brought_to(self, facts: &Facts) -> Self {
         match self {
             Self::User(user) => {
                 let known = facts.users.get(&user.id).cloned().flatten();

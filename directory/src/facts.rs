@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::sync::Arc;
+
 use schemas::scim::{Attributes, Value};
 use schemas::{Change, ScimId, Seq, Timestamp, TokenId};
 
@@ -273,7 +275,11 @@ impl Facts {
         for (group, mut everyone) in later.members_of {
             everyone.retain(|user| !self.is_gone(group, *user));
             for ((_, user), member) in self.memberships.range(within(group)) {
-                if *member { everyone.insert(*user) } else { everyone.remove(user) };
+                if *member {
+                    everyone.insert(*user)
+                } else {
+                    everyone.remove(user)
+                };
             }
             self.members_of.entry(group).or_insert(everyone);
         }
@@ -295,7 +301,7 @@ impl Facts {
                     id: *id,
                     user_id: *user_id,
                     name_key: name_key.clone(),
-                    attributes: attributes.clone(),
+                    attributes: Arc::clone(attributes),
                     created_at: *created_at,
                     updated_at: at,
                     version: self.tail,
@@ -308,7 +314,7 @@ impl Facts {
                     group_id: *group_id,
                     idp_id: idp_id.clone(),
                     name_key: name_key.clone(),
-                    attributes: attributes.clone(),
+                    attributes: Arc::clone(attributes),
                     created_at: *created_at,
                     updated_at: at,
                     modified_at: at,

@@ -1,5 +1,7 @@
 //! The directory user and group that customer apps see, made from SCIM resources.
 
+use std::sync::Arc;
+
 use schemas::scim::{Attributes, Value};
 use schemas::wire::{DirectoryGroup, DirectoryUser, Email, GroupTag, UserState, UserTag};
 use schemas::{DirectoryId, OrganizationId};
@@ -18,7 +20,7 @@ pub struct Origin {
 /// The user as customer apps see it.
 #[must_use]
 pub fn directory_user(origin: Origin, user: &User) -> DirectoryUser {
-    let attributes = &user.attributes;
+    let attributes = &*user.attributes;
     let emails = emails(attributes);
     let name = attributes.get("name").and_then(Value::as_complex);
     let part = |of: &str| name.and_then(|name| text(name, of)).map(str::to_owned);
@@ -38,7 +40,7 @@ pub fn directory_user(origin: Origin, user: &User) -> DirectoryUser {
         job_title: text(attributes, "title").map(str::to_owned),
         username,
         state: state(attributes),
-        raw_attributes: attributes.clone(),
+        raw_attributes: Arc::clone(&user.attributes),
         custom_attributes: Attributes::default(),
         role: None,
         roles: None,
@@ -57,7 +59,7 @@ pub fn directory_group(origin: Origin, group: &Group) -> DirectoryGroup {
         directory_id: origin.directory_id,
         organization_id: origin.organization_id,
         name: text(&group.attributes, "displayName").unwrap_or_default().to_owned(),
-        raw_attributes: group.attributes.clone(),
+        raw_attributes: Arc::clone(&group.attributes),
         created_at: group.created_at,
         updated_at: group.updated_at,
     }

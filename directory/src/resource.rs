@@ -1,5 +1,7 @@
 //! What a directory holds, as the rules see it.
 
+use std::sync::Arc;
+
 use schemas::scim::Attributes;
 use schemas::wire::{DirectoryType, OrganizationDomain};
 use schemas::{DirectoryId, GroupId, OrganizationId, ScimId, Seq, Timestamp, TokenId, UserId};
@@ -52,7 +54,7 @@ pub struct User {
     /// The user name in the form that is compared; see [`name_key`].
     pub name_key: String,
     /// The SCIM resource, canonical, without `id`, `meta`, `groups` and `password`.
-    pub attributes: Attributes,
+    pub attributes: Arc<Attributes>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.
@@ -74,7 +76,7 @@ pub struct Group {
     /// The display name in the form that is compared; see [`name_key`].
     pub name_key: String,
     /// The SCIM resource, canonical, without `id`, `meta` and `members`.
-    pub attributes: Attributes,
+    pub attributes: Arc<Attributes>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its own attributes last changed.

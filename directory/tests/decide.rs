@@ -86,7 +86,7 @@ impl World {
     fn user(&mut self, name: &str) -> ScimId {
         match self.ask(&create_user(name)).unwrap().answer {
             Answer::User(user) => user.id,
-            other => panic!("{other:?}"),
+            other @ (Answer::Group(_) | Answer::Gone | Answer::Nothing) => panic!("{other:?}"),
         }
     }
 
@@ -95,7 +95,7 @@ impl World {
         let members = members.iter().map(ToString::to_string).collect();
         match self.ask(&Command::CreateGroup { attributes, members }).unwrap().answer {
             Answer::Group(group) => group.id,
-            other => panic!("{other:?}"),
+            other @ (Answer::User(_) | Answer::Gone | Answer::Nothing) => panic!("{other:?}"),
         }
     }
 }
@@ -324,6 +324,16 @@ struct Known {
     groups: Vec<ScimId>,
 }
 
+impl Known {
+    fn note(&mut self, act: &Act, answer: &Answer) {
+        match answer {
+            Answer::User(user) if matches!(act, Act::Create(_)) => self.users.push(user.id),
+            Answer::Group(group) if matches!(act, Act::Group(..)) => self.groups.push(group.id),
+            Answer::User(_) | Answer::Group(_) | Answer::Gone | Answer::Nothing => {}
+        }
+    }
+}
+
 fn command(act: &Act, known: &Known) -> Option<Command> {
     let user = |index: &usize| known.users.get(*index).copied();
     let group = |index: &usize| known.groups.get(*index).copied();
@@ -362,11 +372,7 @@ proptest! {
                     prop_assert_eq!(
                         world.facts.tail.0, before.tail.0 + decision.drafts.len() as u64
                     );
-                    match decision.answer {
-                        Answer::User(user) if matches!(act, Act::Create(_)) => known.users.push(user.id),
-                        Answer::Group(group) if matches!(act, Act::Group(..)) => known.groups.push(group.id),
-                        _ => {}
-                    }
+                    known.note(act, &decision.answer);
                     if !matches!(act, Act::Create(_) | Act::Group(..) | Act::Delete(_) | Act::DeleteGroup(_)) {
                         prop_assert_eq!(world.kinds(&command), []);
                     }
@@ -387,11 +393,7 @@ proptest! {
             for draft in &decision.drafts {
                 replica.apply(&draft.change, draft.at);
             }
-            match decision.answer {
-                Answer::User(user) if matches!(act, Act::Create(_)) => known.users.push(user.id),
-                Answer::Group(group) if matches!(act, Act::Group(..)) => known.groups.push(group.id),
-                _ => {}
-            }
+            known.note(act, &decision.answer);
         }
         let present = |facts: &Facts| -> Vec<_> {
             facts.users.values().flatten().cloned().collect()

@@ -47,8 +47,7 @@ impl FromRequestParts<Ingest> for Call {
     async fn from_request_parts(parts: &mut Parts, ingest: &Ingest) -> Result<Self, Failure> {
         let params = RawPathParams::from_request_parts(parts, ingest).await;
         let params = params.map_err(|_| Failure::not_found("The path", parts.uri.path()))?;
-        let named =
-            |name: &str| params.iter().find(|(is, _)| *is == name).map(|(_, value)| value);
+        let named = |name: &str| params.iter().find(|(is, _)| *is == name).map(|(_, value)| value);
         let endpoint = named("endpoint_id").unwrap_or_default();
         // The token is hashed and looked up even where it is missing or the endpoint unknown, so
         // that the answer takes the same time and tells nothing.

@@ -3,9 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use schemas::scim::{
-    Attributes, RESOURCES, SCHEMAS, SERVICE_PROVIDER_CONFIG, ScimError, Value,
-};
+use schemas::scim::{Attributes, RESOURCES, SCHEMAS, SERVICE_PROVIDER_CONFIG, ScimError, Value};
 
 use crate::auth::Call;
 use crate::error::Failure;
@@ -59,18 +57,12 @@ pub(crate) async fn resource_type(
     one(&call, "ResourceType", resource_type_definitions(&call))
 }
 
-pub(crate) async fn schemas(
-    State(_): State<Ingest>,
-    call: Call,
-) -> Result<Response, Failure> {
+pub(crate) async fn schemas(State(_): State<Ingest>, call: Call) -> Result<Response, Failure> {
     refuse_filter(&call)?;
     Ok(list(schema_definitions(&call)))
 }
 
-pub(crate) async fn schema(
-    State(_): State<Ingest>,
-    call: Call,
-) -> Result<Response, Failure> {
+pub(crate) async fn schema(State(_): State<Ingest>, call: Call) -> Result<Response, Failure> {
     one(&call, "Schema", schema_definitions(&call))
 }
 

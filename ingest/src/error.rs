@@ -82,7 +82,9 @@ impl From<WriteError> for Failure {
         match error {
             WriteError::Rejected(rejection) => rejection.into(),
             WriteError::NoSuchDirectory(_) => Self::unauthorized(),
-            WriteError::Busy => Self::later("Too many requests wait for this directory; try again."),
+            WriteError::Busy => {
+                Self::later("Too many requests wait for this directory; try again.")
+            }
             WriteError::Contended => Self::later("Others were writing the same; try again."),
             WriteError::Stopped => Self::later(
                 "Writing to this directory is stopped until its operator has looked into a damage \
@@ -112,7 +114,10 @@ impl From<ReplicaError> for Failure {
             ReplicaError::Filter(error) => error.into(),
             ReplicaError::Full(_) => Self::full(),
             ReplicaError::Unavailable(source) => {
-                tracing::warn!(error = &*source as &dyn std::error::Error, "the store is unavailable");
+                tracing::warn!(
+                    error = &*source as &dyn std::error::Error,
+                    "the store is unavailable"
+                );
                 Self::later("The service cannot read its store just now; try again.")
             }
         }

@@ -32,18 +32,12 @@ pub(crate) async fn create(
     Ok(created(&location, &shown))
 }
 
-pub(crate) async fn get(
-    State(ingest): State<Ingest>,
-    call: Call,
-) -> Result<Response, Failure> {
+pub(crate) async fn get(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
     let id = call.id(WHAT)?;
     Ok(answer(StatusCode::OK, &resource(&ingest, &call, id).await?))
 }
 
-pub(crate) async fn list(
-    State(ingest): State<Ingest>,
-    call: Call,
-) -> Result<Response, Failure> {
+pub(crate) async fn list(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
     let query = ListQuery {
         filter: call.query.filter.clone(),
         skip: call.query.start_index() - 1,
@@ -51,9 +45,10 @@ pub(crate) async fn list(
     };
     let directory = call.access.directory_id;
     let listed = ingest.replica.list_groups(directory, query, members(&call)).await?;
-    let resources = listed.items.into_iter().map(|view| {
-        call.query.projection.apply(represent::group(&call.base, view))
-    });
+    let resources = listed
+        .items
+        .into_iter()
+        .map(|view| call.query.projection.apply(represent::group(&call.base, view)));
     let list = represent::list(listed.total, call.query.start_index(), resources.collect());
     Ok(answer(StatusCode::OK, &list))
 }
@@ -87,10 +82,7 @@ pub(crate) async fn patch(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-pub(crate) async fn delete(
-    State(ingest): State<Ingest>,
-    call: Call,
-) -> Result<Response, Failure> {
+pub(crate) async fn delete(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
     let id = call.id(WHAT)?;
     submit(&ingest, &call, Command::DeleteGroup { id }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

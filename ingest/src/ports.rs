@@ -116,11 +116,7 @@ pub trait Replica: Send + Sync {
     /// Waits until the projection has passed this record. May be dropped at any time.
     ///
     /// Fails as soon as the projection cannot be written, rather than when it can again.
-    async fn wait_applied(
-        &self,
-        partition: Partition,
-        offset: Offset,
-    ) -> Result<(), ReplicaError>;
+    async fn wait_applied(&self, partition: Partition, offset: Offset) -> Result<(), ReplicaError>;
 
     /// For each of these records, whether it was accepted.
     async fn accepted(

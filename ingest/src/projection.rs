@@ -1,6 +1,6 @@
 //! Which attributes a client wants to see: `attributes` and `excludedAttributes` (RFC 7644 §3.9).
 
-use schemas::scim::{AttrPath, Attributes, ScimError, USER, GROUP, Value};
+use schemas::scim::{AttrPath, Attributes, GROUP, ScimError, USER, Value};
 
 /// How many attributes a client may name: more than there are.
 const NAMES_MAX: usize = 200;
@@ -122,29 +122,33 @@ fn filter_value(value: &Value, named: &Named<'_>, keep: bool) -> Option<Value> {
     match named {
         Named::Not => (!keep).then(|| value.clone()),
         Named::Whole => keep.then(|| value.clone()),
-        Named::Subs(subs) => match value {
-            Value::Complex(complex) => Some(Value::Complex(filter_subs(complex, subs, keep))),
-            Value::List(values) => {
-                let values = values.iter().map(|value| match value {
-                    Value::Complex(complex) => Value::Complex(filter_subs(complex, subs, keep)),
-                    other => other.clone(),
-                });
-                Some(Value::List(values.collect()))
+        Named::Subs(subs) => {
+            if let Some(complex) = value.as_complex() {
+                return Some(Value::Complex(filter_subs(complex, subs, keep)));
             }
-            other => (!keep).then(|| other.clone()),
-        },
+            if let Some(values) = value.as_list() {
+                let each = |value: &Value| match value.as_complex() {
+                    Some(complex) => Value::Complex(filter_subs(complex, subs, keep)),
+                    None => value.clone(),
+                };
+                return Some(Value::List(values.iter().map(each).collect()));
+            }
+            (!keep).then(|| value.clone())
+        }
     }
 }
 
 fn filter_subs(complex: &Attributes, subs: &[&str], keep: bool) -> Attributes {
     let wanted = |name: &str| subs.iter().any(|sub| sub.eq_ignore_ascii_case(name)) == keep;
-    complex.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name, value.clone())).collect()
+    complex
+        .iter()
+        .filter(|(name, _)| wanted(name))
+        .map(|(name, value)| (name, value.clone()))
+        .collect()
 }
 
 fn named<'a>(paths: &'a [AttrPath], urn: Option<&str>, name: &str) -> Named<'a> {
-    let core = |of: Option<&str>| {
-        of.is_none() || is(of, USER.core.id) || is(of, GROUP.core.id)
-    };
+    let core = |of: Option<&str>| of.is_none() || is(of, USER.core.id) || is(of, GROUP.core.id);
     let fits = |path: &&AttrPath| {
         path.attribute.eq_ignore_ascii_case(name)
             && match urn {
@@ -179,12 +183,12 @@ mod tests {
         let names: Vec<String> = shown
             .iter()
             .skip(1)
-            .map(|(name, value)| match value {
-                Value::Complex(inner) if name.contains(':') || inner.len() == 1 => {
+            .map(|(name, value)| match value.as_complex() {
+                Some(inner) if name.contains(':') || inner.len() == 1 => {
                     let inner: Vec<&str> = inner.iter().map(|(name, _)| name).collect();
                     format!("{}({})", name.rsplit(':').next().unwrap(), inner.join(" "))
                 }
-                _ => name.to_owned(),
+                Some(_) | None => name.to_owned(),
             })
             .collect();
         names.join(" ")
@@ -198,13 +202,19 @@ mod tests {
         assert_eq!(shown(Some(department), None), "id User(department)");
         let extension = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
         assert_eq!(shown(Some(extension), None), "id User(department manager)");
-        assert_eq!(shown(Some("urn:ietf:params:scim:schemas:core:2.0:User:userName"), None), "id userName");
+        assert_eq!(
+            shown(Some("urn:ietf:params:scim:schemas:core:2.0:User:userName"), None),
+            "id userName"
+        );
     }
 
     #[test]
     fn all_but_what_is_excluded_is_shown_and_the_id_always() {
         assert_eq!(shown(None, Some("id,name,emails")), "id userName User(department manager)");
-        assert_eq!(shown(None, Some("name.familyName,userName,emails,manager")), "id name(givenName) User(department)");
+        assert_eq!(
+            shown(None, Some("name.familyName,userName,emails,manager")),
+            "id name(givenName) User(department)"
+        );
     }
 
     #[test]

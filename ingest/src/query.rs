@@ -65,7 +65,9 @@ fn count(value: &str) -> Result<u32, ScimError> {
 
 fn integer(name: &str, value: &str) -> Result<i64, ScimError> {
     value.trim().parse().map_err(|_| {
-        ScimError::invalid_value(format!("The parameter {name} must be a whole number, not {value:?}."))
+        ScimError::invalid_value(format!(
+            "The parameter {name} must be a whole number, not {value:?}."
+        ))
     })
 }
 

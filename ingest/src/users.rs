@@ -32,27 +32,22 @@ pub(crate) async fn create(
     Ok(created(&location, &call.query.projection.apply(resource)))
 }
 
-pub(crate) async fn get(
-    State(ingest): State<Ingest>,
-    call: Call,
-) -> Result<Response, Failure> {
+pub(crate) async fn get(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
     let id = call.id(WHAT)?;
     show(&ingest, &call, id).await
 }
 
-pub(crate) async fn list(
-    State(ingest): State<Ingest>,
-    call: Call,
-) -> Result<Response, Failure> {
+pub(crate) async fn list(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
     let query = ListQuery {
         filter: call.query.filter.clone(),
         skip: call.query.start_index() - 1,
         count: call.query.count(),
     };
     let listed = ingest.replica.list_users(call.access.directory_id, query).await?;
-    let resources = listed.items.into_iter().map(|view| {
-        call.query.projection.apply(represent::user(&call.base, view))
-    });
+    let resources = listed
+        .items
+        .into_iter()
+        .map(|view| call.query.projection.apply(represent::user(&call.base, view)));
     let list = represent::list(listed.total, call.query.start_index(), resources.collect());
     Ok(answer(StatusCode::OK, &list))
 }
@@ -79,10 +74,7 @@ pub(crate) async fn patch(
     show(&ingest, &call, id).await
 }
 
-pub(crate) async fn delete(
-    State(ingest): State<Ingest>,
-    call: Call,
-) -> Result<Response, Failure> {
+pub(crate) async fn delete(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
     let id = call.id(WHAT)?;
     submit(&ingest, &call, Command::DeleteUser { id }).await?;
     Ok(StatusCode::NO_CONTENT.into_response())

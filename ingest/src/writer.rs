@@ -134,8 +134,7 @@ impl Writers {
     pub async fn reconcile(&self, directory: DirectoryId) -> Result<(), WriteError> {
         let partition = self.context.replica.partition(directory).await?;
         let partition = partition.ok_or(WriteError::NoSuchDirectory(directory))?;
-        let done =
-            self.submit(directory, partition, Command::Reconcile, Actor::default()).await;
+        let done = self.submit(directory, partition, Command::Reconcile, Actor::default()).await;
         match done {
             Ok(_) | Err(WriteError::Rejected(Rejection::DirectoryGone)) => Ok(()),
             Err(error) => Err(error),
@@ -153,9 +152,8 @@ impl Writers {
             let (sender, receiver) = mpsc::channel(MAILBOX_MAX);
             let context = Arc::clone(&self.context);
             let mailboxes = Arc::clone(&self.mailboxes);
-            self.tracker.spawn(
-                Task { context, directory, partition, mailboxes, requests: receiver }.run(),
-            );
+            self.tracker
+                .spawn(Task { context, directory, partition, mailboxes, requests: receiver }.run());
             sender
         });
         mailbox.try_send(request).map_err(|refused| match refused {

@@ -123,7 +123,7 @@ pub fn rebuild(
         for decoded in chunk {
             seen.records += 1;
             seen.offset = decoded.offset;
-            for entry in judge.admit(decoded, partition)? {
+            for entry in judge.admit(decoded) {
                 generation.feed(&entry)?;
                 seen.events += 1;
             }
@@ -202,12 +202,13 @@ fn decode(
 
 fn decode_one(entry: &Entry, hash: Hash) -> Result<Decoded, DecodeError> {
     let record = Record::decode(&entry.value)?;
-    let (user, group) = crate::fold::subjects(record.resource.get())?;
+    let outlined = Outlined::of(&record)?;
+    let (user, group) = outlined.subjects();
     let link = record.link(hash);
     Ok(Decoded {
         offset: entry.offset,
         link,
-        outlined: Outlined::of(&record),
+        outlined,
         entry: FeedEntry {
             directory_id: record.directory_id,
             head: link.as_head(),
@@ -235,15 +236,11 @@ pub(crate) struct Judge {
 
 impl Judge {
     /// Judges a record and answers what was accepted with it.
-    pub(crate) fn admit(
-        &mut self,
-        decoded: Decoded,
-        partition: Partition,
-    ) -> Result<Vec<FeedEntry>, Poison> {
+    pub(crate) fn admit(&mut self, decoded: Decoded) -> Vec<FeedEntry> {
         let directory_id = decoded.entry.directory_id;
         self.read_to = Offset(decoded.offset.0 + 1);
         if self.fold.directories.get(&directory_id).is_some_and(|directory| directory.stopped) {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let stream =
             self.streams.entry(directory_id).or_insert_with(|| Stream::at(Head::default()));
@@ -253,30 +250,24 @@ impl Judge {
             None => self.pending.remove(&directory_id),
         };
         match admitted {
-            Admitted::Pending | Admitted::Stale => Ok(Vec::new()),
+            Admitted::Pending | Admitted::Stale => Vec::new(),
             Admitted::Gap => {
                 self.pending.remove(&directory_id);
                 self.fold.stop(directory_id);
-                Ok(Vec::new())
+                Vec::new()
             }
             Admitted::Complete(commit) => commit
                 .into_iter()
-                .map(|(link, decoded)| self.accept(link.as_head(), decoded, partition))
+                .map(|(link, decoded)| self.accept(link.as_head(), decoded))
                 .collect(),
         }
     }
 
-    fn accept(
-        &mut self,
-        head: Head,
-        decoded: Decoded,
-        partition: Partition,
-    ) -> Result<FeedEntry, Poison> {
+    fn accept(&mut self, head: Head, decoded: Decoded) -> FeedEntry {
         let Decoded { offset, entry, outlined, .. } = decoded;
         self.applied = Some((offset, head.hash));
-        let applied = self.fold.apply(entry.directory_id, head, outlined);
-        applied.map_err(|source| Poison { partition, offset, source })?;
-        Ok(entry)
+        self.fold.apply(entry.directory_id, head, outlined);
+        entry
     }
 
     /// Where a reader that has read all of this goes on.

@@ -147,7 +147,7 @@ pub fn verify(
         for decoded in chunk {
             seen.records += 1;
             seen.offset = decoded.offset;
-            for entry in judge.admit(decoded, partition).map_err(RebuildError::from)? {
+            for entry in judge.admit(decoded) {
                 let stored = feed.next()?;
                 if only.is_none_or(|only| only == entry.directory_id) {
                     compare_event(&entry, stored)?;
@@ -252,7 +252,7 @@ fn compare_resources(
 fn has_attributes(change: &Change, stored: &StoredResource) -> bool {
     match change {
         Change::User { attributes, .. } | Change::Group { attributes, .. } => {
-            *attributes == stored.attributes
+            **attributes == stored.attributes
         }
         Change::UserGone { .. }
         | Change::GroupGone { .. }

@@ -8,9 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use log::{Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit};
 use projector::run::Progress;
-use projector::{
-    Batch, Error, Position, ProjectionStore, Projector, StoreError, StoredHead,
-};
+use projector::{Batch, Error, Position, ProjectionStore, Projector, StoreError, StoredHead};
 use schemas::record::{Draft, Sealed, seal};
 use schemas::wire::{DirectoryToken, TokenTag};
 use schemas::{

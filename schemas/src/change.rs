@@ -1,5 +1,7 @@
 //! What a record does to the state: all that is needed to rebuild it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::scim::Attributes;
@@ -24,7 +26,7 @@ pub enum Change {
         /// When it was created.
         created_at: Timestamp,
         /// The SCIM resource, canonical, without `id`, `meta`, `groups` and `password`.
-        attributes: Attributes,
+        attributes: Arc<Attributes>,
     },
     /// The user is gone, and with it every membership.
     UserGone {
@@ -44,7 +46,7 @@ pub enum Change {
         /// When it was created.
         created_at: Timestamp,
         /// The SCIM resource, canonical, without `id`, `meta` and `members`.
-        attributes: Attributes,
+        attributes: Arc<Attributes>,
     },
     /// The group is gone, and with it every membership.
     GroupGone {

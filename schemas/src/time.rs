@@ -13,8 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
-/// 9999-12-31T23:59:59.999Z, the last moment that four digits of a year can show.
-const MILLIS_MAX: i64 = 253_402_300_799_999;
+/// 9999-12-30T22:00:00Z: a day before four digits of a year run out, and as far as `jiff` goes, so that
+/// a time has a date in every time zone.
+const MILLIS_MAX: i64 = 253_402_207_200_000;
 
 impl Timestamp {
     /// This many milliseconds after 1970, clamped to the years 1970 to 9999.
@@ -114,6 +115,6 @@ mod tests {
 
     #[test]
     fn a_time_past_the_year_9999_stays_in_it() {
-        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-31T23:59:59.999Z");
+        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-30T22:00:00.000Z");
     }
 }

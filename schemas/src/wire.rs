@@ -4,6 +4,8 @@
 //! events; keys that hold nothing are `null`, not missing; a directory is `linked` over REST and
 //! `active` in events.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +102,7 @@ pub struct DirectoryUser {
     /// Active or inactive.
     pub state: UserState,
     /// The SCIM resource as the identity provider sent it.
-    pub raw_attributes: Attributes,
+    pub raw_attributes: Arc<Attributes>,
     /// Attributes mapped by name.
     pub custom_attributes: Attributes,
     /// The role, where roles are configured.
@@ -141,7 +143,7 @@ pub struct DirectoryGroup {
     /// SCIM's `displayName`.
     pub name: String,
     /// The SCIM resource as the identity provider sent it, without members.
-    pub raw_attributes: Attributes,
+    pub raw_attributes: Arc<Attributes>,
     /// When the directory first saw the group.
     pub created_at: Timestamp,
     /// When the group last changed. Memberships do not count.

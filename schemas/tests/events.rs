@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use schemas::record::{Draft, Record, seal};
 use schemas::scim::{Attributes, Value, parse};
@@ -54,7 +55,7 @@ fn user() -> DirectoryUser {
         job_title: None,
         username: Some("marcelina.davis@acme.example".into()),
         state: UserState::Active,
-        raw_attributes: parse(raw).unwrap(),
+        raw_attributes: Arc::new(parse(raw).unwrap()),
         custom_attributes: Attributes::default(),
         role: None,
         roles: None,
@@ -71,7 +72,7 @@ fn group() -> DirectoryGroup {
         directory_id: directory_id(),
         organization_id: id("org_01K0ZC3M8Q4T6V7W8X9YABCDEF"),
         name: "Engineering".into(),
-        raw_attributes: Attributes::default(),
+        raw_attributes: Arc::default(),
         created_at: at("2026-03-02T10:15:59.900Z"),
         updated_at: at("2026-03-02T10:15:59.900Z"),
     }

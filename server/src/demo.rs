@@ -93,7 +93,8 @@ struct Demo {
 impl Demo {
     async fn prepare(base: &str, receiver: &Receiver) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let organization = create(&http, base, "organizations", &json!({ "name": "Contoso" })).await?;
+        let organization =
+            create(&http, base, "organizations", &json!({ "name": "Contoso" })).await?;
         let endpoint = json!({ "endpoint_url": receiver.url, "events": ["dsync.activated",
             "dsync.user.created", "dsync.user.updated", "dsync.user.deleted",
             "dsync.group.created", "dsync.group.user_added", "dsync.group.user_removed"] });
@@ -139,16 +140,17 @@ impl Demo {
     }
 
     fn with_ids(&self, text: &str) -> String {
-        self.ids.iter().fold(text.to_owned(), |text, (name, id)| {
-            text.replace(&format!("{{{name}}}"), id)
-        })
+        self.ids
+            .iter()
+            .fold(text.to_owned(), |text, (name, id)| text.replace(&format!("{{{name}}}"), id))
     }
 
     fn invite(&self) -> anyhow::Result<()> {
         let (endpoint, token, base) = (&self.endpoint, &self.token, &self.base);
         let lines = [
             String::new(),
-            "That was the whole way through. The server stays up until Ctrl-C; try it by hand:".into(),
+            "That was the whole way through. The server stays up until Ctrl-C; try it by hand:"
+                .into(),
             String::new(),
             format!("  SCIM endpoint (Tenant URL)    {endpoint}"),
             format!("  bearer token (Secret Token)   {token}"),
@@ -172,8 +174,7 @@ async fn create(
     what: &str,
     body: &Value,
 ) -> anyhow::Result<Value> {
-    let answer =
-        http.post(format!("{base}/{what}")).bearer_auth(API_KEY).json(body).send().await?;
+    let answer = http.post(format!("{base}/{what}")).bearer_auth(API_KEY).json(body).send().await?;
     let (status, body) = (answer.status(), answer.text().await?);
     ensure!(status.as_u16() == 201, "POST /{what}: {status}: {body}");
     Ok(serde_json::from_str(&body)?)

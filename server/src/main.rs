@@ -6,6 +6,7 @@ use server::cli::{self, Command, ConfigCommand, Parsed, Role};
 use server::settings::{self, Resolved, Settings, SettingsError};
 use server::telemetry::{self, Telemetry};
 use server::{client, demo, offline, print, serve};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -42,6 +43,7 @@ fn run(Parsed { cli, flags }: Parsed) -> anyhow::Result<()> {
 }
 
 async fn hand_over(command: Command, resolved: Resolved, json: bool) -> anyhow::Result<()> {
+    let log_level_given = resolved.is_given("log_level");
     let settings = resolved.settings;
     match command {
         Command::Serve(chosen) => {
@@ -50,6 +52,11 @@ async fn hand_over(command: Command, resolved: Resolved, json: bool) -> anyhow::
             serve::run(settings, roles, telemetry).await
         }
         Command::Demo => {
+            let mut settings = settings;
+            // The demo prints a story; a line of log for each request would drown it.
+            if !log_level_given {
+                settings.log_level = Targets::new().with_default(LevelFilter::WARN);
+            }
             let telemetry = begin(&settings)?;
             demo::run(settings, telemetry).await
         }

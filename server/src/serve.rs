@@ -44,11 +44,7 @@ const ROLES_END: Duration = Duration::from_secs(6);
 ///
 /// # Errors
 /// When a role cannot start.
-pub async fn run(
-    settings: Settings,
-    roles: Vec<Role>,
-    telemetry: Telemetry,
-) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, roles: Vec<Role>, telemetry: Telemetry) -> anyhow::Result<()> {
     if Role::ALL.iter().any(|role| !roles.contains(role)) {
         anyhow::bail!(
             "the embedded log and store serve one process: leave out --role, so that all roles run in it"
@@ -165,8 +161,7 @@ impl Running {
         let (stopped, projecting) = tokio::sync::watch::channel(None);
         for partition in (0..PARTITIONS).map(Partition) {
             let log = Arc::clone(&self.log) as Arc<dyn EventLog>;
-            let run =
-                projector::run(log, self.store.clone(), partition, self.end_roles.clone());
+            let run = projector::run(log, self.store.clone(), partition, self.end_roles.clone());
             let stopped = stopped.clone();
             self.roles.spawn(async move {
                 if let Err(error) = run.await {
@@ -258,7 +253,9 @@ impl Running {
         self.end_roles.cancel();
         self.roles.close();
         if tokio::time::timeout(ROLES_END, self.roles.wait()).await.is_err() {
-            tracing::warn!("a role has not ended in time; what it had begun is done again at the next start");
+            tracing::warn!(
+                "a role has not ended in time; what it had begun is done again at the next start"
+            );
         }
         let (log, store, data_dir) = (self.log, self.store, self.data_dir);
         let closed = tokio::task::spawn_blocking(move || {

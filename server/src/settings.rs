@@ -130,6 +130,15 @@ pub struct Resolved {
     pub origins: Vec<Origin>,
 }
 
+impl Resolved {
+    /// Whether a setting was given, rather than left at its default.
+    #[must_use]
+    pub fn is_given(&self, key: &str) -> bool {
+        let given = |origin: &Origin| origin.setting.key == key && origin.source != Source::Default;
+        self.origins.iter().any(given)
+    }
+}
+
 /// A configuration file as it was read.
 #[derive(Clone, Copy, Debug)]
 pub struct File<'a> {

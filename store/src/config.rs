@@ -57,7 +57,8 @@ impl Config {
         master_key: [u8; 32],
         edge: Arc<dyn Edge>,
     ) -> Result<Self, OpenError> {
-        let options = |writable, synchronous| Options { writable, synchronous, cache_kib: CACHE_KIB };
+        let options =
+            |writable, synchronous| Options { writable, synchronous, cache_kib: CACHE_KIB };
         let open = |options| connect(path, options).map_err(OpenError::at(path));
         let mut durable = open(options(true, "FULL"))?;
         migrate(&mut durable, path, &[include_str!("config/schema.sql")])?;

@@ -22,8 +22,8 @@ use std::sync::Arc;
 use schemas::{DirectoryId, Edge};
 
 use config::Config;
-pub use error::OpenError;
 use error::DbError;
+pub use error::OpenError;
 use state::State;
 pub use state::bulk::Generation;
 pub use state::snapshot::Snapshot;

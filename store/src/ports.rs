@@ -42,7 +42,12 @@ fn port_error(error: DbError) -> PortError {
             Some(Refusal::Conflict(conflict)) => PortError::Conflict(*conflict),
             Some(Refusal::NotFound) | None => PortError::NotFound,
         },
-        error if error.is_full() => PortError::Full(Box::new(error)),
-        error => PortError::Unavailable(Box::new(error)),
+        error @ (DbError::Sqlite(_) | DbError::Unreadable { .. } | DbError::Closed) => {
+            if error.is_full() {
+                PortError::Full(Box::new(error))
+            } else {
+                PortError::Unavailable(Box::new(error))
+            }
+        }
     }
 }

@@ -73,6 +73,16 @@ impl Pool {
         answered.await.map_err(|_| DbError::Closed)?
     }
 
+    /// Runs a job sometime, unless others wait already: for work that can as well be done with the
+    /// next.
+    pub(crate) fn offer(&self, job: impl FnOnce(&mut Connection) + Send + 'static) {
+        let sender = self.jobs.lock().expect("no job panics while holding it");
+        if let Some(sender) = sender.as_ref().filter(|sender| sender.capacity() == QUEUE_MAX) {
+            // If it is closed meanwhile, the work is done at the next opening.
+            let _ = sender.try_send(Box::new(job));
+        }
+    }
+
     /// Lets the jobs that wait finish, then ends the threads. Blocks; for shutdown.
     pub(crate) fn close(&self) {
         drop(self.jobs.lock().expect("no job panics while holding it").take());
@@ -122,9 +132,8 @@ pub(crate) fn migrate(
     migrations: &[&str],
 ) -> Result<(), crate::error::OpenError> {
     let failed = crate::error::OpenError::at(path);
-    let found: i32 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(&failed)?;
+    let found: i32 =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(&failed)?;
     let known = i32::try_from(migrations.len()).expect("there are a handful");
     if found > known {
         return Err(crate::error::OpenError::Version { path: path.to_owned(), found, known });

@@ -34,14 +34,17 @@ const READER_CACHE_KIB: u32 = 2_048;
 /// Readers do not wait for each other; on a few cores more would not help.
 const READERS: usize = 2;
 
-/// After how many pages of write-ahead log the writer checkpoints. Larger than SQLite's default, so
-/// that it costs a batch now and then instead of often.
-const CHECKPOINT_PAGES: u32 = 4_000;
+/// After how many accepted events a thread of its own checkpoints: some 10 MB of write-ahead log.
+const CHECKPOINT_EVENTS: u64 = 1_000;
+
+/// After how many pages the writer has to help, because the other thread cannot keep up: 64 MB.
+const CHECKPOINT_PAGES: u32 = 16_000;
 
 /// The state of one generation.
 #[derive(Debug)]
 pub(crate) struct State {
     writer: Pool,
+    checkpointer: Pool,
     readers: Pool,
     /// For each partition, the first record that is not judged yet.
     passed: Mutex<BTreeMap<u16, watch::Sender<Offset>>>,
@@ -82,13 +85,19 @@ impl State {
             .map_err(OpenError::at(path))?;
         let (passed, feed_end) = standing(&writer).map_err(OpenError::at(path))?;
 
+        let checkpointing =
+            Options { writable: true, synchronous: "NORMAL", cache_kib: READER_CACHE_KIB };
+        let checkpointer = connect(path, checkpointing).map_err(OpenError::at(path))?;
+
         let reading =
             Options { writable: false, synchronous: "NORMAL", cache_kib: READER_CACHE_KIB };
         let readers = (0..READERS).map(|_| connect(path, reading).map_err(OpenError::at(path)));
         let readers = readers.collect::<Result<Vec<_>, _>>()?;
-        let passed = passed.into_iter().map(|(partition, next)| (partition, watch::Sender::new(next)));
+        let passed =
+            passed.into_iter().map(|(partition, next)| (partition, watch::Sender::new(next)));
         Ok(Self {
             writer: Pool::start("state-writer", vec![writer])?,
+            checkpointer: Pool::start("state-checkpoint", vec![checkpointer])?,
             readers: Pool::start("state-reader", readers)?,
             passed: Mutex::new(passed.collect()),
             feed_end: watch::Sender::new(feed_end),
@@ -118,6 +127,21 @@ impl State {
     pub(crate) fn close(&self) {
         self.readers.close();
         self.writer.close();
+        self.checkpointer.close();
+    }
+
+    /// Moves committed pages into the database beside the commits, every so many events.
+    fn checkpoint(&self, before: u64, after: u64) {
+        if before / CHECKPOINT_EVENTS == after / CHECKPOINT_EVENTS {
+            return;
+        }
+        self.checkpointer.offer(|connection| {
+            // Passive: it takes what it can without making the writer wait.
+            let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            if let Err(error) = done {
+                tracing::warn!(%error, "the state cannot be checkpointed");
+            }
+        });
     }
 
     /// Where waiting for a partition is done.

@@ -1,5 +1,7 @@
 //! Groups: create, replace, patch, delete. Who is in them is decided in [`super::members`].
 
+use std::sync::Arc;
+
 use schemas::scim::{Attributes, GROUP};
 use schemas::wire::UpdatedGroup;
 use schemas::{Change, Event, GroupId, ScimId};
@@ -25,7 +27,7 @@ pub(super) fn create(
         group_id: GroupId::from_bits(commit.stamp.id()),
         idp_id: text(attributes, "externalId").unwrap_or(name).to_owned(),
         name_key: name_key(name),
-        attributes: attributes.clone(),
+        attributes: Arc::new(attributes.clone()),
         created_at: at,
         updated_at: at,
         modified_at: at,
@@ -56,7 +58,7 @@ pub(super) fn patch(
     member_ops: &[MemberOp],
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
-    let mut attributes = before.attributes.clone();
+    let mut attributes = Attributes::clone(&before.attributes);
     patch::apply(&mut attributes, &GROUP, operations)?;
     let after = update(commit, &before, attributes)?;
     members::change(commit, &after, member_ops)?;
@@ -75,12 +77,13 @@ fn update(
     before: &Group,
     attributes: Attributes,
 ) -> Result<Group, Undecided> {
-    if attributes == before.attributes {
+    if attributes == *before.attributes {
         return Ok(before.clone());
     }
     free_identity(commit.facts, &attributes, Some(before.id))?;
     let at = commit.stamp.at;
     let name_key = name_key(text(&attributes, "displayName").unwrap_or_default());
+    let attributes = Arc::new(attributes);
     let after = Group { name_key, attributes, updated_at: at, modified_at: at, ..before.clone() };
 
     let origin = commit.origin();
@@ -123,6 +126,6 @@ fn change(group: &Group) -> Change {
         idp_id: group.idp_id.clone(),
         name_key: group.name_key.clone(),
         created_at: group.created_at,
-        attributes: group.attributes.clone(),
+        attributes: Arc::clone(&group.attributes),
     }
 }

@@ -1,5 +1,7 @@
 //! Users: create, replace, patch, delete.
 
+use std::sync::Arc;
+
 use schemas::scim::{Attributes, USER, Value};
 use schemas::wire::UpdatedUser;
 use schemas::{Change, Event, ScimId, UserId};
@@ -17,6 +19,7 @@ pub(super) fn create(
 ) -> Result<Answer, Undecided> {
     let attributes = with_defaults(attributes.clone());
     let name_key = free_name(commit.facts, &attributes, None)?;
+    let attributes = Arc::new(attributes);
     let user = User {
         id: ScimId::from_bits(commit.stamp.id()),
         user_id: UserId::from_bits(commit.stamp.id()),
@@ -46,7 +49,7 @@ pub(super) fn patch(
     operations: &[Operation],
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
-    let mut attributes = before.attributes.clone();
+    let mut attributes = Attributes::clone(&before.attributes);
     patch::apply(&mut attributes, &USER, operations)?;
     update(commit, &before, with_defaults(attributes))
 }
@@ -63,11 +66,11 @@ fn update(
     before: &User,
     attributes: Attributes,
 ) -> Result<Answer, Undecided> {
-    if attributes == before.attributes {
+    if attributes == *before.attributes {
         return Ok(Answer::User(before.clone()));
     }
     let name_key = free_name(commit.facts, &attributes, Some(before.id))?;
-    let updated_at = commit.stamp.at;
+    let (attributes, updated_at) = (Arc::new(attributes), commit.stamp.at);
     let after = User { name_key, attributes, updated_at, ..before.clone() };
 
     let origin = commit.origin();
@@ -111,6 +114,6 @@ fn change(user: &User) -> Change {
         user_id: user.user_id,
         name_key: user.name_key.clone(),
         created_at: user.created_at,
-        attributes: user.attributes.clone(),
+        attributes: Arc::clone(&user.attributes),
     }
 }

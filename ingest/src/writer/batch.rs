@@ -9,7 +9,10 @@ use schemas::{Actor, Head, Seq};
 pub(crate) struct Decided {
     /// What to answer if everything before it, and its own commit, is accepted.
     pub(crate) outcome: Result<Answer, Rejection>,
-    /// Its records; none if it changes nothing or was rejected.
+    /// Its last record, which is accepted if all of them are; none if it changes nothing or was
+    /// rejected.
+    pub(crate) head: Option<Head>,
+    /// Its records, until they are sent.
     pub(crate) records: Vec<Sealed>,
 }
 
@@ -43,11 +46,12 @@ impl Batch {
             Ok(decision) => {
                 let directory = self.facts.directory.id;
                 let records = seal(&decision.drafts, directory, actor, self.base, self.tail);
-                self.tail = records.last().map_or(self.tail, |last| last.head);
-                Ok(Decided { outcome: Ok(decision.answer), records })
+                let head = records.last().map(|last| last.head);
+                self.tail = head.unwrap_or(self.tail);
+                Ok(Decided { outcome: Ok(decision.answer), head, records })
             }
             Err(Undecided::Rejected(rejection)) => {
-                Ok(Decided { outcome: Err(rejection), records: Vec::new() })
+                Ok(Decided { outcome: Err(rejection), head: None, records: Vec::new() })
             }
             Err(Undecided::Missing(missing)) => Err(missing),
         }

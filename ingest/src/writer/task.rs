@@ -1,6 +1,7 @@
 //! A writer at work.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,6 +57,11 @@ pub(crate) struct Task {
     pub(crate) mailboxes: Arc<Mailboxes>,
     pub(crate) requests: mpsc::Receiver<Request>,
 }
+
+/// After how many records the first of a batch are sent on their way while the rest is decided, so
+/// that log and projector work meanwhile. What is sent is one batch all the same: decided on one head,
+/// judged together.
+const SEND_RECORDS: usize = 16;
 
 /// A request and what was decided about it.
 type Ready = (Request, Decided);
@@ -116,8 +122,14 @@ impl Task {
                 return Vec::new();
             }
         };
-        match self.decide(gathered, requests).await {
-            Ok(ready) => self.commit(ready).await,
+        let mut sending =
+            Sending::new(Arc::clone(&self.context.log), self.directory, self.partition);
+        match self.decide(gathered, requests, &mut sending).await {
+            Ok((ready, rest)) => {
+                let mut again = self.commit(ready, sending).await;
+                again.extend(rest);
+                again
+            }
             Err(again) => again,
         }
     }
@@ -128,61 +140,72 @@ impl Task {
         if gathered.stopped { Err(WriteError::Stopped) } else { Ok(gathered) }
     }
 
-    /// Decides each request on what the ones before it leave. Returns them all to be decided again if
-    /// the stream has moved on meanwhile.
+    /// Decides each request on what the ones before it leave, and begins to send what is decided.
+    ///
+    /// Returns what was decided, and the requests that are left for another attempt. If the stream has
+    /// moved on meanwhile, that is all of them; it is only looked at while nothing was sent.
     async fn decide(
         &self,
         gathered: Gathered,
         requests: Vec<Request>,
-    ) -> Result<Vec<Ready>, Vec<Request>> {
+        sending: &mut Sending,
+    ) -> Result<(Vec<Ready>, Vec<Request>), Vec<Request>> {
         let head = gathered.head;
         let mut batch = Batch::new(head, gathered.facts);
         let mut ready: Vec<Ready> = Vec::with_capacity(requests.len());
         let mut requests = requests.into_iter();
         while let Some(request) = requests.next() {
-            match self.decide_one(head, &mut batch, &request).await {
-                Ok(decided) => ready.push((request, decided)),
-                Err(None) => {
+            match self.decide_one(head, &mut batch, &request, sending.has_begun()).await {
+                Ok(mut decided) => {
+                    sending.take(&mut decided).await;
+                    ready.push((request, decided));
+                }
+                Err(Undone::Moved) => {
                     let before = ready.into_iter().map(|(request, _)| request);
                     return Err(before.chain([request]).chain(requests).collect());
                 }
-                Err(Some(error)) => {
+                Err(Undone::Later) => {
+                    return Ok((ready, [request].into_iter().chain(requests).collect()));
+                }
+                Err(Undone::Failed(error)) => {
                     // What it needs cannot be read; the others may do without.
                     let _ = request.answer.send(Err(error));
                 }
             }
         }
-        Ok(ready)
+        Ok((ready, Vec::new()))
     }
 
-    /// `Err(None)` when the head has moved on while more was gathered.
     async fn decide_one(
         &self,
         head: Head,
         batch: &mut Batch,
         request: &Request,
-    ) -> Result<Decided, Option<WriteError>> {
+        sending: bool,
+    ) -> Result<Decided, Undone> {
         for _ in 0..GATHERINGS_MAX {
             match decide_now(&*self.context.edge, batch, request) {
                 Ok(decided) => return Ok(decided),
+                // The projection may hold a part of this batch by now.
+                Err(_) if sending => return Err(Undone::Later),
                 Err(missing) => {
-                    let later = self.gather(*missing.0).await.map_err(Some)?;
+                    let later = self.gather(*missing.0).await.map_err(Undone::Failed)?;
                     if later.head != head {
-                        return Err(None);
+                        return Err(Undone::Moved);
                     }
                     batch.absorb(later.facts);
                 }
             }
         }
         let reason = BoxError::from("the facts of a command are never complete");
-        Err(Some(WriteError::Unavailable(reason)))
+        Err(Undone::Failed(WriteError::Unavailable(reason)))
     }
 
     /// Appends, awaits the verdict, answers. Returns the requests whose commits lost a race, and
     /// those that were decided on them.
-    async fn commit(&self, mut ready: Vec<Ready>) -> Vec<Request> {
+    async fn commit(&self, mut ready: Vec<Ready>, sending: Sending) -> Vec<Request> {
         // Whatever was decided before the first commit depends on nothing that is still open.
-        let first = ready.iter().position(|(_, decided)| !decided.records.is_empty());
+        let first = ready.iter().position(|(_, decided)| decided.head.is_some());
         let open = ready.split_off(first.unwrap_or(ready.len()));
         ready.into_iter().for_each(answer);
         if open.is_empty() {
@@ -190,43 +213,27 @@ impl Task {
         }
 
         let heads = last_heads(&open);
-        let verdicts = match self.append(&open).await {
-            Ok(last) => self.verdicts(last, &heads).await,
-            Err(AppendError::Indeterminate(error)) => {
-                tracing::warn!(directory.id = %self.directory, error = &*error as &dyn std::error::Error, "the outcome of an append is unknown");
+        let (sent, failed) = sending.finish().await;
+        let verdicts = match (sent, &failed) {
+            (_, Some(AppendError::Indeterminate(error))) => {
+                tracing::warn!(directory.id = %self.directory, error = &**error as &dyn std::error::Error, "the outcome of an append is unknown");
                 self.find_out(&heads).await
             }
-            Err(error) => Err(refusal(error)),
+            (Some(last), _) => self.verdicts(last, &heads).await,
+            (None, _) => Ok(vec![false; heads.len()]),
         };
-        match verdicts {
-            Ok(verdicts) => settle(open, &verdicts),
-            Err(error) => {
+        match (verdicts, failed) {
+            (Ok(verdicts), None | Some(AppendError::Indeterminate(_))) => settle(open, &verdicts),
+            (Ok(verdicts), Some(error)) => {
+                // What was sent before the failure may well be accepted; the rest is not in the log.
+                refuse(settle(open, &verdicts), refusal(error));
+                Vec::new()
+            }
+            (Err(error), _) => {
                 refuse(open.into_iter().map(|(request, _)| request).collect(), error);
                 Vec::new()
             }
         }
-    }
-
-    /// Appends all records in order. A commit too large for one append comes in several.
-    async fn append(&self, open: &[Ready]) -> Result<Offset, AppendError> {
-        let begun = Instant::now();
-        let key = Bytes::from(self.directory.to_string());
-        let (mut records, mut bytes, mut last) = (Vec::new(), 0, Offset::default());
-        for sealed in open.iter().flat_map(|(_, decided)| &decided.records) {
-            if records.len() == APPEND_RECORDS_MAX || bytes > APPEND_BYTES_MAX {
-                let full = std::mem::take(&mut records);
-                last = self.context.log.append(self.partition, full).await?;
-                bytes = 0;
-            }
-            bytes += sealed.value.len();
-            let value = Bytes::copy_from_slice(&sealed.value);
-            records.push(Append { key: key.clone(), value });
-        }
-        if !records.is_empty() {
-            last = self.context.log.append(self.partition, records).await?;
-        }
-        metrics::histogram!("log_append_seconds").record(begun.elapsed().as_secs_f64());
-        Ok(last)
     }
 
     async fn verdicts(&self, last: Offset, heads: &[Head]) -> Result<Vec<bool>, WriteError> {
@@ -265,6 +272,95 @@ fn decide_now(edge: &dyn Edge, batch: &mut Batch, request: &Request) -> Result<D
     batch.decide(&request.command, &request.actor, &mut stamp)
 }
 
+/// Why a command was not decided.
+enum Undone {
+    /// The stream has moved on while more was gathered.
+    Moved,
+    /// More has to be gathered, which cannot be done while a part of the batch is on its way.
+    Later,
+    /// What it needs cannot be read.
+    Failed(WriteError),
+}
+
+type Appending = std::pin::Pin<Box<dyn Future<Output = Result<Offset, AppendError>> + Send>>;
+
+/// A batch on its way into the log: records not yet sent, and appends under way, in order.
+struct Sending {
+    log: Arc<dyn EventLog>,
+    partition: Partition,
+    key: Bytes,
+    records: Vec<Append>,
+    bytes: usize,
+    under_way: Vec<Appending>,
+    begun: Instant,
+}
+
+impl Sending {
+    fn new(log: Arc<dyn EventLog>, directory: DirectoryId, partition: Partition) -> Self {
+        Self {
+            log,
+            partition,
+            key: Bytes::from(directory.to_string()),
+            records: Vec::new(),
+            bytes: 0,
+            under_way: Vec::new(),
+            begun: Instant::now(),
+        }
+    }
+
+    const fn has_begun(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    /// Takes over the records of a commit. A large one is sent in several appends, which the chain
+    /// puts together again.
+    async fn take(&mut self, decided: &mut Decided) {
+        for sealed in std::mem::take(&mut decided.records) {
+            if self.records.len() >= APPEND_RECORDS_MAX || self.bytes > APPEND_BYTES_MAX {
+                self.send().await;
+            }
+            self.bytes += sealed.value.len();
+            let value = Bytes::from(sealed.value);
+            self.records.push(Append { key: self.key.clone(), value });
+        }
+        if self.records.len() >= SEND_RECORDS {
+            self.send().await;
+        }
+    }
+
+    /// Begins an append. Polled once, it is in the log's queue, behind those that began before it.
+    async fn send(&mut self) {
+        if self.records.is_empty() {
+            return;
+        }
+        self.bytes = 0;
+        let (log, partition) = (Arc::clone(&self.log), self.partition);
+        let records = std::mem::take(&mut self.records);
+        let append = async move { log.append(partition, records).await };
+        let mut append: Appending = Box::pin(append);
+        if let Poll::Ready(done) = futures_util::poll!(&mut append) {
+            append = Box::pin(std::future::ready(done));
+        }
+        self.under_way.push(append);
+    }
+
+    /// Waits for all of it: how far it got, and why not farther. What follows a failed append in the
+    /// log builds on what is not there, and is stale for ever.
+    async fn finish(mut self) -> (Option<Offset>, Option<AppendError>) {
+        self.send().await;
+        let (mut last, mut failed) = (None, None);
+        for append in self.under_way {
+            match append.await {
+                Ok(offset) if failed.is_none() => last = Some(offset),
+                Ok(_) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        metrics::histogram!("log_append_seconds").record(self.begun.elapsed().as_secs_f64());
+        (last, failed)
+    }
+}
+
 fn needs_of(requests: &[Request]) -> Needs {
     let mut needs = Needs::default();
     for request in requests {
@@ -275,7 +371,7 @@ fn needs_of(requests: &[Request]) -> Needs {
 
 /// The last record of each commit: if it was accepted, all of it was.
 fn last_heads(open: &[Ready]) -> Vec<Head> {
-    open.iter().filter_map(|(_, decided)| decided.records.last()).map(|last| last.head).collect()
+    open.iter().filter_map(|(_, decided)| decided.head).collect()
 }
 
 /// Answers up to the first commit that lost its race; it and everything after is decided again.
@@ -283,7 +379,7 @@ fn settle(open: Vec<Ready>, verdicts: &[bool]) -> Vec<Request> {
     let mut verdicts = verdicts.iter();
     let mut again = Vec::new();
     for (request, decided) in open {
-        let holds = decided.records.is_empty() || verdicts.next() == Some(&true);
+        let holds = decided.head.is_none() || verdicts.next() == Some(&true);
         if again.is_empty() && holds {
             answer((request, decided));
         } else {
@@ -332,7 +428,8 @@ fn refusal(error: AppendError) -> WriteError {
         AppendError::Unavailable(source) => WriteError::Unavailable(source),
         AppendError::Indeterminate(_) => WriteError::Unknown,
         AppendError::TooLarge { bytes, limit } => {
-            let detail = format!("one event would take {bytes} bytes, more than {limit}; send less at once");
+            let detail =
+                format!("one event would take {bytes} bytes, more than {limit}; send less at once");
             let error = schemas::scim::ScimError::with_status(413, detail);
             WriteError::Rejected(error.into())
         }

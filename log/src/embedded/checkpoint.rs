@@ -9,6 +9,9 @@ use tokio::sync::mpsc;
 /// all of it has been moved: under writers that never rest, the writer has to help.
 const WAL_PAGES_MAX: i64 = 4_096;
 
+/// After so many bytes of records without that, the writer sees to it by itself.
+pub(super) const WAL_BYTES_MAX: usize = 96 << 20;
+
 /// What the checkpoint thread tells the writer.
 #[derive(Debug, Default)]
 pub(super) struct Wal {
@@ -48,6 +51,13 @@ pub(super) fn run(connection: &Connection, mut grown: mpsc::Receiver<()>, wal: &
         }
     }
     checkpoint(connection, "TRUNCATE");
+}
+
+/// Moves everything and begins the write-ahead log anew; `false` if another checkpoint is under way.
+pub(super) fn restart(connection: &Connection) -> bool {
+    let busy =
+        connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| row.get::<_, bool>(0));
+    !busy.unwrap_or(true)
 }
 
 /// Returns how many pages the write-ahead log holds, those that have been moved among them.

@@ -41,6 +41,7 @@ pub(super) struct Writer {
     grown: mpsc::Sender<()>,
     wal: Arc<Wal>,
     since_checkpoint: usize,
+    since_help: usize,
     /// A transaction failed, and what the file holds has not been looked up since.
     unsure: bool,
 }
@@ -62,7 +63,17 @@ impl Writer {
         grown: mpsc::Sender<()>,
         wal: Arc<Wal>,
     ) -> Self {
-        Self { connection, next, recent, tails, grown, wal, since_checkpoint: 0, unsure: false }
+        Self {
+            connection,
+            next,
+            recent,
+            tails,
+            grown,
+            wal,
+            since_checkpoint: 0,
+            since_help: 0,
+            unsure: false,
+        }
     }
 
     /// Commits what comes until nobody can send any more.
@@ -70,14 +81,24 @@ impl Writer {
         while let Some(first) = requests.blocking_recv() {
             #[cfg(test)]
             self.wal.limit_pages(&self.connection);
-            if self.wal.take_long() {
-                // Little is left to move, and between two transactions nothing is added meanwhile:
-                // without such a moment SQLite would never begin the file anew.
-                checkpoint::checkpoint(&self.connection, "PASSIVE");
-            }
+            self.help_checkpoint();
             let batch = collect(first, &mut requests);
             let outcome = self.commit(&batch);
             self.answer(batch, &outcome);
+        }
+    }
+
+    /// Between two transactions nothing is added to the write-ahead log: without such a moment SQLite
+    /// would never begin the file anew.
+    fn help_checkpoint(&mut self) {
+        if self.since_help >= checkpoint::WAL_BYTES_MAX {
+            // The other thread has not come round. While it is at it this does nothing, and is tried
+            // again after the next transaction.
+            if checkpoint::restart(&self.connection) {
+                self.since_help = 0;
+            }
+        } else if self.wal.take_long() {
+            checkpoint::checkpoint(&self.connection, "PASSIVE");
         }
     }
 
@@ -199,6 +220,7 @@ impl Writer {
             let mut entries = Vec::with_capacity(request.records.len());
             for record in request.records {
                 self.since_checkpoint += record.value.len();
+                self.since_help += record.value.len();
                 entries.push(Entry { offset: *next, value: record.value });
                 *next = next.next();
             }

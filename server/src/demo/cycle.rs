@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-pub(super) const ENTERPRISE: &str =
-    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+pub(super) const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 /// One request. `{adele}` and the like stand for ids that earlier answers gave.
 pub(super) struct Step {
@@ -48,18 +47,7 @@ pub(super) fn steps() -> Vec<Step> {
             ]),
             1,
         ),
-        Step {
-            story: "assign the group Sales",
-            method: "POST",
-            path: "/Groups",
-            body: Some(json!({
-                "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
-                "externalId": "0b5e7a90-1c1d-4c0b-8d6f-0a1b2c3d4e5f",
-                "displayName": "Sales",
-            })),
-            remember: Some("sales"),
-            events: 1,
-        },
+        Step { path: "/Groups", ..create("assign the group Sales", "sales", group("Sales")) },
         patch(
             "its members follow",
             "/Groups/{sales}",
@@ -99,7 +87,14 @@ pub(super) fn steps() -> Vec<Step> {
 }
 
 fn create(story: &'static str, name: &'static str, body: Value) -> Step {
-    Step { story, method: "POST", path: "/Users", body: Some(body), remember: Some(name), events: 1 }
+    Step {
+        story,
+        method: "POST",
+        path: "/Users",
+        body: Some(body),
+        remember: Some(name),
+        events: 1,
+    }
 }
 
 fn patch(story: &'static str, path: &'static str, operations: Value, events: usize) -> Step {
@@ -108,6 +103,14 @@ fn patch(story: &'static str, path: &'static str, operations: Value, events: usi
         "Operations": operations,
     });
     Step { story, method: "PATCH", path, body: Some(body), remember: None, events }
+}
+
+fn group(name: &str) -> Value {
+    json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+        "externalId": "0b5e7a90-1c1d-4c0b-8d6f-0a1b2c3d4e5f",
+        "displayName": name,
+    })
 }
 
 fn user(name: &str, given: &str, family: &str) -> Value {

@@ -195,8 +195,7 @@ fn read(row: &Row<'_>) -> Result<Stored, DbError> {
         url: row.get(1)?,
         events: serde_json::from_str(&events).map_err(unreadable("event types"))?,
         enabled: row.get(3)?,
-        order: lanes::Order::named(&order)
-            .ok_or_else(|| unreadable("order")(order.as_str()))?,
+        order: lanes::Order::named(&order).ok_or_else(|| unreadable("order")(order.as_str()))?,
         sealed: row.get(5)?,
         created_at: row.get::<_, Time>(6)?.0,
         updated_at: row.get::<_, Time>(7)?.0,

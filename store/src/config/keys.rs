@@ -10,8 +10,7 @@ use crate::ports::not_found;
 use crate::ports::paging::by_id;
 use crate::state::rows::{Time, all, first};
 
-const COLUMNS: &str =
-    "id, name, permission, organization, suffix, created_at, last_used_at";
+const COLUMNS: &str = "id, name, permission, organization, suffix, created_at, last_used_at";
 
 impl Config {
     pub(crate) async fn key_by_digest(&self, digest: Digest) -> Result<Option<ApiKey>, DbError> {
@@ -41,10 +40,7 @@ impl Config {
         Ok(found.is_some())
     }
 
-    pub(crate) async fn keys(
-        &self,
-        page: PageRequest<ApiKeyId>,
-    ) -> Result<Page<ApiKey>, DbError> {
+    pub(crate) async fn keys(&self, page: PageRequest<ApiKeyId>) -> Result<Page<ApiKey>, DbError> {
         let sql = format!("SELECT {COLUMNS} FROM api_keys ORDER BY id");
         let mut found = self.read(move |connection| all(connection, &sql, [], read)).await?;
         found.retain(|key| reaches(page.reach, key));

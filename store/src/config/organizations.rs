@@ -30,9 +30,8 @@ impl Config {
             let has_domain = |wanted: &String| {
                 organization.domains.iter().any(|one| one.domain.eq_ignore_ascii_case(wanted))
             };
-            let named = |part: &String| {
-                organization.name.to_lowercase().contains(&part.to_lowercase())
-            };
+            let named =
+                |part: &String| organization.name.to_lowercase().contains(&part.to_lowercase());
             page.reach.covers(organization.id)
                 && (filter.domains.is_empty() || filter.domains.iter().any(has_domain))
                 && filter.search.as_ref().is_none_or(named)
@@ -57,9 +56,8 @@ impl Config {
         external_id: String,
     ) -> Result<Organization, DbError> {
         let sql = format!("SELECT {COLUMNS} FROM organizations WHERE external_id = ?1");
-        let found = self
-            .read(move |connection| first(connection, &sql, [external_id], read))
-            .await?;
+        let found =
+            self.read(move |connection| first(connection, &sql, [external_id], read)).await?;
         found.filter(|organization| reach.covers(organization.id)).ok_or_else(not_found)
     }
 

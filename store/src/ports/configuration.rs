@@ -97,9 +97,10 @@ impl Directories for Store {
     ) -> Result<Page<Directory>, PortError> {
         let known = self.config.known();
         let fits = |directory: &&directory::Directory| {
-            let search = filter.search.as_ref().is_none_or(|part| {
-                directory.name.to_lowercase().contains(&part.to_lowercase())
-            });
+            let search = filter
+                .search
+                .as_ref()
+                .is_none_or(|part| directory.name.to_lowercase().contains(&part.to_lowercase()));
             let domain = filter.domain.as_ref().is_none_or(|wanted| {
                 directory.domains.iter().any(|one| one.domain.eq_ignore_ascii_case(wanted))
             });

@@ -66,11 +66,7 @@ impl Replica for Store {
         gathered.map(Some).map_err(unavailable)
     }
 
-    async fn wait_applied(
-        &self,
-        partition: Partition,
-        offset: Offset,
-    ) -> Result<(), ReplicaError> {
+    async fn wait_applied(&self, partition: Partition, offset: Offset) -> Result<(), ReplicaError> {
         let mut passed = self.state.passed(partition);
         let mut fault = self.state.fault();
         tokio::select! {

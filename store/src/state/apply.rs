@@ -28,6 +28,7 @@ impl State {
             Ok(Some(feed_end)) => {
                 self.fault.send_if_modified(|fault| fault.take().is_some());
                 self.publish_passed(partition, passed);
+                self.checkpoint(*self.feed_end.borrow(), feed_end);
                 self.feed_end.send_if_modified(|end| {
                     let moved = *end != feed_end;
                     *end = feed_end;
@@ -149,7 +150,9 @@ impl<'a> Applying<'a> {
         }
         if directory_row(self.transaction, id)?.is_none() {
             self.transaction
-                .prepare_cached("INSERT INTO directories (id, partition, hash) VALUES (?1, ?2, ?3)")?
+                .prepare_cached(
+                    "INSERT INTO directories (id, partition, hash) VALUES (?1, ?2, ?3)",
+                )?
                 .execute(params![id.to_bytes(), self.partition.0, [0_u8; 32]])?;
         }
         let sql = "SELECT key, active_users, inactive_users, groups FROM directories WHERE id = ?1";
@@ -210,22 +213,20 @@ impl<'a> Applying<'a> {
         self.feed_end += 1;
         let (user, group) = subjects(&accepted.change);
         let actor = serde_json::to_string(&accepted.actor).map_err(unreadable("actor"))?;
-        self.transaction
-            .prepare_cached(INSERT_FEED)?
-            .execute(params![
-                as_sql(self.feed_end),
-                accepted.id.to_bytes(),
-                directory,
-                accepted.event.name(),
-                as_sql(accepted.head.seq.0),
-                accepted.head.hash.0,
-                accepted.prev.0,
-                accepted.created_at.millis(),
-                user.map(ScimId::to_bytes),
-                group.map(ScimId::to_bytes),
-                actor,
-                accepted.data,
-            ])?;
+        self.transaction.prepare_cached(INSERT_FEED)?.execute(params![
+            as_sql(self.feed_end),
+            accepted.id.to_bytes(),
+            directory,
+            accepted.event.name(),
+            as_sql(accepted.head.seq.0),
+            accepted.head.hash.0,
+            accepted.prev.0,
+            accepted.created_at.millis(),
+            user.map(ScimId::to_bytes),
+            group.map(ScimId::to_bytes),
+            actor,
+            accepted.data,
+        ])?;
         Ok(())
     }
 
@@ -283,7 +284,8 @@ pub(crate) fn is_active(attributes: &Attributes) -> bool {
 pub(crate) fn email_key(attributes: &Attributes) -> Option<String> {
     let emails = attributes.get("emails")?.as_list()?;
     let emails: Vec<&Attributes> = emails.iter().filter_map(Value::as_complex).collect();
-    let primary = |email: &&&Attributes| email.get("primary").and_then(Value::as_bool) == Some(true);
+    let primary =
+        |email: &&&Attributes| email.get("primary").and_then(Value::as_bool) == Some(true);
     let chosen = emails.iter().find(primary).or_else(|| emails.first())?;
     text(chosen, "value").map(str::to_lowercase)
 }

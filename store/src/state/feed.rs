@@ -58,8 +58,7 @@ impl State {
                  WHERE {condition} AND feed.position > ?2 AND feed.position <= ?3
                  ORDER BY feed.position LIMIT ?4"
             );
-            let parameters =
-                params![id, as_sql(after.0), as_sql(up_to.0), as_sql(limit as u64)];
+            let parameters = params![id, as_sql(after.0), as_sql(up_to.0), as_sql(limit as u64)];
             all(connection, &sql, parameters, event)
         })
         .await

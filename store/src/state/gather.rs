@@ -94,8 +94,7 @@ impl Gathering<'_> {
         if self.facts.users.contains_key(&id) {
             return Ok(());
         }
-        let sql =
-            format!("SELECT {USER_COLUMNS} FROM users WHERE scim_id = ?1 AND directory = ?2");
+        let sql = format!("SELECT {USER_COLUMNS} FROM users WHERE scim_id = ?1 AND directory = ?2");
         let found = first(self.connection, &sql, params![id.to_bytes(), self.key], user)?;
         self.facts.users.insert(id, found.map(|(_, user)| user));
         Ok(())

@@ -192,7 +192,8 @@ fn page<K: Kind>(
     offset: u64,
     kind: &K,
 ) -> Result<Vec<K::Row>, DbError> {
-    let (condition, value) = condition.map_or(("?2 IS NULL", Sql::Null), |(sql, value)| (*sql, value.clone()));
+    let (condition, value) =
+        condition.map_or(("?2 IS NULL", Sql::Null), |(sql, value)| (*sql, value.clone()));
     let sql = format!(
         "SELECT {} FROM {} WHERE directory = ?1 AND {condition} ORDER BY {} LIMIT ?3 OFFSET ?4",
         K::COLUMNS,
@@ -248,7 +249,7 @@ impl Kind for Users<'_> {
     }
 
     fn subject(&self, (key, user): &Self::Row, filter: &str) -> Result<Attributes, DbError> {
-        let mut subject = user.attributes.clone();
+        let mut subject = Attributes::clone(&user.attributes);
         subject.insert("id", user.id.to_string());
         if filter.contains("meta") {
             subject.insert("meta", meta("User", user.created_at, user.updated_at, user.version));
@@ -299,7 +300,7 @@ impl Kind for Groups<'_> {
     }
 
     fn subject(&self, (key, group): &Self::Row, filter: &str) -> Result<Attributes, DbError> {
-        let mut subject = group.attributes.clone();
+        let mut subject = Attributes::clone(&group.attributes);
         subject.insert("id", group.id.to_string());
         if filter.contains("meta") {
             let meta = meta("Group", group.created_at, group.modified_at, group.version);

@@ -305,10 +305,7 @@ impl State {
     }
 
     /// What the API says of directories: whether they are connected or gone, and how much they hold.
-    pub(crate) async fn standings(
-        &self,
-        ids: Vec<DirectoryId>,
-    ) -> Result<Vec<Standing>, DbError> {
+    pub(crate) async fn standings(&self, ids: Vec<DirectoryId>) -> Result<Vec<Standing>, DbError> {
         self.read(move |connection| {
             let sql = "SELECT activated, gone, active_users, inactive_users, groups
                 FROM directories WHERE id = ?1";

@@ -1,5 +1,7 @@
 //! Rows as the rules know them.
 
+use std::sync::Arc;
+
 use directory::{Group, User};
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use rusqlite::{Connection, Row};
@@ -10,13 +12,11 @@ use crate::error::{DbError, unreadable};
 use crate::sqlite::from_sql;
 
 /// The columns of [`user`], in its order.
-pub(crate) const USER_COLUMNS: &str =
-    "users.key, users.scim_id, users.user_id, users.name_key, users.created_at, users.updated_at, \
+pub(crate) const USER_COLUMNS: &str = "users.key, users.scim_id, users.user_id, users.name_key, users.created_at, users.updated_at, \
      users.version, users.attributes";
 
 /// The columns of [`group`], in its order.
-pub(crate) const GROUP_COLUMNS: &str =
-    "groups.key, groups.scim_id, groups.group_id, groups.idp_id, groups.name_key, \
+pub(crate) const GROUP_COLUMNS: &str = "groups.key, groups.scim_id, groups.group_id, groups.idp_id, groups.name_key, \
      groups.created_at, groups.updated_at, groups.modified_at, groups.version, groups.attributes";
 
 /// A row's key and the user in it.
@@ -28,7 +28,7 @@ pub(crate) fn user(row: &Row<'_>) -> Result<(i64, User), DbError> {
         created_at: row.get::<_, Time>(4)?.0,
         updated_at: row.get::<_, Time>(5)?.0,
         version: Seq(from_sql(row.get(6)?)),
-        attributes: attributes(row.get_ref(7)?)?,
+        attributes: Arc::new(attributes(row.get_ref(7)?)?),
     };
     Ok((row.get(0)?, user))
 }
@@ -44,7 +44,7 @@ pub(crate) fn group(row: &Row<'_>) -> Result<(i64, Group), DbError> {
         updated_at: row.get::<_, Time>(6)?.0,
         modified_at: row.get::<_, Time>(7)?.0,
         version: Seq(from_sql(row.get(8)?)),
-        attributes: attributes(row.get_ref(9)?)?,
+        attributes: Arc::new(attributes(row.get_ref(9)?)?),
     };
     Ok((row.get(0)?, group))
 }

@@ -97,10 +97,7 @@ fn resource(row: &rusqlite::Row<'_>) -> Result<StoredResource, DbError> {
     })
 }
 
-pub(crate) fn position(
-    connection: &Connection,
-    partition: Partition,
-) -> Result<Position, DbError> {
+pub(crate) fn position(connection: &Connection, partition: Partition) -> Result<Position, DbError> {
     Ok(apply::position(connection, partition)?)
 }
 
