@@ -1,6 +1,6 @@
 //! The rules of a directory, pure.
 //!
-//! [`decide`] turns a [`Command`] into events, given the [`Facts`] it needs. [`Facts`] is also the
+//! [`decide()`] turns a [`Command`] into events, given the [`Facts`] it needs. [`Facts`] is also the
 //! working copy: what one command decided, the next one of the same batch sees. PATCH ([`patch`]) and
 //! filter matching ([`matching`]) are one function each over the attribute tree and the schema tables.
 //!
@@ -8,7 +8,7 @@
 //! gathered by the caller as [`Needs`] says. A projector never asks these rules anything; what was
 //! decided once is in the record.
 //!
-//! Start with [`decide`](decide()).
+//! Start with [`decide()`].
 
 pub mod command;
 pub mod decide;

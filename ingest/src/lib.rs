@@ -1,8 +1,8 @@
 //! SCIM 2.0 for identity providers: the only way into the log.
 //!
-//! A request is authenticated ([`auth`]), parsed into a [`directory::Command`], handed to the
-//! directory's [writer](writer), and answered with the resource as it is afterwards
-//! ([`represent`]). Reads go to the projection through the [`ports::Replica`] port.
+//! A request is authenticated (`auth`), parsed into a [`directory::Command`], handed to the
+//! directory's [writer], and answered with the resource as it is afterwards
+//! (`represent`). Reads go to the projection through the [`ports::Replica`] port.
 //!
 //! It is *not* the place of rules: what a command changes is decided in `directory`, and what a
 //! request may look like in `schemas::scim`.

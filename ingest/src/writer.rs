@@ -1,7 +1,7 @@
 //! The writers: one task for each directory that is being written to.
 //!
 //! A writer takes all requests that wait, decides them one after the other on facts gathered in one
-//! read ([`batch`]), appends their commits together, and waits until the projector has passed the
+//! read (`batch`), appends their commits together, and waits until the projector has passed the
 //! last of them. What was accepted is answered. What was not, because another replica was first, is
 //! decided again.
 //!

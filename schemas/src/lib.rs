@@ -1,7 +1,7 @@
 //! The vocabulary of dsync: what every other crate agrees on.
 //!
 //! Typed [ids](id), the [events](event) customers see, the [records](record) that the log holds, the
-//! [chain](chain) that decides which records count, and SCIM's own language ([`scim`]): attributes,
+//! [chain] that decides which records count, and SCIM's own language ([`scim`]): attributes,
 //! schemas, filters and paths.
 //!
 //! It is *not* the place of rules (`directory` has them) nor of any input or output: there is no

@@ -1,7 +1,7 @@
 //! The ports of the roles on SQLite: everything of one machine in a few files.
 //!
-//! [`config`](Config) is what people have set up and what deliveries have come to: `store.db`, which
-//! nothing can make again. [`state`](State) is what the log folds to: `state-<generation>.db`, which
+//! `config` is what people have set up and what deliveries have come to: `store.db`, which
+//! nothing can make again. `state` is what the log folds to: `state-<generation>.db`, which
 //! a rebuild makes anew beside the old one and swaps in. Each role's port is implemented in a file of
 //! `ports/`, on both.
 //!

@@ -207,6 +207,9 @@ fn note_attempt(
     let name = match outcome {
         Outcome::Delivered { .. } => "delivered",
         Outcome::Failed(failure) => {
+            if failure == crate::Failure::Refused {
+                tracing::warn!(endpoint.id = %endpoint, "DSYNC-006: the address of the endpoint is not one that webhooks may go to");
+            }
             tracing::debug!(endpoint.id = %endpoint, event.id = %event, %failure, "attempt failed");
             failure.name()
         }

@@ -179,8 +179,12 @@ impl Writer {
                 }
             }
             Outcome::Failed(error) => {
-                tracing::warn!(%error, "an append to the log failed");
                 let full = self.is_for_want_of_room(error);
+                if full {
+                    tracing::error!(%error, "DSYNC-004: the disk of the log has no room");
+                } else {
+                    tracing::warn!(%error, "an append to the log failed");
+                }
                 for request in batch {
                     let source = boxed(error);
                     let refusal = if full {
