@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use log::{Embedded, EventLog, Partition};
+use ingest::ports::Replica;
+use log::{Embedded, EventLog, Offset, Partition};
 use schemas::Edge;
 use store::Store;
 use tokio::net::TcpListener;
@@ -32,6 +33,10 @@ pub use lock::DataDir;
 
 /// The embedded log is one partition: one writer thread gains nothing from several.
 pub const PARTITIONS: u16 = 1;
+
+/// How long the projection may take to catch up with the log before the server listens all the same.
+/// After a crash it is milliseconds behind.
+const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 
 /// How long requests in flight may take to end once the server was told to. With [`ROLES_END`] it
 /// stays below the 10 s that a supervisor is promised.
@@ -125,6 +130,7 @@ impl Running {
         listener: TcpListener,
     ) -> anyhow::Result<()> {
         let projecting = self.start_projectors();
+        self.catch_up().await?;
         let writers = Arc::new(ingest::Writers::new(
             Arc::clone(&self.log) as Arc<dyn EventLog>,
             self.store.clone(),
@@ -171,6 +177,25 @@ impl Running {
             });
         }
         projecting
+    }
+
+    /// Waits until the projection holds what the log held when the process ended: the first read after a
+    /// crash must not miss what a later one shows.
+    async fn catch_up(&self) -> anyhow::Result<()> {
+        for partition in (0..PARTITIONS).map(Partition) {
+            let Some(last) = self.log.tail(partition).await?.0.checked_sub(1) else { continue };
+            let passed = self.store.wait_applied(partition, Offset(last));
+            match tokio::time::timeout(CATCH_UP_MAX, passed).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the projection is behind the log; reads show what it holds")
+                }
+                Err(_) => tracing::warn!(
+                    "the projection is far behind the log; reads show what it holds so far"
+                ),
+            }
+        }
+        Ok(())
     }
 
     fn start_dispatcher(&self, settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::Result<()> {

@@ -39,6 +39,9 @@ impl State {
             Ok(None) => Err(StoreError::Replaced),
             Err(error) => {
                 let full = error.is_full();
+                if full {
+                    tracing::error!(%error, "DSYNC-004: the disk of the state has no room");
+                }
                 let fault = if full { Fault::Full } else { Fault::Other(error.to_string()) };
                 self.fault.send_replace(Some(fault));
                 Err(if full {
@@ -280,14 +283,23 @@ pub(crate) fn is_active(attributes: &Attributes) -> bool {
     attributes.get("active").and_then(Value::as_bool) != Some(false)
 }
 
-/// Some address of the user, folded for look-ups.
+/// The address that apps are shown, folded for look-ups: as [`directory::normalise`] chooses it.
 pub(crate) fn email_key(attributes: &Attributes) -> Option<String> {
     let emails = attributes.get("emails")?.as_list()?;
     let emails: Vec<&Attributes> = emails.iter().filter_map(Value::as_complex).collect();
-    let primary =
-        |email: &&&Attributes| email.get("primary").and_then(Value::as_bool) == Some(true);
-    let chosen = emails.iter().find(primary).or_else(|| emails.first())?;
-    text(chosen, "value").map(str::to_lowercase)
+    let is_primary =
+        |email: &Attributes| email.get("primary").and_then(Value::as_bool) == Some(true);
+    let is_of = |email: &Attributes, kind: &str| {
+        text(email, "type").is_some_and(|is| is.eq_ignore_ascii_case(kind))
+    };
+    let chosen = (emails.iter().find(|email| is_primary(email)))
+        .or_else(|| emails.iter().find(|email| is_of(email, "work")))
+        .or_else(|| emails.iter().find(|email| is_of(email, "home")))
+        .or_else(|| emails.first())?;
+    let address = text(chosen, "value")?;
+    let (local, domain) = address.rsplit_once('@')?;
+    let usable = !local.is_empty() && !domain.is_empty() && !address.contains(char::is_whitespace);
+    usable.then(|| address.to_lowercase())
 }
 
 fn put_user(

@@ -1,97 +1,24 @@
 //! What the API reads: pages of users, groups and events.
 
+mod page;
+
 use std::sync::Arc;
 
 use api::ports::{
-    Counts, Cursor, EventFilter, GroupFilter, Order, Page, PageRequest, Reach, StoredEvent,
-    UserFilter,
+    Counts, EventFilter, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
 };
 use directory::normalise::{Origin, directory_group, directory_user};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, params_from_iter};
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
-use schemas::{DirectoryId, EventId, GroupId, OrganizationId, UserId};
+use schemas::{DirectoryId, EventId, GroupId, UserId};
 
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
 use super::{State, feed};
 use crate::config::Known;
 use crate::error::DbError;
-use crate::sqlite::from_sql;
-
-/// A statement in the making: conditions and their parameters.
-#[derive(Default)]
-struct Conditions {
-    sql: Vec<String>,
-    parameters: Vec<Sql>,
-}
-
-impl Conditions {
-    /// `{}` in the condition stands for the parameter.
-    fn and(&mut self, condition: &str, parameter: impl Into<Sql>) {
-        self.parameters.push(parameter.into());
-        self.sql.push(condition.replace("{}", &format!("?{}", self.parameters.len())));
-    }
-
-    /// Only directories of which the caller may know, and which are there.
-    fn reach(&mut self, known: &Known, reach: Reach, column: &str) {
-        if let Reach::Organization(organization) = reach {
-            self.organization(known, organization, column);
-        }
-    }
-
-    fn organization(&mut self, known: &Known, organization: OrganizationId, column: &str) {
-        let ids = known.directories_of(organization);
-        let ids: Vec<String> = ids.map(|id| hex::encode(id.to_bytes())).collect();
-        let list = serde_json::to_string(&ids).unwrap_or_default();
-        let condition = format!(
-            "{column} IN (SELECT key FROM directories WHERE lower(hex(id)) IN \
-             (SELECT value FROM json_each({{}})))"
-        );
-        self.and(&condition, list);
-    }
-
-    fn to_sql(&self) -> String {
-        if self.sql.is_empty() { "1".to_owned() } else { self.sql.join(" AND ") }
-    }
-}
-
-/// A page in either direction: one more than asked for tells whether more follow.
-fn page<I, T>(
-    request: &PageRequest<I>,
-    position: impl Fn(I) -> Result<Sql, DbError>,
-    column: &str,
-    mut conditions: Conditions,
-    read: impl Fn(&str, &[Sql]) -> Result<Vec<T>, DbError>,
-) -> Result<Page<T>, DbError>
-where
-    I: Copy,
-{
-    let forwards = match request.cursor {
-        None | Some(Cursor::After(_)) => true,
-        Some(Cursor::Before(_)) => false,
-    };
-    let rising = (request.order == Order::Ascending) == forwards;
-    if let Some(Cursor::After(id) | Cursor::Before(id)) = request.cursor {
-        let condition = format!("{column} {} {{}}", if rising { ">" } else { "<" });
-        conditions.and(&condition, position(id)?);
-    }
-    let limit = request.limit as usize;
-    let sql = format!(
-        "{} ORDER BY {column} {} LIMIT {}",
-        conditions.to_sql(),
-        if rising { "ASC" } else { "DESC" },
-        limit + 1
-    );
-    let mut items = read(&sql, &conditions.parameters)?;
-    let more = items.len() > limit;
-    items.truncate(limit);
-    if !forwards {
-        items.reverse();
-    }
-    let cursor = request.cursor.is_some();
-    let (has_before, has_after) = if forwards { (cursor, more) } else { (more, true) };
-    Ok(Page { items, has_before, has_after })
-}
+use crate::sqlite::{as_sql, from_sql};
+use page::{Columns, Conditions, confined, map_page, page};
 
 fn bytes(id: [u8; 16]) -> Sql {
     Sql::Blob(id.to_vec())
@@ -106,11 +33,7 @@ impl State {
     ) -> Result<Page<DirectoryUserWithGroups>, DbError> {
         self.read(move |connection| {
             let mut conditions = Conditions::default();
-            conditions.reach(&known, request.reach, "users.directory");
-            if let Some(directory) = filter.directory {
-                let of = "users.directory = (SELECT key FROM directories WHERE id = {})";
-                conditions.and(of, bytes(directory.to_bytes()));
-            }
+            let confined = confined(connection, &known, request.reach, None, filter.directory)?;
             if let Some(group) = filter.group {
                 let of = "users.key IN (SELECT user_key FROM memberships WHERE group_key = \
                     (SELECT key FROM groups WHERE group_id = {}))";
@@ -123,20 +46,32 @@ impl State {
             if let Some(email) = filter.email {
                 conditions.and("users.email = {}", email.to_lowercase());
             }
-            let position = |id: UserId| Ok(bytes(id.to_bytes()));
-            page(&request, position, "users.user_id", conditions, |rest, parameters| {
-                let sql = format!(
-                    "SELECT {USER_COLUMNS}, directories.id FROM users
+            let columns = Columns {
+                // The members of a group are looked up, not found by walking their directory.
+                directory: if filter.group.is_some() {
+                    "+users.directory"
+                } else {
+                    "users.directory"
+                },
+                order: "users.user_id",
+                order_within: "users.user_id",
+            };
+            let bound = |id: UserId, _, _| Ok(bytes(id.to_bytes()));
+            let found =
+                page(&request, &columns, confined, &conditions, bound, |rest, parameters| {
+                    let sql = format!(
+                        "SELECT {USER_COLUMNS}, directories.id FROM users
                      JOIN directories ON directories.key = users.directory WHERE {rest}"
-                );
-                let rows = all(connection, &sql, params_from_iter(parameters), |row| {
-                    Ok((user(row)?, DirectoryId::from_bytes(row.get(8)?)))
+                    );
+                    all(connection, &sql, params_from_iter(parameters), |row| {
+                        let (key, user) = user(row)?;
+                        let directory = DirectoryId::from_bytes(row.get(8)?);
+                        Ok((user.user_id, (key, user, directory)))
+                    })
                 })?;
-                let users = rows.into_iter().filter_map(|((key, user), directory)| {
-                    let origin = known.origin(directory)?;
-                    Some(with_groups(connection, origin, key, &user))
-                });
-                users.collect()
+            map_page(found, |(key, user, directory)| {
+                let origin = known.origin(directory)?;
+                Some(with_groups(connection, origin, key, &user))
             })
         })
         .await
@@ -173,29 +108,37 @@ impl State {
     ) -> Result<Page<DirectoryGroup>, DbError> {
         self.read(move |connection| {
             let mut conditions = Conditions::default();
-            conditions.reach(&known, request.reach, "groups.directory");
-            if let Some(directory) = filter.directory {
-                let of = "groups.directory = (SELECT key FROM directories WHERE id = {})";
-                conditions.and(of, bytes(directory.to_bytes()));
-            }
+            let confined = confined(connection, &known, request.reach, None, filter.directory)?;
             if let Some(user) = filter.user {
                 let of = "groups.key IN (SELECT group_key FROM memberships WHERE user_key = \
                     (SELECT key FROM users WHERE user_id = {}))";
                 conditions.and(of, bytes(user.to_bytes()));
             }
-            let position = |id: GroupId| Ok(bytes(id.to_bytes()));
-            page(&request, position, "groups.group_id", conditions, |rest, parameters| {
-                let sql = format!(
-                    "SELECT {GROUP_COLUMNS}, directories.id FROM groups
+            let columns = Columns {
+                // The groups of a user are looked up, not found by walking their directory.
+                directory: if filter.user.is_some() {
+                    "+groups.directory"
+                } else {
+                    "groups.directory"
+                },
+                order: "groups.group_id",
+                order_within: "groups.group_id",
+            };
+            let bound = |id: GroupId, _, _| Ok(bytes(id.to_bytes()));
+            let found =
+                page(&request, &columns, confined, &conditions, bound, |rest, parameters| {
+                    let sql = format!(
+                        "SELECT {GROUP_COLUMNS}, directories.id FROM groups
                      JOIN directories ON directories.key = groups.directory WHERE {rest}"
-                );
-                let rows = all(connection, &sql, params_from_iter(parameters), |row| {
-                    Ok((group(row)?.1, DirectoryId::from_bytes(row.get(10)?)))
+                    );
+                    all(connection, &sql, params_from_iter(parameters), |row| {
+                        let (_, group) = group(row)?;
+                        let directory = DirectoryId::from_bytes(row.get(10)?);
+                        Ok((group.group_id, (group, directory)))
+                    })
                 })?;
-                let groups = rows.into_iter().filter_map(|(group, directory)| {
-                    Some(directory_group(known.origin(directory)?, &group))
-                });
-                Ok(groups.collect())
+            map_page(found, |(group, directory)| {
+                Some(Ok(directory_group(known.origin(directory)?, &group)))
             })
         })
         .await
@@ -231,10 +174,7 @@ impl State {
     ) -> Result<Page<StoredEvent>, DbError> {
         self.read(move |connection| {
             let mut conditions = Conditions::default();
-            conditions.reach(&known, request.reach, "feed.directory");
-            if let Some(organization) = filter.organization {
-                conditions.organization(&known, organization, "feed.directory");
-            }
+            let confined = confined(connection, &known, request.reach, filter.organization, None)?;
             if !filter.types.is_empty() {
                 let names: Vec<&str> = filter.types.iter().map(|kind| kind.name()).collect();
                 let list = serde_json::to_string(&names).unwrap_or_default();
@@ -244,15 +184,22 @@ impl State {
                 conditions.and("feed.created_at >= {}", from.millis());
             }
             if let Some(to) = filter.to {
-                conditions.and("feed.created_at < {}", to.millis());
+                conditions.and("feed.created_at <= {}", to.millis());
             }
-            let position = |id| event_position(connection, id);
-            page(&request, position, "feed.position", conditions, |rest, parameters| {
+            let columns = Columns {
+                directory: "feed.directory",
+                order: "feed.position",
+                order_within: "feed.seq",
+            };
+            let bound = |id, rising, directory| event_bound(connection, id, rising, directory);
+            page(&request, &columns, confined, &conditions, bound, |rest, parameters| {
                 let sql = format!(
                     "SELECT feed.position, feed.event_id, feed.event, feed.created_at, feed.data
                      FROM feed WHERE {rest}"
                 );
-                all(connection, &sql, params_from_iter(parameters), stored_event)
+                all(connection, &sql, params_from_iter(parameters), |row| {
+                    Ok((row.get::<_, i64>(0)?, stored_event(row)?))
+                })
             })
         })
         .await
@@ -363,11 +310,25 @@ fn stored_event(row: &Row<'_>) -> Result<StoredEvent, DbError> {
     Ok(StoredEvent { id: EventId::from_bytes(row.get(1)?), body: feed::body(row)? })
 }
 
-/// Where a cursor stands. An event that is not there stands where its time puts it.
-fn event_position(connection: &Connection, id: EventId) -> Result<Sql, DbError> {
-    let sql = "SELECT coalesce(max(position), 0) FROM feed
-        WHERE event_id = (SELECT max(event_id) FROM feed WHERE event_id <= ?1)";
-    let position: i64 =
-        connection.prepare_cached(sql)?.query_row([bytes(id.to_bytes())], |row| row.get(0))?;
-    Ok(Sql::Integer(position))
+/// What events are compared with that lie behind a cursor, in the whole feed or in one directory. An
+/// event that is not there stands where its id puts it: between two others.
+fn event_bound(
+    connection: &Connection,
+    id: EventId,
+    rising: bool,
+    directory: Option<i64>,
+) -> Result<Sql, DbError> {
+    let sql = "SELECT position, event_id = ?1 FROM feed
+        WHERE event_id <= ?1 ORDER BY event_id DESC LIMIT 1";
+    let found = first(connection, sql, [bytes(id.to_bytes())], |row| {
+        Ok((from_sql(row.get(0)?), row.get::<_, bool>(1)?))
+    })?;
+    let (position, there) = found.unwrap_or((0, false));
+    // The last position that is not behind a rising cursor, or that still is behind a falling one.
+    let last = if rising || !there { position } else { position.saturating_sub(1) };
+    let last = match directory {
+        None => last,
+        Some(key) => feed::seq_up_to(connection, key, last)?.0,
+    };
+    Ok(as_sql(if rising { last } else { last.saturating_add(1) }).into())
 }

@@ -1,0 +1,126 @@
+//! Pages of rows: in either direction, over all directories or over some.
+
+use api::ports::{Cursor, Order, Page, PageRequest, Reach};
+use rusqlite::Connection;
+use rusqlite::types::Value as Sql;
+use schemas::{DirectoryId, OrganizationId};
+
+use super::super::directory_row;
+use crate::config::Known;
+use crate::error::DbError;
+
+/// A statement in the making: conditions and their parameters.
+#[derive(Clone, Default)]
+pub(crate) struct Conditions {
+    sql: Vec<String>,
+    parameters: Vec<Sql>,
+}
+
+impl Conditions {
+    /// `{}` in the condition stands for the parameter.
+    pub(crate) fn and(&mut self, condition: &str, parameter: impl Into<Sql>) {
+        self.parameters.push(parameter.into());
+        self.sql.push(condition.replace("{}", &format!("?{}", self.parameters.len())));
+    }
+
+    fn to_sql(&self) -> String {
+        if self.sql.is_empty() { "1".to_owned() } else { self.sql.join(" AND ") }
+    }
+}
+
+/// The directories that a query is confined to, by key; `None` if it is to none.
+pub(crate) fn confined(
+    connection: &Connection,
+    known: &Known,
+    reach: Reach,
+    organization: Option<OrganizationId>,
+    directory: Option<DirectoryId>,
+) -> Result<Option<Vec<i64>>, DbError> {
+    let within = |id: DirectoryId| {
+        known.origin(id).is_some_and(|origin| {
+            reach.covers(origin.organization_id)
+                && organization.is_none_or(|wanted| wanted == origin.organization_id)
+        })
+    };
+    let ids: Vec<DirectoryId> = match (directory, organization, reach) {
+        (None, None, Reach::Everything) => return Ok(None),
+        (Some(id), None, Reach::Everything) => vec![id],
+        (Some(id), ..) => Some(id).filter(|id| within(*id)).into_iter().collect(),
+        (None, Some(of), _) | (None, None, Reach::Organization(of)) => {
+            known.directories_of(of).filter(|id| within(*id)).collect()
+        }
+    };
+    let mut keys = Vec::with_capacity(ids.len());
+    for id in ids {
+        keys.extend(directory_row(connection, id)?.map(|row| row.key));
+    }
+    Ok(Some(keys))
+}
+
+/// What a list runs by.
+pub(crate) struct Columns {
+    /// The key of the directory.
+    pub(crate) directory: &'static str,
+    /// The order of the list.
+    pub(crate) order: &'static str,
+    /// The same order, as it is called within one directory.
+    pub(crate) order_within: &'static str,
+}
+
+/// A page in either direction: one more than asked for tells whether more follow.
+///
+/// Of several directories each is asked for a page, and these are merged: an index leads through one
+/// directory in order, and none through some of them.
+pub(crate) fn page<I: Copy, K: Ord, R>(
+    request: &PageRequest<I>,
+    columns: &Columns,
+    confined: Option<Vec<i64>>,
+    conditions: &Conditions,
+    bound: impl Fn(I, bool, Option<i64>) -> Result<Sql, DbError>,
+    read: impl Fn(&str, &[Sql]) -> Result<Vec<(K, R)>, DbError>,
+) -> Result<Page<R>, DbError> {
+    let forwards = match request.cursor {
+        None | Some(Cursor::After(_)) => true,
+        Some(Cursor::Before(_)) => false,
+    };
+    let rising = (request.order == Order::Ascending) == forwards;
+    let limit = request.limit as usize;
+    let directories = confined.map_or_else(
+        || vec![None],
+        |keys| keys.into_iter().map(Some).collect::<Vec<Option<i64>>>(),
+    );
+    let mut found = Vec::new();
+    for directory in directories {
+        let mut conditions = conditions.clone();
+        let column = if directory.is_some() { columns.order_within } else { columns.order };
+        if let Some(key) = directory {
+            conditions.and(&format!("{} = {{}}", columns.directory), key);
+        }
+        if let Some(Cursor::After(id) | Cursor::Before(id)) = request.cursor {
+            let condition = format!("{column} {} {{}}", if rising { ">" } else { "<" });
+            conditions.and(&condition, bound(id, rising, directory)?);
+        }
+        let (sql, direction) = (conditions.to_sql(), if rising { "ASC" } else { "DESC" });
+        let sql = format!("{sql} ORDER BY {column} {direction} LIMIT {}", limit + 1);
+        found.extend(read(&sql, &conditions.parameters)?);
+    }
+    found.sort_by(|(one, _), (other, _)| if rising { one.cmp(other) } else { other.cmp(one) });
+    let more = found.len() > limit;
+    let mut items: Vec<R> = found.into_iter().take(limit).map(|(_, item)| item).collect();
+    if !forwards {
+        items.reverse();
+    }
+    let cursor = request.cursor.is_some();
+    let (has_before, has_after) = if forwards { (cursor, more) } else { (more, true) };
+    Ok(Page { items, has_before, has_after })
+}
+
+/// The same page of what its rows stand for.
+pub(crate) fn map_page<R, T>(
+    page: Page<R>,
+    each: impl Fn(R) -> Option<Result<T, DbError>>,
+) -> Result<Page<T>, DbError> {
+    let Page { items, has_before, has_after } = page;
+    let items = items.into_iter().filter_map(each).collect::<Result<_, _>>()?;
+    Ok(Page { items, has_before, has_after })
+}

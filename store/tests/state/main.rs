@@ -1,0 +1,9 @@
+//! The state of a store, through the ports of the roles that write and read it.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod delivery;
+mod projection;
+mod reading;
+mod rebuild;
+mod replica;
+mod world;

@@ -1,0 +1,192 @@
+//! The projector's port.
+
+use api::ports::{Counts, Directories, Reach};
+use directory::Needs;
+use dispatcher::ports::{DeliveryStore, FeedPosition};
+use ingest::ports::{Members, Replica, ReplicaError};
+use log::Offset;
+use projector::{Batch, Position, ProjectionStore, StoreError, StoredHead};
+use schemas::{Change, Seq};
+
+use crate::world::{
+    P, Stream, World, group, group_gone, group_with, joins, leaves, open, scim, time_of, user,
+    user_gone, user_with,
+};
+
+async fn counts(world: &World, stream: &Stream) -> Counts {
+    Directories::get(&*world.store, Reach::Everything, stream.id).await.unwrap().counts
+}
+
+async fn members(world: &World, stream: &Stream, group: u128) -> Vec<u128> {
+    let found = world.store.group(stream.id, scim(group), Members::Shown).await.unwrap().unwrap();
+    let everyone = found.members.unwrap().into_iter();
+    everyone.map(|member| (1..100).find(|number| scim(*number) == member.id).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_was_applied_is_there_with_head_and_position() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![Change::DirectoryActivated, user(1), group(2), joins(2, 1)]).await;
+
+    assert_eq!(world.store.position(P).await.unwrap(), world.position);
+    assert_eq!(world.position.applied, Some((Offset(3), stream.head.hash)));
+    let head = StoredHead { directory_id: stream.id, head: stream.head, stopped: false };
+    assert_eq!(world.store.heads(P).await.unwrap(), [head]);
+    let found = world.store.user(stream.id, scim(1)).await.unwrap().unwrap();
+    assert_eq!((found.user.name_key.as_str(), found.user.version), ("user1", Seq(2)));
+    assert_eq!(found.groups[0].display.as_deref(), Some("Group2"));
+    assert_eq!(members(&world, &stream, 2).await, [1]);
+    assert_eq!(world.store.feed_end().await.unwrap(), FeedPosition(4));
+}
+
+#[tokio::test]
+async fn a_projector_that_was_replaced_changes_nothing() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1)]).await;
+    let late = world.batch(&mut stream, vec![user(2)]);
+    let to = Position { next: late.passed, applied: None };
+
+    let refused = world.store.apply(P, Position::default(), to, late).await;
+    assert!(matches!(refused, Err(StoreError::Replaced)));
+    assert_eq!(world.store.position(P).await.unwrap(), world.position);
+    assert_eq!(world.store.user(stream.id, scim(2)).await.unwrap(), None);
+    assert_eq!(world.store.feed_end().await.unwrap(), FeedPosition(1));
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_leaves_nothing_and_holds_writes_up_until_one_succeeds() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1)]).await;
+    let mut lost = Stream { head: stream.head, ..stream };
+    let clash = world.batch(&mut lost, vec![user(2), user_with(3, "user1", "")]);
+
+    assert!(matches!(world.apply(clash).await, Err(StoreError::Unavailable(_))));
+    assert_eq!(world.store.position(P).await.unwrap(), world.position);
+    assert_eq!(world.store.user(stream.id, scim(2)).await.unwrap(), None);
+    assert_eq!(counts(&world, &stream).await.active_users, 1);
+    let gathered = world.store.gather(stream.id, Needs::default()).await;
+    assert!(matches!(gathered, Err(ReplicaError::Unavailable(_))));
+    assert!(world.store.user(stream.id, scim(1)).await.unwrap().is_some(), "reads go on");
+
+    world.add(&mut stream, vec![user(2)]).await;
+    assert!(world.store.gather(stream.id, Needs::default()).await.unwrap().is_some());
+    assert_eq!(counts(&world, &stream).await.active_users, 2);
+}
+
+#[tokio::test]
+async fn who_goes_takes_every_membership_along() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let changes = vec![
+        user(1),
+        user_with(2, "two", r#","active":false"#),
+        group(10),
+        group(11),
+        joins(10, 1),
+        joins(10, 2),
+        joins(11, 1),
+    ];
+    world.add(&mut stream, changes).await;
+    let all = Counts { active_users: 1, inactive_users: 1, groups: 2 };
+    assert_eq!(counts(&world, &stream).await, all);
+
+    world.add(&mut stream, vec![user_gone(1)]).await;
+    assert_eq!(members(&world, &stream, 10).await, [2]);
+    assert_eq!(members(&world, &stream, 11).await, [] as [u128; 0]);
+    world.add(&mut stream, vec![group_gone(10)]).await;
+    let left = world.store.user(stream.id, scim(2)).await.unwrap().unwrap();
+    assert_eq!(left.groups, []);
+    let some = Counts { active_users: 0, inactive_users: 1, groups: 1 };
+    assert_eq!(counts(&world, &stream).await, some);
+}
+
+#[tokio::test]
+async fn a_key_that_is_given_out_again_inherits_no_membership() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let changes = vec![group(10), user(1), joins(10, 1), user_gone(1), user(2)];
+    world.add(&mut stream, changes).await;
+    assert_eq!(members(&world, &stream, 10).await, [] as [u128; 0]);
+}
+
+#[tokio::test]
+async fn a_user_that_changes_is_counted_once() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1)]).await;
+    world.add(&mut stream, vec![user_with(1, "renamed", r#","active":false"#)]).await;
+    let expected = Counts { active_users: 0, inactive_users: 1, groups: 0 };
+    assert_eq!(counts(&world, &stream).await, expected);
+    // The name that it had is free.
+    world.add(&mut stream, vec![user_with(2, "User1", "")]).await;
+}
+
+#[tokio::test]
+async fn a_member_moves_the_version_of_its_group_and_not_its_last_change() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1), group(10)]).await;
+    let read = |world: &World| {
+        let (store, id) = (world.store.clone(), stream.id);
+        async move {
+            let found = store.group(id, scim(10), Members::Omitted).await.unwrap().unwrap();
+            assert_eq!(found.members, None);
+            (found.group.version, found.group.updated_at, found.group.modified_at)
+        }
+    };
+    assert_eq!(read(&world).await, (Seq(2), time_of(2), time_of(2)));
+    let mut stream = Stream { ..stream };
+    world.add(&mut stream, vec![joins(10, 1)]).await;
+    assert_eq!(read(&world).await, (Seq(3), time_of(2), time_of(3)));
+    world.add(&mut stream, vec![leaves(10, 1)]).await;
+    assert_eq!(read(&world).await, (Seq(4), time_of(2), time_of(4)));
+    world.add(&mut stream, vec![group_with(10, "Renamed", "")]).await;
+    assert_eq!(read(&world).await, (Seq(5), time_of(5), time_of(5)));
+}
+
+#[tokio::test]
+async fn a_directory_that_is_gone_holds_nothing_and_keeps_its_events() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let organization = stream.organization;
+    let mut other = world.directory(organization, 2).await;
+    world.add(&mut other, vec![user(50)]).await;
+    world.add(&mut stream, vec![user(1), group(10), joins(10, 1)]).await;
+    world.add(&mut stream, vec![Change::DirectoryGone]).await;
+
+    let gathered = world.store.gather(stream.id, Needs::default()).await.unwrap().unwrap();
+    assert!(gathered.facts.gone);
+    assert_eq!(gathered.head, stream.head);
+    assert_eq!(world.store.user(stream.id, scim(1)).await.unwrap(), None);
+    assert_eq!(world.store.feed(FeedPosition(0), 10).await.unwrap().len(), 5);
+    assert!(world.store.user(other.id, scim(50)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_stream_that_stopped_is_remembered() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1)]).await;
+    let stopped = Batch { passed: Offset(2), accepted: Vec::new(), stopped: vec![stream.id] };
+    world.apply(stopped).await.unwrap();
+
+    let head = StoredHead { directory_id: stream.id, head: stream.head, stopped: true };
+    assert_eq!(world.store.heads(P).await.unwrap(), [head]);
+    let gathered = world.store.gather(stream.id, Needs::default()).await.unwrap().unwrap();
+    assert!(gathered.stopped);
+    assert_eq!(gathered.head, stream.head);
+}
+
+#[tokio::test]
+async fn a_store_that_was_killed_goes_on_where_it_was() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    for number in 1..=20 {
+        world.add(&mut stream, vec![user(number)]).await;
+    }
+    // What a kill leaves: the files as they are, write-ahead logs and all, and nobody who closed them.
+    let copied = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(world.folder.path()).unwrap().map(Result::unwrap) {
+        if !file.file_name().to_str().unwrap().ends_with("-shm") {
+            std::fs::copy(file.path(), copied.path().join(file.file_name())).unwrap();
+        }
+    }
+    let reopened = open(copied.path());
+    assert_eq!(reopened.position(P).await.unwrap(), world.position);
+    assert_eq!(reopened.feed_end().await.unwrap(), FeedPosition(20));
+    assert!(reopened.user(stream.id, scim(20)).await.unwrap().is_some());
+    reopened.wait_applied(P, Offset(19)).await.unwrap();
+}

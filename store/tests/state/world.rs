@@ -1,0 +1,253 @@
+//! A store in a folder of its own, and streams to fill it with.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
+use directory::resource::name_key;
+use log::{Offset, Partition};
+use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
+use schemas::record::{Draft, Sealed, seal};
+use schemas::scim::Attributes;
+use schemas::wire::{DirectoryToken, DirectoryType, TokenTag};
+use schemas::{
+    Actor, Change, DirectoryId, Edge, Event, EventId, GroupId, Head, OrganizationId, Record,
+    ScimId, Timestamp, TokenId, UserId,
+};
+use store::Store;
+use tempfile::TempDir;
+
+pub(crate) const P: Partition = Partition(0);
+
+const MASTER_KEY: [u8; 32] = [7; 32];
+
+/// A clock that stands still and dice that count.
+#[derive(Debug, Default)]
+struct Still(AtomicU64);
+
+impl Edge for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_000)
+    }
+
+    fn id(&self) -> u128 {
+        u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        [9; 32]
+    }
+
+    fn dice(&self) -> f64 {
+        0.5
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) store: Arc<Store>,
+    pub(crate) position: Position,
+    /// The log.
+    pub(crate) values: Vec<Vec<u8>>,
+    events: u128,
+}
+
+/// A directory and how far its stream has come.
+pub(crate) struct Stream {
+    pub(crate) id: DirectoryId,
+    pub(crate) organization: OrganizationId,
+    pub(crate) head: Head,
+}
+
+pub(crate) fn open(folder: &Path) -> Store {
+    Store::open(folder, MASTER_KEY, Arc::new(Still::default())).unwrap()
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(open(folder.path()));
+        Self { folder, store, position: Position::default(), values: Vec::new(), events: 0 }
+    }
+
+    pub(crate) async fn organization(&self, number: u128) -> OrganizationId {
+        let id = OrganizationId::from_bits(number);
+        let organization = Organization {
+            id,
+            name: format!("organization {number}"),
+            external_id: None,
+            metadata: std::collections::BTreeMap::new(),
+            domains: Vec::new(),
+            created_at: Timestamp::from_millis(1),
+            updated_at: Timestamp::from_millis(1),
+        };
+        Organizations::create(&*self.store, organization).await.unwrap();
+        id
+    }
+
+    pub(crate) async fn directory(&self, organization: OrganizationId, number: u128) -> Stream {
+        let id = DirectoryId::from_bits(number);
+        let new = NewDirectory {
+            id,
+            organization_id: organization,
+            endpoint_id: format!("endpoint-{number}"),
+            external_key: format!("key-{number}"),
+            kind: DirectoryType::Generic,
+            name: format!("directory {number}"),
+            token: NewToken {
+                id: TokenId::from_bits(number),
+                digest: [u8::try_from(number).unwrap(); 32],
+                suffix: "a1b2".into(),
+                created_at: Timestamp::from_millis(1),
+            },
+            created_at: Timestamp::from_millis(1),
+        };
+        Directories::create(&*self.store, Reach::Everything, new).await.unwrap();
+        Stream { id, organization, head: Head::default() }
+    }
+
+    /// The simplest world: one organization with one directory.
+    pub(crate) async fn with_one_directory() -> (Self, Stream) {
+        let world = Self::new();
+        let organization = world.organization(1).await;
+        let stream = world.directory(organization, 1).await;
+        (world, stream)
+    }
+
+    /// Appends the changes and applies them in one batch; returns their events.
+    pub(crate) async fn add(&mut self, stream: &mut Stream, changes: Vec<Change>) -> Vec<EventId> {
+        let batch = self.batch(stream, changes);
+        let ids = batch.accepted.iter().map(|accepted| accepted.id).collect();
+        self.apply(batch).await.unwrap();
+        ids
+    }
+
+    pub(crate) async fn apply(&mut self, batch: Batch) -> Result<(), StoreError> {
+        let to = Position {
+            next: batch.passed,
+            applied: (batch.accepted.last())
+                .map(|last| (last.offset, last.head.hash))
+                .or(self.position.applied),
+        };
+        self.store.apply(P, self.position, to, batch).await?;
+        self.position = to;
+        Ok(())
+    }
+
+    /// The batch that a projector makes of one commit with these changes.
+    pub(crate) fn batch(&mut self, stream: &mut Stream, changes: Vec<Change>) -> Batch {
+        let drafts: Vec<Draft> = changes.iter().map(|change| self.draft(stream, change)).collect();
+        let actor = Actor { token_suffix: Some("a1b2".into()), ..Actor::default() };
+        let sealed = seal(&drafts, stream.id, &actor, stream.head.seq, stream.head);
+        let first = self.values.len() as u64;
+        let accepted = (first..).zip(sealed).zip(changes).map(|((offset, sealed), change)| {
+            let accepted = accepted(Offset(offset), &sealed, change);
+            stream.head = sealed.head;
+            self.values.push(sealed.value);
+            accepted
+        });
+        let accepted = accepted.collect();
+        Batch { passed: Offset(self.values.len() as u64), accepted, stopped: Vec::new() }
+    }
+
+    /// A store never looks at what apps are told, so that all events say something of a token.
+    fn draft(&mut self, stream: &Stream, change: &Change) -> Draft {
+        self.events += 1;
+        let at = time_of(self.events);
+        let token = DirectoryToken {
+            object: TokenTag::Tag,
+            id: TokenId::from_bits(self.events),
+            directory_id: stream.id,
+            organization_id: stream.organization,
+            token_suffix: "a1b2".into(),
+            created_at: at,
+        };
+        let event = if matches!(change, Change::UserGone { .. } | Change::GroupGone { .. }) {
+            Event::TokenRevoked(token)
+        } else {
+            Event::TokenCreated(token)
+        };
+        Draft { id: event_id(self.events), at, event, change: change.clone() }
+    }
+}
+
+/// Ids leave gaps, so that there are some of events that do not exist.
+pub(crate) const fn event_id(number: u128) -> EventId {
+    EventId::from_bits(number * 10)
+}
+
+/// When the event with this number is decided.
+pub(crate) fn time_of(number: u128) -> Timestamp {
+    Timestamp::from_millis(10_000 + i64::try_from(number).unwrap())
+}
+
+fn accepted(offset: Offset, sealed: &Sealed, change: Change) -> Accepted {
+    let record = Record::decode(&sealed.value).unwrap();
+    Accepted {
+        offset,
+        directory_id: record.directory_id,
+        head: sealed.head,
+        prev: record.prev,
+        id: record.id,
+        event: record.event,
+        created_at: record.created_at,
+        data: record.data.get().to_owned(),
+        actor: record.actor,
+        change,
+    }
+}
+
+pub(crate) const fn scim(number: u128) -> ScimId {
+    ScimId::from_bits(number)
+}
+
+/// A user with more attributes than its name.
+pub(crate) fn user_with(number: u128, name: &str, more: &str) -> Change {
+    let json = format!(r#"{{"userName":"{name}"{more}}}"#);
+    let attributes: Attributes = serde_json::from_str(&json).unwrap();
+    Change::User {
+        id: scim(number),
+        user_id: UserId::from_bits(number),
+        name_key: name_key(name),
+        created_at: Timestamp::from_millis(5),
+        attributes: attributes.into(),
+    }
+}
+
+pub(crate) fn user(number: u128) -> Change {
+    user_with(number, &format!("User{number}"), "")
+}
+
+pub(crate) fn group_with(number: u128, name: &str, more: &str) -> Change {
+    let json = format!(r#"{{"displayName":"{name}"{more}}}"#);
+    let attributes: Attributes = serde_json::from_str(&json).unwrap();
+    Change::Group {
+        id: scim(number),
+        group_id: GroupId::from_bits(number),
+        idp_id: format!("idp-{number}"),
+        name_key: name_key(name),
+        created_at: Timestamp::from_millis(5),
+        attributes: attributes.into(),
+    }
+}
+
+pub(crate) fn group(number: u128) -> Change {
+    group_with(number, &format!("Group{number}"), "")
+}
+
+pub(crate) const fn joins(group: u128, user: u128) -> Change {
+    Change::MemberAdded { group: scim(group), user: scim(user) }
+}
+
+pub(crate) const fn leaves(group: u128, user: u128) -> Change {
+    Change::MemberRemoved { group: scim(group), user: scim(user) }
+}
+
+pub(crate) const fn user_gone(number: u128) -> Change {
+    Change::UserGone { id: scim(number) }
+}
+
+pub(crate) const fn group_gone(number: u128) -> Change {
+    Change::GroupGone { id: scim(number) }
+}
