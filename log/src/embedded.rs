@@ -277,31 +277,4 @@ mod tests {
         let wal = std::fs::metadata(folder.path().join("log.db-wal")).unwrap().len();
         assert!(wal < 150 << 20, "{wal} bytes for 200 MB appended");
     }
-
-    #[tokio::test]
-    #[ignore = "prints how fast a scan is"]
-    async fn measure() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("log.db");
-        let log = Embedded::open(&path, 1).unwrap();
-        let mut batch = records("a", 1_000);
-        for record in &mut batch {
-            record.value = vec![b'x'; 2_500].into();
-        }
-        for _ in 0..200 {
-            log.append(P, batch.clone()).await.unwrap();
-        }
-        let begun = tokio::time::Instant::now();
-        for _ in 0..2_000 {
-            log.append(P, batch[..1].to_vec()).await.unwrap();
-        }
-        println!("one writer: {:.0} appends/s", 2_000.0 / begun.elapsed().as_secs_f64());
-        drop(log);
-        for _ in 0..3 {
-            let begun = tokio::time::Instant::now();
-            let scan = Embedded::scan(&path, P, Offset(0)).unwrap();
-            let bytes: usize = scan.map(|entry| entry.unwrap().value.len()).sum();
-            println!("scan: {:.0} MB/s", bytes as f64 / 1e6 / begun.elapsed().as_secs_f64());
-        }
-    }
 }
