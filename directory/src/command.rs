@@ -1,5 +1,7 @@
 //! What can be asked of a directory, and why it can be refused.
 
+use std::sync::Arc;
+
 use schemas::scim::{Attributes, ScimError};
 use schemas::{ScimId, Timestamp};
 
@@ -15,14 +17,14 @@ pub enum Command {
     /// Create a user.
     CreateUser {
         /// Canonical.
-        attributes: Attributes,
+        attributes: Arc<Attributes>,
     },
     /// Replace a user's attributes (PUT).
     ReplaceUser {
         /// Which.
         id: ScimId,
         /// Canonical.
-        attributes: Attributes,
+        attributes: Arc<Attributes>,
     },
     /// Change some of a user's attributes (PATCH).
     PatchUser {

@@ -90,6 +90,19 @@ impl Needs {
         self.members_of.extend(other.members_of);
     }
 
+    /// What of it is not among the facts.
+    #[must_use]
+    pub fn beyond(mut self, facts: &Facts) -> Self {
+        self.users.retain(|id| !facts.users.contains_key(id));
+        self.user_names.retain(|name| !facts.user_names.contains_key(name));
+        self.groups.retain(|id| !facts.groups.contains_key(id));
+        self.group_external_ids.retain(|id| !facts.group_external_ids.contains_key(id));
+        self.group_names.retain(|name| !facts.group_names.contains_key(name));
+        self.memberships.retain(|(group, user)| facts.is_member(*group, *user).is_err());
+        self.members_of.retain(|group| !facts.members_of.contains_key(group));
+        self
+    }
+
     fn user_name(&mut self, attributes: &Attributes) {
         self.user_names.extend(text(attributes, "userName").map(name_key));
     }
@@ -248,11 +261,13 @@ impl Facts {
         }
     }
 
-    /// Takes in what was gathered later, as of the same head.
+    /// Takes in what was gathered later, when none, some or all of what was decided here had taken
+    /// effect, and nothing else.
     ///
     /// What is known already stays: it may have been moved on by commands decided since. What is new
-    /// is brought to the same point.
+    /// is brought to the same point. The configuration is that of the later moment.
     pub fn absorb(&mut self, later: Self) {
+        self.directory = later.directory;
         for (id, user) in later.users {
             self.users.entry(id).or_insert(user);
         }

@@ -107,7 +107,7 @@ fn user_attributes(name: &str) -> schemas::scim::Attributes {
 }
 
 fn create_user(name: &str) -> Command {
-    Command::CreateUser { attributes: user_attributes(name) }
+    Command::CreateUser { attributes: user_attributes(name).into() }
 }
 
 fn group_body(name: &str) -> Vec<u8> {
@@ -155,7 +155,7 @@ fn a_user_name_is_taken_in_any_letter_case_until_its_user_is_gone() {
 fn a_resend_of_the_same_user_is_no_event() {
     let mut world = World::empty();
     let id = world.user("ada@acme.example");
-    let same = Command::ReplaceUser { id, attributes: user_attributes("ada@acme.example") };
+    let same = Command::ReplaceUser { id, attributes: user_attributes("ada@acme.example").into() };
     assert_eq!(world.kinds(&same), []);
     let title = json!([{ "op": "Replace", "path": "title", "value": "Engineer" }]);
     assert_eq!(world.kinds(&patch_user(id, title)), []);

@@ -12,7 +12,7 @@ use crate::body::Scim;
 use crate::error::Failure;
 use crate::http::{Ingest, answer, created};
 use crate::ports::{ListQuery, Members};
-use crate::represent;
+use crate::represent::{self, Shown};
 use crate::users::submit;
 
 const WHAT: &str = "Group";
@@ -48,7 +48,7 @@ pub(crate) async fn list(State(ingest): State<Ingest>, call: Call) -> Result<Res
     let resources = listed
         .items
         .into_iter()
-        .map(|view| call.query.projection.apply(represent::group(&call.base, view)));
+        .map(|view| represent::group(&call.base, view).shown(&call.query.projection));
     let list = represent::list(listed.total, call.query.start_index(), resources.collect());
     Ok(answer(StatusCode::OK, &list))
 }
@@ -88,14 +88,10 @@ pub(crate) async fn delete(State(ingest): State<Ingest>, call: Call) -> Result<R
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn resource(
-    ingest: &Ingest,
-    call: &Call,
-    id: ScimId,
-) -> Result<schemas::scim::Attributes, Failure> {
+async fn resource(ingest: &Ingest, call: &Call, id: ScimId) -> Result<Shown, Failure> {
     let view = ingest.replica.group(call.access.directory_id, id, members(call)).await?;
     let view = view.ok_or_else(|| Failure::not_found(WHAT, &id.to_string()))?;
-    Ok(call.query.projection.apply(represent::group(&call.base, view)))
+    Ok(represent::group(&call.base, view).shown(&call.query.projection))
 }
 
 /// Members that will not be shown are not looked up.

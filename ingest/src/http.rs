@@ -8,7 +8,8 @@ use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use schemas::scim::{Attributes, ScimError};
+use schemas::scim::ScimError;
+use serde::Serialize;
 
 use crate::error::Failure;
 use crate::ports::Replica;
@@ -81,13 +82,13 @@ fn unsupported(routes: Router<Ingest>) -> Router<Ingest> {
 }
 
 /// An answer with a SCIM body.
-pub(crate) fn answer(status: StatusCode, body: &Attributes) -> Response {
-    let bytes = serde_json::to_vec(body).expect("a tree is always JSON");
+pub(crate) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
+    let bytes = serde_json::to_vec(body).expect("trees and numbers are always JSON");
     (status, [(CONTENT_TYPE, SCIM_JSON)], Body::from(bytes)).into_response()
 }
 
 /// The answer to a create: the resource, and where it is (RFC 7644 §3.3).
-pub(crate) fn created(location: &str, body: &Attributes) -> Response {
+pub(crate) fn created(location: &str, body: &impl Serialize) -> Response {
     let mut response = answer(StatusCode::CREATED, body);
     let location = HeaderValue::from_str(location).expect("a URL of ours is plain ASCII");
     response.headers_mut().insert(LOCATION, location);

@@ -57,11 +57,11 @@ impl Projection {
     }
 
     /// What is left of a resource.
-    pub(crate) fn apply(&self, resource: Attributes) -> Attributes {
+    pub(crate) fn apply(&self, resource: &Attributes) -> Attributes {
         match self {
-            Self::All => resource,
-            Self::Only(paths) => filter(&resource, paths, true),
-            Self::Without(paths) => filter(&resource, paths, false),
+            Self::All => resource.clone(),
+            Self::Only(paths) => filter(resource, paths, true),
+            Self::Without(paths) => filter(resource, paths, false),
         }
     }
 }
@@ -179,7 +179,7 @@ mod tests {
 
     fn shown(only: Option<&str>, without: Option<&str>) -> String {
         let projection = Projection::parse(only, without).unwrap();
-        let shown = projection.apply(parse(USER_JSON.as_bytes()).unwrap());
+        let shown = projection.apply(&parse(USER_JSON.as_bytes()).unwrap());
         let names: Vec<String> = shown
             .iter()
             .skip(1)

@@ -1,43 +1,109 @@
 //! Resources as identity providers see them: what is kept, with what is derived.
 
+use std::sync::Arc;
+
 use schemas::scim::{Attributes, LIST_RESPONSE_URN, Value};
 use schemas::{ScimId, Seq, Timestamp};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::ports::{GroupView, Reference, UserView};
+use crate::projection::Projection;
+
+/// A resource with everything that can be shown of it.
+pub(crate) struct Resource {
+    id: ScimId,
+    kept: Arc<Attributes>,
+    /// References and `meta`.
+    derived: Attributes,
+}
+
+/// What a client gets to see of a resource.
+pub(crate) enum Shown {
+    /// All of it, which is what nearly every client asks for: written without a copy.
+    Whole(Resource),
+    /// What it asked for.
+    Part(Attributes),
+}
 
 /// A user with `id`, `groups` and `meta`.
-pub(crate) fn user(base: &str, view: UserView) -> Attributes {
+pub(crate) fn user(base: &str, view: UserView) -> Resource {
     let UserView { user, groups } = view;
-    let meta = meta(base, "User", user.id, user.created_at, user.updated_at, user.version);
-    let mut resource = with_id(user.id, &user.attributes);
+    let mut derived = Attributes::new();
     if !groups.is_empty() {
         let groups = groups.into_iter().map(|group| {
             let mut value = reference(base, "Groups", group);
             value.insert("type", "direct");
             Value::Complex(value)
         });
-        resource.insert("groups", groups.collect::<Vec<_>>());
+        derived.insert("groups", groups.collect::<Vec<_>>());
     }
-    resource.insert("meta", meta);
-    resource
+    let meta = meta(base, "User", user.id, user.created_at, user.updated_at, user.version);
+    derived.insert("meta", meta);
+    Resource { id: user.id, kept: user.attributes, derived }
 }
 
 /// A group with `id`, `members` if they were looked up, and `meta`.
-pub(crate) fn group(base: &str, view: GroupView) -> Attributes {
+pub(crate) fn group(base: &str, view: GroupView) -> Resource {
     let GroupView { group, members } = view;
-    let meta = meta(base, "Group", group.id, group.created_at, group.modified_at, group.version);
-    let mut resource = with_id(group.id, &group.attributes);
+    let mut derived = Attributes::new();
     if let Some(members) = members.filter(|members| !members.is_empty()) {
         let members = members.into_iter().map(|member| {
             let mut value = reference(base, "Users", member);
             value.insert("type", "User");
             Value::Complex(value)
         });
-        resource.insert("members", members.collect::<Vec<_>>());
+        derived.insert("members", members.collect::<Vec<_>>());
     }
-    resource.insert("meta", meta);
-    resource
+    let meta = meta(base, "Group", group.id, group.created_at, group.modified_at, group.version);
+    derived.insert("meta", meta);
+    Resource { id: group.id, kept: group.attributes, derived }
 }
+
+impl Resource {
+    /// What is left of it when a client says what it wants to see.
+    pub(crate) fn shown(self, projection: &Projection) -> Shown {
+        if projection.is_asked_for() {
+            Shown::Part(projection.apply(&self.tree()))
+        } else {
+            Shown::Whole(self)
+        }
+    }
+
+    fn tree(&self) -> Attributes {
+        let mut tree = Attributes::from([("id", self.id.to_string())]);
+        for (name, value) in self.kept.iter().chain(self.derived.iter()) {
+            tree.insert(name, value.clone());
+        }
+        tree
+    }
+}
+
+impl Serialize for Resource {
+    /// The id comes right behind the schemas, where readers look for it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(schemas) = self.kept.get(SCHEMAS) {
+            map.serialize_entry(SCHEMAS, schemas)?;
+        }
+        map.serialize_entry("id", &self.id)?;
+        let others = self.kept.iter().filter(|(name, _)| *name != SCHEMAS);
+        for (name, value) in others.chain(self.derived.iter()) {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Whole(resource) => resource.serialize(serializer),
+            Self::Part(attributes) => attributes.serialize(serializer),
+        }
+    }
+}
+
+const SCHEMAS: &str = "schemas";
 
 /// Where a resource is.
 pub(crate) fn location(base: &str, kind: &str, id: ScimId) -> String {
@@ -45,30 +111,26 @@ pub(crate) fn location(base: &str, kind: &str, id: ScimId) -> String {
 }
 
 /// A list (RFC 7644 §3.4.2). Numbers are JSON integers: Okta insists.
-pub(crate) fn list(total: u64, start_index: u64, resources: Vec<Attributes>) -> Attributes {
-    let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
-    let count = number(resources.len() as u64);
-    let resources: Vec<Value> = resources.into_iter().map(Value::Complex).collect();
-    Attributes::from([
-        ("schemas", Value::List(vec![LIST_RESPONSE_URN.into()])),
-        ("totalResults", number(total)),
-        ("startIndex", number(start_index)),
-        ("itemsPerPage", count),
-        ("Resources", Value::List(resources)),
-    ])
+#[derive(serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct List<T> {
+    schemas: [&'static str; 1],
+    total_results: u64,
+    start_index: u64,
+    items_per_page: usize,
+    #[serde(rename = "Resources")]
+    resources: Vec<T>,
 }
 
-/// The id comes right behind the schemas, where readers look for it.
-fn with_id(id: ScimId, attributes: &Attributes) -> Attributes {
-    let mut resource = Attributes::new();
-    if let Some(schemas) = attributes.get("schemas") {
-        resource.insert("schemas", schemas.clone());
+/// A page of a list.
+pub(crate) fn list<T>(total: u64, start_index: u64, resources: Vec<T>) -> List<T> {
+    List {
+        schemas: [LIST_RESPONSE_URN],
+        total_results: total,
+        start_index,
+        items_per_page: resources.len(),
+        resources,
     }
-    resource.insert("id", id.to_string());
-    for (name, value) in attributes.iter().filter(|(name, _)| *name != "schemas") {
-        resource.insert(name, value.clone());
-    }
-    resource
 }
 
 /// RFC 7643 §3.1. The version is the place of the last change in the stream.

@@ -21,7 +21,7 @@ pub(crate) async fn create(
     call: Call,
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
-    let command = Command::CreateUser { attributes: canonicalise(&USER, body)? };
+    let command = Command::CreateUser { attributes: canonicalise(&USER, body)?.into() };
     let Answer::User(user) = submit(&ingest, &call, command).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
@@ -29,7 +29,7 @@ pub(crate) async fn create(
     // A user who was just created is in no group yet.
     let view = UserView { user, groups: Vec::new() };
     let resource = represent::user(&call.base, view);
-    Ok(created(&location, &call.query.projection.apply(resource)))
+    Ok(created(&location, &resource.shown(&call.query.projection)))
 }
 
 pub(crate) async fn get(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
@@ -47,7 +47,7 @@ pub(crate) async fn list(State(ingest): State<Ingest>, call: Call) -> Result<Res
     let resources = listed
         .items
         .into_iter()
-        .map(|view| call.query.projection.apply(represent::user(&call.base, view)));
+        .map(|view| represent::user(&call.base, view).shown(&call.query.projection));
     let list = represent::list(listed.total, call.query.start_index(), resources.collect());
     Ok(answer(StatusCode::OK, &list))
 }
@@ -58,7 +58,7 @@ pub(crate) async fn replace(
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     let id = call.id(WHAT)?;
-    let attributes = canonicalise(&USER, body)?;
+    let attributes = canonicalise(&USER, body)?.into();
     submit(&ingest, &call, Command::ReplaceUser { id, attributes }).await?;
     show(&ingest, &call, id).await
 }
@@ -85,7 +85,7 @@ async fn show(ingest: &Ingest, call: &Call, id: ScimId) -> Result<Response, Fail
     let view = ingest.replica.user(call.access.directory_id, id).await?;
     let view = view.ok_or_else(|| Failure::not_found(WHAT, call.name()))?;
     let resource = represent::user(&call.base, view);
-    Ok(answer(StatusCode::OK, &call.query.projection.apply(resource)))
+    Ok(answer(StatusCode::OK, &resource.shown(&call.query.projection)))
 }
 
 /// Hands a command to the directory's writer.

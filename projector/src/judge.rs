@@ -144,7 +144,7 @@ fn accepted(offset: Offset, record: &Record<'_>, link: Link) -> Result<Accepted,
         event: record.event,
         created_at: record.created_at,
         data: record.data.get().to_owned(),
-        actor: record.actor.clone(),
+        actor: record.actor.get().to_owned(),
         change: record.change()?,
     })
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use log::{Offset, Partition};
-use schemas::{Actor, Change, DirectoryId, EventId, EventType, Hash, Head, Timestamp};
+use schemas::{DirectoryId, EventId, EventType, Hash, Head, StoredChange, Timestamp};
 
 /// Where a reader of a partition stands: everything it needs to go on after a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,10 +32,10 @@ pub struct Accepted {
     pub created_at: Timestamp,
     /// What customer apps are told: the record's `data`, byte for byte.
     pub data: String,
-    /// Who caused it.
-    pub actor: Actor,
+    /// Who caused it: a [`schemas::Actor`] as JSON.
+    pub actor: String,
     /// What it does to the state.
-    pub change: Change,
+    pub change: StoredChange,
 }
 
 /// What one step adds, in one transaction.

@@ -1,6 +1,6 @@
 //! The state made anew from the log.
 //!
-//! Three stages, each on a thread of its own: read and hash, decode, and judge and write. The feed is
+//! Three stages, each on a thread of its own: read and hash, decode and judge, and write. The feed is
 //! written as it is judged; users, groups and memberships are folded in memory first, so that a user
 //! with a hundred events is written once. The result is a new generation beside the old one; the
 //! caller swaps it in.
@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use log::{Entry, Offset, Partition};
 use schemas::chain::{Admitted, Stream};
 use schemas::record::DecodeError;
-use schemas::{Actor, DirectoryId, EventId, EventType, Hash, Head, Record, ScimId, Timestamp};
+use schemas::{DirectoryId, EventId, EventType, Hash, Head, Record, ScimId, Timestamp};
 
 use crate::fold::{Fold, Outlined};
 use crate::judge::Poison;
@@ -40,8 +40,8 @@ pub struct FeedEntry {
     pub created_at: Timestamp,
     /// What customer apps are told.
     pub data: Box<str>,
-    /// Who caused it.
-    pub actor: Actor,
+    /// Who caused it: a [`schemas::Actor`] as JSON.
+    pub actor: Box<str>,
     /// The user it is about, if it is about one.
     pub user: Option<ScimId>,
     /// The group it is about, if it is about one.
@@ -55,7 +55,7 @@ pub trait Generation {
     /// # Errors
     ///
     /// If it cannot be written. The generation is void then.
-    fn feed(&mut self, entry: &FeedEntry) -> Result<(), StoreError>;
+    fn feed(&mut self, entries: &[FeedEntry]) -> Result<(), StoreError>;
 
     /// Writes the folded state of a partition and where it stands, and makes all of it durable.
     ///
@@ -117,17 +117,10 @@ pub fn rebuild(
     generation: &mut dyn Generation,
     progress: &mut dyn FnMut(Seen),
 ) -> Result<Seen, RebuildError> {
-    let mut judge = Judge::default();
     let mut seen = Seen::default();
-    decoded(partition, scan, |chunk| {
-        for decoded in chunk {
-            seen.records += 1;
-            seen.offset = decoded.offset;
-            for entry in judge.admit(decoded) {
-                generation.feed(&entry)?;
-                seen.events += 1;
-            }
-        }
+    let judge = judged(partition, scan, |chunk| {
+        generation.feed(&chunk.feed)?;
+        seen.add(&chunk);
         progress(seen);
         Ok::<(), RebuildError>(())
     })?;
@@ -135,21 +128,38 @@ pub fn rebuild(
     Ok(seen)
 }
 
-/// Reads, hashes and decodes on threads of their own and hands chunks on in order.
-pub(crate) fn decoded<E: From<RebuildError>>(
+/// A number of records, judged.
+pub(crate) struct Chunk {
+    records: u64,
+    last: Offset,
+    /// What was accepted with them.
+    pub(crate) feed: Vec<FeedEntry>,
+}
+
+impl Seen {
+    pub(crate) fn add(&mut self, chunk: &Chunk) {
+        self.records += chunk.records;
+        self.events += chunk.feed.len() as u64;
+        self.offset = chunk.last;
+    }
+}
+
+/// Reads, hashes, decodes and judges on threads of their own and hands chunks on in order. Returns what
+/// all of it folds to.
+pub(crate) fn judged<E: From<RebuildError>>(
     partition: Partition,
     scan: Scan<'_>,
-    mut each: impl FnMut(Vec<Decoded>) -> Result<(), E>,
-) -> Result<(), E> {
+    mut each: impl FnMut(Chunk) -> Result<(), E>,
+) -> Result<Judge, E> {
     std::thread::scope(|scope| {
         let (read_out, read_in) = sync_channel(CHUNKS_WAITING_MAX);
-        let (decode_out, decode_in) = sync_channel(CHUNKS_WAITING_MAX);
+        let (judge_out, judge_in) = sync_channel(CHUNKS_WAITING_MAX);
         scope.spawn(move || read(scan, &read_out));
-        scope.spawn(move || decode(partition, &read_in, &decode_out));
-        for chunk in decode_in {
+        let judging = scope.spawn(move || judge(partition, &read_in, &judge_out));
+        for chunk in judge_in {
             each(chunk.map_err(E::from)?)?;
         }
-        Ok(())
+        Ok(judging.join().expect("nothing panics while judging"))
     })
 }
 
@@ -180,27 +190,24 @@ fn read(scan: Scan<'_>, out: &SyncSender<Result<Hashed, RebuildError>>) {
     let _ = out.send(Ok(chunk));
 }
 
-fn decode(
+/// Ends at the first record that cannot be read, or when nobody listens any more.
+fn judge(
     partition: Partition,
     chunks: &Receiver<Result<Hashed, RebuildError>>,
-    out: &SyncSender<Result<Vec<Decoded>, RebuildError>>,
-) {
+    out: &SyncSender<Result<Chunk, RebuildError>>,
+) -> Judge {
+    let mut judge = Judge::default();
     for chunk in chunks {
-        let decoded = chunk.and_then(|chunk| {
-            let decoded = chunk.iter().map(|(entry, hash)| {
-                let poison = |source| Poison { partition, offset: entry.offset, source };
-                Ok(decode_one(entry, *hash).map_err(poison)?)
-            });
-            decoded.collect()
-        });
-        let failed = decoded.is_err();
-        if out.send(decoded).is_err() || failed {
-            return;
+        let judged = chunk.and_then(|chunk| Ok(judge.judge(partition, &chunk)?));
+        let failed = judged.is_err();
+        if out.send(judged).is_err() || failed {
+            break;
         }
     }
+    judge
 }
 
-fn decode_one(entry: &Entry, hash: Hash) -> Result<Decoded, DecodeError> {
+fn decode(entry: &Entry, hash: Hash) -> Result<Decoded, DecodeError> {
     let record = Record::decode(&entry.value)?;
     let outlined = Outlined::of(&record)?;
     let (user, group) = outlined.subjects();
@@ -217,7 +224,7 @@ fn decode_one(entry: &Entry, hash: Hash) -> Result<Decoded, DecodeError> {
             event: record.event,
             created_at: record.created_at,
             data: record.data.get().into(),
-            actor: record.actor,
+            actor: record.actor.get().into(),
             user,
             group,
         },
@@ -235,12 +242,22 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    /// Judges a record and answers what was accepted with it.
-    pub(crate) fn admit(&mut self, decoded: Decoded) -> Vec<FeedEntry> {
+    fn judge(&mut self, partition: Partition, hashed: &Hashed) -> Result<Chunk, Poison> {
+        let mut feed = Vec::with_capacity(hashed.len());
+        for (entry, hash) in hashed {
+            let poison = |source| Poison { partition, offset: entry.offset, source };
+            self.admit(decode(entry, *hash).map_err(poison)?, &mut feed);
+        }
+        let last = hashed.last().map_or(self.read_to, |(entry, _)| entry.offset);
+        Ok(Chunk { records: hashed.len() as u64, last, feed })
+    }
+
+    /// Judges a record and adds what was accepted with it.
+    fn admit(&mut self, decoded: Decoded, feed: &mut Vec<FeedEntry>) {
         let directory_id = decoded.entry.directory_id;
         self.read_to = Offset(decoded.offset.0 + 1);
         if self.fold.directories.get(&directory_id).is_some_and(|directory| directory.stopped) {
-            return Vec::new();
+            return;
         }
         let stream =
             self.streams.entry(directory_id).or_insert_with(|| Stream::at(Head::default()));
@@ -250,16 +267,16 @@ impl Judge {
             None => self.pending.remove(&directory_id),
         };
         match admitted {
-            Admitted::Pending | Admitted::Stale => Vec::new(),
+            Admitted::Pending | Admitted::Stale => {}
             Admitted::Gap => {
                 self.pending.remove(&directory_id);
                 self.fold.stop(directory_id);
-                Vec::new()
             }
-            Admitted::Complete(commit) => commit
-                .into_iter()
-                .map(|(link, decoded)| self.accept(link.as_head(), decoded))
-                .collect(),
+            Admitted::Complete(commit) => {
+                let accepted =
+                    commit.into_iter().map(|(link, decoded)| self.accept(link.as_head(), decoded));
+                feed.extend(accepted);
+            }
         }
     }
 

@@ -1,14 +1,16 @@
 //! The projector at work: read, judge, write, again.
 
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use log::{EventLog, Offset, Partition, ReadError, ReadLimit};
 use schemas::Hash;
 use tokio_util::sync::CancellationToken;
 
-use crate::judge::{Poison, Reader};
+use crate::judge::{Judged, Poison, Reader};
 use crate::ports::{Position, ProjectionStore, StoreError};
 
 /// How many records one step takes: a transaction of a few milliseconds, so that whoever waits for
@@ -27,7 +29,11 @@ pub struct Projector {
     store: Arc<dyn ProjectionStore>,
     partition: Partition,
     reader: Reader,
+    /// What is being written while the next records are judged.
+    writing: Option<Writing>,
 }
+
+type Writing = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
 
 /// Why a projector cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -81,10 +87,11 @@ impl Projector {
             tracing::error!(directory.id = %stopped.directory_id, "DSYNC-003: this directory is stopped by a gap in its stream");
         }
         let reader = Reader::resume(partition, position, &heads);
-        Ok(Self { log, store, partition, reader })
+        Ok(Self { log, store, partition, reader, writing: None })
     }
 
-    /// Judges what is there, up to a limit, and writes it.
+    /// Judges what is there, up to a limit, and begins to write it when what was judged before is
+    /// written. At the tail, everything is.
     ///
     /// # Errors
     ///
@@ -94,7 +101,7 @@ impl Projector {
         let limit = ReadLimit { records: STEP_RECORDS_MAX, bytes: STEP_BYTES_MAX };
         let entries = self.log.read(self.partition, self.reader.read_to(), limit).await?;
         if entries.is_empty() {
-            return Ok(Progress::AtTail);
+            return self.written_or_more().await;
         }
         let from = self.reader.position();
         let judged = self.reader.judge(&entries)?;
@@ -103,11 +110,50 @@ impl Projector {
         }
         metrics::counter!("projector_stale_total").increment(judged.stale);
         metrics::counter!("projector_events_total").increment(judged.batch.accepted.len() as u64);
-        self.store.apply(self.partition, from, judged.to, judged.batch).await?;
+        self.written().await?;
+        self.write(from, judged).await;
         Ok(Progress::Moved)
     }
 
-    async fn wait(&self) -> Result<(), Error> {
+    /// Begins to write. Polled once, it is in the store's hands.
+    async fn write(&mut self, from: Position, judged: Judged) {
+        let (store, partition) = (Arc::clone(&self.store), self.partition);
+        let mut writing: Writing =
+            Box::pin(async move { store.apply(partition, from, judged.to, judged.batch).await });
+        if let Poll::Ready(done) = futures_util::poll!(&mut writing) {
+            writing = Box::pin(std::future::ready(done));
+        }
+        self.writing = Some(writing);
+    }
+
+    /// At the tail: waits until what was begun is written, or until there is more to judge.
+    async fn written_or_more(&mut self) -> Result<Progress, Error> {
+        let Some(writing) = &mut self.writing else { return Ok(Progress::AtTail) };
+        tokio::select! {
+            biased;
+            done = writing => {
+                self.writing = None;
+                done?;
+                Ok(Progress::AtTail)
+            }
+            more = self.log.wait_past(self.partition, self.reader.read_to()) => {
+                more?;
+                Ok(Progress::Moved)
+            }
+        }
+    }
+
+    /// Waits until what was begun is written.
+    async fn written(&mut self) -> Result<(), Error> {
+        if let Some(writing) = &mut self.writing {
+            let done = writing.await;
+            self.writing = None;
+            done?;
+        }
+        Ok(())
+    }
+
+    async fn wait(&mut self) -> Result<(), Error> {
         Ok(self.log.wait_past(self.partition, self.reader.read_to()).await?)
     }
 }
@@ -172,7 +218,7 @@ async fn follow(
             }
         }
     }
-    Ok(())
+    projector.written().await
 }
 
 /// Whether trying again would be wrong rather than early.

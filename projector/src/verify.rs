@@ -10,7 +10,7 @@ use schemas::{Change, DirectoryId, ScimId, Seq};
 
 use crate::fold::{Folded, FoldedDirectory};
 use crate::ports::{BoxError, Position, StoredHead};
-use crate::rebuild::{FeedEntry, Judge, RebuildError, Scan, Seen, decoded};
+use crate::rebuild::{FeedEntry, RebuildError, Scan, Seen, judged};
 
 /// How many feed entries are compared at once.
 const PAGE: usize = 1_024;
@@ -140,21 +140,16 @@ pub fn verify(
         (Err(_), _) => true,
     }));
 
-    let mut judge = Judge::default();
     let mut feed = Feed { snapshot, page: Vec::new().into_iter(), read: 0 };
     let mut seen = Seen::default();
-    decoded(partition, scan, |chunk| {
-        for decoded in chunk {
-            seen.records += 1;
-            seen.offset = decoded.offset;
-            for entry in judge.admit(decoded) {
-                let stored = feed.next()?;
-                if only.is_none_or(|only| only == entry.directory_id) {
-                    compare_event(&entry, stored)?;
-                }
-                seen.events += 1;
+    let judge = judged(partition, scan, |chunk| {
+        for entry in &chunk.feed {
+            let stored = feed.next()?;
+            if only.is_none_or(|only| only == entry.directory_id) {
+                compare_event(entry, stored)?;
             }
         }
+        seen.add(&chunk);
         progress(seen);
         Ok::<(), VerifyError>(())
     })?;

@@ -197,7 +197,8 @@ async fn a_full_disk_changes_nothing_and_is_made_up_for() {
     log.put(values(&commit(1, 10, 2, Head::default())));
     store.0.lock().unwrap().full = true;
     let mut projector = open(&log, &store).await.unwrap();
-    assert!(matches!(projector.step().await, Err(Error::Store(StoreError::Full(_)))));
+    let written = run_to_tail(&mut projector).await;
+    assert!(matches!(written, Err(Error::Store(StoreError::Full(_)))));
     assert!(store.events().is_empty());
     store.0.lock().unwrap().full = false;
     run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
@@ -212,7 +213,7 @@ async fn a_projector_that_was_replaced_writes_nothing_more() {
     let mut old = open(&log, &store).await.unwrap();
     run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
     log.put(values(&commit(1, 20, 1, first[0].head)));
-    assert!(matches!(old.step().await, Err(Error::Store(StoreError::Replaced))));
+    assert!(matches!(run_to_tail(&mut old).await, Err(Error::Store(StoreError::Replaced))));
     assert_eq!(store.events(), ids(10..11));
 }
 

@@ -3,17 +3,24 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::scim::Attributes;
 use crate::{GroupId, ScimId, Timestamp, TokenId, UserId};
+
+/// A change whose attributes stay the text they are in the record: what a store keeps, byte for byte.
+pub type StoredChange = Change<Box<RawValue>>;
 
 /// The `resource` of a record: the part of the directory that the event leaves behind.
 ///
 /// The version of a user or group is the `seq` of the record, and the time of its last change the
 /// record's `created_at`; neither is said twice.
+///
+/// `A` is how the attributes are held: as a tree, or as the text they are in the record, see
+/// [`StoredChange`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Change {
+pub enum Change<A = Arc<Attributes>> {
     /// The user is now this.
     User {
         /// The id that the identity provider knows.
@@ -26,7 +33,7 @@ pub enum Change {
         /// When it was created.
         created_at: Timestamp,
         /// The SCIM resource, canonical, without `id`, `meta`, `groups` and `password`.
-        attributes: Arc<Attributes>,
+        attributes: A,
     },
     /// The user is gone, and with it every membership.
     UserGone {
@@ -46,7 +53,7 @@ pub enum Change {
         /// When it was created.
         created_at: Timestamp,
         /// The SCIM resource, canonical, without `id`, `meta` and `members`.
-        attributes: Arc<Attributes>,
+        attributes: A,
     },
     /// The group is gone, and with it every membership.
     GroupGone {

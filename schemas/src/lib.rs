@@ -20,7 +20,7 @@ pub mod time;
 pub mod wire;
 
 pub use chain::{Hash, Head, Seq};
-pub use change::Change;
+pub use change::{Change, StoredChange};
 pub use edge::Edge;
 pub use event::{Event, EventType};
 pub use id::{

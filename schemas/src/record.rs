@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::chain::{Hash, Head, Link, Place, Seq};
 use crate::wire::EventTag;
-use crate::{Change, DirectoryId, Event, EventId, EventType, Timestamp};
+use crate::{Change, DirectoryId, Event, EventId, EventType, StoredChange, Timestamp};
 
 /// The version of the record format. A reader that meets another one stops: it must neither guess
 /// nor skip.
@@ -64,8 +64,9 @@ pub struct Record<'a> {
     pub base: Seq,
     /// Its place in its commit.
     pub commit: Place,
-    /// Who caused it.
-    pub actor: Actor,
+    /// Who caused it; an [`Actor`], for those who ask.
+    #[serde(borrow)]
+    pub actor: &'a RawValue,
     /// What it does to the state; a [`Change`], read when it is needed.
     #[serde(borrow)]
     pub resource: &'a RawValue,
@@ -136,7 +137,7 @@ impl<'a> Record<'a> {
     /// # Errors
     ///
     /// If the `resource` is none that this version knows.
-    pub fn change(&self) -> Result<Change, DecodeError> {
+    pub fn change(&self) -> Result<StoredChange, DecodeError> {
         Ok(serde_json::from_str(self.resource.get())?)
     }
 }

@@ -8,7 +8,9 @@ mod canonical;
 mod error;
 mod filter;
 mod lexer;
+mod name;
 mod path;
+mod pick;
 mod schema;
 mod tables;
 mod tree;
@@ -18,6 +20,7 @@ pub use canonical::{
 };
 pub use error::{ScimError, ScimType};
 pub use filter::{CompareOp, FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, Filter, Literal};
+pub use name::Name;
 pub use path::{AttrPath, PATH_LENGTH_MAX, Path};
 pub use schema::{
     AttributeDef, Found, Kind, Mutability, ResourceSchema, Returned, Schema, Uniqueness,

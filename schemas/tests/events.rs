@@ -205,7 +205,9 @@ fn a_sealed_commit_reads_back_as_records_that_follow_each_other() {
     );
     assert_eq!((second.commit.index, second.commit.len), (1, 2));
     assert_eq!(first.event, EventType::UserUpdated);
-    assert_eq!(second.change().unwrap(), drafts[1].change);
+    let change: schemas::Change = serde_json::from_str(second.resource.get()).unwrap();
+    assert_eq!(change, drafts[1].change);
+    assert_eq!(serde_json::to_string(&second.change().unwrap()).unwrap(), second.resource.get());
     let data: serde_json::Value = serde_json::from_str(first.data.get()).unwrap();
     assert_eq!(data["previous_attributes"]["last_name"], "Devis");
 }

@@ -8,9 +8,31 @@ use schemas::{Edge, Timestamp};
 /// The machine's clock and the operating system's generator.
 #[derive(Debug, Default)]
 pub struct SystemEdge {
+    ids: Mutex<Ids>,
+}
+
+/// How much chance for ids is fetched at once. Secrets and dice always come fresh.
+const CHANCE_BYTES: usize = 4_096;
+
+#[derive(Debug, Default)]
+struct Ids {
     /// The last id that was given out: ids rise, also within a millisecond and when the clock
     /// steps back.
-    last: Mutex<u128>,
+    last: u128,
+    /// Chance that was fetched and not used yet.
+    chance: Vec<u8>,
+}
+
+impl Ids {
+    fn chance(&mut self) -> u128 {
+        if self.chance.is_empty() {
+            self.chance.extend_from_slice(&random::<CHANCE_BYTES>());
+        }
+        let rest = self.chance.len() - size_of::<u128>();
+        let drawn = self.chance[rest..].try_into().map(u128::from_be_bytes);
+        self.chance.truncate(rest);
+        drawn.expect("it is as long as a number")
+    }
 }
 
 /// The bits of a UUIDv7 that are not time and not chance: version 7 and variant 10.
@@ -28,10 +50,10 @@ impl Edge for SystemEdge {
 
     fn id(&self) -> u128 {
         let millis = u128::from(self.now().millis().unsigned_abs());
-        let fresh = (millis << 80) | MARKS | (u128::from_be_bytes(random()) & CHANCE);
-        let mut last = self.last.lock().expect("nothing panics while it is held");
-        *last = if fresh > *last { fresh } else { after(*last) };
-        *last
+        let mut ids = self.ids.lock().expect("nothing panics while it is held");
+        let fresh = (millis << 80) | MARKS | (ids.chance() & CHANCE);
+        ids.last = if fresh > ids.last { fresh } else { after(ids.last) };
+        ids.last
     }
 
     fn secret(&self) -> [u8; 32] {

@@ -3,27 +3,30 @@
 mod apply;
 pub(crate) mod bulk;
 pub(crate) mod feed;
+mod flush;
 mod gather;
 mod list;
+mod progress;
 pub(crate) mod reading;
 pub(crate) mod rows;
 pub(crate) mod snapshot;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use directory::{Directory, facts::TokenRecord};
-use log::{Offset, Partition};
+use log::Offset;
 use rusqlite::{Connection, OptionalExtension, params};
 use schemas::{DirectoryId, Hash, Head, Seq};
-use tokio::sync::watch;
 
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, connect, from_sql, migrate};
+pub(crate) use progress::{Fault, Progress};
 
 pub(crate) const SCHEMA: &str = include_str!("state/schema.sql");
 pub(crate) const INDEXES: &str = include_str!("state/indexes.sql");
+pub(crate) const FEED_INDEXES: &str = include_str!("state/feed_indexes.sql");
 
 /// The page cache of the one connection that writes: the right edges of all indexes and more.
 const WRITER_CACHE_KIB: u32 = 8_192;
@@ -35,7 +38,7 @@ const READER_CACHE_KIB: u32 = 2_048;
 const READERS: usize = 2;
 
 /// After how many accepted events a thread of its own checkpoints: some 10 MB of write-ahead log.
-const CHECKPOINT_EVENTS: u64 = 1_000;
+const CHECKPOINT_EVENTS: u64 = 250;
 
 /// After how many pages the writer has to help, because the other thread cannot keep up: 64 MB.
 const CHECKPOINT_PAGES: u32 = 16_000;
@@ -46,21 +49,9 @@ pub(crate) struct State {
     writer: Pool,
     checkpointer: Pool,
     readers: Pool,
-    /// For each partition, the first record that is not judged yet.
-    passed: Mutex<BTreeMap<u16, watch::Sender<Offset>>>,
-    /// The position of the last event of the feed.
-    feed_end: watch::Sender<u64>,
-    /// Why the last batch could not be written, if it could not.
-    fault: watch::Sender<Option<Fault>>,
+    progress: Arc<Progress>,
     /// Directories that are known to be activated, which they stay.
     active: Mutex<std::collections::BTreeSet<DirectoryId>>,
-}
-
-/// Why the projection cannot be written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    Full,
-    Other(String),
 }
 
 /// What the streams say of directories, as far as configuration has to agree with it.
@@ -78,7 +69,7 @@ impl State {
         let writing =
             Options { writable: true, synchronous: "NORMAL", cache_kib: WRITER_CACHE_KIB };
         let mut writer = connect(path, writing).map_err(OpenError::at(path))?;
-        let schema = format!("{SCHEMA}{INDEXES}");
+        let schema = format!("{SCHEMA}{FEED_INDEXES}{INDEXES}");
         migrate(&mut writer, path, &[&schema])?;
         writer
             .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
@@ -93,15 +84,11 @@ impl State {
             Options { writable: false, synchronous: "NORMAL", cache_kib: READER_CACHE_KIB };
         let readers = (0..READERS).map(|_| connect(path, reading).map_err(OpenError::at(path)));
         let readers = readers.collect::<Result<Vec<_>, _>>()?;
-        let passed =
-            passed.into_iter().map(|(partition, next)| (partition, watch::Sender::new(next)));
         Ok(Self {
             writer: Pool::start("state-writer", vec![writer])?,
             checkpointer: Pool::start("state-checkpoint", vec![checkpointer])?,
             readers: Pool::start("state-reader", readers)?,
-            passed: Mutex::new(passed.collect()),
-            feed_end: watch::Sender::new(feed_end),
-            fault: watch::Sender::new(None),
+            progress: Arc::new(Progress::new(passed, feed_end)),
             active: Mutex::default(),
         })
     }
@@ -144,27 +131,9 @@ impl State {
         });
     }
 
-    /// Where waiting for a partition is done.
-    pub(crate) fn passed(&self, partition: Partition) -> watch::Receiver<Offset> {
-        let mut passed = self.passed.lock().expect("nothing panics while it is held");
-        passed.entry(partition.0).or_insert_with(|| watch::Sender::new(Offset(0))).subscribe()
-    }
-
-    fn publish_passed(&self, partition: Partition, next: Offset) {
-        let mut passed = self.passed.lock().expect("nothing panics while it is held");
-        passed
-            .entry(partition.0)
-            .or_insert_with(|| watch::Sender::new(Offset(0)))
-            .send_replace(next);
-    }
-
-    pub(crate) fn feed_end(&self) -> watch::Receiver<u64> {
-        self.feed_end.subscribe()
-    }
-
-    /// Why the projection cannot be written, if it cannot.
-    pub(crate) fn fault(&self) -> watch::Receiver<Option<Fault>> {
-        self.fault.subscribe()
+    /// How far it has come.
+    pub(crate) fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     pub(crate) fn is_known_active(&self, id: DirectoryId) -> bool {

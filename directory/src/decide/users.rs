@@ -15,11 +15,10 @@ use crate::{Rejection, facts::Facts};
 
 pub(super) fn create(
     commit: &mut Commit<'_, '_>,
-    attributes: &Attributes,
+    attributes: &Arc<Attributes>,
 ) -> Result<Answer, Undecided> {
-    let attributes = with_defaults(attributes.clone());
+    let attributes = with_defaults(Arc::clone(attributes));
     let name_key = free_name(commit.facts, &attributes, None)?;
-    let attributes = Arc::new(attributes);
     let user = User {
         id: ScimId::from_bits(commit.stamp.id()),
         user_id: UserId::from_bits(commit.stamp.id()),
@@ -37,10 +36,10 @@ pub(super) fn create(
 pub(super) fn replace(
     commit: &mut Commit<'_, '_>,
     id: ScimId,
-    attributes: &Attributes,
+    attributes: &Arc<Attributes>,
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
-    update(commit, &before, with_defaults(attributes.clone()))
+    update(commit, &before, with_defaults(Arc::clone(attributes)))
 }
 
 pub(super) fn patch(
@@ -51,7 +50,7 @@ pub(super) fn patch(
     let before = existing(commit.facts, id)?;
     let mut attributes = Attributes::clone(&before.attributes);
     patch::apply(&mut attributes, &USER, operations)?;
-    update(commit, &before, with_defaults(attributes))
+    update(commit, &before, with_defaults(Arc::new(attributes)))
 }
 
 pub(super) fn delete(commit: &mut Commit<'_, '_>, id: ScimId) -> Result<Answer, Undecided> {
@@ -64,13 +63,13 @@ pub(super) fn delete(commit: &mut Commit<'_, '_>, id: ScimId) -> Result<Answer, 
 fn update(
     commit: &mut Commit<'_, '_>,
     before: &User,
-    attributes: Attributes,
+    attributes: Arc<Attributes>,
 ) -> Result<Answer, Undecided> {
-    if attributes == *before.attributes {
+    if attributes == before.attributes {
         return Ok(Answer::User(before.clone()));
     }
     let name_key = free_name(commit.facts, &attributes, Some(before.id))?;
-    let (attributes, updated_at) = (Arc::new(attributes), commit.stamp.at);
+    let updated_at = commit.stamp.at;
     let after = User { name_key, attributes, updated_at, ..before.clone() };
 
     let origin = commit.origin();
@@ -101,9 +100,9 @@ fn free_name(
 }
 
 /// A user is active unless the identity provider says otherwise, and the answer shows it.
-fn with_defaults(mut attributes: Attributes) -> Attributes {
+fn with_defaults(mut attributes: Arc<Attributes>) -> Arc<Attributes> {
     if !attributes.contains("active") {
-        attributes.insert("active", Value::Bool(true));
+        Arc::make_mut(&mut attributes).insert("active", Value::Bool(true));
     }
     attributes
 }

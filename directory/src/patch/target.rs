@@ -165,7 +165,7 @@ impl<'p> Target<'p> {
     ) -> Result<(), ScimError> {
         parts.into_iter().try_for_each(|(name, value)| {
             let sub_def = self.def.and_then(|def| def.sub(&name));
-            let sub = sub_def.map_or(name.as_str(), |def| def.name);
+            let sub = sub_def.map_or(&*name, |def| def.name);
             let part = Target { sub: Some(sub), sub_def, ..self.clone() };
             let outcome = part.check_mutability(op);
             passing_over_read_only(outcome.and_then(|()| part.change_part(holder, op, sub, value)))

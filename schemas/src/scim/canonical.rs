@@ -1,9 +1,10 @@
 //! Bringing what a client sent to the one shape that is kept.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use super::schema::{AttributeDef, Kind, Mutability, ResourceSchema};
-use super::{Attributes, DEPTH_MAX, NAMES_MAX, ScimError, Value};
+use super::{Attributes, DEPTH_MAX, NAMES_MAX, Name, ScimError, Value};
 
 /// How many members one request may name. Entra ID and Okta send a few hundred at once; a larger
 /// group is filled by several requests.
@@ -58,7 +59,11 @@ pub fn check_bounds(resource: &Attributes) -> Result<(), ScimError> {
 ///
 /// # Errors
 /// `invalidValue`, saying which attribute and what would be right.
-pub fn coerce(def: &AttributeDef, name: &str, value: Value) -> Result<Option<Value>, ScimError> {
+pub fn coerce(
+    def: &AttributeDef,
+    name: &dyn fmt::Display,
+    value: Value,
+) -> Result<Option<Value>, ScimError> {
     if !def.multi_valued {
         return one(def, name, value);
     }
@@ -129,16 +134,16 @@ pub fn instant(text: &str) -> Option<i128> {
 
 fn entry(
     schema: &ResourceSchema,
-    name: String,
+    name: Name,
     value: Value,
-) -> Result<Option<(String, Value)>, ScimError> {
+) -> Result<Option<(Name, Value)>, ScimError> {
     // Never kept for any kind of resource, known to its schema or not: the log is for ever.
     if name.eq_ignore_ascii_case("schemas") || name.eq_ignore_ascii_case("password") {
         return Ok(None);
     }
     if let Some(extension) = schema.extension(&name) {
-        let value = known_parts(extension.attributes, extension.id, "", value)?;
-        return Ok(value.map(|value| (extension.id.to_owned(), value)));
+        let value = known_parts(extension.attributes, &extension.id, None, value)?;
+        return Ok(value.map(|value| (extension.id.into(), value)));
     }
     let Some(found) = schema.find(None, &name, None).filter(|found| found.extension.is_none())
     else {
@@ -148,11 +153,15 @@ fn entry(
     if def.mutability == Mutability::ReadOnly || def.name == MEMBERS {
         return Ok(None);
     }
-    Ok(coerce(def, def.name, value)?.map(|value| (def.name.to_owned(), value)))
+    Ok(coerce(def, &def.name, value)?.map(|value| (def.name.into(), value)))
 }
 
 /// One value, of a single-valued attribute or of a list.
-fn one(def: &AttributeDef, name: &str, value: Value) -> Result<Option<Value>, ScimError> {
+fn one(
+    def: &AttributeDef,
+    name: &dyn fmt::Display,
+    value: Value,
+) -> Result<Option<Value>, ScimError> {
     if value == Value::Null {
         return Ok(None);
     }
@@ -185,9 +194,13 @@ fn one(def: &AttributeDef, name: &str, value: Value) -> Result<Option<Value>, Sc
     if fits { Ok(Some(value)) } else { Err(wrong(name, right_kind(def.kind), &value)) }
 }
 
-fn complex(def: &AttributeDef, name: &str, value: Value) -> Result<Option<Value>, ScimError> {
+fn complex(
+    def: &AttributeDef,
+    name: &dyn fmt::Display,
+    value: Value,
+) -> Result<Option<Value>, ScimError> {
     if def.multi_valued || !def.has_value() {
-        return known_parts(def.sub_attributes, name, ".", value);
+        return known_parts(def.sub_attributes, name, Some(name), value);
     }
     // A single reference, such as manager: Entra ID sends the bare identifier, a list of one, or ""
     // to clear it.
@@ -204,15 +217,30 @@ fn complex(def: &AttributeDef, name: &str, value: Value) -> Result<Option<Value>
     if target.is_some_and(|id| *id == Value::Null || id.as_str() == Some("")) {
         return Ok(None);
     }
-    known_parts(def.sub_attributes, name, ".", value)
+    known_parts(def.sub_attributes, name, Some(name), value)
 }
 
-/// The object under `name`, its known parts checked. A part's own name in errors is `name`, then
-/// `between`, then the part; an extension's parts are called by their name alone.
+/// What a part is called in an error: an extension's by its name alone, others with what they are
+/// part of. Only written out when there is an error.
+struct Part<'a> {
+    of: Option<&'a dyn fmt::Display>,
+    name: &'static str,
+}
+
+impl fmt::Display for Part<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(of) = self.of {
+            write!(f, "{of}.")?;
+        }
+        f.write_str(self.name)
+    }
+}
+
+/// The object under `name`, its known parts checked. In errors about a part, `of` stands before it.
 fn known_parts(
     defs: &'static [AttributeDef],
-    name: &str,
-    between: &str,
+    name: &dyn fmt::Display,
+    of: Option<&dyn fmt::Display>,
     value: Value,
 ) -> Result<Option<Value>, ScimError> {
     if value == Value::Null {
@@ -229,13 +257,8 @@ fn known_parts(
             }
             continue;
         };
-        let full = if between.is_empty() {
-            def.name.to_owned()
-        } else {
-            format!("{name}{between}{}", def.name)
-        };
         if def.mutability != Mutability::ReadOnly
-            && let Some(value) = coerce(def, &full, value)?
+            && let Some(value) = coerce(def, &Part { of, name: def.name }, value)?
         {
             kept.insert(def.name, value);
         }
@@ -279,7 +302,7 @@ fn right_kind(kind: Kind) -> &'static str {
     }
 }
 
-fn wrong(name: &str, right: &str, found: &Value) -> ScimError {
+fn wrong(name: &dyn fmt::Display, right: &str, found: &Value) -> ScimError {
     let found = match found.as_str() {
         Some(text) if text.len() <= 60 => format!("{text:?}"),
         Some(_) | None => found.kind().to_owned(),

@@ -12,6 +12,8 @@ use serde::ser::{Error as _, SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::name::{Name, NameSeed};
+
 /// How deep objects and lists may nest; RFC 7643 needs four levels, so this only stops attacks.
 pub const DEPTH_MAX: usize = 64;
 
@@ -49,7 +51,7 @@ pub enum Value {
 ///
 /// Two of them are equal if they hold equal values under the same names, in any order.
 #[derive(Clone, Default)]
-pub struct Attributes(Vec<(String, Value)>);
+pub struct Attributes(Vec<(Name, Value)>);
 
 /// A request body that is not a usable JSON object: says what and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -217,7 +219,7 @@ impl Attributes {
     }
 
     /// Sets the value; one that is there is replaced in its place and takes the new spelling.
-    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<Value>) -> Option<Value> {
+    pub fn insert(&mut self, name: impl Into<Name>, value: impl Into<Value>) -> Option<Value> {
         let entry = (name.into(), value.into());
         match self.position(&entry.0) {
             Some(at) => Some(std::mem::replace(&mut self.0[at], entry).1),
@@ -235,12 +237,12 @@ impl Attributes {
 
     /// Names and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value))
+        self.0.iter().map(|(name, value)| (&**name, value))
     }
 
     /// Names and values in order, the values to change.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Value)> {
-        self.0.iter_mut().map(|(name, value)| (name.as_str(), value))
+        self.0.iter_mut().map(|(name, value)| (&**name, value))
     }
 
     /// How many there are.
@@ -279,7 +281,7 @@ impl fmt::Debug for Attributes {
     }
 }
 
-impl<N: Into<String>, V: Into<Value>> FromIterator<(N, V)> for Attributes {
+impl<N: Into<Name>, V: Into<Value>> FromIterator<(N, V)> for Attributes {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(entries: I) -> Self {
         let mut attributes = Self::new();
         for (name, value) in entries {
@@ -289,15 +291,15 @@ impl<N: Into<String>, V: Into<Value>> FromIterator<(N, V)> for Attributes {
     }
 }
 
-impl<N: Into<String>, V: Into<Value>, const LEN: usize> From<[(N, V); LEN]> for Attributes {
+impl<N: Into<Name>, V: Into<Value>, const LEN: usize> From<[(N, V); LEN]> for Attributes {
     fn from(entries: [(N, V); LEN]) -> Self {
         entries.into_iter().collect()
     }
 }
 
 impl IntoIterator for Attributes {
-    type Item = (String, Value);
-    type IntoIter = std::vec::IntoIter<(String, Value)>;
+    type Item = (Name, Value);
+    type IntoIter = std::vec::IntoIter<(Name, Value)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
@@ -454,7 +456,7 @@ impl<'de> Visitor<'de> for Object {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
         let seed = self.inside()?;
         let mut attributes = Attributes::new();
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(name) = map.next_key_seed(NameSeed)? {
             if attributes.contains(&name) {
                 let what = format_args!("the name {name:?} is there twice (names ignore case)");
                 return Err(de::Error::custom(what));

@@ -202,7 +202,7 @@ impl Endpoints for Store {
     }
 
     async fn delivering(&self, id: EndpointId, now: Timestamp) -> Result<Delivering, PortError> {
-        let feed_end = *self.state.feed_end().borrow();
+        let feed_end = *self.state.progress().feed_end().borrow();
         let delivering = self.config.delivering(id, now, feed_end).await;
         let (mut delivering, before) = delivering.map_err(port_error)?;
         if delivering.lag_events > 0 {
@@ -213,7 +213,7 @@ impl Endpoints for Store {
     }
 
     async fn create(&self, endpoint: Endpoint) -> Result<(), PortError> {
-        let feed_end = *self.state.feed_end().borrow();
+        let feed_end = *self.state.progress().feed_end().borrow();
         self.config.create_endpoint(endpoint, feed_end).await.map_err(port_error)
     }
 

@@ -39,13 +39,13 @@ impl DeliveryStore for Store {
     }
 
     async fn wait_feed(&self, after: FeedPosition) -> Result<(), StoreError> {
-        let mut end = self.state.feed_end();
+        let mut end = self.state.progress().feed_end();
         let waited = end.wait_for(|end| *end > after.0).await;
         waited.map(drop).map_err(|closed| StoreError::Unavailable(closed.into()))
     }
 
     async fn feed_end(&self) -> Result<FeedPosition, StoreError> {
-        Ok(FeedPosition(*self.state.feed_end().borrow()))
+        Ok(FeedPosition(*self.state.progress().feed_end().borrow()))
     }
 
     async fn flush(&self, flushes: Vec<Flush>) -> Result<(), StoreError> {

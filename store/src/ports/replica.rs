@@ -54,7 +54,7 @@ impl Replica for Store {
         directory: DirectoryId,
         needs: Needs,
     ) -> Result<Option<Gathered>, ReplicaError> {
-        if let Some(fault) = self.state.fault().borrow().clone() {
+        if let Some(fault) = self.state.progress().fault().borrow().clone() {
             return Err(faulty(fault));
         }
         let Some(configured) =
@@ -67,8 +67,8 @@ impl Replica for Store {
     }
 
     async fn wait_applied(&self, partition: Partition, offset: Offset) -> Result<(), ReplicaError> {
-        let mut passed = self.state.passed(partition);
-        let mut fault = self.state.fault();
+        let mut passed = self.state.progress().passed(partition);
+        let mut fault = self.state.progress().fault();
         tokio::select! {
             biased;
             waited = passed.wait_for(|next| *next > offset) => {
@@ -86,6 +86,9 @@ impl Replica for Store {
         directory: DirectoryId,
         records: Vec<Head>,
     ) -> Result<Vec<bool>, ReplicaError> {
+        if self.state.progress().are_known(&records) {
+            return Ok(vec![true; records.len()]);
+        }
         let read = self.state.read(move |connection| {
             let Some(row) = directory_row(connection, directory)? else {
                 return Ok(vec![false; records.len()]);

@@ -1,13 +1,15 @@
 //! A batch of the projector, in one transaction.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use directory::resource::text;
 use log::Partition;
 use projector::{Accepted, Batch, Position, StoreError};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use schemas::scim::{Attributes, Value};
-use schemas::{Change, DirectoryId, Hash, Head, ScimId, Timestamp};
+use schemas::{Change, DirectoryId, Hash, Head, ScimId, StoredChange, Timestamp};
+use serde_json::value::RawValue;
 
 use super::{Fault, State, directory_row};
 use crate::error::{DbError, unreadable};
@@ -21,19 +23,19 @@ impl State {
         to: Position,
         batch: Batch,
     ) -> Result<(), StoreError> {
-        let passed = batch.passed;
-        let applied =
-            self.writer.run(move |connection| apply(connection, partition, from, to, &batch)).await;
-        match applied {
+        let before = *self.progress.feed_end().borrow();
+        let progress = Arc::clone(&self.progress);
+        let applied = self.writer.run(move |connection| {
+            let applied = apply(connection, partition, from, to, &batch);
+            if let Ok(Some(feed_end)) = applied {
+                let accepted = batch.accepted.iter().map(|accepted| accepted.head.hash);
+                progress.moved(partition, batch.passed, accepted, feed_end);
+            }
+            applied
+        });
+        match applied.await {
             Ok(Some(feed_end)) => {
-                self.fault.send_if_modified(|fault| fault.take().is_some());
-                self.publish_passed(partition, passed);
-                self.checkpoint(*self.feed_end.borrow(), feed_end);
-                self.feed_end.send_if_modified(|end| {
-                    let moved = *end != feed_end;
-                    *end = feed_end;
-                    moved
-                });
+                self.checkpoint(before, feed_end);
                 Ok(())
             }
             Ok(None) => Err(StoreError::Replaced),
@@ -42,8 +44,11 @@ impl State {
                 if full {
                     tracing::error!(%error, "DSYNC-004: the disk of the state has no room");
                 }
-                let fault = if full { Fault::Full } else { Fault::Other(error.to_string()) };
-                self.fault.send_replace(Some(fault));
+                self.progress.failed(if full {
+                    Fault::Full
+                } else {
+                    Fault::Other(error.to_string())
+                });
                 Err(if full {
                     StoreError::Full(Box::new(error))
                 } else {
@@ -215,7 +220,6 @@ impl<'a> Applying<'a> {
     fn feed(&mut self, directory: i64, accepted: &Accepted) -> Result<(), DbError> {
         self.feed_end += 1;
         let (user, group) = subjects(&accepted.change);
-        let actor = serde_json::to_string(&accepted.actor).map_err(unreadable("actor"))?;
         self.transaction.prepare_cached(INSERT_FEED)?.execute(params![
             as_sql(self.feed_end),
             accepted.id.to_bytes(),
@@ -227,7 +231,7 @@ impl<'a> Applying<'a> {
             accepted.created_at.millis(),
             user.map(ScimId::to_bytes),
             group.map(ScimId::to_bytes),
-            actor,
+            accepted.actor,
             accepted.data,
         ])?;
         Ok(())
@@ -265,7 +269,7 @@ pub(crate) const INSERT_GROUP: &str = "INSERT INTO groups (directory, scim_id, g
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// Which lines an event stands in.
-fn subjects(change: &Change) -> (Option<ScimId>, Option<ScimId>) {
+fn subjects(change: &StoredChange) -> (Option<ScimId>, Option<ScimId>) {
     match change {
         Change::User { id, .. } | Change::UserGone { id } => (Some(*id), None),
         Change::Group { id, .. } | Change::GroupGone { id } => (None, Some(*id)),
@@ -277,6 +281,13 @@ fn subjects(change: &Change) -> (Option<ScimId>, Option<ScimId>) {
         | Change::TokenMade { .. }
         | Change::TokenRevoked { .. } => (None, None),
     }
+}
+
+/// What users and groups are found by, and whether a user is active; read out of the attributes, which
+/// are kept as the text they are.
+pub(crate) fn columns_of(attributes: &RawValue) -> Result<Attributes, DbError> {
+    let names = ["externalId", "displayName", "active", "emails"];
+    Attributes::pick(attributes.get(), &names).map_err(unreadable("attributes"))
 }
 
 pub(crate) fn is_active(attributes: &Attributes) -> bool {
@@ -305,7 +316,7 @@ pub(crate) fn email_key(attributes: &Attributes) -> Option<String> {
 fn put_user(
     transaction: &Transaction<'_>,
     touched: &mut Touched,
-    change: &Change,
+    change: &StoredChange,
     at: Timestamp,
     version: i64,
 ) -> Result<(), DbError> {
@@ -316,10 +327,10 @@ fn put_user(
         .prepare_cached("SELECT key, active FROM users WHERE scim_id = ?1")?
         .query_row([id.to_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let active = is_active(attributes);
-    let (external_id, email) = (text(attributes, "externalId"), email_key(attributes));
-    let display = text(attributes, "displayName");
-    let json = serde_json::to_string(attributes).map_err(unreadable("attributes"))?;
+    let (columns, json) = (columns_of(attributes)?, attributes.get());
+    let active = is_active(&columns);
+    let (external_id, email) = (text(&columns, "externalId"), email_key(&columns));
+    let display = text(&columns, "displayName");
     match before {
         None => transaction.prepare_cached(INSERT_USER)?.execute(params![
             touched.key,
@@ -390,16 +401,16 @@ fn drop_user(
 fn put_group(
     transaction: &Transaction<'_>,
     touched: &mut Touched,
-    change: &Change,
+    change: &StoredChange,
     at: Timestamp,
     version: i64,
 ) -> Result<(), DbError> {
     let Change::Group { id, group_id, idp_id, name_key, created_at, attributes } = change else {
         return Ok(());
     };
-    let external_id = text(attributes, "externalId");
-    let display = text(attributes, "displayName");
-    let json = serde_json::to_string(attributes).map_err(unreadable("attributes"))?;
+    let (columns, json) = (columns_of(attributes)?, attributes.get());
+    let external_id = text(&columns, "externalId");
+    let display = text(&columns, "displayName");
     let updated = transaction
         .prepare_cached(
             "UPDATE groups SET name_key = ?2, external_id = ?3, display = ?4, updated_at = ?5,

@@ -4,7 +4,6 @@
 //! indexes when all rows are there. A crash leaves a file that the next opening removes.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use directory::resource::text;
@@ -13,26 +12,27 @@ use projector::fold::{Fold, Folded, FoldedDirectory};
 use projector::rebuild::FeedEntry;
 use projector::{Position, StoreError};
 use rusqlite::{Connection, params};
-use schemas::{Change, DirectoryId, ScimId};
+use schemas::{Change, DirectoryId, ScimId, StoredChange};
 
 use super::apply::{
-    INSERT_FEED, INSERT_GROUP, INSERT_USER, email_key, is_active, set_position, token,
+    INSERT_FEED, INSERT_GROUP, INSERT_USER, columns_of, email_key, is_active, set_position, token,
 };
-use super::{INDEXES, SCHEMA};
+use super::flush::Flusher;
+use super::{FEED_INDEXES, INDEXES, SCHEMA};
 use crate::error::{DbError, OpenError, unreadable};
 use crate::sqlite::{Options, as_sql, connect};
 
 /// The page cache while rows and indexes are written.
 const CACHE_KIB: u32 = 65_536;
 
-/// How many rows of the feed one transaction takes.
+/// After how many rows of the feed a transaction ends.
 const COMMIT_EVERY: u64 = 50_000;
 
 /// A generation in the making.
 #[derive(Debug)]
 pub struct Generation {
     connection: Connection,
-    path: PathBuf,
+    flusher: Option<Flusher>,
     number: u64,
     feed_end: u64,
     directories: BTreeMap<DirectoryId, i64>,
@@ -55,10 +55,11 @@ impl Generation {
             .and_then(|()| connection.pragma_update(None, "temp_store", "MEMORY"))
             .and_then(|()| connection.pragma_update(None, "threads", 2))
             .and_then(|()| connection.execute_batch(SCHEMA))
+            .and_then(|()| connection.execute_batch(FEED_INDEXES))
             .and_then(|()| connection.execute_batch("BEGIN"))
             .map_err(OpenError::at(path))?;
-        let path = path.to_owned();
-        Ok(Self { connection, path, number, feed_end: 0, directories: BTreeMap::new() })
+        let flusher = Some(Flusher::start(path)?);
+        Ok(Self { connection, flusher, number, feed_end: 0, directories: BTreeMap::new() })
     }
 
     pub(crate) const fn number(&self) -> u64 {
@@ -71,26 +72,34 @@ impl Generation {
         *self.directories.entry(id).or_insert(next)
     }
 
-    fn push(&mut self, entry: &FeedEntry) -> Result<(), DbError> {
-        self.feed_end += 1;
-        let directory = self.directory(entry.directory_id);
-        let actor = serde_json::to_string(&entry.actor).map_err(unreadable("actor"))?;
-        self.connection.prepare_cached(INSERT_FEED)?.execute(params![
-            as_sql(self.feed_end),
-            entry.id.to_bytes(),
-            directory,
-            entry.event.name(),
-            as_sql(entry.head.seq.0),
-            entry.head.hash.0,
-            entry.prev.0,
-            entry.created_at.millis(),
-            entry.user.map(ScimId::to_bytes),
-            entry.group.map(ScimId::to_bytes),
-            actor,
-            &*entry.data,
-        ])?;
-        if self.feed_end.is_multiple_of(COMMIT_EVERY) {
+    fn push(&mut self, entries: &[FeedEntry]) -> Result<(), DbError> {
+        let before = self.feed_end;
+        for entry in entries {
+            // They are known when the rows are written.
+            self.directory(entry.directory_id);
+        }
+        let mut insert = self.connection.prepare_cached(INSERT_FEED)?;
+        for entry in entries {
+            self.feed_end += 1;
+            insert.execute(params![
+                as_sql(self.feed_end),
+                entry.id.to_bytes(),
+                self.directories[&entry.directory_id],
+                entry.event.name(),
+                as_sql(entry.head.seq.0),
+                entry.head.hash.0,
+                entry.prev.0,
+                entry.created_at.millis(),
+                entry.user.map(ScimId::to_bytes),
+                entry.group.map(ScimId::to_bytes),
+                &*entry.actor,
+                &*entry.data,
+            ])?;
+        }
+        drop(insert);
+        if before / COMMIT_EVERY != self.feed_end / COMMIT_EVERY {
             self.connection.execute_batch("COMMIT; BEGIN")?;
+            self.flusher.as_ref().inspect(|flusher| flusher.written());
         }
         Ok(())
     }
@@ -161,22 +170,22 @@ impl Generation {
             else {
                 continue;
             };
-            let active = is_active(&attributes);
+            let columns = columns_of(&attributes)?;
+            let active = is_active(&columns);
             active_users += usize::from(active);
-            let json = serde_json::to_string(&attributes).map_err(unreadable("attributes"))?;
             self.connection.prepare_cached(INSERT_USER)?.execute(params![
                 directory,
                 id.to_bytes(),
                 user_id.to_bytes(),
                 name_key,
-                text(&attributes, "externalId"),
-                email_key(&attributes),
-                text(&attributes, "displayName"),
+                text(&columns, "externalId"),
+                email_key(&columns),
+                text(&columns, "displayName"),
                 active,
                 created_at.millis(),
                 user.updated_at.millis(),
                 as_sql(user.version.0),
-                json,
+                attributes.get(),
             ])?;
             keys.insert(*id, self.connection.last_insert_rowid());
         }
@@ -195,7 +204,7 @@ impl Generation {
             else {
                 continue;
             };
-            let json = serde_json::to_string(&attributes).map_err(unreadable("attributes"))?;
+            let columns = columns_of(&attributes)?;
             let changed = group.members_changed.filter(|(_, seq)| *seq > group.version);
             let (modified_at, version) = changed.unwrap_or((group.updated_at, group.version));
             self.connection.prepare_cached(INSERT_GROUP)?.execute(params![
@@ -204,32 +213,31 @@ impl Generation {
                 group_id.to_bytes(),
                 idp_id,
                 name_key,
-                text(&attributes, "externalId"),
-                text(&attributes, "displayName"),
+                text(&columns, "externalId"),
+                text(&columns, "displayName"),
                 created_at.millis(),
                 group.updated_at.millis(),
                 modified_at.millis(),
                 as_sql(version.0),
-                json,
+                attributes.get(),
             ])?;
             keys.insert(*id, self.connection.last_insert_rowid());
         }
         Ok(keys)
     }
 
-    fn complete(&self) -> Result<(), DbError> {
+    fn complete(&mut self) -> Result<(), DbError> {
         self.connection.execute_batch("COMMIT")?;
         self.connection.execute_batch(INDEXES)?;
         self.connection.pragma_update(None, "user_version", 1)?;
         self.connection.flush_prepared_statement_cache();
-        let file = File::open(&self.path).map_err(unreadable("new state"))?;
-        file.sync_all().map_err(unreadable("new state"))
+        self.flusher.take().map_or(Ok(()), Flusher::finish).map_err(unreadable("new state"))
     }
 }
 
 impl projector::rebuild::Generation for Generation {
-    fn feed(&mut self, entry: &FeedEntry) -> Result<(), StoreError> {
-        self.push(entry).map_err(store_error)
+    fn feed(&mut self, entries: &[FeedEntry]) -> Result<(), StoreError> {
+        self.push(entries).map_err(store_error)
     }
 
     fn finish(
@@ -251,7 +259,7 @@ fn in_order_of_creation(resources: &BTreeMap<ScimId, Folded>) -> Vec<(&ScimId, &
     sorted
 }
 
-fn change(folded: &Folded) -> Result<Change, DbError> {
+fn change(folded: &Folded) -> Result<StoredChange, DbError> {
     serde_json::from_str(&folded.resource).map_err(unreadable("change"))
 }
 

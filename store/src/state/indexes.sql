@@ -10,9 +10,3 @@ CREATE INDEX groups_name ON groups (directory, name_key);
 CREATE INDEX groups_external_id ON groups (directory, external_id) WHERE external_id IS NOT NULL;
 CREATE INDEX groups_directory ON groups (directory, group_id);
 CREATE INDEX memberships_user ON memberships (user_key, group_key);
-CREATE UNIQUE INDEX feed_event_id ON feed (event_id);
-CREATE UNIQUE INDEX feed_seq ON feed (directory, seq);
-CREATE INDEX feed_user ON feed (user_id) WHERE user_id IS NOT NULL;
-CREATE INDEX feed_group ON feed (group_id) WHERE group_id IS NOT NULL;
--- What is about a directory itself: few rows, which nothing else finds among the others of its stream.
-CREATE INDEX feed_directory ON feed (directory) WHERE user_id IS NULL AND group_id IS NULL;

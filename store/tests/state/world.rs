@@ -13,7 +13,7 @@ use schemas::scim::Attributes;
 use schemas::wire::{DirectoryToken, DirectoryType, TokenTag};
 use schemas::{
     Actor, Change, DirectoryId, Edge, Event, EventId, GroupId, Head, OrganizationId, Record,
-    ScimId, Timestamp, TokenId, UserId,
+    ScimId, StoredChange, Timestamp, TokenId, UserId,
 };
 use store::Store;
 use tempfile::TempDir;
@@ -193,9 +193,14 @@ fn accepted(offset: Offset, sealed: &Sealed, change: Change) -> Accepted {
         event: record.event,
         created_at: record.created_at,
         data: record.data.get().to_owned(),
-        actor: record.actor,
-        change,
+        actor: record.actor.get().to_owned(),
+        change: stored(&change),
     }
+}
+
+/// The change as it stands in a record.
+fn stored(change: &Change) -> StoredChange {
+    serde_json::from_str(&serde_json::to_string(change).unwrap()).unwrap()
 }
 
 pub(crate) const fn scim(number: u128) -> ScimId {

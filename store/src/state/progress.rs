@@ -1,0 +1,110 @@
+//! How far the projection has come: published by the thread that writes, right behind its commit.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Mutex;
+
+use log::{Offset, Partition};
+use schemas::{Hash, Head};
+use tokio::sync::watch;
+
+/// How many hashes are remembered. Whoever asks whether a record was accepted asks right after it was
+/// applied; for older ones there is the feed.
+const RECENT_MAX: usize = 4_096;
+
+/// Why the projection cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Full,
+    Other(String),
+}
+
+/// Where the projection stands. Locks are held for a look-up or a push, never over an await.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// For each partition, the first record that is not judged yet.
+    passed: Mutex<BTreeMap<u16, watch::Sender<Offset>>>,
+    /// The position of the last event of the feed.
+    feed_end: watch::Sender<u64>,
+    /// Why the last batch could not be written, if it could not.
+    fault: watch::Sender<Option<Fault>>,
+    recent: Mutex<Recent>,
+}
+
+/// The hashes of the records that were accepted last: what was just written need not be read.
+#[derive(Debug, Default)]
+struct Recent {
+    known: HashSet<Hash>,
+    order: VecDeque<Hash>,
+}
+
+impl Recent {
+    fn note(&mut self, hashes: impl Iterator<Item = Hash>) {
+        for hash in hashes {
+            self.known.insert(hash);
+            self.order.push_back(hash);
+        }
+        while self.order.len() > RECENT_MAX {
+            let oldest = self.order.pop_front();
+            oldest.map(|hash| self.known.remove(&hash));
+        }
+    }
+}
+
+impl Progress {
+    pub(crate) fn new(passed: BTreeMap<u16, Offset>, feed_end: u64) -> Self {
+        let passed =
+            passed.into_iter().map(|(partition, next)| (partition, watch::Sender::new(next)));
+        Self {
+            passed: Mutex::new(passed.collect()),
+            feed_end: watch::Sender::new(feed_end),
+            fault: watch::Sender::new(None),
+            recent: Mutex::default(),
+        }
+    }
+
+    /// Where waiting for a partition is done.
+    pub(crate) fn passed(&self, partition: Partition) -> watch::Receiver<Offset> {
+        let mut passed = self.passed.lock().expect("nothing panics while it is held");
+        passed.entry(partition.0).or_insert_with(|| watch::Sender::new(Offset(0))).subscribe()
+    }
+
+    pub(crate) fn feed_end(&self) -> watch::Receiver<u64> {
+        self.feed_end.subscribe()
+    }
+
+    /// Why the projection cannot be written, if it cannot.
+    pub(crate) fn fault(&self) -> watch::Receiver<Option<Fault>> {
+        self.fault.subscribe()
+    }
+
+    /// Whether these records are known to be accepted; if not, they may be all the same.
+    pub(crate) fn are_known(&self, records: &[Head]) -> bool {
+        let recent = self.recent.lock().expect("nothing panics while it is held");
+        records.iter().all(|record| recent.known.contains(&record.hash))
+    }
+
+    /// Takes note of a commit: first what was accepted, then that the partition was passed, so that
+    /// whoever waited finds it.
+    pub(super) fn moved(
+        &self,
+        partition: Partition,
+        next: Offset,
+        accepted: impl DoubleEndedIterator<Item = Hash>,
+        feed_end: u64,
+    ) {
+        self.fault.send_if_modified(|fault| fault.take().is_some());
+        let latest = accepted.rev().take(RECENT_MAX);
+        self.recent.lock().expect("nothing panics while it is held").note(latest);
+        {
+            let mut passed = self.passed.lock().expect("nothing panics while it is held");
+            let passed = passed.entry(partition.0).or_insert_with(|| watch::Sender::new(next));
+            passed.send_replace(next);
+        }
+        self.feed_end.send_if_modified(|end| std::mem::replace(end, feed_end) != feed_end);
+    }
+
+    /// Takes note that the projection cannot be written.
+    pub(super) fn failed(&self, fault: Fault) {
+        self.fault.send_replace(Some(fault));
+    }
+}
