@@ -1,15 +1,26 @@
 //! The writers: one task for each directory that is being written to.
 //!
 //! A writer takes all requests that wait, decides them one after the other on facts gathered in one
-//! read (`batch`), appends their commits together, and waits until the projector has passed the
-//! last of them. What was accepted is answered. What was not, because another replica was first, is
-//! decided again.
+//! read, appends their commits together, and waits until the projector has passed the last of them.
+//! What was accepted is answered. What was not, because another replica was first, is decided again.
 //!
-//! One batch is in flight per directory, and what queues meanwhile goes into the next: group commit.
+//! ```text
+//!   requests ──▶ working copy ──▶ flight ──▶ flight ──▶ flight ──▶ answers
+//!                decides ahead    to the log            verdict
+//!                     ▲                                    │
+//!                     └──── lost: what follows it too ◀────┘
+//! ```
+//!
+//! A few batches are in flight per directory: the next is decided on what the last one leaves
+//! (`copy`) while that one is on its way (`flight`). The chain makes this safe: if a commit is lost,
+//! whatever was built on it is stale. What queues meanwhile goes into one batch: group commit.
+//!
 //! The writer of a directory is not a lock. Several replicas may have one each for the same
 //! directory; the chain settles that, and fewer writers just waste fewer appends.
 
-mod batch;
+mod copy;
+mod flight;
+mod refusals;
 mod task;
 
 use std::collections::BTreeMap;
@@ -23,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ports::{BoxError, Replica, ReplicaError};
-use task::{Context, Task};
+use task::{Context, Stream, Task};
 
 /// How many requests of one directory may wait. Identity providers send a few dozen at a time; who
 /// sends more is told to come back later.
@@ -46,6 +57,8 @@ pub(crate) type Mailboxes = Mutex<BTreeMap<DirectoryId, mpsc::Sender<Request>>>;
 pub(crate) struct Request {
     pub(crate) command: Command,
     pub(crate) actor: Actor,
+    /// How often it was decided in vain.
+    pub(crate) attempts: u32,
     pub(crate) answer: oneshot::Sender<Result<Answer, WriteError>>,
 }
 
@@ -122,7 +135,7 @@ impl Writers {
         actor: Actor,
     ) -> Result<Answer, WriteError> {
         let (answer, answered) = oneshot::channel();
-        self.put(directory, partition, Request { command, actor, answer })?;
+        self.put(directory, partition, Request { command, actor, attempts: 0, answer })?;
         answered.await.map_err(|_| WriteError::Unknown)?
     }
 
@@ -152,8 +165,8 @@ impl Writers {
             let (sender, receiver) = mpsc::channel(MAILBOX_MAX);
             let context = Arc::clone(&self.context);
             let mailboxes = Arc::clone(&self.mailboxes);
-            self.tracker
-                .spawn(Task { context, directory, partition, mailboxes, requests: receiver }.run());
+            let stream = Stream { context, directory, partition };
+            self.tracker.spawn(Task::new(stream, mailboxes, receiver).run());
             sender
         });
         mailbox.try_send(request).map_err(|refused| match refused {

@@ -1,45 +1,46 @@
 //! A writer at work.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use directory::{Missing, Needs, Stamp};
-use log::{Append, AppendError, EventLog, Offset, Partition};
-use schemas::{DirectoryId, Edge, Head};
+use log::{EventLog, Partition};
+use schemas::{DirectoryId, Edge};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Batch, Decided};
+use super::copy::{Decided, WorkingCopy};
+use super::flight::{Flight, Ready, answer};
+use super::refusals::{fail, refuse};
 use super::{Mailboxes, Request, WriteError};
-use crate::ports::{BoxError, Gathered, Replica, ReplicaError};
+use crate::ports::{BoxError, Gathered, Replica};
 
 /// How many commands one batch takes: enough for one flush to serve everyone who waits, and few
 /// enough that the first does not wait long for the last.
 const BATCH_MAX: usize = 256;
 
+/// How many batches are on their way at once. What is decided meanwhile boards the next one: with few
+/// large flights each costs the least, and none waits for facts or rules.
+const IN_FLIGHT_MAX: usize = 2;
+
+/// How many requests have to wait before they are decided while a flight is on its way. Each time costs
+/// a read; when the flight has landed, none waits any longer.
+const BOARD_MIN: usize = 24;
+
+/// How many commands are decided on one working copy. Then what is in flight lands first, and the
+/// copy, which knows everything they touched, is dropped.
+const DECIDED_MAX: usize = 2_048;
+
 /// How long a writer without work stays.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// How long the verdict may take. The projector is milliseconds behind; if it takes this long it does
-/// not work, and the client is better off trying again.
-const VERDICT_WITHIN: Duration = Duration::from_secs(10);
-
-/// How often the log is asked again while the outcome of an append is unknown.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
-
-/// How often a batch that lost a race is decided again.
+/// How often a command that lost a race is decided again.
 const ATTEMPTS_MAX: u32 = 8;
 
-/// How many reads one attempt may need for its facts. The first guess is nearly always enough.
+/// How many reads one command may need for its facts. The first guess is nearly always enough.
 const GATHERINGS_MAX: u32 = 8;
-
-/// How many records and bytes go into one append: a large commit comes in several, which the chain
-/// puts together again.
-const APPEND_RECORDS_MAX: usize = 2_048;
-const APPEND_BYTES_MAX: usize = 4 << 20;
 
 /// What every writer works with.
 pub(crate) struct Context {
@@ -49,43 +50,115 @@ pub(crate) struct Context {
     pub(crate) shutdown: CancellationToken,
 }
 
-/// The writer of one directory.
-pub(crate) struct Task {
+/// The stream that a writer appends to.
+pub(crate) struct Stream {
     pub(crate) context: Arc<Context>,
     pub(crate) directory: DirectoryId,
     pub(crate) partition: Partition,
-    pub(crate) mailboxes: Arc<Mailboxes>,
-    pub(crate) requests: mpsc::Receiver<Request>,
 }
 
-/// After how many records the first of a batch are sent on their way while the rest is decided, so
-/// that log and projector work meanwhile. What is sent is one batch all the same: decided on one head,
-/// judged together.
-const SEND_RECORDS: usize = 16;
+impl Stream {
+    async fn gather(&self, needs: Needs) -> Result<Gathered, WriteError> {
+        let gathered = self.context.replica.gather(self.directory, needs).await?;
+        let gathered = gathered.ok_or(WriteError::NoSuchDirectory(self.directory))?;
+        if gathered.stopped { Err(WriteError::Stopped) } else { Ok(gathered) }
+    }
+}
 
-/// A request and what was decided about it.
-type Ready = (Request, Decided);
+/// The writer of one directory.
+pub(crate) struct Task {
+    stream: Arc<Stream>,
+    mailboxes: Arc<Mailboxes>,
+    requests: mpsc::Receiver<Request>,
+    /// None while nothing is in flight, and after a loss until everything has landed.
+    copy: Option<WorkingCopy>,
+    /// Taken in and not decided yet.
+    waiting: Vec<Request>,
+    /// Decided, and to take off next.
+    boarding: Vec<Ready>,
+    in_flight: VecDeque<Flight>,
+    /// What has to be decided again, in order.
+    again: Vec<Request>,
+}
+
+/// What came of taking in more facts.
+enum Gathering {
+    Done,
+    /// Another writer was first.
+    Moved,
+}
+
+/// Why a command was not decided.
+enum Undone {
+    /// Another writer was first.
+    Moved,
+    /// What it needs cannot be read.
+    Failed(WriteError),
+}
 
 impl Task {
+    pub(crate) fn new(
+        stream: Stream,
+        mailboxes: Arc<Mailboxes>,
+        requests: mpsc::Receiver<Request>,
+    ) -> Self {
+        Self {
+            stream: Arc::new(stream),
+            mailboxes,
+            requests,
+            copy: None,
+            waiting: Vec::with_capacity(BATCH_MAX),
+            boarding: Vec::new(),
+            in_flight: VecDeque::with_capacity(IN_FLIGHT_MAX),
+            again: Vec::new(),
+        }
+    }
+
     /// Serves requests until none come for a while, or until shutdown; then those that wait.
     pub(crate) async fn run(mut self) {
-        let mut waiting = Vec::with_capacity(BATCH_MAX);
+        let shutdown = self.stream.context.shutdown.clone();
         loop {
-            let shutdown = self.context.shutdown.clone();
+            self.dispatch().await;
+            let (flying, takes) = (!self.in_flight.is_empty(), self.takes_more());
+            let room = BATCH_MAX - self.waiting.len();
             tokio::select! {
-                taken = timeout(IDLE, self.requests.recv_many(&mut waiting, BATCH_MAX)) => match taken {
-                    Ok(0) => return,
-                    Ok(_) => {}
-                    Err(_) if self.retire() => return,
-                    Err(_) => continue,
-                },
-                () = shutdown.cancelled() => break,
+                biased;
+                () = landed(&mut self.in_flight), if flying => self.settle().await,
+                taken = timeout(IDLE, self.requests.recv_many(&mut self.waiting, room)), if takes => {
+                    match taken {
+                        Ok(0) if !flying => return,
+                        Ok(0) => self.settle().await,
+                        Ok(_) => {}
+                        Err(_) if !flying && self.retire() => return,
+                        Err(_) => {}
+                    }
+                }
+                () = shutdown.cancelled(), if !self.requests.is_closed() => self.requests.close(),
             }
-            self.serve(std::mem::take(&mut waiting)).await;
         }
-        self.requests.close();
-        while self.requests.recv_many(&mut waiting, BATCH_MAX).await > 0 {
-            self.serve(std::mem::take(&mut waiting)).await;
+    }
+
+    /// Decides and sends on its way what can be, until there is nothing to do but wait.
+    async fn dispatch(&mut self) {
+        loop {
+            if self.in_flight.is_empty() && self.boarding.is_empty() {
+                self.copy = None;
+                if !self.again.is_empty() {
+                    self.decide_again().await;
+                    continue;
+                }
+            }
+            let free = self.in_flight.len() < IN_FLIGHT_MAX;
+            if free && !self.boarding.is_empty() {
+                self.take_off().await;
+            } else if self.boards()
+                && self.waiting.len() >= if self.in_flight.is_empty() { 1 } else { BOARD_MIN }
+            {
+                let waiting = std::mem::take(&mut self.waiting);
+                self.decide_all(waiting).await;
+            } else {
+                return;
+            }
         }
     }
 
@@ -94,78 +167,73 @@ impl Task {
         let mut mailboxes = self.mailboxes.lock().expect("nothing panics while it is held");
         let idle = self.requests.is_empty();
         if idle {
-            mailboxes.remove(&self.directory);
+            mailboxes.remove(&self.stream.directory);
         }
         idle
     }
 
-    /// Answers every request, after as many attempts as it takes.
-    async fn serve(&self, mut requests: Vec<Request>) {
-        metrics::histogram!("ingest_batch_commands").record(requests.len() as f64);
-        for _ in 0..ATTEMPTS_MAX {
-            requests = self.attempt(requests).await;
-            if requests.is_empty() {
-                return;
-            }
-            metrics::counter!("ingest_contended_total").increment(1);
-        }
-        fail(requests, || WriteError::Contended);
+    /// Whether more can be decided before something has landed.
+    fn boards(&self) -> bool {
+        let goes_on = self.copy.as_ref().is_some_and(|copy| copy.decided() < DECIDED_MAX);
+        let idle = self.in_flight.is_empty() && self.boarding.is_empty();
+        idle || (goes_on && self.boarding.len() < BATCH_MAX)
     }
 
-    /// One attempt. Returns the requests that have to be decided again.
-    async fn attempt(&self, requests: Vec<Request>) -> Vec<Request> {
-        let needs = needs_of(&requests);
-        let gathered = match self.gather(needs).await {
-            Ok(gathered) => gathered,
-            Err(error) => {
-                refuse(requests, error);
-                return Vec::new();
+    /// Whether more can be taken in.
+    fn takes_more(&self) -> bool {
+        self.waiting.len() < BATCH_MAX
+    }
+
+    /// Settles the flight that took off first.
+    async fn settle(&mut self) {
+        let Some(flight) = self.in_flight.pop_front() else { return };
+        match flight.settle().await {
+            Ok(None) => {}
+            Ok(Some(head)) => {
+                if let Some(copy) = &mut self.copy {
+                    copy.confirm(head);
+                }
             }
-        };
-        let mut sending =
-            Sending::new(Arc::clone(&self.context.log), self.directory, self.partition);
-        match self.decide(gathered, requests, &mut sending).await {
-            Ok((ready, rest)) => {
-                let mut again = self.commit(ready, sending).await;
-                again.extend(rest);
-                again
-            }
-            Err(again) => again,
+            Err(lost) => self.lose(lost),
         }
     }
 
-    async fn gather(&self, needs: Needs) -> Result<Gathered, WriteError> {
-        let gathered = self.context.replica.gather(self.directory, needs).await?;
-        let gathered = gathered.ok_or(WriteError::NoSuchDirectory(self.directory))?;
-        if gathered.stopped { Err(WriteError::Stopped) } else { Ok(gathered) }
+    /// Another writer was first: nothing that is in flight will hold, nor what was to follow it.
+    fn lose(&mut self, requests: Vec<Request>) {
+        self.copy = None;
+        self.again.extend(requests);
+        self.again.extend(self.boarding.drain(..).map(|(request, _)| request));
     }
 
-    /// Decides each request on what the ones before it leave, and begins to send what is decided.
-    ///
-    /// Returns what was decided, and the requests that are left for another attempt. If the stream has
-    /// moved on meanwhile, that is all of them; it is only looked at while nothing was sent.
-    async fn decide(
-        &self,
-        gathered: Gathered,
-        requests: Vec<Request>,
-        sending: &mut Sending,
-    ) -> Result<(Vec<Ready>, Vec<Request>), Vec<Request>> {
-        let head = gathered.head;
-        let mut batch = Batch::new(head, gathered.facts);
-        let mut ready: Vec<Ready> = Vec::with_capacity(requests.len());
+    /// One more attempt for what lost a race.
+    async fn decide_again(&mut self) {
+        metrics::counter!("ingest_contended_total").increment(1);
+        let again = std::mem::take(&mut self.again).into_iter().map(|mut request| {
+            request.attempts += 1;
+            request
+        });
+        let (again, hopeless) = again.partition(|request| request.attempts < ATTEMPTS_MAX);
+        fail(hopeless, || WriteError::Contended);
+        self.decide_all(again).await;
+    }
+
+    /// Decides each request on what the ones before it leave.
+    async fn decide_all(&mut self, requests: Vec<Request>) {
+        match self.gather(needs_of(&requests)).await {
+            Ok(Gathering::Done) => {}
+            Ok(Gathering::Moved) => {
+                self.lose(Vec::new());
+                return self.again.extend(requests);
+            }
+            Err(error) => return refuse(requests, error),
+        }
         let mut requests = requests.into_iter();
         while let Some(request) = requests.next() {
-            match self.decide_one(head, &mut batch, &request, sending.has_begun()).await {
-                Ok(mut decided) => {
-                    sending.take(&mut decided).await;
-                    ready.push((request, decided));
-                }
+            match self.decide(&request).await {
+                Ok(decided) => self.boarding.push((request, decided)),
                 Err(Undone::Moved) => {
-                    let before = ready.into_iter().map(|(request, _)| request);
-                    return Err(before.chain([request]).chain(requests).collect());
-                }
-                Err(Undone::Later) => {
-                    return Ok((ready, [request].into_iter().chain(requests).collect()));
+                    self.lose(Vec::new());
+                    return self.again.extend([request].into_iter().chain(requests));
                 }
                 Err(Undone::Failed(error)) => {
                     // What it needs cannot be read; the others may do without.
@@ -173,192 +241,70 @@ impl Task {
                 }
             }
         }
-        Ok((ready, Vec::new()))
     }
 
-    async fn decide_one(
-        &self,
-        head: Head,
-        batch: &mut Batch,
-        request: &Request,
-        sending: bool,
-    ) -> Result<Decided, Undone> {
+    async fn take_off(&mut self) {
+        let mut ready = std::mem::take(&mut self.boarding);
+        metrics::histogram!("ingest_batch_commands").record(ready.len() as f64);
+        if self.in_flight.is_empty() {
+            // Whatever was decided before the first commit depends on nothing that is still open.
+            let first = ready.iter().position(|(_, decided)| decided.head.is_some());
+            let open = ready.split_off(first.unwrap_or(ready.len()));
+            ready.into_iter().for_each(answer);
+            ready = open;
+        }
+        if !ready.is_empty() {
+            self.in_flight.push_back(Flight::take_off(Arc::clone(&self.stream), ready).await);
+        }
+    }
+
+    async fn decide(&mut self, request: &Request) -> Result<Decided, Undone> {
         for _ in 0..GATHERINGS_MAX {
-            match decide_now(&*self.context.edge, batch, request) {
+            let Some(copy) = &mut self.copy else { return Err(Undone::Moved) };
+            match decide_now(&*self.stream.context.edge, copy, request) {
                 Ok(decided) => return Ok(decided),
-                // The projection may hold a part of this batch by now.
-                Err(_) if sending => return Err(Undone::Later),
-                Err(missing) => {
-                    let later = self.gather(*missing.0).await.map_err(Undone::Failed)?;
-                    if later.head != head {
-                        return Err(Undone::Moved);
-                    }
-                    batch.absorb(later.facts);
-                }
+                Err(missing) => match self.gather(*missing.0).await {
+                    Ok(Gathering::Done) => {}
+                    Ok(Gathering::Moved) => return Err(Undone::Moved),
+                    Err(error) => return Err(Undone::Failed(error)),
+                },
             }
         }
         let reason = BoxError::from("the facts of a command are never complete");
         Err(Undone::Failed(WriteError::Unavailable(reason)))
     }
 
-    /// Appends, awaits the verdict, answers. Returns the requests whose commits lost a race, and
-    /// those that were decided on them.
-    async fn commit(&self, mut ready: Vec<Ready>, sending: Sending) -> Vec<Request> {
-        // Whatever was decided before the first commit depends on nothing that is still open.
-        let first = ready.iter().position(|(_, decided)| decided.head.is_some());
-        let open = ready.split_off(first.unwrap_or(ready.len()));
-        ready.into_iter().for_each(answer);
-        if open.is_empty() {
-            return Vec::new();
-        }
-
-        let heads = last_heads(&open);
-        let (sent, failed) = sending.finish().await;
-        let verdicts = match (sent, &failed) {
-            (_, Some(AppendError::Indeterminate(error))) => {
-                tracing::warn!(directory.id = %self.directory, error = &**error as &dyn std::error::Error, "the outcome of an append is unknown");
-                self.find_out(&heads).await
-            }
-            (Some(last), _) => self.verdicts(last, &heads).await,
-            (None, _) => Ok(vec![false; heads.len()]),
+    /// Brings what is needed into the working copy.
+    async fn gather(&mut self, needs: Needs) -> Result<Gathering, WriteError> {
+        let needs = match &self.copy {
+            Some(copy) => copy.lacks(needs),
+            None => needs,
         };
-        match (verdicts, failed) {
-            (Ok(verdicts), None | Some(AppendError::Indeterminate(_))) => settle(open, &verdicts),
-            (Ok(verdicts), Some(error)) => {
-                // What was sent before the failure may well be accepted; the rest is not in the log.
-                refuse(settle(open, &verdicts), refusal(error));
-                Vec::new()
-            }
-            (Err(error), _) => {
-                refuse(open.into_iter().map(|(request, _)| request).collect(), error);
-                Vec::new()
-            }
-        }
+        let gathered = self.stream.gather(needs).await?;
+        let Some(copy) = &mut self.copy else {
+            self.copy = Some(WorkingCopy::new(gathered));
+            return Ok(Gathering::Done);
+        };
+        Ok(if copy.absorb(gathered) { Gathering::Done } else { Gathering::Moved })
     }
+}
 
-    async fn verdicts(&self, last: Offset, heads: &[Head]) -> Result<Vec<bool>, WriteError> {
-        let begun = Instant::now();
-        let replica = &self.context.replica;
-        let passed = timeout(VERDICT_WITHIN, replica.wait_applied(self.partition, last)).await;
-        match passed {
-            Ok(Ok(())) => {}
-            Ok(Err(ReplicaError::Full(_))) => return Err(WriteError::Delayed),
-            Ok(Err(ReplicaError::Unavailable(_) | ReplicaError::Filter(_))) | Err(_) => {
-                return Err(WriteError::Unknown);
-            }
-        }
-        metrics::histogram!("ingest_verdict_seconds").record(begun.elapsed().as_secs_f64());
-        Ok(replica.accepted(self.directory, heads.to_vec()).await?)
-    }
-
-    /// A time-out says nothing: only reading tells whether the records are there.
-    async fn find_out(&self, heads: &[Head]) -> Result<Vec<bool>, WriteError> {
-        let deadline = Instant::now() + VERDICT_WITHIN;
-        while Instant::now() < deadline {
-            let verdicts = self.context.replica.accepted(self.directory, heads.to_vec()).await?;
-            if verdicts.iter().all(|accepted| *accepted) {
-                return Ok(verdicts);
-            }
-            tokio::time::sleep(ASK_AGAIN_AFTER).await;
-        }
-        Err(WriteError::Unknown)
+/// Waits for the flight that took off first.
+async fn landed(in_flight: &mut VecDeque<Flight>) {
+    if let Some(first) = in_flight.front_mut() {
+        first.landed().await;
     }
 }
 
 /// The one place of a writer where time and ids come in.
-fn decide_now(edge: &dyn Edge, batch: &mut Batch, request: &Request) -> Result<Decided, Missing> {
+fn decide_now(
+    edge: &dyn Edge,
+    copy: &mut WorkingCopy,
+    request: &Request,
+) -> Result<Decided, Missing> {
     let mut ids = || edge.id();
     let mut stamp = Stamp { at: edge.now(), ids: &mut ids };
-    batch.decide(&request.command, &request.actor, &mut stamp)
-}
-
-/// Why a command was not decided.
-enum Undone {
-    /// The stream has moved on while more was gathered.
-    Moved,
-    /// More has to be gathered, which cannot be done while a part of the batch is on its way.
-    Later,
-    /// What it needs cannot be read.
-    Failed(WriteError),
-}
-
-type Appending = std::pin::Pin<Box<dyn Future<Output = Result<Offset, AppendError>> + Send>>;
-
-/// A batch on its way into the log: records not yet sent, and appends under way, in order.
-struct Sending {
-    log: Arc<dyn EventLog>,
-    partition: Partition,
-    key: Bytes,
-    records: Vec<Append>,
-    bytes: usize,
-    under_way: Vec<Appending>,
-    begun: Instant,
-}
-
-impl Sending {
-    fn new(log: Arc<dyn EventLog>, directory: DirectoryId, partition: Partition) -> Self {
-        Self {
-            log,
-            partition,
-            key: Bytes::from(directory.to_string()),
-            records: Vec::new(),
-            bytes: 0,
-            under_way: Vec::new(),
-            begun: Instant::now(),
-        }
-    }
-
-    const fn has_begun(&self) -> bool {
-        !self.under_way.is_empty()
-    }
-
-    /// Takes over the records of a commit. A large one is sent in several appends, which the chain
-    /// puts together again.
-    async fn take(&mut self, decided: &mut Decided) {
-        for sealed in std::mem::take(&mut decided.records) {
-            if self.records.len() >= APPEND_RECORDS_MAX || self.bytes > APPEND_BYTES_MAX {
-                self.send().await;
-            }
-            self.bytes += sealed.value.len();
-            let value = Bytes::from(sealed.value);
-            self.records.push(Append { key: self.key.clone(), value });
-        }
-        if self.records.len() >= SEND_RECORDS {
-            self.send().await;
-        }
-    }
-
-    /// Begins an append. Polled once, it is in the log's queue, behind those that began before it.
-    async fn send(&mut self) {
-        if self.records.is_empty() {
-            return;
-        }
-        self.bytes = 0;
-        let (log, partition) = (Arc::clone(&self.log), self.partition);
-        let records = std::mem::take(&mut self.records);
-        let append = async move { log.append(partition, records).await };
-        let mut append: Appending = Box::pin(append);
-        if let Poll::Ready(done) = futures_util::poll!(&mut append) {
-            append = Box::pin(std::future::ready(done));
-        }
-        self.under_way.push(append);
-    }
-
-    /// Waits for all of it: how far it got, and why not farther. What follows a failed append in the
-    /// log builds on what is not there, and is stale for ever.
-    async fn finish(mut self) -> (Option<Offset>, Option<AppendError>) {
-        self.send().await;
-        let (mut last, mut failed) = (None, None);
-        for append in self.under_way {
-            match append.await {
-                Ok(offset) if failed.is_none() => last = Some(offset),
-                Ok(_) => {}
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        metrics::histogram!("log_append_seconds").record(self.begun.elapsed().as_secs_f64());
-        (last, failed)
-    }
+    copy.decide(&request.command, &request.actor, &mut stamp)
 }
 
 fn needs_of(requests: &[Request]) -> Needs {
@@ -367,71 +313,4 @@ fn needs_of(requests: &[Request]) -> Needs {
         needs.merge(Needs::of(&request.command));
     }
     needs
-}
-
-/// The last record of each commit: if it was accepted, all of it was.
-fn last_heads(open: &[Ready]) -> Vec<Head> {
-    open.iter().filter_map(|(_, decided)| decided.head).collect()
-}
-
-/// Answers up to the first commit that lost its race; it and everything after is decided again.
-fn settle(open: Vec<Ready>, verdicts: &[bool]) -> Vec<Request> {
-    let mut verdicts = verdicts.iter();
-    let mut again = Vec::new();
-    for (request, decided) in open {
-        let holds = decided.head.is_none() || verdicts.next() == Some(&true);
-        if again.is_empty() && holds {
-            answer((request, decided));
-        } else {
-            again.push(request);
-        }
-    }
-    again
-}
-
-fn answer((request, decided): Ready) {
-    // Who asked may have gone away; what was done is done.
-    let _ = request.answer.send(decided.outcome.map_err(WriteError::Rejected));
-}
-
-fn fail(requests: Vec<Request>, error: impl Fn() -> WriteError) {
-    for request in requests {
-        let _ = request.answer.send(Err(error()));
-    }
-}
-
-/// Tells everyone of an error that came once.
-fn refuse(requests: Vec<Request>, error: WriteError) {
-    let words = error.to_string();
-    let source = || BoxError::from(words.clone());
-    match error {
-        WriteError::Full(_) => fail(requests, || WriteError::Full(source())),
-        WriteError::Unavailable(cause) => {
-            tracing::warn!(error = &*cause as &dyn std::error::Error, "a batch cannot be written");
-            fail(requests, || WriteError::Unavailable(source()));
-        }
-        WriteError::NoSuchDirectory(id) => fail(requests, || WriteError::NoSuchDirectory(id)),
-        WriteError::Stopped => fail(requests, || WriteError::Stopped),
-        WriteError::Busy => fail(requests, || WriteError::Busy),
-        WriteError::Contended => fail(requests, || WriteError::Contended),
-        WriteError::Delayed => fail(requests, || WriteError::Delayed),
-        WriteError::Unknown => fail(requests, || WriteError::Unknown),
-        WriteError::Rejected(rejection) => {
-            fail(requests, || WriteError::Rejected(rejection.clone()));
-        }
-    }
-}
-
-fn refusal(error: AppendError) -> WriteError {
-    match error {
-        AppendError::Full(source) => WriteError::Full(source),
-        AppendError::Unavailable(source) => WriteError::Unavailable(source),
-        AppendError::Indeterminate(_) => WriteError::Unknown,
-        AppendError::TooLarge { bytes, limit } => {
-            let detail =
-                format!("one event would take {bytes} bytes, more than {limit}; send less at once");
-            let error = schemas::scim::ScimError::with_status(413, detail);
-            WriteError::Rejected(error.into())
-        }
-    }
 }
