@@ -1,0 +1,320 @@
+//! Writers on a log that goes wrong and on streams that others write to as well, before the real
+//! projector and the real store.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
+use directory::patch::parse_operations;
+use directory::{Answer, Command, Rejection};
+use ingest::ports::{ListQuery, Replica, UserView};
+use ingest::{WriteError, Writers};
+use log::memory::{Fault, Memory};
+use log::{EventLog, Partition};
+use projector::ProjectionStore;
+use schemas::scim::{Attributes, Value};
+use schemas::wire::DirectoryType;
+use schemas::{Actor, DirectoryId, Edge, OrganizationId, ScimId, Timestamp, TokenId};
+use store::Store;
+use tempfile::TempDir;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+const P: Partition = Partition(0);
+
+/// A clock that stands still and ids that count.
+#[derive(Debug, Default)]
+struct Still(AtomicU64);
+
+impl Edge for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_000)
+    }
+
+    fn id(&self) -> u128 {
+        u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1_000
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        [9; 32]
+    }
+
+    fn dice(&self) -> f64 {
+        0.5
+    }
+}
+
+/// A directory, its log, and a projector at work.
+struct World {
+    _folder: TempDir,
+    log: Arc<Memory>,
+    store: Arc<Store>,
+    edge: Arc<Still>,
+    id: DirectoryId,
+    stop: CancellationToken,
+    projector: JoinHandle<Result<(), projector::run::Error>>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, edge) = (Arc::new(Memory::new(1)), Arc::new(Still::default()));
+        let store = Arc::new(Store::open(folder.path(), [7; 32], edge.clone()).unwrap());
+        let id = directory(&store).await;
+        let stop = CancellationToken::new();
+        let follows: Arc<dyn EventLog> = log.clone();
+        let into: Arc<dyn ProjectionStore> = store.clone();
+        let projector = TaskTracker::new().spawn(projector::run(follows, into, P, stop.clone()));
+        Self { _folder: folder, log, store, edge, id, stop, projector }
+    }
+
+    /// The writers of one more replica of ingest.
+    fn writers(&self) -> Arc<Writers> {
+        let (log, replica) = (self.log.clone(), self.store.clone());
+        let (tracker, stop) = (TaskTracker::new(), self.stop.clone());
+        Arc::new(Writers::new(log, replica, self.edge.clone(), tracker, stop))
+    }
+
+    async fn users(&self) -> Vec<UserView> {
+        let query = ListQuery { filter: None, skip: 0, count: 10_000 };
+        self.store.list_users(self.id, query).await.unwrap().items
+    }
+
+    /// Names of users, sorted.
+    async fn names(&self) -> Vec<String> {
+        let users = self.users().await;
+        let mut names: Vec<String> = users.into_iter().map(|view| view.user.name_key).collect();
+        names.sort_unstable();
+        names
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.projector.await.unwrap().unwrap();
+    }
+}
+
+async fn directory(store: &Store) -> DirectoryId {
+    let (organization_id, id) = (OrganizationId::from_bits(1), DirectoryId::from_bits(1));
+    let created_at = Timestamp::from_millis(1);
+    let organization = Organization {
+        id: organization_id,
+        name: "Acme".into(),
+        external_id: None,
+        metadata: BTreeMap::new(),
+        domains: Vec::new(),
+        created_at,
+        updated_at: created_at,
+    };
+    Organizations::create(store, organization).await.unwrap();
+    let token =
+        NewToken { id: TokenId::from_bits(1), digest: [1; 32], suffix: "a1b2".into(), created_at };
+    let new = NewDirectory {
+        id,
+        organization_id,
+        endpoint_id: "endpoint".into(),
+        external_key: "key".into(),
+        kind: DirectoryType::Generic,
+        name: "Acme".into(),
+        token,
+        created_at,
+    };
+    Directories::create(store, Reach::Everything, new).await.unwrap();
+    id
+}
+
+fn create(name: &str) -> Command {
+    Command::CreateUser { attributes: Attributes::from([("userName", name)]).into() }
+}
+
+fn patch(id: ScimId, name: &str, value: &str) -> Command {
+    let body = format!(
+        r#"{{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+            "Operations":[{{"op":"replace","path":"{name}","value":"{value}"}}]}}"#
+    );
+    let body: Attributes = serde_json::from_str(&body).unwrap();
+    Command::PatchUser { id, operations: parse_operations(&body).unwrap() }
+}
+
+async fn submit(
+    writers: &Writers,
+    directory: DirectoryId,
+    command: Command,
+) -> Result<Answer, WriteError> {
+    writers.submit(directory, P, command, Actor::default()).await
+}
+
+/// Submits all of them at once; the answers in the same order.
+async fn all_at_once(
+    writers: &[Arc<Writers>],
+    directory: DirectoryId,
+    commands: Vec<Command>,
+) -> Vec<Result<Answer, WriteError>> {
+    let mut set = JoinSet::new();
+    for (index, command) in commands.into_iter().enumerate() {
+        let writers = writers[index % writers.len()].clone();
+        set.spawn(async move { (index, submit(&writers, directory, command).await) });
+    }
+    let mut answers = set.join_all().await;
+    answers.sort_by_key(|(index, _)| *index);
+    answers.into_iter().map(|(_, answer)| answer).collect()
+}
+
+fn is_taken(answer: &Result<Answer, WriteError>) -> bool {
+    matches!(answer, Err(WriteError::Rejected(Rejection::UserNameTaken(_))))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_want_a_name_at_two_replicas_exactly_one_gets_it() {
+    let world = World::new().await;
+    let replicas = [world.writers(), world.writers()];
+    let names: Vec<String> = (0..300).map(|number| format!("user{}", number % 60)).collect();
+    let commands = names.iter().map(|name| create(name)).collect();
+    let answers = all_at_once(&replicas, world.id, commands).await;
+
+    let mut got: BTreeMap<&str, usize> = BTreeMap::new();
+    for (name, answer) in names.iter().zip(&answers) {
+        match answer {
+            Ok(_) => *got.entry(name).or_default() += 1,
+            // A replica that loses again and again tells its clients to come back.
+            Err(WriteError::Contended) => {}
+            other => assert!(is_taken(other), "{name}: {other:?}"),
+        }
+    }
+    assert!(got.values().all(|times| *times == 1), "{got:?}");
+    let named: Vec<&str> = got.into_keys().collect();
+    assert_eq!(world.names().await, named, "who was told so is there, and nobody else");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_acknowledgement_is_found_out_and_nothing_happens_twice() {
+    let world = World::new().await;
+    let writers = [world.writers()];
+    for round in 0..5 {
+        world.log.inject(Fault::AcknowledgementLost);
+        let commands = (0..40).map(|number| create(&format!("user{round}-{number}"))).collect();
+        let answers = all_at_once(&writers, world.id, commands).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    }
+    assert_eq!(world.names().await.len(), 200);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_writes_twice_changes_nothing_twice() {
+    let world = World::new().await;
+    let writers = [world.writers()];
+    for round in 0..5 {
+        world.log.inject(Fault::Duplicated);
+        let commands = (0..40).map(|number| create(&format!("user{round}-{number}"))).collect();
+        let answers = all_at_once(&writers, world.id, commands).await;
+        assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    }
+    assert_eq!(world.names().await.len(), 200);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_log_refuses_is_refused_and_what_was_decided_on_it_is_decided_again() {
+    let world = World::new().await;
+    let writers = [world.writers()];
+    let mut expected = Vec::new();
+    for round in 0..10 {
+        world.log.inject(Fault::Unavailable);
+        let names: Vec<String> = (0..150).map(|number| format!("u{round}-{number:03}")).collect();
+        let commands = names.iter().map(|name| create(name)).collect();
+        for (name, answer) in names.iter().zip(all_at_once(&writers, world.id, commands).await) {
+            match answer {
+                Ok(_) => expected.push(name.clone()),
+                Err(WriteError::Unavailable(_)) => {}
+                Err(other) => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+    expected.sort_unstable();
+    assert_eq!(world.names().await, expected, "who was told so is there, and nobody else");
+    assert!(expected.len() < 1_500, "the log did refuse");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_one_user_all_take_effect_however_they_are_batched() {
+    let world = World::new().await;
+    let writers = [world.writers(), world.writers()];
+    let Answer::User(user) = submit(&writers[0], world.id, create("ada")).await.unwrap() else {
+        panic!("a user was created");
+    };
+    let names = ["title", "nickName", "displayName", "locale", "timezone", "userType"];
+    for round in 0..10 {
+        let value = format!("value {round}");
+        let commands = names.iter().map(|name| patch(user.id, name, &value)).collect();
+        for answer in all_at_once(&writers, world.id, commands).await {
+            answer.unwrap();
+        }
+        let after = world.store.user(world.id, user.id).await.unwrap().unwrap().user;
+        for name in names {
+            let found = after.attributes.get(name).and_then(Value::as_str);
+            assert_eq!(found, Some(value.as_str()), "{name}");
+        }
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_decided_ahead_sees_what_the_one_before_it_did() {
+    let world = World::new().await;
+    let writers = world.writers();
+    for round in 0..50 {
+        let (first, second) = (format!("first{round}"), format!("second{round}"));
+        let Answer::User(user) = submit(&writers, world.id, create(&first)).await.unwrap() else {
+            panic!("a user was created");
+        };
+        // Queued in this order: the rename frees the name that the create asks for.
+        let rename = submit(&writers, world.id, patch(user.id, "userName", &second));
+        let again = async {
+            tokio::task::yield_now().await;
+            submit(&writers, world.id, create(&first)).await
+        };
+        let (renamed, again) = tokio::join!(rename, again);
+        renamed.unwrap();
+        again.unwrap();
+    }
+    assert_eq!(world.names().await.len(), 100);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_shutdown_what_waits_is_still_answered() {
+    let world = World::new().await;
+    let stop = CancellationToken::new();
+    let tracker = TaskTracker::new();
+    let writers = Arc::new(Writers::new(
+        world.log.clone(),
+        world.store.clone(),
+        world.edge.clone(),
+        tracker.clone(),
+        stop.clone(),
+    ));
+    let commands = (0..400).map(|number| create(&format!("user{number}"))).collect();
+    let waiting = tracker.spawn({
+        let (writers, id) = ([writers.clone()], world.id);
+        async move { all_at_once(&writers, id, commands).await }
+    });
+    world.log.wait_past(P, log::Offset(0)).await.unwrap();
+    stop.cancel();
+    tracker.close();
+    let ended = tokio::time::timeout(Duration::from_secs(20), tracker.wait()).await;
+    ended.expect("the writers end");
+    let answers = waiting.await.unwrap();
+    let done = answers.iter().filter(|answer| answer.is_ok()).count();
+    let turned_away =
+        answers.iter().filter(|a| matches!(a, Err(WriteError::Unavailable(_)))).count();
+    assert_eq!(done + turned_away, 400, "{answers:?}");
+    assert_eq!(world.names().await.len(), done);
+    world.end().await;
+}
