@@ -18,6 +18,7 @@ pub mod matching;
 pub mod normalise;
 pub mod patch;
 pub mod resource;
+pub mod sorting;
 
 pub use command::{Command, Rejection, Stamp};
 pub use decide::{Answer, Decision, Undecided, decide};

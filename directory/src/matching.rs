@@ -28,6 +28,19 @@ pub fn matches(
     Ok(holds(filter, resource, scope))
 }
 
+/// Whether letter case matters in the texts of an attribute (RFC 7643 §2.2). In one that no schema knows
+/// it does not.
+#[must_use]
+pub fn is_case_exact(def: Option<&AttributeDef>) -> bool {
+    def.is_some_and(|def| def.case_exact)
+}
+
+/// What is compared where a path leads to a complex attribute: its `value`.
+#[must_use]
+pub fn leaf(def: Option<&'static AttributeDef>) -> Option<&'static AttributeDef> {
+    def.map(|def| def.sub("value").unwrap_or(def))
+}
+
 /// Checks a filter on the values of one attribute.
 pub(crate) fn check_element(
     filter: &Filter,
@@ -50,27 +63,37 @@ pub(crate) fn element_matches(
 }
 
 /// Where the names of a filter are looked up: outside or inside of brackets.
-#[derive(Clone, Copy)]
-enum Scope<'s> {
+#[derive(Clone, Copy, Debug)]
+pub enum Scope<'s> {
+    /// In a resource.
     Resource(&'s ResourceSchema),
+    /// In one value of this attribute; of an unknown one if there is none.
     Element(Option<&'static AttributeDef>),
 }
 
 /// Where a path leads in a tree, and what the schema says of it.
-struct Place<'p> {
-    extension: Option<&'p str>,
-    attribute: &'p str,
-    sub: Option<&'p str>,
-    def: Option<&'static AttributeDef>,
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'p> {
+    /// The extension in whose object it is.
+    pub extension: Option<&'p str>,
+    /// The attribute, in the schema's case if known to it.
+    pub attribute: &'p str,
+    /// The sub-attribute, in the schema's case if known to it.
+    pub sub: Option<&'p str>,
+    /// What it leads to, if the schema knows that.
+    pub def: Option<&'static AttributeDef>,
 }
 
 impl Scope<'_> {
-    fn place<'p>(self, path: &'p AttrPath) -> Place<'p> {
+    /// Where a path leads from here.
+    #[must_use]
+    pub fn place<'p>(self, path: &'p AttrPath) -> Place<'p> {
         let (attribute, sub) = (path.attribute.as_str(), path.sub.as_deref());
         let schema = match self {
             Self::Resource(schema) => schema,
             Self::Element(parent) => {
                 let def = parent.and_then(|parent| parent.sub(attribute));
+                let attribute = def.map_or(attribute, |def| def.name);
                 return Place { extension: None, attribute, sub, def };
             }
         };
@@ -78,8 +101,8 @@ impl Scope<'_> {
         match schema.find(urn, attribute, sub) {
             Some(found) => Place {
                 extension: found.extension.map(|extension| extension.id),
-                attribute,
-                sub,
+                attribute: found.attribute.name,
+                sub: found.sub.map(|sub| sub.name),
                 def: Some(found.sub.unwrap_or(found.attribute)),
             },
             None => {
@@ -232,7 +255,7 @@ fn compare(
     op: CompareOp,
     literal: &Literal,
 ) -> bool {
-    let leaf = def.map(|def| def.sub("value").unwrap_or(def));
+    let leaf = leaf(def);
     let leaves: Vec<_> = values
         .iter()
         .filter_map(|value| value.as_complex().map_or(Some(*value), |parts| parts.get("value")))
@@ -297,11 +320,12 @@ fn test(value: &Value, def: Option<&'static AttributeDef>, op: CompareOp, with: 
 
 /// The text with its case removed where case does not matter.
 fn folded<'t>(text: &'t str, def: Option<&'static AttributeDef>) -> Cow<'t, str> {
-    if def.is_some_and(|def| def.case_exact) { text.into() } else { text.to_lowercase().into() }
+    if is_case_exact(def) { text.into() } else { text.to_lowercase().into() }
 }
 
-/// Entra ID asks for `primary eq "True"`.
-fn truth(literal: &Literal) -> Option<bool> {
+/// What a literal says where true or false is meant: Entra ID asks for `primary eq "True"`.
+#[must_use]
+pub fn truth(literal: &Literal) -> Option<bool> {
     match literal {
         Literal::Bool(truth) => Some(*truth),
         Literal::String(text) => text.to_ascii_lowercase().parse().ok(),

@@ -8,8 +8,8 @@ use schemas::scim::{Attributes, RESOURCES, SCHEMAS, SERVICE_PROVIDER_CONFIG, Sci
 use crate::auth::Call;
 use crate::error::Failure;
 use crate::http::{Ingest, answer};
-use crate::query::COUNT_MAX;
-use crate::represent;
+use crate::query::{COUNT_DEFAULT, COUNT_MAX};
+use crate::represent::List;
 
 pub(crate) async fn service_provider_config(
     State(_): State<Ingest>,
@@ -22,6 +22,14 @@ pub(crate) async fn service_provider_config(
     let mut bulk = supported(false);
     bulk.insert("maxOperations", Value::Integer(0));
     bulk.insert("maxPayloadSize", Value::Integer(0));
+    // RFC 9865 §3. Cursors do not expire, so there is no cursorTimeout.
+    let pagination = Attributes::from([
+        ("cursor", Value::Bool(true)),
+        ("index", Value::Bool(true)),
+        ("defaultPaginationMethod", "index".into()),
+        ("defaultPageSize", Value::Integer(i64::from(COUNT_DEFAULT))),
+        ("maxPageSize", Value::Integer(i64::from(COUNT_MAX))),
+    ]);
     let scheme = Attributes::from([
         ("type", "oauthbearertoken"),
         ("name", "OAuth Bearer Token"),
@@ -34,8 +42,9 @@ pub(crate) async fn service_provider_config(
         ("bulk", bulk.into()),
         ("filter", filter.into()),
         ("changePassword", supported(false).into()),
-        ("sort", supported(false).into()),
+        ("sort", supported(true).into()),
         ("etag", supported(false).into()),
+        ("pagination", pagination.into()),
         ("authenticationSchemes", Value::List(vec![scheme.into()])),
         ("meta", meta(&call, "ServiceProviderConfig", "ServiceProviderConfig").into()),
     ]);
@@ -102,7 +111,7 @@ fn meta(call: &Call, kind: &str, place: &str) -> Attributes {
 
 fn list(definitions: Vec<Attributes>) -> Response {
     let total = definitions.len() as u64;
-    answer(StatusCode::OK, &represent::list(total, 1, definitions))
+    answer(StatusCode::OK, &List::new(total, definitions).from_index(Some(1)))
 }
 
 fn one(call: &Call, what: &str, definitions: Vec<Attributes>) -> Result<Response, Failure> {

@@ -11,7 +11,7 @@ use crate::auth::Call;
 use crate::body::Scim;
 use crate::error::Failure;
 use crate::http::{Ingest, answer, created};
-use crate::ports::{ListQuery, Members};
+use crate::lists::members;
 use crate::represent::{self, Shown};
 use crate::users::submit;
 
@@ -35,22 +35,6 @@ pub(crate) async fn create(
 pub(crate) async fn get(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
     let id = call.id(WHAT)?;
     Ok(answer(StatusCode::OK, &resource(&ingest, &call, id).await?))
-}
-
-pub(crate) async fn list(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
-    let query = ListQuery {
-        filter: call.query.filter.clone(),
-        skip: call.query.start_index() - 1,
-        count: call.query.count(),
-    };
-    let directory = call.access.directory_id;
-    let listed = ingest.replica.list_groups(directory, query, members(&call)).await?;
-    let resources = listed
-        .items
-        .into_iter()
-        .map(|view| represent::group(&call.base, view).shown(&call.query.projection));
-    let list = represent::list(listed.total, call.query.start_index(), resources.collect());
-    Ok(answer(StatusCode::OK, &list))
 }
 
 /// Members that are not mentioned are cleared, as every attribute is (RFC 7644 §3.5.1).
@@ -89,12 +73,7 @@ pub(crate) async fn delete(State(ingest): State<Ingest>, call: Call) -> Result<R
 }
 
 async fn resource(ingest: &Ingest, call: &Call, id: ScimId) -> Result<Shown, Failure> {
-    let view = ingest.replica.group(call.access.directory_id, id, members(call)).await?;
+    let view = ingest.replica.group(call.access.directory_id, id, members(&call.query)).await?;
     let view = view.ok_or_else(|| Failure::not_found(WHAT, &id.to_string()))?;
     Ok(represent::group(&call.base, view).shown(&call.query.projection))
-}
-
-/// Members that will not be shown are not looked up.
-fn members(call: &Call) -> Members {
-    if call.query.projection.shows("members") { Members::Shown } else { Members::Omitted }
 }

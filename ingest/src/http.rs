@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::error::Failure;
 use crate::ports::Replica;
 use crate::writer::Writers;
-use crate::{discovery, groups, users};
+use crate::{discovery, groups, lists, users};
 
 /// The media type of everything SCIM (RFC 7644 §8.1).
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
@@ -33,18 +33,22 @@ pub struct Ingest {
 /// The SCIM service as a router. It answers everything under `/scim/v2.0/{endpoint_id}`.
 pub fn router(ingest: Ingest) -> Router {
     let routes = Router::new();
-    let routes = both(routes, "/Users", get(users::list).post(users::create));
+    let routes = both(routes, "/Users", get(lists::users).post(users::create));
     let routes = both(
         routes,
         "/Users/{id}",
         get(users::get).put(users::replace).patch(users::patch).delete(users::delete),
     );
-    let routes = both(routes, "/Groups", get(groups::list).post(groups::create));
+    let routes = both(routes, "/Groups", get(lists::groups).post(groups::create));
     let routes = both(
         routes,
         "/Groups/{id}",
         get(groups::get).put(groups::replace).patch(groups::patch).delete(groups::delete),
     );
+    let routes = both(routes, "/Users/.search", post(lists::search_users));
+    let routes = both(routes, "/Groups/.search", post(lists::search_groups));
+    let routes = both(routes, "/.search", post(lists::search_everything));
+    let routes = routes.route("/", get(lists::everything));
     let routes = both(routes, "/ServiceProviderConfig", get(discovery::service_provider_config));
     let routes = both(routes, "/ResourceTypes", get(discovery::resource_types));
     let routes = both(routes, "/ResourceTypes/{id}", get(discovery::resource_type));
@@ -75,9 +79,7 @@ fn unsupported(routes: Router<Ingest>) -> Router<Ingest> {
         let detail = "This service does not support this; see /ServiceProviderConfig.";
         Failure::from(ScimError::with_status(501, detail))
     };
-    ["/Bulk", "/.search", "/Users/.search", "/Groups/.search"]
-        .into_iter()
-        .fold(routes, |routes, path| both(routes, path, post(refuse)))
+    both(routes, "/Bulk", post(refuse))
         .route("/Me", get(refuse).post(refuse).put(refuse).patch(refuse).delete(refuse))
 }
 

@@ -11,10 +11,12 @@
 
 mod auth;
 mod body;
+mod cursor;
 mod discovery;
 mod error;
 mod groups;
 pub mod http;
+mod lists;
 pub mod ports;
 mod projection;
 mod query;

@@ -1,10 +1,12 @@
 //! What ingest needs to know: the projection, as a replica of the log that may trail it.
 
 use async_trait::async_trait;
+use directory::sorting::SortKey;
 use directory::{Facts, Group, Needs, User};
 use log::{Offset, Partition};
-use schemas::scim::{Filter, ScimError};
+use schemas::scim::{AttrPath, Filter, ScimError};
 use schemas::{DirectoryId, Head, ScimId, TokenId};
+use serde::{Deserialize, Serialize};
 
 /// What a bearer token opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,15 +70,44 @@ pub enum Members {
     Omitted,
 }
 
-/// A page of a list (RFC 7644 §3.4.2.4). The order is that of creation and never changes.
+/// A page of a list (RFC 7644 §3.4.2).
 #[derive(Clone, Debug)]
 pub struct ListQuery {
     /// Which resources; all if there is none.
     pub filter: Option<Filter>,
-    /// How many of them to pass over.
-    pub skip: u64,
+    /// In which order; in that of creation, which never changes, if there is none.
+    pub sort: Option<Sort>,
+    /// Where the page begins.
+    pub start: Start,
     /// How many to return at most. With 0, only the total counts.
     pub count: u32,
+}
+
+/// The order of a list (RFC 7644 §3.4.2.3). What is equal stands in the order of creation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sort {
+    /// By which attribute.
+    pub by: AttrPath,
+    /// Whether the last comes first.
+    pub descending: bool,
+}
+
+/// Where a page begins.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    /// Behind so many (RFC 7644 §3.4.2.4).
+    Skip(u64),
+    /// Behind this place, whatever has come or gone before it (RFC 9865).
+    After(Place),
+}
+
+/// The place of a resource in a list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// What it is sorted by, if the list is sorted and it has such a value.
+    pub key: Option<SortKey>,
+    /// Where it stands among those with the same.
+    pub order: [u8; 16],
 }
 
 /// The answer to a [`ListQuery`].
@@ -86,6 +117,8 @@ pub struct Listed<T> {
     pub total: u64,
     /// Those of the page.
     pub items: Vec<T>,
+    /// The place of the last of them, if others follow.
+    pub next: Option<Place>,
 }
 
 /// The projection, and the configuration beside it.

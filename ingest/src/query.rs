@@ -1,13 +1,17 @@
-//! The query string of a request.
+//! What a client asks for: in a query string, or in the body of a `.search` (RFC 7644 §3.4.2, §3.4.3).
 //!
 //! Unknown parameters are ignored: Entra ID leaves `aadOptscim062020` in the URL.
 
-use schemas::scim::{Filter, ScimError, ScimType};
+use schemas::scim::{
+    AttrPath, Attributes, Filter, SEARCH_REQUEST_URN, ScimError, ScimType, Value,
+};
 
+use crate::cursor::Cursor;
+use crate::ports::Sort;
 use crate::projection::Projection;
 
 /// How many resources a page has when the client does not say.
-const COUNT_DEFAULT: u32 = 100;
+pub(crate) const COUNT_DEFAULT: u32 = 100;
 
 /// How many a page has at most, whatever the client says (RFC 7644 §3.4.2.4 allows fewer).
 pub(crate) const COUNT_MAX: u32 = 1_000;
@@ -16,36 +20,72 @@ pub(crate) const COUNT_MAX: u32 = 1_000;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query {
     pub(crate) filter: Option<Filter>,
+    pub(crate) sort: Option<Sort>,
     pub(crate) projection: Projection,
-    start_index: Option<u64>,
+    pub(crate) paging: Paging,
     count: Option<u32>,
+}
+
+/// How a client goes from page to page.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Paging {
+    /// By number, from 1 (RFC 7644 §3.4.2.4).
+    Index(u64),
+    /// By cursor, from the first page if there is none (RFC 9865).
+    Cursor(Option<Cursor>),
+}
+
+impl Default for Paging {
+    fn default() -> Self {
+        Self::Index(1)
+    }
+}
+
+/// The parameters as they came.
+#[derive(Default)]
+struct Parameters {
+    filter: Option<String>,
+    attributes: Option<String>,
+    excluded: Option<String>,
+    sort_by: Option<String>,
+    sort_order: Option<String>,
+    start_index: Option<String>,
+    count: Option<String>,
+    cursor: Option<String>,
 }
 
 impl Query {
     pub(crate) fn parse(query: &str) -> Result<Self, ScimError> {
-        let mut parsed = Self::default();
-        let (mut attributes, mut excluded) = (None, None);
+        let mut parameters = Parameters::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name)?, decode(value)?);
-            // Names of parameters are compared as attribute names are, in any case.
-            match name.to_ascii_lowercase().as_str() {
-                "filter" if value.is_empty() => {}
-                "filter" => parsed.filter = Some(value.parse()?),
-                "attributes" => attributes = Some(value),
-                "excludedattributes" => excluded = Some(value),
-                "startindex" => parsed.start_index = Some(start_index(&value)?),
-                "count" => parsed.count = Some(count(&value)?),
-                _ => {}
+            if let Some(field) = parameters.field(&name) {
+                *field = Some(value);
             }
         }
-        parsed.projection = Projection::parse(attributes.as_deref(), excluded.as_deref())?;
-        Ok(parsed)
+        parameters.read()
     }
 
-    /// From 1.
-    pub(crate) fn start_index(&self) -> u64 {
-        self.start_index.unwrap_or(1)
+    /// The body of a `.search`. Lists of attributes may be lists or, as in a URL, one text.
+    pub(crate) fn from_body(body: &Attributes) -> Result<Self, ScimError> {
+        let schemas = body.get("schemas").and_then(Value::as_list).unwrap_or_default();
+        let named = |urn: &Value| {
+            urn.as_str().is_some_and(|urn| urn.eq_ignore_ascii_case(SEARCH_REQUEST_URN))
+        };
+        if !schemas.iter().any(named) {
+            let detail = format!(
+                "The attribute \"schemas\" of a search must be [\"{SEARCH_REQUEST_URN}\"]."
+            );
+            return Err(ScimError::new(ScimType::InvalidSyntax, detail));
+        }
+        let mut parameters = Parameters::default();
+        for (name, value) in body.iter() {
+            if let Some(field) = parameters.field(name) {
+                *field = text_of(name, value)?;
+            }
+        }
+        parameters.read()
     }
 
     pub(crate) fn count(&self) -> u32 {
@@ -53,22 +93,89 @@ impl Query {
     }
 }
 
+impl Parameters {
+    /// Names of parameters are compared as attribute names are, in any case.
+    fn field(&mut self, name: &str) -> Option<&mut Option<String>> {
+        Some(match name.to_ascii_lowercase().as_str() {
+            "filter" => &mut self.filter,
+            "attributes" => &mut self.attributes,
+            "excludedattributes" => &mut self.excluded,
+            "sortby" => &mut self.sort_by,
+            "sortorder" => &mut self.sort_order,
+            "startindex" => &mut self.start_index,
+            "count" => &mut self.count,
+            "cursor" => &mut self.cursor,
+            _ => return None,
+        })
+    }
+
+    fn read(self) -> Result<Query, ScimError> {
+        let filter = self.filter.filter(|filter| !filter.is_empty());
+        let paging = match (self.cursor, self.start_index) {
+            (Some(cursor), _) if cursor.is_empty() => Paging::Cursor(None),
+            (Some(cursor), _) => Paging::Cursor(Some(cursor.parse()?)),
+            (None, Some(from)) => Paging::Index(start_index(&from)?),
+            (None, None) => Paging::default(),
+        };
+        let by_cursor = matches!(paging, Paging::Cursor(_));
+        Ok(Query {
+            filter: filter.map(|filter| filter.parse()).transpose()?,
+            sort: sort(self.sort_by.as_deref(), self.sort_order.as_deref())?,
+            projection: Projection::parse(self.attributes.as_deref(), self.excluded.as_deref())?,
+            paging,
+            count: self.count.map(|value| count(&value, by_cursor)).transpose()?,
+        })
+    }
+}
+
+/// Ascending unless it says otherwise; without `sortBy` the order means nothing (RFC 7644 §3.4.2.3).
+fn sort(by: Option<&str>, order: Option<&str>) -> Result<Option<Sort>, ScimError> {
+    let descending = match order.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "" | "ascending" => false,
+        "descending" => true,
+        other => {
+            return Err(ScimError::invalid_value(format!(
+                "The parameter sortOrder must be \"ascending\" or \"descending\", not {other:?}."
+            )));
+        }
+    };
+    let by = by.filter(|by| !by.is_empty()).map(str::parse::<AttrPath>).transpose()?;
+    Ok(by.map(|by| Sort { by, descending }))
+}
+
 /// Below 1 counts as 1 (RFC 7644 §3.4.2.4).
 fn start_index(value: &str) -> Result<u64, ScimError> {
-    Ok(integer("startIndex", value)?.max(1).unsigned_abs())
+    Ok(integer("startIndex", value, ScimType::InvalidValue)?.max(1).unsigned_abs())
 }
 
 /// Below 0 counts as 0 (RFC 7644 §3.4.2.4).
-fn count(value: &str) -> Result<u32, ScimError> {
-    Ok(u32::try_from(integer("count", value)?.max(0)).unwrap_or(COUNT_MAX))
+fn count(value: &str, by_cursor: bool) -> Result<u32, ScimError> {
+    let wrong = if by_cursor { ScimType::InvalidCount } else { ScimType::InvalidValue };
+    Ok(u32::try_from(integer("count", value, wrong)?.max(0)).unwrap_or(COUNT_MAX))
 }
 
-fn integer(name: &str, value: &str) -> Result<i64, ScimError> {
+fn integer(name: &str, value: &str, wrong: ScimType) -> Result<i64, ScimError> {
     value.trim().parse().map_err(|_| {
-        ScimError::invalid_value(format!(
-            "The parameter {name} must be a whole number, not {value:?}."
-        ))
+        let detail = format!("The parameter {name} must be a whole number, not {value:?}.");
+        ScimError::new(wrong, detail)
     })
+}
+
+fn text_of(name: &str, value: &Value) -> Result<Option<String>, ScimError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text.clone())),
+        Value::Integer(number) => Ok(Some(number.to_string())),
+        Value::List(items) => {
+            let texts: Option<Vec<&str>> = items.iter().map(Value::as_str).collect();
+            texts.map(|texts| Some(texts.join(","))).ok_or_else(|| not_a_parameter(name))
+        }
+        Value::Bool(_) | Value::Decimal(_) | Value::Complex(_) => Err(not_a_parameter(name)),
+    }
+}
+
+fn not_a_parameter(name: &str) -> ScimError {
+    ScimError::invalid_value(format!("The attribute \"{name}\" of a search must be a string, a number or a list of strings."))
 }
 
 /// `+` is a space, as in forms: Entra ID writes filters so.
@@ -110,12 +217,20 @@ mod tests {
     fn pages_stay_within_their_bounds() {
         let page = |query| {
             let query = Query::parse(query).unwrap();
-            (query.start_index(), query.count())
+            (query.paging.clone(), query.count())
         };
-        assert_eq!(page(""), (1, 100));
-        assert_eq!(page("startIndex=0&count=-5"), (1, 0));
-        assert_eq!(page("startIndex=7&count=999999999999"), (7, COUNT_MAX));
-        assert!(Query::parse("count=many").is_err());
+        assert_eq!(page(""), (Paging::Index(1), 100));
+        assert_eq!(page("startIndex=0&count=-5"), (Paging::Index(1), 0));
+        assert_eq!(page("startIndex=7&count=999999999999"), (Paging::Index(7), COUNT_MAX));
+        assert_eq!(page("cursor&count=2"), (Paging::Cursor(None), 2));
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_in_the_terms_of_the_paging() {
+        let refused = |query| Query::parse(query).unwrap_err().scim_type;
+        assert_eq!(refused("count=many"), Some(ScimType::InvalidValue));
+        assert_eq!(refused("cursor=&count=many"), Some(ScimType::InvalidCount));
+        assert_eq!(refused("cursor=nonsense"), Some(ScimType::InvalidCursor));
     }
 
     #[test]
@@ -124,5 +239,21 @@ mod tests {
         for broken in ["x=%4", "x=%zz", "x=%ff"] {
             assert_eq!(Query::parse(broken).unwrap_err().status, 400, "{broken}");
         }
+    }
+
+    #[test]
+    fn a_search_in_a_body_asks_what_the_same_query_string_asks() {
+        let body = schemas::scim::parse(
+            br#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],
+            "filter":"userName sw \"a\"","attributes":["userName","name.givenName"],
+            "sortBy":"userName","sortOrder":"descending","startIndex":3,"count":5}"#,
+        );
+        let body = Query::from_body(&body.unwrap()).unwrap();
+        let query = "filter=userName+sw+%22a%22&attributes=userName,name.givenName&sortBy=userName\
+            &sortOrder=descending&startIndex=3&count=5";
+        let query = Query::parse(query).unwrap();
+        assert_eq!(body.filter, query.filter);
+        assert_eq!((body.sort.clone(), body.count()), (query.sort.clone(), query.count()));
+        assert_eq!((body.projection, body.paging), (query.projection, query.paging));
     }
 }

@@ -116,20 +116,36 @@ pub(crate) fn location(base: &str, kind: &str, id: ScimId) -> String {
 pub(crate) struct List<T> {
     schemas: [&'static str; 1],
     total_results: u64,
-    start_index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_index: Option<u64>,
     items_per_page: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
     #[serde(rename = "Resources")]
     resources: Vec<T>,
 }
 
-/// A page of a list.
-pub(crate) fn list<T>(total: u64, start_index: u64, resources: Vec<T>) -> List<T> {
-    List {
-        schemas: [LIST_RESPONSE_URN],
-        total_results: total,
-        start_index,
-        items_per_page: resources.len(),
-        resources,
+impl<T> List<T> {
+    /// A page of a list with so many resources in all.
+    pub(crate) fn new(total: u64, resources: Vec<T>) -> Self {
+        Self {
+            schemas: [LIST_RESPONSE_URN],
+            total_results: total,
+            start_index: None,
+            items_per_page: resources.len(),
+            next_cursor: None,
+            resources,
+        }
+    }
+
+    /// With the number of its first resource.
+    pub(crate) fn from_index(self, start_index: Option<u64>) -> Self {
+        Self { start_index, ..self }
+    }
+
+    /// With the cursor of the page behind it, if there is one (RFC 9865 §2).
+    pub(crate) fn before(self, next_cursor: Option<String>) -> Self {
+        Self { next_cursor, ..self }
     }
 }
 

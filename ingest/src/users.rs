@@ -11,7 +11,7 @@ use crate::auth::Call;
 use crate::body::Scim;
 use crate::error::Failure;
 use crate::http::{Ingest, answer, created};
-use crate::ports::{ListQuery, UserView};
+use crate::ports::UserView;
 use crate::represent;
 
 const WHAT: &str = "User";
@@ -35,21 +35,6 @@ pub(crate) async fn create(
 pub(crate) async fn get(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
     let id = call.id(WHAT)?;
     show(&ingest, &call, id).await
-}
-
-pub(crate) async fn list(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
-    let query = ListQuery {
-        filter: call.query.filter.clone(),
-        skip: call.query.start_index() - 1,
-        count: call.query.count(),
-    };
-    let listed = ingest.replica.list_users(call.access.directory_id, query).await?;
-    let resources = listed
-        .items
-        .into_iter()
-        .map(|view| represent::user(&call.base, view).shown(&call.query.projection));
-    let list = represent::list(listed.total, call.query.start_index(), resources.collect());
-    Ok(answer(StatusCode::OK, &list))
 }
 
 pub(crate) async fn replace(

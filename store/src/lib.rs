@@ -11,6 +11,7 @@
 
 mod config;
 mod error;
+mod filter;
 pub mod master_key;
 mod ports;
 mod sqlite;

@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::DbError;
+use crate::filter;
 
 /// How many jobs may wait for a connection. Beyond it callers wait too, which is the back-pressure.
 const QUEUE_MAX: usize = 1_024;
@@ -122,6 +123,7 @@ pub(crate) fn connect(path: &Path, options: Options) -> Result<Connection, rusql
     connection.pragma_update(None, "synchronous", options.synchronous)?;
     connection.pragma_update(None, "cache_size", -i64::from(options.cache_kib))?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    filter::register(&connection)?;
     Ok(connection)
 }
 

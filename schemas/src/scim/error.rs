@@ -17,7 +17,7 @@ pub struct ScimError {
     pub detail: String,
 }
 
-/// The kinds of RFC 7644 §3.12, table 9.
+/// The kinds of RFC 7644 §3.12, table 9, and of RFC 9865.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ScimType {
     /// The filter cannot be read, or compares what cannot be compared.
@@ -40,6 +40,12 @@ pub enum ScimType {
     InvalidVers,
     /// Sensitive information in a URL.
     Sensitive,
+    /// The cursor is not one of this list (RFC 9865 §2.1).
+    InvalidCursor,
+    /// The cursor is too old (RFC 9865 §2.1).
+    ExpiredCursor,
+    /// The number of resources that is asked for is not one (RFC 9865 §2.1).
+    InvalidCount,
 }
 
 impl ScimType {
@@ -57,6 +63,9 @@ impl ScimType {
             Self::InvalidValue => "invalidValue",
             Self::InvalidVers => "invalidVers",
             Self::Sensitive => "sensitive",
+            Self::InvalidCursor => "invalidCursor",
+            Self::ExpiredCursor => "expiredCursor",
+            Self::InvalidCount => "invalidCount",
         }
     }
 
@@ -73,7 +82,10 @@ impl ScimType {
             | Self::InvalidPath
             | Self::NoTarget
             | Self::InvalidValue
-            | Self::InvalidVers => 400,
+            | Self::InvalidVers
+            | Self::InvalidCursor
+            | Self::ExpiredCursor
+            | Self::InvalidCount => 400,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A batch of the projector, in one transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use directory::resource::text;
@@ -313,6 +313,27 @@ pub(crate) fn email_key(attributes: &Attributes) -> Option<String> {
     usable.then(|| address.to_lowercase())
 }
 
+/// The other addresses, folded for look-ups.
+pub(crate) fn other_emails(attributes: &Attributes, email: Option<&str>) -> BTreeSet<String> {
+    let emails = attributes.get("emails").and_then(Value::as_list).unwrap_or_default();
+    let values = emails.iter().filter_map(|one| one.as_complex()?.get("value")?.as_str());
+    values.map(str::to_lowercase).filter(|value| Some(value.as_str()) != email).collect()
+}
+
+pub(crate) fn insert_other_emails(
+    connection: &Connection,
+    directory: i64,
+    user: i64,
+    emails: &BTreeSet<String>,
+) -> Result<(), DbError> {
+    for email in emails {
+        connection
+            .prepare_cached("INSERT INTO emails (directory, value, user_key) VALUES (?1, ?2, ?3)")?
+            .execute(params![directory, email, user])?;
+    }
+    Ok(())
+}
+
 fn put_user(
     transaction: &Transaction<'_>,
     touched: &mut Touched,
@@ -331,8 +352,9 @@ fn put_user(
     let active = is_active(&columns);
     let (external_id, email) = (text(&columns, "externalId"), email_key(&columns));
     let display = text(&columns, "displayName");
-    match before {
-        None => transaction.prepare_cached(INSERT_USER)?.execute(params![
+    let others = other_emails(&columns, email.as_deref());
+    let key = match before {
+        None => transaction.prepare_cached(INSERT_USER)?.insert(params![
             touched.key,
             id.to_bytes(),
             user_id.to_bytes(),
@@ -346,13 +368,14 @@ fn put_user(
             version,
             json,
         ])?,
-        Some((key, _)) => transaction
-            .prepare_cached(
+        Some((key, _)) => {
+            forget_emails(transaction, key)?;
+            let mut update = transaction.prepare_cached(
                 "UPDATE users SET user_id = ?2, name_key = ?3, external_id = ?4, email = ?5,
                      display = ?6, active = ?7, updated_at = ?8, version = ?9, attributes = ?10
                  WHERE key = ?1",
-            )?
-            .execute(params![
+            )?;
+            update.execute(params![
                 key,
                 user_id.to_bytes(),
                 name_key,
@@ -363,8 +386,11 @@ fn put_user(
                 at.millis(),
                 version,
                 json,
-            ])?,
+            ])?;
+            key
+        }
     };
+    insert_other_emails(transaction, touched.key, key, &others)?;
     touched.count(before.map(|(_, active)| active), -1);
     touched.count(Some(active), 1);
     Ok(())
@@ -393,8 +419,14 @@ fn drop_user(
         transaction
             .prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
             .execute([key])?;
+        forget_emails(transaction, key)?;
         touched.count(Some(active), -1);
     }
+    Ok(())
+}
+
+fn forget_emails(transaction: &Transaction<'_>, user: i64) -> Result<(), DbError> {
+    transaction.prepare_cached("DELETE FROM emails WHERE user_key = ?1")?.execute([user])?;
     Ok(())
 }
 
@@ -483,6 +515,7 @@ fn drop_directory(transaction: &Transaction<'_>, touched: &mut Touched) -> Resul
     for sql in [
         "DELETE FROM memberships WHERE group_key IN (SELECT key FROM groups WHERE directory = ?1)",
         "DELETE FROM groups WHERE directory = ?1",
+        "DELETE FROM emails WHERE directory = ?1",
         "DELETE FROM users WHERE directory = ?1",
         "UPDATE directories SET gone = 1 WHERE key = ?1",
     ] {

@@ -15,7 +15,8 @@ use rusqlite::{Connection, params};
 use schemas::{Change, DirectoryId, ScimId, StoredChange};
 
 use super::apply::{
-    INSERT_FEED, INSERT_GROUP, INSERT_USER, columns_of, email_key, is_active, set_position, token,
+    INSERT_FEED, INSERT_GROUP, INSERT_USER, columns_of, email_key, insert_other_emails, is_active,
+    other_emails, set_position, token,
 };
 use super::flush::Flusher;
 use super::{FEED_INDEXES, INDEXES, SCHEMA};
@@ -173,13 +174,15 @@ impl Generation {
             let columns = columns_of(&attributes)?;
             let active = is_active(&columns);
             active_users += usize::from(active);
+            let email = email_key(&columns);
+            let others = other_emails(&columns, email.as_deref());
             self.connection.prepare_cached(INSERT_USER)?.execute(params![
                 directory,
                 id.to_bytes(),
                 user_id.to_bytes(),
                 name_key,
                 text(&columns, "externalId"),
-                email_key(&columns),
+                email,
                 text(&columns, "displayName"),
                 active,
                 created_at.millis(),
@@ -187,7 +190,9 @@ impl Generation {
                 as_sql(user.version.0),
                 attributes.get(),
             ])?;
-            keys.insert(*id, self.connection.last_insert_rowid());
+            let key = self.connection.last_insert_rowid();
+            insert_other_emails(&self.connection, directory, key, &others)?;
+            keys.insert(*id, key);
         }
         Ok((keys, active_users))
     }

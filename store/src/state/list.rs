@@ -1,28 +1,39 @@
-//! SCIM lists: pages of users and groups, with a filter or without.
+//! SCIM lists: pages of users and groups, filtered, sorted, or both.
 //!
-//! An equality on an indexed attribute, alone or with others in an `and`, leaves a handful of
-//! candidates; anything else reads the directory's rows in order of creation, a bounded number at a
-//! time. What remains of the filter is matched in memory, by the same function as everywhere.
+//! A filter runs in the database, as SQL. What an index serves is looked up; anything else reads the
+//! directory in order of creation, a bounded number of rows at a time, so that no list makes the others
+//! wait, and a bounded number in all. Sorting reads what matches and sorts it here, so that the order is
+//! the same on every database.
 
 mod kind;
+mod page;
+
+use std::sync::Arc;
 
 use directory::matching::matches;
-use ingest::ports::{GroupView, ListQuery, Listed, Members, UserView};
+use directory::sorting;
+use ingest::ports::{GroupView, ListQuery, Listed, Members, Place, Start, UserView};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params, params_from_iter};
-use schemas::scim::{Attributes, CompareOp, Filter, Literal, ScimError};
+use schemas::scim::{AttrPath, Attributes, ScimError, ScimType};
 use schemas::{DirectoryId, ScimId};
 
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
 use super::{State, directory_row};
 use crate::error::DbError;
+use crate::filter::{Parameter, Sqlite, compile};
 use crate::sqlite::{as_sql, from_sql};
-use kind::{Asked, Condition, Groups, Kind, Users, group_view, user_view};
+use kind::{Condition, Groups, Kind, Users, group_view, user_view};
+use page::{Found, Page};
 
-/// How many rows are read at once while a filter is matched in memory.
-const SCAN_ROWS: u32 = 500;
+/// How many rows one job reads while no index serves a filter: some ten milliseconds.
+const SCAN_ROWS: u32 = 2_000;
 
-/// A list, or why the filter cannot be evaluated.
+/// How many rows a list reads in all when no index serves it. A larger directory has to be asked by an
+/// attribute that is indexed: the others would keep a core busy for seconds.
+const SCAN_MAX: u64 = 200_000;
+
+/// A list, or why it cannot be had.
 pub(crate) type Filtered<T> = Result<Listed<T>, ScimError>;
 
 impl State {
@@ -80,46 +91,48 @@ impl State {
         query: ListQuery,
         kind: K,
     ) -> Result<Filtered<K::View>, DbError> {
-        let ListQuery { filter, skip, count } = query;
-        let Some(filter) = filter else {
-            let read =
-                self.read(move |connection| unfiltered(connection, directory, skip, count, kind));
-            return read.await.map(Ok);
-        };
-        if let Err(error) = matches(&filter, &Attributes::new(), K::SCHEMA) {
+        if let Err(error) = check::<K>(&query) {
             return Ok(Err(error));
         }
-        let mut scan = Scan {
-            directory,
-            asked: Asked::by(&filter),
-            condition: candidates(&filter, kind),
-            filter,
-            skip,
-            count,
-            kind,
-            after: Vec::new(),
-            listed: Listed { total: 0, items: Vec::new() },
-        };
-        // Each chunk is a job of its own, so that what is waited for does not queue behind a scan.
-        loop {
-            let ended;
-            (scan, ended) = self
-                .read(move |connection| {
-                    let ended = scan.step(connection)?;
-                    Ok((scan, ended))
-                })
-                .await?;
-            if ended {
-                return Ok(Ok(scan.listed));
-            }
+        if query.filter.is_none() && query.sort.is_none() {
+            let (start, count) = (query.start, query.count);
+            let read =
+                self.read(move |connection| unfiltered(connection, directory, &start, count, kind));
+            return read.await.map(Ok);
         }
+        let mut scan = Scan::new(directory, &query, kind);
+        // Each chunk is a job of its own, so that what is waited for does not queue behind a scan.
+        while !scan.ended {
+            if scan.read > SCAN_MAX {
+                return Ok(Err(too_many(&query)));
+            }
+            scan = self.read(move |connection| scan.step(connection)).await?;
+        }
+        self.read(move |connection| scan.finish(connection)).await.map(Ok)
     }
+}
+
+/// What the schema cannot allow is refused whatever the directory holds.
+fn check<K: Kind>(query: &ListQuery) -> Result<(), ScimError> {
+    if let Some(filter) = &query.filter {
+        matches(filter, &Attributes::new(), K::TABLE.schema)?;
+    }
+    query.sort.as_ref().map_or(Ok(()), |sort| sorting::check(&sort.by, K::TABLE.schema))
+}
+
+fn too_many(query: &ListQuery) -> ScimError {
+    let what = if query.filter.is_some() { "This filter" } else { "Sorting all resources" };
+    let detail = format!(
+        "{what} would have to look at more than {SCAN_MAX} resources. Filter by userName, externalId, emails, \
+         id or meta.lastModified, or by displayName or members for groups."
+    );
+    ScimError::new(ScimType::TooMany, detail)
 }
 
 fn unfiltered<K: Kind>(
     connection: &Connection,
     directory: DirectoryId,
-    skip: u64,
+    start: &Start,
     count: u32,
     kind: K,
 ) -> Result<Listed<K::View>, DbError> {
@@ -127,96 +140,172 @@ fn unfiltered<K: Kind>(
     let counted = first(connection, &counted, [directory.to_bytes()], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
     })?;
-    let Some((directory, total)) = counted else {
-        return Ok(Listed { total: 0, items: Vec::new() });
+    let Some((directory, total)) = counted else { return Ok(Page::empty()) };
+    let (skip, after) = match start {
+        Start::Skip(skip) => (as_sql(*skip), Vec::new()),
+        Start::After(place) => (0, place.order.to_vec()),
     };
+    // One more tells whether others follow.
     let sql = format!(
-        "SELECT {} FROM {} WHERE directory = ?1 ORDER BY {} LIMIT ?2 OFFSET ?3",
+        "SELECT {} FROM {} WHERE directory = ?1 AND {order} > ?2 ORDER BY {order} LIMIT ?3 OFFSET ?4",
         K::COLUMNS,
-        K::TABLE,
-        K::ORDER
+        K::NAME,
+        order = K::ORDER
     );
-    let rows =
-        all(connection, &sql, params![directory, count, as_sql(skip)], |row| kind.read(row))?;
+    let limit = if count == 0 { 0 } else { i64::from(count) + 1 };
+    let mut rows =
+        all(connection, &sql, params![directory, after, limit, skip], |row| kind.read(row))?;
+    let more = rows.len() > count as usize;
+    rows.truncate(count as usize);
+    let last = rows.last().filter(|_| more).map(|row| kind.order(row));
     let items = rows.into_iter().map(|row| kind.view(connection, row)).collect::<Result<_, _>>()?;
-    Ok(Listed { total: from_sql(total), items })
+    let next = last.map(|order| Place { key: None, order });
+    Ok(Listed { total: from_sql(total), items, next })
 }
 
-/// A filtered list in the making. Rows that come or go between two steps may count or not.
+/// A filtered or sorted list in the making. Rows that come or go between two steps may count or not.
 struct Scan<K: Kind> {
     directory: DirectoryId,
-    filter: Filter,
-    asked: Asked,
-    condition: Option<Condition>,
-    skip: u64,
-    count: u32,
+    /// The filter, with its parameters behind those of the query.
+    condition: Arc<str>,
+    parameters: Vec<Sql>,
+    /// What leaves a handful of candidates, if an index serves the filter.
+    indexed: Option<Condition>,
+    sort: Option<AttrPath>,
     kind: K,
     /// Where the last row that was read stands.
     after: Vec<u8>,
-    listed: Listed<K::View>,
+    read: u64,
+    ended: bool,
+    page: Page,
 }
+
+/// How many parameters a query of [`Scan`] has of its own: directory, and the bounds or the value of an
+/// index.
+const OWN_PARAMETERS: usize = 3;
 
 impl<K: Kind> Scan<K> {
-    /// Matches the next rows; returns whether they were the last.
-    fn step(&mut self, connection: &Connection) -> Result<bool, DbError> {
-        let Some(directory) = directory_row(connection, self.directory)? else { return Ok(true) };
-        let rows = self.rows(connection, directory.key)?;
-        let ended = rows.len() < SCAN_ROWS as usize;
-        if let Some(last) = rows.last() {
-            self.after = self.kind.place(last);
+    fn new(directory: DirectoryId, query: &ListQuery, kind: K) -> Self {
+        let (condition, parameters) = match &query.filter {
+            Some(filter) => compile::<Sqlite>(filter, &K::TABLE, OWN_PARAMETERS + 1),
+            None => ("TRUE".to_owned(), Vec::new()),
+        };
+        Self {
+            directory,
+            condition: condition.into(),
+            parameters: parameters.into_iter().map(sql).collect(),
+            indexed: query.filter.as_ref().and_then(|filter| kind.indexed(filter)),
+            sort: query.sort.as_ref().map(|sort| sort.by.clone()),
+            kind,
+            after: Vec::new(),
+            read: 0,
+            ended: false,
+            page: Page::new(query),
         }
-        for row in rows {
-            let subject = self.kind.subject(connection, &row, &self.asked)?;
-            // The filter itself was checked before the first step.
-            if !matches(&self.filter, &subject, K::SCHEMA).is_ok_and(|matched| matched) {
-                continue;
-            }
-            let on_page =
-                self.listed.total >= self.skip && self.listed.items.len() < self.count as usize;
-            self.listed.total += 1;
-            if on_page {
-                self.listed.items.push(self.kind.view(connection, row)?);
-            }
-        }
-        Ok(ended)
     }
 
-    fn rows(&self, connection: &Connection, directory: i64) -> Result<Vec<K::Row>, DbError> {
-        let (columns, table, order) = (K::COLUMNS, K::TABLE, K::ORDER);
-        let after = Sql::Blob(self.after.clone());
-        let limit = Sql::from(i64::from(SCAN_ROWS));
-        let (sql, parameters) = match &self.condition {
-            None => (
-                format!(
-                    "SELECT {columns} FROM {table} WHERE directory = ?1 AND {order} > ?2
-                     ORDER BY {order} LIMIT ?3"
-                ),
-                vec![directory.into(), after, limit],
-            ),
-            Some((condition, value)) => (
-                format!(
-                    "SELECT {columns} FROM {table} WHERE {condition} AND +{order} > ?3
-                     ORDER BY +{order} LIMIT ?4"
-                ),
-                vec![directory.into(), value.clone(), after, limit],
-            ),
+    /// Takes in what matches of the next rows.
+    fn step(mut self, connection: &Connection) -> Result<Self, DbError> {
+        let Some(directory) = directory_row(connection, self.directory)? else {
+            self.ended = true;
+            return Ok(self);
         };
-        all(connection, &sql, params_from_iter(parameters), |row| self.kind.read(row))
+        let (among, second, third) = match &self.indexed {
+            Some((among, value)) => {
+                self.ended = true;
+                (format!("{among} AND ?3 IS NULL"), value.clone(), Sql::Null)
+            }
+            None => {
+                let last = self.bound(connection, directory.key)?;
+                let (name, order) = (K::NAME, K::ORDER);
+                let among =
+                    format!("{name}.directory = ?1 AND {name}.{order} > ?2 AND {name}.{order} <= ?3");
+                let after = std::mem::replace(&mut self.after, last.clone());
+                (among, Sql::Blob(after), Sql::Blob(last))
+            }
+        };
+        let own = [directory.key.into(), second, third].into_iter();
+        let parameters: Vec<Sql> = own.chain(self.parameters.iter().cloned()).collect();
+        if self.sort.is_some() {
+            self.take_sorted(connection, &among, parameters)?;
+        } else {
+            self.take(connection, &among, parameters)?;
+        }
+        Ok(self)
+    }
+
+    /// Where the next chunk of rows ends.
+    fn bound(&mut self, connection: &Connection, directory: i64) -> Result<Vec<u8>, DbError> {
+        let sql = format!(
+            "SELECT {order} FROM {} WHERE directory = ?1 AND {order} > ?2 ORDER BY {order} LIMIT 1 OFFSET ?3",
+            K::NAME,
+            order = K::ORDER
+        );
+        let parameters = params![directory, self.after, SCAN_ROWS - 1];
+        let found = first(connection, &sql, parameters, |row| Ok(row.get::<_, Vec<u8>>(0)?))?;
+        self.read += u64::from(SCAN_ROWS);
+        self.ended = found.is_none();
+        // No id is longer, so none is greater.
+        Ok(found.unwrap_or_else(|| vec![0xff; size_of::<u128>() + 1]))
+    }
+
+    fn take(
+        &mut self,
+        connection: &Connection,
+        among: &str,
+        parameters: Vec<Sql>,
+    ) -> Result<(), DbError> {
+        let (name, order, condition) = (K::NAME, K::ORDER, &self.condition);
+        let sql = format!(
+            "SELECT {name}.key, {name}.{order} FROM {name} WHERE {among} AND {condition} ORDER BY {name}.{order}"
+        );
+        let found = all(connection, &sql, params_from_iter(parameters), |row| {
+            Ok(Found { key: row.get(0)?, place: Place { key: None, order: row.get(1)? } })
+        })?;
+        found.into_iter().for_each(|found| self.page.take(found));
+        Ok(())
+    }
+
+    /// Reads what it sorts by out of the resource itself, so that every database sorts alike.
+    fn take_sorted(
+        &mut self,
+        connection: &Connection,
+        among: &str,
+        parameters: Vec<Sql>,
+    ) -> Result<(), DbError> {
+        let Some(by) = &self.sort else { return Ok(()) };
+        let (name, condition, columns) = (K::NAME, &self.condition, K::COLUMNS);
+        let sql = format!("SELECT {columns} FROM {name} WHERE {among} AND {condition}");
+        let kind = self.kind;
+        let found = all(connection, &sql, params_from_iter(parameters), |row| {
+            let row = kind.read(row)?;
+            let key = sorting::sort_key(&kind.subject(&row), by, K::TABLE.schema);
+            Ok(Found { key: kind.key(&row), place: Place { key, order: kind.order(&row) } })
+        })?;
+        found.into_iter().for_each(|found| self.page.take(found));
+        Ok(())
+    }
+
+    /// Reads the resources of the page.
+    fn finish(self, connection: &Connection) -> Result<Listed<K::View>, DbError> {
+        let (total, found, next) = self.page.finish();
+        let sql = format!("SELECT {} FROM {} WHERE key = ?1", K::COLUMNS, K::NAME);
+        let mut items = Vec::with_capacity(found.len());
+        for found in found {
+            // It may have gone meanwhile.
+            if let Some(row) = first(connection, &sql, [found.key], |row| self.kind.read(row))? {
+                items.push(self.kind.view(connection, row)?);
+            }
+        }
+        Ok(Listed { total, items, next })
     }
 }
 
-/// The condition of the first equality that an index serves: the filter itself, or a part of an
-/// `and`.
-fn candidates<K: Kind>(filter: &Filter, kind: K) -> Option<Condition> {
-    match filter {
-        Filter::Compare { path, op: CompareOp::Eq, value: Literal::String(value) } => {
-            kind.indexed(path, value)
-        }
-        Filter::And(parts) => parts.iter().find_map(|part| candidates(part, kind)),
-        Filter::Compare { .. }
-        | Filter::Or(_)
-        | Filter::Not(_)
-        | Filter::Present(_)
-        | Filter::Has { .. } => None,
+fn sql(parameter: Parameter) -> Sql {
+    match parameter {
+        Parameter::Text(text) => text.into(),
+        Parameter::Integer(number) => number.into(),
+        Parameter::Real(number) => number.into(),
+        Parameter::Bytes(bytes) => bytes.into(),
     }
 }

@@ -41,6 +41,13 @@ CREATE TABLE users (
     version     INTEGER NOT NULL,
     attributes  TEXT NOT NULL
 );
+-- The addresses of users beside the one in their row, folded: few users have any.
+CREATE TABLE emails (
+    directory INTEGER NOT NULL,
+    value     TEXT NOT NULL,
+    user_key  INTEGER NOT NULL,
+    PRIMARY KEY (directory, value, user_key)
+) WITHOUT ROWID;
 CREATE TABLE groups (
     key         INTEGER PRIMARY KEY,
     directory   INTEGER NOT NULL,

@@ -2,46 +2,60 @@
 
 use directory::resource::name_key;
 use ingest::ports::{GroupView, Members, Reference, UserView};
+use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params};
 use schemas::ScimId;
-use schemas::scim::{
-    AttrPath, Attributes, CompareOp, Filter, GROUP, Literal, ResourceSchema, USER, Value,
-};
+use schemas::scim::{AttrPath, Attributes, CompareOp, Filter, Literal, instant};
 
-use super::super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
+use super::super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, group, user};
 use crate::error::DbError;
+use crate::filter::{GROUPS, Table, USERS};
 
 /// What lists of users and of groups do differently.
 pub(crate) trait Kind: Copy + Send + 'static {
     type Row;
     type View: Send + 'static;
 
-    const TABLE: &'static str;
+    const TABLE: Table;
+    /// The table's name.
+    const NAME: &'static str;
     const COLUMNS: &'static str;
     /// The column of the id that customer apps know, which rises with creation.
     const ORDER: &'static str;
     /// How many there are, in the directory's row.
     const TOTAL: &'static str;
-    const SCHEMA: &'static ResourceSchema;
 
     fn read(self, row: &rusqlite::Row<'_>) -> Result<Self::Row, DbError>;
 
+    fn key(self, row: &Self::Row) -> i64;
+
     /// Where the row stands in the order.
-    fn place(self, row: &Self::Row) -> Vec<u8>;
+    fn order(self, row: &Self::Row) -> [u8; 16];
 
-    /// A condition that an equality on this attribute comes down to, if an index serves it. It may
-    /// let through more than the equality does.
-    fn indexed(self, path: &AttrPath, value: &str) -> Option<Condition>;
+    /// A condition to which the comparison of this attribute comes down, if an index serves it. It may let
+    /// through more than the comparison does.
+    fn served(self, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition>;
 
-    /// The attributes that the filter is matched against: what is kept, and of what is derived what
-    /// the filter speaks of.
-    fn subject(
-        self,
-        connection: &Connection,
-        row: &Self::Row,
-        filter: &Asked,
-    ) -> Result<Attributes, DbError>;
+    /// A condition that an index serves and that everything fulfils which fulfils the filter.
+    fn indexed(self, filter: &Filter) -> Option<Condition> {
+        match filter {
+            Filter::Compare { path, op, value: Literal::String(value) } => {
+                self.served(path, *op, value)
+            }
+            Filter::Compare { path, op: CompareOp::Eq, value: Literal::Bool(false) } => {
+                self.served(path, CompareOp::Eq, "false")
+            }
+            Filter::And(parts) => parts.iter().find_map(|part| self.indexed(part)),
+            // What one value fulfils, some value fulfils.
+            Filter::Has { path, filter } => inside(path, filter)
+                .into_iter()
+                .find_map(|(path, op, value)| self.served(&path, op, value)),
+            Filter::Compare { .. } | Filter::Or(_) | Filter::Not(_) | Filter::Present(_) => None,
+        }
+    }
+
+    /// The attributes that it is sorted by: what is kept, and `id` and `meta`.
+    fn subject(self, row: &Self::Row) -> Attributes;
 
     fn view(self, connection: &Connection, row: Self::Row) -> Result<Self::View, DbError>;
 }
@@ -52,6 +66,21 @@ pub(crate) trait Kind: Copy + Send + 'static {
 /// whole directory in order than look up a few rows and sort them.
 pub(crate) type Condition = (&'static str, Sql);
 
+/// The comparisons with texts that a filter in brackets demands of one value.
+fn inside<'f>(path: &AttrPath, filter: &'f Filter) -> Vec<(AttrPath, CompareOp, &'f str)> {
+    match filter {
+        Filter::Compare { path: part, op, value: Literal::String(value) } if part.sub.is_none() => {
+            vec![(AttrPath { sub: Some(part.attribute.clone()), ..path.clone() }, *op, value)]
+        }
+        Filter::And(parts) => parts.iter().flat_map(|part| inside(path, part)).collect(),
+        Filter::Compare { .. }
+        | Filter::Or(_)
+        | Filter::Not(_)
+        | Filter::Present(_)
+        | Filter::Has { .. } => Vec::new(),
+    }
+}
+
 #[derive(Clone, Copy)]
 pub(crate) struct Users;
 
@@ -59,48 +88,70 @@ impl Kind for Users {
     type Row = (i64, directory::User);
     type View = UserView;
 
-    const TABLE: &'static str = "users";
+    const TABLE: Table = USERS;
+    const NAME: &'static str = "users";
     const COLUMNS: &'static str = USER_COLUMNS;
     const ORDER: &'static str = "user_id";
     const TOTAL: &'static str = "active_users + inactive_users";
-    const SCHEMA: &'static ResourceSchema = &USER;
 
     fn read(self, row: &rusqlite::Row<'_>) -> Result<Self::Row, DbError> {
         user(row)
     }
 
-    fn place(self, (_, user): &Self::Row) -> Vec<u8> {
-        user.user_id.to_bytes().to_vec()
+    fn key(self, (key, _): &Self::Row) -> i64 {
+        *key
     }
 
-    fn indexed(self, path: &AttrPath, value: &str) -> Option<Condition> {
-        let found = USER.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
-        match (found.extension.is_some(), found.attribute.name) {
-            (false, "userName") => {
-                Some(("directory = ?1 AND name_key = ?2", name_key(value).into()))
+    fn order(self, (_, user): &Self::Row) -> [u8; 16] {
+        user.user_id.to_bytes()
+    }
+
+    fn served(self, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
+        let found = Self::TABLE.schema.find(
+            path.urn.as_deref(),
+            &path.attribute,
+            path.sub.as_deref(),
+        )?;
+        let sub = found.sub.map(|sub| sub.name);
+        if found.extension.is_some() {
+            return None;
+        }
+        match (found.attribute.name, sub, op) {
+            ("userName", None, CompareOp::Eq) => {
+                Some(("users.directory = ?1 AND users.name_key = ?2", name_key(value).into()))
             }
-            (false, "externalId") => Some(by_external_id(value)),
-            (false, "id") => Some(by_id(value)),
+            ("externalId", None, CompareOp::Eq) => {
+                Some(("users.directory = ?1 AND users.external_id = ?2", value.to_owned().into()))
+            }
+            ("id", None, CompareOp::Eq) => {
+                Some(("+users.directory = ?1 AND users.scim_id = ?2", id(value)))
+            }
+            ("emails", None | Some("value"), CompareOp::Eq) => Some((
+                "+users.directory = ?1 AND users.key IN (
+                    SELECT key FROM users WHERE directory = ?1 AND email = ?2
+                    UNION ALL SELECT user_key FROM emails WHERE directory = ?1 AND value = ?2)",
+                value.to_lowercase().into(),
+            )),
+            ("groups", None | Some("value"), CompareOp::Eq) => Some((
+                "+users.directory = ?1 AND users.key IN (SELECT user_key FROM memberships
+                    WHERE group_key = (SELECT key FROM groups WHERE scim_id = ?2))",
+                id(value),
+            )),
+            ("active", None, CompareOp::Eq) if value.eq_ignore_ascii_case("false") => {
+                Some(("users.directory = ?1 AND users.active = 0 AND ?2 IS NULL", Sql::Null))
+            }
+            ("meta", Some("lastModified"), CompareOp::Gt | CompareOp::Ge) => {
+                Some(("users.directory = ?1 AND users.updated_at >= ?2", millis(value)?))
+            }
             _ => None,
         }
     }
 
-    fn subject(
-        self,
-        connection: &Connection,
-        (key, user): &Self::Row,
-        filter: &Asked,
-    ) -> Result<Attributes, DbError> {
+    fn subject(self, (_, user): &Self::Row) -> Attributes {
         let mut subject = Attributes::clone(&user.attributes);
         subject.insert("id", user.id.to_string());
-        if filter.text.contains("meta") {
-            subject.insert("meta", meta("User", user.created_at, user.updated_at, user.version));
-        }
-        if filter.text.contains("groups") {
-            let groups = groups_of(connection, *key)?;
-            subject.insert("groups", references(&groups));
-        }
-        Ok(subject)
+        subject.insert("meta", meta("User", user.created_at, user.updated_at, user.version));
+        subject
     }
 
     fn view(self, connection: &Connection, row: Self::Row) -> Result<UserView, DbError> {
@@ -117,56 +168,56 @@ impl Kind for Groups {
     type Row = (i64, directory::Group);
     type View = GroupView;
 
-    const TABLE: &'static str = "groups";
+    const TABLE: Table = GROUPS;
+    const NAME: &'static str = "groups";
     const COLUMNS: &'static str = GROUP_COLUMNS;
     const ORDER: &'static str = "group_id";
     const TOTAL: &'static str = "groups";
-    const SCHEMA: &'static ResourceSchema = &GROUP;
 
     fn read(self, row: &rusqlite::Row<'_>) -> Result<Self::Row, DbError> {
         group(row)
     }
 
-    fn place(self, (_, group): &Self::Row) -> Vec<u8> {
-        group.group_id.to_bytes().to_vec()
+    fn key(self, (key, _): &Self::Row) -> i64 {
+        *key
     }
 
-    fn indexed(self, path: &AttrPath, value: &str) -> Option<Condition> {
-        let found = GROUP.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
-        match found.attribute.name {
-            "displayName" => Some(("directory = ?1 AND name_key = ?2", name_key(value).into())),
-            "externalId" => Some(by_external_id(value)),
-            "id" => Some(by_id(value)),
-            "members" if found.sub.is_none_or(|sub| sub.name == "value") => {
-                let of_member =
-                    "+directory = ?1 AND key IN (SELECT group_key FROM memberships WHERE user_key =
-                    (SELECT key FROM users WHERE scim_id = ?2))";
-                Some((of_member, by_id(value).1))
+    fn order(self, (_, group): &Self::Row) -> [u8; 16] {
+        group.group_id.to_bytes()
+    }
+
+    fn served(self, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
+        let found = Self::TABLE.schema.find(
+            path.urn.as_deref(),
+            &path.attribute,
+            path.sub.as_deref(),
+        )?;
+        let sub = found.sub.map(|sub| sub.name);
+        match (found.attribute.name, sub, op) {
+            ("displayName", None, CompareOp::Eq) => {
+                Some(("groups.directory = ?1 AND groups.name_key = ?2", name_key(value).into()))
             }
+            ("externalId", None, CompareOp::Eq) => {
+                Some(("groups.directory = ?1 AND groups.external_id = ?2", value.to_owned().into()))
+            }
+            ("id", None, CompareOp::Eq) => {
+                Some(("+groups.directory = ?1 AND groups.scim_id = ?2", id(value)))
+            }
+            ("members", None | Some("value"), CompareOp::Eq) => Some((
+                "+groups.directory = ?1 AND groups.key IN (SELECT group_key FROM memberships
+                    WHERE user_key = (SELECT key FROM users WHERE scim_id = ?2))",
+                id(value),
+            )),
             _ => None,
         }
     }
 
-    fn subject(
-        self,
-        connection: &Connection,
-        (key, group): &Self::Row,
-        filter: &Asked,
-    ) -> Result<Attributes, DbError> {
+    fn subject(self, (_, group): &Self::Row) -> Attributes {
         let mut subject = Attributes::clone(&group.attributes);
         subject.insert("id", group.id.to_string());
-        if filter.text.contains("meta") {
-            let meta = meta("Group", group.created_at, group.modified_at, group.version);
-            subject.insert("meta", meta);
-        }
-        if filter.text.contains("members") {
-            let members = match &filter.members {
-                Some(ids) => members_among(connection, *key, ids)?,
-                None => members_of(connection, *key)?,
-            };
-            subject.insert("members", references(&members));
-        }
-        Ok(subject)
+        let meta = meta("Group", group.created_at, group.modified_at, group.version);
+        subject.insert("meta", meta);
+        subject
     }
 
     fn view(self, connection: &Connection, row: Self::Row) -> Result<GroupView, DbError> {
@@ -174,14 +225,17 @@ impl Kind for Groups {
     }
 }
 
-/// What is no id of ours is no id of anything: an empty blob matches nothing.
-fn by_id(value: &str) -> Condition {
-    let id = value.parse::<ScimId>().map_or_else(|_| Vec::new(), |id| id.to_bytes().to_vec());
-    ("+directory = ?1 AND scim_id = ?2", Sql::Blob(id))
+/// What is no id of ours is no id of anything: an empty blob matches nothing. References are compared
+/// without case, and ids have none but the small.
+fn id(value: &str) -> Sql {
+    let id = value.to_ascii_lowercase().parse::<ScimId>();
+    Sql::Blob(id.map_or_else(|_| Vec::new(), |id| id.to_bytes().to_vec()))
 }
 
-fn by_external_id(value: &str) -> Condition {
-    ("directory = ?1 AND external_id = ?2", value.to_owned().into())
+/// The last millisecond that is not after a moment.
+fn millis(moment: &str) -> Option<Sql> {
+    let millis = i64::try_from(instant(moment)?.div_euclid(1_000_000)).ok()?;
+    Some(Sql::Integer(millis))
 }
 
 pub(crate) fn user_view(
@@ -217,32 +271,8 @@ fn members_of(connection: &Connection, group: i64) -> Result<Vec<Reference>, DbE
     all(connection, sql, [group], reference)
 }
 
-fn members_among(
-    connection: &Connection,
-    group: i64,
-    ids: &[ScimId],
-) -> Result<Vec<Reference>, DbError> {
-    let sql = "SELECT users.scim_id, users.display FROM users
-        JOIN memberships ON memberships.group_key = ?1 AND memberships.user_key = users.key
-        WHERE users.scim_id = ?2";
-    let members =
-        ids.iter().map(|id| first(connection, sql, params![group, id.to_bytes()], reference));
-    members.filter_map(Result::transpose).collect()
-}
-
 fn reference(row: &rusqlite::Row<'_>) -> Result<Reference, DbError> {
     Ok(Reference { id: ScimId::from_bytes(row.get(0)?), display: row.get(1)? })
-}
-
-fn references(to: &[Reference]) -> Vec<Value> {
-    let values = to.iter().map(|one| {
-        let mut value = Attributes::from([("value", one.id.to_string())]);
-        if let Some(display) = &one.display {
-            value.insert("display", display.as_str());
-        }
-        Value::Complex(value)
-    });
-    values.collect()
 }
 
 fn meta(
@@ -257,44 +287,4 @@ fn meta(
         ("lastModified", last_modified.to_string()),
         ("version", format!("W/\"{version}\"")),
     ])
-}
-
-/// What a filter speaks of, beyond what is kept with a resource.
-pub(crate) struct Asked {
-    /// The filter in lower case. What is not in it need not be looked up.
-    pub(crate) text: String,
-    /// The members that matter, if the filter only asks whether some are among them: then a large group
-    /// costs no more than a small one.
-    pub(crate) members: Option<Vec<ScimId>>,
-}
-
-impl Asked {
-    pub(crate) fn by(filter: &Filter) -> Self {
-        let mut ids = Vec::new();
-        let only_some = only_asks_for_members(filter, &mut ids);
-        Self { text: filter.to_string().to_ascii_lowercase(), members: only_some.then_some(ids) }
-    }
-}
-
-/// Collects the members that the filter asks for by `eq`; whether it says nothing else of members.
-fn only_asks_for_members(filter: &Filter, ids: &mut Vec<ScimId>) -> bool {
-    let found = |path: &AttrPath| GROUP.find(path.urn.as_deref(), &path.attribute, None);
-    let of_members = |path| found(path).is_some_and(|found| found.attribute.name == "members");
-    match filter {
-        Filter::And(parts) | Filter::Or(parts) => {
-            parts.iter().all(|part| only_asks_for_members(part, ids))
-        }
-        Filter::Not(inner) => only_asks_for_members(inner, ids),
-        Filter::Compare { path, op, value } if of_members(path) => {
-            let is_value = path.sub.as_ref().is_none_or(|sub| sub.eq_ignore_ascii_case("value"));
-            if let (true, CompareOp::Eq, Literal::String(value)) = (is_value, op, value) {
-                // What is no id of ours is no member.
-                ids.extend(value.parse::<ScimId>().ok());
-                return true;
-            }
-            false
-        }
-        Filter::Present(path) | Filter::Has { path, .. } => !of_members(path),
-        Filter::Compare { .. } => true,
-    }
 }

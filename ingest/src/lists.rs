@@ -1,0 +1,197 @@
+//! Lists: `GET` on a kind of resource or on the endpoint itself, and `POST` to a `.search` (RFC 7644
+//! §3.4.2 and §3.4.3).
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use schemas::DirectoryId;
+
+use crate::auth::Call;
+use crate::body::Scim;
+use crate::cursor::{Cursor, ListId};
+use crate::error::Failure;
+use crate::http::{Ingest, answer};
+use crate::ports::{GroupView, ListQuery, Listed, Members, Place, Start, UserView};
+use crate::query::{Paging, Query};
+use crate::represent::{self, List, Shown};
+
+/// Of what a list is.
+#[derive(Clone, Copy)]
+enum What {
+    Users,
+    Groups,
+    /// Users, then groups; each sorted by itself.
+    Everything,
+}
+
+pub(crate) async fn users(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
+    list(&ingest, &call, &call.query, What::Users).await
+}
+
+pub(crate) async fn groups(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
+    list(&ingest, &call, &call.query, What::Groups).await
+}
+
+pub(crate) async fn everything(
+    State(ingest): State<Ingest>,
+    call: Call,
+) -> Result<Response, Failure> {
+    list(&ingest, &call, &call.query, What::Everything).await
+}
+
+pub(crate) async fn search_users(
+    State(ingest): State<Ingest>,
+    call: Call,
+    Scim(body): Scim,
+) -> Result<Response, Failure> {
+    list(&ingest, &call, &Query::from_body(&body)?, What::Users).await
+}
+
+pub(crate) async fn search_groups(
+    State(ingest): State<Ingest>,
+    call: Call,
+    Scim(body): Scim,
+) -> Result<Response, Failure> {
+    list(&ingest, &call, &Query::from_body(&body)?, What::Groups).await
+}
+
+pub(crate) async fn search_everything(
+    State(ingest): State<Ingest>,
+    call: Call,
+    Scim(body): Scim,
+) -> Result<Response, Failure> {
+    list(&ingest, &call, &Query::from_body(&body)?, What::Everything).await
+}
+
+/// A page in the making.
+struct Pages<'a> {
+    ingest: &'a Ingest,
+    directory: DirectoryId,
+    query: &'a Query,
+}
+
+/// Where the page goes on.
+enum Next {
+    Nowhere,
+    AmongUsers(Place),
+    /// At the first group if there is no place.
+    AmongGroups(Option<Place>),
+}
+
+async fn list(
+    ingest: &Ingest,
+    call: &Call,
+    query: &Query,
+    what: What,
+) -> Result<Response, Failure> {
+    let id = ListId::of(what.name(), query.filter.as_ref(), query.sort.as_ref());
+    let pages = Pages { ingest, directory: call.access.directory_id, query };
+    let (start_index, cursor) = match query.paging.clone() {
+        Paging::Index(from) => (Some(from), None),
+        Paging::Cursor(None) => (None, Some(Cursor::new(id, false, None))),
+        Paging::Cursor(Some(cursor)) => (None, Some(cursor.of(id)?)),
+    };
+    let skip = start_index.map_or(0, |from| from - 1);
+    let (total, shown, next) = match what {
+        What::Users => {
+            let listed = pages.users(start(skip, cursor.as_ref()), query.count()).await?;
+            let next = listed.next.map_or(Next::Nowhere, Next::AmongUsers);
+            (listed.total, shown_users(call, query, listed.items), next)
+        }
+        What::Groups => {
+            let listed = pages.groups(start(skip, cursor.as_ref()), query.count()).await?;
+            let next = listed.next.map_or(Next::Nowhere, |place| Next::AmongGroups(Some(place)));
+            (listed.total, shown_groups(call, query, listed.items), next)
+        }
+        What::Everything => pages.both(call, skip, cursor.as_ref()).await?,
+    };
+    let next = match next {
+        Next::Nowhere => None,
+        Next::AmongUsers(place) => Some(Cursor::new(id, false, Some(place))),
+        Next::AmongGroups(place) => Some(Cursor::new(id, true, place)),
+    };
+    // Only who pages by cursor is handed one (RFC 9865 §2).
+    let next = next.filter(|_| start_index.is_none()).map(|cursor| cursor.to_string());
+    Ok(answer(StatusCode::OK, &List::new(total, shown).from_index(start_index).before(next)))
+}
+
+impl What {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Groups => "groups",
+            Self::Everything => "everything",
+        }
+    }
+}
+
+fn start(skip: u64, cursor: Option<&Cursor>) -> Start {
+    match cursor.and_then(|cursor| cursor.place.clone()) {
+        Some(place) => Start::After(place),
+        None => Start::Skip(skip),
+    }
+}
+
+impl Pages<'_> {
+    fn query(&self, start: Start, count: u32) -> ListQuery {
+        let Query { filter, sort, .. } = self.query;
+        ListQuery { filter: filter.clone(), sort: sort.clone(), start, count }
+    }
+
+    async fn users(&self, start: Start, count: u32) -> Result<Listed<UserView>, Failure> {
+        let query = self.query(start, count);
+        Ok(self.ingest.replica.list_users(self.directory, query).await?)
+    }
+
+    async fn groups(&self, start: Start, count: u32) -> Result<Listed<GroupView>, Failure> {
+        let query = self.query(start, count);
+        let members = members(self.query);
+        Ok(self.ingest.replica.list_groups(self.directory, query, members).await?)
+    }
+
+    async fn both(
+        &self,
+        call: &Call,
+        skip: u64,
+        cursor: Option<&Cursor>,
+    ) -> Result<(u64, Vec<Shown>, Next), Failure> {
+        let count = self.query.count();
+        let among_groups = cursor.is_some_and(|cursor| cursor.among_groups);
+        let users = if among_groups {
+            self.users(Start::Skip(0), 0).await?
+        } else {
+            self.users(start(skip, cursor), count).await?
+        };
+        let room = count.saturating_sub(u32::try_from(users.items.len()).unwrap_or(count));
+        let from = if among_groups {
+            start(0, cursor)
+        } else {
+            Start::Skip(skip.saturating_sub(users.total))
+        };
+        let groups = self.groups(from, room).await?;
+        let next = match (users.next, groups.next) {
+            (Some(place), _) => Next::AmongUsers(place),
+            (None, Some(place)) => Next::AmongGroups(Some(place)),
+            (None, None) if room == 0 && count > 0 && groups.total > 0 => Next::AmongGroups(None),
+            (None, None) => Next::Nowhere,
+        };
+        let mut shown = shown_users(call, self.query, users.items);
+        shown.extend(shown_groups(call, self.query, groups.items));
+        Ok((users.total + groups.total, shown, next))
+    }
+}
+
+fn shown_users(call: &Call, query: &Query, views: Vec<UserView>) -> Vec<Shown> {
+    let shown = |view| represent::user(&call.base, view).shown(&query.projection);
+    views.into_iter().map(shown).collect()
+}
+
+fn shown_groups(call: &Call, query: &Query, views: Vec<GroupView>) -> Vec<Shown> {
+    let shown = |view| represent::group(&call.base, view).shown(&query.projection);
+    views.into_iter().map(shown).collect()
+}
+
+/// Members that will not be shown are not looked up.
+pub(crate) fn members(query: &Query) -> Members {
+    if query.projection.shows("members") { Members::Shown } else { Members::Omitted }
+}

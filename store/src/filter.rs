@@ -1,0 +1,403 @@
+//! Filters as SQL: what [`directory::matching`] says of one resource, said of a table.
+//!
+//! A filter becomes one boolean expression with parameters; no text of a client ever becomes SQL. The
+//! expression is never null, so that `NOT` means what it says. How JSON is taken apart is the business of
+//! a [`dialect`](Dialect); what has to hold is written here, once.
+//!
+//! ```text
+//!   path ──▶ source: rows (type, value), lists taken apart, nothing that counts as absent
+//!                └──▶ leaf: the row itself, or the "value" of an object ──▶ test: op and literal
+//! ```
+//!
+//! A property test holds both to the same answers.
+
+mod sqlite;
+mod target;
+
+use directory::matching::{Scope, is_case_exact, leaf, truth};
+use schemas::scim::{AttrPath, AttributeDef, CompareOp, Filter, Kind, Literal, instant};
+
+pub(crate) use sqlite::{Sqlite, register};
+pub(crate) use target::{Derived, GROUPS, Table, USERS};
+
+/// A parameter of a query.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Parameter {
+    Text(String),
+    Integer(i64),
+    Real(f64),
+    Bytes(Vec<u8>),
+}
+
+/// How a database takes JSON apart. Every method returns SQL; `node` and `object` are SQL for a JSON
+/// text, null if there is none.
+pub(crate) trait Dialect {
+    /// The placeholder of the parameter with this number.
+    fn placeholder(number: usize) -> String;
+
+    /// The value under exactly this name, as JSON text.
+    fn node(object: &str, name: &str) -> String;
+
+    /// The value under a name that is the parameter in lower case, whatever its ASCII case.
+    fn node_in_any_case(object: &str, name: &str) -> String;
+
+    /// A FROM item of this alias with the columns `type` and `value`: the items of a list, or the value itself.
+    fn items(node: &str, alias: &str) -> String;
+
+    /// What is a text in SQL as a JSON text.
+    fn quoted(text: &str) -> String;
+
+    /// A JSON object of names and SQL values.
+    fn object(parts: &[(&str, &str)]) -> String;
+
+    /// The type of a JSON text: `text`, `integer`, `real`, `true`, `false`, `array`, `object`.
+    fn type_of(node: &str) -> String;
+
+    /// The SQL value of a JSON text.
+    fn value_of(node: &str) -> String;
+
+    /// The JSON object of a row of [`Self::items`]: itself, or `{"value": itself}`.
+    fn as_object(alias: &str) -> String;
+
+    /// The text without letter case, as `str::to_lowercase` has it.
+    fn fold(text: &str) -> String;
+
+    fn contains(text: &str, part: &str) -> String;
+
+    fn starts_with(text: &str, part: &str) -> String;
+
+    fn ends_with(text: &str, part: &str) -> String;
+
+    /// Milliseconds after 1970 as SCIM writes a moment.
+    fn moment(millis: &str) -> String;
+
+    /// The text of an id that is stored as 16 bytes.
+    fn uuid(bytes: &str) -> String;
+}
+
+/// The expression of a filter, and its parameters from the number `first` on.
+pub(crate) fn compile<D: Dialect>(
+    filter: &Filter,
+    table: &Table,
+    first: usize,
+) -> (String, Vec<Parameter>) {
+    let mut compiler =
+        Compiler::<D> { table, first, parameters: Vec::new(), aliases: 0, dialect: std::marker::PhantomData };
+    let sql = compiler.condition(filter, Scope::Resource(table.schema), &Tree::Row);
+    (sql, compiler.parameters)
+}
+
+/// What a path starts from.
+enum Tree {
+    /// The row of the resource.
+    Row,
+    /// One value: a row of a source with this alias.
+    Item(String),
+}
+
+/// Rows of values: what to select from, which of them are there, and the alias of the last.
+struct Source {
+    from: String,
+    is_there: String,
+    alias: String,
+}
+
+struct Compiler<'t, D> {
+    table: &'t Table,
+    first: usize,
+    parameters: Vec<Parameter>,
+    aliases: usize,
+    dialect: std::marker::PhantomData<D>,
+}
+
+impl<D: Dialect> Compiler<'_, D> {
+    /// Recursion is bounded by the depth of the filter, which its parser bounds.
+    fn condition(&mut self, filter: &Filter, scope: Scope<'_>, tree: &Tree) -> String {
+        match filter {
+            Filter::And(terms) => self.joined(terms, scope, tree, " AND "),
+            Filter::Or(terms) => self.joined(terms, scope, tree, " OR "),
+            Filter::Not(inner) => format!("NOT {}", self.condition(inner, scope, tree)),
+            Filter::Present(path) => {
+                let source = self.source(path, scope, tree);
+                format!("EXISTS (SELECT 1 FROM {} WHERE {})", source.from, source.is_there)
+            }
+            Filter::Compare { path, op, value } => self.compare(path, scope, tree, *op, value),
+            Filter::Has { path, filter } => {
+                let def = scope.place(path).def;
+                let Source { from, is_there, alias } = self.source(path, scope, tree);
+                let inner = self.condition(filter, Scope::Element(def), &Tree::Item(alias));
+                format!("EXISTS (SELECT 1 FROM {from} WHERE {is_there} AND {inner})")
+            }
+        }
+    }
+
+    fn joined(&mut self, terms: &[Filter], scope: Scope<'_>, tree: &Tree, by: &str) -> String {
+        let terms: Vec<_> = terms.iter().map(|term| self.condition(term, scope, tree)).collect();
+        format!("({})", terms.join(by))
+    }
+
+    fn compare(
+        &mut self,
+        path: &AttrPath,
+        scope: Scope<'_>,
+        tree: &Tree,
+        op: CompareOp,
+        literal: &Literal,
+    ) -> String {
+        if let Tree::Row = tree
+            && let Some(short) = self.short(path, scope, op, literal)
+        {
+            return short;
+        }
+        let def = scope.place(path).def;
+        let source = self.source(path, scope, tree);
+        let (kind, value) = self.leaf(&source.alias, def);
+        let Source { from, is_there, .. } = source;
+        let any = format!("SELECT 1 FROM {from} WHERE {is_there} AND {kind} IS NOT NULL");
+        match (op, literal) {
+            (CompareOp::Eq, Literal::Null) => format!("NOT EXISTS ({any})"),
+            (CompareOp::Ne, Literal::Null) => format!("EXISTS ({any})"),
+            (CompareOp::Ne, _) => {
+                let equal = self.test(&kind, &value, leaf(def), CompareOp::Eq, literal);
+                format!("(NOT EXISTS ({any}) OR EXISTS ({any} AND NOT coalesce({equal}, FALSE)))")
+            }
+            (
+                CompareOp::Eq
+                | CompareOp::Co
+                | CompareOp::Sw
+                | CompareOp::Ew
+                | CompareOp::Gt
+                | CompareOp::Ge
+                | CompareOp::Lt
+                | CompareOp::Le,
+                _,
+            ) => {
+                let test = self.test(&kind, &value, leaf(def), op, literal);
+                format!("EXISTS ({any} AND {test})")
+            }
+        }
+    }
+
+    /// The comparisons that a column answers, so that an index can, or without walking a large group.
+    fn short(
+        &mut self,
+        path: &AttrPath,
+        scope: Scope<'_>,
+        op: CompareOp,
+        literal: &Literal,
+    ) -> Option<String> {
+        let place = scope.place(path);
+        if place.extension.is_some() {
+            return None;
+        }
+        let derived = self.table.derived(place.attribute)?;
+        match (derived, literal) {
+            (Derived::Meta { created, modified, .. }, Literal::String(text)) => {
+                let column = match place.sub {
+                    Some("created") => created,
+                    Some("lastModified") => modified,
+                    Some(_) | None => return None,
+                };
+                compare_moments(column, op, instant(text)?, |millis| {
+                    self.bind(Parameter::Integer(millis))
+                })
+            }
+            (Derived::References { among, .. }, Literal::String(id))
+                if op == CompareOp::Eq && place.sub.is_none_or(|sub| sub == "value") =>
+            {
+                let exact = is_case_exact(leaf(place.def));
+                let id = if exact { id.clone() } else { id.to_lowercase() };
+                let bytes = id.parse().map(|id: schemas::ScimId| id.to_bytes().to_vec());
+                // What is no id of ours refers to nothing.
+                let bytes = self.bind(Parameter::Bytes(bytes.unwrap_or_default()));
+                Some(among.replace("{}", &bytes))
+            }
+            (Derived::Meta { .. } | Derived::References { .. } | Derived::Id(_), _) => None,
+        }
+    }
+
+    /// The values to which a path leads.
+    fn source(&mut self, path: &AttrPath, scope: Scope<'_>, tree: &Tree) -> Source {
+        let place = scope.place(path);
+        let known = place.def.is_some();
+        let derived = match (tree, place.extension) {
+            (Tree::Row, None) => self.table.derived(place.attribute),
+            (Tree::Row, Some(_)) | (Tree::Item(_), _) => None,
+        };
+        let alias = self.alias();
+        let from = match derived {
+            Some(Derived::References { rows, .. }) => {
+                format!("({}) AS {alias}", rows.replace("{uuid}", &D::uuid("scim_id")))
+            }
+            Some(Derived::Id(column)) => D::items(&D::quoted(&D::uuid(column)), &alias),
+            Some(Derived::Meta { resource_type, created, modified, version }) => {
+                let (created, modified) = (D::moment(created), D::moment(modified));
+                let parts = [
+                    ("resourceType", format!("'{resource_type}'")),
+                    ("created", created),
+                    ("lastModified", modified),
+                    ("version", format!("'W/\"' || {version} || '\"'")),
+                ];
+                let parts: Vec<_> = parts.iter().map(|(name, sql)| (*name, &**sql)).collect();
+                D::items(&D::object(&parts), &alias)
+            }
+            None => {
+                let root = match tree {
+                    Tree::Row => self.table.attributes.to_owned(),
+                    Tree::Item(item) => D::as_object(item),
+                };
+                let holder = match place.extension {
+                    None => root,
+                    Some(urn) => self.node(&root, urn, known),
+                };
+                let node = self.node(&holder, place.attribute, known);
+                D::items(&node, &alias)
+            }
+        };
+        let whole = Source { from, is_there: is_there(&alias), alias };
+        match place.sub {
+            None => whole,
+            Some(sub) => self.part_of(whole, sub, known),
+        }
+    }
+
+    /// The values of a sub-attribute of every value.
+    fn part_of(&mut self, whole: Source, sub: &str, known: bool) -> Source {
+        let alias = self.alias();
+        let Source { from, is_there: whole_is_there, alias: of } = whole;
+        let object = format!("CASE WHEN {of}.type = 'object' THEN {of}.value END");
+        let part = self.node(&object, sub, known);
+        Source {
+            from: format!("{from}, {}", D::items(&part, &alias)),
+            is_there: format!("{whole_is_there} AND {}", is_there(&alias)),
+            alias,
+        }
+    }
+
+    /// A value by its name. What a schema knows is kept in its spelling.
+    fn node(&mut self, object: &str, name: &str, known: bool) -> String {
+        if known {
+            return D::node(object, name);
+        }
+        let name = self.bind(Parameter::Text(name.to_ascii_lowercase()));
+        D::node_in_any_case(object, &name)
+    }
+
+    /// Type and value of what is compared: the value itself, or the `value` of a complex one.
+    fn leaf(&mut self, alias: &str, def: Option<&'static AttributeDef>) -> (String, String) {
+        let (kind, value) = (format!("{alias}.type"), format!("{alias}.value"));
+        if def.is_some_and(|def| def.kind != Kind::Complex) {
+            return (kind, value);
+        }
+        let object = format!("CASE WHEN {kind} = 'object' THEN {value} END");
+        let inner = self.node(&object, "value", def.is_some_and(AttributeDef::has_value));
+        (
+            format!("(CASE {kind} WHEN 'object' THEN {} ELSE {kind} END)", D::type_of(&inner)),
+            format!("(CASE {kind} WHEN 'object' THEN {} ELSE {value} END)", D::value_of(&inner)),
+        )
+    }
+
+    /// One value against one literal; null where the value is.
+    fn test(
+        &mut self,
+        kind: &str,
+        value: &str,
+        def: Option<&'static AttributeDef>,
+        op: CompareOp,
+        literal: &Literal,
+    ) -> String {
+        let mut ways = Vec::new();
+        let of_parts = matches!(op, CompareOp::Co | CompareOp::Sw | CompareOp::Ew);
+        if let (CompareOp::Eq, Some(truth)) = (op, truth(literal)) {
+            ways.push(format!("{kind} = '{truth}'"));
+        }
+        match literal {
+            Literal::String(text) => {
+                let text = if is_case_exact(def) { text.clone() } else { text.to_lowercase() };
+                let literal = self.bind(Parameter::Text(text));
+                let value = if is_case_exact(def) { value.to_owned() } else { D::fold(value) };
+                ways.push(format!("({kind} = 'text' AND {})", compare_texts::<D>(&value, op, &literal)));
+            }
+            Literal::Integer(number) if !of_parts => {
+                let literal = self.bind(Parameter::Integer(*number));
+                ways.push(compare_numbers(kind, value, op, &literal));
+            }
+            Literal::Decimal(number) if !of_parts => {
+                let literal = self.bind(Parameter::Real(*number));
+                ways.push(compare_numbers(kind, value, op, &literal));
+            }
+            Literal::Null | Literal::Bool(_) | Literal::Integer(_) | Literal::Decimal(_) => {}
+        }
+        if ways.is_empty() { "FALSE".to_owned() } else { format!("({})", ways.join(" OR ")) }
+    }
+
+    fn bind(&mut self, parameter: Parameter) -> String {
+        self.parameters.push(parameter);
+        D::placeholder(self.first + self.parameters.len() - 1)
+    }
+
+    fn alias(&mut self) -> String {
+        self.aliases += 1;
+        format!("v{}", self.aliases)
+    }
+}
+
+/// Nothing that counts as absent: null, an empty list, an empty object (RFC 7643 §2.5).
+fn is_there(alias: &str) -> String {
+    format!(
+        "{alias}.type <> 'null' AND NOT ({alias}.type IN ('array', 'object') AND {alias}.value IN ('[]', '{{}}'))"
+    )
+}
+
+fn compare_texts<D: Dialect>(value: &str, op: CompareOp, literal: &str) -> String {
+    match op {
+        CompareOp::Co => D::contains(value, literal),
+        CompareOp::Sw => D::starts_with(value, literal),
+        CompareOp::Ew => D::ends_with(value, literal),
+        CompareOp::Eq
+        | CompareOp::Ne
+        | CompareOp::Gt
+        | CompareOp::Ge
+        | CompareOp::Lt
+        | CompareOp::Le => format!("{value} {} {literal}", operator(op)),
+    }
+}
+
+fn compare_numbers(kind: &str, value: &str, op: CompareOp, literal: &str) -> String {
+    let op = operator(op);
+    format!("(CASE WHEN {kind} IN ('integer', 'real') THEN {value} {op} {literal} END)")
+}
+
+/// A column of milliseconds against a moment in nanoseconds. None for an operator on texts.
+fn compare_moments(
+    column: &str,
+    op: CompareOp,
+    nanos: i128,
+    bind: impl FnOnce(i64) -> String,
+) -> Option<String> {
+    const NANOS: i128 = 1_000_000;
+    let millis = |nanos: i128| i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX });
+    let floor = millis(nanos.div_euclid(NANOS));
+    let between = nanos.rem_euclid(NANOS) != 0;
+    let ceiling = if between { floor.saturating_add(1) } else { floor };
+    let bound = match op {
+        CompareOp::Eq if between => return Some("FALSE".to_owned()),
+        CompareOp::Ne if between => return Some("TRUE".to_owned()),
+        CompareOp::Eq | CompareOp::Ne | CompareOp::Gt | CompareOp::Le => floor,
+        CompareOp::Ge | CompareOp::Lt => ceiling,
+        CompareOp::Co | CompareOp::Sw | CompareOp::Ew => return None,
+    };
+    Some(format!("{column} {} {}", operator(op), bind(bound)))
+}
+
+/// The operator of SQL. Those on parts of texts have none and never get here.
+const fn operator(op: CompareOp) -> &'static str {
+    match op {
+        CompareOp::Eq | CompareOp::Co | CompareOp::Sw | CompareOp::Ew => "=",
+        CompareOp::Ne => "<>",
+        CompareOp::Gt => ">",
+        CompareOp::Ge => ">=",
+        CompareOp::Lt => "<",
+        CompareOp::Le => "<=",
+    }
+}
