@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schemas::scim::{Attributes, ScimError};
-use schemas::{ScimId, Timestamp};
+use schemas::{ScimId, Seq, Timestamp};
 
 use crate::patch::{MemberOp, Operation};
 
@@ -68,13 +68,50 @@ pub enum Command {
         /// Which.
         id: ScimId,
     },
+    /// Do it only if the resource has one of these versions (`If-Match`, RFC 7644 §3.14).
+    Conditional {
+        /// The versions that the client has seen.
+        versions: Vec<Seq>,
+        /// What to do.
+        then: Box<Command>,
+    },
+}
+
+impl Command {
+    /// The resource that it changes and that has to be there.
+    #[must_use]
+    pub fn target(&self) -> Option<Target> {
+        match self {
+            Self::ReplaceUser { id, .. } | Self::PatchUser { id, .. } | Self::DeleteUser { id } => {
+                Some(Target::User(*id))
+            }
+            Self::ReplaceGroup { id, .. }
+            | Self::PatchGroup { id, .. }
+            | Self::DeleteGroup { id } => Some(Target::Group(*id)),
+            Self::Conditional { then, .. } => then.target(),
+            Self::Activate
+            | Self::Reconcile
+            | Self::CreateUser { .. }
+            | Self::CreateGroup { .. } => None,
+        }
+    }
+}
+
+/// A resource that a command changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// This user.
+    User(ScimId),
+    /// This group.
+    Group(ScimId),
 }
 
 /// What only the edge can know: the time, and fresh ids.
 pub struct Stamp<'a> {
     /// When the command is decided.
     pub at: Timestamp,
-    /// Fresh bits for ids, rising from call to call.
+    /// Fresh bits for ids, rising from call to call. The first of a command that creates a resource become
+    /// its id for the identity provider.
     pub ids: &'a mut dyn FnMut() -> u128,
 }
 
@@ -109,6 +146,9 @@ pub enum Rejection {
         /// How many may be.
         limit: usize,
     },
+    /// The resource is no longer what the client has seen.
+    #[error("the resource has changed meanwhile and has version W/\"{0}\"; read it again")]
+    VersionMismatch(Seq),
     /// The directory was deleted.
     #[error("the directory has been deleted")]
     DirectoryGone,

@@ -10,8 +10,9 @@ mod users;
 
 use schemas::record::Draft;
 use schemas::scim::ScimError;
-use schemas::{Change, Event, EventId};
+use schemas::{Change, Event, EventId, Seq};
 
+use crate::command::Target;
 use crate::facts::{Facts, Missing};
 use crate::normalise::Origin;
 use crate::{Command, Group, Rejection, Stamp, User};
@@ -93,6 +94,13 @@ fn commit_of(
     }
     let mut commit = Commit { facts, stamp, drafts: Vec::new() };
     let answer = match command {
+        Command::Conditional { versions, then } => {
+            let found = version_of(facts, then)?;
+            return match found.filter(|found| !versions.contains(found)) {
+                Some(found) => Err(Rejection::VersionMismatch(found).into()),
+                None => commit_of(facts, then, commit.stamp),
+            };
+        }
         Command::Activate => streams::activate(&mut commit),
         Command::Reconcile => streams::reconcile(&mut commit),
         Command::CreateUser { attributes } => users::create(&mut commit, attributes)?,
@@ -111,6 +119,15 @@ fn commit_of(
         Command::DeleteGroup { id } => groups::delete(&mut commit, *id)?,
     };
     Ok((answer, commit.drafts))
+}
+
+/// The version of what a command changes; none if that is not there.
+fn version_of(facts: &Facts, command: &Command) -> Result<Option<Seq>, Missing> {
+    Ok(match command.target() {
+        Some(Target::User(id)) => facts.user(id)?.map(|user| user.version),
+        Some(Target::Group(id)) => facts.group(id)?.map(|group| group.version),
+        None => None,
+    })
 }
 
 /// A commit in the making. The facts stay as they were until it is complete.

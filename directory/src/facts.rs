@@ -75,6 +75,7 @@ impl Needs {
             Command::DeleteGroup { id } => {
                 needs.groups.insert(*id);
             }
+            Command::Conditional { then, .. } => needs = Self::of(then),
         }
         needs
     }

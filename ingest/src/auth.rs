@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
+use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, USER_AGENT};
 use axum::http::request::Parts;
 use directory::Command;
@@ -13,6 +14,7 @@ use crate::error::Failure;
 use crate::http::Ingest;
 use crate::ports::Access;
 use crate::query::Query;
+use crate::version;
 
 /// How much of a client's own name is kept for auditors.
 const USER_AGENT_MAX: usize = 200;
@@ -25,6 +27,8 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     /// What every location of this endpoint begins with.
     pub(crate) base: String,
+    /// `If-Match` and `If-None-Match`.
+    pub(crate) conditions: HeaderMap,
     id: Option<String>,
 }
 
@@ -64,6 +68,7 @@ impl FromRequestParts<Ingest> for Call {
         Ok(Self {
             query: Query::parse(parts.uri.query().unwrap_or_default())?,
             base: format!("{}/scim/v2.0/{endpoint}", ingest.public_url),
+            conditions: version::conditions(&parts.headers),
             id: named("id").map(str::to_owned),
             access,
             actor,

@@ -6,6 +6,8 @@ use axum::response::Response;
 use schemas::scim::{Attributes, RESOURCES, SCHEMAS, SERVICE_PROVIDER_CONFIG, ScimError, Value};
 
 use crate::auth::Call;
+use crate::body::BODY_BYTES_MAX;
+use crate::bulk::OPERATIONS_MAX;
 use crate::error::Failure;
 use crate::http::{Ingest, answer};
 use crate::query::{COUNT_DEFAULT, COUNT_MAX};
@@ -16,12 +18,13 @@ pub(crate) async fn service_provider_config(
     call: Call,
 ) -> Result<Response, Failure> {
     refuse_filter(&call)?;
+    let number = |limit: usize| Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX));
     let supported = |yes: bool| Attributes::from([("supported", yes)]);
     let mut filter = supported(true);
     filter.insert("maxResults", Value::Integer(i64::from(COUNT_MAX)));
-    let mut bulk = supported(false);
-    bulk.insert("maxOperations", Value::Integer(0));
-    bulk.insert("maxPayloadSize", Value::Integer(0));
+    let mut bulk = supported(true);
+    bulk.insert("maxOperations", number(OPERATIONS_MAX));
+    bulk.insert("maxPayloadSize", number(BODY_BYTES_MAX));
     // RFC 9865 §3. Cursors do not expire, so there is no cursorTimeout.
     let pagination = Attributes::from([
         ("cursor", Value::Bool(true)),
@@ -43,7 +46,7 @@ pub(crate) async fn service_provider_config(
         ("filter", filter.into()),
         ("changePassword", supported(false).into()),
         ("sort", supported(true).into()),
-        ("etag", supported(false).into()),
+        ("etag", supported(true).into()),
         ("pagination", pagination.into()),
         ("authenticationSchemes", Value::List(vec![scheme.into()])),
         ("meta", meta(&call, "ServiceProviderConfig", "ServiceProviderConfig").into()),

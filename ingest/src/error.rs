@@ -53,6 +53,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// What the client is told.
+    pub(crate) const fn error(&self) -> &ScimError {
+        &self.error
+    }
+}
+
 impl From<ScimError> for Failure {
     fn from(error: ScimError) -> Self {
         Self { error, retry_after: None }
@@ -69,6 +76,7 @@ impl From<Rejection> for Failure {
             Rejection::UserNameTaken(_) | Rejection::GroupTaken { .. } => {
                 ScimError::new(ScimType::Uniqueness, detail)
             }
+            Rejection::VersionMismatch(_) => ScimError::with_status(412, detail),
             Rejection::NoSuchMember(_) => ScimError::invalid_value(detail),
             Rejection::TooManyChanges { .. } => ScimError::new(ScimType::TooMany, detail),
             Rejection::Invalid(error) => error,

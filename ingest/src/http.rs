@@ -4,20 +4,27 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use schemas::Seq;
 use schemas::scim::ScimError;
 use serde::Serialize;
 
 use crate::error::Failure;
 use crate::ports::Replica;
+use crate::projection::Projection;
+use crate::represent::Resource;
+use crate::resources::Kind;
 use crate::writer::Writers;
-use crate::{discovery, groups, lists, users};
+use crate::{bulk, discovery, lists, version};
 
 /// The media type of everything SCIM (RFC 7644 §8.1).
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
+
+/// Where a directory is reached.
+const ENDPOINT: &str = "/scim/v2.0/{endpoint_id}";
 
 /// What the SCIM service is made of.
 #[derive(Clone)]
@@ -33,21 +40,12 @@ pub struct Ingest {
 /// The SCIM service as a router. It answers everything under `/scim/v2.0/{endpoint_id}`.
 pub fn router(ingest: Ingest) -> Router {
     let routes = Router::new();
-    let routes = both(routes, "/Users", get(lists::users).post(users::create));
-    let routes = both(
-        routes,
-        "/Users/{id}",
-        get(users::get).put(users::replace).patch(users::patch).delete(users::delete),
-    );
-    let routes = both(routes, "/Groups", get(lists::groups).post(groups::create));
-    let routes = both(
-        routes,
-        "/Groups/{id}",
-        get(groups::get).put(groups::replace).patch(groups::patch).delete(groups::delete),
-    );
+    let routes = resources(routes, Kind::User, get(lists::users));
+    let routes = resources(routes, Kind::Group, get(lists::groups));
     let routes = both(routes, "/Users/.search", post(lists::search_users));
     let routes = both(routes, "/Groups/.search", post(lists::search_groups));
     let routes = both(routes, "/.search", post(lists::search_everything));
+    let routes = both(routes, "/Bulk", post(bulk::bulk));
     let routes = routes.route("/", get(lists::everything));
     let routes = both(routes, "/ServiceProviderConfig", get(discovery::service_provider_config));
     let routes = both(routes, "/ResourceTypes", get(discovery::resource_types));
@@ -64,8 +62,22 @@ pub fn router(ingest: Ingest) -> Router {
                 "There is no such place; users are at /Users and groups at /Groups.",
             ))
         })
-        .with_state(ingest);
-    Router::new().nest("/scim/v2.0/{endpoint_id}", routes)
+        .with_state(ingest.clone());
+    // What is nested is not found with a slash behind it.
+    let root = Router::new().route(&format!("{ENDPOINT}/"), get(lists::everything));
+    root.with_state(ingest).nest(ENDPOINT, routes)
+}
+
+/// The routes of one kind of resource.
+fn resources(routes: Router<Ingest>, kind: Kind, list: MethodRouter<Ingest>) -> Router<Ingest> {
+    use crate::resources::{create, delete, get as read, patch, replace};
+    let path = kind.schema().endpoint;
+    let all = list.post(move |state, call, body| create(kind, state, call, body));
+    let one = get(move |state, call| read(kind, state, call))
+        .put(move |state, call, body| replace(kind, state, call, body))
+        .patch(move |state, call, body| patch(kind, state, call, body))
+        .delete(move |state, call| delete(kind, state, call));
+    both(both(routes, path, all), &format!("{path}/{{id}}"), one)
 }
 
 /// Some clients end every path with a slash.
@@ -79,8 +91,7 @@ fn unsupported(routes: Router<Ingest>) -> Router<Ingest> {
         let detail = "This service does not support this; see /ServiceProviderConfig.";
         Failure::from(ScimError::with_status(501, detail))
     };
-    both(routes, "/Bulk", post(refuse))
-        .route("/Me", get(refuse).post(refuse).put(refuse).patch(refuse).delete(refuse))
+    routes.route("/Me", get(refuse).post(refuse).put(refuse).patch(refuse).delete(refuse))
 }
 
 /// An answer with a SCIM body.
@@ -89,10 +100,22 @@ pub(crate) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
     (status, [(CONTENT_TYPE, SCIM_JSON)], Body::from(bytes)).into_response()
 }
 
-/// The answer to a create: the resource, and where it is (RFC 7644 §3.3).
-pub(crate) fn created(location: &str, body: &impl Serialize) -> Response {
-    let mut response = answer(StatusCode::CREATED, body);
-    let location = HeaderValue::from_str(location).expect("a URL of ours is plain ASCII");
-    response.headers_mut().insert(LOCATION, location);
+/// An answer with a resource, its version, and, if it was created, its address (RFC 7644 §3.3, §3.14).
+pub(crate) fn resource(status: StatusCode, of: Resource, projection: &Projection) -> Response {
+    let (version, location) = (of.version(), of.location());
+    let mut response = answer(status, &of.shown(projection));
+    response.headers_mut().insert(ETAG, header(&version::tag(version)));
+    if status == StatusCode::CREATED {
+        response.headers_mut().insert(LOCATION, header(&location));
+    }
     response
+}
+
+/// The answer to who has this version already.
+pub(crate) fn unchanged(version: Seq) -> Response {
+    (StatusCode::NOT_MODIFIED, [(ETAG, header(&version::tag(version)))]).into_response()
+}
+
+fn header(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("URLs and tags of ours are plain ASCII")
 }

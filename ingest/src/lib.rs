@@ -11,17 +11,18 @@
 
 mod auth;
 mod body;
+mod bulk;
 mod cursor;
 mod discovery;
 mod error;
-mod groups;
 pub mod http;
 mod lists;
 pub mod ports;
 mod projection;
 mod query;
 mod represent;
-mod users;
+mod resources;
+mod version;
 pub mod writer;
 
 pub use http::{Ingest, router};

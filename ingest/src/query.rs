@@ -2,9 +2,7 @@
 //!
 //! Unknown parameters are ignored: Entra ID leaves `aadOptscim062020` in the URL.
 
-use schemas::scim::{
-    AttrPath, Attributes, Filter, SEARCH_REQUEST_URN, ScimError, ScimType, Value,
-};
+use schemas::scim::{AttrPath, Attributes, Filter, SEARCH_REQUEST_URN, ScimError, ScimType, Value};
 
 use crate::cursor::Cursor;
 use crate::ports::Sort;
@@ -175,7 +173,9 @@ fn text_of(name: &str, value: &Value) -> Result<Option<String>, ScimError> {
 }
 
 fn not_a_parameter(name: &str) -> ScimError {
-    ScimError::invalid_value(format!("The attribute \"{name}\" of a search must be a string, a number or a list of strings."))
+    ScimError::invalid_value(format!(
+        "The attribute \"{name}\" of a search must be a string, a number or a list of strings."
+    ))
 }
 
 /// `+` is a space, as in forms: Entra ID writes filters so.

@@ -8,10 +8,13 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::ports::{GroupView, Reference, UserView};
 use crate::projection::Projection;
+use crate::version;
 
 /// A resource with everything that can be shown of it.
 pub(crate) struct Resource {
     id: ScimId,
+    location: String,
+    version: Seq,
     kept: Arc<Attributes>,
     /// References and `meta`.
     derived: Attributes,
@@ -37,9 +40,9 @@ pub(crate) fn user(base: &str, view: UserView) -> Resource {
         });
         derived.insert("groups", groups.collect::<Vec<_>>());
     }
-    let meta = meta(base, "User", user.id, user.created_at, user.updated_at, user.version);
-    derived.insert("meta", meta);
-    Resource { id: user.id, kept: user.attributes, derived }
+    let (location, version) = (location(base, "User", user.id), user.version);
+    derived.insert("meta", meta("User", &location, user.created_at, user.updated_at, version));
+    Resource { id: user.id, location, version, kept: user.attributes, derived }
 }
 
 /// A group with `id`, `members` if they were looked up, and `meta`.
@@ -54,12 +57,21 @@ pub(crate) fn group(base: &str, view: GroupView) -> Resource {
         });
         derived.insert("members", members.collect::<Vec<_>>());
     }
-    let meta = meta(base, "Group", group.id, group.created_at, group.modified_at, group.version);
-    derived.insert("meta", meta);
-    Resource { id: group.id, kept: group.attributes, derived }
+    let (location, version) = (location(base, "Group", group.id), group.version);
+    derived.insert("meta", meta("Group", &location, group.created_at, group.modified_at, version));
+    Resource { id: group.id, location, version, kept: group.attributes, derived }
 }
 
 impl Resource {
+    pub(crate) const fn version(&self) -> Seq {
+        self.version
+    }
+
+    /// Where it is.
+    pub(crate) fn location(&self) -> String {
+        self.location.clone()
+    }
+
     /// What is left of it when a client says what it wants to see.
     pub(crate) fn shown(self, projection: &Projection) -> Shown {
         if projection.is_asked_for() {
@@ -151,9 +163,8 @@ impl<T> List<T> {
 
 /// RFC 7643 §3.1. The version is the place of the last change in the stream.
 fn meta(
-    base: &str,
     kind: &str,
-    id: ScimId,
+    location: &str,
     created: Timestamp,
     last_modified: Timestamp,
     version: Seq,
@@ -162,8 +173,8 @@ fn meta(
         ("resourceType", kind.to_owned()),
         ("created", created.to_string()),
         ("lastModified", last_modified.to_string()),
-        ("location", location(base, kind, id)),
-        ("version", format!("W/\"{version}\"")),
+        ("location", location.to_owned()),
+        ("version", version::tag(version)),
     ])
 }
 

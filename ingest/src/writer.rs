@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex};
 
 use directory::{Answer, Command, Rejection};
 use log::{EventLog, Partition};
-use schemas::{Actor, DirectoryId, Edge};
+use schemas::{Actor, DirectoryId, Edge, ScimId};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,6 +57,8 @@ pub(crate) type Mailboxes = Mutex<BTreeMap<DirectoryId, mpsc::Sender<Request>>>;
 pub(crate) struct Request {
     pub(crate) command: Command,
     pub(crate) actor: Actor,
+    /// What the resource that it creates is to be called, if that is known already.
+    pub(crate) id: Option<ScimId>,
     /// How often it was decided in vain.
     pub(crate) attempts: u32,
     pub(crate) answer: oneshot::Sender<Result<Answer, WriteError>>,
@@ -134,9 +136,30 @@ impl Writers {
         command: Command,
         actor: Actor,
     ) -> Result<Answer, WriteError> {
+        self.submit_as(directory, partition, command, actor, None).await
+    }
+
+    /// Like [`Self::submit`], for a resource whose id was promised to others before it exists.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::submit`].
+    pub(crate) async fn submit_as(
+        &self,
+        directory: DirectoryId,
+        partition: Partition,
+        command: Command,
+        actor: Actor,
+        id: Option<ScimId>,
+    ) -> Result<Answer, WriteError> {
         let (answer, answered) = oneshot::channel();
-        self.put(directory, partition, Request { command, actor, attempts: 0, answer })?;
+        self.put(directory, partition, Request { command, actor, id, attempts: 0, answer })?;
         answered.await.map_err(|_| WriteError::Unknown)?
+    }
+
+    /// Fresh ids for resources that do not exist yet.
+    pub(crate) fn promise_id(&self) -> ScimId {
+        ScimId::from_bits(self.context.edge.id())
     }
 
     /// Makes a directory's stream say what its configuration says.

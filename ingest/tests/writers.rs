@@ -10,7 +10,7 @@ use std::time::Duration;
 use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
 use directory::patch::parse_operations;
 use directory::{Answer, Command, Rejection};
-use ingest::ports::{ListQuery, Replica, UserView};
+use ingest::ports::{ListQuery, Replica, Start, UserView};
 use ingest::{WriteError, Writers};
 use log::memory::{Fault, Memory};
 use log::{EventLog, Partition};
@@ -80,7 +80,7 @@ impl World {
     }
 
     async fn users(&self) -> Vec<UserView> {
-        let query = ListQuery { filter: None, skip: 0, count: 10_000 };
+        let query = ListQuery { filter: None, sort: None, start: Start::Skip(0), count: 10_000 };
         self.store.list_users(self.id, query).await.unwrap().items
     }
 

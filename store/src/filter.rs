@@ -81,8 +81,13 @@ pub(crate) fn compile<D: Dialect>(
     table: &Table,
     first: usize,
 ) -> (String, Vec<Parameter>) {
-    let mut compiler =
-        Compiler::<D> { table, first, parameters: Vec::new(), aliases: 0, dialect: std::marker::PhantomData };
+    let mut compiler = Compiler::<D> {
+        table,
+        first,
+        parameters: Vec::new(),
+        aliases: 0,
+        dialect: std::marker::PhantomData,
+    };
     let sql = compiler.condition(filter, Scope::Resource(table.schema), &Tree::Row);
     (sql, compiler.parameters)
 }
@@ -316,7 +321,10 @@ impl<D: Dialect> Compiler<'_, D> {
                 let text = if is_case_exact(def) { text.clone() } else { text.to_lowercase() };
                 let literal = self.bind(Parameter::Text(text));
                 let value = if is_case_exact(def) { value.to_owned() } else { D::fold(value) };
-                ways.push(format!("({kind} = 'text' AND {})", compare_texts::<D>(&value, op, &literal)));
+                ways.push(format!(
+                    "({kind} = 'text' AND {})",
+                    compare_texts::<D>(&value, op, &literal)
+                ));
             }
             Literal::Integer(number) if !of_parts => {
                 let literal = self.bind(Parameter::Integer(*number));
@@ -376,7 +384,8 @@ fn compare_moments(
     bind: impl FnOnce(i64) -> String,
 ) -> Option<String> {
     const NANOS: i128 = 1_000_000;
-    let millis = |nanos: i128| i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX });
+    let millis =
+        |nanos: i128| i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX });
     let floor = millis(nanos.div_euclid(NANOS));
     let between = nanos.rem_euclid(NANOS) != 0;
     let ceiling = if between { floor.saturating_add(1) } else { floor };

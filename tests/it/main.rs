@@ -11,3 +11,4 @@ mod crash;
 mod disk;
 mod entra;
 mod promises;
+mod scim;

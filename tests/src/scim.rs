@@ -27,6 +27,10 @@ pub struct Scim {
     pub content_type: Option<String>,
     /// The `Location`, if there was one.
     pub location: Option<String>,
+    /// The `ETag`, if there was one.
+    pub etag: Option<String>,
+    /// The `Retry-After`, if there was one.
+    pub retry_after: Option<String>,
 }
 
 impl Directory {
@@ -80,6 +84,19 @@ impl Directory {
         self.send_raw(method, path, body, "application/scim+json").await
     }
 
+    /// Sends a request with one more header; fails the test if there is no answer.
+    pub async fn send_with(
+        &self,
+        header: (&str, &str),
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Scim {
+        let body = body.map(|body| body.to_string().into_bytes());
+        let headers = [("content-type", "application/scim+json"), header];
+        self.send_headers(method, path, body, &headers).await.expect("the server answers")
+    }
+
     /// Sends any bytes.
     pub async fn send_raw(
         &self,
@@ -88,21 +105,36 @@ impl Directory {
         body: Option<Vec<u8>>,
         content_type: &str,
     ) -> Result<Scim, reqwest::Error> {
+        let headers: &[_] = if body.is_some() { &[("content-type", content_type)] } else { &[] };
+        self.send_headers(method, path, body, headers).await
+    }
+
+    async fn send_headers(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Vec<u8>>,
+        headers: &[(&str, &str)],
+    ) -> Result<Scim, reqwest::Error> {
         let method = method.parse().expect("a method");
         let mut request = self.http.request(method, format!("{}{path}", self.endpoint));
         request = request.bearer_auth(&self.token).header("accept", "application/scim+json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(body) = body {
-            request = request.header("content-type", content_type).body(body);
+            request = request.body(body);
         }
         let answer = request.send().await?;
         let header = |name: &str| {
             answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
         let (content_type, location) = (header("content-type"), header("location"));
+        let (etag, retry_after) = (header("etag"), header("retry-after"));
         let status = answer.status().as_u16();
         let bytes = answer.bytes().await?;
         let body = if bytes.is_empty() { Value::Null } else { json_of(&bytes) };
-        Ok(Scim { status, body, content_type, location })
+        Ok(Scim { status, body, content_type, location, etag, retry_after })
     }
 
     /// Creates a user with this name and answers its id.

@@ -50,7 +50,7 @@ pub(super) fn patch(
     let before = existing(commit.facts, id)?;
     let mut attributes = Attributes::clone(&before.attributes);
     patch::apply(&mut attributes, &USER, operations)?;
-    update(commit, &before, with_defaults(Arc::new(attributes)))
+    update(commit, &before, Arc::new(attributes))
 }
 
 pub(super) fn delete(commit: &mut Commit<'_, '_>, id: ScimId) -> Result<Answer, Undecided> {
@@ -99,7 +99,8 @@ fn free_name(
     }
 }
 
-/// A user is active unless the identity provider says otherwise, and the answer shows it.
+/// A user is active unless the identity provider says otherwise, and the answer shows it. Only a PATCH that
+/// removes `active` leaves it unassigned, which means the same.
 fn with_defaults(mut attributes: Arc<Attributes>) -> Arc<Attributes> {
     if !attributes.contains("active") {
         Arc::make_mut(&mut attributes).insert("active", Value::Bool(true));

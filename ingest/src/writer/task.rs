@@ -302,7 +302,8 @@ fn decide_now(
     copy: &mut WorkingCopy,
     request: &Request,
 ) -> Result<Decided, Missing> {
-    let mut ids = || edge.id();
+    let mut promised = request.id.map(|id| u128::from_be_bytes(id.to_bytes()));
+    let mut ids = || promised.take().unwrap_or_else(|| edge.id());
     let mut stamp = Stamp { at: edge.now(), ids: &mut ids };
     copy.decide(&request.command, &request.actor, &mut stamp)
 }

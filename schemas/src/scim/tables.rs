@@ -110,9 +110,9 @@ pub const CORE_GROUP: Schema = Schema {
             "The users who belong to the group.",
             &[
                 string("value", "The identifier of the user.").exact().immutable(),
-                reference("$ref", "The address of the user.", &["User"]).exact().read_only(),
+                reference("$ref", "The address of the user.", &["User"]).exact().immutable(),
                 string("display", "The user's name to show.").read_only(),
-                string("type", "The kind of member.").suggested(&["User"]).read_only(),
+                string("type", "The kind of member.").suggested(&["User"]).immutable(),
             ],
         ),
     ],

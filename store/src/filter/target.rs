@@ -82,7 +82,8 @@ pub(crate) const GROUPS: Table = Table {
         (
             "members",
             Derived::References {
-                rows: "SELECT 'object' AS type, json_object('value', {uuid}, 'display', users.display,
+                rows:
+                    "SELECT 'object' AS type, json_object('value', {uuid}, 'display', users.display,
                     'type', 'User') AS value
                     FROM memberships JOIN users ON users.key = memberships.user_key
                     WHERE memberships.group_key = groups.key",

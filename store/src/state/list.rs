@@ -218,8 +218,9 @@ impl<K: Kind> Scan<K> {
             None => {
                 let last = self.bound(connection, directory.key)?;
                 let (name, order) = (K::NAME, K::ORDER);
-                let among =
-                    format!("{name}.directory = ?1 AND {name}.{order} > ?2 AND {name}.{order} <= ?3");
+                let among = format!(
+                    "{name}.directory = ?1 AND {name}.{order} > ?2 AND {name}.{order} <= ?3"
+                );
                 let after = std::mem::replace(&mut self.after, last.clone());
                 (among, Sql::Blob(after), Sql::Blob(last))
             }

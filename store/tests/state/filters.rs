@@ -19,8 +19,9 @@ const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:
 
 /// Texts that differ by case, in what folds to several letters, in what wildcards and quotes are made of.
 const TEXTS: &[&str] = &[
-    "", "a", "A", "ab", "aB", "b", "ba", "ß", "SS", "ΌΣΟΣ", "όσος", "İ", "i̇", "%", "_", "a%b", "'", "\\\"", "\\\\",
-    "true", "True", "false", "10", "9", "[]", "{}", "null", "W/", "work", "home", "𝔘x",
+    "", "a", "A", "ab", "aB", "b", "ba", "ß", "SS", "ΌΣΟΣ", "όσος", "İ", "i̇", "%", "_", "a%b", "'",
+    "\\\"", "\\\\", "true", "True", "false", "10", "9", "[]", "{}", "null", "W/", "work", "home",
+    "𝔘x",
 ];
 
 /// What is kept of a user beside the name: every shape that a resource can have.
@@ -53,12 +54,15 @@ fn attributes() -> impl Strategy<Value = String> {
     let other = prop_oneof![
         scalar(),
         prop::collection::vec(scalar(), 1..3).prop_map(|items| format!("[{}]", items.join(","))),
-        (scalar(), scalar()).prop_map(|(value, part)| format!(r#"{{"Value":{value},"Part":{part}}}"#)),
-        (scalar(), scalar()).prop_map(|(value, part)| format!(r#"[{{"value":{value}}},{part},[1],{{"x":null}}]"#)),
+        (scalar(), scalar())
+            .prop_map(|(value, part)| format!(r#"{{"Value":{value},"Part":{part}}}"#)),
+        (scalar(), scalar())
+            .prop_map(|(value, part)| format!(r#"[{{"value":{value}}},{part},[1],{{"x":null}}]"#)),
     ];
     let maybe = |name: &'static str, value: BoxedStrategy<String>| {
-        prop::option::weighted(0.6, value)
-            .prop_map(move |value| value.map(|value| format!(r#","{name}":{value}"#)).unwrap_or_default())
+        prop::option::weighted(0.6, value).prop_map(move |value| {
+            value.map(|value| format!(r#","{name}":{value}"#)).unwrap_or_default()
+        })
     };
     let extension = (text(), text()).prop_map(|(department, manager)| {
         format!(r#"{{"department":{department},"manager":{{"value":{manager}}}}}"#)
@@ -90,10 +94,33 @@ fn literal() -> impl Strategy<Value = String> {
 
 fn filter() -> impl Strategy<Value = String> {
     let paths = [
-        "userName", "title", "externalId", "active", "name.familyName", "name", "emails", "emails.value", "emails.type",
-        "emails.primary", "department", "manager", "manager.value", "unknown", "unknown.value", "UNKNOWN.part", "id",
-        "meta.created", "meta.lastModified", "meta.resourceType", "meta.version", "groups", "groups.value",
-        "groups.display", "urn:example:Other:colour", "nickName", "schemas",
+        "userName",
+        "title",
+        "externalId",
+        "active",
+        "name.familyName",
+        "name",
+        "emails",
+        "emails.value",
+        "emails.type",
+        "emails.primary",
+        "department",
+        "manager",
+        "manager.value",
+        "unknown",
+        "unknown.value",
+        "UNKNOWN.part",
+        "id",
+        "meta.created",
+        "meta.lastModified",
+        "meta.resourceType",
+        "meta.version",
+        "groups",
+        "groups.value",
+        "groups.display",
+        "urn:example:Other:colour",
+        "nickName",
+        "schemas",
         "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
     ];
     let operators = ["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"];
@@ -121,7 +148,8 @@ fn filter() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![6 => compare(paths.to_vec()), 1 => present(paths.to_vec()), 3 => has];
     leaf.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![
-            (inner.clone(), inner.clone()).prop_map(|(one, other)| format!("({one}) and ({other})")),
+            (inner.clone(), inner.clone())
+                .prop_map(|(one, other)| format!("({one}) and ({other})")),
             (inner.clone(), inner.clone()).prop_map(|(one, other)| format!("({one}) or ({other})")),
             inner.prop_map(|one| format!("not ({one})")),
         ]
@@ -158,7 +186,8 @@ fn subject(view: &UserView) -> Attributes {
     subject.insert("meta", Attributes::from(meta));
     let groups = groups.iter().map(|group| {
         let display = group.display.clone().unwrap_or_default();
-        let parts = [("value", group.id.to_string()), ("display", display), ("type", "direct".into())];
+        let parts =
+            [("value", group.id.to_string()), ("display", display), ("type", "direct".into())];
         Value::Complex(Attributes::from(parts))
     });
     subject.insert("groups", groups.collect::<Vec<_>>());
@@ -209,9 +238,13 @@ async fn a_sorted_list_shows_everyone_once_by_number_and_by_cursor() {
     let (world, stream) = generated(&mut runner).await;
     let everyone = ListQuery { filter: None, sort: None, start: Start::Skip(0), count: 1_000 };
     let everyone = list(&world, &stream, everyone).await.items;
-    for (by, descending) in
-        [("userName", false), ("title", false), ("title", true), ("emails.value", false), ("meta.created", true)]
-    {
+    for (by, descending) in [
+        ("userName", false),
+        ("title", false),
+        ("title", true),
+        ("emails.value", false),
+        ("meta.created", true),
+    ] {
         let sort = Sort { by: by.parse().unwrap(), descending };
         let mut expected: Vec<_> = everyone.iter().collect();
         expected.sort_by(|one, other| {
@@ -221,7 +254,12 @@ async fn a_sorted_list_shows_everyone_once_by_number_and_by_cursor() {
         });
         let expected: Vec<_> = expected.into_iter().map(|view| view.user.id).collect();
         let page = async |start| {
-            list(&world, &stream, ListQuery { filter: None, sort: Some(sort.clone()), start, count: 7 }).await
+            list(
+                &world,
+                &stream,
+                ListQuery { filter: None, sort: Some(sort.clone()), start, count: 7 },
+            )
+            .await
         };
         let mut by_number = Vec::new();
         while by_number.len() < expected.len() {

@@ -107,11 +107,8 @@ impl Kind for Users {
     }
 
     fn served(self, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
-        let found = Self::TABLE.schema.find(
-            path.urn.as_deref(),
-            &path.attribute,
-            path.sub.as_deref(),
-        )?;
+        let found =
+            Self::TABLE.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
         let sub = found.sub.map(|sub| sub.name);
         if found.extension.is_some() {
             return None;
@@ -187,11 +184,8 @@ impl Kind for Groups {
     }
 
     fn served(self, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
-        let found = Self::TABLE.schema.find(
-            path.urn.as_deref(),
-            &path.attribute,
-            path.sub.as_deref(),
-        )?;
+        let found =
+            Self::TABLE.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
         let sub = found.sub.map(|sub| sub.name);
         match (found.attribute.name, sub, op) {
             ("displayName", None, CompareOp::Eq) => {

@@ -69,9 +69,9 @@ impl Page {
             self.found.sort_by(|one, other| direction.order(&one.place, &other.place));
             let from = match &self.start {
                 Start::Skip(skip) => usize::try_from(*skip).unwrap_or(usize::MAX),
-                Start::After(place) => self
-                    .found
-                    .partition_point(|found| direction.order(&found.place, place).is_le()),
+                Start::After(place) => {
+                    self.found.partition_point(|found| direction.order(&found.place, place).is_le())
+                }
             };
             self.found.drain(..from.min(self.found.len()));
             self.more = self.found.len() > self.count;

@@ -1,0 +1,198 @@
+//! Users and groups: create, read, replace, patch, delete (RFC 7644 §3.3 to §3.6).
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use directory::{Answer, Command, patch};
+use schemas::ScimId;
+use schemas::scim::{
+    Attributes, GROUP, ResourceSchema, ScimError, USER, canonicalise, take_members,
+};
+
+use crate::auth::Call;
+use crate::body::Scim;
+use crate::error::Failure;
+use crate::http::{Ingest, resource, unchanged};
+use crate::lists::members;
+use crate::ports::UserView;
+use crate::represent::{self, Resource};
+use crate::version;
+
+/// A kind of resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    User,
+    Group,
+}
+
+impl Kind {
+    /// The name of the resource type.
+    pub(crate) const fn name(self) -> &'static str {
+        self.schema().name
+    }
+
+    pub(crate) const fn schema(self) -> &'static ResourceSchema {
+        match self {
+            Self::User => &USER,
+            Self::Group => &GROUP,
+        }
+    }
+}
+
+/// What to do with a resource.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Create(Attributes),
+    Replace(ScimId, Attributes),
+    Patch(ScimId, Attributes),
+    Delete(ScimId),
+}
+
+impl Action {
+    /// The command that the rules understand.
+    pub(crate) fn command(self, kind: Kind) -> Result<Command, ScimError> {
+        match kind {
+            Kind::User => self.on_user(),
+            Kind::Group => self.on_group(),
+        }
+    }
+
+    fn on_user(self) -> Result<Command, ScimError> {
+        Ok(match self {
+            Self::Create(body) => {
+                Command::CreateUser { attributes: canonicalise(&USER, body)?.into() }
+            }
+            Self::Replace(id, body) => {
+                Command::ReplaceUser { id, attributes: canonicalise(&USER, body)?.into() }
+            }
+            Self::Patch(id, body) => {
+                Command::PatchUser { id, operations: patch::parse_operations(&body)? }
+            }
+            Self::Delete(id) => Command::DeleteUser { id },
+        })
+    }
+
+    /// Members that a PUT does not mention are cleared, as every attribute is (RFC 7644 §3.5.1).
+    fn on_group(self) -> Result<Command, ScimError> {
+        Ok(match self {
+            Self::Create(mut body) => {
+                let members = take_members(&mut body)?.unwrap_or_default();
+                Command::CreateGroup { attributes: canonicalise(&GROUP, body)?, members }
+            }
+            Self::Replace(id, mut body) => {
+                let members = take_members(&mut body)?.unwrap_or_default();
+                Command::ReplaceGroup { id, attributes: canonicalise(&GROUP, body)?, members }
+            }
+            Self::Patch(id, body) => {
+                let (operations, members) = patch::split_members(patch::parse_operations(&body)?)?;
+                Command::PatchGroup { id, operations, members }
+            }
+            Self::Delete(id) => Command::DeleteGroup { id },
+        })
+    }
+}
+
+pub(crate) async fn create(
+    kind: Kind,
+    State(ingest): State<Ingest>,
+    call: Call,
+    Scim(body): Scim,
+) -> Result<Response, Failure> {
+    let command = Action::Create(body).command(kind)?;
+    let created = match submit(&ingest, &call, command, None).await? {
+        // A user who was just created is in no group yet.
+        Answer::User(user) => represent::user(&call.base, UserView { user, groups: Vec::new() }),
+        Answer::Group(group) => show(&ingest, &call, kind, group.id).await?,
+        Answer::Gone | Answer::Nothing => return Ok(StatusCode::NO_CONTENT.into_response()),
+    };
+    Ok(resource(StatusCode::CREATED, created, &call.query.projection))
+}
+
+pub(crate) async fn get(
+    kind: Kind,
+    State(ingest): State<Ingest>,
+    call: Call,
+) -> Result<Response, Failure> {
+    let id = call.id(kind.name())?;
+    let found = show(&ingest, &call, kind, id).await?;
+    if version::is_known(&call.conditions, found.version()) {
+        return Ok(unchanged(found.version()));
+    }
+    Ok(resource(StatusCode::OK, found, &call.query.projection))
+}
+
+pub(crate) async fn replace(
+    kind: Kind,
+    State(ingest): State<Ingest>,
+    call: Call,
+    Scim(body): Scim,
+) -> Result<Response, Failure> {
+    let id = call.id(kind.name())?;
+    let command = Action::Replace(id, body).command(kind)?;
+    submit(&ingest, &call, version::conditional(&call.conditions, command), None).await?;
+    let replaced = show(&ingest, &call, kind, id).await?;
+    Ok(resource(StatusCode::OK, replaced, &call.query.projection))
+}
+
+/// Answers for a group 204: a body with all members would make one more member in a large group cost as
+/// much as the group. Who asks for attributes gets them (RFC 7644 §3.5.2).
+pub(crate) async fn patch(
+    kind: Kind,
+    State(ingest): State<Ingest>,
+    call: Call,
+    Scim(body): Scim,
+) -> Result<Response, Failure> {
+    let id = call.id(kind.name())?;
+    let command = Action::Patch(id, body).command(kind)?;
+    submit(&ingest, &call, version::conditional(&call.conditions, command), None).await?;
+    if kind == Kind::Group && !call.query.projection.is_asked_for() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let patched = show(&ingest, &call, kind, id).await?;
+    Ok(resource(StatusCode::OK, patched, &call.query.projection))
+}
+
+pub(crate) async fn delete(
+    kind: Kind,
+    State(ingest): State<Ingest>,
+    call: Call,
+) -> Result<Response, Failure> {
+    let id = call.id(kind.name())?;
+    let command = Action::Delete(id).command(kind)?;
+    submit(&ingest, &call, version::conditional(&call.conditions, command), None).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The resource as it is now: whoever writes, reads their own writes.
+pub(crate) async fn show(
+    ingest: &Ingest,
+    call: &Call,
+    kind: Kind,
+    id: ScimId,
+) -> Result<Resource, Failure> {
+    let directory = call.access.directory_id;
+    let found = match kind {
+        Kind::User => {
+            let view = ingest.replica.user(directory, id).await?;
+            view.map(|view| represent::user(&call.base, view))
+        }
+        Kind::Group => {
+            let view = ingest.replica.group(directory, id, members(&call.query)).await?;
+            view.map(|view| represent::group(&call.base, view))
+        }
+    };
+    found.ok_or_else(|| Failure::not_found(kind.name(), &id.to_string()))
+}
+
+/// Hands a command to the directory's writer; what it creates gets this id if one was promised.
+pub(crate) async fn submit(
+    ingest: &Ingest,
+    call: &Call,
+    command: Command,
+    id: Option<ScimId>,
+) -> Result<Answer, Failure> {
+    let access = &call.access;
+    let (directory, partition) = (access.directory_id, access.partition);
+    let submitted = ingest.writers.submit_as(directory, partition, command, call.actor.clone(), id);
+    Ok(submitted.await?)
+}

@@ -1,0 +1,211 @@
+//! The SCIM protocol as a client sees it, beyond what identity providers use every day: versions, bulk
+//! requests, searches, sorting, cursors.
+
+use serde_json::{Value, json};
+use tests::scim::{patch_body, user_body};
+use tests::{Directory, Server};
+
+async fn server() -> (tempfile::TempDir, Server, Directory) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path());
+    let directory = server.api().directory("generic scim v2.0", "Protocol").await;
+    (folder, server, directory)
+}
+
+fn names(listed: &Value) -> Vec<&str> {
+    let resources = listed["Resources"].as_array().expect("a list");
+    resources.iter().filter_map(|one| one["userName"].as_str()).collect()
+}
+
+fn bulk(operations: &Value) -> Value {
+    json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": operations })
+}
+
+fn search(more: &Value) -> Value {
+    let mut body = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:SearchRequest"] });
+    let fields = more.as_object().expect("an object").clone();
+    body.as_object_mut().expect("an object").extend(fields);
+    body
+}
+
+#[tokio::test]
+async fn a_write_is_bound_to_the_version_that_the_client_has_seen() {
+    let (_folder, _server, directory) = server().await;
+    let created = directory.send("POST", "/Users", Some(user_body("ada@x.test"))).await.expect(201);
+    let path = format!("/Users/{}", created.id());
+    let first = created.etag.clone().expect("a tag");
+    assert_eq!(created.body["meta"]["version"], first);
+
+    let title = |title: &str| {
+        Some(patch_body(&json!([{ "op": "replace", "path": "title", "value": title }])))
+    };
+    let patched =
+        directory.send_with(("if-match", &first), "PATCH", &path, title("A")).await.expect(200);
+    let second = patched.etag.clone().expect("a tag");
+    assert_ne!(first, second);
+    for (method, body) in
+        [("PATCH", title("B")), ("PUT", Some(user_body("ada@x.test"))), ("DELETE", None)]
+    {
+        let refused = directory.send_with(("if-match", &first), method, &path, body).await;
+        refused.expect_error(412, None);
+        assert!(refused.body["detail"].as_str().unwrap_or_default().contains(&second));
+    }
+    let now = directory.send("GET", &path, None).await.expect(200);
+    assert_eq!((now.etag.as_deref(), &now.body["title"]), (Some(&*second), &json!("A")));
+
+    let known = directory.send_with(("if-none-match", &second), "GET", &path, None).await;
+    assert_eq!((known.status, known.body), (304, Value::Null));
+    directory.send_with(("if-none-match", &first), "GET", &path, None).await.expect(200);
+    directory.send_with(("if-match", "*"), "DELETE", &path, None).await.expect(204);
+    let gone = directory.send_with(("if-match", "*"), "DELETE", &path, None).await;
+    gone.expect_error(404, None);
+}
+
+#[tokio::test]
+async fn a_bulk_request_resolves_references_forwards_and_in_a_circle() {
+    let (_folder, _server, directory) = server().await;
+    let enterprise = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+    let user = |name: &str, manager: &str| {
+        json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", enterprise], "userName": name,
+            enterprise: { "manager": { "value": manager } } })
+    };
+    let operations = json!([
+        { "method": "POST", "path": "/Groups", "bulkId": "team", "data": {
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"], "displayName": "Team",
+            "members": [{ "value": "bulkId:ada" }] } },
+        { "method": "POST", "path": "/Users", "bulkId": "ada", "data": user("ada", "bulkId:bob") },
+        { "method": "POST", "path": "/Users", "bulkId": "bob", "data": user("bob", "bulkId:ada") },
+        { "method": "PATCH", "path": "/Groups/bulkId:team", "data": patch_body(&json!([
+            { "op": "add", "path": "members", "value": [{ "value": "bulkId:bob" }] }])) },
+    ]);
+    let answer = directory.send("POST", "/Bulk", Some(bulk(&operations))).await.expect(200);
+    let done = answer.body["Operations"].as_array().expect("a list");
+    let statuses: Vec<_> = done.iter().map(|one| one["status"].as_str().expect("a text")).collect();
+    assert_eq!(statuses, ["201", "201", "201", "200"], "{}", answer.body);
+    let ids: Vec<_> = done
+        .iter()
+        .map(|one| one["location"].as_str().expect("a place").rsplit('/').next().expect("an id"))
+        .collect();
+    let ada = directory.send("GET", &format!("/Users/{}", ids[1]), None).await.expect(200);
+    assert_eq!(ada.body[enterprise]["manager"]["value"], ids[2]);
+    assert_eq!(ada.etag.as_deref(), done[1]["version"].as_str());
+    let bob = directory.send("GET", &format!("/Users/{}", ids[2]), None).await.expect(200);
+    assert_eq!(bob.body[enterprise]["manager"]["value"], ids[1]);
+    let team = directory.send("GET", &format!("/Groups/{}", ids[0]), None).await.expect(200);
+    let members: std::collections::BTreeSet<_> =
+        (team.body["members"].as_array().expect("members"))
+            .iter()
+            .map(|member| member["value"].as_str().expect("an id"))
+            .collect();
+    assert_eq!(members, [ids[1], ids[2]].into());
+}
+
+#[tokio::test]
+async fn in_a_bulk_request_each_operation_stands_for_itself_until_there_are_too_many_errors() {
+    let (_folder, _server, directory) = server().await;
+    let post = |id: &str, name: &str| json!({ "method": "POST", "path": "/Users", "bulkId": id, "data": user_body(name) });
+    let operations = json!([
+        post("a", "same@x.test"), post("b", "SAME@x.test"),
+        { "method": "PATCH", "path": "/Users/bulkId:b", "data": patch_body(&json!([
+            { "op": "replace", "path": "title", "value": "T" }])) },
+        post("c", "other@x.test"),
+    ]);
+    let answer = directory.send("POST", "/Bulk", Some(bulk(&operations))).await.expect(200);
+    let done = answer.body["Operations"].as_array().expect("a list");
+    let of = |at: usize| (done[at]["status"].as_str(), done[at]["response"]["scimType"].as_str());
+    assert_eq!(of(0), (Some("201"), None));
+    assert_eq!(of(1), (Some("409"), Some("uniqueness")));
+    assert_eq!(of(2), (Some("409"), None));
+    assert_eq!(of(3), (Some("201"), None));
+
+    let mut request = bulk(&json!([post("a", "same@x.test"), post("b", "third@x.test")]));
+    request["failOnErrors"] = json!(1);
+    let answer = directory.send("POST", "/Bulk", Some(request)).await.expect(200);
+    assert_eq!(answer.body["Operations"].as_array().map(Vec::len), Some(1));
+    let listed = directory.send("GET", "/Users?attributes=userName", None).await.expect(200);
+    assert_eq!(names(&listed.body), ["same@x.test", "other@x.test"]);
+}
+
+#[tokio::test]
+async fn a_search_sorts_filters_projects_and_pages_as_its_body_says() {
+    let (_folder, _server, directory) = server().await;
+    for name in ["cy@x.test", "ADA@x.test", "bob@x.test"] {
+        directory.user(name).await;
+    }
+    directory.group("Team").await;
+    let body = search(&json!({ "filter": "userName co \"x.test\"", "attributes": ["userName"],
+        "sortBy": "userName", "sortOrder": "descending", "startIndex": 2, "count": 2 }));
+    let found = directory.send("POST", "/Users/.search", Some(body)).await.expect(200);
+    assert_eq!(names(&found.body), ["bob@x.test", "ADA@x.test"]);
+    assert_eq!(found.body["totalResults"], 3);
+    assert!(found.body["Resources"][0].get("title").is_none(), "{}", found.body);
+
+    let everything = directory.send("POST", "/.search", Some(search(&json!({})))).await.expect(200);
+    assert_eq!(everything.body["totalResults"], 4);
+    let of_users = search(&json!({ "filter": "meta.resourceType eq \"User\"" }));
+    let of_users = directory.send("POST", "/.search", Some(of_users)).await.expect(200);
+    assert_eq!(of_users.body["totalResults"], 3);
+    let last = search(&json!({ "startIndex": 3, "count": 5 }));
+    let last = directory.send("POST", "/.search", Some(last)).await.expect(200);
+    assert_eq!(last.body["itemsPerPage"], 2);
+    assert_eq!(last.body["Resources"][1]["displayName"], "Team");
+    let groups = search(&json!({ "filter": "displayName eq \"team\"" }));
+    let groups = directory.send("POST", "/Groups/.search", Some(groups)).await.expect(200);
+    assert_eq!(groups.body["totalResults"], 1);
+    let wrong = directory.send("POST", "/.search", Some(json!({ "filter": "userName pr" }))).await;
+    wrong.expect_error(400, Some("invalidSyntax"));
+}
+
+#[tokio::test]
+async fn cursors_lead_from_the_first_page_to_the_last() {
+    let (_folder, _server, directory) = server().await;
+    for number in 0..7 {
+        directory.user(&format!("user{number}@x.test")).await;
+    }
+    directory.group("Team").await;
+    for path in ["/Users?count=3&filter=userName+sw+%22user%22", "/Users?count=3&sortBy=userName"] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page =
+                directory.send("GET", &format!("{path}&cursor={cursor}"), None).await.expect(200);
+            assert_eq!(page.body["totalResults"], 7);
+            assert!(page.body.get("startIndex").is_none());
+            seen.extend(names(&page.body).into_iter().map(str::to_owned));
+            match page.body["nextCursor"].as_str() {
+                Some(next) => cursor = next.to_owned(),
+                None => break,
+            }
+        }
+        let expected: Vec<_> = (0..7).map(|number| format!("user{number}@x.test")).collect();
+        assert_eq!(seen, expected);
+    }
+    let page = directory.send("GET", "/Users?count=3&cursor", None).await.expect(200);
+    let cursor = page.body["nextCursor"].as_str().expect("a cursor").to_owned();
+    let other = format!("/Users?filter=active+eq+true&cursor={cursor}");
+    directory.send("GET", &other, None).await.expect_error(400, Some("invalidCursor"));
+    directory.send("GET", "/Users?cursor=x", None).await.expect_error(400, Some("invalidCursor"));
+
+    let (mut seen, mut cursor) = (0, String::new());
+    loop {
+        let page =
+            directory.send("GET", &format!("/?count=7&cursor={cursor}"), None).await.expect(200);
+        seen += page.body["itemsPerPage"].as_u64().expect("a number");
+        match page.body["nextCursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(seen, 8, "users and groups");
+}
+
+#[tokio::test]
+async fn a_user_shows_no_active_after_a_patch_removed_it_and_is_still_active() {
+    let (_folder, server, directory) = server().await;
+    let id = directory.user("ada@x.test").await;
+    let removed = directory
+        .patch(&format!("/Users/{id}"), json!([{ "op": "remove", "path": "active" }]))
+        .await;
+    assert!(removed.expect(200).body.get("active").is_none());
+    let users = server.api().get(&format!("/directory_users?directory={}", directory.id)).await;
+    assert_eq!(users["data"][0]["state"], "active");
+}
