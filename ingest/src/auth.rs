@@ -1,6 +1,6 @@
 //! Who calls: the endpoint in the path and the bearer token have to belong together.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use axum::http::HeaderMap;
@@ -58,7 +58,10 @@ impl FromRequestParts<Ingest> for Call {
         let digest: [u8; 32] = Sha256::digest(bearer(parts).unwrap_or_default()).into();
         let access = ingest.replica.access(endpoint, digest).await?;
         let access = access.ok_or_else(Failure::unauthorized)?;
-        let actor = actor(parts, &access);
+        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let address = address.map(|ConnectInfo(address)| address.ip());
+        ingest.limits.take(access.directory_id, address).map_err(Failure::too_many_requests)?;
+        let actor = actor(parts, address, &access);
         if !access.activated {
             let (directory, partition) = (access.directory_id, access.partition);
             let activate =
@@ -83,12 +86,11 @@ fn bearer(parts: &Parts) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-fn actor(parts: &Parts, access: &Access) -> Actor {
-    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+fn actor(parts: &Parts, address: Option<IpAddr>, access: &Access) -> Actor {
     let agent = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
     Actor {
         token_suffix: Some(access.token_suffix.clone()),
-        ip: address.map(|ConnectInfo(address)| address.ip().to_string()),
+        ip: address.map(|ip| ip.to_string()),
         user_agent: agent.map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
         request_id: parts.extensions.get::<RequestId>().map(ToString::to_string),
     }

@@ -114,7 +114,7 @@ fn meta(call: &Call, kind: &str, place: &str) -> Attributes {
 
 fn list(definitions: Vec<Attributes>) -> Response {
     let total = definitions.len() as u64;
-    answer(StatusCode::OK, &List::new(total, definitions).from_index(Some(1)))
+    answer(StatusCode::OK, &List::new(total, definitions).at_index(Some(1)))
 }
 
 fn one(call: &Call, what: &str, definitions: Vec<Attributes>) -> Result<Response, Failure> {

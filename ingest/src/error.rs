@@ -2,6 +2,8 @@
 //!
 //! Causes are logged where they are found; a client is told what it can do.
 
+use std::time::Duration;
+
 use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -36,6 +38,16 @@ impl Failure {
                       writes work again as soon as there is room.";
         let error = ScimError::with_status(507, detail);
         Self { error, retry_after: Some(RETRY_AFTER_FULL_SECONDS) }
+    }
+
+    /// Identity providers read whole seconds (RFC 9110 §10.2.3): less than one is one.
+    pub(crate) fn too_many_requests(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let detail = format!(
+            "Too many requests for this directory; nothing was changed. Send the request again in {seconds} s."
+        );
+        let error = ScimError::with_status(429, detail);
+        Self { error, retry_after: Some(HeaderValue::from(seconds)) }
     }
 
     /// The same whether the token or the endpoint is wrong.

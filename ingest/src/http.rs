@@ -13,6 +13,7 @@ use schemas::scim::ScimError;
 use serde::Serialize;
 
 use crate::error::Failure;
+use crate::limits::Limits;
 use crate::ports::Replica;
 use crate::projection::Projection;
 use crate::represent::Resource;
@@ -35,6 +36,8 @@ pub struct Ingest {
     pub writers: Arc<Writers>,
     /// Where identity providers reach this installation, without a slash at the end.
     pub public_url: Arc<str>,
+    /// How often a directory may be asked.
+    pub limits: Arc<Limits>,
 }
 
 /// The SCIM service as a router. It answers everything under `/scim/v2.0/{endpoint_id}`.

@@ -16,6 +16,7 @@ mod cursor;
 mod discovery;
 mod error;
 pub mod http;
+mod limits;
 mod lists;
 pub mod ports;
 mod projection;
@@ -26,4 +27,5 @@ mod version;
 pub mod writer;
 
 pub use http::{Ingest, router};
+pub use limits::Limits;
 pub use writer::{WriteError, Writers};

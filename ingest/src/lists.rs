@@ -112,7 +112,7 @@ async fn list(
     };
     // Only who pages by cursor is handed one (RFC 9865 §2).
     let next = next.filter(|_| start_index.is_none()).map(|cursor| cursor.to_string());
-    Ok(answer(StatusCode::OK, &List::new(total, shown).from_index(start_index).before(next)))
+    Ok(answer(StatusCode::OK, &List::new(total, shown).at_index(start_index).before(next)))
 }
 
 impl What {

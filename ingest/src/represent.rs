@@ -151,7 +151,7 @@ impl<T> List<T> {
     }
 
     /// With the number of its first resource.
-    pub(crate) fn from_index(self, start_index: Option<u64>) -> Self {
+    pub(crate) fn at_index(self, start_index: Option<u64>) -> Self {
         Self { start_index, ..self }
     }
 

@@ -14,6 +14,7 @@ pub mod change;
 pub mod edge;
 pub mod event;
 pub mod id;
+pub mod rate;
 pub mod record;
 pub mod scim;
 pub mod time;
@@ -27,5 +28,6 @@ pub use id::{
     ApiKeyId, DirectoryId, EndpointId, EventId, GroupId, Id, OrganizationDomainId, OrganizationId,
     RequestId, ScimId, TokenId, UserId,
 };
+pub use rate::{Bucket, RateLimit};
 pub use record::{Actor, Record};
 pub use time::Timestamp;

@@ -151,6 +151,10 @@ impl Running {
             replica: self.store.clone(),
             writers: Arc::clone(&writers),
             public_url: self.base.as_str().into(),
+            limits: Arc::new(ingest::Limits::new(
+                settings.scim_rate_limit,
+                !settings.scim_limits_loopback,
+            )),
         });
         let api = self.api(settings, keys, writers, &edge);
         let readiness = self.readiness(projecting);

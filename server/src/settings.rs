@@ -15,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use dispatcher::Schedule;
+use schemas::RateLimit;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
@@ -27,7 +28,7 @@ mod value;
 pub use error::{Problem, SettingsError, Source};
 pub use listing::{effective, reference};
 pub use table::{Default, SETTINGS, Setting};
-pub use value::{LogFormat, LogSetting, MasterKey, RateLimit, Secret, StoreSetting};
+pub use value::{LogFormat, LogSetting, MasterKey, Secret, StoreSetting};
 
 use sources::Given;
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub retry_schedule: Schedule,
     /// SCIM requests for each directory; none is no limit.
     pub scim_rate_limit: Option<RateLimit>,
+    /// Whether that holds for requests from this machine too: only if it was asked for.
+    pub scim_limits_loopback: bool,
     /// API requests for each key; none is no limit.
     pub api_rate_limit: Option<RateLimit>,
     /// What encrypts the secrets that must be readable again.
@@ -205,6 +208,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let allow_http = given.required("allow_http", value::flag, problems);
     let retry_schedule = given.required("retry_schedule", value::schedule, problems);
     let scim_rate_limit = given.required("scim_rate_limit", value::scim_rate, problems);
+    let scim_limits_loopback = given.is_given("scim_rate_limit");
     let api_rate_limit = given.required("api_rate_limit", value::api_rate, problems);
     let master_key = given.optional("master_key", value::master_key, problems);
     let log_format = given.optional("log_format", value::log_format, problems);
@@ -221,6 +225,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         allow_http: allow_http?,
         retry_schedule: retry_schedule?,
         scim_rate_limit: scim_rate_limit?,
+        scim_limits_loopback,
         api_rate_limit: api_rate_limit?,
         master_key: master_key?,
         log_format: log_format?,

@@ -7,6 +7,7 @@
 
 mod architecture;
 mod bad_input;
+mod conformance;
 mod crash;
 mod disk;
 mod entra;

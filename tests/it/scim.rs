@@ -209,3 +209,23 @@ async fn a_user_shows_no_active_after_a_patch_removed_it_and_is_still_active() {
     let users = server.api().get(&format!("/directory_users?directory={}", directory.id)).await;
     assert_eq!(users["data"][0]["state"], "active");
 }
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_when_to_come_back_and_others_are_not_held_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start_with(folder.path(), &[("DSYNC_SCIM_RATE_LIMIT", "2")]);
+    let hasty = server.api().directory("generic scim v2.0", "Hasty").await;
+    let calm = server.api().directory("generic scim v2.0", "Calm").await;
+    let mut refused = None;
+    for _ in 0..12 {
+        let answer = hasty.send("GET", "/Users?count=0", None).await;
+        if answer.status != 200 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let refused = refused.expect("a burst is 10 requests");
+    refused.expect_error(429, None);
+    assert_eq!(refused.retry_after.as_deref(), Some("1"), "whole seconds");
+    calm.send("GET", "/Users?count=0", None).await.expect(200);
+}

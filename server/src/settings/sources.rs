@@ -38,6 +38,11 @@ impl Given {
         Self { texts }
     }
 
+    /// Whether anybody said it, rather than the default.
+    pub(super) fn is_given(&self, key: &str) -> bool {
+        self.texts.get(key).is_some_and(|(_, source)| *source != Source::Default)
+    }
+
     /// Reads a setting that always has a text. None if a problem was noted.
     pub(super) fn required<T>(
         &self,

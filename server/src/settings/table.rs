@@ -132,7 +132,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "scim_rate_limit",
         default: Default::Value("200"),
-        help: "SCIM requests a second for each directory, in bursts of 5 times as many; 0 is no limit",
+        help: "SCIM requests a second for each directory, in bursts of 5 times as many; 0 is no limit. Unless it is set, programs on this machine are not limited",
         expects: RATE,
         secret: false,
     },

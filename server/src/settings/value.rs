@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use dispatcher::Schedule;
+use schemas::RateLimit;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
@@ -79,15 +80,6 @@ pub enum StoreSetting {
     Embedded,
     /// A PostgreSQL database, by its URL, which may hold a password.
     Postgres(Secret),
-}
-
-/// So many requests a second, and so many at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// In the long run.
-    pub per_second: NonZeroU32,
-    /// At once, after a pause.
-    pub burst: NonZeroU32,
 }
 
 /// The form of log lines.

@@ -1,0 +1,48 @@
+//! How often a directory may be asked.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use schemas::{Bucket, DirectoryId, RateLimit};
+use tokio::time::Instant;
+
+/// Of how many directories it is known at once how often they were asked. Beyond it the empty buckets go,
+/// which are those of everyone who keeps to the limit.
+const BUCKETS_MAX: usize = 10_000;
+
+/// The limit of requests for each directory, and what was used of it here. Replicas count by themselves.
+#[derive(Debug)]
+pub struct Limits {
+    limit: Option<RateLimit>,
+    /// Whether this machine's own programs are not limited.
+    spares_loopback: bool,
+    since: Instant,
+    /// A lock of the standard library: it is held for a look-up, never over an await.
+    buckets: Mutex<HashMap<DirectoryId, Bucket>>,
+}
+
+impl Limits {
+    /// This limit; none if there is none.
+    #[must_use]
+    pub fn new(limit: Option<RateLimit>, spares_loopback: bool) -> Self {
+        Self { limit, spares_loopback, since: Instant::now(), buckets: Mutex::default() }
+    }
+
+    /// Counts a request, or says how long to wait.
+    pub(crate) fn take(
+        &self,
+        directory: DirectoryId,
+        from: Option<IpAddr>,
+    ) -> Result<(), Duration> {
+        let spared = self.spares_loopback && from.is_some_and(|ip| ip.to_canonical().is_loopback());
+        let Some(limit) = self.limit.filter(|_| !spared) else { return Ok(()) };
+        let now = self.since.elapsed();
+        let mut buckets = self.buckets.lock().expect("nothing panics while it is held");
+        if buckets.len() >= BUCKETS_MAX {
+            buckets.retain(|_, bucket| !bucket.is_empty(now));
+        }
+        buckets.entry(directory).or_default().take(limit, now)
+    }
+}
