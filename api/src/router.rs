@@ -11,7 +11,10 @@ use schemas::{DirectoryId, Edge};
 use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
 use crate::ports::{Directories, Endpoints, Keys, Organizations, Reading, Streams};
-use crate::{api_keys, directories, endpoints, events, groups, organizations, tokens, users};
+use crate::{
+    api_keys, directories, endpoints, events, groups, organizations, requests, scim_settings,
+    tokens, users,
+};
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
 /// wait would only make clients repeat it.
@@ -75,6 +78,11 @@ pub fn router(api: Api) -> Router {
         )
         .route("/directories", get(directories::list).post(directories::create))
         .route("/directories/{id}", get(directories::get).delete(directories::delete))
+        .route(
+            "/directories/{id}/scim_settings",
+            get(scim_settings::get).patch(scim_settings::update),
+        )
+        .route("/directories/{id}/requests", get(requests::list))
         .route("/directories/{id}/tokens", get(tokens::list).post(tokens::create))
         .route("/directories/{id}/tokens/{token_id}", delete(tokens::revoke))
         .route("/directory_users", get(users::list))

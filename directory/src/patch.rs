@@ -12,7 +12,9 @@ use schemas::scim::{
     canonicalise, check_bounds,
 };
 
-use target::{Target, complex_at, is_empty};
+use serde::{Deserialize, Serialize};
+
+use target::{Target, complex_at};
 
 pub use members::{MemberOp, split_members};
 
@@ -39,7 +41,26 @@ pub enum Op {
     Remove,
 }
 
-/// Reads the body of a PATCH request. Everything is found in any case: Entra ID writes `Replace`.
+/// What an add or replace does whose path selects none of an attribute's values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NoMatch {
+    /// It makes the value that the path describes, if it does: Entra ID counts on
+    /// `emails[type eq "work"].value` to make one.
+    #[default]
+    Upsert,
+    /// It fails with `noTarget` (RFC 7644 §3.5.2.3).
+    NoTarget,
+}
+
+/// What operations are applied by.
+#[derive(Clone, Copy)]
+struct Rules<'s> {
+    schema: &'s ResourceSchema,
+    no_match: NoMatch,
+}
+
+/// Reads the body of a PATCH request. Names are found in any case (RFC 7643 §2.1).
 ///
 /// # Errors
 /// `invalidSyntax` for a body that is not a PATCH, `invalidPath` for a path that cannot be read,
@@ -75,13 +96,15 @@ pub fn apply(
     resource: &mut Attributes,
     schema: &ResourceSchema,
     operations: &[Operation],
+    no_match: NoMatch,
 ) -> Result<(), ScimError> {
+    let rules = Rules { schema, no_match };
     let mut copy = resource.clone();
     for operation in operations {
         let value = operation.value.clone().unwrap_or(Value::Null);
         match &operation.path {
-            Some(path) => at_path(&mut copy, schema, operation.op, path, value)?,
-            None => at_root(&mut copy, schema, operation.op, value)?,
+            Some(path) => at_path(&mut copy, rules, operation.op, path, value)?,
+            None => at_root(&mut copy, rules, operation.op, value)?,
         }
         // A look-up by name is linear: what grows out of bounds must stop here, not at the end.
         check_bounds(&copy)?;
@@ -136,7 +159,7 @@ impl Operation {
 impl Op {
     fn read(text: &str) -> Option<Self> {
         let names = [("add", Self::Add), ("replace", Self::Replace), ("remove", Self::Remove)];
-        names.into_iter().find_map(|(name, op)| name.eq_ignore_ascii_case(text).then_some(op))
+        names.into_iter().find_map(|(name, op)| (name == text).then_some(op))
     }
 }
 
@@ -144,7 +167,7 @@ impl Op {
 /// as in a PUT (RFC 7644 §3.5.1): Okta sends the group's `id` along with its name.
 fn at_root(
     resource: &mut Attributes,
-    schema: &ResourceSchema,
+    rules: Rules<'_>,
     op: Op,
     value: Value,
 ) -> Result<(), ScimError> {
@@ -159,12 +182,12 @@ fn at_root(
             Path::Attribute(attribute)
                 if name.contains(':')
                     && value.as_complex().is_some()
-                    && is_unknown(schema, attribute) =>
+                    && is_unknown(rules.schema, attribute) =>
             {
-                extension(resource, schema, op, &name, value)
+                extension(resource, rules, op, &name, value)
             }
             Path::Attribute(_) | Path::Element { .. } | Path::Extension(_) => {
-                at_path(resource, schema, op, &path, value)
+                at_path(resource, rules, op, &path, value)
             }
         };
         passing_over_read_only(outcome)?;
@@ -194,19 +217,19 @@ fn holds_extension(resource: &Attributes, path: &AttrPath) -> bool {
 
 fn at_path(
     resource: &mut Attributes,
-    schema: &ResourceSchema,
+    rules: Rules<'_>,
     op: Op,
     path: &Path,
     value: Value,
 ) -> Result<(), ScimError> {
     let target = match path {
-        Path::Extension(urn) => return extension(resource, schema, op, urn, value),
+        Path::Extension(urn) => return extension(resource, rules, op, urn, value),
         Path::Attribute(path) if holds_extension(resource, path) => {
-            return extension(resource, schema, op, &path.to_string(), value);
+            return extension(resource, rules, op, &path.to_string(), value);
         }
-        Path::Attribute(path) => Target::new(schema, path, None, path.sub.as_deref())?,
+        Path::Attribute(path) => Target::new(rules, path, None, path.sub.as_deref())?,
         Path::Element { attribute, filter, sub } => {
-            Target::new(schema, attribute, Some(filter), sub.as_deref())?
+            Target::new(rules, attribute, Some(filter), sub.as_deref())?
         }
     };
     // Neither is ever kept; `schemas` follows from what is present.
@@ -225,26 +248,26 @@ fn at_path(
 /// All of an extension: its attributes one by one, or its removal.
 fn extension(
     resource: &mut Attributes,
-    schema: &ResourceSchema,
+    rules: Rules<'_>,
     op: Op,
     urn: &str,
     value: Value,
 ) -> Result<(), ScimError> {
-    let is_core = urn.eq_ignore_ascii_case(schema.core.id);
+    let is_core = urn.eq_ignore_ascii_case(rules.schema.core.id);
     match value {
         _ if op == Op::Remove && is_core => {
             let detail =
                 format!("{urn} is the schema of the resource itself and cannot be removed.");
             Err(ScimError::new(ScimType::Mutability, detail))
         }
-        _ if op == Op::Remove || (op == Op::Replace && is_empty(&value) && !is_core) => {
+        _ if op == Op::Remove || (op == Op::Replace && value.is_absent() && !is_core) => {
             resource.remove(urn);
             Ok(())
         }
         Value::Complex(values) => values.into_iter().try_for_each(|(name, value)| {
             let mut path = name.parse().unwrap_or_else(|_: ScimError| AttrPath::plain(name));
             path.urn = Some(urn.to_owned());
-            passing_over_read_only(at_path(resource, schema, op, &Path::Attribute(path), value))
+            passing_over_read_only(at_path(resource, rules, op, &Path::Attribute(path), value))
         }),
         Value::Null => Ok(()),
         Value::Bool(_)

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use schemas::scim::Attributes;
 use schemas::wire::{DirectoryType, OrganizationDomain};
+use serde::{Deserialize, Serialize};
+
+use crate::patch::NoMatch;
 use schemas::{DirectoryId, GroupId, OrganizationId, ScimId, Seq, Timestamp, TokenId, UserId};
 
 /// A directory as it is configured.
@@ -19,6 +22,8 @@ pub struct Directory {
     pub kind: DirectoryType,
     /// Its name.
     pub name: String,
+    /// How its SCIM service behaves.
+    pub scim: ScimSettings,
     /// The domains of the organization.
     pub domains: Vec<OrganizationDomain>,
     /// Every token that was ever made for it.
@@ -29,6 +34,42 @@ pub struct Directory {
     pub created_at: Timestamp,
     /// When its configuration last changed.
     pub updated_at: Timestamp,
+}
+
+/// What of the SCIM service a directory can have otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScimSettings {
+    /// What answers the PATCH of a group.
+    pub patch_group_response: PatchGroupResponse,
+    /// What becomes of a PATCH whose path selects no value.
+    pub value_path_no_match: NoMatch,
+    /// What becomes of schemas that the service does not know.
+    pub unknown_schema: UnknownSchema,
+}
+
+/// What answers the PATCH of a group (RFC 7644 §3.5.2 allows either).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PatchGroupResponse {
+    /// 204 without a body: a body with all members would make one more member of a large group cost as
+    /// much as the group.
+    #[default]
+    #[serde(rename = "204")]
+    NoContent,
+    /// 200 with the group.
+    #[serde(rename = "200")]
+    Ok,
+}
+
+/// What becomes of a schema in `schemas` that the service does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownSchema {
+    /// It is passed over: Entra ID sends one with every group.
+    #[default]
+    Ignore,
+    /// The request is refused.
+    Reject,
 }
 
 /// A bearer token as it is configured.

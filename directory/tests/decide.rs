@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
 
 use directory::patch::{parse_operations, split_members};
+use directory::resource::ScimSettings;
 use directory::{Answer, Command, Decision, Facts, Needs, Rejection, Stamp, Undecided, decide};
 use directory::{Directory, DirectoryToken};
 use proptest::prelude::*;
@@ -23,6 +24,7 @@ impl World {
             id: DirectoryId::from_bits(1),
             organization_id: OrganizationId::from_bits(2),
             external_key: "key".into(),
+            scim: ScimSettings::default(),
             kind: DirectoryType::Azure,
             name: "Acme".into(),
             domains: Vec::new(),
@@ -157,7 +159,7 @@ fn a_resend_of_the_same_user_is_no_event() {
     let id = world.user("ada@acme.example");
     let same = Command::ReplaceUser { id, attributes: user_attributes("ada@acme.example").into() };
     assert_eq!(world.kinds(&same), []);
-    let title = json!([{ "op": "Replace", "path": "title", "value": "Engineer" }]);
+    let title = json!([{ "op": "replace", "path": "title", "value": "Engineer" }]);
     assert_eq!(world.kinds(&patch_user(id, title)), []);
 }
 
@@ -217,9 +219,9 @@ fn adding_a_member_twice_and_removing_a_stranger_are_no_events() {
     let mut world = World::empty();
     let (ada, bob) = (world.user("ada@acme.example"), world.user("bob@acme.example"));
     let group = world.group("Sales", &[ada]);
-    let add = json!([{ "op": "Add", "path": "members", "value": [{ "value": ada.to_string() }] }]);
+    let add = json!([{ "op": "add", "path": "members", "value": [{ "value": ada.to_string() }] }]);
     assert_eq!(world.kinds(&patch_group(group, add)), []);
-    let remove = json!([{ "op": "Remove", "path": "members",
+    let remove = json!([{ "op": "remove", "path": "members",
         "value": [{ "value": bob.to_string() }] }]);
     assert_eq!(world.kinds(&patch_group(group, remove)), []);
 }

@@ -14,6 +14,8 @@ use crate::error::Failure;
 use crate::http::Ingest;
 use crate::ports::Access;
 use crate::query::Query;
+use crate::request_log::Notes;
+use crate::tolerance::Rewrite;
 use crate::version;
 
 /// How much of a client's own name is kept for auditors.
@@ -29,6 +31,7 @@ pub(crate) struct Call {
     pub(crate) base: String,
     /// `If-Match` and `If-None-Match`.
     pub(crate) conditions: HeaderMap,
+    pub(crate) notes: Notes,
     id: Option<String>,
 }
 
@@ -58,6 +61,8 @@ impl FromRequestParts<Ingest> for Call {
         let digest: [u8; 32] = Sha256::digest(bearer(parts).unwrap_or_default()).into();
         let access = ingest.replica.access(endpoint, digest).await?;
         let access = access.ok_or_else(Failure::unauthorized)?;
+        let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_default();
+        notes.of_directory(access.directory_id);
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let address = address.map(|ConnectInfo(address)| address.ip());
         ingest.limits.take(access.directory_id, address).map_err(Failure::too_many_requests)?;
@@ -68,13 +73,21 @@ impl FromRequestParts<Ingest> for Call {
                 ingest.writers.submit(directory, partition, Command::Activate, actor.clone());
             activate.await?;
         }
+        let query = Query::parse(parts.uri.query().unwrap_or_default())?;
+        if query.has_unknown {
+            notes.tolerated(Rewrite::UnknownParameter);
+        }
+        if parts.uri.path().len() > 1 && parts.uri.path().ends_with('/') {
+            notes.tolerated(Rewrite::TrailingSlash);
+        }
         Ok(Self {
-            query: Query::parse(parts.uri.query().unwrap_or_default())?,
+            query,
             base: format!("{}/scim/v2.0/{endpoint}", ingest.public_url),
             conditions: version::conditions(&parts.headers),
             id: named("id").map(str::to_owned),
             access,
             actor,
+            notes,
         })
     }
 }

@@ -89,7 +89,8 @@ async fn attempt(
         Method::Patch => (Action::Patch(needed()?, data()?), StatusCode::OK),
         Method::Delete => (Action::Delete(needed()?), StatusCode::NO_CONTENT),
     };
-    let command = version::conditional_on(operation.version.as_deref(), action.command(kind)?);
+    let command = action.command(kind, call.access.scim, &call.notes)?;
+    let command = version::conditional_on(operation.version.as_deref(), command);
     let promised = outcomes.promised(operation.bulk_id.as_deref());
     let (id, version) = match submit(ingest, call, command, promised).await? {
         Answer::User(user) => (Some(user.id), Some(user.version)),

@@ -12,6 +12,7 @@ use schemas::scim::{ScimError, ScimType};
 
 use crate::http::answer;
 use crate::ports::ReplicaError;
+use crate::request_log::Refused;
 use crate::writer::WriteError;
 
 /// How long a client is asked to wait. Identity providers want whole seconds.
@@ -149,6 +150,8 @@ impl IntoResponse for Failure {
         let status = StatusCode::from_u16(self.error.status)
             .expect("errors are made with the status codes of HTTP");
         let mut response = answer(status, &self.error.body());
+        let ScimError { scim_type, detail, .. } = self.error;
+        response.extensions_mut().insert(Refused { scim_type, detail });
         if let Some(after) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, after);
         }

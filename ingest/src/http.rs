@@ -6,10 +6,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
-use schemas::Seq;
 use schemas::scim::ScimError;
+use schemas::{Edge, Seq};
 use serde::Serialize;
 
 use crate::error::Failure;
@@ -17,6 +18,7 @@ use crate::limits::Limits;
 use crate::ports::Replica;
 use crate::projection::Projection;
 use crate::represent::Resource;
+use crate::request_log::{RequestLog, note};
 use crate::resources::Kind;
 use crate::writer::Writers;
 use crate::{bulk, discovery, lists, version};
@@ -38,6 +40,10 @@ pub struct Ingest {
     pub public_url: Arc<str>,
     /// How often a directory may be asked.
     pub limits: Arc<Limits>,
+    /// What was asked.
+    pub request_log: RequestLog,
+    /// The clock.
+    pub edge: Arc<dyn Edge>,
 }
 
 /// The SCIM service as a router. It answers everything under `/scim/v2.0/{endpoint_id}`.
@@ -65,6 +71,7 @@ pub fn router(ingest: Ingest) -> Router {
                 "There is no such place; users are at /Users and groups at /Groups.",
             ))
         })
+        .layer(middleware::from_fn_with_state(ingest.clone(), note))
         .with_state(ingest.clone());
     // What is nested is not found with a slash behind it.
     let root = Router::new().route(&format!("{ENDPOINT}/"), get(lists::everything));

@@ -21,8 +21,11 @@ mod lists;
 pub mod ports;
 mod projection;
 mod query;
+mod quirks;
 mod represent;
+pub mod request_log;
 mod resources;
+mod tolerance;
 mod version;
 pub mod writer;
 

@@ -1,6 +1,7 @@
 //! What ingest needs to know: the projection, as a replica of the log that may trail it.
 
 use async_trait::async_trait;
+use directory::resource::ScimSettings;
 use directory::sorting::SortKey;
 use directory::{Facts, Group, Needs, User};
 use log::{Offset, Partition};
@@ -17,6 +18,8 @@ pub struct Access {
     pub partition: Partition,
     /// Whether the stream already says that the identity provider has connected.
     pub activated: bool,
+    /// How its SCIM service behaves.
+    pub scim: ScimSettings,
     /// Which token was used.
     pub token_id: TokenId,
     /// Its last four characters, for the audit trail.

@@ -21,6 +21,8 @@ pub(crate) struct Query {
     pub(crate) sort: Option<Sort>,
     pub(crate) projection: Projection,
     pub(crate) paging: Paging,
+    /// Whether it has parameters that this service does not know.
+    pub(crate) has_unknown: bool,
     count: Option<u32>,
 }
 
@@ -55,14 +57,16 @@ struct Parameters {
 impl Query {
     pub(crate) fn parse(query: &str) -> Result<Self, ScimError> {
         let mut parameters = Parameters::default();
+        let mut has_unknown = false;
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name)?, decode(value)?);
-            if let Some(field) = parameters.field(&name) {
-                *field = Some(value);
+            match parameters.field(&name) {
+                Some(field) => *field = Some(value),
+                None => has_unknown = true,
             }
         }
-        parameters.read()
+        Ok(Self { has_unknown, ..parameters.read()? })
     }
 
     /// The body of a `.search`. Lists of attributes may be lists or, as in a URL, one text.
@@ -121,6 +125,7 @@ impl Parameters {
             sort: sort(self.sort_by.as_deref(), self.sort_order.as_deref())?,
             projection: Projection::parse(self.attributes.as_deref(), self.excluded.as_deref())?,
             paging,
+            has_unknown: false,
             count: self.count.map(|value| count(&value, by_cursor)).transpose()?,
         })
     }

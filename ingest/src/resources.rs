@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use directory::resource::{PatchGroupResponse, ScimSettings};
 use directory::{Answer, Command, patch};
 use schemas::ScimId;
 use schemas::scim::{
@@ -16,6 +17,8 @@ use crate::http::{Ingest, resource, unchanged};
 use crate::lists::members;
 use crate::ports::UserView;
 use crate::represent::{self, Resource};
+use crate::request_log::Notes;
+use crate::tolerance::{self, Rewrite, Tolerated};
 use crate::version;
 
 /// A kind of resource.
@@ -49,12 +52,44 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// The command that the rules understand.
-    pub(crate) fn command(self, kind: Kind) -> Result<Command, ScimError> {
-        match kind {
-            Kind::User => self.on_user(),
-            Kind::Group => self.on_group(),
+    /// The command that the rules understand. What was tolerated on the way is noted.
+    pub(crate) fn command(
+        self,
+        kind: Kind,
+        settings: ScimSettings,
+        notes: &Notes,
+    ) -> Result<Command, ScimError> {
+        let (action, rewrites) = self.tolerated(kind, settings)?;
+        for rewrite in rewrites {
+            notes.tolerated(rewrite);
         }
+        match kind {
+            Kind::User => action.on_user(),
+            Kind::Group => action.on_group(),
+        }
+    }
+
+    fn tolerated(
+        self,
+        kind: Kind,
+        settings: ScimSettings,
+    ) -> Result<(Self, Vec<Rewrite>), ScimError> {
+        let (schema, unknown) = (kind.schema(), settings.unknown_schema);
+        Ok(match self {
+            Self::Create(body) => {
+                let Tolerated { body, rewrites } = tolerance::resource(schema, body, unknown)?;
+                (Self::Create(body), rewrites)
+            }
+            Self::Replace(id, body) => {
+                let Tolerated { body, rewrites } = tolerance::resource(schema, body, unknown)?;
+                (Self::Replace(id, body), rewrites)
+            }
+            Self::Patch(id, body) => {
+                let Tolerated { body, rewrites } = tolerance::patch(schema, body);
+                (Self::Patch(id, body), rewrites)
+            }
+            Self::Delete(id) => (Self::Delete(id), Vec::new()),
+        })
     }
 
     fn on_user(self) -> Result<Command, ScimError> {
@@ -98,7 +133,7 @@ pub(crate) async fn create(
     call: Call,
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
-    let command = Action::Create(body).command(kind)?;
+    let command = Action::Create(body).command(kind, call.access.scim, &call.notes)?;
     let created = match submit(&ingest, &call, command, None).await? {
         // A user who was just created is in no group yet.
         Answer::User(user) => represent::user(&call.base, UserView { user, groups: Vec::new() }),
@@ -128,14 +163,14 @@ pub(crate) async fn replace(
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     let id = call.id(kind.name())?;
-    let command = Action::Replace(id, body).command(kind)?;
+    let command = Action::Replace(id, body).command(kind, call.access.scim, &call.notes)?;
     submit(&ingest, &call, version::conditional(&call.conditions, command), None).await?;
     let replaced = show(&ingest, &call, kind, id).await?;
     Ok(resource(StatusCode::OK, replaced, &call.query.projection))
 }
 
-/// Answers for a group 204: a body with all members would make one more member in a large group cost as
-/// much as the group. Who asks for attributes gets them (RFC 7644 §3.5.2).
+/// Answers with the resource, or for a group as its directory's settings have it. Who asks for attributes
+/// gets them (RFC 7644 §3.5.2).
 pub(crate) async fn patch(
     kind: Kind,
     State(ingest): State<Ingest>,
@@ -143,9 +178,13 @@ pub(crate) async fn patch(
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     let id = call.id(kind.name())?;
-    let command = Action::Patch(id, body).command(kind)?;
+    let command = Action::Patch(id, body).command(kind, call.access.scim, &call.notes)?;
     submit(&ingest, &call, version::conditional(&call.conditions, command), None).await?;
-    if kind == Kind::Group && !call.query.projection.is_asked_for() {
+    let brief = match (kind, call.access.scim.patch_group_response) {
+        (Kind::Group, PatchGroupResponse::NoContent) => !call.query.projection.is_asked_for(),
+        (Kind::Group, PatchGroupResponse::Ok) | (Kind::User, _) => false,
+    };
+    if brief {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let patched = show(&ingest, &call, kind, id).await?;
@@ -158,7 +197,7 @@ pub(crate) async fn delete(
     call: Call,
 ) -> Result<Response, Failure> {
     let id = call.id(kind.name())?;
-    let command = Action::Delete(id).command(kind)?;
+    let command = Action::Delete(id).command(kind, call.access.scim, &call.notes)?;
     submit(&ingest, &call, version::conditional(&call.conditions, command), None).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -194,5 +233,7 @@ pub(crate) async fn submit(
     let access = &call.access;
     let (directory, partition) = (access.directory_id, access.partition);
     let submitted = ingest.writers.submit_as(directory, partition, command, call.actor.clone(), id);
-    Ok(submitted.await?)
+    let done = submitted.await?;
+    call.notes.caused(done.events);
+    Ok(done.answer)
 }

@@ -61,7 +61,16 @@ pub(crate) struct Request {
     pub(crate) id: Option<ScimId>,
     /// How often it was decided in vain.
     pub(crate) attempts: u32,
-    pub(crate) answer: oneshot::Sender<Result<Answer, WriteError>>,
+    pub(crate) answer: oneshot::Sender<Result<Done, WriteError>>,
+}
+
+/// A command that was carried out.
+#[derive(Debug)]
+pub(crate) struct Done {
+    /// What to answer.
+    pub(crate) answer: Answer,
+    /// How many events it caused.
+    pub(crate) events: usize,
 }
 
 /// Why a command was not carried out.
@@ -136,7 +145,7 @@ impl Writers {
         command: Command,
         actor: Actor,
     ) -> Result<Answer, WriteError> {
-        self.submit_as(directory, partition, command, actor, None).await
+        Ok(self.submit_as(directory, partition, command, actor, None).await?.answer)
     }
 
     /// Like [`Self::submit`], for a resource whose id was promised to others before it exists.
@@ -151,7 +160,7 @@ impl Writers {
         command: Command,
         actor: Actor,
         id: Option<ScimId>,
-    ) -> Result<Answer, WriteError> {
+    ) -> Result<Done, WriteError> {
         let (answer, answered) = oneshot::channel();
         self.put(directory, partition, Request { command, actor, id, attempts: 0, answer })?;
         answered.await.map_err(|_| WriteError::Unknown)?

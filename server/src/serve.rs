@@ -147,6 +147,8 @@ impl Running {
 
         let keys = keys::Configured::new(self.store.clone(), settings.api_key.as_ref(), &*edge);
         keys::first_key(&keys, &edge).await?;
+        let (request_log, keeper) = ingest::request_log::RequestLog::new();
+        self.roles.spawn(keeper.run(self.store.clone(), self.end_roles.clone()));
         let scim = ingest::router(ingest::Ingest {
             replica: self.store.clone(),
             writers: Arc::clone(&writers),
@@ -155,6 +157,8 @@ impl Running {
                 settings.scim_rate_limit,
                 !settings.scim_limits_loopback,
             )),
+            request_log,
+            edge: Arc::clone(&edge),
         });
         let api = self.api(settings, keys, writers, &edge);
         let readiness = self.readiness(projecting);

@@ -11,6 +11,7 @@ mod endpoints;
 mod keys;
 mod known;
 mod organizations;
+mod requests;
 mod sealed;
 
 use std::path::Path;
@@ -25,6 +26,13 @@ use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
 pub(crate) use known::{Known, KnownDirectory};
 use sealed::Sealer;
+
+/// Only ever added to.
+const MIGRATIONS: &[&str] = &[
+    include_str!("config/schema.sql"),
+    include_str!("config/requests.sql"),
+    include_str!("config/scim_settings.sql"),
+];
 
 const CACHE_KIB: u32 = 1_024;
 
@@ -61,7 +69,7 @@ impl Config {
             |writable, synchronous| Options { writable, synchronous, cache_kib: CACHE_KIB };
         let open = |options| connect(path, options).map_err(OpenError::at(path));
         let mut durable = open(options(true, "FULL"))?;
-        migrate(&mut durable, path, &[include_str!("config/schema.sql")])?;
+        migrate(&mut durable, path, MIGRATIONS)?;
         let unreadable = |error: DbError| OpenError::Unreadable {
             path: path.to_owned(),
             source: Box::new(error),

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use tests::scim::{patch_body, user_body};
+use tests::server::eventually;
 use tests::{Directory, Server};
 
 async fn server() -> (tempfile::TempDir, Server, Directory) {
@@ -228,4 +229,69 @@ async fn who_asks_too_often_is_told_when_to_come_back_and_others_are_not_held_up
     refused.expect_error(429, None);
     assert_eq!(refused.retry_after.as_deref(), Some("1"), "whole seconds");
     calm.send("GET", "/Users?count=0", None).await.expect(200);
+}
+
+/// What the request log of a directory says last, when it says it.
+async fn last_request(server: &Server, directory: &Directory, status: u16) -> Value {
+    let (api, path) = (server.api(), format!("/directories/{}/requests?limit=1", directory.id));
+    eventually("the request is noted", || async {
+        let page = api.get(&path).await;
+        let last = page["data"][0].clone();
+        (last["status"] == status).then_some(last)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_request_log_says_what_came_what_became_of_it_and_what_was_tolerated() {
+    let (_folder, server, directory) = server().await;
+    let id = directory.user("ada@x.test").await;
+    let path = format!("/Users/{id}");
+    let patch = patch_body(&json!([{ "op": "Replace", "path": "active", "value": "False" }]));
+    directory.send("PATCH", &format!("{path}?aadOptscim062020"), Some(patch)).await.expect(200);
+    let noted = last_request(&server, &directory, 200).await;
+    assert_eq!(
+        (&noted["method"], &noted["path"], &noted["events"]),
+        (&json!("PATCH"), &json!(path), &json!(1))
+    );
+    let expected = json!(["unknown_parameter", "op_in_capitals", "boolean_as_text"]);
+    assert_eq!(noted["tolerated"], expected);
+    assert!(noted["id"].as_str().is_some_and(|id| id.starts_with("req_")), "{noted}");
+
+    let wrong = patch_body(&json!([{ "op": "replace", "path": "active", "value": "maybe" }]));
+    directory.send("PATCH", &path, Some(wrong)).await.expect(400);
+    let noted = last_request(&server, &directory, 400).await;
+    assert_eq!((&noted["scimType"], &noted["events"]), (&json!("invalidValue"), &json!(0)));
+    let detail = noted["detail"].as_str().unwrap_or_default();
+    assert!(
+        detail.contains("\"active\" must be true or false") && detail.contains("maybe"),
+        "{detail}"
+    );
+    assert!(!noted.to_string().contains(&directory.token[..12]), "{noted}");
+
+    let metrics = reqwest::get(format!("{}/metrics", server.base())).await.expect("metrics");
+    let metrics = metrics.text().await.expect("a text");
+    assert!(metrics.contains("ingest_tolerated_total{what=\"op_in_capitals\"} 1"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_directory_can_have_the_scim_service_behave_otherwise() {
+    let (_folder, server, directory) = server().await;
+    let settings = format!("/directories/{}/scim_settings", directory.id);
+    let change = json!({ "patch_group_response": 200, "value_path_no_match": "noTarget",
+        "unknown_schema": "reject" });
+    let (status, changed) = server.api().send("PATCH", &settings, Some(&change)).await;
+    assert_eq!((status, &changed["patch_group_response"]), (200, &json!("200")));
+    assert_eq!(server.api().get(&settings).await, changed);
+
+    let group = directory.group("Team").await;
+    let rename = json!([{ "op": "replace", "path": "displayName", "value": "Crew" }]);
+    let renamed = directory.patch(&format!("/Groups/{group}"), rename).await.expect(200);
+    assert_eq!(renamed.body["displayName"], "Crew");
+    let user = directory.user("ada@x.test").await;
+    let home = json!([{ "op": "replace", "path": "emails[type eq \"home\"].value", "value": "h" }]);
+    directory.patch(&format!("/Users/{user}"), home).await.expect_error(400, Some("noTarget"));
+    let body = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group", "urn:example:X"],
+        "displayName": "Other" });
+    directory.send("POST", "/Groups", Some(body)).await.expect_error(400, Some("invalidValue"));
 }

@@ -1,8 +1,11 @@
 //! The configuration of directories and their tokens.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use directory::resource::ScimSettings;
 use schemas::wire::{DirectoryState, DirectoryType};
-use schemas::{DirectoryId, OrganizationId, Timestamp, TokenId};
+use schemas::{DirectoryId, OrganizationId, RequestId, Timestamp, TokenId};
 
 #[cfg(doc)]
 use super::LIVE_TOKENS_MAX;
@@ -105,6 +108,31 @@ pub struct DirectoryFilter {
     pub domain: Option<String>,
 }
 
+/// A SCIM request of a directory that was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScimRequest {
+    /// Its id, which is also in the log and in what it caused.
+    pub id: RequestId,
+    /// When it was answered.
+    pub at: Timestamp,
+    /// `GET`, `POST` and so on.
+    pub method: String,
+    /// The path behind the SCIM endpoint, without its query.
+    pub path: String,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// The kind of the error (RFC 7644 §3.12), if it was one and has a kind.
+    pub scim_type: Option<String>,
+    /// What the identity provider was told, if it was refused.
+    pub detail: Option<String>,
+    /// How long it took.
+    pub duration: Duration,
+    /// How many events it caused.
+    pub events: u32,
+    /// What of it was read as something else than the RFC says, by name.
+    pub tolerated: Vec<String>,
+}
+
 /// The configuration of directories. A directory that is being deleted is shown until its stream has
 /// recorded that; from then on it is not found.
 #[async_trait]
@@ -125,6 +153,26 @@ pub trait Directories: Send + Sync {
     /// Marks one as being deleted; all of its tokens open nothing from then on. Marking it again
     /// succeeds and changes nothing.
     async fn delete(&self, reach: Reach, id: DirectoryId, at: Timestamp) -> Result<(), PortError>;
+
+    /// How its SCIM service behaves.
+    async fn scim_settings(&self, reach: Reach, id: DirectoryId)
+    -> Result<ScimSettings, PortError>;
+
+    /// Has its SCIM service behave so from the next request on.
+    async fn set_scim_settings(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        settings: ScimSettings,
+        at: Timestamp,
+    ) -> Result<(), PortError>;
+
+    /// A page of the latest requests of its identity provider.
+    async fn requests(
+        &self,
+        id: DirectoryId,
+        page: PageRequest<RequestId>,
+    ) -> Result<Page<ScimRequest>, PortError>;
 
     /// Its live tokens, newest first.
     async fn tokens(&self, reach: Reach, id: DirectoryId) -> Result<Vec<Token>, PortError>;

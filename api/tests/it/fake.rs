@@ -6,14 +6,15 @@ use api::ports::{
     ApiKey, BoxError, Conflict, Counts, Cursor, Delivering, Digest, Directories, Directory,
     DirectoryFilter, Endpoint, EndpointChange, Endpoints, EventFilter, GroupFilter, Keys,
     LIVE_TOKENS_MAX, NewDirectory, NewToken, Order, Organization, OrganizationChange,
-    OrganizationFilter, Organizations, Page, PageRequest, PortError, Reach, Reading, StoredEvent,
-    Streams, Token, UserFilter,
+    OrganizationFilter, Organizations, Page, PageRequest, PortError, Reach, Reading, ScimRequest,
+    StoredEvent, Streams, Token, UserFilter,
 };
 use async_trait::async_trait;
+use directory::resource::ScimSettings;
 use schemas::wire::{DirectoryGroup, DirectoryState, DirectoryUserWithGroups};
 use schemas::{
-    ApiKeyId, DirectoryId, EndpointId, EventId, EventType, GroupId, OrganizationId, Timestamp,
-    TokenId, UserId,
+    ApiKeyId, DirectoryId, EndpointId, EventId, EventType, GroupId, OrganizationId, RequestId,
+    Timestamp, TokenId, UserId,
 };
 
 /// An event with what it is filtered by.
@@ -29,6 +30,7 @@ pub(crate) struct State {
     pub(crate) organizations: Vec<Organization>,
     pub(crate) directories: Vec<Directory>,
     pub(crate) tokens: Vec<(DirectoryId, Token, Digest)>,
+    pub(crate) scim_settings: ScimSettings,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) delivering: Delivering,
     pub(crate) users: Vec<DirectoryUserWithGroups>,
@@ -266,6 +268,36 @@ impl Directories for Fake {
         let found = state.directories.iter_mut().find(|found| found.id == id).unwrap();
         found.state = DirectoryState::Deleting;
         Ok(())
+    }
+
+    async fn scim_settings(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+    ) -> Result<ScimSettings, PortError> {
+        Directories::get(self, reach, id).await?;
+        Ok(self.state().scim_settings)
+    }
+
+    async fn set_scim_settings(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        settings: ScimSettings,
+        _: Timestamp,
+    ) -> Result<(), PortError> {
+        Directories::get(self, reach, id).await?;
+        self.state().scim_settings = settings;
+        Ok(())
+    }
+
+    async fn requests(
+        &self,
+        id: DirectoryId,
+        request: PageRequest<RequestId>,
+    ) -> Result<Page<ScimRequest>, PortError> {
+        Directories::get(self, request.reach, id).await?;
+        Ok(page(request, Vec::new(), |found: &ScimRequest| found.id))
     }
 
     async fn tokens(&self, reach: Reach, id: DirectoryId) -> Result<Vec<Token>, PortError> {

@@ -59,7 +59,12 @@ pub(super) fn patch(
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
     let mut attributes = Attributes::clone(&before.attributes);
-    patch::apply(&mut attributes, &GROUP, operations)?;
+    patch::apply(
+        &mut attributes,
+        &GROUP,
+        operations,
+        commit.facts.directory.scim.value_path_no_match,
+    )?;
     let after = update(commit, &before, attributes)?;
     members::change(commit, &after, member_ops)?;
     Ok(Answer::Group(after))

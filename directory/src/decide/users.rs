@@ -49,7 +49,12 @@ pub(super) fn patch(
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
     let mut attributes = Attributes::clone(&before.attributes);
-    patch::apply(&mut attributes, &USER, operations)?;
+    patch::apply(
+        &mut attributes,
+        &USER,
+        operations,
+        commit.facts.directory.scim.value_path_no_match,
+    )?;
     update(commit, &before, Arc::new(attributes))
 }
 

@@ -2,8 +2,8 @@
 
 use schemas::scim::{Attributes, ScimError, ScimType, VALUES_MAX, Value, coerce};
 
-use super::Op;
-use super::target::{Target, invalid_path, is_empty};
+use super::target::{Target, invalid_path};
+use super::{NoMatch, Op};
 use crate::matching::element_matches;
 
 impl Target<'_> {
@@ -28,7 +28,7 @@ impl Target<'_> {
         if op == Op::Remove && !any && self.filter.is_some() {
             return Err(self.no_target());
         }
-        if op == Op::Remove || is_empty(&value) {
+        if op == Op::Remove || value.is_absent() {
             self.remove_chosen(items, &chosen);
             return Ok(());
         }
@@ -37,7 +37,7 @@ impl Target<'_> {
             return add(&self.name, items, element);
         }
         let cleared: Vec<String> = value.as_complex().map_or_else(Vec::new, |parts| {
-            let empty = parts.iter().filter(|(_, value)| is_empty(value));
+            let empty = parts.iter().filter(|(_, value)| value.is_absent());
             empty.map(|(name, _)| name.to_owned()).collect()
         });
         let change = self.element(Attributes::new(), value)?;
@@ -81,6 +81,7 @@ impl Target<'_> {
     fn upsert(&self, value: Value) -> Result<Value, ScimError> {
         let terms = match self.filter {
             None => Vec::new(),
+            Some(_) if self.no_match == NoMatch::NoTarget => return Err(self.no_target()),
             Some(filter) => filter.equalities().ok_or_else(|| self.no_target())?,
         };
         let described = terms.into_iter().map(|(name, value)| (name, value.clone())).collect();

@@ -1,11 +1,10 @@
 //! What the path of an operation leads to, and how that changes.
 
 use schemas::scim::{
-    AttrPath, AttributeDef, Attributes, Filter, Mutability, ResourceSchema, ScimError, ScimType,
-    Value, coerce,
+    AttrPath, AttributeDef, Attributes, Filter, Mutability, ScimError, ScimType, Value, coerce,
 };
 
-use super::{Op, element, passing_over_read_only};
+use super::{NoMatch, Op, Rules, element, passing_over_read_only};
 use crate::matching::check_element;
 
 /// What a path leads to.
@@ -20,21 +19,23 @@ pub(super) struct Target<'p> {
     /// The sub-attribute, in the schema's case if known to it.
     pub(super) sub: Option<&'p str>,
     sub_def: Option<&'static AttributeDef>,
+    pub(super) no_match: NoMatch,
 }
 
 impl<'p> Target<'p> {
     pub(super) fn new(
-        schema: &ResourceSchema,
+        rules: Rules<'_>,
         path: &AttrPath,
         filter: Option<&'p Filter>,
         sub: Option<&'p str>,
     ) -> Result<Self, ScimError> {
+        let Rules { schema, no_match } = rules;
         let urn = path.urn.as_deref();
         let Some(found) = schema.find(urn, &path.attribute, None) else {
             let extension = urn.filter(|urn| !urn.eq_ignore_ascii_case(schema.core.id));
             let extension = extension.map(str::to_owned);
             let name = path.attribute.clone();
-            return Ok(Self { extension, name, def: None, filter, sub, sub_def: None });
+            return Ok(Self { extension, name, def: None, filter, sub, sub_def: None, no_match });
         };
         let def = found.attribute;
         if sub.is_some() && def.sub_attributes.is_empty() {
@@ -54,6 +55,7 @@ impl<'p> Target<'p> {
             filter,
             sub: sub_def.map(|def| def.name).or(sub),
             sub_def,
+            no_match,
         })
     }
 
@@ -89,11 +91,7 @@ impl<'p> Target<'p> {
         };
         let whole = self.sub.is_none();
         // Nothing to add to what is there.
-        if op == Op::Add
-            && whole
-            && is_empty(&value)
-            && (plural || value.is_absent() && value != Value::Null)
-        {
+        if op == Op::Add && whole && value.is_absent() && (plural || value != Value::Null) {
             return Ok(());
         }
         if plural && (self.filter.is_some() || self.sub.is_some()) {
@@ -101,9 +99,7 @@ impl<'p> Target<'p> {
         }
         match (op, self.sub) {
             (Op::Remove, None) => self.remove(holder, value),
-            (Op::Add | Op::Replace, None) if self.clears(&value) => {
-                self.remove(holder, Value::Null)
-            }
+            (Op::Add | Op::Replace, None) if value.is_absent() => self.remove(holder, Value::Null),
             (Op::Add | Op::Replace, None) => self.set(holder, op, value),
             (_, Some(sub)) => self.change_part(holder, op, sub, value),
         }
@@ -112,7 +108,7 @@ impl<'p> Target<'p> {
     /// RFC 7644 §3.5.2.2; with a list of values only these go, as Entra ID and JumpCloud mean it.
     fn remove(&self, holder: &mut Attributes, value: Value) -> Result<(), ScimError> {
         match holder.get_mut(&self.name) {
-            Some(Value::List(items)) if value != Value::Null && value.as_str() != Some("") => {
+            Some(Value::List(items)) if value != Value::Null => {
                 let listed = value.into_list();
                 items.retain(|item| !listed.iter().any(|listed| element::covers(item, listed)));
             }
@@ -180,7 +176,7 @@ impl<'p> Target<'p> {
         sub: &str,
         value: Value,
     ) -> Result<(), ScimError> {
-        let clears = op == Op::Remove || self.clears(&value);
+        let clears = op == Op::Remove || value.is_absent();
         if sub == "value" && self.def.is_some_and(AttributeDef::has_value) {
             // A reference is one with its identifier: `manager.value` is `manager`.
             let whole = Self { sub: None, sub_def: None, ..self.clone() };
@@ -212,12 +208,6 @@ impl<'p> Target<'p> {
         }
     }
 
-    /// Whether assigning the value means to unassign: null (RFC 7643 §2.5), or `""`, by which Entra
-    /// ID clears an attribute. An unknown attribute keeps `""`, which may mean something.
-    fn clears(&self, value: &Value) -> bool {
-        is_empty(value) && (self.def.is_some() || value.as_str().is_none())
-    }
-
     /// Whether a reference, such as manager, gets another target, so that what it said of the old
     /// one no longer holds.
     fn refers_elsewhere(&self, there: &Attributes, parts: &Attributes) -> bool {
@@ -232,11 +222,6 @@ impl<'p> Target<'p> {
             None => self.name.clone(),
         }
     }
-}
-
-/// Null, `""`, an empty list or an empty object.
-pub(super) fn is_empty(value: &Value) -> bool {
-    value.is_absent() || value.as_str() == Some("")
 }
 
 pub(super) fn complex_at<'t>(

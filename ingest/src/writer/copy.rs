@@ -16,6 +16,8 @@ pub(crate) struct Decided {
     /// Its last record, which is accepted if all of them are; none if it changes nothing or was
     /// rejected.
     pub(crate) head: Option<Head>,
+    /// How many events it causes.
+    pub(crate) events: usize,
     /// Its records, until they are sent.
     pub(crate) records: Vec<Sealed>,
 }
@@ -78,10 +80,11 @@ impl WorkingCopy {
                 let records = seal(&decision.drafts, directory, actor, base.seq, tail);
                 let head = records.last().map(|last| last.head);
                 self.line.extend(head);
-                Decided { outcome: Ok(decision.answer), head, records }
+                let events = records.len();
+                Decided { outcome: Ok(decision.answer), head, events, records }
             }
             Err(Undecided::Rejected(rejection)) => {
-                Decided { outcome: Err(rejection), head: None, records: Vec::new() }
+                Decided { outcome: Err(rejection), head: None, events: 0, records: Vec::new() }
             }
             Err(Undecided::Missing(missing)) => return Err(missing),
         };

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use super::copy::Decided;
 use super::refusals::{refusal, refuse};
 use super::task::Stream;
-use super::{Request, WriteError};
+use super::{Done, Request, WriteError};
 use crate::ports::ReplicaError;
 
 /// How long the verdict may take. The projector is milliseconds behind; if it takes this long it does
@@ -204,5 +204,7 @@ fn answer_up_to_loss(ready: Vec<Ready>, verdicts: &[bool]) -> Vec<Request> {
 /// Gives a request its answer.
 pub(super) fn answer((request, decided): Ready) {
     // Who asked may have gone away; what was done is done.
-    let _ = request.answer.send(decided.outcome.map_err(WriteError::Rejected));
+    let events = decided.events;
+    let done = decided.outcome.map(|answer| Done { answer, events });
+    let _ = request.answer.send(done.map_err(WriteError::Rejected));
 }

@@ -167,11 +167,6 @@ fn one(
     }
     let fits = match (def.kind, &value) {
         (Kind::Complex, _) => return complex(def, name, value),
-        (Kind::Boolean, Value::String(text)) => {
-            // Entra ID sends "True" and "False", its mapping functions "true" and "false".
-            let truth = text.to_ascii_lowercase().parse().map(Value::Bool);
-            return truth.map(Some).map_err(|_| wrong(name, "true or false", &value));
-        }
         (Kind::String | Kind::Reference, Value::String(_))
         | (Kind::Boolean, Value::Bool(_))
         | (Kind::Integer | Kind::Decimal, Value::Integer(_))
@@ -199,23 +194,12 @@ fn complex(
     name: &dyn fmt::Display,
     value: Value,
 ) -> Result<Option<Value>, ScimError> {
-    if def.multi_valued || !def.has_value() {
-        return known_parts(def.sub_attributes, name, Some(name), value);
-    }
-    // A single reference, such as manager: Entra ID sends the bare identifier, a list of one, or ""
-    // to clear it.
-    let mut value = value;
-    if let Value::List(items) = &mut value
-        && items.len() <= 1
-    {
-        value = items.pop().unwrap_or(Value::Null);
-    }
-    if value.as_str().is_some() {
-        value = Attributes::from([("value", value)]).into();
-    }
-    let target = value.as_complex().and_then(|parts| parts.get("value"));
-    if target.is_some_and(|id| *id == Value::Null || id.as_str() == Some("")) {
-        return Ok(None);
+    if !def.multi_valued && def.has_value() {
+        // A reference without its target says nothing.
+        let target = value.as_complex().and_then(|parts| parts.get("value"));
+        if target.is_some_and(|id| *id == Value::Null || id.as_str() == Some("")) {
+            return Ok(None);
+        }
     }
     known_parts(def.sub_attributes, name, Some(name), value)
 }

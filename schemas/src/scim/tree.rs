@@ -150,6 +150,22 @@ impl Value {
         }
     }
 
+    /// A complex value with its sub-attributes changed; any other as it is.
+    #[must_use]
+    pub fn map_complex(self, change: impl FnOnce(Attributes) -> Attributes) -> Self {
+        if let Self::Complex(attributes) = self { change(attributes).into() } else { self }
+    }
+
+    /// A list with each of its values changed; any other as it is.
+    #[must_use]
+    pub fn map_list(self, change: impl FnMut(Self) -> Self) -> Self {
+        if let Self::List(items) = self {
+            items.into_iter().map(change).collect::<Vec<_>>().into()
+        } else {
+            self
+        }
+    }
+
     /// What it is, in the words of JSON, for an error detail.
     #[must_use]
     pub fn kind(&self) -> &'static str {

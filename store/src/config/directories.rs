@@ -1,11 +1,12 @@
 //! Directories and their tokens.
 
 use api::ports::{Conflict, LIVE_TOKENS_MAX, NewDirectory, NewToken, Reach, Token};
+use directory::resource::ScimSettings;
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Timestamp, TokenId};
 
 use super::{Config, organizations};
-use crate::error::DbError;
+use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
 use crate::state::rows::{Time, all};
 
@@ -56,6 +57,35 @@ impl Config {
             connection.execute(
                 "UPDATE directories SET deleting = 1, updated_at = ?2 WHERE id = ?1 AND deleting = 0",
                 params![id.to_bytes(), at.millis()],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub(crate) fn scim_settings(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+    ) -> Result<ScimSettings, DbError> {
+        self.check_reach(reach, id)?;
+        let known = self.known();
+        known.get(id).map(|known| known.directory.scim).ok_or_else(not_found)
+    }
+
+    pub(crate) async fn set_scim_settings(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        settings: ScimSettings,
+        at: Timestamp,
+    ) -> Result<(), DbError> {
+        self.check_reach(reach, id)?;
+        let json = serde_json::to_string(&settings).map_err(unreadable("SCIM settings"))?;
+        self.change(move |connection| {
+            connection.execute(
+                "UPDATE directories SET scim = ?2, updated_at = ?3 WHERE id = ?1",
+                params![id.to_bytes(), json, at.millis()],
             )?;
             Ok(())
         })

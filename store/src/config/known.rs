@@ -103,7 +103,7 @@ impl KnownToken {
 pub(crate) fn load(connection: &Connection) -> Result<Known, DbError> {
     let mut known = Known::default();
     let sql = "SELECT id, organization, kind, name, external_key, endpoint_id, partition, deleting,
-        domains, created_at, updated_at FROM directories";
+        domains, created_at, updated_at, scim FROM directories";
     for directory in all(connection, sql, [], directory)? {
         let id = directory.directory.id;
         known.by_endpoint.insert(directory.endpoint_id.clone(), id);
@@ -139,6 +139,7 @@ fn directory(row: &rusqlite::Row<'_>) -> Result<KnownDirectory, DbError> {
     let organization_id = OrganizationId::from_bytes(row.get(1)?);
     let kind: String = row.get(2)?;
     let domains: String = row.get(8)?;
+    let scim: String = row.get(11)?;
     let domains: Vec<StoredDomain> =
         serde_json::from_str(&domains).map_err(unreadable("domains"))?;
     let domains = domains.into_iter().map(|domain| OrganizationDomain {
@@ -152,6 +153,7 @@ fn directory(row: &rusqlite::Row<'_>) -> Result<KnownDirectory, DbError> {
             id: DirectoryId::from_bytes(row.get(0)?),
             organization_id,
             external_key: row.get(4)?,
+            scim: serde_json::from_str(&scim).map_err(unreadable("SCIM settings"))?,
             kind: DirectoryType::from_slug(&kind)
                 .ok_or_else(|| unreadable("directory type")(kind.as_str()))?,
             name: row.get(3)?,

@@ -3,12 +3,13 @@
 use api::ports::{
     ApiKey, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint, EndpointChange,
     Endpoints, Keys, NewDirectory, NewToken, Organization, OrganizationChange, OrganizationFilter,
-    Organizations, Page, PageRequest, PortError, Reach, Token,
+    Organizations, Page, PageRequest, PortError, Reach, ScimRequest, Token,
 };
 use async_trait::async_trait;
+use directory::resource::ScimSettings;
 use dispatcher::ports::FeedPosition;
 use schemas::wire::DirectoryState;
-use schemas::{ApiKeyId, DirectoryId, EndpointId, OrganizationId, Timestamp, TokenId};
+use schemas::{ApiKeyId, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId};
 
 use super::paging::by_id;
 use super::port_error;
@@ -118,6 +119,33 @@ impl Directories for Store {
     async fn get(&self, reach: Reach, id: DirectoryId) -> Result<Directory, PortError> {
         let found = self.described(vec![id]).await?.pop();
         found.filter(|directory| reach.covers(directory.organization_id)).ok_or(PortError::NotFound)
+    }
+
+    async fn scim_settings(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+    ) -> Result<ScimSettings, PortError> {
+        self.config.scim_settings(reach, id).map_err(port_error)
+    }
+
+    async fn set_scim_settings(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        settings: ScimSettings,
+        at: Timestamp,
+    ) -> Result<(), PortError> {
+        self.config.set_scim_settings(reach, id, settings, at).await.map_err(port_error)
+    }
+
+    async fn requests(
+        &self,
+        id: DirectoryId,
+        page: PageRequest<RequestId>,
+    ) -> Result<Page<ScimRequest>, PortError> {
+        Directories::get(self, page.reach, id).await?;
+        self.config.requests(id, page).await.map_err(port_error)
     }
 
     async fn create(&self, reach: Reach, new: NewDirectory) -> Result<Directory, PortError> {

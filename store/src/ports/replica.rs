@@ -6,6 +6,7 @@ use ingest::ports::{
     Access, BoxError, Gathered, GroupView, ListQuery, Listed, Members, Replica, ReplicaError,
     UserView,
 };
+use ingest::request_log::{RequestStore, Requested};
 use log::{Offset, Partition};
 use rusqlite::params;
 use schemas::{DirectoryId, Head, ScimId};
@@ -40,6 +41,7 @@ impl Replica for Store {
             directory_id: id,
             partition: directory.partition,
             activated,
+            scim: directory.directory.scim,
             token_id: token.id,
             token_suffix: token.suffix.clone(),
         }))
@@ -139,6 +141,13 @@ impl Replica for Store {
     ) -> Result<Listed<GroupView>, ReplicaError> {
         let listed = self.state.list_groups(directory, query, members).await;
         listed.map_err(unavailable)?.map_err(ReplicaError::Filter)
+    }
+}
+
+#[async_trait]
+impl RequestStore for Store {
+    async fn keep(&self, requests: Vec<Requested>) -> Result<(), BoxError> {
+        self.config.keep_requests(requests).await.map_err(BoxError::from)
     }
 }
 

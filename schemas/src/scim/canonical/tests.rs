@@ -33,24 +33,24 @@ fn a_body_is_brought_to_its_kept_form() {
             r#""department":"D","x":{"A":[1.5,null]},"y":null,"z":[]"#.into(),
             r#"{"department":"D","x":{"A":[1.5,null]}}"#.into(),
         ),
-        (r#""active":"False""#.into(), r#"{"active":false}"#.into()),
+        (r#""ACTIVE":false"#.into(), r#"{"active":false}"#.into()),
         (
-            r#""emails":[{"Value":"a","PRIMARY":"True"},{"value":"b","primary":false}]"#.into(),
+            r#""emails":[{"Value":"a","PRIMARY":true},{"value":"b","primary":false}]"#.into(),
             r#"{"emails":[{"value":"a","primary":true},{"value":"b","primary":false}]}"#.into(),
         ),
         (
-            format!(r#"{enterprise}:{{"MANAGER":"m"}}"#),
+            format!(r#"{enterprise}:{{"MANAGER":{{"VALUE":"m"}}}}"#),
             format!(r#"{{{enterprise}:{{"manager":{{"value":"m"}}}}}}"#),
         ),
         (
-            format!(r#"{enterprise}:{{"manager":[{{"value":"m","$ref":null}}]}}"#),
+            format!(r#"{enterprise}:{{"manager":{{"value":"m","$ref":null}}}}"#),
             format!(r#"{{{enterprise}:{{"manager":{{"value":"m"}}}}}}"#),
         ),
         (
             format!(r#"{enterprise}:{{"manager":{{"value":"m","displayName":"M"}}}}"#),
             format!(r#"{{{enterprise}:{{"manager":{{"value":"m"}}}}}}"#),
         ),
-        (format!(r#"{enterprise}:{{"manager":""}}"#), "{}".into()),
+        (format!(r#"{enterprise}:{{"manager":null}}"#), "{}".into()),
         (format!(r#"{enterprise}:{{"manager":{{"value":"","$ref":"r"}}}}"#), "{}".into()),
     ];
     for (given, kept) in cases {
@@ -83,13 +83,14 @@ fn a_value_of_the_wrong_type_is_refused_by_name_and_with_what_is_right() {
             r#""active":"maybe""#.into(),
             r#""active" must be true or false, but the request has "maybe""#,
         ),
+        (r#""active":"true""#.into(), r#""active" must be true or false"#),
         (r#""active":1"#.into(), r#""active" must be true or false"#),
         (r#""name":"N""#.into(), r#""name" must be an object"#),
         (r#""name":{"givenName":[]}"#.into(), r#""name.givenName" must be a string"#),
         (r#""emails":{"value":"a"}"#.into(), r#""emails" must be a list"#),
         (r#""emails":["a"]"#.into(), r#""emails" must be an object"#),
         (r#""emails":[{"value":1}]"#.into(), r#""emails.value" must be a string"#),
-        (r#""emails":[{"primary":true},{"primary":"true"}]"#.into(), "at most one may be primary"),
+        (r#""emails":[{"primary":true},{"primary":true}]"#.into(), "at most one may be primary"),
         (
             r#""x509Certificates":[{"value":"!"}]"#.into(),
             r#""x509Certificates.value" must be a string in base64"#,

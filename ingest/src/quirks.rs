@@ -1,0 +1,3 @@
+//! What is one identity provider's alone, each with its source.
+
+pub(crate) mod entra;

@@ -1,0 +1,250 @@
+//! The latest SCIM requests of each directory, for whoever sets up an identity provider: what came, what
+//! became of it, and why not.
+//!
+//! A request is noted when it has been answered and written a little later with others. When more come
+//! than are kept anyway, the older ones are not written at all, so that noting costs a busy directory
+//! nothing. What is noted holds no token, no query string and no body.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use schemas::scim::ScimType;
+use schemas::{DirectoryId, RequestId, Timestamp};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::http::Ingest;
+use crate::ports::BoxError;
+use crate::tolerance::Rewrite;
+
+/// How many requests are kept for each directory.
+pub const KEPT: usize = 1_000;
+
+/// How many may wait to be written. Beyond it they are not noted, which a counter tells.
+const QUEUE_MAX: usize = 8_192;
+
+/// How long a request waits for others before it is written.
+const FLUSH_EVERY: Duration = Duration::from_millis(250);
+
+/// How much of a path is kept: ours are shorter, others' are noise.
+const PATH_MAX: usize = 256;
+
+/// How much of a detail is kept.
+const DETAIL_MAX: usize = 1_024;
+
+/// A request that was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Requested {
+    /// Its id, which rises with time.
+    pub id: RequestId,
+    /// The directory whose token it carried.
+    pub directory: DirectoryId,
+    /// When it was answered.
+    pub at: Timestamp,
+    /// `GET`, `POST` and so on.
+    pub method: String,
+    /// The path behind the endpoint, without its query.
+    pub path: String,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// The kind of the error, if it was one and has a kind.
+    pub scim_type: Option<ScimType>,
+    /// What the client was told, if it was refused.
+    pub detail: Option<String>,
+    /// How long it took.
+    pub duration: Duration,
+    /// How many events it caused.
+    pub events: u32,
+    /// What of it was read as something else than the RFC says, by name.
+    pub tolerated: Vec<&'static str>,
+}
+
+/// Where requests are kept.
+#[async_trait]
+pub trait RequestStore: Send + Sync {
+    /// Keeps these, which come in the order of their ids, and the latest [`KEPT`] of each directory in all.
+    async fn keep(&self, requests: Vec<Requested>) -> Result<(), BoxError>;
+}
+
+/// Notes requests.
+#[derive(Clone, Debug)]
+pub struct RequestLog {
+    queue: mpsc::Sender<Requested>,
+}
+
+/// Writes what was noted.
+#[derive(Debug)]
+pub struct Keeper {
+    queue: mpsc::Receiver<Requested>,
+}
+
+impl RequestLog {
+    /// A log and what has to run for it.
+    #[must_use]
+    pub fn new() -> (Self, Keeper) {
+        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        (Self { queue: sender }, Keeper { queue: receiver })
+    }
+
+    fn note(&self, request: Requested) {
+        if self.queue.try_send(request).is_err() {
+            metrics::counter!("ingest_requests_not_noted_total").increment(1);
+        }
+    }
+}
+
+impl Keeper {
+    /// Writes what is noted until shutdown, and then what is left.
+    pub async fn run(mut self, store: Arc<dyn RequestStore>, shutdown: CancellationToken) {
+        let mut waiting = Vec::new();
+        loop {
+            tokio::select! {
+                taken = self.queue.recv_many(&mut waiting, QUEUE_MAX) => if taken == 0 { return },
+                () = shutdown.cancelled(), if !self.queue.is_closed() => {
+                    self.queue.close();
+                    continue;
+                }
+            }
+            if let Err(error) = store.keep(latest(std::mem::take(&mut waiting))).await {
+                tracing::warn!(
+                    error = &*error as &dyn std::error::Error,
+                    "requests cannot be noted"
+                );
+            }
+            let pause = tokio::time::sleep(FLUSH_EVERY);
+            shutdown.run_until_cancelled(pause).await;
+        }
+    }
+}
+
+/// The last [`KEPT`] of each directory, in their order.
+fn latest(requests: Vec<Requested>) -> Vec<Requested> {
+    let mut left = BTreeMap::<DirectoryId, usize>::new();
+    let mut kept: Vec<_> = requests
+        .into_iter()
+        .rev()
+        .filter(|request| {
+            let seen = left.entry(request.directory).or_default();
+            *seen += 1;
+            *seen <= KEPT
+        })
+        .collect();
+    kept.sort_by_key(|request| request.id);
+    kept
+}
+
+/// What handlers find out about a request, for its note.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notes(Arc<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    directory: OnceLock<DirectoryId>,
+    events: AtomicU32,
+    /// A lock of the standard library: it is held for a push, never over an await.
+    tolerated: Mutex<Vec<&'static str>>,
+}
+
+/// What the client was told, left with the answer for the note.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    pub(crate) scim_type: Option<ScimType>,
+    pub(crate) detail: String,
+}
+
+impl Notes {
+    pub(crate) fn of_directory(&self, directory: DirectoryId) {
+        // There is one token in a request, so this is set once.
+        let _ = self.0.directory.set(directory);
+    }
+
+    pub(crate) fn caused(&self, events: usize) {
+        self.0.events.fetch_add(u32::try_from(events).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    pub(crate) fn tolerated(&self, rewrite: Rewrite) {
+        let name = rewrite.name();
+        metrics::counter!("ingest_tolerated_total", "what" => name).increment(1);
+        let mut tolerated = self.0.tolerated.lock().expect("nothing panics while it is held");
+        if !tolerated.contains(&name) {
+            tolerated.push(name);
+        }
+    }
+}
+
+/// Notes every request that a directory's token came with.
+pub(crate) async fn note(
+    State(ingest): State<Ingest>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let notes = Notes::default();
+    request.extensions_mut().insert(notes.clone());
+    let id = request.extensions().get::<RequestId>().copied();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    let (Some(id), Some(directory)) = (id, notes.0.directory.get()) else { return response };
+    let refused = response.extensions().get::<Refused>();
+    let tolerated = &notes.0.tolerated;
+    ingest.request_log.note(Requested {
+        id,
+        directory: *directory,
+        at: ingest.edge.now(),
+        method: method.as_str().to_owned(),
+        path: beginning(&path, PATH_MAX),
+        status: response.status().as_u16(),
+        scim_type: refused.and_then(|refused| refused.scim_type),
+        detail: refused.map(|refused| beginning(&refused.detail, DETAIL_MAX)),
+        duration: begun.elapsed(),
+        events: notes.0.events.load(Ordering::Relaxed),
+        tolerated: std::mem::take(&mut *tolerated.lock().expect("nothing panics while it is held")),
+    });
+    response
+}
+
+fn beginning(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(number: u128, directory: u128) -> Requested {
+        Requested {
+            id: RequestId::from_bits(number),
+            directory: DirectoryId::from_bits(directory),
+            at: Timestamp::from_millis(0),
+            method: "GET".to_owned(),
+            path: "/Users".to_owned(),
+            status: 200,
+            scim_type: None,
+            detail: None,
+            duration: Duration::ZERO,
+            events: 0,
+            tolerated: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn of_a_busy_directory_only_the_latest_are_written_and_of_a_quiet_one_all() {
+        let mut requests: Vec<_> = (1..=1_500).map(|number| request(number, 1)).collect();
+        requests.push(request(7, 2));
+        let kept = latest(requests);
+        let of = |directory| {
+            let id = DirectoryId::from_bits(directory);
+            kept.iter().filter(move |request| request.directory == id).count()
+        };
+        assert_eq!((of(1), of(2)), (KEPT, 1));
+        assert_eq!(kept.last().map(|last| last.id), Some(RequestId::from_bits(1_500)));
+        assert!(kept.is_sorted_by_key(|request| request.id));
+    }
+}

@@ -1,0 +1,190 @@
+//! What identity providers send, brought to what the RFC says.
+//!
+//! The rules behind this are strict. Here, before them, a body is rewritten where clients are known to
+//! differ and what they mean is beyond doubt. Each rewrite has a [name](Rewrite), a source, a count in the
+//! metrics and a place in the request log. What is rare and one provider's alone stands in
+//! [`crate::quirks`]. A rewrite never fails and never loses a value: what it does not understand it leaves
+//! to the rules, whose errors an administrator can read.
+
+mod patch;
+mod values;
+
+use directory::resource::UnknownSchema;
+use schemas::scim::{AttributeDef, Attributes, ResourceSchema, Schema, ScimError, Value};
+
+use crate::quirks::entra;
+
+/// What was read as something else than the RFC says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rewrite {
+    /// `"op": "Replace"`. Entra ID's default job (learn.microsoft.com, "Known issues for SCIM 2.0 protocol
+    /// compliance").
+    OpInCapitals,
+    /// `"True"` and `"False"` for true and false. Entra ID's default job, and its `Switch()` mappings in
+    /// lower case (same page; scimmy-routers issue 86).
+    BooleanAsText,
+    /// Names with dots or URNs in an operation without a path, such as `"name.givenName"`: operations with
+    /// paths. Entra ID with `aadOptscim062020` (same page).
+    DottedNames,
+    /// `""` for no value. Entra ID clears attributes so (its gallery's "null update" test).
+    EmptyText,
+    /// A bare identifier, or a list of one, for a reference. Entra ID's `manager` (learn.microsoft.com,
+    /// "Develop and plan provisioning for a SCIM endpoint").
+    BareReference,
+    /// One value for a list of values, in a PATCH (RFC 7644 §3.5.2.1 adds values one by one).
+    OneForList,
+    /// An object as JSON in a text. Entra ID's `AppRoleAssignmentsComplex` (learn.microsoft.com, "Customize
+    /// user provisioning attribute mappings").
+    JsonInText,
+    /// `…:enterprise:2.0User` for `…:enterprise:2.0:User`. Microsoft's older samples.
+    MisspeltSchema,
+    /// A schema that this service does not know. Entra ID's `…/ADSCIM/2.0/Group` on groups.
+    UnknownSchema,
+    /// Values that a remove lists: only those go. Entra ID and JumpCloud remove members so.
+    RemoveOfListedValues,
+    /// A slash at the end of the path.
+    TrailingSlash,
+    /// A parameter that this service does not know, such as `aadOptscim062020`.
+    UnknownParameter,
+}
+
+impl Rewrite {
+    /// Its name in the request log and in the metrics.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::OpInCapitals => "op_in_capitals",
+            Self::BooleanAsText => "boolean_as_text",
+            Self::DottedNames => "dotted_names",
+            Self::EmptyText => "empty_text",
+            Self::BareReference => "bare_reference",
+            Self::OneForList => "one_for_list",
+            Self::JsonInText => "json_in_text",
+            Self::MisspeltSchema => "misspelt_schema",
+            Self::UnknownSchema => "unknown_schema",
+            Self::RemoveOfListedValues => "remove_of_listed_values",
+            Self::TrailingSlash => "trailing_slash",
+            Self::UnknownParameter => "unknown_parameter",
+        }
+    }
+}
+
+/// A body that says what the RFC says, and what was rewritten on the way, each once.
+#[derive(Debug)]
+pub(crate) struct Tolerated {
+    pub(crate) body: Attributes,
+    pub(crate) rewrites: Vec<Rewrite>,
+}
+
+/// The body of a POST or PUT.
+pub(crate) fn resource(
+    schema: &ResourceSchema,
+    body: Attributes,
+    unknown: UnknownSchema,
+) -> Result<Tolerated, ScimError> {
+    let mut pass = Pass { schema, is_change: false, rewrites: Vec::new() };
+    pass.check_schemas(&body, unknown)?;
+    let body = pass.resource(body);
+    Ok(pass.done(body))
+}
+
+/// The body of a PATCH.
+pub(crate) fn patch(schema: &ResourceSchema, body: Attributes) -> Tolerated {
+    let mut pass = Pass { schema, is_change: true, rewrites: Vec::new() };
+    let body = pass.patch(body);
+    pass.done(body)
+}
+
+/// A body on its way through.
+struct Pass<'s> {
+    schema: &'s ResourceSchema,
+    /// Whether it is a PATCH, in which an empty text means that there is to be no value.
+    is_change: bool,
+    rewrites: Vec<Rewrite>,
+}
+
+impl Pass<'_> {
+    fn note(&mut self, rewrite: Rewrite) {
+        if !self.rewrites.contains(&rewrite) {
+            self.rewrites.push(rewrite);
+        }
+    }
+
+    fn done(self, body: Attributes) -> Tolerated {
+        Tolerated { body, rewrites: self.rewrites }
+    }
+
+    fn check_schemas(
+        &mut self,
+        body: &Attributes,
+        unknown: UnknownSchema,
+    ) -> Result<(), ScimError> {
+        let listed = body.get("schemas").and_then(Value::as_list).unwrap_or_default();
+        for urn in listed.iter().filter_map(Value::as_str) {
+            let spelt = entra::schema_urn(urn).unwrap_or(urn);
+            let known = spelt.eq_ignore_ascii_case(self.schema.core.id)
+                || self.schema.extension(spelt).is_some();
+            if known {
+                continue;
+            }
+            if unknown == UnknownSchema::Reject {
+                let detail = format!(
+                    "The schema {urn:?} in \"schemas\" is not supported; GET /Schemas lists those that are."
+                );
+                return Err(ScimError::invalid_value(detail));
+            }
+            self.note(Rewrite::UnknownSchema);
+        }
+        Ok(())
+    }
+
+    /// Every attribute by its definition, those of extensions too.
+    fn resource(&mut self, body: Attributes) -> Attributes {
+        let entries = body.into_iter().map(|(name, value)| {
+            let name = self.name(String::from(name));
+            let value = match (self.schema.extension(&name), value) {
+                (Some(extension), Value::Complex(parts)) => {
+                    Value::Complex(self.extension(extension, parts))
+                }
+                (Some(_), value) => value,
+                (None, value) => match self.core(&name) {
+                    Some(def) => self.value(def, value),
+                    None => value,
+                },
+            };
+            (name, value)
+        });
+        entries.collect()
+    }
+
+    fn extension(&mut self, extension: &Schema, parts: Attributes) -> Attributes {
+        let entries = parts.into_iter().map(|(name, value)| {
+            let def = extension.attributes.iter().find(|def| def.name.eq_ignore_ascii_case(&name));
+            let value = match def {
+                Some(def) => self.value(def, value),
+                None => value,
+            };
+            (name, value)
+        });
+        entries.collect()
+    }
+
+    /// The definition of an attribute of the resource itself.
+    fn core(&self, name: &str) -> Option<&'static AttributeDef> {
+        let found = self.schema.find(None, name, None)?;
+        found.extension.is_none().then_some(found.attribute)
+    }
+
+    /// A name, or a path, with its schema as it is spelt.
+    fn name(&mut self, name: String) -> String {
+        match entra::schema_urn(&name) {
+            Some(spelt) => {
+                self.note(Rewrite::MisspeltSchema);
+                spelt.to_owned()
+            }
+            None => name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+use directory::patch::{self, NoMatch, parse_operations, split_members};
+use schemas::scim::{GROUP, PATCH_OP_URN, USER, canonicalise, parse};
+
+use super::*;
+
+const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
+fn tree(text: &str) -> Attributes {
+    parse(text.as_bytes()).unwrap()
+}
+
+fn user(text: &str) -> Attributes {
+    let comma = if text.is_empty() { "" } else { "," };
+    canonicalise(&USER, tree(&format!(r#"{{"userName":"u"{comma}{text}}}"#))).unwrap()
+}
+
+fn patch_body(operations: &str) -> Attributes {
+    tree(&format!(r#"{{"schemas":["{PATCH_OP_URN}"],"Operations":[{operations}]}}"#))
+}
+
+/// The user before with the operations applied, and what was tolerated.
+fn patched(before: &str, operations: &str) -> (Result<Attributes, ScimError>, Vec<Rewrite>) {
+    let Tolerated { body, rewrites } = patch(&USER, patch_body(operations));
+    let mut resource = user(before);
+    let applied = parse_operations(&body)
+        .and_then(|operations| patch::apply(&mut resource, &USER, &operations, NoMatch::Upsert));
+    (applied.map(|()| resource), rewrites)
+}
+
+/// A user before, operations, the user after, and what was tolerated.
+type Case<'a> = (&'a str, String, &'a str, &'a [Rewrite]);
+
+fn check(cases: &[Case<'_>]) {
+    for (before, operations, after, expected) in cases {
+        let (done, mut rewrites) = patched(before, operations);
+        assert_eq!(done, Ok(user(after)), "{before} + {operations}");
+        rewrites.sort_unstable();
+        let mut expected = expected.to_vec();
+        expected.sort_unstable();
+        assert_eq!(rewrites, expected, "{operations}");
+    }
+}
+
+const WORK: &str = r#""emails":[{"value":"w","type":"work"}]"#;
+
+#[test]
+fn operations_names_and_values_are_read_as_they_are_meant() {
+    use Rewrite::{
+        BooleanAsText, DottedNames, JsonInText, MisspeltSchema, OneForList, OpInCapitals,
+        RemoveOfListedValues,
+    };
+    let department = format!(r#""{ENTERPRISE}":{{"department":"HR"}}"#);
+    let two = r#""emails":[{"value":"w","type":"work"},{"value":"h","type":"home"}]"#;
+    check(&[
+        ("", r#"{"op":"Add","path":"title","value":"T"}"#.into(), r#""title":"T""#, &[OpInCapitals]),
+        (r#""title":"T""#, r#"{"op":"REMOVE","path":"title"}"#.into(), "", &[OpInCapitals]),
+        (
+            "",
+            r#"{"op":"Replace","path":"active","value":"False"}"#.into(),
+            r#""active":false"#,
+            &[OpInCapitals, BooleanAsText],
+        ),
+        ("", r#"{"op":"replace","value":{"active":"true"}}"#.into(), r#""active":true"#, &[BooleanAsText]),
+        (
+            "",
+            r#"{"op":"replace","path":"roles[primary eq \"True\"].value","value":"r"}"#.into(),
+            r#""roles":[{"primary":true,"value":"r"}]"#,
+            &[BooleanAsText],
+        ),
+        (
+            "",
+            r#"{"op":"add","path":"emails","value":[{"value":"w","primary":"True"}]}"#.into(),
+            r#""emails":[{"value":"w","primary":true}]"#,
+            &[BooleanAsText],
+        ),
+        (
+            WORK,
+            format!(r#"{{"op":"replace","value":{{"displayName":"D","name.givenName":"G","{ENTERPRISE}:department":"HR"}}}}"#),
+            &format!(r#"{WORK},"displayName":"D","name":{{"givenName":"G"}},{department}"#),
+            &[DottedNames],
+        ),
+        (
+            WORK,
+            r#"{"op":"replace","value":{"emails[type eq \"work\"].value":"x","groups.value":"g"}}"#.into(),
+            r#""emails":[{"value":"x","type":"work"}]"#,
+            &[DottedNames],
+        ),
+        (
+            "",
+            r#"{"op":"add","path":"roles","value":[{"value":"{\"id\":\"1\",\"value\":\"r\",\"displayName\":\"R\"}"}]}"#.into(),
+            r#""roles":[{"value":"{\"id\":\"1\",\"value\":\"r\",\"displayName\":\"R\"}"}]"#,
+            &[],
+        ),
+        (
+            "",
+            r#"{"op":"add","path":"roles","value":["{\"id\":\"1\",\"value\":\"r\",\"displayName\":\"R\"}"]}"#.into(),
+            r#""roles":[{"id":"1","value":"r","displayName":"R"}]"#,
+            &[JsonInText],
+        ),
+        ("", r#"{"op":"add","path":"emails","value":{"value":"w","type":"work"}}"#.into(), WORK, &[OneForList]),
+        (
+            "",
+            r#"{"op":"add","path":"urn:ietf:params:scim:schemas:extension:enterprise:2.0User:department","value":"HR"}"#.into(),
+            &department,
+            &[MisspeltSchema],
+        ),
+        (
+            two,
+            r#"{"op":"remove","path":"emails","value":[{"value":"h"}]}"#.into(),
+            WORK,
+            &[RemoveOfListedValues],
+        ),
+        (r#""urn:x:1.0:Y":{"a":1}"#, r#"{"op":"replace","value":{"urn:x:1.0:Y":{"a":2}}}"#.into(),
+            r#""urn:x:1.0:Y":{"a":2}"#, &[]),
+    ]);
+}
+
+#[test]
+fn an_empty_text_clears_what_a_schema_knows() {
+    use Rewrite::EmptyText;
+    check(&[
+        (
+            r#""title":"T""#,
+            r#"{"op":"replace","path":"title","value":""}"#.into(),
+            "",
+            &[EmptyText],
+        ),
+        (r#""title":"T""#, r#"{"op":"replace","value":{"title":""}}"#.into(), "", &[EmptyText]),
+        (
+            r#""name":{"familyName":"F","givenName":"G"}"#,
+            r#"{"op":"replace","value":{"name":{"familyName":"","givenName":"H"}}}"#.into(),
+            r#""name":{"givenName":"H"}"#,
+            &[EmptyText],
+        ),
+        (
+            WORK,
+            r#"{"op":"replace","path":"emails[type eq \"work\"].value","value":""}"#.into(),
+            r#""emails":[{"type":"work"}]"#,
+            &[EmptyText],
+        ),
+        (
+            "",
+            r#"{"op":"replace","path":"emails[type eq \"home\"].value","value":""}"#.into(),
+            "",
+            &[EmptyText],
+        ),
+    ]);
+}
+
+#[test]
+fn a_reference_is_set_and_cleared_in_every_way_that_clients_use() {
+    use Rewrite::{BareReference, EmptyText};
+    let manager = |inner: &str| format!(r#""{ENTERPRISE}":{{"manager":{inner}}}"#);
+    let (ann, bob) = (manager(r#"{"value":"a"}"#), manager(r#"{"value":"b"}"#));
+    check(&[
+        (&ann, r#"{"op":"replace","path":"manager","value":"b"}"#.into(), &bob, &[BareReference]),
+        (
+            &ann,
+            format!(r#"{{"op":"add","path":"{ENTERPRISE}:manager","value":["b"]}}"#),
+            &bob,
+            &[BareReference],
+        ),
+        (
+            &ann,
+            r#"{"op":"add","path":"manager","value":[{"value":"b","$ref":null}]}"#.into(),
+            &bob,
+            &[BareReference],
+        ),
+        (&ann, r#"{"op":"replace","path":"manager","value":""}"#.into(), "", &[EmptyText]),
+        (&ann, r#"{"op":"replace","path":"manager.value","value":""}"#.into(), "", &[EmptyText]),
+        (
+            &ann,
+            r#"{"op":"replace","path":"manager","value":{"value":""}}"#.into(),
+            "",
+            &[EmptyText],
+        ),
+    ]);
+}
+
+#[test]
+fn what_the_rfc_says_passes_unchanged_and_unnoted() {
+    for operations in [
+        r#"{"op":"replace","path":"name.givenName","value":"G"}"#,
+        r#"{"op":"add","value":{"title":"T","emails":[{"value":"w","primary":true}]}}"#,
+        r#"{"op":"remove","path":"emails[type eq \"work\"].value"}"#,
+        r#"{"op":"replace","path":"active","value":false}"#,
+        r#"{"op":"replace","path":"unknown","value":""}"#,
+    ] {
+        let body = patch_body(operations);
+        let tolerated = patch(&USER, body.clone());
+        assert_eq!(tolerated.rewrites, [], "{operations}");
+        let (before, after) =
+            (serde_json::to_string(&body), serde_json::to_string(&tolerated.body));
+        assert_eq!(before.unwrap(), after.unwrap());
+    }
+}
+
+#[test]
+fn what_cannot_be_understood_is_left_to_the_rules() {
+    for operations in [
+        r#"{"op":"Change","path":"title","value":"T"}"#,
+        r#"{"op":"replace","path":"active","value":"maybe"}"#,
+        r#"{"op":"replace","path":7,"value":"x"}"#,
+        r#"{"op":"replace","path":"emails[type","value":"x"}"#,
+        r#"{"op":"add","path":"emails","value":[["x"]]}"#,
+        r#"{"op":"add","path":"emails","value":["x"]}"#,
+        "7",
+        r#"{"op":"replace"}"#,
+    ] {
+        let (done, _) = patched("", operations);
+        assert_eq!(done.map_err(|error| error.status), Err(400), "{operations}");
+    }
+}
+
+#[test]
+fn members_are_left_as_they_are() {
+    let body = r#"{"op":"Remove","path":"members","value":[{"$ref":null,"value":"u1"}]},{"op":"Add","value":{"members":["u2"]}}"#;
+    let tolerated = patch(&GROUP, patch_body(body));
+    let (others, members) = split_members(parse_operations(&tolerated.body).unwrap()).unwrap();
+    assert_eq!(others, []);
+    let expected =
+        [patch::MemberOp::Remove(vec!["u1".into()]), patch::MemberOp::Add(vec!["u2".into()])];
+    assert_eq!(members, expected);
+}
+
+#[test]
+fn a_resource_is_read_as_it_is_meant() {
+    let body = r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User","urn:ietf:params:scim:schemas:extension:enterprise:2.0User"],
+        "userName":"u","active":"True","title":"","emails":[{"value":"w","primary":"true"}],
+        "urn:ietf:params:scim:schemas:extension:enterprise:2.0User":{"manager":"m","department":"HR"}}"#;
+    let tolerated = resource(&USER, tree(body), UnknownSchema::Reject).unwrap();
+    let kept = canonicalise(&USER, tolerated.body).unwrap();
+    let expected = format!(
+        r#""active":true,"title":"","emails":[{{"value":"w","primary":true}}],
+        "{ENTERPRISE}":{{"manager":{{"value":"m"}},"department":"HR"}}"#
+    );
+    assert_eq!(kept, user(&expected));
+    for named in [Rewrite::BooleanAsText, Rewrite::BareReference, Rewrite::MisspeltSchema] {
+        assert!(tolerated.rewrites.contains(&named), "{named:?}");
+    }
+}
+
+#[test]
+fn an_unknown_schema_is_passed_over_or_refused_as_the_directory_has_it() {
+    let body = || {
+        tree(
+            r#"{"schemas":["urn:ietf:params:scim:schemas:core:2.0:Group",
+            "http://schemas.microsoft.com/2006/11/ResourceManagement/ADSCIM/2.0/Group"],"displayName":"G"}"#,
+        )
+    };
+    let ignored = resource(&GROUP, body(), UnknownSchema::Ignore).unwrap();
+    assert_eq!(ignored.rewrites, [Rewrite::UnknownSchema]);
+    let refused = resource(&GROUP, body(), UnknownSchema::Reject).unwrap_err();
+    assert!(refused.detail.contains("ADSCIM/2.0/Group"), "{}", refused.detail);
+}

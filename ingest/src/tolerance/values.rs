@@ -1,0 +1,111 @@
+//! Values by the definitions of their attributes.
+
+use schemas::scim::{AttributeDef, Attributes, Kind, Value};
+
+use super::{Pass, Rewrite};
+
+impl Pass<'_> {
+    /// A whole attribute.
+    pub(super) fn value(&mut self, def: &'static AttributeDef, value: Value) -> Value {
+        if value.as_str() == Some("") && (def.multi_valued || def.kind == Kind::Complex) {
+            return self.cleared();
+        }
+        match (def.multi_valued, def.kind) {
+            (true, _) if self.is_change && value.as_complex().is_some() => {
+                // A change may well be one of one value; a resource has lists.
+                self.note(Rewrite::OneForList);
+                vec![self.item(def, value)].into()
+            }
+            (true, _) => value.map_list(|item| self.item(def, item)),
+            (false, Kind::Complex) if def.has_value() => self.reference(def, value),
+            (false, Kind::Complex) => value.map_complex(|parts| self.parts(def, parts)),
+            (
+                false,
+                Kind::String
+                | Kind::Reference
+                | Kind::Binary
+                | Kind::Boolean
+                | Kind::Integer
+                | Kind::Decimal
+                | Kind::DateTime,
+            ) => self.simple(def, value),
+        }
+    }
+
+    /// One value of a list.
+    pub(super) fn item(&mut self, def: &'static AttributeDef, item: Value) -> Value {
+        if def.kind != Kind::Complex {
+            return self.simple(def, item);
+        }
+        let item = match item.as_str().and_then(object_in) {
+            Some(parts) => {
+                self.note(Rewrite::JsonInText);
+                parts.into()
+            }
+            None => item,
+        };
+        item.map_complex(|parts| self.parts(def, parts))
+    }
+
+    /// A single reference, such as manager.
+    fn reference(&mut self, def: &'static AttributeDef, value: Value) -> Value {
+        let mut value = value;
+        if value.as_list().is_some_and(|items| items.len() <= 1) {
+            self.note(Rewrite::BareReference);
+            value = value.into_list().pop().unwrap_or(Value::Null);
+        }
+        if value.as_str().is_some_and(|id| !id.is_empty()) {
+            self.note(Rewrite::BareReference);
+            return Attributes::from([("value", value)]).into();
+        }
+        let target = value.as_complex().and_then(|parts| parts.get("value"));
+        if value.as_str() == Some("") || target.is_some_and(|id| id.as_str() == Some("")) {
+            return self.cleared();
+        }
+        value.map_complex(|parts| self.parts(def, parts))
+    }
+
+    pub(super) fn parts(&mut self, def: &'static AttributeDef, parts: Attributes) -> Attributes {
+        let entries = parts.into_iter().map(|(name, value)| {
+            let value = match def.sub(&name) {
+                Some(sub) => self.value(sub, value),
+                None => value,
+            };
+            (name, value)
+        });
+        entries.collect()
+    }
+
+    fn simple(&mut self, def: &'static AttributeDef, value: Value) -> Value {
+        let Value::String(text) = &value else { return value };
+        match def.kind {
+            Kind::Boolean => match text.to_ascii_lowercase().as_str() {
+                "true" | "false" => {
+                    self.note(Rewrite::BooleanAsText);
+                    Value::Bool(text.eq_ignore_ascii_case("true"))
+                }
+                "" => self.cleared(),
+                _ => value,
+            },
+            Kind::String | Kind::Reference if text.is_empty() && self.is_change => self.cleared(),
+            Kind::String
+            | Kind::Reference
+            | Kind::Binary
+            | Kind::Complex
+            | Kind::Integer
+            | Kind::Decimal
+            | Kind::DateTime => value,
+        }
+    }
+
+    pub(super) fn cleared(&mut self) -> Value {
+        self.note(Rewrite::EmptyText);
+        Value::Null
+    }
+}
+
+/// The object that a text is, if it is one.
+fn object_in(text: &str) -> Option<Attributes> {
+    let text = text.trim();
+    text.starts_with('{').then(|| schemas::scim::parse(text.as_bytes()).ok()).flatten()
+}

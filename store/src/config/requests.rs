@@ -1,0 +1,126 @@
+//! The latest SCIM requests of each directory.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use api::ports::{Cursor, Order, Page, PageRequest, ScimRequest};
+use ingest::request_log::{KEPT, Requested};
+use rusqlite::{Connection, params};
+use schemas::{DirectoryId, RequestId};
+
+use super::Config;
+use crate::error::{DbError, unreadable};
+use crate::sqlite::{as_sql, from_sql};
+use crate::state::rows::{Time, all};
+
+impl Config {
+    pub(crate) async fn keep_requests(&self, requests: Vec<Requested>) -> Result<(), DbError> {
+        self.progress
+            .run(move |connection| {
+                let transaction = connection.transaction()?;
+                for request in &requests {
+                    insert(&transaction, request)?;
+                }
+                let directories: BTreeSet<DirectoryId> =
+                    requests.iter().map(|request| request.directory).collect();
+                for directory in directories {
+                    drop_old(&transaction, directory)?;
+                }
+                transaction.commit()?;
+                Ok(())
+            })
+            .await
+    }
+
+    pub(crate) async fn requests(
+        &self,
+        directory: DirectoryId,
+        page: PageRequest<RequestId>,
+    ) -> Result<Page<ScimRequest>, DbError> {
+        self.read(move |connection| read(connection, directory, &page)).await
+    }
+}
+
+fn insert(connection: &Connection, request: &Requested) -> Result<(), DbError> {
+    let tolerated = serde_json::to_string(&request.tolerated).map_err(unreadable("request"))?;
+    let duration = u64::try_from(request.duration.as_micros()).unwrap_or(u64::MAX);
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO scim_requests (directory, id, at, method, path, status, scim_type,
+                 detail, duration_us, events, tolerated)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            request.directory.to_bytes(),
+            request.id.to_bytes(),
+            request.at.millis(),
+            request.method,
+            request.path,
+            request.status,
+            request.scim_type.map(schemas::scim::ScimType::as_str),
+            request.detail,
+            as_sql(duration),
+            request.events,
+            tolerated,
+        ])?;
+    Ok(())
+}
+
+fn drop_old(connection: &Connection, directory: DirectoryId) -> Result<(), DbError> {
+    connection
+        .prepare_cached(
+            "DELETE FROM scim_requests WHERE directory = ?1 AND id <= (
+                 SELECT id FROM scim_requests WHERE directory = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+        )?
+        .execute(params![directory.to_bytes(), as_sql(KEPT as u64)])?;
+    Ok(())
+}
+
+fn read(
+    connection: &Connection,
+    directory: DirectoryId,
+    page: &PageRequest<RequestId>,
+) -> Result<Page<ScimRequest>, DbError> {
+    // What is behind a cursor in the order of the list, read from the cursor on.
+    let descending = page.order == Order::Descending;
+    let (bound, backwards) = match page.cursor {
+        None => (None, false),
+        Some(Cursor::After(id)) => (Some(id), false),
+        Some(Cursor::Before(id)) => (Some(id), true),
+    };
+    let falling = descending != backwards;
+    let (operator, order) = if falling { ("<", "DESC") } else { (">", "ASC") };
+    let edge = bound.map_or_else(
+        || if falling { vec![0xff; size_of::<u128>() + 1] } else { Vec::new() },
+        |id| id.to_bytes().to_vec(),
+    );
+    let sql = format!(
+        "SELECT id, at, method, path, status, scim_type, detail, duration_us, events, tolerated
+         FROM scim_requests WHERE directory = ?1 AND id {operator} ?2 ORDER BY id {order} LIMIT ?3"
+    );
+    let limit = i64::from(page.limit) + 1;
+    let parameters = params![directory.to_bytes(), edge, limit];
+    let mut items = all(connection, &sql, parameters, |row| {
+        let tolerated: String = row.get(9)?;
+        Ok(ScimRequest {
+            id: RequestId::from_bytes(row.get(0)?),
+            at: row.get::<_, Time>(1)?.0,
+            method: row.get(2)?,
+            path: row.get(3)?,
+            status: row.get(4)?,
+            scim_type: row.get(5)?,
+            detail: row.get(6)?,
+            duration: Duration::from_micros(from_sql(row.get(7)?)),
+            events: row.get(8)?,
+            tolerated: serde_json::from_str(&tolerated).map_err(unreadable("request"))?,
+        })
+    })?;
+    let more = items.len() > page.limit as usize;
+    items.truncate(page.limit as usize);
+    if backwards {
+        items.reverse();
+    }
+    // Where a cursor was given, what it points at lies on its side.
+    let (has_before, has_after) = if backwards { (more, true) } else { (bound.is_some(), more) };
+    Ok(Page { items, has_before, has_after })
+}
