@@ -15,9 +15,10 @@ use schemas::scim::{Attributes, BULK_RESPONSE_URN, ScimError, Value};
 use crate::auth::Call;
 use crate::body::Scim;
 use crate::error::Failure;
-use crate::http::{Ingest, answer};
+use crate::http::Ingest;
 use crate::represent;
 use crate::resources::{Action, Kind, submit};
+use crate::respond::answer;
 use crate::version;
 use plan::{Method, Operation, Outcomes, Plan};
 

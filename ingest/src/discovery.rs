@@ -9,9 +9,10 @@ use crate::auth::Call;
 use crate::body::BODY_BYTES_MAX;
 use crate::bulk::OPERATIONS_MAX;
 use crate::error::Failure;
-use crate::http::{Ingest, answer};
+use crate::http::Ingest;
 use crate::query::{COUNT_DEFAULT, COUNT_MAX};
 use crate::represent::List;
+use crate::respond::answer;
 
 pub(crate) async fn service_provider_config(
     State(_): State<Ingest>,
@@ -114,7 +115,7 @@ fn meta(call: &Call, kind: &str, place: &str) -> Attributes {
 
 fn list(definitions: Vec<Attributes>) -> Response {
     let total = definitions.len() as u64;
-    answer(StatusCode::OK, &List::new(total, definitions).at_index(Some(1)))
+    answer(StatusCode::OK, &List::of(total, definitions).at_index(Some(1)))
 }
 
 fn one(call: &Call, what: &str, definitions: Vec<Attributes>) -> Result<Response, Failure> {

@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use directory::Rejection;
 use schemas::scim::{ScimError, ScimType};
 
-use crate::http::answer;
 use crate::ports::ReplicaError;
 use crate::request_log::Refused;
+use crate::respond::answer;
 use crate::writer::WriteError;
 
 /// How long a client is asked to wait. Identity providers want whole seconds.

@@ -3,25 +3,19 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::HeaderValue;
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
+use schemas::Edge;
 use schemas::scim::ScimError;
-use schemas::{Edge, Seq};
-use serde::Serialize;
 
 use crate::error::Failure;
 use crate::limits::Limits;
 use crate::ports::Replica;
-use crate::projection::Projection;
-use crate::represent::Resource;
 use crate::request_log::{RequestLog, note};
 use crate::resources::Kind;
 use crate::writer::Writers;
-use crate::{bulk, discovery, lists, version};
+use crate::{bulk, discovery, lists};
 
 /// The media type of everything SCIM (RFC 7644 §8.1).
 pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
@@ -102,30 +96,4 @@ fn unsupported(routes: Router<Ingest>) -> Router<Ingest> {
         Failure::from(ScimError::with_status(501, detail))
     };
     routes.route("/Me", get(refuse).post(refuse).put(refuse).patch(refuse).delete(refuse))
-}
-
-/// An answer with a SCIM body.
-pub(crate) fn answer(status: StatusCode, body: &impl Serialize) -> Response {
-    let bytes = serde_json::to_vec(body).expect("trees and numbers are always JSON");
-    (status, [(CONTENT_TYPE, SCIM_JSON)], Body::from(bytes)).into_response()
-}
-
-/// An answer with a resource, its version, and, if it was created, its address (RFC 7644 §3.3, §3.14).
-pub(crate) fn resource(status: StatusCode, of: Resource, projection: &Projection) -> Response {
-    let (version, location) = (of.version(), of.location());
-    let mut response = answer(status, &of.shown(projection));
-    response.headers_mut().insert(ETAG, header(&version::tag(version)));
-    if status == StatusCode::CREATED {
-        response.headers_mut().insert(LOCATION, header(&location));
-    }
-    response
-}
-
-/// The answer to who has this version already.
-pub(crate) fn unchanged(version: Seq) -> Response {
-    (StatusCode::NOT_MODIFIED, [(ETAG, header(&version::tag(version)))]).into_response()
-}
-
-fn header(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("URLs and tags of ours are plain ASCII")
 }

@@ -25,6 +25,7 @@ mod quirks;
 mod represent;
 pub mod request_log;
 mod resources;
+mod respond;
 mod tolerance;
 mod version;
 pub mod writer;

@@ -2,18 +2,19 @@
 //! §3.4.2 and §3.4.3).
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
+use directory::Group;
 use schemas::DirectoryId;
 
 use crate::auth::Call;
 use crate::body::Scim;
 use crate::cursor::{Cursor, ListId};
 use crate::error::Failure;
-use crate::http::{Ingest, answer};
-use crate::ports::{GroupView, ListQuery, Listed, Members, Place, Start, UserView};
+use crate::http::Ingest;
+use crate::ports::{ListQuery, Listed, Place, Start, UserView};
 use crate::query::{Paging, Query};
-use crate::represent::{self, List, Shown};
+use crate::represent::{self, List, Resource};
+use crate::respond;
 
 /// Of what a list is.
 #[derive(Clone, Copy)]
@@ -96,12 +97,12 @@ async fn list(
         What::Users => {
             let listed = pages.users(start(skip, cursor.as_ref()), query.count()).await?;
             let next = listed.next.map_or(Next::Nowhere, Next::AmongUsers);
-            (listed.total, shown_users(call, query, listed.items), next)
+            (listed.total, users_of(call, listed.items), next)
         }
         What::Groups => {
             let listed = pages.groups(start(skip, cursor.as_ref()), query.count()).await?;
             let next = listed.next.map_or(Next::Nowhere, |place| Next::AmongGroups(Some(place)));
-            (listed.total, shown_groups(call, query, listed.items), next)
+            (listed.total, groups_of(call, listed.items), next)
         }
         What::Everything => pages.both(call, skip, cursor.as_ref()).await?,
     };
@@ -112,7 +113,8 @@ async fn list(
     };
     // Only who pages by cursor is handed one (RFC 9865 §2).
     let next = next.filter(|_| start_index.is_none()).map(|cursor| cursor.to_string());
-    Ok(answer(StatusCode::OK, &List::new(total, shown).at_index(start_index).before(next)))
+    let head = List::new(total, shown.len()).at_index(start_index).before(next);
+    respond::list(ingest, call, &query.projection, head, shown).await
 }
 
 impl What {
@@ -143,10 +145,9 @@ impl Pages<'_> {
         Ok(self.ingest.replica.list_users(self.directory, query).await?)
     }
 
-    async fn groups(&self, start: Start, count: u32) -> Result<Listed<GroupView>, Failure> {
+    async fn groups(&self, start: Start, count: u32) -> Result<Listed<Group>, Failure> {
         let query = self.query(start, count);
-        let members = members(self.query);
-        Ok(self.ingest.replica.list_groups(self.directory, query, members).await?)
+        Ok(self.ingest.replica.list_groups(self.directory, query).await?)
     }
 
     async fn both(
@@ -154,7 +155,7 @@ impl Pages<'_> {
         call: &Call,
         skip: u64,
         cursor: Option<&Cursor>,
-    ) -> Result<(u64, Vec<Shown>, Next), Failure> {
+    ) -> Result<(u64, Vec<Resource>, Next), Failure> {
         let count = self.query.count();
         let among_groups = cursor.is_some_and(|cursor| cursor.among_groups);
         let users = if among_groups {
@@ -175,23 +176,16 @@ impl Pages<'_> {
             (None, None) if room == 0 && count > 0 && groups.total > 0 => Next::AmongGroups(None),
             (None, None) => Next::Nowhere,
         };
-        let mut shown = shown_users(call, self.query, users.items);
-        shown.extend(shown_groups(call, self.query, groups.items));
+        let mut shown = users_of(call, users.items);
+        shown.extend(groups_of(call, groups.items));
         Ok((users.total + groups.total, shown, next))
     }
 }
 
-fn shown_users(call: &Call, query: &Query, views: Vec<UserView>) -> Vec<Shown> {
-    let shown = |view| represent::user(&call.base, view).shown(&query.projection);
-    views.into_iter().map(shown).collect()
+fn users_of(call: &Call, views: Vec<UserView>) -> Vec<Resource> {
+    views.into_iter().map(|view| represent::user(&call.base, view)).collect()
 }
 
-fn shown_groups(call: &Call, query: &Query, views: Vec<GroupView>) -> Vec<Shown> {
-    let shown = |view| represent::group(&call.base, view).shown(&query.projection);
-    views.into_iter().map(shown).collect()
-}
-
-/// Members that will not be shown are not looked up.
-pub(crate) fn members(query: &Query) -> Members {
-    if query.projection.shows("members") { Members::Shown } else { Members::Omitted }
+fn groups_of(call: &Call, groups: Vec<Group>) -> Vec<Resource> {
+    groups.into_iter().map(|group| represent::group(&call.base, group)).collect()
 }

@@ -55,23 +55,18 @@ pub struct UserView {
     pub groups: Vec<Reference>,
 }
 
-/// A group, with its members if they were asked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GroupView {
-    /// The group.
-    pub group: Group,
-    /// Its members; `None` when they were not asked for, so that a large group costs nothing.
-    pub members: Option<Vec<Reference>>,
+/// A member of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Where it stands among the others.
+    pub place: MemberPlace,
+    /// The user.
+    pub user: Reference,
 }
 
-/// Whether a reader wants the members of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Members {
-    /// All of them.
-    Shown,
-    /// None; they are not even looked up.
-    Omitted,
-}
+/// The place of a member in its group. The order is that in which the users were created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MemberPlace(pub i64);
 
 /// A page of a list (RFC 7644 §3.4.2).
 #[derive(Clone, Debug)]
@@ -173,8 +168,16 @@ pub trait Replica: Send + Sync {
         &self,
         directory: DirectoryId,
         id: ScimId,
-        members: Members,
-    ) -> Result<Option<GroupView>, ReplicaError>;
+    ) -> Result<Option<Group>, ReplicaError>;
+
+    /// At most so many members of a group, behind a place. None if there is no such group.
+    async fn members(
+        &self,
+        directory: DirectoryId,
+        group: ScimId,
+        after: Option<MemberPlace>,
+        limit: u32,
+    ) -> Result<Vec<Member>, ReplicaError>;
 
     /// A page of users.
     async fn list_users(
@@ -183,13 +186,12 @@ pub trait Replica: Send + Sync {
         query: ListQuery,
     ) -> Result<Listed<UserView>, ReplicaError>;
 
-    /// A page of groups. A filter on members works whether or not they are shown.
+    /// A page of groups.
     async fn list_groups(
         &self,
         directory: DirectoryId,
         query: ListQuery,
-        members: Members,
-    ) -> Result<Listed<GroupView>, ReplicaError>;
+    ) -> Result<Listed<Group>, ReplicaError>;
 }
 
 /// Why the replica does not answer.

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
+use directory::Group;
 use schemas::scim::{Attributes, LIST_RESPONSE_URN, Value};
 use schemas::{ScimId, Seq, Timestamp};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::ports::{GroupView, Reference, UserView};
+use crate::ports::{Reference, UserView};
 use crate::projection::Projection;
 use crate::version;
 
 /// A resource with everything that can be shown of it.
 pub(crate) struct Resource {
     id: ScimId,
+    is_group: bool,
     location: String,
     version: Seq,
     kept: Arc<Attributes>,
@@ -42,29 +44,32 @@ pub(crate) fn user(base: &str, view: UserView) -> Resource {
     }
     let (location, version) = (location(base, "User", user.id), user.version);
     derived.insert("meta", meta("User", &location, user.created_at, user.updated_at, version));
-    Resource { id: user.id, location, version, kept: user.attributes, derived }
+    Resource { id: user.id, is_group: false, location, version, kept: user.attributes, derived }
 }
 
-/// A group with `id`, `members` if they were looked up, and `meta`.
-pub(crate) fn group(base: &str, view: GroupView) -> Resource {
-    let GroupView { group, members } = view;
-    let mut derived = Attributes::new();
-    if let Some(members) = members.filter(|members| !members.is_empty()) {
-        let members = members.into_iter().map(|member| {
-            let mut value = reference(base, "Users", member);
-            value.insert("type", "User");
-            Value::Complex(value)
-        });
-        derived.insert("members", members.collect::<Vec<_>>());
-    }
+/// A group with `id` and `meta`. Its members are read while they are sent.
+pub(crate) fn group(base: &str, group: Group) -> Resource {
     let (location, version) = (location(base, "Group", group.id), group.version);
-    derived.insert("meta", meta("Group", &location, group.created_at, group.modified_at, version));
-    Resource { id: group.id, location, version, kept: group.attributes, derived }
+    let meta = meta("Group", &location, group.created_at, group.modified_at, version);
+    let derived = Attributes::from([("meta", meta)]);
+    Resource { id: group.id, is_group: true, location, version, kept: group.attributes, derived }
+}
+
+/// A member of a group.
+pub(crate) fn member(base: &str, user: Reference) -> Value {
+    let mut value = reference(base, "Users", user);
+    value.insert("type", "User");
+    Value::Complex(value)
 }
 
 impl Resource {
     pub(crate) const fn version(&self) -> Seq {
         self.version
+    }
+
+    /// Whose members it has, if it is a group.
+    pub(crate) fn group(&self) -> Option<ScimId> {
+        self.is_group.then_some(self.id)
     }
 
     /// Where it is.
@@ -137,9 +142,16 @@ pub(crate) struct List<T> {
     resources: Vec<T>,
 }
 
+impl List<()> {
+    /// A page with so many resources, which are sent behind it.
+    pub(crate) fn new(total: u64, items: usize) -> Self {
+        Self { items_per_page: items, ..Self::of(total, Vec::new()) }
+    }
+}
+
 impl<T> List<T> {
     /// A page of a list with so many resources in all.
-    pub(crate) fn new(total: u64, resources: Vec<T>) -> Self {
+    pub(crate) fn of(total: u64, resources: Vec<T>) -> Self {
         Self {
             schemas: [LIST_RESPONSE_URN],
             total_results: total,

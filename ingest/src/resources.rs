@@ -13,11 +13,11 @@ use schemas::scim::{
 use crate::auth::Call;
 use crate::body::Scim;
 use crate::error::Failure;
-use crate::http::{Ingest, resource, unchanged};
-use crate::lists::members;
+use crate::http::Ingest;
 use crate::ports::UserView;
 use crate::represent::{self, Resource};
 use crate::request_log::Notes;
+use crate::respond::{resource, unchanged};
 use crate::tolerance::{self, Rewrite, Tolerated};
 use crate::version;
 
@@ -140,7 +140,7 @@ pub(crate) async fn create(
         Answer::Group(group) => show(&ingest, &call, kind, group.id).await?,
         Answer::Gone | Answer::Nothing => return Ok(StatusCode::NO_CONTENT.into_response()),
     };
-    Ok(resource(StatusCode::CREATED, created, &call.query.projection))
+    resource(&ingest, &call, StatusCode::CREATED, created).await
 }
 
 pub(crate) async fn get(
@@ -153,7 +153,7 @@ pub(crate) async fn get(
     if version::is_known(&call.conditions, found.version()) {
         return Ok(unchanged(found.version()));
     }
-    Ok(resource(StatusCode::OK, found, &call.query.projection))
+    resource(&ingest, &call, StatusCode::OK, found).await
 }
 
 pub(crate) async fn replace(
@@ -166,7 +166,7 @@ pub(crate) async fn replace(
     let command = Action::Replace(id, body).command(kind, call.access.scim, &call.notes)?;
     submit(&ingest, &call, version::conditional(&call.conditions, command), None).await?;
     let replaced = show(&ingest, &call, kind, id).await?;
-    Ok(resource(StatusCode::OK, replaced, &call.query.projection))
+    resource(&ingest, &call, StatusCode::OK, replaced).await
 }
 
 /// Answers with the resource, or for a group as its directory's settings have it. Who asks for attributes
@@ -188,7 +188,7 @@ pub(crate) async fn patch(
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let patched = show(&ingest, &call, kind, id).await?;
-    Ok(resource(StatusCode::OK, patched, &call.query.projection))
+    resource(&ingest, &call, StatusCode::OK, patched).await
 }
 
 pub(crate) async fn delete(
@@ -216,8 +216,8 @@ pub(crate) async fn show(
             view.map(|view| represent::user(&call.base, view))
         }
         Kind::Group => {
-            let view = ingest.replica.group(directory, id, members(&call.query)).await?;
-            view.map(|view| represent::group(&call.base, view))
+            let view = ingest.replica.group(directory, id).await?;
+            view.map(|group| represent::group(&call.base, group))
         }
     };
     found.ok_or_else(|| Failure::not_found(kind.name(), &id.to_string()))

@@ -295,3 +295,112 @@ async fn a_directory_can_have_the_scim_service_behave_otherwise() {
         "displayName": "Other" });
     directory.send("POST", "/Groups", Some(body)).await.expect_error(400, Some("invalidValue"));
 }
+
+/// More than are read at once, twice over, and longer than what is sent in one piece.
+const MEMBERS: usize = 2_500;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_group_shows_each_member_once_however_it_is_asked_for() {
+    let (_folder, _server, directory) = server().await;
+    let mut ids = Vec::with_capacity(MEMBERS);
+    for from in (0..MEMBERS).step_by(500) {
+        let operations: Vec<_> = (from..from + 500)
+            .map(|number| {
+                json!({ "method": "POST", "path": "/Users", "bulkId": number.to_string(), "data": {
+                    "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+                    "userName": format!("user{number}"), "displayName": format!("User {number}") } })
+            })
+            .collect();
+        let done =
+            directory.send("POST", "/Bulk", Some(bulk(&json!(operations)))).await.expect(200);
+        for operation in done.body["Operations"].as_array().expect("a list") {
+            let location = operation["location"].as_str().expect("a place");
+            ids.push(location.rsplit('/').next().expect("an id").to_owned());
+        }
+    }
+    let members: Vec<_> = ids.iter().map(|id| json!({ "value": id })).collect();
+    let body = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+        "displayName": "Everyone", "members": members });
+    let group = directory.send("POST", "/Groups", Some(body)).await.expect(201);
+    let path = format!("/Groups/{}", group.id());
+    let expected: std::collections::BTreeSet<_> = ids.iter().map(String::as_str).collect();
+    let check = |shown: &Value| {
+        let shown = shown["members"].as_array().expect("members");
+        let values: std::collections::BTreeSet<_> =
+            shown.iter().map(|member| member["value"].as_str().expect("an id")).collect();
+        assert_eq!((shown.len(), &values), (MEMBERS, &expected));
+    };
+    check(&group.body);
+    let read = directory.send("GET", &path, None).await.expect(200);
+    check(&read.body);
+    assert!(
+        read.body["members"][0]["$ref"].is_string()
+            && read.body["members"][0]["display"].is_string()
+    );
+    let listed = directory.send("GET", "/Groups", None).await.expect(200);
+    check(&listed.body["Resources"][0]);
+    let values = directory.send("GET", &format!("{path}?attributes=members.value"), None).await;
+    check(&values.expect(200).body);
+    for without in ["excludedAttributes=members", "attributes=displayName"] {
+        let read = directory.send("GET", &format!("{path}?{without}"), None).await.expect(200);
+        assert!(read.body.get("members").is_none(), "{without}");
+        assert_eq!(read.body["displayName"].as_str(), Some("Everyone"));
+    }
+    let probe =
+        format!("/Groups?filter=id+eq+%22{}%22+and+members+eq+%22{}%22", group.id(), ids[7]);
+    let found = directory.send("GET", &format!("{probe}&attributes=id"), None).await.expect(200);
+    assert_eq!(found.body["totalResults"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_directories_with_the_same_names_never_see_each_other() {
+    let (_folder, server, ours) = server().await;
+    let theirs = server.api().directory("okta scim v2.0", "Others").await;
+    let mut working = tokio::task::JoinSet::new();
+    for worker in 0..64 {
+        let (own, other) = if worker % 2 == 0 { (&ours, &theirs) } else { (&theirs, &ours) };
+        let (own, other) = (own.clone(), other.clone());
+        working.spawn(async move {
+            let name = format!("same{}@x.test", worker / 2);
+            let id = own.user(&name).await;
+            let group = own.group(&format!("Group {}", worker / 2)).await;
+            let member = json!([{ "op": "add", "path": "members", "value": [{ "value": id }] }]);
+            own.patch(&format!("/Groups/{group}"), member.clone()).await.expect(204);
+            for path in [format!("/Users/{id}"), format!("/Groups/{group}")] {
+                other.send("GET", &path, None).await.expect_error(404, None);
+                other.send("DELETE", &path, None).await.expect_error(404, None);
+                let title = json!([{ "op": "replace", "path": "displayName", "value": "X" }]);
+                other.patch(&path, title).await.expect_error(404, None);
+            }
+            let foreign = other.group(&format!("Foreign {worker}")).await;
+            let answer = other.patch(&format!("/Groups/{foreign}"), member).await;
+            answer.expect_error(400, Some("invalidValue"));
+            let operations = json!([{ "method": "DELETE", "path": format!("/Users/{id}") }]);
+            let answer = other.send("POST", "/Bulk", Some(bulk(&operations))).await.expect(200);
+            assert_eq!(answer.body["Operations"][0]["status"], "404");
+            for filter in [
+                format!("id eq \"{id}\""),
+                format!("groups.value eq \"{group}\""),
+                format!("externalId eq \"ext-{name}\" and id eq \"{id}\""),
+            ] {
+                let body = search(&json!({ "filter": filter }));
+                let found = other.send("POST", "/.search", Some(body)).await.expect(200);
+                assert_eq!(found.body["totalResults"], 0, "{filter}");
+            }
+            (own.id.clone(), id)
+        });
+    }
+    let mut made = Vec::new();
+    while let Some(done) = working.join_next().await {
+        made.push(done.expect("no worker fails"));
+    }
+    for directory in [&ours, &theirs] {
+        let everyone = directory.send("GET", "/Users?count=1000", None).await.expect(200);
+        let everyone = everyone.body["Resources"].as_array().expect("a list").clone();
+        assert_eq!(everyone.len(), 32);
+        for user in everyone {
+            let id = user["id"].as_str().expect("an id").to_owned();
+            assert!(made.contains(&(directory.id.clone(), id)), "{user}");
+        }
+    }
+}

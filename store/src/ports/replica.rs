@@ -1,9 +1,9 @@
 //! Ingest's port.
 
 use async_trait::async_trait;
-use directory::Needs;
+use directory::{Group, Needs};
 use ingest::ports::{
-    Access, BoxError, Gathered, GroupView, ListQuery, Listed, Members, Replica, ReplicaError,
+    Access, BoxError, Gathered, ListQuery, Listed, Member, MemberPlace, Replica, ReplicaError,
     UserView,
 };
 use ingest::request_log::{RequestStore, Requested};
@@ -119,9 +119,18 @@ impl Replica for Store {
         &self,
         directory: DirectoryId,
         id: ScimId,
-        members: Members,
-    ) -> Result<Option<GroupView>, ReplicaError> {
-        self.state.group(directory, id, members).await.map_err(unavailable)
+    ) -> Result<Option<Group>, ReplicaError> {
+        self.state.group(directory, id).await.map_err(unavailable)
+    }
+
+    async fn members(
+        &self,
+        directory: DirectoryId,
+        group: ScimId,
+        after: Option<MemberPlace>,
+        limit: u32,
+    ) -> Result<Vec<Member>, ReplicaError> {
+        self.state.members(directory, group, after, limit).await.map_err(unavailable)
     }
 
     async fn list_users(
@@ -137,9 +146,8 @@ impl Replica for Store {
         &self,
         directory: DirectoryId,
         query: ListQuery,
-        members: Members,
-    ) -> Result<Listed<GroupView>, ReplicaError> {
-        let listed = self.state.list_groups(directory, query, members).await;
+    ) -> Result<Listed<Group>, ReplicaError> {
+        let listed = self.state.list_groups(directory, query).await;
         listed.map_err(unavailable)?.map_err(ReplicaError::Filter)
     }
 }

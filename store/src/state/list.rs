@@ -10,9 +10,10 @@ mod page;
 
 use std::sync::Arc;
 
+use directory::Group;
 use directory::matching::matches;
 use directory::sorting;
-use ingest::ports::{GroupView, ListQuery, Listed, Members, Place, Start, UserView};
+use ingest::ports::{ListQuery, Listed, Member, MemberPlace, Place, Reference, Start, UserView};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params, params_from_iter};
 use schemas::scim::{AttrPath, Attributes, ScimError, ScimType};
@@ -23,7 +24,7 @@ use super::{State, directory_row};
 use crate::error::DbError;
 use crate::filter::{Parameter, Sqlite, compile};
 use crate::sqlite::{as_sql, from_sql};
-use kind::{Condition, Groups, Kind, Users, group_view, user_view};
+use kind::{Condition, Groups, Kind, Users, user_view};
 use page::{Found, Page};
 
 /// How many rows one job reads while no index serves a filter: some ten milliseconds.
@@ -56,14 +57,38 @@ impl State {
         &self,
         directory: DirectoryId,
         id: ScimId,
-        members: Members,
-    ) -> Result<Option<GroupView>, DbError> {
+    ) -> Result<Option<Group>, DbError> {
         self.read(move |connection| {
             let Some(row) = directory_row(connection, directory)? else { return Ok(None) };
             let sql =
                 format!("SELECT {GROUP_COLUMNS} FROM groups WHERE scim_id = ?1 AND directory = ?2");
             let found = first(connection, &sql, params![id.to_bytes(), row.key], group)?;
-            found.map(|found| group_view(connection, found, members)).transpose()
+            Ok(found.map(|(_, group)| group))
+        })
+        .await
+    }
+
+    pub(crate) async fn members(
+        &self,
+        directory: DirectoryId,
+        group: ScimId,
+        after: Option<MemberPlace>,
+        limit: u32,
+    ) -> Result<Vec<Member>, DbError> {
+        self.read(move |connection| {
+            let Some(row) = directory_row(connection, directory)? else { return Ok(Vec::new()) };
+            let sql = "SELECT memberships.user_key, users.scim_id, users.display FROM memberships
+                JOIN users ON users.key = memberships.user_key
+                WHERE memberships.group_key =
+                    (SELECT key FROM groups WHERE scim_id = ?1 AND directory = ?2)
+                  AND memberships.user_key > ?3
+                ORDER BY memberships.user_key LIMIT ?4";
+            // Keys begin with 1.
+            let after = after.map_or(0, |place| place.0);
+            all(connection, sql, params![group.to_bytes(), row.key, after, limit], |row| {
+                let user = Reference { id: ScimId::from_bytes(row.get(1)?), display: row.get(2)? };
+                Ok(Member { place: MemberPlace(row.get(0)?), user })
+            })
         })
         .await
     }
@@ -80,9 +105,8 @@ impl State {
         &self,
         directory: DirectoryId,
         query: ListQuery,
-        members: Members,
-    ) -> Result<Filtered<GroupView>, DbError> {
-        self.list(directory, query, Groups { members }).await
+    ) -> Result<Filtered<Group>, DbError> {
+        self.list(directory, query, Groups).await
     }
 
     async fn list<K: Kind>(

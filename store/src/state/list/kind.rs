@@ -1,7 +1,7 @@
 //! What lists of users and of groups do differently.
 
 use directory::resource::name_key;
-use ingest::ports::{GroupView, Members, Reference, UserView};
+use ingest::ports::{Reference, UserView};
 use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
 use schemas::ScimId;
@@ -157,13 +157,11 @@ impl Kind for Users {
 }
 
 #[derive(Clone, Copy)]
-pub(crate) struct Groups {
-    pub(crate) members: Members,
-}
+pub(crate) struct Groups;
 
 impl Kind for Groups {
     type Row = (i64, directory::Group);
-    type View = GroupView;
+    type View = directory::Group;
 
     const TABLE: Table = GROUPS;
     const NAME: &'static str = "groups";
@@ -214,8 +212,8 @@ impl Kind for Groups {
         subject
     }
 
-    fn view(self, connection: &Connection, row: Self::Row) -> Result<GroupView, DbError> {
-        group_view(connection, row, self.members)
+    fn view(self, _: &Connection, (_, group): Self::Row) -> Result<Self::View, DbError> {
+        Ok(group)
     }
 }
 
@@ -239,30 +237,11 @@ pub(crate) fn user_view(
     Ok(UserView { user, groups: groups_of(connection, key)? })
 }
 
-pub(crate) fn group_view(
-    connection: &Connection,
-    (key, group): (i64, directory::Group),
-    members: Members,
-) -> Result<GroupView, DbError> {
-    let members = match members {
-        Members::Shown => Some(members_of(connection, key)?),
-        Members::Omitted => None,
-    };
-    Ok(GroupView { group, members })
-}
-
 fn groups_of(connection: &Connection, user: i64) -> Result<Vec<Reference>, DbError> {
     let sql = "SELECT groups.scim_id, groups.display FROM memberships
         JOIN groups ON groups.key = memberships.group_key
         WHERE memberships.user_key = ?1 ORDER BY groups.key";
     all(connection, sql, [user], reference)
-}
-
-fn members_of(connection: &Connection, group: i64) -> Result<Vec<Reference>, DbError> {
-    let sql = "SELECT users.scim_id, users.display FROM memberships
-        JOIN users ON users.key = memberships.user_key
-        WHERE memberships.group_key = ?1 ORDER BY users.key";
-    all(connection, sql, [group], reference)
 }
 
 fn reference(row: &rusqlite::Row<'_>) -> Result<Reference, DbError> {
