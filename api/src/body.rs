@@ -2,6 +2,7 @@
 //! is named in one answer.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::StatusCode;
@@ -140,6 +141,19 @@ impl Fields {
             self.wrong(name, "invalid", format!("{name} must be one of {}.", words.join(", ")));
         }
         word
+    }
+
+    /// A whole number within bounds.
+    pub(crate) fn number(&mut self, name: &str, bounds: RangeInclusive<u32>) -> Option<u32> {
+        let value = self.take(name)?;
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = number.filter(|number| bounds.contains(number));
+        if number.is_none() {
+            let (least, most) = bounds.into_inner();
+            let message = format!("{name} must be a whole number from {least} to {most}.");
+            self.wrong(name, "invalid", message);
+        }
+        number
     }
 
     /// A list. Its elements are judged by the caller.

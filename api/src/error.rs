@@ -177,6 +177,10 @@ fn conflicting(conflict: Conflict) -> Value {
             "too_many_tokens",
             "The directory has two live tokens, as many as it may. Revoke one first.",
         ),
+        Conflict::LiveSecrets => coded(
+            "too_many_secrets",
+            "The OAuth client has two live secrets, as many as it may. Delete one first.",
+        ),
         Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
     }
 }

@@ -28,6 +28,7 @@ mod endpoints;
 mod error;
 mod events;
 mod groups;
+mod oauth;
 mod organizations;
 mod page;
 pub mod ports;
@@ -40,4 +41,4 @@ mod users;
 
 pub use api_keys::{FirstKey, first_key};
 pub use router::{Api, CheckUrl, router};
-pub use secrets::digest;
+pub use secrets::{client_id, digest};

@@ -1,7 +1,7 @@
 //! What the API needs from the rest of the system, cut by use.
 //!
-//! Configuration is read and written through [`Keys`], [`Organizations`], [`Directories`] and
-//! [`Endpoints`]; a write has happened, durably, when the call returns. What the log made of the
+//! Configuration is read and written through [`Keys`], [`Organizations`], [`Directories`],
+//! [`OauthClients`] and [`Endpoints`]; a write has happened, durably, when the call returns. What the log made of the
 //! directories is read through [`Reading`] and never written. [`Streams`] lets the event log say what
 //! configuration says.
 //!
@@ -11,6 +11,7 @@
 mod directories;
 mod endpoints;
 mod keys;
+mod oauth;
 mod organizations;
 mod reading;
 
@@ -22,6 +23,7 @@ pub use directories::{
 };
 pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret};
 pub use keys::{ApiKey, Keys, Permission};
+pub use oauth::{OauthClient, OauthClients, TOKEN_LIFETIME_SECS};
 pub use organizations::{
     Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Organizations,
 };
@@ -29,6 +31,9 @@ pub use reading::{EventFilter, GroupFilter, Reading, StoredEvent, UserFilter};
 
 /// How many tokens of a directory may be live: the one in use and, during a rotation, the next.
 pub const LIVE_TOKENS_MAX: usize = 2;
+
+/// How many secrets of an OAuth client may be live: again the one in use and the next.
+pub const LIVE_SECRETS_MAX: usize = 2;
 
 /// SHA-256 of a token or an API key, all that is kept of it.
 pub type Digest = [u8; 32];
@@ -126,6 +131,9 @@ pub enum Conflict {
     /// [`LIVE_TOKENS_MAX`] tokens of the directory are live.
     #[error("the directory has as many live tokens as it may")]
     LiveTokens,
+    /// [`LIVE_SECRETS_MAX`] secrets of the OAuth client are live.
+    #[error("the OAuth client has as many live secrets as it may")]
+    LiveSecrets,
     /// The directory is being deleted.
     #[error("the directory is being deleted")]
     Deleting,

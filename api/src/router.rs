@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use schemas::{DirectoryId, Edge};
 
 use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
-use crate::ports::{Directories, Endpoints, Keys, Organizations, Reading, Streams};
+use crate::ports::{Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams};
 use crate::{
-    api_keys, directories, endpoints, events, groups, organizations, requests, scim_settings,
-    tokens, users,
+    api_keys, directories, endpoints, events, groups, oauth, organizations, requests,
+    scim_settings, tokens, users,
 };
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
@@ -32,6 +32,8 @@ pub struct Api {
     pub organizations: Arc<dyn Organizations>,
     /// Directories and their tokens.
     pub directories: Arc<dyn Directories>,
+    /// The OAuth clients of directories.
+    pub oauth_clients: Arc<dyn OauthClients>,
     /// Webhook endpoints.
     pub endpoints: Arc<dyn Endpoints>,
     /// Users, groups, events.
@@ -85,6 +87,9 @@ pub fn router(api: Api) -> Router {
         .route("/directories/{id}/requests", get(requests::list))
         .route("/directories/{id}/tokens", get(tokens::list).post(tokens::create))
         .route("/directories/{id}/tokens/{token_id}", delete(tokens::revoke))
+        .route("/directories/{id}/oauth_client", get(oauth::show).patch(oauth::update))
+        .route("/directories/{id}/oauth_client/secrets", post(oauth::create_secret))
+        .route("/directories/{id}/oauth_client/secrets/{secret_id}", delete(oauth::revoke_secret))
         .route("/directory_users", get(users::list))
         .route("/directory_users/{id}", get(users::get))
         .route("/directory_groups", get(groups::list))

@@ -39,6 +39,20 @@ pub(crate) fn token(edge: &dyn Edge) -> Minted {
     minted(format!("dsync_{}", URL_SAFE_NO_PAD.encode(edge.secret())))
 }
 
+/// A secret of a directory's OAuth client. No character of it changes when it is form-encoded, so a
+/// client that leaves out that step of RFC 6749 §2.3.1 is understood too.
+pub(crate) fn client_secret(edge: &dyn Edge) -> Minted {
+    minted(format!("dsync_secret_{}", URL_SAFE_NO_PAD.encode(edge.secret())))
+}
+
+/// The id of the OAuth client of the directory at this SCIM address. It follows from the address, so
+/// every directory has one; the address does not follow from it.
+#[must_use]
+pub fn client_id(endpoint_id: &str) -> String {
+    let digest = digest(&format!("OAuth client of {endpoint_id}"));
+    hex::encode(&digest[..ENDPOINT_ID_BYTES])
+}
+
 /// An API key.
 pub(crate) fn api_key(edge: &dyn Edge) -> Minted {
     minted(format!("sk_{}", URL_SAFE_NO_PAD.encode(edge.secret())))

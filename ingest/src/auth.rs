@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Failure;
 use crate::http::Ingest;
-use crate::ports::Access;
+use crate::ports::{Access, Admission};
 use crate::query::Query;
 use crate::request_log::Notes;
 use crate::tolerance::Rewrite;
@@ -58,9 +58,14 @@ impl FromRequestParts<Ingest> for Call {
         let endpoint = named("endpoint_id").unwrap_or_default();
         // The token is hashed and looked up even where it is missing or the endpoint unknown, so
         // that the answer takes the same time and tells nothing.
-        let digest: [u8; 32] = Sha256::digest(bearer(parts).unwrap_or_default()).into();
-        let access = ingest.replica.access(endpoint, digest).await?;
-        let access = access.ok_or_else(Failure::unauthorized)?;
+        let token = bearer(parts);
+        let digest = Sha256::digest(token.unwrap_or_default()).into();
+        let access = match ingest.replica.access(endpoint, digest).await? {
+            Admission::Granted(access) => access,
+            Admission::Expired => return Err(Failure::expired()),
+            Admission::Refused if token.is_some() => return Err(Failure::invalid_token()),
+            Admission::Refused => return Err(Failure::unauthorized()),
+        };
         let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_default();
         notes.of_directory(access.directory_id);
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();

@@ -46,26 +46,46 @@ fn has_json_type(headers: &HeaderMap) -> bool {
         .any(|known| kind.eq_ignore_ascii_case(known))
 }
 
-async fn read(mut body: Body) -> Result<BytesMut, Failure> {
+async fn read(body: Body) -> Result<BytesMut, Failure> {
+    collect(body, BODY_BYTES_MAX).await.map_err(|unread| {
+        let error = match unread {
+            Unread::Broken => {
+                ScimError::with_status(400, "The request ended before its body did.")
+            }
+            Unread::TooLarge => ScimError::with_status(
+                413,
+                format!(
+                    "The request body must not exceed {BODY_BYTES_MAX} bytes; send fewer members or operations at once."
+                ),
+            ),
+        };
+        error.into()
+    })
+}
+
+/// Why a body could not be read.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// The client went away.
+    Broken,
+    /// It is larger than it may be.
+    TooLarge,
+}
+
+/// The whole body, of at most `max` bytes.
+pub(crate) async fn collect(mut body: Body, max: usize) -> Result<BytesMut, Unread> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    let mut bytes = BytesMut::with_capacity(announced.min(BODY_BYTES_MAX));
+    let mut bytes = BytesMut::with_capacity(announced.min(max));
     let mut length = 0;
     while let Some(frame) = body.frame().await {
-        let frame = frame
-            .map_err(|_| ScimError::with_status(400, "The request ended before its body did."))?;
+        let frame = frame.map_err(|_| Unread::Broken)?;
         let Ok(data) = frame.into_data() else { continue };
         length += data.len();
-        if length <= BODY_BYTES_MAX {
+        if length <= max {
             bytes.extend_from_slice(&data);
         } else if length > DRAINED_BYTES_MAX {
             break;
         }
     }
-    if length > BODY_BYTES_MAX {
-        let detail = format!(
-            "The request body must not exceed {BODY_BYTES_MAX} bytes; send fewer members or operations at once."
-        );
-        return Err(ScimError::with_status(413, detail).into());
-    }
-    Ok(bytes)
+    if length > max { Err(Unread::TooLarge) } else { Ok(bytes) }
 }

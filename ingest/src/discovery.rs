@@ -34,12 +34,6 @@ pub(crate) async fn service_provider_config(
         ("defaultPageSize", Value::Integer(i64::from(COUNT_DEFAULT))),
         ("maxPageSize", Value::Integer(i64::from(COUNT_MAX))),
     ]);
-    let scheme = Attributes::from([
-        ("type", "oauthbearertoken"),
-        ("name", "OAuth Bearer Token"),
-        ("description", "The bearer token of the directory, in the Authorization header."),
-        ("specUri", "https://www.rfc-editor.org/info/rfc6750"),
-    ]);
     let config = Attributes::from([
         ("schemas", Value::List(vec![SERVICE_PROVIDER_CONFIG.id.into()])),
         ("patch", supported(true).into()),
@@ -49,10 +43,26 @@ pub(crate) async fn service_provider_config(
         ("sort", supported(true).into()),
         ("etag", supported(true).into()),
         ("pagination", pagination.into()),
-        ("authenticationSchemes", Value::List(vec![scheme.into()])),
+        ("authenticationSchemes", authentication_schemes()),
         ("meta", meta(&call, "ServiceProviderConfig", "ServiceProviderConfig").into()),
     ]);
     Ok(answer(StatusCode::OK, &config))
+}
+
+fn authentication_schemes() -> Value {
+    let bearer = Attributes::from([
+        ("type", "oauthbearertoken"),
+        ("name", "OAuth Bearer Token"),
+        ("description", "The bearer token of the directory, in the Authorization header."),
+        ("specUri", "https://www.rfc-editor.org/info/rfc6750"),
+    ]);
+    let client = Attributes::from([
+        ("type", "oauth2"),
+        ("name", "OAuth 2.0 Client Credentials"),
+        ("description", "Access tokens from /scim/oauth/token, for the client of the directory."),
+        ("specUri", "https://www.rfc-editor.org/info/rfc6749"),
+    ]);
+    Value::List(vec![bearer.into(), client.into()])
 }
 
 pub(crate) async fn resource_types(

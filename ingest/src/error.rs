@@ -26,19 +26,25 @@ const RETRY_AFTER_FULL_SECONDS: HeaderValue = HeaderValue::from_static("60");
 pub(crate) struct Failure {
     error: ScimError,
     retry_after: Option<HeaderValue>,
+    /// What a 401 asks for.
+    challenge: HeaderValue,
 }
+
+/// Asks for a token (RFC 6750 §3): the code stands only where one was presented.
+const NO_TOKEN: HeaderValue = HeaderValue::from_static("Bearer");
+const INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
 impl Failure {
     fn later(detail: &str) -> Self {
         let error = ScimError::with_status(503, detail);
-        Self { error, retry_after: Some(RETRY_AFTER_SECONDS) }
+        Self { retry_after: Some(RETRY_AFTER_SECONDS), ..error.into() }
     }
 
     fn full() -> Self {
         let detail = "The disk of the service has no room, so nothing was changed. Reads go on; \
                       writes work again as soon as there is room.";
         let error = ScimError::with_status(507, detail);
-        Self { error, retry_after: Some(RETRY_AFTER_FULL_SECONDS) }
+        Self { retry_after: Some(RETRY_AFTER_FULL_SECONDS), ..error.into() }
     }
 
     /// Identity providers read whole seconds (RFC 9110 §10.2.3): less than one is one.
@@ -48,7 +54,7 @@ impl Failure {
             "Too many requests for this directory; nothing was changed. Send the request again in {seconds} s."
         );
         let error = ScimError::with_status(429, detail);
-        Self { error, retry_after: Some(HeaderValue::from(seconds)) }
+        Self { retry_after: Some(HeaderValue::from(seconds)), ..error.into() }
     }
 
     /// The same whether the token or the endpoint is wrong.
@@ -59,6 +65,17 @@ impl Failure {
              Secret Token, or make a new token.",
         )
         .into()
+    }
+
+    /// The same answer to somebody who did present a token.
+    pub(crate) fn invalid_token() -> Self {
+        Self { challenge: INVALID_TOKEN, ..Self::unauthorized() }
+    }
+
+    pub(crate) fn expired() -> Self {
+        let detail = "The access token has expired. Get another from the token endpoint.";
+        let error = ScimError::with_status(401, detail);
+        Self { challenge: INVALID_TOKEN, ..error.into() }
     }
 
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
@@ -75,7 +92,7 @@ impl Failure {
 
 impl From<ScimError> for Failure {
     fn from(error: ScimError) -> Self {
-        Self { error, retry_after: None }
+        Self { error, retry_after: None, challenge: NO_TOKEN }
     }
 }
 
@@ -120,7 +137,7 @@ impl From<WriteError> for Failure {
                 let detail = "The disk of the service has no room. The change is recorded and takes \
                               effect as soon as there is room; sending it again does no harm.";
                 let error = ScimError::with_status(507, detail);
-                Self { error, retry_after: Some(RETRY_AFTER_FULL_SECONDS) }
+                Self { retry_after: Some(RETRY_AFTER_FULL_SECONDS), ..error.into() }
             }
             WriteError::Unknown => {
                 Self::later("It is not known yet whether this was carried out; try again.")
@@ -156,8 +173,7 @@ impl IntoResponse for Failure {
             response.headers_mut().insert(RETRY_AFTER, after);
         }
         if status == StatusCode::UNAUTHORIZED {
-            let scheme = HeaderValue::from_static("Bearer");
-            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+            response.headers_mut().insert(WWW_AUTHENTICATE, self.challenge);
         }
         response
     }
@@ -194,6 +210,20 @@ mod tests {
         let (status, kind, detail) = error(Rejection::NoSuchMember("nobody".into()).into());
         assert_eq!((status, kind), (400, Some(ScimType::InvalidValue)));
         assert!(detail.contains("\"nobody\""), "{detail}");
+    }
+
+    #[test]
+    fn a_401_names_an_invalid_token_only_to_who_presented_one() {
+        let challenge = |failure: Failure| {
+            let response = failure.into_response();
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED);
+            response.headers()[WWW_AUTHENTICATE].clone()
+        };
+        assert_eq!(challenge(Failure::unauthorized()), "Bearer");
+        let invalid = "Bearer error=\"invalid_token\"";
+        assert_eq!(challenge(Failure::invalid_token()), invalid);
+        assert_eq!(challenge(Failure::expired()), invalid);
+        assert!(Failure::expired().error.detail.contains("has expired"));
     }
 
     #[test]

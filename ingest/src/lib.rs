@@ -7,6 +7,8 @@
 //! It is *not* the place of rules: what a command changes is decided in `directory`, and what a
 //! request may look like in `schemas::scim`.
 //!
+//! Beside SCIM stands the [token endpoint](oauth), where identity providers get access tokens.
+//!
 //! Start with [`http`] for the routes and with [`writer`] for the way into the log.
 
 mod auth;
@@ -15,9 +17,11 @@ mod bulk;
 mod cursor;
 mod discovery;
 mod error;
+mod form;
 pub mod http;
 mod limits;
 mod lists;
+pub mod oauth;
 pub mod ports;
 mod projection;
 mod query;

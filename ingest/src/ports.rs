@@ -1,5 +1,7 @@
 //! What ingest needs to know: the projection, as a replica of the log that may trail it.
 
+mod oauth;
+
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
 use directory::sorting::SortKey;
@@ -8,6 +10,8 @@ use log::{Offset, Partition};
 use schemas::scim::{AttrPath, Filter, ScimError};
 use schemas::{DirectoryId, Head, ScimId, TokenId};
 use serde::{Deserialize, Serialize};
+
+pub use oauth::{ACCESS_TOKENS_MAX, Clients, Digest, ISSUE_WINDOW, ISSUES_MAX, Issue};
 
 /// What a bearer token opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,10 +24,23 @@ pub struct Access {
     pub activated: bool,
     /// How its SCIM service behaves.
     pub scim: ScimSettings,
-    /// Which token was used.
+    /// Which token was used; for an access token, the client secret that it was issued with.
     pub token_id: TokenId,
     /// Its last four characters, for the audit trail.
     pub token_suffix: String,
+}
+
+/// What becomes of who presents a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It opens the directory.
+    Granted(Access),
+    /// It is an access token that opened this very directory until it expired. Told apart only for a
+    /// while after that.
+    Expired,
+    /// The token or the endpoint is unknown, the token is of another directory, or revoked, or the
+    /// directory is gone.
+    Refused,
 }
 
 /// Facts as of one moment of the projection.
@@ -122,13 +139,13 @@ pub struct Listed<T> {
 /// The projection, and the configuration beside it.
 #[async_trait]
 pub trait Replica: Send + Sync {
-    /// What the token with this SHA-256 digest opens at this endpoint. `None` whether the token or the
-    /// endpoint is unknown, the token is of another directory, or revoked, or the directory is gone.
+    /// What the token with this SHA-256 digest opens at this endpoint: a bearer token of the directory,
+    /// or an access token that was issued to its OAuth client.
     async fn access(
         &self,
         endpoint_id: &str,
-        token_digest: [u8; 32],
-    ) -> Result<Option<Access>, ReplicaError>;
+        token_digest: Digest,
+    ) -> Result<Admission, ReplicaError>;
 
     /// Where a directory's stream lies; `None` if there is no such directory.
     async fn partition(&self, directory: DirectoryId) -> Result<Option<Partition>, ReplicaError>;

@@ -5,6 +5,7 @@
 use schemas::scim::{AttrPath, Attributes, Filter, SEARCH_REQUEST_URN, ScimError, ScimType, Value};
 
 use crate::cursor::Cursor;
+use crate::form;
 use crate::ports::Sort;
 use crate::projection::Projection;
 
@@ -58,9 +59,8 @@ impl Query {
     pub(crate) fn parse(query: &str) -> Result<Self, ScimError> {
         let mut parameters = Parameters::default();
         let mut has_unknown = false;
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let (name, value) = (decode(name)?, decode(value)?);
+        for pair in form::pairs(query) {
+            let (name, value) = pair.ok_or_else(malformed)?;
             match parameters.field(&name) {
                 Some(field) => *field = Some(value),
                 None => has_unknown = true,
@@ -183,27 +183,9 @@ fn not_a_parameter(name: &str) -> ScimError {
     ))
 }
 
-/// `+` is a space, as in forms: Entra ID writes filters so.
-fn decode(text: &str) -> Result<String, ScimError> {
-    let malformed = || {
-        let detail = "The query string is not valid percent-encoded UTF-8.";
-        ScimError::new(ScimType::InvalidSyntax, detail)
-    };
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-                let (high, low) = (digit(rest.next()), digit(rest.next()));
-                let (Some(high), Some(low)) = (high, low) else { return Err(malformed()) };
-                u8::try_from(high * 16 + low).expect("two digits make a byte")
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).map_err(|_| malformed())
+fn malformed() -> ScimError {
+    let detail = "The query string is not valid percent-encoded UTF-8.";
+    ScimError::new(ScimType::InvalidSyntax, detail)
 }
 
 #[cfg(test)]

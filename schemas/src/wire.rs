@@ -38,6 +38,8 @@ object_tags! {
     DomainTag = "organization_domain";
     /// The `object` of a token.
     TokenTag = "directory_token";
+    /// The `object` of a directory's OAuth client.
+    ClientTag = "oauth_client";
     /// The `object` of an event.
     EventTag = "event";
 }

@@ -160,11 +160,16 @@ impl Running {
             request_log,
             edge: Arc::clone(&edge),
         });
+        let oauth = ingest::oauth::router(ingest::oauth::Oauth {
+            clients: self.store.clone(),
+            edge: Arc::clone(&edge),
+        });
         let api = self.api(settings, keys, writers, &edge);
         let readiness = self.readiness(projecting);
         let routes = http::operations(readiness, telemetry)
             .merge(console::router())
             .merge(scim)
+            .merge(oauth)
             .merge(api::router(api));
         self.listen(http::wrap(routes, edge), listener);
         Ok(())
@@ -235,6 +240,7 @@ impl Running {
             keys: Arc::new(keys),
             organizations: self.store.clone(),
             directories: self.store.clone(),
+            oauth_clients: self.store.clone(),
             endpoints: self.store.clone(),
             reading: self.store.clone(),
             streams: Arc::new(streams::Reconciling::new(writers)),

@@ -5,11 +5,13 @@
 //! progress with `NORMAL`, since the worst that its loss does is to repeat deliveries. What every
 //! request asks (which token opens which directory) is answered from memory.
 
+mod access;
 mod deliveries;
 mod directories;
 mod endpoints;
 mod keys;
 mod known;
+mod oauth;
 mod organizations;
 mod requests;
 mod sealed;
@@ -18,13 +20,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
-use rusqlite::Connection;
+use api::ports::Digest;
+use rusqlite::{Connection, TransactionBehavior};
 use schemas::{Edge, Timestamp, TokenId};
 use tokio::sync::watch;
 
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
-pub(crate) use known::{Known, KnownDirectory};
+use access::{AccessToken, AccessTokens};
+pub(crate) use known::{Entry, Known, KnownDirectory, KnownToken};
 use sealed::Sealer;
 
 /// Only ever added to.
@@ -32,6 +36,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/schema.sql"),
     include_str!("config/requests.sql"),
     include_str!("config/scim_settings.sql"),
+    include_str!("config/oauth.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -46,11 +51,19 @@ pub(crate) struct Config {
     /// May lose the last commits.
     progress: Pool,
     readers: Pool,
-    known: RwLock<Arc<Known>>,
+    memory: Arc<Memory>,
     endpoints_version: watch::Sender<u64>,
     generation: AtomicU64,
     sealer: Sealer,
     edge: Arc<dyn Edge>,
+}
+
+/// What every request asks, as of the last change. Jobs of both writing pools change it, each after its
+/// commit and whether or not the caller still waits: what is durably void must open nothing.
+#[derive(Debug)]
+struct Memory {
+    known: RwLock<Arc<Known>>,
+    access_tokens: RwLock<AccessTokens>,
 }
 
 impl std::fmt::Debug for Config {
@@ -74,7 +87,10 @@ impl Config {
             path: path.to_owned(),
             source: Box::new(error),
         };
-        let known = known::load(&durable).map_err(unreadable)?;
+        let memory = Memory {
+            known: RwLock::new(Arc::new(known::load(&durable).map_err(&unreadable)?)),
+            access_tokens: RwLock::new(oauth::load(&durable).map_err(&unreadable)?),
+        };
         let generation: i64 = durable
             .query_row("SELECT generation FROM meta", [], |row| row.get(0))
             .map_err(OpenError::at(path))?;
@@ -82,7 +98,7 @@ impl Config {
             progress: Pool::start("store-progress", vec![open(options(true, "NORMAL"))?])?,
             readers: Pool::start("store-reader", vec![open(options(false, "NORMAL"))?])?,
             durable: Pool::start("store-writer", vec![durable])?,
-            known: RwLock::new(Arc::new(known)),
+            memory: Arc::new(memory),
             endpoints_version: watch::Sender::new(1),
             generation: AtomicU64::new(from_sql(generation)),
             sealer: Sealer::new(master_key, Arc::clone(&edge)),
@@ -96,7 +112,7 @@ impl Config {
 
     /// The directories, tokens and organizations as of the last change.
     pub(crate) fn known(&self) -> Arc<Known> {
-        Arc::clone(&self.known.read().expect("nothing panics while it is held"))
+        Arc::clone(&self.memory.known.read().expect("nothing panics while it is held"))
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -138,18 +154,20 @@ impl Config {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
     {
-        let (changed, known) = self
-            .durable
+        let memory = Arc::clone(&self.memory);
+        self.durable
             .run(move |connection| {
-                let transaction = connection.transaction()?;
+                // Jobs read before they write, and another connection writes progress: a transaction
+                // that only then asks for the lock would fail where this one waits.
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 let changed = job(&transaction)?;
                 let known = known::load(&transaction)?;
                 transaction.commit()?;
-                Ok((changed, known))
+                memory.learn(known);
+                Ok(changed)
             })
-            .await?;
-        *self.known.write().expect("nothing panics while it is held") = Arc::new(known);
-        Ok(changed)
+            .await
     }
 
     fn endpoints_changed(&self) {
@@ -172,3 +190,27 @@ impl Config {
             .await
     }
 }
+
+impl Memory {
+    /// Both are written under the lock of the access tokens, so that none stays in memory whose secret
+    /// has gone.
+    fn learn(&self, known: Known) {
+        let mut access_tokens =
+            self.access_tokens.write().expect("nothing panics while it is held");
+        access_tokens.retain(|token| known.has_secret(token.secret));
+        *self.known.write().expect("nothing panics while it is held") = Arc::new(known);
+    }
+
+    fn issued(&self, digest: Digest, token: AccessToken, removed: &[Digest]) {
+        let mut access_tokens =
+            self.access_tokens.write().expect("nothing panics while it is held");
+        access_tokens.remove(removed);
+        let known = self.known.read().expect("nothing panics while it is held");
+        if known.has_secret(token.secret) {
+            access_tokens.insert(digest, token);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

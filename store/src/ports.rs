@@ -2,6 +2,7 @@
 
 mod configuration;
 mod delivery;
+mod oauth;
 pub(crate) mod paging;
 mod projection;
 mod reading;

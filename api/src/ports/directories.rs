@@ -71,7 +71,7 @@ pub struct NewDirectory {
     pub created_at: Timestamp,
 }
 
-/// A token to be.
+/// A token, or a client secret, to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewToken {
     /// Which. Not the secret.
@@ -84,7 +84,7 @@ pub struct NewToken {
     pub created_at: Timestamp,
 }
 
-/// A live token of a directory, without what opens doors.
+/// A live token or client secret of a directory, without what opens doors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     /// Which. Not the secret.

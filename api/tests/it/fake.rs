@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard};
 use api::ports::{
     ApiKey, BoxError, Conflict, Counts, Cursor, Delivering, Digest, Directories, Directory,
     DirectoryFilter, Endpoint, EndpointChange, Endpoints, EventFilter, GroupFilter, Keys,
-    LIVE_TOKENS_MAX, NewDirectory, NewToken, Order, Organization, OrganizationChange,
-    OrganizationFilter, Organizations, Page, PageRequest, PortError, Reach, Reading, ScimRequest,
-    StoredEvent, Streams, Token, UserFilter,
+    LIVE_SECRETS_MAX, LIVE_TOKENS_MAX, NewDirectory, NewToken, OauthClient, OauthClients, Order,
+    Organization, OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest,
+    PortError, Reach, Reading, ScimRequest, StoredEvent, Streams, Token, UserFilter,
 };
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
@@ -31,6 +31,9 @@ pub(crate) struct State {
     pub(crate) directories: Vec<Directory>,
     pub(crate) tokens: Vec<(DirectoryId, Token, Digest)>,
     pub(crate) scim_settings: ScimSettings,
+    pub(crate) secrets: Vec<(DirectoryId, Token, Digest)>,
+    /// The last that was set, whichever client it was for.
+    pub(crate) token_lifetime_secs: Option<u32>,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) delivering: Delivering,
     pub(crate) users: Vec<DirectoryUserWithGroups>,
@@ -336,6 +339,58 @@ impl Directories for Fake {
         let tokens = self.tokens(reach, id).await?;
         one(&tokens, |known| known.id == token)?;
         self.state().tokens.retain(|(_, known, _)| known.id != token);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl OauthClients for Fake {
+    async fn client(&self, reach: Reach, id: DirectoryId) -> Result<OauthClient, PortError> {
+        let directory = Directories::get(self, reach, id).await?;
+        let state = self.state();
+        let own = state.secrets.iter().rev().filter(|(directory, ..)| *directory == id);
+        Ok(OauthClient {
+            client_id: api::client_id(&directory.endpoint_id),
+            token_lifetime_secs: state.token_lifetime_secs.unwrap_or(3_600),
+            secrets: own.map(|(_, secret, _)| secret.clone()).collect(),
+        })
+    }
+
+    async fn set_token_lifetime(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        seconds: u32,
+        _: Timestamp,
+    ) -> Result<OauthClient, PortError> {
+        Directories::get(self, reach, id).await?;
+        self.state().token_lifetime_secs = Some(seconds);
+        self.client(reach, id).await
+    }
+
+    async fn add_secret(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        new: NewToken,
+    ) -> Result<Token, PortError> {
+        if self.client(reach, id).await?.secrets.len() >= LIVE_SECRETS_MAX {
+            return Err(PortError::Conflict(Conflict::LiveSecrets));
+        }
+        let (suffix, created_at) = (new.suffix, new.created_at);
+        let secret = Token { id: new.id, suffix, created_at, last_used_at: None };
+        self.state().secrets.push((id, secret.clone(), new.digest));
+        Ok(secret)
+    }
+
+    async fn revoke_secret(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        secret: TokenId,
+    ) -> Result<(), PortError> {
+        one(&self.client(reach, id).await?.secrets, |known| known.id == secret)?;
+        self.state().secrets.retain(|(_, known, _)| known.id != secret);
         Ok(())
     }
 }

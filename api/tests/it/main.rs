@@ -4,6 +4,7 @@
 mod configuration;
 mod endpoints;
 mod fake;
+mod oauth;
 mod reading;
 mod refusals;
 mod world;

@@ -10,11 +10,12 @@ use crate::fake::FakeEvent;
 use crate::world::{World, id};
 
 /// Every call that reads.
-const READS: [&str; 9] = [
+const READS: [&str; 10] = [
     "/organizations",
     "/organizations/external_id/x",
     "/directories",
     "/directories/directory_x/tokens",
+    "/directories/directory_x/oauth_client",
     "/directory_users",
     "/directory_groups/directory_group_x",
     "/events",
@@ -54,6 +55,9 @@ async fn a_key_for_reading_does_not_write() {
         (Method::DELETE, "/directories/directory_x"),
         (Method::POST, "/directories/directory_x/tokens"),
         (Method::DELETE, "/directories/directory_x/tokens/y"),
+        (Method::PATCH, "/directories/directory_x/oauth_client"),
+        (Method::POST, "/directories/directory_x/oauth_client/secrets"),
+        (Method::DELETE, "/directories/directory_x/oauth_client/secrets/y"),
         (Method::POST, "/webhook_endpoints"),
         (Method::PATCH, "/webhook_endpoints/we_x"),
         (Method::DELETE, "/webhook_endpoints/we_x"),
@@ -97,6 +101,7 @@ async fn a_key_of_one_organization_sees_nothing_of_another() {
         format!("/organizations/{other}"),
         format!("/directories/{theirs}"),
         format!("/directories/{theirs}/tokens"),
+        format!("/directories/{theirs}/oauth_client"),
         format!("/directory_users?directory={theirs}"),
         format!("/directory_groups?directory={theirs}"),
         format!("/events/{event}"),

@@ -75,6 +75,7 @@ impl World {
             keys: fake.clone(),
             organizations: fake.clone(),
             directories: fake.clone(),
+            oauth_clients: fake.clone(),
             endpoints: fake.clone(),
             reading: fake.clone(),
             streams: fake.clone(),

@@ -8,7 +8,7 @@ use schemas::{DirectoryId, Timestamp, TokenId};
 use super::{Config, organizations};
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
-use crate::state::rows::{Time, all};
+use crate::state::rows::{Time, all, first};
 
 /// Where new directories' streams lie: the embedded log has one partition.
 const PARTITION: u16 = 0;
@@ -40,7 +40,7 @@ impl Config {
                     new.created_at.millis(),
                 ],
             )?;
-            put_token(connection, new.id, &new.token)
+            put_token(connection, new.id, &new.token, Kind::Bearer)
         })
         .await
     }
@@ -98,7 +98,7 @@ impl Config {
         id: DirectoryId,
     ) -> Result<Vec<Token>, DbError> {
         self.check_reach(reach, id)?;
-        self.read(move |connection| live_tokens(connection, id)).await
+        self.read(move |connection| live_tokens(connection, id, Kind::Bearer)).await
     }
 
     pub(crate) async fn add_token(
@@ -108,16 +108,13 @@ impl Config {
         new: NewToken,
     ) -> Result<Token, DbError> {
         self.check_reach(reach, id)?;
-        if self.known().get(id).is_some_and(|known| known.directory.deleting) {
-            return Err(conflicted(Conflict::Deleting));
-        }
         self.change(move |connection| {
-            if live_tokens(connection, id)?.len() >= LIVE_TOKENS_MAX {
+            check_lives(connection, id)?;
+            if live_tokens(connection, id, Kind::Bearer)?.len() >= LIVE_TOKENS_MAX {
                 return Err(conflicted(Conflict::LiveTokens));
             }
-            put_token(connection, id, &new)?;
-            let NewToken { id, suffix, created_at, .. } = new;
-            Ok(Token { id, suffix, created_at, last_used_at: None })
+            put_token(connection, id, &new, Kind::Bearer)?;
+            Ok(made(new))
         })
         .await
     }
@@ -129,45 +126,90 @@ impl Config {
         token: TokenId,
     ) -> Result<(), DbError> {
         self.check_reach(reach, id)?;
-        self.change(move |connection| {
-            let revoked = connection.execute(
-                "UPDATE tokens SET revoked = 1 WHERE id = ?1 AND directory = ?2 AND revoked = 0",
-                params![token.to_bytes(), id.to_bytes()],
-            )?;
-            if revoked == 0 { Err(not_found()) } else { Ok(()) }
-        })
-        .await
+        self.change(move |connection| revoke_token(connection, id, token, Kind::Bearer)).await
     }
 
-    fn check_reach(&self, reach: Reach, id: DirectoryId) -> Result<(), DbError> {
+    pub(super) fn check_reach(&self, reach: Reach, id: DirectoryId) -> Result<(), DbError> {
         let known = self.known();
         let origin = known.origin(id).filter(|origin| reach.covers(origin.organization_id));
         origin.map(drop).ok_or_else(not_found)
     }
 }
 
-fn put_token(
+/// What a row of `tokens` is. Both are told of by the stream of the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Opens the directory.
+    Bearer,
+    /// Gets access tokens that open it.
+    ClientSecret,
+}
+
+impl Kind {
+    const fn is_client_secret(self) -> bool {
+        match self {
+            Self::Bearer => false,
+            Self::ClientSecret => true,
+        }
+    }
+}
+
+/// Refuses what makes no sense any more in a directory that is being deleted.
+pub(super) fn check_lives(connection: &Connection, id: DirectoryId) -> Result<(), DbError> {
+    let sql = "SELECT deleting FROM directories WHERE id = ?1";
+    let deleting = first(connection, sql, [id.to_bytes()], |row| Ok(row.get::<_, bool>(0)?))?;
+    if deleting.ok_or_else(not_found)? { Err(conflicted(Conflict::Deleting)) } else { Ok(()) }
+}
+
+/// A token that was just made.
+pub(super) fn made(new: NewToken) -> Token {
+    let NewToken { id, suffix, created_at, .. } = new;
+    Token { id, suffix, created_at, last_used_at: None }
+}
+
+pub(super) fn put_token(
     connection: &Connection,
     directory: DirectoryId,
     token: &NewToken,
+    kind: Kind,
 ) -> Result<(), DbError> {
     connection.execute(
-        "INSERT INTO tokens (id, directory, digest, suffix, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO tokens (id, directory, digest, suffix, created_at, is_client_secret)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![
             token.id.to_bytes(),
             directory.to_bytes(),
             token.digest,
             token.suffix,
-            token.created_at.millis()
+            token.created_at.millis(),
+            kind.is_client_secret(),
         ],
     )?;
     Ok(())
 }
 
-fn live_tokens(connection: &Connection, id: DirectoryId) -> Result<Vec<Token>, DbError> {
+pub(super) fn revoke_token(
+    connection: &Connection,
+    directory: DirectoryId,
+    token: TokenId,
+    kind: Kind,
+) -> Result<(), DbError> {
+    let revoked = connection.execute(
+        "UPDATE tokens SET revoked = 1
+         WHERE id = ?1 AND directory = ?2 AND is_client_secret = ?3 AND revoked = 0",
+        params![token.to_bytes(), directory.to_bytes(), kind.is_client_secret()],
+    )?;
+    if revoked == 0 { Err(not_found()) } else { Ok(()) }
+}
+
+pub(super) fn live_tokens(
+    connection: &Connection,
+    id: DirectoryId,
+    kind: Kind,
+) -> Result<Vec<Token>, DbError> {
     let sql = "SELECT id, suffix, created_at, last_used_at FROM tokens
-        WHERE directory = ?1 AND revoked = 0 ORDER BY id DESC";
-    all(connection, sql, [id.to_bytes()], |row| {
+        WHERE directory = ?1 AND is_client_secret = ?2 AND revoked = 0 ORDER BY id DESC";
+    all(connection, sql, params![id.to_bytes(), kind.is_client_secret()], |row| {
         Ok(Token {
             id: TokenId::from_bytes(row.get(0)?),
             suffix: row.get(1)?,

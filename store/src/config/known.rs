@@ -1,8 +1,11 @@
-//! The directories and tokens in memory: every SCIM request asks for them.
+//! The directories, tokens and client secrets in memory: every SCIM request asks for them.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
+use api::client_id;
+use api::ports::Digest;
 use directory::normalise::Origin;
 use directory::{Directory, DirectoryToken};
 use log::Partition;
@@ -11,6 +14,7 @@ use schemas::wire::{DirectoryType, DomainTag, OrganizationDomain};
 use schemas::{DirectoryId, OrganizationDomainId, OrganizationId, Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
 
+use super::access::AccessToken;
 use crate::error::{DbError, unreadable};
 use crate::state::rows::{Time, all};
 
@@ -20,9 +24,11 @@ pub(crate) struct KnownDirectory {
     pub(crate) directory: Directory,
     pub(crate) endpoint_id: String,
     pub(crate) partition: Partition,
+    /// How long the access tokens live that are issued to its client.
+    pub(crate) token_lifetime: Duration,
 }
 
-/// A token that opens a directory.
+/// A token that opens a directory, or a client secret that gets access tokens for it.
 #[derive(Debug)]
 pub(crate) struct KnownToken {
     pub(crate) id: TokenId,
@@ -37,7 +43,24 @@ pub(crate) struct KnownToken {
 pub(crate) struct Known {
     directories: BTreeMap<DirectoryId, KnownDirectory>,
     by_endpoint: BTreeMap<String, DirectoryId>,
-    live_tokens: BTreeMap<[u8; 32], KnownToken>,
+    live_tokens: BTreeMap<Digest, KnownToken>,
+    by_client: BTreeMap<String, DirectoryId>,
+    /// Those that are live, of directories that are not being deleted.
+    secrets: BTreeMap<TokenId, KnownToken>,
+    by_secret: BTreeMap<Digest, TokenId>,
+}
+
+/// What a token opens at an endpoint.
+#[derive(Debug)]
+pub(crate) enum Entry<'a> {
+    /// A directory, by a token of its own.
+    Token(&'a KnownDirectory, &'a KnownToken),
+    /// A directory, by an access token that was issued with this secret.
+    Secret(&'a KnownDirectory, &'a KnownToken),
+    /// Nothing any more: the access token that opened it has expired.
+    Expired,
+    /// Nothing.
+    Nothing,
 }
 
 /// A domain as it is stored with its organization and, as of its creation, with a directory.
@@ -72,25 +95,72 @@ impl Known {
         self.directories().filter(of).map(|directory| directory.id)
     }
 
-    /// The directory at this endpoint and the token with this digest, if they belong together.
-    pub(crate) fn access(
+    /// What the token with this digest opens at this endpoint; `issued` is the access token that has it.
+    pub(crate) fn entry(
         &self,
         endpoint_id: &str,
-        digest: [u8; 32],
-    ) -> Option<(&KnownDirectory, &KnownToken)> {
-        // Both are looked up whatever the first finds, so that the time tells nothing. Comparing
+        digest: Digest,
+        issued: Option<AccessToken>,
+        now: Timestamp,
+    ) -> Entry<'_> {
+        // All are looked up whatever the first finds, so that the time tells nothing. Comparing
         // digests tells nothing of the secrets either.
         let at_endpoint = self.by_endpoint.get(endpoint_id);
         let token = self.live_tokens.get(&digest);
-        let (directory, token) = (self.directories.get(at_endpoint?)?, token?);
-        let fits = token.directory == directory.directory.id && !directory.directory.deleting;
-        fits.then_some((directory, token))
+        let secret = issued.and_then(|issued| self.secrets.get(&issued.secret));
+        let directory = at_endpoint.and_then(|id| self.directories.get(id));
+        let Some(directory) = directory.filter(|known| !known.directory.deleting) else {
+            return Entry::Nothing;
+        };
+        let fits = |token: &&KnownToken| token.directory == directory.directory.id;
+        match (token.filter(fits), secret.filter(fits), issued) {
+            (Some(token), _, _) => Entry::Token(directory, token),
+            (None, Some(secret), Some(issued)) if now < issued.expires_at => {
+                Entry::Secret(directory, secret)
+            }
+            (None, Some(_), Some(_)) => Entry::Expired,
+            (None, Some(_) | None, _) => Entry::Nothing,
+        }
+    }
+
+    /// The directory of this client and the secret with this digest, if they belong together.
+    pub(crate) fn client(
+        &self,
+        client_id: &str,
+        secret: Digest,
+    ) -> Option<(&KnownDirectory, &KnownToken)> {
+        // As for entries, nothing that is looked up depends on what was found.
+        let of_client = self.by_client.get(client_id);
+        let secret = self.by_secret.get(&secret).and_then(|id| self.secrets.get(id));
+        let (directory, secret) = (self.directories.get(of_client?)?, secret?);
+        (secret.directory == directory.directory.id).then_some((directory, secret))
+    }
+
+    /// Whether access tokens that were issued with this secret open anything.
+    pub(crate) fn has_secret(&self, id: TokenId) -> bool {
+        self.secrets.contains_key(&id)
+    }
+
+    fn add_token(&mut self, directory: DirectoryId, row: TokenRow) {
+        let TokenRow { digest, is_client_secret, token } = row;
+        let Some(known) = self.directories.get_mut(&directory) else { return };
+        if !token.revoked {
+            let (id, suffix, noted) = (token.id, token.suffix.clone(), AtomicI64::new(0));
+            let live = KnownToken { id, directory, suffix, noted };
+            if !is_client_secret {
+                self.live_tokens.insert(digest, live);
+            } else if !known.directory.deleting {
+                self.by_secret.insert(digest, id);
+                self.secrets.insert(id, live);
+            }
+        }
+        known.directory.tokens.push(token);
     }
 }
 
 impl KnownToken {
     /// Whether its use should be written again.
-    pub(crate) fn note_use(&self, at: Timestamp, every: std::time::Duration) -> bool {
+    pub(crate) fn note_use(&self, at: Timestamp, every: Duration) -> bool {
         let before = self.noted.load(Ordering::Relaxed);
         let due = at.since(Timestamp::from_millis(before)) >= every;
         if due {
@@ -103,13 +173,15 @@ impl KnownToken {
 pub(crate) fn load(connection: &Connection) -> Result<Known, DbError> {
     let mut known = Known::default();
     let sql = "SELECT id, organization, kind, name, external_key, endpoint_id, partition, deleting,
-        domains, created_at, updated_at, scim FROM directories";
+        domains, created_at, updated_at, scim, token_lifetime_s FROM directories";
     for directory in all(connection, sql, [], directory)? {
         let id = directory.directory.id;
         known.by_endpoint.insert(directory.endpoint_id.clone(), id);
+        known.by_client.insert(client_id(&directory.endpoint_id), id);
         known.directories.insert(id, directory);
     }
-    let sql = "SELECT id, directory, digest, suffix, created_at, revoked FROM tokens ORDER BY id";
+    let sql = "SELECT id, directory, digest, suffix, created_at, revoked, is_client_secret
+        FROM tokens ORDER BY id";
     let tokens = all(connection, sql, [], |row| {
         let id = TokenId::from_bytes(row.get(0)?);
         let directory = DirectoryId::from_bytes(row.get(1)?);
@@ -119,20 +191,19 @@ pub(crate) fn load(connection: &Connection) -> Result<Known, DbError> {
             created_at: row.get::<_, Time>(4)?.0,
             revoked: row.get(5)?,
         };
-        Ok((directory, row.get::<_, [u8; 32]>(2)?, token))
+        Ok((directory, TokenRow { digest: row.get(2)?, is_client_secret: row.get(6)?, token }))
     })?;
-    for (id, digest, token) in tokens {
-        if !token.revoked {
-            let suffix = token.suffix.clone();
-            let noted = AtomicI64::new(0);
-            let live = KnownToken { id: token.id, directory: id, suffix, noted };
-            known.live_tokens.insert(digest, live);
-        }
-        if let Some(known) = known.directories.get_mut(&id) {
-            known.directory.tokens.push(token);
-        }
+    for (directory, row) in tokens {
+        known.add_token(directory, row);
     }
     Ok(known)
+}
+
+/// A row of `tokens`.
+struct TokenRow {
+    digest: Digest,
+    is_client_secret: bool,
+    token: DirectoryToken,
 }
 
 fn directory(row: &rusqlite::Row<'_>) -> Result<KnownDirectory, DbError> {
@@ -165,5 +236,6 @@ fn directory(row: &rusqlite::Row<'_>) -> Result<KnownDirectory, DbError> {
         },
         endpoint_id: row.get(5)?,
         partition: Partition(row.get(6)?),
+        token_lifetime: Duration::from_secs(row.get::<_, u32>(12)?.into()),
     })
 }

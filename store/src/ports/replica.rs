@@ -3,16 +3,16 @@
 use async_trait::async_trait;
 use directory::{Group, Needs};
 use ingest::ports::{
-    Access, BoxError, Gathered, ListQuery, Listed, Member, MemberPlace, Replica, ReplicaError,
-    UserView,
+    Access, Admission, BoxError, Gathered, ListQuery, Listed, Member, MemberPlace, Replica,
+    ReplicaError, UserView,
 };
 use ingest::request_log::{RequestStore, Requested};
 use log::{Offset, Partition};
 use rusqlite::params;
-use schemas::{DirectoryId, Head, ScimId};
+use schemas::{DirectoryId, Head, ScimId, Timestamp};
 
 use crate::Store;
-use crate::config::TOKEN_USE_EVERY;
+use crate::config::{Entry, KnownToken, TOKEN_USE_EVERY};
 use crate::error::DbError;
 use crate::sqlite::as_sql;
 use crate::state::rows::first;
@@ -24,20 +24,21 @@ impl Replica for Store {
         &self,
         endpoint_id: &str,
         token_digest: [u8; 32],
-    ) -> Result<Option<Access>, ReplicaError> {
-        let known = self.config.known();
-        let Some((directory, token)) = known.access(endpoint_id, token_digest) else {
-            return Ok(None);
+    ) -> Result<Admission, ReplicaError> {
+        let (known, now) = (self.config.known(), self.config.now());
+        let issued = self.config.access_token(token_digest);
+        let (directory, token) = match known.entry(endpoint_id, token_digest, issued, now) {
+            Entry::Token(directory, token) => {
+                self.note_use(token, now).await;
+                (directory, token)
+            }
+            Entry::Secret(directory, secret) => (directory, secret),
+            Entry::Expired => return Ok(Admission::Expired),
+            Entry::Nothing => return Ok(Admission::Refused),
         };
         let id = directory.directory.id;
         let activated = self.is_activated(id).await.map_err(unavailable)?;
-        let now = self.config.now();
-        if token.note_use(now, TOKEN_USE_EVERY)
-            && let Err(error) = self.config.token_used(token.id, now).await
-        {
-            tracing::warn!(%error, "the last use of a token cannot be written");
-        }
-        Ok(Some(Access {
+        Ok(Admission::Granted(Access {
             directory_id: id,
             partition: directory.partition,
             activated,
@@ -160,6 +161,14 @@ impl RequestStore for Store {
 }
 
 impl Store {
+    async fn note_use(&self, token: &KnownToken, now: Timestamp) {
+        if token.note_use(now, TOKEN_USE_EVERY)
+            && let Err(error) = self.config.token_used(token.id, now).await
+        {
+            tracing::warn!(%error, "the last use of a token cannot be written");
+        }
+    }
+
     /// Once a directory is activated it stays so: only the first requests ask the disk.
     async fn is_activated(&self, id: DirectoryId) -> Result<bool, DbError> {
         if self.state.is_known_active(id) {
@@ -181,7 +190,7 @@ fn faulty(fault: Fault) -> ReplicaError {
     }
 }
 
-fn unavailable(error: DbError) -> ReplicaError {
+pub(super) fn unavailable(error: DbError) -> ReplicaError {
     if error.is_full() {
         ReplicaError::Full(Box::new(error))
     } else {

@@ -3,6 +3,7 @@
 
 mod delivery;
 mod filters;
+mod oauth;
 mod projection;
 mod reading;
 mod rebuild;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
 use directory::resource::name_key;
@@ -22,17 +22,33 @@ pub(crate) const P: Partition = Partition(0);
 
 const MASTER_KEY: [u8; 32] = [7; 32];
 
-/// A clock that stands still and dice that count.
-#[derive(Debug, Default)]
-struct Still(AtomicU64);
+/// A clock that stands still unless it is set, and dice that count.
+#[derive(Debug)]
+pub(crate) struct Still {
+    ids: AtomicU64,
+    clock: AtomicI64,
+}
+
+impl Default for Still {
+    fn default() -> Self {
+        Self { ids: AtomicU64::new(0), clock: AtomicI64::new(1_000) }
+    }
+}
+
+impl Still {
+    /// Sets the clock forward, or back.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.clock.fetch_add(seconds * 1_000, Ordering::Relaxed);
+    }
+}
 
 impl Edge for Still {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(1_000)
+        Timestamp::from_millis(self.clock.load(Ordering::Relaxed))
     }
 
     fn id(&self) -> u128 {
-        u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1
+        u128::from(self.ids.fetch_add(1, Ordering::Relaxed)) + 1
     }
 
     fn secret(&self) -> [u8; 32] {
@@ -47,6 +63,7 @@ impl Edge for Still {
 pub(crate) struct World {
     pub(crate) folder: TempDir,
     pub(crate) store: Arc<Store>,
+    pub(crate) edge: Arc<Still>,
     pub(crate) position: Position,
     /// The log.
     pub(crate) values: Vec<Vec<u8>>,
@@ -61,14 +78,19 @@ pub(crate) struct Stream {
 }
 
 pub(crate) fn open(folder: &Path) -> Store {
-    Store::open(folder, MASTER_KEY, Arc::new(Still::default())).unwrap()
+    open_with(folder, Arc::default())
+}
+
+pub(crate) fn open_with(folder: &Path, edge: Arc<Still>) -> Store {
+    Store::open(folder, MASTER_KEY, edge).unwrap()
 }
 
 impl World {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(open(folder.path()));
-        Self { folder, store, position: Position::default(), values: Vec::new(), events: 0 }
+        let edge = Arc::<Still>::default();
+        let store = Arc::new(open_with(folder.path(), Arc::clone(&edge)));
+        Self { folder, store, edge, position: Position::default(), values: Vec::new(), events: 0 }
     }
 
     pub(crate) async fn organization(&self, number: u128) -> OrganizationId {

@@ -1,0 +1,114 @@
+use std::future::Future as _;
+use std::pin::pin;
+use std::task::{Context, Waker};
+
+use api::ports::{NewToken, Reach};
+use ingest::ports::Issue;
+use schemas::DirectoryId;
+
+use super::*;
+
+struct Still;
+
+impl Edge for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_000)
+    }
+
+    fn id(&self) -> u128 {
+        1
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        [9; 32]
+    }
+
+    fn dice(&self) -> f64 {
+        0.5
+    }
+}
+
+const DIRECTORY: DirectoryId = DirectoryId::from_bits(1);
+
+fn file(folder: &tempfile::TempDir) -> std::path::PathBuf {
+    folder.path().join("store.db")
+}
+
+fn open(folder: &tempfile::TempDir) -> Config {
+    Config::open(&file(folder), [7; 32], Arc::new(Still)).unwrap()
+}
+
+/// A file as the first version left it, with a directory and its token.
+fn of_the_first_version() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { writable: true, synchronous: "FULL", cache_kib: CACHE_KIB };
+    let mut connection = connect(&file(&folder), options).unwrap();
+    migrate(&mut connection, &file(&folder), &MIGRATIONS[..1]).unwrap();
+    let id = DIRECTORY.to_bytes();
+    connection
+        .execute(
+            "INSERT INTO directories VALUES
+                (?1, ?1, 'generic scim v2.0', 'Old', 'key', 'endpoint', 0, 0, '[]', 1, 1)",
+            [id],
+        )
+        .unwrap();
+    connection
+        .execute("INSERT INTO tokens VALUES (?1, ?1, ?2, 'a1b2', 1, NULL, 0)", (id, [1_u8; 32]))
+        .unwrap();
+    folder
+}
+
+fn secret() -> NewToken {
+    let created_at = Timestamp::from_millis(1);
+    NewToken { id: TokenId::from_bits(2), digest: [2; 32], suffix: "c3d4".into(), created_at }
+}
+
+#[tokio::test]
+async fn a_directory_from_before_oauth_keeps_its_token_and_has_a_client() {
+    let folder = of_the_first_version();
+    let config = open(&folder);
+    let now = config.now();
+    let known = config.known();
+    assert!(matches!(known.entry("endpoint", [1; 32], None, now), Entry::Token(..)));
+    let client = config.oauth_client(Reach::Everything, DIRECTORY).await.unwrap();
+    assert_eq!((client.token_lifetime_secs, client.secrets.len()), (3_600, 0));
+    config.add_client_secret(Reach::Everything, DIRECTORY, secret()).await.unwrap();
+    let issue = config.issue(&client.client_id, [2; 32], [3; 32]).await.unwrap();
+    assert!(matches!(issue, Issue::Issued { .. }), "{issue:?}");
+}
+
+#[tokio::test]
+async fn what_is_void_opens_nothing_though_the_caller_did_not_wait() {
+    let folder = of_the_first_version();
+    let config = open(&folder);
+    config.add_client_secret(Reach::Everything, DIRECTORY, secret()).await.unwrap();
+    let client = config.oauth_client(Reach::Everything, DIRECTORY).await.unwrap();
+    config.issue(&client.client_id, [2; 32], [3; 32]).await.unwrap();
+    {
+        let mut revoking =
+            pin!(config.revoke_client_secret(Reach::Everything, DIRECTORY, secret().id));
+        // Sends the job; whether it is done already does not matter.
+        let _ = revoking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+    // The queue runs in order.
+    config.durable.run(|_| Ok(())).await.unwrap();
+    assert!(!config.known().has_secret(secret().id));
+    assert_eq!(config.access_token([3; 32]), None);
+}
+
+#[tokio::test]
+async fn a_change_that_reads_first_is_not_refused_for_progress_that_was_written_meanwhile() {
+    let folder = of_the_first_version();
+    let config = open(&folder);
+    let path = file(&folder);
+    let changed = config.change(move |connection| {
+        connection.query_row("SELECT count(*) FROM tokens", [], |_| Ok(()))?;
+        let options = Options { writable: true, synchronous: "NORMAL", cache_kib: CACHE_KIB };
+        let other = connect(&path, options)?;
+        other.busy_timeout(std::time::Duration::ZERO)?;
+        let meanwhile = other.execute("UPDATE tokens SET last_used_at = 5", []);
+        connection.execute("UPDATE directories SET name = 'New'", [])?;
+        Ok(meanwhile.is_err())
+    });
+    assert!(changed.await.unwrap(), "the other connection waits its turn");
+}
