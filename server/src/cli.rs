@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use schemas::wire::DirectoryType;
-use schemas::{DirectoryId, EventType, OrganizationId, Timestamp};
+use schemas::{DirectoryId, EventType, OrganizationId, Timestamp, TokenId};
 
 use crate::settings::{SETTINGS, Setting};
 
@@ -138,6 +138,9 @@ pub enum DirectoryCommand {
     /// The bearer tokens of a directory, two at most
     #[command(subcommand)]
     Token(TokenCommand),
+    /// The OAuth client of a directory, for identity providers that take no bearer token
+    #[command(subcommand)]
+    Oauth(OauthCommand),
 }
 
 /// `dsync directory token …`.
@@ -147,6 +150,36 @@ pub enum TokenCommand {
     Create {
         /// The directory it opens
         directory: DirectoryId,
+    },
+}
+
+/// `dsync directory oauth …`.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum OauthCommand {
+    /// The client id, where it gets access tokens, and its secrets by their last characters
+    Show {
+        /// The directory of the client
+        directory: DirectoryId,
+    },
+    /// The secrets of the client, two at most
+    #[command(subcommand)]
+    Secret(SecretCommand),
+}
+
+/// `dsync directory oauth secret …`.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum SecretCommand {
+    /// Create a client secret; it is printed this once
+    Create {
+        /// The directory of the client
+        directory: DirectoryId,
+    },
+    /// Delete a client secret, and end the access tokens that were issued with it
+    Delete {
+        /// The directory of the client
+        directory: DirectoryId,
+        /// The id of the secret, as `show` prints it
+        secret: TokenId,
     },
 }
 

@@ -5,8 +5,8 @@ use schemas::wire::DirectoryType;
 use serde_json::{Value, json};
 
 use crate::cli::{
-    Command, DirectoryCommand, EndpointCommand, EventsCommand, KeyCommand, OrgCommand, Scope,
-    TokenCommand,
+    Command, DirectoryCommand, EndpointCommand, EventsCommand, KeyCommand, OauthCommand,
+    OrgCommand, Scope, SecretCommand, TokenCommand,
 };
 use crate::print;
 use crate::settings::Settings;
@@ -66,18 +66,46 @@ async fn directory(
             let path = format!("/directories/{directory}/tokens");
             created(&server.post(&path, &json!({})).await?, Some("token"), as_json)
         }
+        DirectoryCommand::Oauth(command) => oauth(server, command, as_json).await,
+    }
+}
+
+async fn oauth(
+    server: &Connection,
+    command: OauthCommand,
+    as_json: bool,
+) -> Result<(), ClientError> {
+    let path = |directory| format!("/directories/{directory}/oauth_client");
+    match command {
+        OauthCommand::Show { directory } => {
+            answered(&server.get(&path(directory), &[]).await?, as_json)
+        }
+        OauthCommand::Secret(SecretCommand::Create { directory }) => {
+            let path = format!("{}/secrets", path(directory));
+            created(&server.post(&path, &json!({})).await?, Some("client secret"), as_json)
+        }
+        OauthCommand::Secret(SecretCommand::Delete { directory, secret }) => {
+            server.delete(&format!("{}/secrets/{secret}", path(directory))).await?;
+            print::note(format_args!("Deleted {secret}; its access tokens open nothing any more."));
+            Ok(())
+        }
     }
 }
 
 /// Prints a thing that was created, and on standard error what is not shown again.
 fn created(answer: &Value, once: Option<&str>, as_json: bool) -> Result<(), ClientError> {
+    answered(answer, as_json)?;
+    if let Some(secret) = once.filter(|_| !as_json) {
+        print::note(format_args!("Keep the {secret} now: it is not shown again."));
+    }
+    Ok(())
+}
+
+fn answered(answer: &Value, as_json: bool) -> Result<(), ClientError> {
     if as_json {
         print::line(format_args!("{answer:#}"))?;
     } else {
         print::line(show::pairs(answer))?;
-        if let Some(secret) = once {
-            print::note(format_args!("Keep the {secret} now: it is not shown again."));
-        }
     }
     Ok(())
 }

@@ -11,5 +11,6 @@ mod conformance;
 mod crash;
 mod disk;
 mod entra;
+mod oauth;
 mod promises;
 mod scim;

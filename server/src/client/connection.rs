@@ -131,6 +131,14 @@ impl Connection {
         self.call(Method::POST, path, |request| request.json(body)).await
     }
 
+    /// Deletes.
+    ///
+    /// # Errors
+    /// When there is no answer, or one that says no.
+    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.call(Method::DELETE, path, |request| request).await.map(drop)
+    }
+
     async fn call(
         &self,
         method: Method,
@@ -148,6 +156,9 @@ impl Connection {
         let text = response.text().await.map_err(|error| self.failed(&error))?;
         if status == StatusCode::UNAUTHORIZED {
             return Err(ClientError::Unauthorized { sent: self.key.is_some() });
+        }
+        if status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
         }
         let json = serde_json::from_str(&text);
         if !status.is_success() {

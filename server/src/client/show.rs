@@ -23,6 +23,12 @@ fn collect(path: &str, value: &Value, table: &mut Table) {
             }
             return;
         }
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            for (number, item) in (1..).zip(items) {
+                collect(&format!("{path}.{number}"), item, table);
+            }
+            return;
+        }
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(plain).collect();
             items.join(",")

@@ -98,6 +98,23 @@ fn an_object_is_shown_as_aligned_pairs() {
 }
 
 #[test]
+fn objects_in_a_list_are_numbered() {
+    let object = json!({"client_id": "c", "secrets": [{"id": "1"}, {"id": "2"}]});
+    let lines = show::pairs(&object);
+    let lines: Vec<&str> = lines.lines().map(str::trim_end).collect();
+    assert_eq!(lines, ["client_id     c", "secrets.1.id  1", "secrets.2.id  2"]);
+}
+
+#[tokio::test]
+async fn a_deletion_needs_no_body_and_is_refused_like_any_call() {
+    let gone = axum::routing::delete(|| async { StatusCode::NO_CONTENT });
+    let connection = Connection::new(&server(Router::new().route("/here", gone)).await).unwrap();
+    connection.delete("/here").await.unwrap();
+    let error = connection.delete("/there").await.unwrap_err().to_string();
+    assert!(error.starts_with("DELETE /there: 404 Not Found"), "{error}");
+}
+
+#[test]
 fn an_event_is_one_line_with_the_names_people_know() {
     let event = json!({
         "created_at": "2026-03-02T10:15:30.123Z", "event": "dsync.group.user_added",
