@@ -1,5 +1,6 @@
 //! The routes, and what every answer has in common.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -24,8 +25,7 @@ pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/
 const ENDPOINT: &str = "/scim/v2.0/{endpoint_id}";
 
 /// What the SCIM service is made of.
-#[derive(Clone)]
-pub struct Ingest {
+pub struct Wiring {
     /// The projection.
     pub replica: Arc<dyn Replica>,
     /// The way into the log.
@@ -40,8 +40,22 @@ pub struct Ingest {
     pub edge: Arc<dyn Edge>,
 }
 
+/// The same, as handlers share it: one count to touch for each of the many times a request passes
+/// them on.
+#[derive(Clone)]
+pub(crate) struct Ingest(Arc<Wiring>);
+
+impl Deref for Ingest {
+    type Target = Wiring;
+
+    fn deref(&self) -> &Wiring {
+        &self.0
+    }
+}
+
 /// The SCIM service as a router. It answers everything under `/scim/v2.0/{endpoint_id}`.
-pub fn router(ingest: Ingest) -> Router {
+pub fn router(wiring: Wiring) -> Router {
+    let ingest = Ingest(Arc::new(wiring));
     let routes = Router::new();
     let routes = resources(routes, Kind::User, get(lists::users));
     let routes = resources(routes, Kind::Group, get(lists::groups));

@@ -34,6 +34,6 @@ mod tolerance;
 mod version;
 pub mod writer;
 
-pub use http::{Ingest, router};
+pub use http::{Wiring, router};
 pub use limits::Limits;
 pub use writer::{WriteError, Writers};

@@ -149,7 +149,7 @@ impl Running {
         keys::first_key(&keys, &edge).await?;
         let (request_log, keeper) = ingest::request_log::RequestLog::new();
         self.roles.spawn(keeper.run(self.store.clone(), self.end_roles.clone()));
-        let scim = ingest::router(ingest::Ingest {
+        let scim = ingest::router(ingest::Wiring {
             replica: self.store.clone(),
             writers: Arc::clone(&writers),
             public_url: self.base.as_str().into(),

@@ -37,11 +37,11 @@ const READER_CACHE_KIB: u32 = 2_048;
 /// Readers do not wait for each other; on a few cores more would not help.
 const READERS: usize = 2;
 
-/// After how many accepted events a thread of its own checkpoints: some 10 MB of write-ahead log.
-const CHECKPOINT_EVENTS: u64 = 250;
+/// After how many accepted events a thread of its own checkpoints: some 6 MB of write-ahead log.
+const CHECKPOINT_EVENTS: u64 = 500;
 
 /// After how many pages the writer has to help, because the other thread cannot keep up: 64 MB.
-const CHECKPOINT_PAGES: u32 = 16_000;
+const CHECKPOINT_PAGES: u32 = 8_000;
 
 /// The state of one generation.
 #[derive(Debug)]

@@ -23,8 +23,9 @@ use super::{FEED_INDEXES, INDEXES, SCHEMA};
 use crate::error::{DbError, OpenError, unreadable};
 use crate::sqlite::{Options, as_sql, connect};
 
-/// The page cache while rows and indexes are written.
-const CACHE_KIB: u32 = 65_536;
+/// The page cache while rows and indexes are written: the index by user is written all over, and has to
+/// stay in memory for a million events.
+const CACHE_KIB: u32 = 196_608;
 
 /// After how many rows of the feed a transaction ends.
 const COMMIT_EVERY: u64 = 50_000;
