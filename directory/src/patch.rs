@@ -282,4 +282,6 @@ fn extension(
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;

@@ -187,4 +187,6 @@ impl Pass<'_> {
 }
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;

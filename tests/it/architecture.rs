@@ -39,11 +39,12 @@ const CRATES: &[(&str, May)] = &[
     ),
     ("server", May::Everything),
     ("tests", May::Everything),
+    ("fuzz", May::Everything),
     ("bench", May::Everything),
 ];
 
 /// Crates that stand outside the product: nothing may depend on them.
-const OUTSIDE: &[&str] = &["tests", "bench"];
+const OUTSIDE: &[&str] = &["tests", "fuzz", "bench"];
 
 /// A crate that touches the world, and who of ours may hold it.
 struct Driver {
@@ -62,9 +63,10 @@ const EVERY_ROLE: &[&str] = &[
     "store",
     "server",
     "tests",
+    "fuzz",
     "bench",
 ];
-const EDGE: &[&str] = &["server", "tests", "bench"];
+const EDGE: &[&str] = &["server", "tests", "fuzz", "bench"];
 const CHANCE: &str = "chance comes in from the edge";
 const CLOCK: &str = "time comes in from the edge";
 
@@ -92,7 +94,7 @@ const DRIVERS: &[Driver] = &[
     Driver {
         name: "axum",
         why: "only what answers HTTP knows HTTP servers",
-        holders: &["ingest", "api", "console", "server", "bench", "tests"],
+        holders: &["ingest", "api", "console", "server", "bench", "tests", "fuzz"],
     },
     Driver { name: "tokio", why: "the vocabulary and the rules are pure", holders: EVERY_ROLE },
     Driver {

@@ -8,9 +8,12 @@
 mod architecture;
 mod bad_input;
 mod conformance;
+mod corpus;
 mod crash;
+mod cycle;
 mod disk;
 mod entra;
 mod oauth;
 mod promises;
 mod scim;
+mod tenants;

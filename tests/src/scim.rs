@@ -109,7 +109,12 @@ impl Directory {
         self.send_headers(method, path, body, headers).await
     }
 
-    async fn send_headers(
+    /// Sends any bytes with these headers beside those that every request has; with an `accept`
+    /// among them, with these alone.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn send_headers(
         &self,
         method: &str,
         path: &str,
@@ -118,7 +123,11 @@ impl Directory {
     ) -> Result<Scim, reqwest::Error> {
         let method = method.parse().expect("a method");
         let mut request = self.http.request(method, format!("{}{path}", self.endpoint));
-        request = request.bearer_auth(&self.token).header("accept", "application/scim+json");
+        if !headers.iter().any(|(name, _)| *name == "accept") {
+            let token = format!("Bearer {}", self.token);
+            request =
+                request.header("authorization", token).header("accept", "application/scim+json");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -1,4 +1,3 @@
-use proptest::prelude::*;
 use schemas::scim::{GROUP, USER, parse};
 
 use super::*;
@@ -592,82 +591,4 @@ fn a_rename_never_touches_members() {
     apply(&mut group, &GROUP, &others, NoMatch::Upsert).unwrap();
     let after = canonicalise(&GROUP, tree(r#"{"displayName":"Newer","externalId":"x"}"#)).unwrap();
     assert_eq!(group, after);
-}
-
-fn any_email() -> impl Strategy<Value = Value> {
-    let kind = prop::option::of(prop::sample::select(vec!["work", "home"]));
-    ("[a-c]", kind, any::<bool>()).prop_map(|(value, kind, display)| {
-        let mut email = Attributes::from([("value", value)]);
-        kind.map(|kind| email.insert("type", kind));
-        display.then(|| email.insert("display", "D"));
-        email.into()
-    })
-}
-
-fn any_operation() -> impl Strategy<Value = Operation> {
-    let op = prop::sample::select(vec![Op::Add, Op::Replace, Op::Remove]);
-    let paths = [
-        "title",
-        "name",
-        "name.givenName",
-        "emails",
-        "emails[type eq \"work\"]",
-        "emails[type eq \"work\"].value",
-        "emails[value eq \"a\"].primary",
-        "manager",
-        "manager.value",
-        "active",
-        "x",
-        "x.y",
-        "id",
-        "userName",
-    ];
-    let value = prop_oneof![
-        Just(Value::Null),
-        Just(Value::Bool(true)),
-        Just(Value::from("")),
-        Just(Value::from("a")),
-        any_email(),
-        prop::collection::vec(any_email(), 0..3).prop_map(Value::List),
-        Just(Attributes::from([("givenName", "G")]).into()),
-    ];
-    (op, prop::sample::select(paths.to_vec()), value).prop_map(|(op, path, value)| Operation {
-        op,
-        path: Some(path.parse().unwrap()),
-        value: Some(value),
-    })
-}
-
-proptest! {
-    #[test]
-    fn the_outcome_is_canonical_and_an_error_changes_nothing(operations in prop::collection::vec(any_operation(), 1..6)) {
-        let mut resource = user(WORK);
-        match apply(&mut resource, &USER, &operations, NoMatch::Upsert) {
-            Ok(()) => prop_assert_eq!(&canonicalise(&USER, resource.clone()).unwrap(), &resource),
-            Err(_) => prop_assert_eq!(resource, user(WORK)),
-        }
-    }
-
-    #[test]
-    fn what_is_done_twice_is_done_once(before in prop::collection::vec(any_operation(), 0..3), operation in any_operation()) {
-        let mut resource = user(WORK);
-        let _ = apply(&mut resource, &USER, &before, NoMatch::Upsert);
-        if operation.op != Op::Remove && apply(&mut resource, &USER, std::slice::from_ref(&operation), NoMatch::Upsert).is_ok() {
-            let once = resource.clone();
-            apply(&mut resource, &USER, &[operation], NoMatch::Upsert).unwrap();
-            prop_assert_eq!(resource, once);
-        }
-    }
-
-    #[test]
-    fn of_two_replaces_the_last_holds(first in prop::collection::vec(any_email(), 1..4), last in prop::collection::vec(any_email(), 1..4)) {
-        let replace = |value: Vec<Value>| Operation {
-            op: Op::Replace,
-            path: Some("emails".parse().unwrap()),
-            value: Some(value.into()),
-        };
-        let mut resource = user("");
-        apply(&mut resource, &USER, &[replace(first), replace(last.clone())], NoMatch::Upsert).unwrap();
-        prop_assert_eq!(resource.get("emails"), Some(&Value::List(last)));
-    }
 }

@@ -22,7 +22,8 @@ impl Malformed {
     }
 }
 
-/// A place in a text, moving forward.
+/// A place in a text, moving forward; a copy of it looks ahead.
+#[derive(Clone)]
 pub(super) struct Lexer<'a> {
     text: &'a str,
     at: usize,

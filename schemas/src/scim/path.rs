@@ -111,13 +111,14 @@ fn parse(mut lexer: Lexer<'_>) -> Result<Path, Malformed> {
     lexer.skip_spaces();
     let word = lexer.peek_word();
     if is_schema_urn(word) {
-        lexer.eat_word();
-        lexer.skip_spaces();
-        return if lexer.at_end() {
-            Ok(Path::Extension(word.to_owned()))
-        } else {
-            Err(lexer.expected("the end"))
-        };
+        let mut rest = lexer.clone();
+        rest.eat_word();
+        // Only an attribute has values to choose from.
+        if !rest.sees('[') {
+            rest.skip_spaces();
+            let extension = Path::Extension(word.to_owned());
+            return if rest.at_end() { Ok(extension) } else { Err(rest.expected("the end")) };
+        }
     }
     let attribute = AttrPath::from_word(word).ok_or_else(|| lexer.expected(name))?;
     lexer.eat_word();
