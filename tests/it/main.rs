@@ -14,3 +14,4 @@ mod entra;
 mod oauth;
 mod promises;
 mod scim;
+mod sets;

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use schemas::{DirectoryId, EventId, ScimId, Seq};
+use schemas::{DirectoryId, EventId, Format, ScimId, Seq};
 
 use super::*;
 use crate::Failure;
@@ -12,6 +12,7 @@ pub(super) fn endpoint(order: Order) -> Endpoint {
         events: Vec::new(),
         enabled: true,
         order,
+        format: Format::Webhook,
         created_at: Timestamp::from_millis(0),
     }
 }
@@ -31,6 +32,7 @@ pub(super) fn event(position: u64, user: Option<u128>, group: Option<u128>) -> F
         seq: Seq(position),
         user: user.map(ScimId::from_bits),
         group: group.map(|group| ScimId::from_bits(group + 1_000_000_000)),
+        request: None,
         body: Bytes::from_static(b"{}"),
     }
 }
