@@ -311,3 +311,24 @@ async fn an_endpoint_that_is_gone_is_disabled_and_keeps_its_place() {
     run.await.unwrap();
     assert_eq!(*well.seen.lock().unwrap(), ["1", "2", "3", "4", "5"]);
 }
+
+#[tokio::test]
+async fn an_event_that_no_token_can_tell_of_is_not_sent_and_stops_nothing() {
+    let store = Store::new();
+    store.endpoints.send_modify(|endpoints| endpoints.list[0].format = Format::ScimSet);
+    // Numbers are no events.
+    store.accept(3, 3);
+    let app = App::new(|_, _| None);
+    let (shutdown, run) = start(&store, &app);
+    store
+        .until(|kept| {
+            Store::cursor(kept) == 3 && kept.attempts.iter().filter(|a| a.exhausted).count() == 3
+        })
+        .await;
+    shutdown.cancel();
+    run.await.unwrap();
+    assert!(app.seen.lock().unwrap().is_empty());
+    let kept = store.inner.lock().unwrap();
+    let unreadable = Outcome::Failed(Failure::Unreadable);
+    assert!(kept.attempts.iter().all(|attempt| attempt.outcome == unreadable));
+}

@@ -100,6 +100,17 @@ fn events_of_one_user_go_out_one_after_the_other() {
 }
 
 #[test]
+fn an_event_that_the_format_cannot_carry_is_passed_over() {
+    let tokens = Endpoint { format: Format::ScimSet, ..endpoint(Order::Resource) };
+    let mut lane = Lane::new(&tokens, LaneState::default(), Schedule::default());
+    step(&mut lane, Input::Tick, 0);
+    let feed = vec![event(1, None, None), event(2, Some(2), None), event(3, None, None)];
+    assert_eq!(sent(&step(&mut lane, Input::Fed(feed), 0)), [(2, 1)]);
+    step(&mut lane, completed(2, 0, None), 0);
+    assert_eq!(lane.cursor(), FeedPosition(3));
+}
+
+#[test]
 fn a_membership_event_waits_for_its_user_and_its_group() {
     let mut lane = lane(Order::Resource);
     step(&mut lane, Input::Tick, 0);
