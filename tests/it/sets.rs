@@ -85,6 +85,22 @@ async fn an_endpoint_may_change_its_format_and_the_key_outlives_the_server() {
     assert_eq!(server.api().get("/.well-known/jwks.json").await, keys);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_sent_again_is_the_same_token() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), &[("DSYNC_RETRY_SCHEDULE", "50ms,50ms")]);
+    let receiver = Receiver::answering(|before, _| if before == 0 { 503 } else { 202 }).await;
+    endpoint(&server, &receiver).await;
+    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    directory.user("ada@acme.example").await;
+    let arrived = receiver.wait_for(2).await;
+    assert_eq!(
+        (arrived[0].header("dsync-attempt"), arrived[1].header("dsync-attempt")),
+        ("1", "2")
+    );
+    assert_eq!(arrived[0].body, arrived[1].body);
+}
+
 /// A new endpoint for tokens; its secret.
 async fn endpoint(server: &Server, receiver: &Receiver) -> String {
     let body = json!({ "endpoint_url": receiver.url(), "format": "scim_set" });

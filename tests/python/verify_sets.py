@@ -12,7 +12,7 @@ import jwt
 def verified(token, keys, issuer, audience):
     try:
         header = jwt.get_unverified_header(token)
-        if header["typ"] != "secevent+jwt":
+        if header.get("typ") != "secevent+jwt":
             return {"refused": "not a Security Event Token"}
         claims = jwt.decode(
             token,

@@ -191,19 +191,21 @@ fn leaves(id: ScimId, _: &DirectoryUser) -> Attributes {
 }
 
 /// The operations that lead to `now`, as RFC 7644 §3.5.2 has them. Without a word on what was before,
-/// everything is said.
+/// everything is said. A complex value is removed first, since its replacement would leave the
+/// sub-attributes that it does not name (RFC 7644 §3.5.2.3).
 fn changes(now: &Attributes, previous: Option<&Attributes>) -> Vec<Value> {
-    let names = previous.unwrap_or(now).iter().map(|(name, _)| name);
-    let (kept, removed): (Vec<&str>, Vec<&str>) = names.partition(|name| now.contains(name));
-    let values = kept.into_iter().filter_map(|name| Some((name, now.get(name)?.clone())));
-    let values: Attributes = values.collect();
-    let replace = Attributes::from([("op", Value::from("replace")), ("value", values.into())]);
-    let remove = |path| Attributes::from([("op", "remove"), ("path", path)]);
-    std::iter::once(replace)
-        .filter(|replace| !replace.get("value").is_some_and(Value::is_absent))
-        .chain(removed.into_iter().map(remove))
-        .map(Value::from)
-        .collect()
+    let is_removed = |name: &str, old: &Value| {
+        !old.is_absent() && now.get(name).is_none_or(|new| new.as_complex().is_some())
+    };
+    let known = previous.into_iter().flat_map(Attributes::iter);
+    let removed = known.filter(|(name, old)| is_removed(name, old));
+    let removed = removed.map(|(name, _)| Attributes::from([("op", "remove"), ("path", name)]));
+    let changed = previous.unwrap_or(now).iter();
+    let values: Attributes =
+        changed.filter_map(|(name, _)| Some((name, now.get(name)?.clone()))).collect();
+    let replaced = (!values.is_empty())
+        .then(|| Attributes::from([("op", Value::from("replace")), ("value", values.into())]));
+    removed.chain(replaced).map(Value::from).collect()
 }
 
 fn patch(operations: Vec<Value>) -> Attributes {

@@ -190,6 +190,23 @@ fn a_removed_attribute_needs_no_replacement_beside_it() {
 }
 
 #[test]
+fn a_complex_attribute_is_removed_before_its_replacement_would_be_merged_into_it() {
+    let now = group(json!({ "displayName": "Engineering", "urn:acme:Group": { "floor": 3 } }));
+    let before = json!({ "urn:acme:Group": { "floor": 2, "wing": "B" } });
+    let previous = json!({ "raw_attributes": before });
+    let event = of_group(EventType::GroupUpdated, &after(now.clone(), previous));
+    let said = serde_json::to_value(claims(&event, CONTEXT).unwrap()).unwrap();
+    let replace = json!({ "op": "replace", "value": { "urn:acme:Group": { "floor": 3 } } });
+    let operations = &said["events"][PATCH]["data"]["Operations"];
+    assert_eq!(*operations, json!([{ "op": "remove", "path": "urn:acme:Group" }, replace]));
+
+    let previous = json!({ "raw_attributes": { "urn:acme:Group": null } });
+    let event = of_group(EventType::GroupUpdated, &after(now, previous));
+    let said = serde_json::to_value(claims(&event, CONTEXT).unwrap()).unwrap();
+    assert_eq!(said["events"][PATCH]["data"]["Operations"], json!([replace]));
+}
+
+#[test]
 fn a_resource_without_an_external_id_is_known_by_its_uri_alone() {
     let event = of_user(EventType::UserDeleted, &user("active", json!({ "userName": "ada" })));
     let said = serde_json::to_value(claims(&event, CONTEXT).unwrap()).unwrap();
