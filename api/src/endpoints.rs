@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use schemas::{EndpointId, EventId, EventType, Timestamp};
+use schemas::{EndpointId, EventId, EventType, Format, Timestamp};
 use serde::Serialize;
 
 use crate::auth::{Reader, Writer};
@@ -60,6 +60,7 @@ pub(crate) async fn create(
     fields.require("endpoint_url");
     let url = fields.text("endpoint_url", URL_MAX);
     let events = read_events(&mut fields);
+    let format = read_format(&mut fields);
     let (Some(url), []) = (url, fields.errors()) else {
         return Err(Error::InvalidEndpoint(fields.into_errors()));
     };
@@ -71,6 +72,7 @@ pub(crate) async fn create(
         secret: secrets::signing_secret(&*api.edge),
         enabled: true,
         events: events.unwrap_or_else(subscribable),
+        format: format.unwrap_or_default(),
         created_at: now,
         updated_at: now,
     };
@@ -90,6 +92,7 @@ pub(crate) async fn update(
         url: fields.text("endpoint_url", URL_MAX),
         enabled: fields.word("status", &["enabled", "disabled"], enabled),
         events: read_events(&mut fields),
+        format: read_format(&mut fields),
         updated_at: api.edge.now(),
     };
     if !fields.errors().is_empty() {
@@ -123,6 +126,10 @@ fn subscribable() -> Vec<EventType> {
     EventType::ALL.iter().copied().filter(|kind| kind.is_subscribable()).collect()
 }
 
+fn read_format(fields: &mut Fields) -> Option<Format> {
+    fields.word("format", &Format::ALL.map(Format::name), |name| name.parse().ok())
+}
+
 /// The types to subscribe to. An empty list is refused: it could be meant as all or as none.
 fn read_events(fields: &mut Fields) -> Option<Vec<EventType>> {
     let list = fields.list("events")?;
@@ -153,6 +160,7 @@ pub(crate) struct EndpointBody {
     secret: String,
     status: &'static str,
     events: Vec<EventType>,
+    format: &'static str,
     created_at: Timestamp,
     updated_at: Timestamp,
     /// Where one endpoint is asked for.
@@ -169,6 +177,7 @@ impl From<Endpoint> for EndpointBody {
             secret: endpoint.secret.expose().to_owned(),
             status: if endpoint.enabled { "enabled" } else { "disabled" },
             events: endpoint.events,
+            format: endpoint.format.name(),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
             health: None,

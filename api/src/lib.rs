@@ -28,6 +28,7 @@ mod endpoints;
 mod error;
 mod events;
 mod groups;
+mod jwks;
 mod oauth;
 mod organizations;
 mod page;

@@ -2,7 +2,8 @@
 //!
 //! Configuration is read and written through [`Keys`], [`Organizations`], [`Directories`],
 //! [`OauthClients`] and [`Endpoints`]; a write has happened, durably, when the call returns. What the log made of the
-//! directories is read through [`Reading`] and never written. [`Streams`] lets the event log say what
+//! directories is read through [`Reading`] and never written. [`VerificationKeys`] is what anyone may know of
+//! what tokens are signed with. [`Streams`] lets the event log say what
 //! configuration says.
 //!
 //! Every call that could show something of an organization takes a [`Reach`], and the implementation
@@ -14,6 +15,7 @@ mod keys;
 mod oauth;
 mod organizations;
 mod reading;
+mod verification;
 
 use async_trait::async_trait;
 use schemas::{DirectoryId, OrganizationId};
@@ -28,6 +30,7 @@ pub use organizations::{
     Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Organizations,
 };
 pub use reading::{EventFilter, GroupFilter, Reading, StoredEvent, UserFilter};
+pub use verification::{VerificationKey, VerificationKeys};
 
 /// How many tokens of a directory may be live: the one in use and, during a rotation, the next.
 pub const LIVE_TOKENS_MAX: usize = 2;

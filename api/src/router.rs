@@ -10,9 +10,11 @@ use schemas::{DirectoryId, Edge};
 
 use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
-use crate::ports::{Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams};
+use crate::ports::{
+    Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams, VerificationKeys,
+};
 use crate::{
-    api_keys, directories, endpoints, events, groups, oauth, organizations, requests,
+    api_keys, directories, endpoints, events, groups, jwks, oauth, organizations, requests,
     scim_settings, tokens, users,
 };
 
@@ -38,6 +40,8 @@ pub struct Api {
     pub endpoints: Arc<dyn Endpoints>,
     /// Users, groups, events.
     pub reading: Arc<dyn Reading>,
+    /// What tokens are checked with.
+    pub verification_keys: Arc<dyn VerificationKeys>,
     /// The event streams.
     pub streams: Arc<dyn Streams>,
     /// Clock and dice.
@@ -101,6 +105,7 @@ pub fn router(api: Api) -> Router {
             "/webhook_endpoints/{id}",
             get(endpoints::get).patch(endpoints::update).delete(endpoints::delete),
         )
+        .route("/.well-known/jwks.json", get(jwks::show))
         .route("/api_keys", get(api_keys::list).post(api_keys::create))
         .route("/api_keys/{id}", delete(api_keys::delete))
         .method_not_allowed_fallback(async || Error::NoMethod)

@@ -20,6 +20,8 @@ pub enum Failure {
     Status(u16),
     /// The answer was not HTTP, or broke off.
     Protocol,
+    /// Nothing was sent: the event as it is stored cannot be put into the endpoint's format.
+    Unreadable,
 }
 
 /// How long a failure is worth trying again.
@@ -47,7 +49,8 @@ impl Failure {
             | Self::Connect
             | Self::Tls
             | Self::Timeout
-            | Self::Protocol => Patience::Long,
+            | Self::Protocol
+            | Self::Unreadable => Patience::Long,
         }
     }
 
@@ -56,6 +59,7 @@ impl Failure {
     pub const fn is_of_the_endpoint(self) -> bool {
         match self {
             Self::Status(status) => status == 429 || status >= 500,
+            Self::Unreadable => false,
             Self::Refused
             | Self::Dns
             | Self::Connect
@@ -75,7 +79,8 @@ impl Failure {
             | Self::Connect
             | Self::Tls
             | Self::Timeout
-            | Self::Protocol => None,
+            | Self::Protocol
+            | Self::Unreadable => None,
         }
     }
 
@@ -90,6 +95,7 @@ impl Failure {
             Self::Timeout => "timeout",
             Self::Status(_) => "status",
             Self::Protocol => "protocol",
+            Self::Unreadable => "unreadable",
         }
     }
 }
@@ -104,8 +110,15 @@ impl FromStr for Failure {
 
     /// Reads what `Display` wrote.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let plain =
-            [Self::Refused, Self::Dns, Self::Connect, Self::Tls, Self::Timeout, Self::Protocol];
+        let plain = [
+            Self::Refused,
+            Self::Dns,
+            Self::Connect,
+            Self::Tls,
+            Self::Timeout,
+            Self::Protocol,
+            Self::Unreadable,
+        ];
         let status = text.strip_prefix("status ").and_then(|rest| rest.parse().ok());
         let found = status.map(Self::Status);
         let found = found.or_else(|| plain.into_iter().find(|failure| failure.name() == text));
@@ -122,7 +135,8 @@ impl fmt::Display for Failure {
             | Self::Connect
             | Self::Tls
             | Self::Timeout
-            | Self::Protocol => f.write_str(self.name()),
+            | Self::Protocol
+            | Self::Unreadable => f.write_str(self.name()),
         }
     }
 }
@@ -133,7 +147,9 @@ mod tests {
 
     #[test]
     fn a_failure_survives_its_text_form() {
-        for failure in [Failure::Refused, Failure::Timeout, Failure::Status(503), Failure::Tls] {
+        for failure in
+            [Failure::Refused, Failure::Timeout, Failure::Status(503), Failure::Unreadable]
+        {
             assert_eq!(failure.to_string().parse(), Ok(failure));
         }
         assert!("status".parse::<Failure>().is_err());

@@ -22,7 +22,7 @@ mod window;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use schemas::{EndpointId, EventType, Timestamp};
+use schemas::{EndpointId, EventType, Format, Timestamp};
 
 use crate::circuit::{Circuit, Signal};
 pub use crate::lane::lines::{Lines, lines_of};
@@ -173,6 +173,7 @@ pub struct Lane {
     endpoint: EndpointId,
     order: Order,
     events: Vec<EventType>,
+    format: Format,
     schedule: Schedule,
     circuit: Circuit,
     window: Window,
@@ -201,6 +202,7 @@ impl Lane {
             endpoint: endpoint.id,
             order: endpoint.order,
             events: endpoint.events.clone(),
+            format: endpoint.format,
             schedule,
             circuit: failing_since.map_or(closed, |_| Circuit::cautious()),
             window: Window::default(),
@@ -523,7 +525,7 @@ impl Lane {
     }
 
     fn wants(&self, event: EventType) -> bool {
-        event.is_subscribable() && (self.events.is_empty() || self.events.contains(&event))
+        self.format.carries(event) && (self.events.is_empty() || self.events.contains(&event))
     }
 
     /// There is something to write.

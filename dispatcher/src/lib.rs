@@ -12,7 +12,9 @@
 //! - a [`circuit::Circuit`] opens when the endpoint as a whole fails: then nothing flows, and a
 //!   probe now and then finds out when it is back;
 //! - an *attempt* is one HTTP request, [signed](signature), sent by a [`client::Client`] that calls
-//!   no [address] inside our network.
+//!   no [address] inside our network;
+//! - the *format* of an endpoint is what it gets: the event itself, or a token that tells of it
+//!   ([`security_event`]).
 //!
 //! ```text
 //!  feed ──▶ lane ──Send──▶ client ──▶ app
@@ -24,7 +26,7 @@
 //! Delivery is at least once: a crash sends again what completed since the last flush, with the same
 //! ids. Catching up, recovering and starting are the same code: a lane that begins at its cursor.
 //!
-//! It is *not* the place that decides what an event says (its bytes come from the feed), nor does it
+//! It is *not* the place that decides what an event means (that comes from the feed), nor does it
 //! know how anything is stored: that is the contract in [`ports`].
 //!
 //! Start with [`lane`]; [`run()`] is what carries out its actions.
@@ -37,6 +39,7 @@ pub mod lane;
 pub mod ports;
 pub mod run;
 pub mod schedule;
+pub mod security_event;
 pub mod signature;
 
 pub use crate::address::{InvalidEndpoint, Policy, check_url};

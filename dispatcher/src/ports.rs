@@ -11,13 +11,17 @@
 //! One lane owns one endpoint's state: nobody else writes its cursor and its blocked lines.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use schemas::{DirectoryId, EndpointId, EventId, EventType, ScimId, Seq, Timestamp};
+use schemas::{
+    DirectoryId, EndpointId, EventId, EventType, Format, RequestId, ScimId, Seq, Timestamp,
+};
 
 use crate::Failure;
+use crate::security_event::SigningKey;
 
 /// Where in the feed. Positions grow in the order of acceptance, starting at 1; 0 lies before the
 /// first event. A position may be skipped, but none is ever filled in later.
@@ -55,7 +59,9 @@ pub struct FeedEvent {
     pub user: Option<ScimId>,
     /// The group that it is about: set for group and membership events.
     pub group: Option<ScimId>,
-    /// The exact bytes to send. Reading an event twice gives the same bytes.
+    /// The SCIM request that caused it, if one did. Its events share it.
+    pub request: Option<RequestId>,
+    /// The exact bytes of the event: the body of a webhook. Reading an event twice gives the same bytes.
     pub body: Bytes,
 }
 
@@ -146,6 +152,9 @@ pub struct Endpoint {
     pub enabled: bool,
     /// Its order.
     pub order: Order,
+    /// What it gets. An event that the format cannot carry is passed over, like a type that is not
+    /// subscribed to.
+    pub format: Format,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -272,6 +281,10 @@ pub enum StoreError {
 pub trait DeliveryStore: Send + Sync {
     /// All endpoints and the version that the answer reflects, read together.
     async fn endpoints(&self) -> Result<Endpoints, StoreError>;
+
+    /// The key that tokens of this installation are signed with. There is one; the first to ask for it
+    /// has it made. The API shows its public half.
+    async fn signing_key(&self) -> Result<Arc<SigningKey>, StoreError>;
 
     /// Returns once the version differs from `version`, at once if it already does. It may return
     /// without a change; the caller looks again. Safe to drop.

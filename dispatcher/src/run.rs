@@ -34,6 +34,8 @@ const FLUSHES_MAX: usize = 1_024;
 /// What the dispatcher may be told.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// Who issues tokens: where the world reaches this installation, without a slash at the end.
+    pub issuer: Arc<str>,
     /// When to try again.
     pub schedule: Schedule,
     /// First attempts in flight over all endpoints. Each holds a socket; an ordinary limit of open
@@ -45,9 +47,12 @@ pub struct Config {
     pub grace: Duration,
 }
 
-impl Default for Config {
-    fn default() -> Self {
+impl Config {
+    /// The usual limits, for the installation that the world reaches here.
+    #[must_use]
+    pub fn of(issuer: &str) -> Self {
         Self {
+            issuer: issuer.into(),
             schedule: Schedule::default(),
             fresh_in_flight: 512,
             retries_in_flight: 128,

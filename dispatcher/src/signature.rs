@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::{DecodePaddingMode, general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use schemas::{EventId, Seq, Timestamp};
+use schemas::{EventId, Format, Seq, Timestamp};
 use sha2::Sha256;
 
 use crate::ports::Secret;
@@ -54,6 +54,8 @@ pub struct Letter<'a> {
     pub seq: Seq,
     /// 1 for the first attempt.
     pub attempt: u16,
+    /// What the bytes are.
+    pub format: Format,
     /// The exact bytes.
     pub body: &'a [u8],
 }
@@ -75,8 +77,7 @@ impl Signer {
     pub fn headers(&self, letter: Letter<'_>, now: Timestamp) -> HeaderMap {
         let id = letter.id.to_string();
         let seconds = now.millis() / 1000;
-        let mut headers = HeaderMap::with_capacity(8);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut headers = media_types(letter.format);
         headers.insert(header::USER_AGENT, USER_AGENT);
         headers.insert(WORKOS_SIGNATURE, value(&self.workos_signature(letter.body, now)));
         let signatures = self.standard_signatures(&id, seconds, letter.body);
@@ -111,6 +112,23 @@ impl Signer {
         }
         signatures
     }
+}
+
+fn media_types(format: Format) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(9);
+    let json = HeaderValue::from_static("application/json");
+    match format {
+        Format::Webhook => {
+            headers.insert(header::CONTENT_TYPE, json);
+        }
+        // RFC 8935 §2.1: what is sent, and the form of an error that may come back.
+        Format::ScimSet => {
+            let token = HeaderValue::from_static("application/secevent+jwt");
+            headers.insert(header::CONTENT_TYPE, token);
+            headers.insert(header::ACCEPT, json);
+        }
+    }
+    headers
 }
 
 /// The bytes that Standard Webhooks keys with. A secret that is not base64, as an owner may have
@@ -169,7 +187,8 @@ mod tests {
     fn every_attempt_says_what_it_is() {
         let signer = signer(&["whsec_AAAA"]);
         let id = EventId::from_bits(7);
-        let letter = Letter { id, seq: Seq(42), attempt: 3, body: b"{}" };
+        let format = Format::Webhook;
+        let letter = Letter { id, seq: Seq(42), attempt: 3, format, body: b"{}" };
         let headers = signer.headers(letter, Timestamp::from_millis(1_772_446_530_123));
         let text = |name: &str| headers[name].to_str().unwrap().to_owned();
         assert_eq!(text("webhook-id"), id.to_string());
@@ -178,6 +197,27 @@ mod tests {
         assert_eq!(text("dsync-sequence"), "42");
         assert!(text("user-agent").starts_with("dsync/"));
         assert_eq!(text("content-type"), "application/json");
+        assert!(!headers.contains_key("accept"));
+    }
+
+    #[test]
+    fn a_token_is_announced_as_one_and_signed_like_every_body() {
+        let signer = signer(&["whsec_AAAA"]);
+        let letter = |format, body| Letter {
+            id: EventId::from_bits(7),
+            seq: Seq(42),
+            attempt: 1,
+            format,
+            body,
+        };
+        let now = Timestamp::from_millis(1_772_446_530_123);
+        let headers = signer.headers(letter(Format::ScimSet, b"a.b.c"), now);
+        assert_eq!(headers["content-type"], "application/secevent+jwt");
+        assert_eq!(headers["accept"], "application/json");
+        let webhook = signer.headers(letter(Format::Webhook, b"a.b.c"), now);
+        for name in ["webhook-id", "webhook-signature", "workos-signature", "dsync-sequence"] {
+            assert_eq!(headers[name], webhook[name]);
+        }
     }
 
     #[test]

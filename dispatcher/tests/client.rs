@@ -9,7 +9,7 @@ use dispatcher::ports::Outcome;
 use dispatcher::signature::{Letter, Signer};
 use dispatcher::{Client, Failure, Policy, Secret};
 use http::HeaderMap;
-use schemas::{EventId, Seq, Timestamp};
+use schemas::{EventId, Format, Seq, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -72,7 +72,13 @@ async fn serve(mut socket: TcpStream, manner: Manner, requests: mpsc::Sender<Str
 fn request(url: Url) -> Request {
     let signer = Signer::new(&[Secret::new("whsec_AAAA".to_owned())]).unwrap();
     let body = Bytes::from_static(b"{\"a\":1}");
-    let letter = Letter { id: EventId::from_bits(5), seq: Seq(8), attempt: 2, body: &body };
+    let letter = Letter {
+        id: EventId::from_bits(5),
+        seq: Seq(8),
+        attempt: 2,
+        format: Format::Webhook,
+        body: &body,
+    };
     let headers = signer.headers(letter, now());
     Request { url, headers, body }
 }

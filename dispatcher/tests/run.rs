@@ -13,8 +13,9 @@ use dispatcher::lane::lines_of;
 use dispatcher::ports::{
     Attempt, DisableReason, Endpoints, Flush, LaneState, Line, Order, Outcome, StoreError,
 };
+use dispatcher::security_event::SigningKey;
 use dispatcher::{Config, DeliveryStore, Endpoint, Failure, FeedEvent, FeedPosition, Secret};
-use schemas::{DirectoryId, Edge, EndpointId, EventId, EventType, ScimId, Seq, Timestamp};
+use schemas::{DirectoryId, Edge, EndpointId, EventId, EventType, Format, ScimId, Seq, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,7 @@ impl Store {
             events: Vec::new(),
             enabled: true,
             order: Order::Resource,
+            format: Format::Webhook,
             created_at: Timestamp::from_millis(0),
         };
         Arc::new(Self {
@@ -66,6 +68,7 @@ impl Store {
                 seq: Seq(n),
                 user: Some(ScimId::from_bits((n % users).into())),
                 group: None,
+                request: None,
                 body: Bytes::from(n.to_string()),
             }));
         });
@@ -86,6 +89,10 @@ impl Store {
 impl DeliveryStore for Store {
     async fn endpoints(&self) -> Result<Endpoints, StoreError> {
         Ok(self.endpoints.borrow().clone())
+    }
+
+    async fn signing_key(&self) -> Result<Arc<SigningKey>, StoreError> {
+        Ok(Arc::new(SigningKey::from_seed(&[1; 32])))
     }
 
     async fn wait_endpoints_changed(&self, version: u64) -> Result<(), StoreError> {
@@ -217,7 +224,7 @@ fn start(store: &Arc<Store>, app: &Arc<App>) -> (CancellationToken, JoinHandle<(
     let config = Config {
         schedule: "20ms,20ms,20ms".parse().unwrap(),
         grace: Duration::from_millis(200),
-        ..Config::default()
+        ..Config::of("https://sync.example")
     };
     let (store, app) = (Arc::clone(store), Arc::clone(app));
     let run = dispatcher::run(store, app, Arc::new(edge), config, shutdown.clone());
@@ -303,4 +310,25 @@ async fn an_endpoint_that_is_gone_is_disabled_and_keeps_its_place() {
     shutdown.cancel();
     run.await.unwrap();
     assert_eq!(*well.seen.lock().unwrap(), ["1", "2", "3", "4", "5"]);
+}
+
+#[tokio::test]
+async fn an_event_that_no_token_can_tell_of_is_not_sent_and_stops_nothing() {
+    let store = Store::new();
+    store.endpoints.send_modify(|endpoints| endpoints.list[0].format = Format::ScimSet);
+    // Numbers are no events.
+    store.accept(3, 3);
+    let app = App::new(|_, _| None);
+    let (shutdown, run) = start(&store, &app);
+    store
+        .until(|kept| {
+            Store::cursor(kept) == 3 && kept.attempts.iter().filter(|a| a.exhausted).count() == 3
+        })
+        .await;
+    shutdown.cancel();
+    run.await.unwrap();
+    assert!(app.seen.lock().unwrap().is_empty());
+    let kept = store.inner.lock().unwrap();
+    let unreadable = Outcome::Failed(Failure::Unreadable);
+    assert!(kept.attempts.iter().all(|attempt| attempt.outcome == unreadable));
 }

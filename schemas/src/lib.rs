@@ -13,6 +13,7 @@ pub mod chain;
 pub mod change;
 pub mod edge;
 pub mod event;
+pub mod format;
 pub mod id;
 pub mod rate;
 pub mod record;
@@ -24,6 +25,7 @@ pub use chain::{Hash, Head, Seq};
 pub use change::{Change, StoredChange};
 pub use edge::Edge;
 pub use event::{Event, EventType};
+pub use format::Format;
 pub use id::{
     ApiKeyId, DirectoryId, EndpointId, EventId, GroupId, Id, OrganizationDomainId, OrganizationId,
     RequestId, ScimId, TokenId, UserId,

@@ -15,7 +15,8 @@ use crate::{Change, DirectoryId, Event, EventId, EventType, StoredChange, Timest
 /// nor skip.
 pub const VERSION: u32 = 1;
 
-/// Who caused an event, as far as the request tells. For auditors; never sent to customer apps.
+/// Who caused an event, as far as the request tells. For auditors; of all this, customer apps are sent
+/// no more than the id of the request, in tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// The last four characters of the token that was used.

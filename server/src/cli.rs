@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use schemas::wire::DirectoryType;
-use schemas::{DirectoryId, EventType, OrganizationId, Timestamp, TokenId};
+use schemas::{DirectoryId, EventType, Format, OrganizationId, Timestamp, TokenId};
 
 use crate::settings::{SETTINGS, Setting};
 
@@ -193,6 +193,9 @@ pub enum EndpointCommand {
         /// The types of events to send, separated by commas [default: all]
         #[arg(long, value_delimiter = ',', value_name = "TYPES")]
         events: Vec<EventType>,
+        /// What to send: webhooks, or Security Event Tokens with SCIM events (RFC 9967)
+        #[arg(long, value_name = "FORMAT", default_value_t, value_parser = formats())]
+        format: Format,
     },
 }
 
@@ -320,6 +323,10 @@ fn directory_types() -> PossibleValuesParser {
     PossibleValuesParser::new(DirectoryType::ALL.map(value))
 }
 
+fn formats() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse())
+}
+
 fn time(text: &str) -> Result<Timestamp, String> {
     let midnight = format!("{text}T00:00:00Z");
     text.parse()
@@ -376,6 +383,21 @@ mod tests {
     fn a_directory_type_may_be_short() {
         let line = "dsync directory create --organization org_00000000000000000000000000 --name N --type okta";
         assert!(parse(line.split(' ').map(OsString::from)).is_ok());
+    }
+
+    #[test]
+    fn an_endpoint_gets_webhooks_unless_told_otherwise() {
+        let format = |line: &str| {
+            let parsed = parse(line.split(' ').map(OsString::from)).ok()?.cli.command;
+            let Command::Endpoint(EndpointCommand::Create { format, .. }) = parsed else {
+                panic!("endpoint")
+            };
+            Some(format)
+        };
+        let create = "dsync endpoint create https://app.example";
+        assert_eq!(format(create), Some(Format::Webhook));
+        assert_eq!(format(&format!("{create} --format scim_set")), Some(Format::ScimSet));
+        assert_eq!(format(&format!("{create} --format set")), None);
     }
 
     #[test]

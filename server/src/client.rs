@@ -28,8 +28,9 @@ pub async fn run(command: Command, settings: &Settings, as_json: bool) -> Result
             created(&server.post("/organizations", &json!({"name": name})).await?, None, as_json)
         }
         Command::Directory(command) => directory(&server, command, as_json).await,
-        Command::Endpoint(EndpointCommand::Create { url, events }) => {
-            let body = json!({"endpoint_url": url, "events": names(events)});
+        Command::Endpoint(EndpointCommand::Create { url, events, format }) => {
+            let events = names(events);
+            let body = json!({"endpoint_url": url, "events": events, "format": format.name()});
             created(&server.post("/webhook_endpoints", &body).await?, None, as_json)
         }
         Command::Key(KeyCommand::Create { name, scope }) => {

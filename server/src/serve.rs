@@ -215,7 +215,7 @@ impl Running {
         let client = dispatcher::Client::new(policy(settings))?;
         let config = dispatcher::Config {
             schedule: settings.retry_schedule.clone(),
-            ..dispatcher::Config::default()
+            ..dispatcher::Config::of(&self.base)
         };
         let run = dispatcher::run(
             self.store.clone(),
@@ -243,6 +243,7 @@ impl Running {
             oauth_clients: self.store.clone(),
             endpoints: self.store.clone(),
             reading: self.store.clone(),
+            verification_keys: self.store.clone(),
             streams: Arc::new(streams::Reconciling::new(writers)),
             edge: Arc::clone(edge),
             check_url: Arc::new(move |url| {

@@ -15,15 +15,17 @@ mod oauth;
 mod organizations;
 mod requests;
 mod sealed;
+mod signing_key;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use api::ports::Digest;
+use dispatcher::security_event::SigningKey;
 use rusqlite::{Connection, TransactionBehavior};
 use schemas::{Edge, Timestamp, TokenId};
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
@@ -37,6 +39,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/requests.sql"),
     include_str!("config/scim_settings.sql"),
     include_str!("config/oauth.sql"),
+    include_str!("config/security_events.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -55,6 +58,7 @@ pub(crate) struct Config {
     endpoints_version: watch::Sender<u64>,
     generation: AtomicU64,
     sealer: Sealer,
+    signing_key: OnceCell<Arc<SigningKey>>,
     edge: Arc<dyn Edge>,
 }
 
@@ -102,6 +106,7 @@ impl Config {
             endpoints_version: watch::Sender::new(1),
             generation: AtomicU64::new(from_sql(generation)),
             sealer: Sealer::new(master_key, Arc::clone(&edge)),
+            signing_key: OnceCell::new(),
             edge,
         })
     }

@@ -96,6 +96,11 @@ const DRIVERS: &[Driver] = &[
         why: "only what answers HTTP knows HTTP servers",
         holders: &["ingest", "api", "console", "server", "bench", "tests", "fuzz"],
     },
+    Driver {
+        name: "ring",
+        why: "one role signs, with a key that the edge drew",
+        holders: &["dispatcher"],
+    },
     Driver { name: "tokio", why: "the vocabulary and the rules are pure", holders: EVERY_ROLE },
     Driver {
         name: "tokio-util",
@@ -141,6 +146,7 @@ fn a_forged_edge_is_named() {
         (manifest("directory", &["schemas", "tokio"]), "directory -> tokio"),
         (manifest("ingest", &["rusqlite"]), "ingest -> rusqlite"),
         (manifest("api", &["reqwest"]), "api -> reqwest"),
+        (manifest("store", &["ring"]), "store -> ring"),
         (manifest("server", &["bench"]), "server -> bench"),
         (manifest("newcomer", &["schemas"]), "newcomer"),
     ];

@@ -17,3 +17,4 @@ mod oauth;
 mod promises;
 mod scim;
 mod tenants;
+mod sets;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use schemas::{EndpointId, EventId, EventType, Timestamp};
+use schemas::{EndpointId, EventId, EventType, Format, Timestamp};
 
 #[cfg(doc)]
 use super::Reach;
@@ -46,6 +46,8 @@ pub struct Endpoint {
     pub enabled: bool,
     /// What it subscribes to, in the order in which that was given.
     pub events: Vec<EventType>,
+    /// What it gets.
+    pub format: Format,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its configuration last changed.
@@ -61,6 +63,8 @@ pub struct EndpointChange {
     pub enabled: Option<bool>,
     /// All subscriptions from now on.
     pub events: Option<Vec<EventType>>,
+    /// What it gets from now on, of what waits for it too.
+    pub format: Option<Format>,
     /// When.
     pub updated_at: Timestamp,
 }
@@ -93,7 +97,8 @@ pub struct LastError {
     pub at: Timestamp,
     /// The event that it carried.
     pub event_id: EventId,
-    /// What failed: `dns`, `connect`, `tls`, `timeout`, `status`, `protocol` or `refused`.
+    /// What failed: `dns`, `connect`, `tls`, `timeout`, `status`, `protocol`, `refused`
+    /// or `unreadable`.
     pub failure: String,
     /// What the endpoint answered, if it did.
     pub status: Option<u16>,

@@ -1,7 +1,8 @@
 //! Webhook endpoints.
 
 use api::ports::{Delivering, LastError};
-use axum::http::{Method, StatusCode};
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
 use schemas::{EventId, Timestamp};
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ async fn an_endpoint_shows_its_secret_on_every_read() {
         &json!({
             "object": "webhook_endpoint", "id": shown["id"], "endpoint_url": URL,
             "secret": secret, "status": "enabled", "events": ["dsync.user.created"],
-            "created_at": TIME, "updated_at": TIME,
+            "format": "webhook", "created_at": TIME, "updated_at": TIME,
         }),
     );
     assert_eq!(world.get("/webhook_endpoints").await.json()["data"], json!([shown]));
@@ -104,6 +105,45 @@ async fn without_events_an_endpoint_gets_all_that_webhooks_carry() {
     let world = World::new();
     let created = world.post("/webhook_endpoints", json!({ "endpoint_url": URL })).await.json();
     assert_eq!(created["events"].as_array().map(Vec::len), Some(10));
+}
+
+#[tokio::test]
+async fn an_endpoint_chooses_its_format_and_may_choose_again() {
+    let world = World::new();
+    let body = json!({ "endpoint_url": URL, "format": "scim_set" });
+    let created = world.post("/webhook_endpoints", body).await.json();
+    assert_eq!(created["format"], "scim_set");
+    let path = format!("/webhook_endpoints/{}", created["id"].as_str().unwrap());
+    let patch = async |change: Value| world.send(Method::PATCH, &path, change.to_string()).await;
+    assert_eq!(
+        patch(json!({ "events": ["dsync.user.created"] })).await.json()["format"],
+        "scim_set"
+    );
+    assert_eq!(patch(json!({ "format": "webhook" })).await.json()["format"], "webhook");
+    for unknown in [json!("set"), json!(7)] {
+        let refused = patch(json!({ "format": unknown })).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        let refused = refused.json();
+        assert_eq!(refused["code"], "invalid_request_parameters");
+        let message = "format must be one of webhook, scim_set.";
+        let error = json!({ "code": "invalid", "field": "format", "message": message });
+        assert_eq!(refused["errors"], json!([error]));
+    }
+    assert_eq!(world.get(&path).await.json()["format"], "webhook");
+}
+
+#[tokio::test]
+async fn anyone_may_read_what_tokens_are_checked_with_and_keep_it_for_an_hour() {
+    let world = World::new();
+    let request = Request::get("/.well-known/jwks.json").body(Body::empty()).unwrap();
+    let answer = world.send_request(request).await;
+    assert_eq!(answer.headers["content-type"], "application/jwk-set+json");
+    assert_eq!(answer.headers["cache-control"], "public, max-age=3600");
+    let keys: Value = serde_json::from_str(&answer.text).unwrap();
+    let key = json!({
+        "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "thumbprint", "x": "key",
+    });
+    assert_eq!(keys, json!({ "keys": [key] }));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use api::ports::{
     LIVE_SECRETS_MAX, LIVE_TOKENS_MAX, NewDirectory, NewToken, OauthClient, OauthClients, Order,
     Organization, OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest,
     PortError, Reach, Reading, ScimRequest, StoredEvent, Streams, Token, UserFilter,
+    VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
@@ -425,6 +426,7 @@ impl Endpoints for Fake {
         found.url = change.url.unwrap_or_else(|| found.url.clone());
         found.enabled = change.enabled.unwrap_or(found.enabled);
         found.events = change.events.unwrap_or_else(|| found.events.clone());
+        found.format = change.format.unwrap_or(found.format);
         Ok(found.clone())
     }
 
@@ -432,6 +434,13 @@ impl Endpoints for Fake {
         Endpoints::get(self, id).await?;
         self.state().endpoints.retain(|found| found.id != id);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl VerificationKeys for Fake {
+    async fn verification_keys(&self) -> Result<Vec<VerificationKey>, PortError> {
+        Ok(vec![VerificationKey { kid: "thumbprint".to_owned(), x: "key".to_owned() }])
     }
 }
 

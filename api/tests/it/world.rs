@@ -78,6 +78,7 @@ impl World {
             oauth_clients: fake.clone(),
             endpoints: fake.clone(),
             reading: fake.clone(),
+            verification_keys: fake.clone(),
             streams: fake.clone(),
             edge: Arc::new(Counting::default()),
             check_url: Arc::new(|url| {

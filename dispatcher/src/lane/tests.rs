@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use schemas::{DirectoryId, EventId, ScimId, Seq};
+use schemas::{DirectoryId, EventId, Format, ScimId, Seq};
 
 use super::*;
 use crate::Failure;
@@ -12,6 +12,7 @@ pub(super) fn endpoint(order: Order) -> Endpoint {
         events: Vec::new(),
         enabled: true,
         order,
+        format: Format::Webhook,
         created_at: Timestamp::from_millis(0),
     }
 }
@@ -31,6 +32,7 @@ pub(super) fn event(position: u64, user: Option<u128>, group: Option<u128>) -> F
         seq: Seq(position),
         user: user.map(ScimId::from_bits),
         group: group.map(|group| ScimId::from_bits(group + 1_000_000_000)),
+        request: None,
         body: Bytes::from_static(b"{}"),
     }
 }
@@ -95,6 +97,17 @@ fn events_of_one_user_go_out_one_after_the_other() {
     assert_eq!(sent(&step(&mut lane, completed(2, 0, None), 0)), []);
     assert_eq!(sent(&step(&mut lane, completed(1, 0, None), 0)), [(3, 1)]);
     assert_eq!(lane.cursor(), FeedPosition(2));
+}
+
+#[test]
+fn an_event_that_the_format_cannot_carry_is_passed_over() {
+    let tokens = Endpoint { format: Format::ScimSet, ..endpoint(Order::Resource) };
+    let mut lane = Lane::new(&tokens, LaneState::default(), Schedule::default());
+    step(&mut lane, Input::Tick, 0);
+    let feed = vec![event(1, None, None), event(2, Some(2), None), event(3, None, None)];
+    assert_eq!(sent(&step(&mut lane, Input::Fed(feed), 0)), [(2, 1)]);
+    step(&mut lane, completed(2, 0, None), 0);
+    assert_eq!(lane.cursor(), FeedPosition(3));
 }
 
 #[test]

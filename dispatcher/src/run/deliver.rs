@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use schemas::EndpointId;
+use schemas::{EndpointId, Format, Timestamp};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -15,18 +16,27 @@ use url::Url;
 use super::flush::Request;
 use super::{Progress, Shared, persist};
 use crate::client;
+use crate::failure::Failure;
 use crate::lane::{Action, Completed, Input, Lane, LineRead, Send};
 use crate::ports::{DisableReason, Endpoint, FeedEvent, FeedPosition, Flush, Outcome};
+use crate::security_event::{Issuer, Unsayable};
 use crate::signature::{Letter, Signer};
 
 /// Something under way. `None`: nothing came of it, because the lane is to stop.
 type Job = BoxFuture<'static, Option<Input>>;
 
-/// Where an endpoint's requests go and how they are signed.
+/// Where an endpoint's requests go, what they say and how they are signed.
 struct Target {
     id: EndpointId,
     url: Url,
     signer: Signer,
+    form: Form,
+}
+
+/// The format of an endpoint, with what it takes to write it.
+enum Form {
+    Webhook,
+    ScimSet(Issuer),
 }
 
 struct Delivering {
@@ -53,13 +63,14 @@ pub(super) async fn run(
         // It was told to stop. Had it panicked, its last flush is as good a place to start from.
         drop(before.await);
     }
-    let target = match (Url::parse(&endpoint.url), Signer::new(&endpoint.secrets)) {
-        (Ok(url), Some(signer)) => Arc::new(Target { id: endpoint.id, url, signer }),
-        (Err(_), _) | (_, None) => {
-            tracing::error!(endpoint.id = %endpoint.id, "endpoint has no usable URL or no secret");
-            return;
-        }
+    let (Ok(url), Some(signer)) = (Url::parse(&endpoint.url), Signer::new(&endpoint.secrets))
+    else {
+        tracing::error!(endpoint.id = %endpoint.id, "endpoint has no usable URL or no secret");
+        return;
     };
+    let form = stop.run_until_cancelled(Form::of(&endpoint, &shared));
+    let Some(form) = form.await else { return };
+    let target = Arc::new(Target { id: endpoint.id, url, signer, form });
     let asked = persist("cannot read where a lane stands", || shared.store.lane(endpoint.id));
     let Some(Some(state)) = stop.run_until_cancelled(asked).await else { return };
     let lane = Lane::new(&endpoint, state, shared.config.schedule.clone());
@@ -76,6 +87,36 @@ pub(super) async fn run(
     };
     delivering.run().await;
     shared.note_progress(endpoint.id, None);
+}
+
+impl Form {
+    async fn of(endpoint: &Endpoint, shared: &Shared) -> Self {
+        match endpoint.format {
+            Format::Webhook => Self::Webhook,
+            Format::ScimSet => {
+                let ask = || shared.store.signing_key();
+                Self::ScimSet(Issuer {
+                    key: persist("cannot read the signing key", ask).await,
+                    url: Arc::clone(&shared.config.issuer),
+                    audience: endpoint.url.clone(),
+                })
+            }
+        }
+    }
+
+    const fn format(&self) -> Format {
+        match self {
+            Self::Webhook => Format::Webhook,
+            Self::ScimSet(_) => Format::ScimSet,
+        }
+    }
+
+    fn body(&self, event: &FeedEvent) -> Result<Bytes, Unsayable> {
+        match self {
+            Self::Webhook => Ok(event.body.clone()),
+            Self::ScimSet(issuer) => issuer.token(event),
+        }
+    }
 }
 
 impl Delivering {
@@ -187,15 +228,38 @@ async fn send(
     let at = shared.edge.now();
     let begin = Instant::now();
     let Send { event, attempt, .. } = send;
-    let letter = Letter { id: event.id, seq: event.seq, attempt, body: &event.body };
-    let headers = target.signer.headers(letter, at);
-    let request = client::Request { url: target.url.clone(), headers, body: event.body };
-    let answer = shared.sender.send(request, at).await;
+    let answer = match request(&target, &event, attempt, at) {
+        Ok(request) => shared.sender.send(request, at).await,
+        Err(error) => unreadable(&target, &event, &error),
+    };
     let duration = begin.elapsed();
     note_attempt(target.id, event.id, answer.outcome, duration);
     let (outcome, retry_after) = (answer.outcome, answer.retry_after);
     let position = event.position;
     Some(Input::Completed(Completed { position, at, duration, outcome, retry_after }))
+}
+
+fn request(
+    target: &Target,
+    event: &FeedEvent,
+    attempt: u16,
+    at: Timestamp,
+) -> Result<client::Request, Unsayable> {
+    let body = target.form.body(event)?;
+    let format = target.form.format();
+    let letter = Letter { id: event.id, seq: event.seq, attempt, format, body: &body };
+    let headers = target.signer.headers(letter, at);
+    Ok(client::Request { url: target.url.clone(), headers, body })
+}
+
+fn unreadable(target: &Target, event: &FeedEvent, error: &Unsayable) -> client::Answer {
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        endpoint.id = %target.id,
+        event.id = %event.id,
+        "event cannot be put into the format of its endpoint"
+    );
+    client::Answer { outcome: Outcome::Failed(Failure::Unreadable), retry_after: None }
 }
 
 fn note_attempt(

@@ -175,7 +175,8 @@ const fn status_of(failure: Failure) -> Option<u16> {
         | Failure::Connect
         | Failure::Tls
         | Failure::Timeout
-        | Failure::Protocol => None,
+        | Failure::Protocol
+        | Failure::Unreadable => None,
     }
 }
 

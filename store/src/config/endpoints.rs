@@ -5,7 +5,7 @@ use api::ports::{
 };
 use dispatcher::ports as lanes;
 use rusqlite::{Connection, Row, params};
-use schemas::{EndpointId, EventId, EventType, Timestamp};
+use schemas::{EndpointId, EventId, EventType, Format, Timestamp};
 
 use super::{Config, Sealer};
 use crate::error::{DbError, unreadable};
@@ -14,7 +14,8 @@ use crate::ports::{conflict, not_found};
 use crate::sqlite::{as_sql, from_sql};
 use crate::state::rows::{Time, all, first};
 
-const COLUMNS: &str = "id, url, events, enabled, delivery_order, secret, created_at, updated_at";
+const COLUMNS: &str =
+    "id, url, events, enabled, delivery_order, secret, created_at, updated_at, format";
 
 /// What the success rate speaks of.
 const RATED: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
@@ -30,6 +31,7 @@ struct Stored {
     sealed: Vec<u8>,
     created_at: Timestamp,
     updated_at: Timestamp,
+    format: Format,
 }
 
 impl Config {
@@ -57,8 +59,8 @@ impl Config {
         self.change(move |connection| {
             let written = connection.execute(
                 "INSERT INTO endpoints (id, url, events, enabled, delivery_order, secret,
-                     created_at, updated_at, cursor)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                     created_at, updated_at, cursor, format)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
                 params![
                     endpoint.id.to_bytes(),
                     endpoint.url,
@@ -69,6 +71,7 @@ impl Config {
                     endpoint.created_at.millis(),
                     endpoint.updated_at.millis(),
                     as_sql(feed_end),
+                    endpoint.format.name(),
                 ],
             );
             written.map(drop).map_err(|error| conflict(error, Conflict::EndpointUrl))
@@ -88,19 +91,21 @@ impl Config {
                 let mut stored = get(connection, id)?;
                 stored.url = change.url.unwrap_or(stored.url);
                 stored.events = change.events.unwrap_or(stored.events);
+                stored.format = change.format.unwrap_or(stored.format);
                 stored.updated_at = change.updated_at;
                 if let Some(enabled) = change.enabled {
                     stored.enabled = enabled;
                 }
                 let written = connection.execute(
-                    "UPDATE endpoints SET url = ?2, events = ?3, enabled = ?4, updated_at = ?5
-                     WHERE id = ?1",
+                    "UPDATE endpoints SET url = ?2, events = ?3, enabled = ?4, updated_at = ?5,
+                         format = ?6 WHERE id = ?1",
                     params![
                         id.to_bytes(),
                         stored.url,
                         names(&stored.events)?,
                         stored.enabled,
-                        stored.updated_at.millis()
+                        stored.updated_at.millis(),
+                        stored.format.name(),
                     ],
                 );
                 written.map_err(|error| conflict(error, Conflict::EndpointUrl))?;
@@ -163,6 +168,7 @@ impl Stored {
             url: self.url,
             enabled: self.enabled,
             events: self.events,
+            format: self.format,
             created_at: self.created_at,
             updated_at: self.updated_at,
         })
@@ -177,6 +183,7 @@ impl Stored {
             events: self.events,
             enabled: self.enabled,
             order: self.order,
+            format: self.format,
             created_at: self.created_at,
         })
     }
@@ -190,6 +197,7 @@ fn get(connection: &Connection, id: EndpointId) -> Result<Stored, DbError> {
 fn read(row: &Row<'_>) -> Result<Stored, DbError> {
     let events: String = row.get(2)?;
     let order: String = row.get(4)?;
+    let format: String = row.get(8)?;
     Ok(Stored {
         id: EndpointId::from_bytes(row.get(0)?),
         url: row.get(1)?,
@@ -199,6 +207,7 @@ fn read(row: &Row<'_>) -> Result<Stored, DbError> {
         sealed: row.get(5)?,
         created_at: row.get::<_, Time>(6)?.0,
         updated_at: row.get::<_, Time>(7)?.0,
+        format: format.parse().map_err(unreadable("format"))?,
     })
 }
 

@@ -3,6 +3,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use api::ports::{NewToken, Reach};
+use base64::Engine as _;
 use ingest::ports::Issue;
 use schemas::DirectoryId;
 
@@ -75,6 +76,48 @@ async fn a_directory_from_before_oauth_keeps_its_token_and_has_a_client() {
     config.add_client_secret(Reach::Everything, DIRECTORY, secret()).await.unwrap();
     let issue = config.issue(&client.client_id, [2; 32], [3; 32]).await.unwrap();
     assert!(matches!(issue, Issue::Issued { .. }), "{issue:?}");
+}
+
+#[tokio::test]
+async fn an_endpoint_from_before_formats_gets_webhooks() {
+    let folder = of_the_first_version();
+    let config = open(&folder);
+    config.close();
+    let options = Options { writable: true, synchronous: "FULL", cache_kib: CACHE_KIB };
+    let connection = connect(&file(&folder), options).unwrap();
+    let sealed = config.sealer.seal([5; 16], "whsec_AAAA");
+    connection
+        .execute(
+            "INSERT INTO endpoints (id, url, events, enabled, delivery_order, secret, created_at,
+                 updated_at, cursor) VALUES (?1, 'https://a', '[]', 1, 'resource', ?2, 1, 1, 0)",
+            ([5_u8; 16], sealed),
+        )
+        .unwrap();
+    let endpoints = open(&folder).lanes().await.unwrap();
+    assert_eq!(endpoints.list[0].format, schemas::Format::Webhook);
+}
+
+#[tokio::test]
+async fn the_private_key_lies_sealed_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = open(&folder);
+    let key = config.signing_key().await.unwrap();
+    let seed = Still.secret();
+    assert_eq!(key.public(), SigningKey::from_seed(&seed).public());
+    config.close();
+    let (mut files, mut bytes) = (0, Vec::new());
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        bytes.extend(std::fs::read(entry.unwrap().path()).unwrap());
+        files += 1;
+    }
+    let holds = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    assert!(files > 0 && holds(b"signing_keys"));
+    let base64 = base64::engine::general_purpose::STANDARD_NO_PAD.encode(seed);
+    let forms = [seed.to_vec(), hex::encode(seed).into_bytes(), base64.into_bytes()];
+    assert!(forms.iter().all(|form| !holds(form)));
+
+    let other = Config::open(&file(&folder), [8; 32], Arc::new(Still)).unwrap();
+    assert!(other.signing_key().await.is_err(), "another master key does not open it");
 }
 
 #[tokio::test]

@@ -3,11 +3,13 @@
 use api::ports::{
     ApiKey, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint, EndpointChange,
     Endpoints, Keys, NewDirectory, NewToken, Organization, OrganizationChange, OrganizationFilter,
-    Organizations, Page, PageRequest, PortError, Reach, ScimRequest, Token,
+    Organizations, Page, PageRequest, PortError, Reach, ScimRequest, Token, VerificationKey,
+    VerificationKeys,
 };
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
 use dispatcher::ports::FeedPosition;
+use dispatcher::security_event::PublicKey;
 use schemas::wire::DirectoryState;
 use schemas::{ApiKeyId, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId};
 
@@ -251,5 +253,14 @@ impl Endpoints for Store {
 
     async fn delete(&self, id: EndpointId) -> Result<(), PortError> {
         self.config.delete_endpoint(id).await.map_err(port_error)
+    }
+}
+
+#[async_trait]
+impl VerificationKeys for Store {
+    async fn verification_keys(&self) -> Result<Vec<VerificationKey>, PortError> {
+        let key = self.config.signing_key().await.map_err(port_error)?;
+        let PublicKey { kid, x } = key.public().clone();
+        Ok(vec![VerificationKey { kid, x }])
     }
 }

@@ -1,10 +1,13 @@
 //! The dispatcher's port.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use dispatcher::ports::{
     DeliveryStore, DisableReason, Endpoints, FeedEvent, FeedPosition, Flush, LaneState, Line,
     StoreError,
 };
+use dispatcher::security_event::SigningKey;
 use schemas::EndpointId;
 
 use crate::Store;
@@ -14,6 +17,10 @@ use crate::error::DbError;
 impl DeliveryStore for Store {
     async fn endpoints(&self) -> Result<Endpoints, StoreError> {
         self.config.lanes().await.map_err(store_error)
+    }
+
+    async fn signing_key(&self) -> Result<Arc<SigningKey>, StoreError> {
+        self.config.signing_key().await.map_err(store_error)
     }
 
     async fn wait_endpoints_changed(&self, version: u64) -> Result<(), StoreError> {

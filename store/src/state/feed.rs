@@ -6,7 +6,8 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, params};
 use schemas::record::{Context, PublicEvent};
 use schemas::wire::EventTag;
-use schemas::{DirectoryId, EventId, ScimId, Seq};
+use schemas::{DirectoryId, EventId, RequestId, ScimId, Seq};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::rows::{Time, all, first};
@@ -15,7 +16,7 @@ use crate::error::{DbError, unreadable};
 use crate::sqlite::{as_sql, from_sql};
 
 const COLUMNS: &str = "feed.position, feed.event_id, feed.event, feed.created_at, feed.data, \
-    directories.id, feed.seq, feed.user_id, feed.group_id";
+    directories.id, feed.seq, feed.user_id, feed.group_id, feed.actor";
 
 impl State {
     pub(crate) async fn feed(
@@ -137,8 +138,20 @@ fn event(row: &Row<'_>) -> Result<FeedEvent, DbError> {
         seq: Seq(from_sql(row.get(6)?)),
         user: id(7)?,
         group: id(8)?,
+        request: request(row.get_ref(9)?.as_str().map_err(unreadable("actor"))?)?,
         body: body(row)?,
     })
+}
+
+/// Of an [`schemas::Actor`], the request alone.
+#[derive(Deserialize)]
+struct Caused {
+    request_id: Option<String>,
+}
+
+fn request(actor: &str) -> Result<Option<RequestId>, DbError> {
+    let Caused { request_id } = serde_json::from_str(actor).map_err(unreadable("actor"))?;
+    Ok(request_id.and_then(|id| id.parse().ok()))
 }
 
 /// The bytes that leave the house, from the first columns of a row: id at 1, type, time, data.

@@ -1,7 +1,7 @@
 //! The feed, as the dispatcher reads it.
 
 use dispatcher::ports::{DeliveryStore, FeedEvent, FeedPosition, Line};
-use schemas::Change;
+use schemas::{Change, RequestId};
 
 use crate::world::{Stream, World, event_id, group, joins, scim, user, user_gone};
 
@@ -99,6 +99,18 @@ async fn an_event_leaves_the_house_as_the_record_has_it() {
     for key in keys {
         assert_eq!(body[key], record[key]);
     }
+}
+
+#[tokio::test]
+async fn the_events_of_a_request_name_it() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1), user(2)]).await;
+    let request = RequestId::from_bits(77);
+    world.request = Some(request);
+    world.add(&mut stream, vec![user(3), user(4)]).await;
+    let feed = world.store.feed(FeedPosition(0), 10).await.unwrap();
+    let requests: Vec<Option<RequestId>> = feed.iter().map(|event| event.request).collect();
+    assert_eq!(requests, [None, None, Some(request), Some(request)]);
 }
 
 #[tokio::test]

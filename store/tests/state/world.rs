@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
 use directory::resource::name_key;
@@ -13,7 +13,7 @@ use schemas::scim::Attributes;
 use schemas::wire::{DirectoryToken, DirectoryType, TokenTag};
 use schemas::{
     Actor, Change, DirectoryId, Edge, Event, EventId, GroupId, Head, OrganizationId, Record,
-    ScimId, StoredChange, Timestamp, TokenId, UserId,
+    RequestId, ScimId, StoredChange, Timestamp, TokenId, UserId,
 };
 use store::Store;
 use tempfile::TempDir;
@@ -26,12 +26,13 @@ const MASTER_KEY: [u8; 32] = [7; 32];
 #[derive(Debug)]
 pub(crate) struct Still {
     ids: AtomicU64,
+    secrets: AtomicU8,
     clock: AtomicI64,
 }
 
 impl Default for Still {
     fn default() -> Self {
-        Self { ids: AtomicU64::new(0), clock: AtomicI64::new(1_000) }
+        Self { ids: AtomicU64::new(0), secrets: AtomicU8::new(0), clock: AtomicI64::new(1_000) }
     }
 }
 
@@ -52,7 +53,7 @@ impl Edge for Still {
     }
 
     fn secret(&self) -> [u8; 32] {
-        [9; 32]
+        [self.secrets.fetch_add(1, Ordering::Relaxed); 32]
     }
 
     fn dice(&self) -> f64 {
@@ -67,6 +68,8 @@ pub(crate) struct World {
     pub(crate) position: Position,
     /// The log.
     pub(crate) values: Vec<Vec<u8>>,
+    /// What the next commits are caused by.
+    pub(crate) request: Option<RequestId>,
     events: u128,
 }
 
@@ -90,7 +93,15 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let edge = Arc::<Still>::default();
         let store = Arc::new(open_with(folder.path(), Arc::clone(&edge)));
-        Self { folder, store, edge, position: Position::default(), values: Vec::new(), events: 0 }
+        Self {
+            folder,
+            store,
+            edge,
+            position: Position::default(),
+            values: Vec::new(),
+            request: None,
+            events: 0,
+        }
     }
 
     pub(crate) async fn organization(&self, number: u128) -> OrganizationId {
@@ -160,7 +171,11 @@ impl World {
     /// The batch that a projector makes of one commit with these changes.
     pub(crate) fn batch(&mut self, stream: &mut Stream, changes: Vec<Change>) -> Batch {
         let drafts: Vec<Draft> = changes.iter().map(|change| self.draft(stream, change)).collect();
-        let actor = Actor { token_suffix: Some("a1b2".into()), ..Actor::default() };
+        let actor = Actor {
+            token_suffix: Some("a1b2".into()),
+            request_id: self.request.map(|request| request.to_string()),
+            ..Actor::default()
+        };
         let sealed = seal(&drafts, stream.id, &actor, stream.head.seq, stream.head);
         let first = self.values.len() as u64;
         let accepted = (first..).zip(sealed).zip(changes).map(|((offset, sealed), change)| {
