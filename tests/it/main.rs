@@ -16,5 +16,5 @@ mod entra;
 mod oauth;
 mod promises;
 mod scim;
-mod tenants;
 mod sets;
+mod tenants;
