@@ -102,6 +102,10 @@ impl<'a> Lexer<'a> {
         let length = if self.sees('"') { self.string_length() } else { self.number_length() };
         let text = &self.rest()[..length];
         let literal = match serde_json::from_str(text) {
+            // No resource holds it, and not every database can be asked for it.
+            Ok(Value::String(text)) if text.contains('\0') => {
+                return Err(self.wrong("a text cannot hold the character U+0000".to_owned()));
+            }
             Ok(Value::String(text)) => Literal::String(text),
             Ok(Value::Integer(number)) => Literal::Integer(number),
             Ok(Value::Decimal(number)) => Literal::Decimal(number),

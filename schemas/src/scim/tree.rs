@@ -61,11 +61,12 @@ pub struct ParseError(String);
 /// Reads a request body, which must be one JSON object.
 ///
 /// # Errors
-/// What is not JSON, not an object, nested over [`DEPTH_MAX`], wider than [`NAMES_MAX`], or has the
-/// same name twice in one object.
+/// What is not JSON, not an object, nested over [`DEPTH_MAX`], wider than [`NAMES_MAX`], has the same
+/// name twice in one object, or U+0000 in a name or a text: databases keep no text with it, or lose
+/// what follows it.
 pub fn parse(bytes: &[u8]) -> Result<Attributes, ParseError> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let object = Object { levels: DEPTH_MAX, names: NAMES_MAX };
+    let object = Object { levels: DEPTH_MAX, names: NAMES_MAX, nul: false };
     let body = deserializer.deserialize_map(object);
     let body = body.and_then(|body| deserializer.end().map(|()| body));
     body.map_err(|error| ParseError(error.to_string()))
@@ -387,21 +388,30 @@ impl<'de> Deserialize<'de> for Attributes {
 #[derive(Clone, Copy)]
 struct Tree(Object);
 
-/// Reads an object with so many levels, its own the first, and so many names in each object.
+/// Reads an object with so many levels, its own the first, so many names in each object, and U+0000 in
+/// names and texts or not.
 #[derive(Clone, Copy)]
 struct Object {
     levels: usize,
     names: usize,
+    nul: bool,
 }
 
 impl Object {
-    const OURS: Self = Self { levels: DEPTH_MAX + SLACK, names: NAMES_MAX + SLACK };
+    const OURS: Self = Self { levels: DEPTH_MAX + SLACK, names: NAMES_MAX + SLACK, nul: true };
 
     fn inside<E: de::Error>(self) -> Result<Tree, E> {
         if self.levels == 0 {
             return Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")));
         }
         Ok(Tree(Self { levels: self.levels - 1, ..self }))
+    }
+
+    fn check<E: de::Error>(self, text: &str) -> Result<(), E> {
+        if self.nul || !text.contains('\0') {
+            return Ok(());
+        }
+        Err(E::custom("a text cannot hold the character U+0000"))
     }
 }
 
@@ -440,11 +450,13 @@ impl<'de> Visitor<'de> for Tree {
         Ok(Value::number(number))
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        self.0.check(text)?;
         Ok(Value::from(text))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Value, E> {
+    fn visit_string<E: de::Error>(self, text: String) -> Result<Value, E> {
+        self.0.check(&text)?;
         Ok(Value::String(text))
     }
 
@@ -473,6 +485,7 @@ impl<'de> Visitor<'de> for Object {
         let seed = self.inside()?;
         let mut attributes = Attributes::new();
         while let Some(name) = map.next_key_seed(NameSeed)? {
+            self.check(&name)?;
             if attributes.contains(&name) {
                 let what = format_args!("the name {name:?} is there twice (names ignore case)");
                 return Err(de::Error::custom(what));

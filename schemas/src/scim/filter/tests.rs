@@ -72,6 +72,7 @@ fn a_filter_that_cannot_be_read_is_refused_with_the_place() {
         (r#"userName eq "a" title pr"#, "character 17: expected the end"),
         (r#"userName eq "a"#, "character 13: expected a value"),
         (r#"userName eq "\q""#, "character 13"),
+        (r#"userName eq "\u0000""#, "character 13: a text cannot hold the character U+0000"),
         ("emails[type pr", "or ']'"),
         ("emails[a[b pr]]", "not a sub-attribute"),
         ("name.x[b pr]", "not a sub-attribute"),
@@ -164,7 +165,7 @@ fn any_literal() -> impl Strategy<Value = Literal> {
             let decimal = number.is_finite() && Value::number(number) == Value::Decimal(number);
             decimal.then_some(Literal::Decimal(number))
         }),
-        ".{0,12}".prop_map(Literal::String),
+        "[^\\x00\n]{0,12}".prop_map(Literal::String),
     ]
 }
 

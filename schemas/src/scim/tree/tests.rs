@@ -74,6 +74,8 @@ fn a_body_that_is_unusable_is_refused_with_what_and_where() {
         ("".into(), "EOF"),
         (r#"{"a":"\ud800"}"#.into(), "line 1 column"),
         (r#"{"a":1e999}"#.into(), "out of range"),
+        (r#"{"a":[{"b":"x\u0000y"}]}"#.into(), "U+0000"),
+        (r#"{"a":{"\u0000":1}}"#.into(), "U+0000"),
     ];
     for (body, what) in cases {
         let error = parse(body.as_bytes()).unwrap_err().to_string();
