@@ -9,74 +9,25 @@
 //!                └──▶ leaf: the row itself, or the "value" of an object ──▶ test: op and literal
 //! ```
 //!
-//! A property test holds both to the same answers.
+//! A property test holds memory and both databases to the same answers.
 
+mod dialect;
+mod postgres;
 mod sqlite;
 mod target;
 
 use directory::matching::{Scope, is_case_exact, leaf, truth};
 use schemas::scim::{AttrPath, AttributeDef, CompareOp, Filter, Kind, Literal, instant};
 
+pub use dialect::{Dialect, Parameter};
+pub use postgres::Postgres;
 pub(crate) use sqlite::{Sqlite, register};
-pub(crate) use target::{Derived, GROUPS, Table, USERS};
-
-/// A parameter of a query.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Parameter {
-    Text(String),
-    Integer(i64),
-    Real(f64),
-    Bytes(Vec<u8>),
-}
-
-/// How a database takes JSON apart. Every method returns SQL; `node` and `object` are SQL for a JSON
-/// text, null if there is none.
-pub(crate) trait Dialect {
-    /// The placeholder of the parameter with this number.
-    fn placeholder(number: usize) -> String;
-
-    /// The value under exactly this name, as JSON text.
-    fn node(object: &str, name: &str) -> String;
-
-    /// The value under a name that is the parameter in lower case, whatever its ASCII case.
-    fn node_in_any_case(object: &str, name: &str) -> String;
-
-    /// A FROM item of this alias with the columns `type` and `value`: the items of a list, or the value itself.
-    fn items(node: &str, alias: &str) -> String;
-
-    /// What is a text in SQL as a JSON text.
-    fn quoted(text: &str) -> String;
-
-    /// A JSON object of names and SQL values.
-    fn object(parts: &[(&str, &str)]) -> String;
-
-    /// The type of a JSON text: `text`, `integer`, `real`, `true`, `false`, `array`, `object`.
-    fn type_of(node: &str) -> String;
-
-    /// The SQL value of a JSON text.
-    fn value_of(node: &str) -> String;
-
-    /// The JSON object of a row of [`Self::items`]: itself, or `{"value": itself}`.
-    fn as_object(alias: &str) -> String;
-
-    /// The text without letter case, as `str::to_lowercase` has it.
-    fn fold(text: &str) -> String;
-
-    fn contains(text: &str, part: &str) -> String;
-
-    fn starts_with(text: &str, part: &str) -> String;
-
-    fn ends_with(text: &str, part: &str) -> String;
-
-    /// Milliseconds after 1970 as SCIM writes a moment.
-    fn moment(millis: &str) -> String;
-
-    /// The text of an id that is stored as 16 bytes.
-    fn uuid(bytes: &str) -> String;
-}
+use target::Derived;
+pub use target::{GROUPS, Table, USERS};
 
 /// The expression of a filter, and its parameters from the number `first` on.
-pub(crate) fn compile<D: Dialect>(
+#[must_use]
+pub fn compile<D: Dialect>(
     filter: &Filter,
     table: &Table,
     first: usize,
@@ -231,8 +182,10 @@ impl<D: Dialect> Compiler<'_, D> {
         };
         let alias = self.alias();
         let from = match derived {
-            Some(Derived::References { rows, .. }) => {
-                format!("({}) AS {alias}", rows.replace("{uuid}", &D::uuid("scim_id")))
+            Some(Derived::References { rows, id, display, kind, .. }) => {
+                let (id, kind) = (D::uuid(id), format!("'{kind}'"));
+                let object = D::object(&[("value", &id), ("display", display), ("type", &kind)]);
+                format!("(SELECT 'object' AS type, {object} AS value FROM {rows}) AS {alias}")
             }
             Some(Derived::Id(column)) => D::items(&D::quoted(&D::uuid(column)), &alias),
             Some(Derived::Meta { resource_type, created, modified, version }) => {
@@ -259,7 +212,7 @@ impl<D: Dialect> Compiler<'_, D> {
                 D::items(&node, &alias)
             }
         };
-        let whole = Source { from, is_there: is_there(&alias), alias };
+        let whole = Source { from, is_there: is_there::<D>(&alias), alias };
         match place.sub {
             None => whole,
             Some(sub) => self.part_of(whole, sub, known),
@@ -274,7 +227,7 @@ impl<D: Dialect> Compiler<'_, D> {
         let part = self.node(&object, sub, known);
         Source {
             from: format!("{from}, {}", D::items(&part, &alias)),
-            is_there: format!("{whole_is_there} AND {}", is_there(&alias)),
+            is_there: format!("{whole_is_there} AND {}", is_there::<D>(&alias)),
             alias,
         }
     }
@@ -320,7 +273,8 @@ impl<D: Dialect> Compiler<'_, D> {
             Literal::String(text) => {
                 let text = if is_case_exact(def) { text.clone() } else { text.to_lowercase() };
                 let literal = self.bind(Parameter::Text(text));
-                let value = if is_case_exact(def) { value.to_owned() } else { D::fold(value) };
+                let value = D::text(value);
+                let value = if is_case_exact(def) { value } else { D::fold(&value) };
                 ways.push(format!(
                     "({kind} = 'text' AND {})",
                     compare_texts::<D>(&value, op, &literal)
@@ -328,11 +282,11 @@ impl<D: Dialect> Compiler<'_, D> {
             }
             Literal::Integer(number) if !of_parts => {
                 let literal = self.bind(Parameter::Integer(*number));
-                ways.push(compare_numbers(kind, value, op, &literal));
+                ways.push(compare_numbers::<D>(kind, value, op, &literal));
             }
             Literal::Decimal(number) if !of_parts => {
                 let literal = self.bind(Parameter::Real(*number));
-                ways.push(compare_numbers(kind, value, op, &literal));
+                ways.push(compare_numbers::<D>(kind, value, op, &literal));
             }
             Literal::Null | Literal::Bool(_) | Literal::Integer(_) | Literal::Decimal(_) => {}
         }
@@ -340,8 +294,9 @@ impl<D: Dialect> Compiler<'_, D> {
     }
 
     fn bind(&mut self, parameter: Parameter) -> String {
+        let placeholder = D::placeholder(self.first + self.parameters.len(), &parameter);
         self.parameters.push(parameter);
-        D::placeholder(self.first + self.parameters.len() - 1)
+        placeholder
     }
 
     fn alias(&mut self) -> String {
@@ -351,10 +306,9 @@ impl<D: Dialect> Compiler<'_, D> {
 }
 
 /// Nothing that counts as absent: null, an empty list, an empty object (RFC 7643 §2.5).
-fn is_there(alias: &str) -> String {
-    format!(
-        "{alias}.type <> 'null' AND NOT ({alias}.type IN ('array', 'object') AND {alias}.value IN ('[]', '{{}}'))"
-    )
+fn is_there<D: Dialect>(alias: &str) -> String {
+    let is_empty = D::is_empty(&format!("{alias}.value"));
+    format!("{alias}.type <> 'null' AND NOT ({alias}.type IN ('array', 'object') AND {is_empty})")
 }
 
 fn compare_texts<D: Dialect>(value: &str, op: CompareOp, literal: &str) -> String {
@@ -371,8 +325,8 @@ fn compare_texts<D: Dialect>(value: &str, op: CompareOp, literal: &str) -> Strin
     }
 }
 
-fn compare_numbers(kind: &str, value: &str, op: CompareOp, literal: &str) -> String {
-    let op = operator(op);
+fn compare_numbers<D: Dialect>(kind: &str, value: &str, op: CompareOp, literal: &str) -> String {
+    let (value, op) = (D::number(value), operator(op));
     format!("(CASE WHEN {kind} IN ('integer', 'real') THEN {value} {op} {literal} END)")
 }
 

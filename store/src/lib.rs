@@ -5,13 +5,14 @@
 //! a rebuild makes anew beside the old one and swaps in. Each role's port is implemented in a file of
 //! `ports/`, on both.
 //!
-//! It is *not* the place of rules or of SQL dialects: one file per subject, plain statements.
+//! It is *not* the place of rules. SQL is plain statements, one file per subject, but for [`filter`], which
+//! compiles what clients ask for, for SQLite and for PostgreSQL.
 //!
 //! Start with [`Store`].
 
 mod config;
 mod error;
-mod filter;
+pub mod filter;
 pub mod master_key;
 mod ports;
 mod sqlite;

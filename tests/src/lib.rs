@@ -1,5 +1,5 @@
 //! What the black-box tests share: a server of its own for each test, a client for its interfaces,
-//! and a receiver that checks webhooks with code of its own.
+//! a receiver that checks webhooks with code of its own, and a PostgreSQL for whoever stores in one.
 //!
 //! Nothing here knows the inside of dsync. The binary is started, spoken to over HTTP and killed.
 #![expect(
@@ -8,10 +8,12 @@
     reason = "a test fails by panicking, wherever that happens"
 )]
 
+pub mod postgres;
 pub mod receiver;
 pub mod scim;
 pub mod server;
 
+pub use postgres::Postgres;
 pub use receiver::{Delivery, Receiver};
 pub use scim::{Directory, Scim};
 pub use server::{Api, Server};

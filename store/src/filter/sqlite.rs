@@ -3,9 +3,9 @@
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
-use super::Dialect;
+use super::{Dialect, Parameter};
 
-/// The dialect of SQLite.
+/// The dialect of SQLite, for connections that [`register`] has prepared.
 pub(crate) struct Sqlite;
 
 /// Gives a connection what filters need beyond SQLite's own functions: its `lower` knows ASCII alone.
@@ -20,7 +20,7 @@ pub(crate) fn register(connection: &Connection) -> Result<(), rusqlite::Error> {
 }
 
 impl Dialect for Sqlite {
-    fn placeholder(number: usize) -> String {
+    fn placeholder(number: usize, _: &Parameter) -> String {
         format!("?{number}")
     }
 
@@ -55,6 +55,18 @@ impl Dialect for Sqlite {
 
     fn value_of(node: &str) -> String {
         format!("({node} ->> '$')")
+    }
+
+    fn text(value: &str) -> String {
+        value.to_owned()
+    }
+
+    fn number(value: &str) -> String {
+        value.to_owned()
+    }
+
+    fn is_empty(value: &str) -> String {
+        format!("{value} IN ('[]', '{{}}')")
     }
 
     fn as_object(alias: &str) -> String {

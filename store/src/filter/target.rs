@@ -3,15 +3,17 @@
 use schemas::scim::{GROUP, ResourceSchema, USER};
 
 /// A table of resources.
-pub(crate) struct Table {
+#[derive(Debug)]
+pub struct Table {
     pub(crate) schema: &'static ResourceSchema,
-    /// The column of the attributes, as JSON text.
-    pub(crate) attributes: &'static str,
+    /// The column of the attributes, as JSON.
+    pub(super) attributes: &'static str,
     derived: &'static [(&'static str, Derived)],
 }
 
-/// An attribute that is not kept with the others.
-pub(crate) enum Derived {
+/// An attribute that is not kept with the others. Its SQL is the same in every dialect.
+#[derive(Debug)]
+pub(super) enum Derived {
     /// `id`: the column of its bytes.
     Id(&'static str),
     /// `meta`: its columns.
@@ -23,8 +25,14 @@ pub(crate) enum Derived {
     },
     /// `groups` or `members`.
     References {
-        /// A query of rows `(type, value)`; `{uuid}` stands for the text of `scim_id`.
+        /// What follows FROM in a query of the resources that are referred to.
         rows: &'static str,
+        /// The column with the bytes of their ids.
+        id: &'static str,
+        /// The column of their names.
+        display: &'static str,
+        /// Their `type`.
+        kind: &'static str,
         /// Whether the resource whose id is the parameter `{}` is among them.
         among: &'static str,
     },
@@ -32,12 +40,13 @@ pub(crate) enum Derived {
 
 impl Table {
     /// The attribute of this name, in the schema's case, if it is derived.
-    pub(crate) fn derived(&self, name: &str) -> Option<&'static Derived> {
+    pub(super) fn derived(&self, name: &str) -> Option<&'static Derived> {
         self.derived.iter().find(|(is, _)| *is == name).map(|(_, derived)| derived)
     }
 }
 
-pub(crate) const USERS: Table = Table {
+/// The table `users`.
+pub const USERS: Table = Table {
     schema: &USER,
     attributes: "users.attributes",
     derived: &[
@@ -54,10 +63,11 @@ pub(crate) const USERS: Table = Table {
         (
             "groups",
             Derived::References {
-                rows: "SELECT 'object' AS type, json_object('value', {uuid}, 'display', groups.display,
-                    'type', 'direct') AS value
-                    FROM memberships JOIN groups ON groups.key = memberships.group_key
+                rows: "memberships JOIN groups ON groups.key = memberships.group_key
                     WHERE memberships.user_key = users.key",
+                id: "groups.scim_id",
+                display: "groups.display",
+                kind: "direct",
                 among: "EXISTS (SELECT 1 FROM memberships WHERE memberships.user_key = users.key
                     AND memberships.group_key = (SELECT key FROM groups WHERE scim_id = {}))",
             },
@@ -65,7 +75,8 @@ pub(crate) const USERS: Table = Table {
     ],
 };
 
-pub(crate) const GROUPS: Table = Table {
+/// The table `groups`.
+pub const GROUPS: Table = Table {
     schema: &GROUP,
     attributes: "groups.attributes",
     derived: &[
@@ -82,11 +93,11 @@ pub(crate) const GROUPS: Table = Table {
         (
             "members",
             Derived::References {
-                rows:
-                    "SELECT 'object' AS type, json_object('value', {uuid}, 'display', users.display,
-                    'type', 'User') AS value
-                    FROM memberships JOIN users ON users.key = memberships.user_key
+                rows: "memberships JOIN users ON users.key = memberships.user_key
                     WHERE memberships.group_key = groups.key",
+                id: "users.scim_id",
+                display: "users.display",
+                kind: "User",
                 among: "EXISTS (SELECT 1 FROM memberships WHERE memberships.group_key = groups.key
                     AND memberships.user_key = (SELECT key FROM users WHERE scim_id = {}))",
             },

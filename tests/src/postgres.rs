@@ -1,0 +1,230 @@
+//! A PostgreSQL for a test: a real server, and nothing of it is left behind.
+
+use std::fs::File;
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio_postgres::{Client, Config, Error, NoTls};
+
+use crate::server::PATIENCE;
+
+/// Names the server to use, by a connection string, where the tests shall not start one.
+const SETTING: &str = "DSYNC_TEST_POSTGRES";
+
+/// The oldest version that is good enough: the first whose databases can have the order of a language by ICU.
+const VERSION_MIN: u32 = 15;
+
+/// Part of the name of a socket, and what a connection takes for granted.
+const PORT: &str = "5432";
+
+/// Where Debian puts the programs of each version, which are not in `PATH`.
+const DEBIAN: &str = "/usr/lib/postgresql";
+
+/// A place in a PostgreSQL that nobody else uses: a server of its own, or a schema of its own on the server that
+/// `DSYNC_TEST_POSTGRES` names. Dropping it removes either.
+#[derive(Debug)]
+pub struct Postgres {
+    config: Config,
+    _place: Place,
+}
+
+/// There is no PostgreSQL to test with.
+#[derive(Clone, Copy, Debug)]
+pub struct Missing;
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "no PostgreSQL here; run ./test, which installs it, or name a server in {SETTING}"
+        )
+    }
+}
+
+impl Postgres {
+    /// Makes the place.
+    ///
+    /// # Errors
+    ///
+    /// If the machine has no PostgreSQL and the environment names none.
+    pub async fn start() -> Result<Self, Missing> {
+        if let Ok(server) = std::env::var(SETTING) {
+            let server = server.parse().expect("a connection string of PostgreSQL");
+            return Ok(Self::on(server).await);
+        }
+        let programs = programs().ok_or(Missing)?;
+        let mut cluster = Cluster::start(&programs);
+        let mut config = Config::new();
+        config.host_path(cluster.folder.path()).user("postgres").dbname("postgres");
+        cluster.listens(&config).await;
+        Ok(Self { config, _place: Place::Cluster(cluster) })
+    }
+
+    /// A connection. It lives as long as the test does.
+    pub async fn connect(&self) -> Client {
+        connect(&self.config).await.expect("the server answers")
+    }
+
+    async fn on(mut config: Config) -> Self {
+        let server = config.clone();
+        let client = connect(&server).await.expect("the server answers");
+        let name = "SELECT 'dsync_test_' || replace(gen_random_uuid()::text, '-', '')";
+        let row = client.query_one(name, &[]).await.expect("a name");
+        let schema = Schema { server, name: row.get(0) };
+        let create = format!("CREATE SCHEMA {}", schema.name);
+        client.batch_execute(&create).await.expect("we may create schemas");
+        config.options(format!("-c search_path={}", schema.name));
+        Self { config, _place: Place::Schema(Box::new(schema)) }
+    }
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are held to be dropped")]
+enum Place {
+    Cluster(Cluster),
+    Schema(Box<Schema>),
+}
+
+/// A server with its files, reached by a socket among them, so that it meets no other.
+#[derive(Debug)]
+struct Cluster {
+    server: Child,
+    folder: TempDir,
+}
+
+impl Cluster {
+    fn start(programs: &Path) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let owner = owner_of(folder.path());
+        let run = |program: &str| {
+            let mut command = Command::new(programs.join(program));
+            command.env_clear().current_dir(folder.path()).args(["-D", "data"]);
+            if let Some((user, group)) = owner {
+                command.uid(user).gid(group);
+            }
+            command
+        };
+        initialise(run("initdb"));
+        let log = File::create(folder.path().join("server.log")).expect("the folder is ours");
+        let server = run("postgres")
+            .arg("-k")
+            .arg(folder.path())
+            .args([
+                "-p",
+                PORT,
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "fsync=off",
+                "-c",
+                "full_page_writes=off",
+            ])
+            .stdout(log.try_clone().expect("a file can be shared"))
+            .stderr(log)
+            .spawn()
+            .expect("postgres can be run");
+        Self { server, folder }
+    }
+
+    /// Waits until it takes connections.
+    async fn listens(&mut self, config: &Config) {
+        let listens = async {
+            while connect(config).await.is_err() {
+                if self.server.try_wait().expect("the process is ours").is_some() {
+                    return false;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            true
+        };
+        if !tokio::time::timeout(PATIENCE, listens).await.unwrap_or(false) {
+            let log = std::fs::read_to_string(self.folder.path().join("server.log"));
+            panic!("PostgreSQL does not start; it says:\n{}", log.unwrap_or_default());
+        }
+    }
+}
+
+fn initialise(mut initdb: Command) {
+    // The order of a language shows where a query forgot to say which order it means.
+    let language = ["--locale=C", "--locale-provider=icu", "--icu-locale=en"];
+    let settings = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"];
+    let made = initdb.args(settings).args(language).output().expect("initdb can be run");
+    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+}
+
+impl Drop for Cluster {
+    /// SIGQUIT ends it at once and lets it give back its shared memory, which SIGKILL would not.
+    fn drop(&mut self) {
+        if let Ok(None) = self.server.try_wait() {
+            let _ = Command::new("kill").args(["-QUIT", &self.server.id().to_string()]).status();
+            let _ = self.server.wait();
+        }
+    }
+}
+
+/// A schema on a server of somebody else's.
+#[derive(Debug)]
+struct Schema {
+    server: Config,
+    name: String,
+}
+
+impl Drop for Schema {
+    /// The runtime of the test cannot be waited for from inside, so this takes another.
+    fn drop(&mut self) {
+        let (server, drop) = (self.server.clone(), format!("DROP SCHEMA {} CASCADE", self.name));
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let client = connect(&server).await.expect("the server answers");
+                client.batch_execute(&drop).await.expect("the schema is ours");
+            });
+        });
+        let _ = dropping.join();
+    }
+}
+
+async fn connect(config: &Config) -> Result<Client, Error> {
+    let (client, connection) = config.connect(NoTls).await?;
+    #[expect(clippy::disallowed_methods, reason = "a connection ends with its client")]
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// The folder of the programs: what `PATH` says, else any that Debian has.
+fn programs() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let debian = std::fs::read_dir(DEBIAN).into_iter().flatten().flatten();
+    std::env::split_paths(&path)
+        .chain(debian.map(|version| version.path().join("bin")))
+        .filter(|folder| folder.join("initdb").is_file())
+        .find(|folder| version(folder).is_some_and(|version| version >= VERSION_MIN))
+}
+
+/// The number in `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)`.
+fn version(programs: &Path) -> Option<u32> {
+    let said = Command::new(programs.join("postgres")).arg("--version").output().ok()?;
+    let said = String::from_utf8(said.stdout).ok()?;
+    let number = said.split(' ').nth(2)?;
+    number.trim_end().split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// PostgreSQL refuses to run as root: then the folder goes to the user that its package makes, and it runs as that.
+fn owner_of(folder: &Path) -> Option<(u32, u32)> {
+    let made_by = folder.metadata().expect("it was just made").uid();
+    if made_by != 0 {
+        return None;
+    }
+    let id = |which: &str| {
+        let found = Command::new("id").args([which, "postgres"]).output().expect("id exists");
+        let text = String::from_utf8_lossy(&found.stdout).trim().parse();
+        text.expect("root needs a user `postgres` to run PostgreSQL as")
+    };
+    let (user, group) = (id("-u"), id("-g"));
+    chown(folder, Some(user), Some(group)).expect("root may give a folder away");
+    Some((user, group))
+}
