@@ -70,7 +70,7 @@ impl<'a> Playing<'a> {
         if answer.status >= 400 {
             let body = &answer.body;
             let is_error = body["schemas"][0] == "urn:ietf:params:scim:api:messages:2.0:Error"
-                && body["status"] == answer.status.to_string()
+                && body["status"].as_str() == Some(&*answer.status.to_string())
                 && body["detail"].as_str().is_some_and(|detail| detail.len() > 10)
                 && answer.content_type.as_deref() == Some("application/scim+json");
             self.state(&place, "error body", &true.into(), &is_error.into(), body);

@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tests::scim::user_body;
 use tests::{Directory, Server};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 const USERS: usize = 40_000;
 
@@ -49,7 +50,7 @@ async fn provision(directory: Directory, next: Arc<AtomicUsize>, begun: Instant,
         }
         // When this user's two requests are due; a slow machine is behind, and never ahead.
         let due = begun + pace * u32::try_from(2 * number).unwrap();
-        tokio::time::sleep_until(due.into()).await;
+        tokio::time::sleep_until(due).await;
         let name = format!("person{number}@large.example");
         let probe = format!("/Users?filter=userName+eq+%22{name}%22");
         let found = directory.send("GET", &probe, None).await.expect(200);
