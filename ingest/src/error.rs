@@ -107,8 +107,12 @@ impl From<Rejection> for Failure {
                 ScimError::new(ScimType::Uniqueness, detail)
             }
             Rejection::VersionMismatch(_) => ScimError::with_status(412, detail),
-            Rejection::NoSuchMember(_) => ScimError::invalid_value(detail),
-            Rejection::TooManyChanges { .. } => ScimError::new(ScimType::TooMany, detail),
+            Rejection::NoSuchMember(_)
+            | Rejection::AmbiguousMember(_)
+            | Rejection::PendingMemberTooLong { .. } => ScimError::invalid_value(detail),
+            Rejection::TooManyChanges { .. } | Rejection::TooManyPending { .. } => {
+                ScimError::new(ScimType::TooMany, detail)
+            }
             Rejection::Invalid(error) => error,
         };
         error.into()

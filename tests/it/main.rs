@@ -12,5 +12,6 @@ mod crash;
 mod disk;
 mod entra;
 mod oauth;
+mod pending;
 mod promises;
 mod scim;

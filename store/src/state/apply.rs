@@ -134,6 +134,7 @@ struct Touched {
     active_users: i64,
     inactive_users: i64,
     groups: i64,
+    pending_members: i64,
 }
 
 struct Applying<'a> {
@@ -163,7 +164,8 @@ impl<'a> Applying<'a> {
                 )?
                 .execute(params![id.to_bytes(), self.partition.0, [0_u8; 32]])?;
         }
-        let sql = "SELECT key, active_users, inactive_users, groups FROM directories WHERE id = ?1";
+        let sql = "SELECT key, active_users, inactive_users, groups, pending_members
+            FROM directories WHERE id = ?1";
         let touched = self.transaction.prepare_cached(sql)?.query_row([id.to_bytes()], |row| {
             Ok(Touched {
                 key: row.get(0)?,
@@ -171,6 +173,7 @@ impl<'a> Applying<'a> {
                 active_users: row.get(1)?,
                 inactive_users: row.get(2)?,
                 groups: row.get(3)?,
+                pending_members: row.get(4)?,
             })
         })?;
         self.directories.insert(id, touched);
@@ -206,6 +209,12 @@ impl<'a> Applying<'a> {
                       AND user_key = (SELECT key FROM users WHERE scim_id = ?2)";
                 member(transaction, sql, *group, *user, at, version)
             }
+            Change::PendingMemberAdded { group, value, name_key } => {
+                add_pending_member(transaction, touched, *group, value, name_key)
+            }
+            Change::PendingMemberRemoved { group, value } => {
+                remove_pending_member(transaction, touched, *group, value)
+            }
             Change::DirectoryActivated => {
                 let sql = "UPDATE directories SET activated = 1 WHERE key = ?1";
                 transaction.prepare_cached(sql)?.execute([touched.key])?;
@@ -240,7 +249,7 @@ impl<'a> Applying<'a> {
     fn finish(self) -> Result<u64, DbError> {
         let mut update = self.transaction.prepare_cached(
             "UPDATE directories SET seq = ?2, hash = ?3, active_users = ?4, inactive_users = ?5,
-                 groups = ?6 WHERE key = ?1",
+                 groups = ?6, pending_members = ?7 WHERE key = ?1",
         )?;
         for touched in self.directories.values().filter(|touched| touched.head.seq.0 > 0) {
             update.execute(params![
@@ -250,6 +259,7 @@ impl<'a> Applying<'a> {
                 touched.active_users,
                 touched.inactive_users,
                 touched.groups,
+                touched.pending_members,
             ])?;
         }
         Ok(self.feed_end)
@@ -268,6 +278,9 @@ pub(crate) const INSERT_GROUP: &str = "INSERT INTO groups (directory, scim_id, g
     name_key, external_id, display, created_at, updated_at, modified_at, version, attributes) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
+pub(crate) const INSERT_PENDING_MEMBER: &str = "INSERT OR IGNORE INTO pending_members \
+    (group_key, value, name_key, directory) VALUES (?1, ?2, ?3, ?4)";
+
 /// Which lines an event stands in.
 fn subjects(change: &StoredChange) -> (Option<ScimId>, Option<ScimId>) {
     match change {
@@ -275,6 +288,9 @@ fn subjects(change: &StoredChange) -> (Option<ScimId>, Option<ScimId>) {
         Change::Group { id, .. } | Change::GroupGone { id } => (None, Some(*id)),
         Change::MemberAdded { group, user } | Change::MemberRemoved { group, user } => {
             (Some(*user), Some(*group))
+        }
+        Change::PendingMemberAdded { group, .. } | Change::PendingMemberRemoved { group, .. } => {
+            (None, Some(*group))
         }
         Change::DirectoryActivated
         | Change::DirectoryGone
@@ -404,6 +420,11 @@ impl Touched {
             None => {}
         }
     }
+
+    /// Counts rows of pending members that have come or gone.
+    fn pending(&mut self, rows: usize, by: i64) {
+        self.pending_members += by * as_sql(rows as u64);
+    }
 }
 
 fn drop_user(
@@ -490,7 +511,11 @@ fn drop_group(
         transaction
             .prepare_cached("DELETE FROM memberships WHERE group_key = ?1")?
             .execute([key])?;
+        let pending = transaction
+            .prepare_cached("DELETE FROM pending_members WHERE group_key = ?1")?
+            .execute([key])?;
         touched.groups -= 1;
+        touched.pending(pending, -1);
     }
     Ok(())
 }
@@ -511,9 +536,50 @@ fn member(
     Ok(())
 }
 
+/// A pending member is nobody that a client could see in the group: the group's version stays.
+fn add_pending_member(
+    transaction: &Transaction<'_>,
+    touched: &mut Touched,
+    group: ScimId,
+    value: &str,
+    name_key: &str,
+) -> Result<(), DbError> {
+    let Some(group) = group_key(transaction, group)? else { return Ok(()) };
+    let added = transaction.prepare_cached(INSERT_PENDING_MEMBER)?.execute(params![
+        group,
+        value,
+        name_key,
+        touched.key
+    ])?;
+    touched.pending(added, 1);
+    Ok(())
+}
+
+fn remove_pending_member(
+    transaction: &Transaction<'_>,
+    touched: &mut Touched,
+    group: ScimId,
+    value: &str,
+) -> Result<(), DbError> {
+    let Some(group) = group_key(transaction, group)? else { return Ok(()) };
+    let removed = transaction
+        .prepare_cached("DELETE FROM pending_members WHERE group_key = ?1 AND value = ?2")?
+        .execute(params![group, value])?;
+    touched.pending(removed, -1);
+    Ok(())
+}
+
+fn group_key(transaction: &Transaction<'_>, id: ScimId) -> Result<Option<i64>, rusqlite::Error> {
+    transaction
+        .prepare_cached("SELECT key FROM groups WHERE scim_id = ?1")?
+        .query_row([id.to_bytes()], |row| row.get(0))
+        .optional()
+}
+
 fn drop_directory(transaction: &Transaction<'_>, touched: &mut Touched) -> Result<(), DbError> {
     for sql in [
         "DELETE FROM memberships WHERE group_key IN (SELECT key FROM groups WHERE directory = ?1)",
+        "DELETE FROM pending_members WHERE directory = ?1",
         "DELETE FROM groups WHERE directory = ?1",
         "DELETE FROM emails WHERE directory = ?1",
         "DELETE FROM users WHERE directory = ?1",
@@ -522,6 +588,7 @@ fn drop_directory(transaction: &Transaction<'_>, touched: &mut Touched) -> Resul
         transaction.execute(sql, [touched.key])?;
     }
     (touched.active_users, touched.inactive_users, touched.groups) = (0, 0, 0);
+    touched.pending_members = 0;
     Ok(())
 }
 
