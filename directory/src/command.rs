@@ -143,8 +143,10 @@ pub enum Rejection {
     /// A member fits several users, and which is not for us to guess.
     #[error("members: {0:?} fits several users of this directory; name the user by its id")]
     AmbiguousMember(String),
-    /// A member that is no user yet has a value that is none of a user.
-    #[error("members: a value of {bytes} bytes, more than {limit}, is that of no user")]
+    /// The value of a member that is no user yet is longer than any that a user has.
+    #[error(
+        "members: a value of {bytes} bytes is no user of this directory, and too long to wait for one; at most {limit} are kept"
+    )]
     PendingMemberTooLong {
         /// How long it is.
         bytes: usize,
@@ -152,12 +154,10 @@ pub enum Rejection {
         limit: usize,
     },
     /// More members would be pending than may be.
-    #[error(
-        "members: {whose} would have more than {limit} pending members, of users that do not exist; create users first"
-    )]
+    #[error("members: more than {limit} would be pending {of}; create the users first")]
     TooManyPending {
-        /// A group, a directory, a user.
-        whose: &'static str,
+        /// In what, or for whom.
+        of: &'static str,
         /// How many may be.
         limit: usize,
     },

@@ -427,19 +427,19 @@ fn more_pending_members_than_there_is_room_for_are_refused() {
     };
     world.ask(&on_members(group, "add", &["old"])).unwrap();
     world.copy.pending.count_of(group, MEMBERS_MAX);
-    let too_many = |whose, limit| Rejection::TooManyPending { whose, limit };
-    assert_eq!(refused(&mut world, "new"), too_many("the group", MEMBERS_MAX));
+    let too_many = |of, limit| Rejection::TooManyPending { of, limit };
+    assert_eq!(refused(&mut world, "new"), too_many("in one group", MEMBERS_MAX));
 
     world.settle();
     world.copy.pending = Pending::with_total(100_000);
-    assert_eq!(refused(&mut world, "newer"), too_many("the directory", 100_000));
+    assert_eq!(refused(&mut world, "newer"), too_many("in one directory", 100_000));
 
     let mut world = World::empty();
     for number in 0..1_024 {
         world.group(&format!("Group {number}"), &["ada"]);
     }
     let refused = world.ask(&create_group("One more", &["ADA"]));
-    assert_eq!(refused, Err(too_many("one user", 1_024)));
+    assert_eq!(refused, Err(too_many("for one user", 1_024)));
     assert_eq!(world.kinds(&create_user("ada", None)).len(), 1 + 2 * 1_024);
 
     let long = "x".repeat(1_025);

@@ -217,6 +217,20 @@ mod tests {
     }
 
     #[test]
+    fn a_pending_member_that_is_refused_says_why() {
+        let (status, kind, detail) = error(Rejection::AmbiguousMember("same".into()).into());
+        assert_eq!((status, kind), (400, Some(ScimType::InvalidValue)));
+        assert!(detail.contains("\"same\" fits several users"), "{detail}");
+        let too_many = Rejection::TooManyPending { of: "in one group", limit: 3 };
+        let (status, kind, detail) = error(too_many.into());
+        assert_eq!((status, kind), (400, Some(ScimType::TooMany)));
+        assert!(
+            detail.starts_with("Members: more than 3 would be pending in one group"),
+            "{detail}"
+        );
+    }
+
+    #[test]
     fn a_401_names_an_invalid_token_only_to_who_presented_one() {
         let challenge = |failure: Failure| {
             let response = failure.into_response();

@@ -6,6 +6,7 @@ pub(crate) mod feed;
 mod flush;
 mod gather;
 mod list;
+mod pending_members;
 mod progress;
 pub(crate) mod reading;
 pub(crate) mod rows;

@@ -145,19 +145,19 @@ pub(super) fn refuse_too_many(
                 begins += 1;
                 *named.entry(name_key(value)).or_default() += 1;
                 let same = facts.pending.named(value)?.len() + named[&name_key(value)];
-                within(same, OF_NAME_MAX, "one user")?;
+                within(same, OF_NAME_MAX, "for one user")?;
             }
             (Member::Pending(_), false) => ends += 1,
             (Member::User(_), _) => {}
         }
     }
     if begins > ends {
-        within(facts.pending.total_of(group) + begins - ends, OF_GROUP_MAX, "the group")?;
-        within(facts.pending.total() + begins - ends, OF_DIRECTORY_MAX, "the directory")?;
+        within(facts.pending.total_of(group) + begins - ends, OF_GROUP_MAX, "in one group")?;
+        within(facts.pending.total() + begins - ends, OF_DIRECTORY_MAX, "in one directory")?;
     }
     Ok(())
 }
 
-fn within(count: usize, limit: usize, whose: &'static str) -> Result<(), Rejection> {
-    if count > limit { Err(Rejection::TooManyPending { whose, limit }) } else { Ok(()) }
+fn within(count: usize, limit: usize, of: &'static str) -> Result<(), Rejection> {
+    if count > limit { Err(Rejection::TooManyPending { of, limit }) } else { Ok(()) }
 }

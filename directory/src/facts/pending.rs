@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::ScimId;
 
-use super::{Missing, missing};
+use super::Missing;
+use super::needs::missing;
 use crate::resource::{Group, name_key};
 
 /// A member that a group waits for.
@@ -125,10 +126,12 @@ impl Pending {
     }
 
     pub(super) fn add(&mut self, member: PendingMember) {
-        self.total += 1;
-        *self.of_group.entry(member.group).or_default() += 1;
-        self.known.remove(&member);
-        self.note(member, true);
+        let group = member.group;
+        self.note(member.clone(), false);
+        if self.known.insert(member, true) == Some(false) {
+            self.total += 1;
+            *self.of_group.entry(group).or_default() += 1;
+        }
     }
 
     pub(super) fn remove(&mut self, group: ScimId, value: &str) {

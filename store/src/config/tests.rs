@@ -3,6 +3,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 use api::ports::{NewToken, Reach};
+use directory::resource::{UnknownMember, UnknownSchema};
 use ingest::ports::Issue;
 use schemas::DirectoryId;
 
@@ -75,6 +76,18 @@ async fn a_directory_from_before_oauth_keeps_its_token_and_has_a_client() {
     config.add_client_secret(Reach::Everything, DIRECTORY, secret()).await.unwrap();
     let issue = config.issue(&client.client_id, [2; 32], [3; 32]).await.unwrap();
     assert!(matches!(issue, Issue::Issued { .. }), "{issue:?}");
+}
+
+#[tokio::test]
+async fn settings_from_before_one_was_added_have_its_default() {
+    let folder = of_the_first_version();
+    open(&folder).close();
+    let file = Connection::open(file(&folder)).unwrap();
+    let settings = r#"{"patch_group_response":"200","unknown_schema":"reject"}"#;
+    file.execute("UPDATE directories SET scim = ?1", [settings]).unwrap();
+    let read = open(&folder).scim_settings(Reach::Everything, DIRECTORY).unwrap();
+    assert_eq!(read.unknown_member, UnknownMember::Reject);
+    assert_eq!(read.unknown_schema, UnknownSchema::Reject);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use schemas::scim::{Attributes, Value};
 use schemas::{Change, DirectoryId, Hash, Head, ScimId, StoredChange, Timestamp};
 use serde_json::value::RawValue;
 
-use super::{Fault, State, directory_row};
+use super::{Fault, State, directory_row, pending_members};
 use crate::error::{DbError, unreadable};
 use crate::sqlite::{as_sql, from_sql};
 
@@ -210,10 +210,14 @@ impl<'a> Applying<'a> {
                 member(transaction, sql, *group, *user, at, version)
             }
             Change::PendingMemberAdded { group, value, name_key } => {
-                add_pending_member(transaction, touched, *group, value, name_key)
+                let directory = touched.key;
+                let rows = pending_members::add(transaction, directory, *group, value, name_key)?;
+                touched.pending(rows, 1);
+                Ok(())
             }
             Change::PendingMemberRemoved { group, value } => {
-                remove_pending_member(transaction, touched, *group, value)
+                touched.pending(pending_members::remove(transaction, *group, value)?, -1);
+                Ok(())
             }
             Change::DirectoryActivated => {
                 let sql = "UPDATE directories SET activated = 1 WHERE key = ?1";
@@ -277,9 +281,6 @@ pub(crate) const INSERT_USER: &str = "INSERT INTO users (directory, scim_id, use
 pub(crate) const INSERT_GROUP: &str = "INSERT INTO groups (directory, scim_id, group_id, idp_id, \
     name_key, external_id, display, created_at, updated_at, modified_at, version, attributes) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-
-pub(crate) const INSERT_PENDING_MEMBER: &str = "INSERT OR IGNORE INTO pending_members \
-    (group_key, value, name_key, directory) VALUES (?1, ?2, ?3, ?4)";
 
 /// Which lines an event stands in.
 fn subjects(change: &StoredChange) -> (Option<ScimId>, Option<ScimId>) {
@@ -511,11 +512,8 @@ fn drop_group(
         transaction
             .prepare_cached("DELETE FROM memberships WHERE group_key = ?1")?
             .execute([key])?;
-        let pending = transaction
-            .prepare_cached("DELETE FROM pending_members WHERE group_key = ?1")?
-            .execute([key])?;
+        touched.pending(pending_members::remove_all(transaction, key)?, -1);
         touched.groups -= 1;
-        touched.pending(pending, -1);
     }
     Ok(())
 }
@@ -534,46 +532,6 @@ fn member(
         .prepare_cached("UPDATE groups SET modified_at = ?2, version = ?3 WHERE scim_id = ?1")?
         .execute(params![group.to_bytes(), at.millis(), version])?;
     Ok(())
-}
-
-/// A pending member is nobody that a client could see in the group: the group's version stays.
-fn add_pending_member(
-    transaction: &Transaction<'_>,
-    touched: &mut Touched,
-    group: ScimId,
-    value: &str,
-    name_key: &str,
-) -> Result<(), DbError> {
-    let Some(group) = group_key(transaction, group)? else { return Ok(()) };
-    let added = transaction.prepare_cached(INSERT_PENDING_MEMBER)?.execute(params![
-        group,
-        value,
-        name_key,
-        touched.key
-    ])?;
-    touched.pending(added, 1);
-    Ok(())
-}
-
-fn remove_pending_member(
-    transaction: &Transaction<'_>,
-    touched: &mut Touched,
-    group: ScimId,
-    value: &str,
-) -> Result<(), DbError> {
-    let Some(group) = group_key(transaction, group)? else { return Ok(()) };
-    let removed = transaction
-        .prepare_cached("DELETE FROM pending_members WHERE group_key = ?1 AND value = ?2")?
-        .execute(params![group, value])?;
-    touched.pending(removed, -1);
-    Ok(())
-}
-
-fn group_key(transaction: &Transaction<'_>, id: ScimId) -> Result<Option<i64>, rusqlite::Error> {
-    transaction
-        .prepare_cached("SELECT key FROM groups WHERE scim_id = ?1")?
-        .query_row([id.to_bytes()], |row| row.get(0))
-        .optional()
 }
 
 fn drop_directory(transaction: &Transaction<'_>, touched: &mut Touched) -> Result<(), DbError> {

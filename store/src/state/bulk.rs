@@ -15,10 +15,11 @@ use rusqlite::{Connection, params};
 use schemas::{Change, DirectoryId, ScimId, StoredChange};
 
 use super::apply::{
-    INSERT_FEED, INSERT_GROUP, INSERT_PENDING_MEMBER, INSERT_USER, columns_of, email_key,
-    insert_other_emails, is_active, other_emails, set_position, token,
+    INSERT_FEED, INSERT_GROUP, INSERT_USER, columns_of, email_key, insert_other_emails, is_active,
+    other_emails, set_position, token,
 };
 use super::flush::Flusher;
+use super::pending_members::INSERT_PENDING_MEMBER;
 use super::{FEED_INDEXES, INDEXES, PENDING_MEMBERS, SCHEMA, VERSION};
 use crate::error::{DbError, OpenError, unreadable};
 use crate::sqlite::{Options, as_sql, connect};

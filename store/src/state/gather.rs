@@ -92,14 +92,11 @@ impl Gathering<'_> {
         for group in needs.members_of {
             self.members_of(group)?;
         }
-        // A directory without pending members, which most are, is asked for none.
-        if self.facts.pending.total() > 0 {
-            for name in needs.pending {
-                self.pending_named(name)?;
-            }
-            for group in needs.pending_of {
-                self.pending_of(group)?;
-            }
+        for name in needs.pending {
+            self.pending_named(name)?;
+        }
+        for group in needs.pending_of {
+            self.pending_of(group)?;
         }
         Ok(())
     }
@@ -213,14 +210,8 @@ impl Gathering<'_> {
     }
 
     fn pending_named(&mut self, name: String) -> Result<(), DbError> {
-        // Two look-ups: an OR would walk through all that are pending in the directory.
-        let of_directory = format!("{PENDING} WHERE pending_members.directory = ?1");
-        let sql = format!(
-            "{of_directory} AND value = ?2
-             UNION {of_directory} AND pending_members.name_key = ?3"
-        );
         let parameters = params![self.key, name, name_key(&name)];
-        let found = all(self.connection, &sql, parameters, pending_member)?;
+        let found = self.pending_members(PENDING_NAMED, parameters)?;
         for member in &found {
             self.group(member.group)?;
         }
@@ -229,16 +220,36 @@ impl Gathering<'_> {
     }
 
     fn pending_of(&mut self, group: ScimId) -> Result<(), DbError> {
-        let sql = format!("{PENDING} WHERE groups.scim_id = ?1 AND groups.directory = ?2");
         let parameters = params![group.to_bytes(), self.key];
-        let found = all(self.connection, &sql, parameters, pending_member)?;
+        let found = self.pending_members(PENDING_OF, parameters)?;
         self.facts.pending.all_of(group, found);
         Ok(())
     }
+
+    /// Most directories have none, and none are looked for there.
+    fn pending_members(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<Vec<PendingMember>, DbError> {
+        match self.facts.pending.total() {
+            0 => Ok(Vec::new()),
+            _ => all(self.connection, sql, parameters, pending_member),
+        }
+    }
 }
 
-const PENDING: &str = "SELECT groups.scim_id, value, pending_members.name_key FROM pending_members \
-    JOIN groups ON groups.key = pending_members.group_key";
+/// Two look-ups: an OR would walk through all that are pending in the directory.
+const PENDING_NAMED: &str = "SELECT groups.scim_id, value, pending_members.name_key
+    FROM pending_members JOIN groups ON groups.key = pending_members.group_key
+    WHERE pending_members.directory = ?1 AND value = ?2
+    UNION SELECT groups.scim_id, value, pending_members.name_key
+    FROM pending_members JOIN groups ON groups.key = pending_members.group_key
+    WHERE pending_members.directory = ?1 AND pending_members.name_key = ?3";
+
+const PENDING_OF: &str = "SELECT groups.scim_id, value, pending_members.name_key
+    FROM groups JOIN pending_members ON pending_members.group_key = groups.key
+    WHERE groups.scim_id = ?1 AND groups.directory = ?2";
 
 fn pending_member(row: &Row<'_>) -> Result<PendingMember, DbError> {
     let group = ScimId::from_bytes(row.get(0)?);

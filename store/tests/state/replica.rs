@@ -9,7 +9,7 @@ use schemas::scim::{Attributes, Filter, USER};
 use schemas::{Change, Hash, Head, Seq};
 
 use crate::world::{
-    P, World, group, group_with, joins, scim, user, user_gone, user_with, waits_for,
+    P, World, group, group_with, joins, scim, time_of, user, user_gone, user_with, waits_for,
 };
 
 fn filtered(filter: &str, skip: u64, count: u32) -> ListQuery {
@@ -96,6 +96,22 @@ async fn pending_members_are_gathered_by_name_and_by_group_with_their_groups_and
 
     let facts = gather(other.id, &needs(&["Ada"], &[])).await;
     assert_eq!((facts.pending.total(), facts.groups.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_copy_that_is_ahead_learns_of_the_store_that_nobody_is_pending_there() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![group(10)]).await;
+    let needs =
+        Needs { pending: ["y".into()].into(), pending_of: [scim(10)].into(), ..Needs::default() };
+    let gather =
+        async |needs: Needs| world.store.gather(stream.id, needs).await.unwrap().unwrap().facts;
+    let mut ahead = gather(Needs { groups: [scim(10)].into(), ..Needs::default() }).await;
+    ahead.apply(&waits_for(10, "x"), time_of(1));
+    assert_eq!(needs.clone().beyond(&ahead), needs);
+    ahead.absorb(gather(needs.clone()).await);
+    assert_eq!(needs.beyond(&ahead), Needs::default());
+    assert_eq!((ahead.pending.total(), ahead.pending.total_of(scim(10))), (1, 1));
 }
 
 #[tokio::test]
