@@ -181,6 +181,31 @@ fn a_value_that_fits_several_users_is_not_guessed_at() {
 }
 
 #[test]
+fn a_name_that_a_user_has_given_up_is_waited_for() {
+    for looks_up_before in [false, true] {
+        let mut world = World::empty();
+        let ada = world.user("ada@acme.example", Some("ext-1"));
+        world.settle();
+        if looks_up_before {
+            world.group("Sales", &["ext-1"]);
+        }
+        world.ask(&patch_user(ada, "externalId", json!("ext-2"))).unwrap();
+        let kinds = world.kinds(&create_group("Support", &["ext-1", "ext-2"]));
+        assert_eq!(kinds, [EventType::GroupCreated, WAITS, ADDED]);
+    }
+}
+
+#[test]
+fn a_look_up_that_trails_behind_changes_no_count() {
+    let mut world = World::empty();
+    let sales = world.group("Sales", &["ext-1"]);
+    world.settle();
+    world.ask(&on_members(sales, "add", &["ext-2"])).unwrap();
+    world.group("Support", &["ext-1"]);
+    assert_eq!((world.copy.pending.total_of(sales), world.copy.pending.total()), (2, 3));
+}
+
+#[test]
 fn a_user_who_was_promised_an_id_joins_by_it() {
     let mut world = World::empty();
     let promised = ScimId::from_bits(7);
