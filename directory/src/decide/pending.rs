@@ -36,6 +36,9 @@ pub(super) fn join(
     user: &User,
 ) -> Result<(), Undecided> {
     let facts = commit.facts;
+    if facts.pending.total() == 0 {
+        return Ok(());
+    }
     let waiting = waiting_for(facts, &new_names(commit, before, user), user)?;
     let mut asking = Asking::default();
     let mut joins = Vec::with_capacity(waiting.len());
