@@ -38,6 +38,8 @@ pub(crate) async fn update(
             .unwrap_or(before.value_path_no_match),
         unknown_schema: choice(&mut fields, "unknown_schema", &["ignore", "reject"])
             .unwrap_or(before.unknown_schema),
+        unknown_member: choice(&mut fields, "unknown_member", &["reject", "pending"])
+            .unwrap_or(before.unknown_member),
     };
     if !fields.errors().is_empty() {
         return Err(Error::Invalid(fields.into_errors()));

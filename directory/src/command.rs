@@ -42,7 +42,7 @@ pub enum Command {
     CreateGroup {
         /// Canonical, without members.
         attributes: Attributes,
-        /// Ids of users, as the client wrote them.
+        /// Values that name users, as the client wrote them.
         members: Vec<String>,
     },
     /// Replace a group's attributes and members (PUT).
@@ -51,7 +51,7 @@ pub enum Command {
         id: ScimId,
         /// Canonical, without members.
         attributes: Attributes,
-        /// Ids of users, as the client wrote them. All others leave.
+        /// Values that name users, as the client wrote them. All others leave.
         members: Vec<String>,
     },
     /// Change some of a group's attributes or members (PATCH).
@@ -110,8 +110,10 @@ pub enum Target {
 pub struct Stamp<'a> {
     /// When the command is decided.
     pub at: Timestamp,
-    /// Fresh bits for ids, rising from call to call. The first of a command that creates a resource become
-    /// its id for the identity provider.
+    /// The id of the resource that the command creates, if it was promised to others before. They may
+    /// have used it already, which nobody can with a fresh one.
+    pub promised: Option<ScimId>,
+    /// Fresh bits for ids, rising from call to call.
     pub ids: &'a mut dyn FnMut() -> u128,
 }
 
@@ -138,6 +140,27 @@ pub enum Rejection {
     /// A member does not exist. Nothing is ever dropped in silence.
     #[error("members: {0:?} is not the id of a user of this directory; create the user first")]
     NoSuchMember(String),
+    /// A member fits several users, and which is not for us to guess.
+    #[error("members: {0:?} fits several users of this directory; name the user by its id")]
+    AmbiguousMember(String),
+    /// The value of a member that is no user yet is longer than any that a user has.
+    #[error(
+        "members: a value of {bytes} bytes is no user of this directory, and too long to wait for one; at most {limit} are kept"
+    )]
+    PendingMemberTooLong {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        limit: usize,
+    },
+    /// More members would be pending than may be.
+    #[error("members: more than {limit} would be pending {of}; create the users first")]
+    TooManyPending {
+        /// In what, or for whom.
+        of: &'static str,
+        /// How many may be.
+        limit: usize,
+    },
     /// One request would make more events than one commit may hold.
     #[error("the request changes {changes} memberships at once, more than {limit}; split it")]
     TooManyChanges {

@@ -5,6 +5,7 @@
 
 mod groups;
 mod members;
+mod pending;
 mod streams;
 mod users;
 

@@ -5,152 +5,22 @@
 //! [`Missing`], the caller gathers it too and decides again. So a wrong guess in [`Needs::of`]
 //! costs time and never an answer.
 
+mod needs;
+mod pending;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use std::sync::Arc;
 
-use schemas::scim::{Attributes, Value};
 use schemas::{Change, ScimId, Seq, Timestamp, TokenId};
 
-use crate::patch::{MemberOp, Operation};
-use crate::resource::{Directory, Group, User, name_key, text};
-use crate::{Command, Stamp};
+use crate::Stamp;
+use crate::resource::{Directory, Group, UnknownMember, User, name_key, text};
+use needs::missing;
 
-/// What to gather.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
-    /// These users.
-    pub users: BTreeSet<ScimId>,
-    /// The holders of these user names, in the form of [`name_key`].
-    pub user_names: BTreeSet<String>,
-    /// These groups.
-    pub groups: BTreeSet<ScimId>,
-    /// The groups that have these `externalId`s.
-    pub group_external_ids: BTreeSet<String>,
-    /// The groups without `externalId` that have these names, in the form of [`name_key`].
-    pub group_names: BTreeSet<String>,
-    /// Whether these users are members of these groups: `(group, user)`.
-    pub memberships: BTreeSet<(ScimId, ScimId)>,
-    /// Everyone who is a member of these groups, as users.
-    pub members_of: BTreeSet<ScimId>,
-}
-
-/// Something the rules asked for that was not gathered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing(pub Box<Needs>);
-
-impl Needs {
-    /// What a command will most likely ask for.
-    #[must_use]
-    pub fn of(command: &Command) -> Self {
-        let mut needs = Self::default();
-        match command {
-            Command::Activate | Command::Reconcile => {}
-            Command::CreateUser { attributes } => needs.user_name(attributes),
-            Command::ReplaceUser { id, attributes } => {
-                needs.users.insert(*id);
-                needs.user_name(attributes);
-            }
-            Command::PatchUser { id, operations } => {
-                needs.users.insert(*id);
-                needs.patched_user_names(operations);
-            }
-            Command::DeleteUser { id } => {
-                needs.users.insert(*id);
-            }
-            Command::CreateGroup { attributes, members } => {
-                needs.group_identity(attributes);
-                needs.users.extend(members.iter().filter_map(|id| id.parse::<ScimId>().ok()));
-            }
-            Command::ReplaceGroup { id, attributes, members } => {
-                needs.groups.insert(*id);
-                needs.group_identity(attributes);
-                needs.members_of.insert(*id);
-                needs.users.extend(members.iter().filter_map(|id| id.parse::<ScimId>().ok()));
-            }
-            Command::PatchGroup { id, members, .. } => {
-                needs.groups.insert(*id);
-                members.iter().for_each(|op| needs.member_op(*id, op));
-            }
-            Command::DeleteGroup { id } => {
-                needs.groups.insert(*id);
-            }
-            Command::Conditional { then, .. } => needs = Self::of(then),
-        }
-        needs
-    }
-
-    /// Adds what `other` needs.
-    pub fn merge(&mut self, other: Self) {
-        self.users.extend(other.users);
-        self.user_names.extend(other.user_names);
-        self.groups.extend(other.groups);
-        self.group_external_ids.extend(other.group_external_ids);
-        self.group_names.extend(other.group_names);
-        self.memberships.extend(other.memberships);
-        self.members_of.extend(other.members_of);
-    }
-
-    /// What of it is not among the facts.
-    #[must_use]
-    pub fn beyond(mut self, facts: &Facts) -> Self {
-        self.users.retain(|id| !facts.users.contains_key(id));
-        self.user_names.retain(|name| !facts.user_names.contains_key(name));
-        self.groups.retain(|id| !facts.groups.contains_key(id));
-        self.group_external_ids.retain(|id| !facts.group_external_ids.contains_key(id));
-        self.group_names.retain(|name| !facts.group_names.contains_key(name));
-        self.memberships.retain(|(group, user)| facts.is_member(*group, *user).is_err());
-        self.members_of.retain(|group| !facts.members_of.contains_key(group));
-        self
-    }
-
-    fn user_name(&mut self, attributes: &Attributes) {
-        self.user_names.extend(text(attributes, "userName").map(name_key));
-    }
-
-    fn group_identity(&mut self, attributes: &Attributes) {
-        match text(attributes, "externalId") {
-            Some(id) => self.group_external_ids.insert(id.to_owned()),
-            None => text(attributes, "displayName")
-                .is_some_and(|name| self.group_names.insert(name_key(name))),
-        };
-    }
-
-    fn patched_user_names(&mut self, operations: &[Operation]) {
-        for operation in operations {
-            match &operation.value {
-                Some(Value::Complex(values)) => self.user_name(values),
-                Some(Value::String(name)) if operation.names("userName") => {
-                    self.user_names.insert(name_key(name));
-                }
-                Some(
-                    Value::String(_)
-                    | Value::Null
-                    | Value::Bool(_)
-                    | Value::Integer(_)
-                    | Value::Decimal(_)
-                    | Value::List(_),
-                )
-                | None => {}
-            }
-        }
-    }
-
-    fn member_op(&mut self, group: ScimId, op: &MemberOp) {
-        let (ids, whole) = match op {
-            MemberOp::Add(ids) | MemberOp::Remove(ids) => (ids.as_slice(), false),
-            MemberOp::Clear => (&[][..], true),
-            MemberOp::Replace(ids) => (ids.as_slice(), true),
-        };
-        if whole {
-            self.members_of.insert(group);
-        }
-        for id in ids.iter().filter_map(|id| id.parse::<ScimId>().ok()) {
-            self.users.insert(id);
-            self.memberships.insert((group, id));
-        }
-    }
-}
+pub(crate) use needs::Asking;
+pub use needs::{Missing, Needs};
+pub use pending::{Pending, PendingMember};
 
 /// Whether the stream knows of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +48,8 @@ pub struct Facts {
     pub users: BTreeMap<ScimId, Option<User>>,
     /// Who holds a name.
     pub user_names: BTreeMap<String, Option<ScimId>>,
+    /// Which users have an `externalId`: several may.
+    pub user_external_ids: BTreeMap<String, BTreeSet<ScimId>>,
     /// Groups by id; `None` where there is none.
     pub groups: BTreeMap<ScimId, Option<Group>>,
     /// Which group has an `externalId`.
@@ -188,12 +60,25 @@ pub struct Facts {
     pub memberships: BTreeMap<(ScimId, ScimId), bool>,
     /// Everyone in a group.
     pub members_of: BTreeMap<ScimId, BTreeSet<ScimId>>,
+    /// Members of groups that are no users yet.
+    pub pending: Pending,
+}
+
+/// Whom a client means by the value of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meant {
+    /// No user of the directory.
+    Nobody,
+    /// This user.
+    User(ScimId),
+    /// It fits several users.
+    Several,
 }
 
 impl Facts {
     /// Facts about a directory of which only the configuration is known.
     #[must_use]
-    pub const fn new(directory: Directory, tail: Seq) -> Self {
+    pub fn new(directory: Directory, tail: Seq) -> Self {
         Self {
             directory,
             tail,
@@ -202,11 +87,13 @@ impl Facts {
             tokens: BTreeMap::new(),
             users: BTreeMap::new(),
             user_names: BTreeMap::new(),
+            user_external_ids: BTreeMap::new(),
             groups: BTreeMap::new(),
             group_external_ids: BTreeMap::new(),
             group_names: BTreeMap::new(),
             memberships: BTreeMap::new(),
             members_of: BTreeMap::new(),
+            pending: Pending::default(),
         }
     }
 
@@ -222,6 +109,38 @@ impl Facts {
             Some(holder) => Ok(*holder),
             None => missing(|needs| needs.user_names.insert(key.to_owned())),
         }
+    }
+
+    fn users_with_external_id(&self, id: &str) -> Result<&BTreeSet<ScimId>, Missing> {
+        match self.user_external_ids.get(id) {
+            Some(holders) => Ok(holders),
+            None => missing(|needs| needs.user_external_ids.insert(id.to_owned())),
+        }
+    }
+
+    /// Whom the value of a member means: the user with this id; where members may be pending, the one
+    /// with this `externalId` or `userName` as well.
+    pub(crate) fn meant_by(&self, value: &str) -> Result<Meant, Missing> {
+        if let Ok(id) = value.parse::<ScimId>()
+            && self.user(id)?.is_some()
+        {
+            return Ok(Meant::User(id));
+        }
+        match self.directory.scim.unknown_member {
+            UnknownMember::Reject => return Ok(Meant::Nobody),
+            UnknownMember::Pending => {}
+        }
+        let mut asking = Asking::default();
+        let named = asking.note(self.user_named(&name_key(value)));
+        let holders = asking.note(self.users_with_external_id(value));
+        asking.done()?;
+        let mut fitting: BTreeSet<ScimId> = holders.into_iter().flatten().copied().collect();
+        fitting.extend(named.flatten());
+        Ok(match (fitting.pop_first(), fitting.is_empty()) {
+            (None, _) => Meant::Nobody,
+            (Some(id), true) => Meant::User(id),
+            (Some(_), false) => Meant::Several,
+        })
     }
 
     pub(crate) fn group(&self, id: ScimId) -> Result<Option<&Group>, Missing> {
@@ -269,12 +188,14 @@ impl Facts {
     /// is brought to the same point. The configuration is that of the later moment.
     pub fn absorb(&mut self, later: Self) {
         self.directory = later.directory;
+        self.pending.absorb(later.pending, &self.groups);
         for (id, user) in later.users {
             self.users.entry(id).or_insert(user);
         }
         for (name, holder) in later.user_names {
             self.user_names.entry(name).or_insert(holder);
         }
+        self.absorb_external_ids(later.user_external_ids);
         for (id, group) in later.groups {
             self.groups.entry(id).or_insert(group);
         }
@@ -299,6 +220,29 @@ impl Facts {
             }
             self.members_of.entry(group).or_insert(everyone);
         }
+    }
+
+    /// All holders are among the users, which were taken in before.
+    fn absorb_external_ids(&mut self, mut later: BTreeMap<String, BTreeSet<ScimId>>) {
+        if later.is_empty() {
+            return;
+        }
+        later.retain(|id, _| !self.user_external_ids.contains_key(id));
+        for (user, known) in &self.users {
+            let own = known.as_ref().and_then(|user| text(&user.attributes, "externalId"));
+            if let Some(holders) = own.and_then(|own| later.get_mut(own)) {
+                holders.insert(*user);
+            }
+        }
+        for (id, mut holders) in later {
+            holders.retain(|user| self.has_external_id(*user, &id));
+            self.user_external_ids.insert(id, holders);
+        }
+    }
+
+    fn has_external_id(&self, user: ScimId, id: &str) -> bool {
+        let known = self.users.get(&user).and_then(Option::as_ref);
+        known.and_then(|user| text(&user.attributes, "externalId")) == Some(id)
     }
 
     /// Whether a command decided before has taken the group or the user away.
@@ -340,6 +284,11 @@ impl Facts {
             Change::GroupGone { id } => self.drop_group(*id),
             Change::MemberAdded { group, user } => self.put_member(*group, *user, true, at),
             Change::MemberRemoved { group, user } => self.put_member(*group, *user, false, at),
+            Change::PendingMemberAdded { group, value, name_key } => {
+                let (value, name_key) = (value.clone(), name_key.clone());
+                self.pending.add(PendingMember { group: *group, value, name_key });
+            }
+            Change::PendingMemberRemoved { group, value } => self.pending.remove(*group, value),
             Change::DirectoryActivated => self.activated = true,
             Change::DirectoryGone => self.gone = true,
             Change::TokenMade { id } => {
@@ -352,13 +301,17 @@ impl Facts {
     }
 
     fn put_user(&mut self, user: User) {
-        self.free_name_of_user(user.id);
+        self.free_names_of_user(user.id);
         self.user_names.insert(user.name_key.clone(), Some(user.id));
+        let external_id = text(&user.attributes, "externalId");
+        if let Some(holders) = external_id.and_then(|id| self.user_external_ids.get_mut(id)) {
+            holders.insert(user.id);
+        }
         self.users.insert(user.id, Some(user));
     }
 
     fn drop_user(&mut self, id: ScimId) {
-        self.free_name_of_user(id);
+        self.free_names_of_user(id);
         self.users.insert(id, None);
         for ((_, user), member) in &mut self.memberships {
             *member &= *user != id;
@@ -368,9 +321,12 @@ impl Facts {
         }
     }
 
-    fn free_name_of_user(&mut self, id: ScimId) {
-        if let Some(Some(before)) = self.users.get(&id) {
-            self.user_names.insert(before.name_key.clone(), None);
+    fn free_names_of_user(&mut self, id: ScimId) {
+        let Some(Some(before)) = self.users.get(&id) else { return };
+        self.user_names.insert(before.name_key.clone(), None);
+        let external_id = text(&before.attributes, "externalId");
+        if let Some(holders) = external_id.and_then(|id| self.user_external_ids.get_mut(id)) {
+            holders.remove(&id);
         }
     }
 
@@ -383,6 +339,7 @@ impl Facts {
         };
         if created {
             self.members_of.insert(group.id, BTreeSet::new());
+            self.pending.group_created(group.id);
         }
         self.groups.insert(group.id, Some(group));
     }
@@ -391,6 +348,7 @@ impl Facts {
         self.free_identity_of_group(id);
         self.groups.insert(id, None);
         self.members_of.insert(id, BTreeSet::new());
+        self.pending.group_gone(id);
     }
 
     fn free_identity_of_group(&mut self, id: ScimId) {
@@ -423,15 +381,14 @@ fn within(group: ScimId) -> std::ops::RangeInclusive<(ScimId, ScimId)> {
     (group, ScimId::from_bytes([0; 16]))..=(group, ScimId::from_bytes([0xff; 16]))
 }
 
-fn missing<T>(name: impl FnOnce(&mut Needs) -> bool) -> Result<T, Missing> {
-    let mut needs = Needs::default();
-    name(&mut needs);
-    Err(Missing(Box::new(needs)))
-}
-
 impl Stamp<'_> {
     /// Fresh bits for an id.
     pub(crate) fn id(&mut self) -> u128 {
         (self.ids)()
+    }
+
+    /// The id of a resource that the command creates.
+    pub(crate) fn resource_id(&mut self) -> ScimId {
+        self.promised.unwrap_or_else(|| ScimId::from_bits(self.id()))
     }
 }

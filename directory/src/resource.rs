@@ -46,6 +46,8 @@ pub struct ScimSettings {
     pub value_path_no_match: NoMatch,
     /// What becomes of schemas that the service does not know.
     pub unknown_schema: UnknownSchema,
+    /// What becomes of members that are no users of the directory.
+    pub unknown_member: UnknownMember,
 }
 
 /// What answers the PATCH of a group (RFC 7644 §3.5.2 allows either).
@@ -70,6 +72,18 @@ pub enum UnknownSchema {
     Ignore,
     /// The request is refused.
     Reject,
+}
+
+/// What becomes of a member of a group that is no user of the directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownMember {
+    /// The request is refused. Members are named by the id of a user.
+    #[default]
+    Reject,
+    /// It is kept until a user arrives that has it as id, `externalId` or `userName`. Members can be named
+    /// by either, whoever comes first.
+    Pending,
 }
 
 /// A bearer token as it is configured.

@@ -47,7 +47,11 @@ impl World {
                 *ids
             };
             let at = Timestamp::from_millis(self.millis);
-            match decide(&mut self.facts, command, &mut Stamp { at, ids: &mut fresh }) {
+            match decide(
+                &mut self.facts,
+                command,
+                &mut Stamp { at, promised: None, ids: &mut fresh },
+            ) {
                 Ok(decision) => return Ok(decision),
                 Err(Undecided::Rejected(rejection)) => return Err(rejection),
                 Err(Undecided::Missing(missing)) => self.gather(*missing.0),
@@ -66,6 +70,9 @@ impl World {
         needs.groups.into_iter().for_each(|id| {
             facts.groups.entry(id).or_insert(None);
         });
+        for id in needs.user_external_ids {
+            facts.user_external_ids.entry(id).or_default();
+        }
         for id in needs.group_external_ids {
             facts.group_external_ids.entry(id).or_insert(None);
         }

@@ -107,8 +107,12 @@ impl From<Rejection> for Failure {
                 ScimError::new(ScimType::Uniqueness, detail)
             }
             Rejection::VersionMismatch(_) => ScimError::with_status(412, detail),
-            Rejection::NoSuchMember(_) => ScimError::invalid_value(detail),
-            Rejection::TooManyChanges { .. } => ScimError::new(ScimType::TooMany, detail),
+            Rejection::NoSuchMember(_)
+            | Rejection::AmbiguousMember(_)
+            | Rejection::PendingMemberTooLong { .. } => ScimError::invalid_value(detail),
+            Rejection::TooManyChanges { .. } | Rejection::TooManyPending { .. } => {
+                ScimError::new(ScimType::TooMany, detail)
+            }
             Rejection::Invalid(error) => error,
         };
         error.into()
@@ -210,6 +214,20 @@ mod tests {
         let (status, kind, detail) = error(Rejection::NoSuchMember("nobody".into()).into());
         assert_eq!((status, kind), (400, Some(ScimType::InvalidValue)));
         assert!(detail.contains("\"nobody\""), "{detail}");
+    }
+
+    #[test]
+    fn a_pending_member_that_is_refused_says_why() {
+        let (status, kind, detail) = error(Rejection::AmbiguousMember("same".into()).into());
+        assert_eq!((status, kind), (400, Some(ScimType::InvalidValue)));
+        assert!(detail.contains("\"same\" fits several users"), "{detail}");
+        let too_many = Rejection::TooManyPending { of: "in one group", limit: 3 };
+        let (status, kind, detail) = error(too_many.into());
+        assert_eq!((status, kind), (400, Some(ScimType::TooMany)));
+        assert!(
+            detail.starts_with("Members: more than 3 would be pending in one group"),
+            "{detail}"
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::request_log::Notes;
 use crate::respond::{resource, unchanged};
 use crate::tolerance::{self, Rewrite, Tolerated};
 use crate::version;
+use crate::writer::Done;
 
 /// A kind of resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,9 +135,13 @@ pub(crate) async fn create(
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     let command = Action::Create(body).command(kind, call.access.scim, &call.notes)?;
-    let created = match submit(&ingest, &call, command, None).await? {
-        // A user who was just created is in no group yet.
-        Answer::User(user) => represent::user(&call.base, UserView { user, groups: Vec::new() }),
+    let done = carry_out(&ingest, &call, command, None).await?;
+    let created = match done.answer {
+        // A user who was just created is in no group, unless one waited for it.
+        Answer::User(user) if done.events == 1 => {
+            represent::user(&call.base, UserView { user, groups: Vec::new() })
+        }
+        Answer::User(user) => show(&ingest, &call, kind, user.id).await?,
         Answer::Group(group) => show(&ingest, &call, kind, group.id).await?,
         Answer::Gone | Answer::Nothing => return Ok(StatusCode::NO_CONTENT.into_response()),
     };
@@ -230,10 +235,19 @@ pub(crate) async fn submit(
     command: Command,
     id: Option<ScimId>,
 ) -> Result<Answer, Failure> {
+    Ok(carry_out(ingest, call, command, id).await?.answer)
+}
+
+async fn carry_out(
+    ingest: &Ingest,
+    call: &Call,
+    command: Command,
+    id: Option<ScimId>,
+) -> Result<Done, Failure> {
     let access = &call.access;
     let (directory, partition) = (access.directory_id, access.partition);
     let submitted = ingest.writers.submit_as(directory, partition, command, call.actor.clone(), id);
     let done = submitted.await?;
     call.notes.caused(done.events);
-    Ok(done.answer)
+    Ok(done)
 }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
-use directory::patch::parse_operations;
+use directory::patch::{MemberOp, parse_operations};
+use directory::resource::{ScimSettings, UnknownMember};
 use directory::{Answer, Command, Rejection};
 use ingest::ports::{ListQuery, Replica, Start, UserView};
 use ingest::{WriteError, Writers};
@@ -262,6 +263,41 @@ async fn changes_of_one_user_all_take_effect_however_they_are_batched() {
             assert_eq!(found, Some(value.as_str()), "{name}");
         }
     }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_and_their_memberships_meet_whoever_is_first_at_whichever_replica() {
+    let world = World::new().await;
+    let replicas = [world.writers(), world.writers()];
+    let pending =
+        ScimSettings { unknown_member: UnknownMember::Pending, ..ScimSettings::default() };
+    let (everything, now) = (Reach::Everything, Timestamp::from_millis(2));
+    world.store.set_scim_settings(everything, world.id, pending, now).await.unwrap();
+    let team = Attributes::from([("displayName", "Team")]);
+    let team = Command::CreateGroup { attributes: team, members: Vec::new() };
+    let Answer::Group(group) = submit(&replicas[0], world.id, team).await.unwrap() else {
+        panic!("a group was created");
+    };
+    let commands = (0..80).flat_map(|number| {
+        let name = format!("user{number}");
+        let add = MemberOp::Add(vec![name.to_uppercase()]);
+        let join = Command::PatchGroup { id: group.id, operations: Vec::new(), members: vec![add] };
+        if number % 3 == 0 { [join, create(&name)] } else { [create(&name), join] }
+    });
+    let mut open: Vec<Command> = commands.collect();
+    while !open.is_empty() {
+        let answers = all_at_once(&replicas, world.id, open.clone()).await;
+        // A replica that loses again and again tells its clients to come back.
+        let mut answers = answers.into_iter();
+        open.retain(|_| match answers.next().unwrap() {
+            Ok(_) => false,
+            Err(WriteError::Contended) => true,
+            Err(other) => panic!("{other:?}"),
+        });
+    }
+    let members = world.store.members(world.id, group.id, None, 1_000).await.unwrap();
+    assert_eq!(members.len(), 80);
     world.end().await;
 }
 

@@ -43,7 +43,10 @@ pub struct FoldedDirectory {
     pub groups: BTreeMap<ScimId, Folded>,
     /// Who is in a group.
     pub members: BTreeMap<ScimId, BTreeSet<ScimId>>,
-    /// The same the other way round, so that a user who goes is found in its groups at once.
+    /// Who is pending in a group: the values that name them, with the form in which user names are
+    /// compared.
+    pub pending_members: BTreeMap<ScimId, BTreeMap<Box<str>, Box<str>>>,
+    /// The same as `members` the other way round, so that a user who goes is found in its groups at once.
     groups_of: BTreeMap<ScimId, BTreeSet<ScimId>>,
 }
 
@@ -55,7 +58,7 @@ pub struct Fold {
 }
 
 /// A [`schemas::Change`], read just as far as the fold needs it.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Outline {
     User { id: ScimId },
@@ -64,6 +67,8 @@ enum Outline {
     GroupGone { id: ScimId },
     MemberAdded { group: ScimId, user: ScimId },
     MemberRemoved { group: ScimId, user: ScimId },
+    PendingMemberAdded { group: ScimId, value: Box<str>, name_key: Box<str> },
+    PendingMemberRemoved { group: ScimId, value: Box<str> },
     DirectoryActivated,
     DirectoryGone,
     TokenMade { id: TokenId },
@@ -96,12 +101,14 @@ impl Outlined {
     /// The user and the group that the change is about.
     #[must_use]
     pub const fn subjects(&self) -> (Option<ScimId>, Option<ScimId>) {
-        match self.outline {
-            Outline::User { id } | Outline::UserGone { id } => (Some(id), None),
-            Outline::Group { id } | Outline::GroupGone { id } => (None, Some(id)),
+        match &self.outline {
+            Outline::User { id } | Outline::UserGone { id } => (Some(*id), None),
+            Outline::Group { id } | Outline::GroupGone { id } => (None, Some(*id)),
             Outline::MemberAdded { group, user } | Outline::MemberRemoved { group, user } => {
-                (Some(user), Some(group))
+                (Some(*user), Some(*group))
             }
+            Outline::PendingMemberAdded { group, .. }
+            | Outline::PendingMemberRemoved { group, .. } => (None, Some(*group)),
             Outline::DirectoryActivated
             | Outline::DirectoryGone
             | Outline::TokenMade { .. }
@@ -133,17 +140,19 @@ impl Fold {
 
 impl FoldedDirectory {
     fn apply(&mut self, seq: Seq, record: Outlined) {
-        match record.outline {
-            Outline::User { id } => put(&mut self.users, id, seq, record),
+        let Outlined { outline, resource, created_at } = record;
+        match outline {
+            Outline::User { id } => put(&mut self.users, id, seq, resource, created_at),
             Outline::UserGone { id } => {
                 self.users.remove(&id);
                 for group in self.groups_of.remove(&id).unwrap_or_default() {
                     self.members.entry(group).or_default().remove(&id);
                 }
             }
-            Outline::Group { id } => put(&mut self.groups, id, seq, record),
+            Outline::Group { id } => put(&mut self.groups, id, seq, resource, created_at),
             Outline::GroupGone { id } => {
                 self.groups.remove(&id);
+                self.pending_members.remove(&id);
                 for user in self.members.remove(&id).unwrap_or_default() {
                     self.groups_of.entry(user).or_default().remove(&id);
                 }
@@ -151,12 +160,18 @@ impl FoldedDirectory {
             Outline::MemberAdded { group, user } => {
                 self.members.entry(group).or_default().insert(user);
                 self.groups_of.entry(user).or_default().insert(group);
-                self.members_changed(group, seq, record.created_at);
+                self.members_changed(group, seq, created_at);
             }
             Outline::MemberRemoved { group, user } => {
                 self.members.entry(group).or_default().remove(&user);
                 self.groups_of.entry(user).or_default().remove(&group);
-                self.members_changed(group, seq, record.created_at);
+                self.members_changed(group, seq, created_at);
+            }
+            Outline::PendingMemberAdded { group, value, name_key } => {
+                self.pending_members.entry(group).or_default().insert(value, name_key);
+            }
+            Outline::PendingMemberRemoved { group, value } => {
+                self.pending_members.entry(group).or_default().remove(&value);
             }
             Outline::DirectoryActivated => self.activated = true,
             Outline::DirectoryGone => self.go(),
@@ -180,14 +195,19 @@ impl FoldedDirectory {
         self.users.clear();
         self.groups.clear();
         self.members.clear();
+        self.pending_members.clear();
         self.groups_of.clear();
     }
 }
 
-fn put(resources: &mut BTreeMap<ScimId, Folded>, id: ScimId, seq: Seq, record: Outlined) {
+fn put(
+    resources: &mut BTreeMap<ScimId, Folded>,
+    id: ScimId,
+    seq: Seq,
+    resource: Box<str>,
+    updated_at: Timestamp,
+) {
     let created = resources.get(&id).map_or(seq, |before| before.created);
-    let Outlined { resource, created_at, .. } = record;
-    let folded =
-        Folded { resource, updated_at: created_at, version: seq, members_changed: None, created };
+    let folded = Folded { resource, updated_at, version: seq, members_changed: None, created };
     resources.insert(id, folded);
 }

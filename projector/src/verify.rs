@@ -37,6 +37,17 @@ pub struct StoredResource {
     pub attributes: schemas::scim::Attributes,
 }
 
+/// A pending member as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPendingMember {
+    /// Of which group.
+    pub group: ScimId,
+    /// What names the user.
+    pub value: String,
+    /// The same in the form in which user names are compared.
+    pub name_key: String,
+}
+
 /// The store as of one moment.
 pub trait Snapshot {
     /// Where the projection stands.
@@ -80,6 +91,16 @@ pub trait Snapshot {
     ///
     /// If they cannot be read.
     fn memberships(&mut self, directory: DirectoryId) -> Result<Vec<(ScimId, ScimId)>, BoxError>;
+
+    /// The pending members of a directory's groups, in any order.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    fn pending_members(
+        &mut self,
+        directory: DirectoryId,
+    ) -> Result<Vec<StoredPendingMember>, BoxError>;
 }
 
 /// Why a verification does not end well.
@@ -209,7 +230,8 @@ fn compare_directory(
     compare_resources(id, "user", &folded.users, users)?;
     let groups = snapshot.groups(id).map_err(VerifyError::Store)?;
     compare_resources(id, "group", &folded.groups, groups)?;
-    compare_memberships(snapshot, id, folded)
+    compare_memberships(snapshot, id, folded)?;
+    compare_pending_members(snapshot, id, folded)
 }
 
 fn compare_resources(
@@ -253,6 +275,8 @@ fn has_attributes(change: &Change, stored: &StoredResource) -> bool {
         | Change::GroupGone { .. }
         | Change::MemberAdded { .. }
         | Change::MemberRemoved { .. }
+        | Change::PendingMemberAdded { .. }
+        | Change::PendingMemberRemoved { .. }
         | Change::DirectoryActivated
         | Change::DirectoryGone
         | Change::TokenMade { .. }
@@ -276,6 +300,32 @@ fn compare_memberships(
     let expected: usize = folded.members.values().map(std::collections::BTreeSet::len).sum();
     if stored.len() != expected {
         let what = format!("the store holds {} memberships, the log {expected}", stored.len());
+        return Err(difference(directory, None, &what));
+    }
+    Ok(())
+}
+
+fn compare_pending_members(
+    snapshot: &mut dyn Snapshot,
+    directory: DirectoryId,
+    folded: &FoldedDirectory,
+) -> Result<(), VerifyError> {
+    let stored = snapshot.pending_members(directory).map_err(VerifyError::Store)?;
+    let in_log = |stored: &StoredPendingMember| {
+        let of_group = folded.pending_members.get(&stored.group);
+        let name_key = of_group.and_then(|values| values.get(stored.value.as_str()));
+        name_key.is_some_and(|name_key| **name_key == *stored.name_key)
+    };
+    if let Some(StoredPendingMember { group, value, .. }) =
+        stored.iter().find(|stored| !in_log(stored))
+    {
+        let what =
+            format!("{value:?} is pending in group {group} in the store and not so in the log");
+        return Err(difference(directory, None, &what));
+    }
+    let expected: usize = folded.pending_members.values().map(BTreeMap::len).sum();
+    if stored.len() != expected {
+        let what = format!("the store holds {} pending members, the log {expected}", stored.len());
         return Err(difference(directory, None, &what));
     }
     Ok(())

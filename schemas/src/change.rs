@@ -74,6 +74,22 @@ pub enum Change<A = Arc<Attributes>> {
         /// This user.
         user: ScimId,
     },
+    /// The group has a member that is no user of the directory yet.
+    PendingMemberAdded {
+        /// Of this group.
+        group: ScimId,
+        /// What names the user, as the identity provider sent it.
+        value: String,
+        /// The value in the form in which user names are compared. Fixed here as that of a user is.
+        name_key: String,
+    },
+    /// The group does not wait for this member any more.
+    PendingMemberRemoved {
+        /// Of this group.
+        group: ScimId,
+        /// What names the user, as it was added.
+        value: String,
+    },
     /// The identity provider has connected.
     DirectoryActivated,
     /// The directory is gone, with all that it held.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::{
     ActivatedDirectory, DeletedDirectory, DirectoryGroup, DirectoryToken, DirectoryUser,
-    GroupMembership, UpdatedGroup, UpdatedUser,
+    GroupMembership, PendingMembership, UpdatedGroup, UpdatedUser,
 };
 
 /// What happened, with what customer apps are told of it (`event` and `data` on the wire).
@@ -48,6 +48,12 @@ pub enum Event {
     /// A user left a group.
     #[serde(rename = "dsync.group.user_removed")]
     GroupUserRemoved(GroupMembership),
+    /// A group has a member that is no user of the directory yet.
+    #[serde(rename = "dsync.group.pending_member_added")]
+    GroupPendingMemberAdded(PendingMembership),
+    /// A group does not wait for a member any more: its user has arrived, or it was removed.
+    #[serde(rename = "dsync.group.pending_member_removed")]
+    GroupPendingMemberRemoved(PendingMembership),
     /// A bearer token was made.
     #[serde(rename = "dsync.token.created")]
     TokenCreated(DirectoryToken),
@@ -71,6 +77,8 @@ impl Event {
             Self::GroupDeleted(_) => EventType::GroupDeleted,
             Self::GroupUserAdded(_) => EventType::GroupUserAdded,
             Self::GroupUserRemoved(_) => EventType::GroupUserRemoved,
+            Self::GroupPendingMemberAdded(_) => EventType::GroupPendingMemberAdded,
+            Self::GroupPendingMemberRemoved(_) => EventType::GroupPendingMemberRemoved,
             Self::TokenCreated(_) => EventType::TokenCreated,
             Self::TokenRevoked(_) => EventType::TokenRevoked,
         }
@@ -119,6 +127,10 @@ event_types! {
     GroupUserAdded = "dsync.group.user_added";
     /// `dsync.group.user_removed`
     GroupUserRemoved = "dsync.group.user_removed";
+    /// `dsync.group.pending_member_added`
+    GroupPendingMemberAdded = "dsync.group.pending_member_added";
+    /// `dsync.group.pending_member_removed`
+    GroupPendingMemberRemoved = "dsync.group.pending_member_removed";
     /// `dsync.token.created`
     TokenCreated = "dsync.token.created";
     /// `dsync.token.revoked`
@@ -126,11 +138,15 @@ event_types! {
 }
 
 impl EventType {
-    /// Whether webhooks may carry it. Token events are for the events API alone, as SDKs expect.
+    /// Whether webhooks may carry it. Token events are for the events API alone, as SDKs expect; so
+    /// are pending members, who are nobody that an app could know.
     #[must_use]
     pub const fn is_subscribable(self) -> bool {
         match self {
-            Self::TokenCreated | Self::TokenRevoked => false,
+            Self::GroupPendingMemberAdded
+            | Self::GroupPendingMemberRemoved
+            | Self::TokenCreated
+            | Self::TokenRevoked => false,
             Self::Activated
             | Self::Deleted
             | Self::UserCreated

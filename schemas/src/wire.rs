@@ -326,6 +326,25 @@ pub struct GroupMembership {
     pub group: DirectoryGroup,
 }
 
+/// A member of a group that is no user of its directory yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingMember {
+    /// What names the user, as the identity provider sent it: a SCIM id, an `externalId` or a
+    /// `userName`.
+    pub value: String,
+}
+
+/// A member that a group waits for, or waits for no more, with that group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingMembership {
+    /// The directory of the group.
+    pub directory_id: DirectoryId,
+    /// The group.
+    pub group: DirectoryGroup,
+    /// The member.
+    pub member: PendingMember,
+}
+
 /// A user after a change, with what it was before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UpdatedUser {

@@ -13,7 +13,8 @@ use schemas::scim::{Attributes, Value, parse};
 use schemas::wire::{
     ActivatedDirectory, DeletedDirectory, DirectoryGroup, DirectoryState, DirectoryTag,
     DirectoryToken, DirectoryType, DirectoryUser, DomainTag, Email, GroupMembership, GroupTag,
-    OrganizationDomain, TokenTag, UpdatedGroup, UpdatedUser, UserState, UserTag,
+    OrganizationDomain, PendingMember, PendingMembership, TokenTag, UpdatedGroup, UpdatedUser,
+    UserState, UserTag,
 };
 use schemas::{
     Actor, Change, DirectoryId, Event, EventId, EventType, Hash, Head, Id, Seq, Timestamp, TokenId,
@@ -86,6 +87,11 @@ fn membership() -> GroupMembership {
     GroupMembership { directory_id: directory_id(), user: user(), group: group() }
 }
 
+fn pending() -> PendingMembership {
+    let member = PendingMember { value: "7f1c2a9e-2f55-4a0e-9d4b-6d3b1f0a7c11".into() };
+    PendingMembership { directory_id: directory_id(), group: group(), member }
+}
+
 fn token() -> DirectoryToken {
     DirectoryToken {
         object: TokenTag::Tag,
@@ -151,6 +157,8 @@ fn sample(kind: EventType) -> Event {
         EventType::GroupDeleted => Event::GroupDeleted(group()),
         EventType::GroupUserAdded => Event::GroupUserAdded(membership()),
         EventType::GroupUserRemoved => Event::GroupUserRemoved(membership()),
+        EventType::GroupPendingMemberAdded => Event::GroupPendingMemberAdded(pending()),
+        EventType::GroupPendingMemberRemoved => Event::GroupPendingMemberRemoved(pending()),
         EventType::TokenCreated => Event::TokenCreated(token()),
         EventType::TokenRevoked => Event::TokenRevoked(token()),
     }

@@ -6,6 +6,7 @@ pub(crate) mod feed;
 mod flush;
 mod gather;
 mod list;
+mod pending_members;
 mod progress;
 pub(crate) mod reading;
 pub(crate) mod rows;
@@ -25,8 +26,15 @@ use crate::sqlite::{Options, Pool, connect, from_sql, migrate};
 pub(crate) use progress::{Fault, Progress};
 
 pub(crate) const SCHEMA: &str = include_str!("state/schema.sql");
+pub(crate) const PENDING_MEMBERS: &str = include_str!("state/pending_members.sql");
 pub(crate) const INDEXES: &str = include_str!("state/indexes.sql");
 pub(crate) const FEED_INDEXES: &str = include_str!("state/feed_indexes.sql");
+
+/// The version of the schema: how many migrations lead to it.
+const VERSION: i32 = 2;
+
+/// The first version that knows of pending members.
+const PENDING_MEMBERS_SINCE: i32 = 2;
 
 /// The page cache of the one connection that writes: the right edges of all indexes and more.
 const WRITER_CACHE_KIB: u32 = 8_192;
@@ -70,7 +78,7 @@ impl State {
             Options { writable: true, synchronous: "NORMAL", cache_kib: WRITER_CACHE_KIB };
         let mut writer = connect(path, writing).map_err(OpenError::at(path))?;
         let schema = format!("{SCHEMA}{FEED_INDEXES}{INDEXES}");
-        migrate(&mut writer, path, &[&schema])?;
+        migrate(&mut writer, path, &[&schema, PENDING_MEMBERS])?;
         writer
             .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
             .map_err(OpenError::at(path))?;
@@ -202,6 +210,7 @@ pub(crate) struct DirectoryRow {
     pub(crate) gone: bool,
     pub(crate) stopped: bool,
     pub(crate) head: Head,
+    pub(crate) pending_members: u64,
 }
 
 pub(crate) fn directory_row(
@@ -210,7 +219,8 @@ pub(crate) fn directory_row(
 ) -> Result<Option<DirectoryRow>, rusqlite::Error> {
     connection
         .prepare_cached(
-            "SELECT key, activated, gone, stopped, seq, hash FROM directories WHERE id = ?1",
+            "SELECT key, activated, gone, stopped, seq, hash, pending_members FROM directories
+             WHERE id = ?1",
         )?
         .query_row(params![id.to_bytes()], |row| {
             Ok(DirectoryRow {
@@ -219,6 +229,7 @@ pub(crate) fn directory_row(
                 gone: row.get(2)?,
                 stopped: row.get(3)?,
                 head: Head { seq: Seq(from_sql(row.get(4)?)), hash: Hash(row.get(5)?) },
+                pending_members: from_sql(row.get(6)?),
             })
         })
         .optional()

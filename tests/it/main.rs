@@ -14,6 +14,7 @@ mod cycle;
 mod disk;
 mod entra;
 mod oauth;
+mod pending;
 mod promises;
 mod scim;
 mod sets;

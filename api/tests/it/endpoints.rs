@@ -162,15 +162,15 @@ async fn a_bad_endpoint_is_refused_in_the_form_that_sdks_read() {
         .post("/webhook_endpoints", body)
         .await
         .is(422, &json!({ "code": "invalid_url", "message": "must be https" }));
-    // Token events are for the events API alone.
-    let events = json!(["dsync.token.created", 7]);
+    // Tokens and pending members are for the events API alone.
+    let events = json!(["dsync.token.created", "dsync.group.pending_member_added", 7]);
     let body = json!({ "endpoint_url": URL, "events": events });
     let answer = world.post("/webhook_endpoints", body).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     let answer = answer.json();
     assert_eq!(answer["code"], "invalid_request_parameters");
     let codes = answer["errors"].as_array().unwrap().iter().map(|error| &error["code"]);
-    assert_eq!(codes.collect::<Vec<&Value>>(), ["unknown_event_type", "unknown_event_type"]);
+    assert_eq!(codes.collect::<Vec<&Value>>(), ["unknown_event_type"; 3]);
     let answer = world.post("/webhook_endpoints", json!({ "events": [] })).await.json();
     assert_eq!(answer["errors"][0]["field"], "endpoint_url");
     assert_eq!(answer["errors"][1]["field"], "events");

@@ -23,7 +23,7 @@ pub(super) fn create(
     let name = text(attributes, "displayName").unwrap_or_default();
     let at = commit.stamp.at;
     let group = Group {
-        id: ScimId::from_bits(commit.stamp.id()),
+        id: commit.stamp.resource_id(),
         group_id: GroupId::from_bits(commit.stamp.id()),
         idp_id: text(attributes, "externalId").unwrap_or(name).to_owned(),
         name_key: name_key(name),

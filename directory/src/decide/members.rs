@@ -1,36 +1,39 @@
-//! Who is in a group: one event for each user who joins or leaves.
+//! Who is in a group: one event for each member who joins or leaves.
 
 use std::collections::BTreeMap;
 
 use schemas::wire::{DirectoryGroup, GroupMembership};
 use schemas::{Change, Event, ScimId};
 
-use super::{Commit, Undecided};
+use super::{Commit, Undecided, pending};
 use crate::Rejection;
+use crate::facts::{Asking, Facts, Meant, Missing};
 use crate::normalise::{directory_group, directory_user};
 use crate::patch::MemberOp;
-use crate::resource::Group;
+use crate::resource::{Group, UnknownMember, User, name_key};
 
 /// How many events one commit may hold. Each carries its user and group, so this many are some
 /// 100 MB at most; a larger change has to come in several requests.
 pub(super) const CHANGES_MAX: usize = 40_000;
 
+/// One who is a member, or is to be one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Member {
+    User(ScimId),
+    /// No user yet; the value that names it.
+    Pending(String),
+}
+
 /// Fills a group that the same commit creates.
 pub(super) fn fill(
     commit: &mut Commit<'_, '_>,
     group: &Group,
-    ids: &[String],
+    values: &[String],
 ) -> Result<(), Undecided> {
-    let mut wanted = Wanted::default();
-    for id in ids {
-        wanted.set(member(commit, id)?, true);
-    }
-    wanted.refuse_too_many()?;
-    let wire = directory_group(commit.origin(), group);
-    for (user, _) in wanted.in_order() {
-        push(commit, group.id, &wire, user, true)?;
-    }
-    Ok(())
+    let operations = [MemberOp::Add(values.to_vec())];
+    look_up(commit.facts, &operations)?;
+    let wanted = Wanted::by(commit.facts, group.id, &operations)?;
+    push_all(commit, group, wanted.in_order().collect())
 }
 
 /// Carries out the operations in order and notes what is different in the end: a user who is
@@ -40,104 +43,192 @@ pub(super) fn change(
     group: &Group,
     operations: &[MemberOp],
 ) -> Result<(), Undecided> {
-    let mut wanted = Wanted::default();
-    for operation in operations {
-        match operation {
-            MemberOp::Add(ids) => {
-                for id in ids {
-                    wanted.set(member(commit, id)?, true);
-                }
+    look_up(commit.facts, operations)?;
+    let wanted = Wanted::by(commit.facts, group.id, operations)?;
+    let changes = wanted.beyond(commit.facts, group.id)?;
+    push_all(commit, group, changes)
+}
+
+/// Asks for all that the values of the operations may mean.
+fn look_up(facts: &Facts, operations: &[MemberOp]) -> Result<(), Missing> {
+    let mut asking = Asking::default();
+    for value in operations.iter().flat_map(MemberOp::named) {
+        match asking.note(facts.meant_by(value)) {
+            Some(Meant::User(id)) => {
+                asking.note(facts.user(id));
             }
-            MemberOp::Remove(ids) => {
-                // Who cannot be a member is not one: removing them is done already.
-                for id in ids.iter().filter_map(|id| id.parse::<ScimId>().ok()) {
-                    wanted.set(id, false);
-                }
-            }
-            MemberOp::Clear => wanted.clear(commit, group.id)?,
-            MemberOp::Replace(ids) => {
-                wanted.clear(commit, group.id)?;
-                for id in ids {
-                    wanted.set(member(commit, id)?, true);
-                }
+            Some(Meant::Nobody | Meant::Several) | None => {
+                asking.note(facts.pending.named(value));
             }
         }
     }
-    let mut changes = Vec::new();
-    for (user, member) in wanted.in_order() {
-        if commit.facts.is_member(group.id, user)? != member {
-            changes.push((user, member));
-        }
-    }
+    asking.done()
+}
+
+/// The member that a client means. Nothing is dropped in silence: who does not exist is named, or
+/// waited for.
+fn joining(facts: &Facts, value: &str) -> Result<Member, Undecided> {
+    let unknown = match facts.meant_by(value)? {
+        Meant::User(id) => return Ok(Member::User(id)),
+        Meant::Several => Rejection::AmbiguousMember(value.to_owned()),
+        Meant::Nobody => match facts.directory.scim.unknown_member {
+            UnknownMember::Reject => Rejection::NoSuchMember(value.to_owned()),
+            UnknownMember::Pending => {
+                pending::refuse_too_long(value)?;
+                return Ok(Member::Pending(value.to_owned()));
+            }
+        },
+    };
+    Err(unknown.into())
+}
+
+fn push_all(
+    commit: &mut Commit<'_, '_>,
+    group: &Group,
+    changes: Vec<(Member, bool)>,
+) -> Result<(), Undecided> {
     refuse_too_many(changes.len())?;
+    pending::refuse_too_many(commit.facts, group.id, &changes)?;
     let wire = directory_group(commit.origin(), group);
-    for (user, member) in changes {
-        push(commit, group.id, &wire, user, member)?;
+    for (member, joins) in changes {
+        match member {
+            Member::User(user) => {
+                let user = commit.facts.user(user)?.ok_or(Rejection::NoSuchUser(user))?;
+                push(commit, group.id, &wire, user, joins);
+            }
+            Member::Pending(value) => pending::push(commit, group.id, &wire, value, joins),
+        }
     }
     Ok(())
 }
 
-/// The user that a client means. Nothing is dropped in silence: who does not exist is named.
-fn member(commit: &Commit<'_, '_>, id: &str) -> Result<ScimId, Undecided> {
-    let unknown = || Rejection::NoSuchMember(id.to_owned());
-    let parsed = id.parse::<ScimId>().map_err(|_| unknown())?;
-    commit.facts.user(parsed)?.ok_or_else(unknown)?;
-    Ok(parsed)
-}
-
-fn push(
+pub(super) fn push(
     commit: &mut Commit<'_, '_>,
     group: ScimId,
     wire: &DirectoryGroup,
-    user: ScimId,
+    user: &User,
     joins: bool,
-) -> Result<(), Undecided> {
-    let known = commit.facts.user(user)?.ok_or(Rejection::NoSuchUser(user))?;
+) {
     let origin = commit.origin();
     let membership = GroupMembership {
         directory_id: origin.directory_id,
-        user: directory_user(origin, known),
+        user: directory_user(origin, user),
         group: wire.clone(),
     };
+    let user = user.id;
     if joins {
         commit.push(Event::GroupUserAdded(membership), Change::MemberAdded { group, user });
     } else {
         commit.push(Event::GroupUserRemoved(membership), Change::MemberRemoved { group, user });
     }
-    Ok(())
 }
 
-/// What a request wants of each user it touches, in the order in which it first names them.
+/// What a request wants of each member it touches, in the order in which it first names them.
 #[derive(Default)]
 struct Wanted {
-    order: Vec<ScimId>,
-    member: BTreeMap<ScimId, bool>,
+    order: Vec<Member>,
+    member: BTreeMap<Member, bool>,
+    /// Pending members that are wanted so far, by the form in which user names are compared.
+    pending: BTreeMap<String, Vec<String>>,
 }
 
 impl Wanted {
-    fn set(&mut self, user: ScimId, member: bool) {
-        if self.member.insert(user, member).is_none() {
-            self.order.push(user);
+    fn by(facts: &Facts, group: ScimId, operations: &[MemberOp]) -> Result<Self, Undecided> {
+        let mut wanted = Self::default();
+        for operation in operations {
+            match operation {
+                MemberOp::Add(values) => wanted.add(facts, values)?,
+                MemberOp::Remove(values) => {
+                    for value in values {
+                        wanted.remove(facts, group, value)?;
+                    }
+                }
+                MemberOp::Clear => wanted.clear(facts, group)?,
+                MemberOp::Replace(values) => {
+                    wanted.clear(facts, group)?;
+                    wanted.add(facts, values)?;
+                }
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn set(&mut self, member: Member, wanted: bool) {
+        if let (Member::Pending(value), true) = (&member, wanted) {
+            self.pending.entry(name_key(value)).or_default().push(value.clone());
+        }
+        if self.member.insert(member.clone(), wanted).is_none() {
+            self.order.push(member);
         }
     }
 
-    fn clear(&mut self, commit: &Commit<'_, '_>, group: ScimId) -> Result<(), Undecided> {
-        for member in self.member.values_mut() {
-            *member = false;
-        }
-        for user in commit.facts.members(group)? {
-            self.set(*user, false);
+    fn add(&mut self, facts: &Facts, values: &[String]) -> Result<(), Undecided> {
+        for value in values {
+            self.set(joining(facts, value)?, true);
         }
         Ok(())
     }
 
-    fn in_order(self) -> impl Iterator<Item = (ScimId, bool)> {
-        let Self { order, member } = self;
-        order.into_iter().map(move |user| (user, member[&user]))
+    /// Who is pending is removed in any letter case, as a user of that name would be. Who is no member
+    /// is removed already.
+    fn remove(&mut self, facts: &Facts, group: ScimId, value: &str) -> Result<(), Undecided> {
+        match facts.meant_by(value)? {
+            Meant::User(id) => self.set(Member::User(id), false),
+            Meant::Several => return Err(Rejection::AmbiguousMember(value.to_owned()).into()),
+            Meant::Nobody => {}
+        }
+        for pending in self.pending.remove(&name_key(value)).unwrap_or_default() {
+            self.set(Member::Pending(pending), false);
+        }
+        for pending in facts.pending.named(value)? {
+            if pending.group == group {
+                self.set(Member::Pending(pending.value.clone()), false);
+            }
+        }
+        Ok(())
     }
 
-    fn refuse_too_many(&self) -> Result<(), Undecided> {
-        refuse_too_many(self.order.len())
+    fn clear(&mut self, facts: &Facts, group: ScimId) -> Result<(), Missing> {
+        let mut asking = Asking::default();
+        let users = asking.note(facts.members(group));
+        let pending = asking.note(facts.pending.of(group));
+        asking.done()?;
+        for member in self.member.values_mut() {
+            *member = false;
+        }
+        self.pending.clear();
+        for user in users.into_iter().flatten() {
+            self.set(Member::User(*user), false);
+        }
+        for member in pending.into_iter().flatten() {
+            self.set(Member::Pending(member.value.clone()), false);
+        }
+        Ok(())
+    }
+
+    fn in_order(self) -> impl Iterator<Item = (Member, bool)> {
+        let Self { order, member, .. } = self;
+        order.into_iter().map(move |one| {
+            let wanted = member[&one];
+            (one, wanted)
+        })
+    }
+
+    /// What of it is not so already.
+    fn beyond(self, facts: &Facts, group: ScimId) -> Result<Vec<(Member, bool)>, Missing> {
+        let mut asking = Asking::default();
+        let mut changes = Vec::new();
+        for (member, wanted) in self.in_order() {
+            let is_one = asking.note(match &member {
+                Member::User(user) => facts.is_member(group, *user),
+                Member::Pending(value) => facts.pending.is_pending(group, value),
+            });
+            if is_one.is_some_and(|is_one| is_one != wanted) {
+                changes.push((member, wanted));
+            }
+        }
+        asking.done()?;
+        Ok(changes)
     }
 }
 

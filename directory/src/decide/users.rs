@@ -6,7 +6,7 @@ use schemas::scim::{Attributes, USER, Value};
 use schemas::wire::UpdatedUser;
 use schemas::{Change, Event, ScimId, UserId};
 
-use super::{Answer, Commit, Undecided};
+use super::{Answer, Commit, Undecided, pending};
 use crate::diff::previous_user;
 use crate::normalise::directory_user;
 use crate::patch::{self, Operation};
@@ -20,7 +20,7 @@ pub(super) fn create(
     let attributes = with_defaults(Arc::clone(attributes));
     let name_key = free_name(commit.facts, &attributes, None)?;
     let user = User {
-        id: ScimId::from_bits(commit.stamp.id()),
+        id: commit.stamp.resource_id(),
         user_id: UserId::from_bits(commit.stamp.id()),
         name_key,
         attributes,
@@ -30,6 +30,7 @@ pub(super) fn create(
     };
     let event = Event::UserCreated(directory_user(commit.origin(), &user));
     commit.push(event, change(&user));
+    pending::join(commit, None, &user)?;
     Ok(Answer::User(user))
 }
 
@@ -81,6 +82,7 @@ fn update(
     let (old, user) = (directory_user(origin, before), directory_user(origin, &after));
     let previous_attributes = previous_user(&old, &user);
     commit.push(Event::UserUpdated(UpdatedUser { user, previous_attributes }), change(&after));
+    pending::join(commit, Some(before), &after)?;
     Ok(Answer::User(after))
 }
 

@@ -51,7 +51,7 @@ pub fn split_members(
             (path, value) => others.push(Operation { op, path, value }),
         }
     }
-    let named: usize = changes.iter().map(MemberOp::len).sum();
+    let named: usize = changes.iter().map(|op: &MemberOp| op.named().len()).sum();
     if named > MEMBERS_MAX {
         let detail = format!("One request may name at most {MEMBERS_MAX} members; send several.");
         return Err(ScimError::with_status(413, detail));
@@ -60,10 +60,21 @@ pub fn split_members(
 }
 
 impl MemberOp {
-    fn len(&self) -> usize {
+    /// The identifiers in it.
+    #[must_use]
+    pub fn named(&self) -> &[String] {
         match self {
-            Self::Add(ids) | Self::Remove(ids) | Self::Replace(ids) => ids.len(),
-            Self::Clear => 0,
+            Self::Add(ids) | Self::Remove(ids) | Self::Replace(ids) => ids,
+            Self::Clear => &[],
+        }
+    }
+
+    /// Whether it changes others than those that it names.
+    #[must_use]
+    pub const fn is_about_everyone(&self) -> bool {
+        match self {
+            Self::Add(_) | Self::Remove(_) => false,
+            Self::Clear | Self::Replace(_) => true,
         }
     }
 }

@@ -302,9 +302,8 @@ fn decide_now(
     copy: &mut WorkingCopy,
     request: &Request,
 ) -> Result<Decided, Missing> {
-    let mut promised = request.id.map(|id| u128::from_be_bytes(id.to_bytes()));
-    let mut ids = || promised.take().unwrap_or_else(|| edge.id());
-    let mut stamp = Stamp { at: edge.now(), ids: &mut ids };
+    let mut ids = || edge.id();
+    let mut stamp = Stamp { at: edge.now(), promised: request.id, ids: &mut ids };
     copy.decide(&request.command, &request.actor, &mut stamp)
 }
 
@@ -312,6 +311,7 @@ fn needs_of(requests: &[Request]) -> Needs {
     let mut needs = Needs::default();
     for request in requests {
         needs.merge(Needs::of(&request.command));
+        needs.pending.extend(request.id.map(|id| id.to_string()));
     }
     needs
 }

@@ -4,6 +4,7 @@ use std::task::{Context, Waker};
 
 use api::ports::{NewToken, Reach};
 use base64::Engine as _;
+use directory::resource::{UnknownMember, UnknownSchema};
 use ingest::ports::Issue;
 use schemas::DirectoryId;
 
@@ -118,6 +119,18 @@ async fn the_private_key_lies_sealed_in_the_file() {
 
     let other = Config::open(&file(&folder), [8; 32], Arc::new(Still)).unwrap();
     assert!(other.signing_key().await.is_err(), "another master key does not open it");
+}
+
+#[tokio::test]
+async fn settings_from_before_one_was_added_have_its_default() {
+    let folder = of_the_first_version();
+    open(&folder).close();
+    let file = Connection::open(file(&folder)).unwrap();
+    let settings = r#"{"patch_group_response":"200","unknown_schema":"reject"}"#;
+    file.execute("UPDATE directories SET scim = ?1", [settings]).unwrap();
+    let read = open(&folder).scim_settings(Reach::Everything, DIRECTORY).unwrap();
+    assert_eq!(read.unknown_member, UnknownMember::Reject);
+    assert_eq!(read.unknown_schema, UnknownSchema::Reject);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use schemas::scim::{Attributes, Value};
 use schemas::{Change, DirectoryId, Hash, Head, ScimId, StoredChange, Timestamp};
 use serde_json::value::RawValue;
 
-use super::{Fault, State, directory_row};
+use super::{Fault, State, directory_row, pending_members};
 use crate::error::{DbError, unreadable};
 use crate::sqlite::{as_sql, from_sql};
 
@@ -134,6 +134,7 @@ struct Touched {
     active_users: i64,
     inactive_users: i64,
     groups: i64,
+    pending_members: i64,
 }
 
 struct Applying<'a> {
@@ -163,7 +164,8 @@ impl<'a> Applying<'a> {
                 )?
                 .execute(params![id.to_bytes(), self.partition.0, [0_u8; 32]])?;
         }
-        let sql = "SELECT key, active_users, inactive_users, groups FROM directories WHERE id = ?1";
+        let sql = "SELECT key, active_users, inactive_users, groups, pending_members
+            FROM directories WHERE id = ?1";
         let touched = self.transaction.prepare_cached(sql)?.query_row([id.to_bytes()], |row| {
             Ok(Touched {
                 key: row.get(0)?,
@@ -171,6 +173,7 @@ impl<'a> Applying<'a> {
                 active_users: row.get(1)?,
                 inactive_users: row.get(2)?,
                 groups: row.get(3)?,
+                pending_members: row.get(4)?,
             })
         })?;
         self.directories.insert(id, touched);
@@ -206,6 +209,16 @@ impl<'a> Applying<'a> {
                       AND user_key = (SELECT key FROM users WHERE scim_id = ?2)";
                 member(transaction, sql, *group, *user, at, version)
             }
+            Change::PendingMemberAdded { group, value, name_key } => {
+                let directory = touched.key;
+                let rows = pending_members::add(transaction, directory, *group, value, name_key)?;
+                touched.pending(rows, 1);
+                Ok(())
+            }
+            Change::PendingMemberRemoved { group, value } => {
+                touched.pending(pending_members::remove(transaction, *group, value)?, -1);
+                Ok(())
+            }
             Change::DirectoryActivated => {
                 let sql = "UPDATE directories SET activated = 1 WHERE key = ?1";
                 transaction.prepare_cached(sql)?.execute([touched.key])?;
@@ -240,7 +253,7 @@ impl<'a> Applying<'a> {
     fn finish(self) -> Result<u64, DbError> {
         let mut update = self.transaction.prepare_cached(
             "UPDATE directories SET seq = ?2, hash = ?3, active_users = ?4, inactive_users = ?5,
-                 groups = ?6 WHERE key = ?1",
+                 groups = ?6, pending_members = ?7 WHERE key = ?1",
         )?;
         for touched in self.directories.values().filter(|touched| touched.head.seq.0 > 0) {
             update.execute(params![
@@ -250,6 +263,7 @@ impl<'a> Applying<'a> {
                 touched.active_users,
                 touched.inactive_users,
                 touched.groups,
+                touched.pending_members,
             ])?;
         }
         Ok(self.feed_end)
@@ -275,6 +289,9 @@ fn subjects(change: &StoredChange) -> (Option<ScimId>, Option<ScimId>) {
         Change::Group { id, .. } | Change::GroupGone { id } => (None, Some(*id)),
         Change::MemberAdded { group, user } | Change::MemberRemoved { group, user } => {
             (Some(*user), Some(*group))
+        }
+        Change::PendingMemberAdded { group, .. } | Change::PendingMemberRemoved { group, .. } => {
+            (None, Some(*group))
         }
         Change::DirectoryActivated
         | Change::DirectoryGone
@@ -404,6 +421,11 @@ impl Touched {
             None => {}
         }
     }
+
+    /// Counts rows of pending members that have come or gone.
+    fn pending(&mut self, rows: usize, by: i64) {
+        self.pending_members += by * as_sql(rows as u64);
+    }
 }
 
 fn drop_user(
@@ -490,6 +512,7 @@ fn drop_group(
         transaction
             .prepare_cached("DELETE FROM memberships WHERE group_key = ?1")?
             .execute([key])?;
+        touched.pending(pending_members::remove_all(transaction, key)?, -1);
         touched.groups -= 1;
     }
     Ok(())
@@ -514,6 +537,7 @@ fn member(
 fn drop_directory(transaction: &Transaction<'_>, touched: &mut Touched) -> Result<(), DbError> {
     for sql in [
         "DELETE FROM memberships WHERE group_key IN (SELECT key FROM groups WHERE directory = ?1)",
+        "DELETE FROM pending_members WHERE directory = ?1",
         "DELETE FROM groups WHERE directory = ?1",
         "DELETE FROM emails WHERE directory = ?1",
         "DELETE FROM users WHERE directory = ?1",
@@ -522,6 +546,7 @@ fn drop_directory(transaction: &Transaction<'_>, touched: &mut Touched) -> Resul
         transaction.execute(sql, [touched.key])?;
     }
     (touched.active_users, touched.inactive_users, touched.groups) = (0, 0, 0);
+    touched.pending_members = 0;
     Ok(())
 }
 

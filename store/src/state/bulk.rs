@@ -19,7 +19,8 @@ use super::apply::{
     other_emails, set_position, token,
 };
 use super::flush::Flusher;
-use super::{FEED_INDEXES, INDEXES, SCHEMA};
+use super::pending_members::INSERT_PENDING_MEMBER;
+use super::{FEED_INDEXES, INDEXES, PENDING_MEMBERS, SCHEMA, VERSION};
 use crate::error::{DbError, OpenError, unreadable};
 use crate::sqlite::{Options, as_sql, connect};
 
@@ -57,6 +58,7 @@ impl Generation {
             .and_then(|()| connection.pragma_update(None, "temp_store", "MEMORY"))
             .and_then(|()| connection.pragma_update(None, "threads", 2))
             .and_then(|()| connection.execute_batch(SCHEMA))
+            .and_then(|()| connection.execute_batch(PENDING_MEMBERS))
             .and_then(|()| connection.execute_batch(FEED_INDEXES))
             .and_then(|()| connection.execute_batch("BEGIN"))
             .map_err(OpenError::at(path))?;
@@ -135,14 +137,15 @@ impl Generation {
                     .execute([group, user])?;
             }
         }
+        let pending = self.write_pending_members(key, folded, &groups)?;
         for (id, revoked) in &folded.tokens {
             token(&self.connection, key, id.to_bytes(), *revoked)?;
         }
         let count = |number: usize| as_sql(number as u64);
         self.connection.execute(
             "INSERT INTO directories (key, id, partition, activated, gone, stopped, seq, hash,
-                 active_users, inactive_users, groups)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 active_users, inactive_users, groups, pending_members)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
             params![
                 key,
                 id.to_bytes(),
@@ -155,6 +158,7 @@ impl Generation {
                 count(active),
                 count(users.len() - active),
                 count(groups.len()),
+                count(pending),
             ],
         )?;
         Ok(())
@@ -232,10 +236,29 @@ impl Generation {
         Ok(keys)
     }
 
+    /// Returns how many there are.
+    fn write_pending_members(
+        &self,
+        directory: i64,
+        folded: &FoldedDirectory,
+        groups: &BTreeMap<ScimId, i64>,
+    ) -> Result<usize, DbError> {
+        let mut count = 0;
+        for (group, pending) in &folded.pending_members {
+            let Some(group) = groups.get(group) else { continue };
+            for (value, name_key) in pending {
+                let parameters = params![group, value, name_key, directory];
+                count +=
+                    self.connection.prepare_cached(INSERT_PENDING_MEMBER)?.execute(parameters)?;
+            }
+        }
+        Ok(count)
+    }
+
     fn complete(&mut self) -> Result<(), DbError> {
         self.connection.execute_batch("COMMIT")?;
         self.connection.execute_batch(INDEXES)?;
-        self.connection.pragma_update(None, "user_version", 1)?;
+        self.connection.pragma_update(None, "user_version", VERSION)?;
         self.connection.flush_prepared_statement_cache();
         self.flusher.take().map_or(Ok(()), Flusher::finish).map_err(unreadable("new state"))
     }

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use directory::facts::TokenRecord;
-use directory::resource::text;
+use directory::facts::{Pending, PendingMember, TokenRecord};
+use directory::resource::{name_key, text};
 use directory::{Directory, Facts, Needs};
 use ingest::ports::Gathered;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 use schemas::{Head, ScimId, Seq, TokenId};
 
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
 use super::{State, directory_row};
 use crate::error::DbError;
+use crate::sqlite::as_sql;
 
 impl State {
     pub(crate) async fn gather(
@@ -40,6 +41,7 @@ fn gather(
         facts.activated = row.activated;
         facts.gone = row.gone;
         facts.tokens = tokens(connection, key)?;
+        facts.pending = Pending::with_total(as_count(as_sql(row.pending_members)));
     }
     let mut gathering = Gathering { connection, key, facts };
     gathering.everything(needs)?;
@@ -72,6 +74,9 @@ impl Gathering<'_> {
         for name in needs.user_names {
             self.user_named(name)?;
         }
+        for id in needs.user_external_ids {
+            self.users_with_external_id(id)?;
+        }
         for id in needs.groups {
             self.group(id)?;
         }
@@ -86,6 +91,12 @@ impl Gathering<'_> {
         }
         for group in needs.members_of {
             self.members_of(group)?;
+        }
+        for name in needs.pending {
+            self.pending_named(name)?;
+        }
+        for group in needs.pending_of {
+            self.pending_of(group)?;
         }
         Ok(())
     }
@@ -110,6 +121,18 @@ impl Gathering<'_> {
         holder.map_or(Ok(()), |id| self.user(id))
     }
 
+    fn users_with_external_id(&mut self, id: String) -> Result<(), DbError> {
+        let sql =
+            format!("SELECT {USER_COLUMNS} FROM users WHERE directory = ?1 AND external_id = ?2");
+        let holders = all(self.connection, &sql, params![self.key, id], user)?;
+        let ids = holders.iter().map(|(_, user)| user.id).collect();
+        self.facts.user_external_ids.insert(id, ids);
+        for (_, user) in holders {
+            self.facts.users.insert(user.id, Some(user));
+        }
+        Ok(())
+    }
+
     fn group(&mut self, id: ScimId) -> Result<(), DbError> {
         if self.facts.groups.contains_key(&id) {
             return Ok(());
@@ -117,6 +140,13 @@ impl Gathering<'_> {
         let sql =
             format!("SELECT {GROUP_COLUMNS} FROM groups WHERE scim_id = ?1 AND directory = ?2");
         let found = first(self.connection, &sql, params![id.to_bytes(), self.key], group)?;
+        if let Some((key, _)) = &found
+            && self.facts.pending.total() > 0
+        {
+            let sql = "SELECT count(*) FROM pending_members WHERE group_key = ?1";
+            let count: Option<i64> = first(self.connection, sql, [key], |row| Ok(row.get(0)?))?;
+            self.facts.pending.count_of(id, as_count(count.unwrap_or_default()));
+        }
         let found = found.map(|(_, group)| group);
         // A rename of this group must find its own name taken by nobody but itself.
         if let Some(group) = &found {
@@ -178,4 +208,54 @@ impl Gathering<'_> {
         }
         Ok(())
     }
+
+    fn pending_named(&mut self, name: String) -> Result<(), DbError> {
+        let parameters = params![self.key, name, name_key(&name)];
+        let found = self.pending_members(PENDING_NAMED, parameters)?;
+        for member in &found {
+            self.group(member.group)?;
+        }
+        self.facts.pending.all_named(name, found);
+        Ok(())
+    }
+
+    fn pending_of(&mut self, group: ScimId) -> Result<(), DbError> {
+        let parameters = params![group.to_bytes(), self.key];
+        let found = self.pending_members(PENDING_OF, parameters)?;
+        self.facts.pending.all_of(group, found);
+        Ok(())
+    }
+
+    /// Most directories have none, and none are looked for there.
+    fn pending_members(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<Vec<PendingMember>, DbError> {
+        match self.facts.pending.total() {
+            0 => Ok(Vec::new()),
+            _ => all(self.connection, sql, parameters, pending_member),
+        }
+    }
+}
+
+/// Two look-ups: an OR would walk through all that are pending in the directory.
+const PENDING_NAMED: &str = "SELECT groups.scim_id, value, pending_members.name_key
+    FROM pending_members JOIN groups ON groups.key = pending_members.group_key
+    WHERE pending_members.directory = ?1 AND value = ?2
+    UNION SELECT groups.scim_id, value, pending_members.name_key
+    FROM pending_members JOIN groups ON groups.key = pending_members.group_key
+    WHERE pending_members.directory = ?1 AND pending_members.name_key = ?3";
+
+const PENDING_OF: &str = "SELECT groups.scim_id, value, pending_members.name_key
+    FROM groups JOIN pending_members ON pending_members.group_key = groups.key
+    WHERE groups.scim_id = ?1 AND groups.directory = ?2";
+
+fn pending_member(row: &Row<'_>) -> Result<PendingMember, DbError> {
+    let group = ScimId::from_bytes(row.get(0)?);
+    Ok(PendingMember { group, value: row.get(1)?, name_key: row.get(2)? })
+}
+
+fn as_count(number: i64) -> usize {
+    usize::try_from(number).unwrap_or_default()
 }

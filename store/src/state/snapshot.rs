@@ -5,13 +5,13 @@ use std::path::Path;
 
 use log::Partition;
 use projector::ports::BoxError;
-use projector::verify::{StoredEvent, StoredResource};
+use projector::verify::{StoredEvent, StoredPendingMember, StoredResource};
 use projector::{Position, StoredHead};
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Hash, Head, ScimId, Seq};
 
-use super::apply;
 use super::rows::{all, attributes};
+use super::{PENDING_MEMBERS_SINCE, apply};
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, as_sql, connect, from_sql};
 
@@ -85,6 +85,25 @@ impl projector::verify::Snapshot for Snapshot {
             WHERE groups.directory = (SELECT key FROM directories WHERE id = ?1)";
         Ok(all(&self.connection, sql, [directory.to_bytes()], |row| {
             Ok((ScimId::from_bytes(row.get(0)?), ScimId::from_bytes(row.get(1)?)))
+        })?)
+    }
+
+    fn pending_members(
+        &mut self,
+        directory: DirectoryId,
+    ) -> Result<Vec<StoredPendingMember>, BoxError> {
+        // A file that no server has opened since it learnt of pending members has none.
+        let version: i32 =
+            self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if version < PENDING_MEMBERS_SINCE {
+            return Ok(Vec::new());
+        }
+        let sql = "SELECT groups.scim_id, value, pending_members.name_key FROM groups
+            JOIN pending_members ON pending_members.group_key = groups.key
+            WHERE groups.directory = (SELECT key FROM directories WHERE id = ?1)";
+        Ok(all(&self.connection, sql, [directory.to_bytes()], |row| {
+            let group = ScimId::from_bytes(row.get(0)?);
+            Ok(StoredPendingMember { group, value: row.get(1)?, name_key: row.get(2)? })
         })?)
     }
 }

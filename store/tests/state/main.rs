@@ -9,4 +9,5 @@ mod projection;
 mod reading;
 mod rebuild;
 mod replica;
+mod verify;
 mod world;

@@ -9,8 +9,8 @@ use projector::{Batch, Position, ProjectionStore, StoreError, StoredHead};
 use schemas::{Change, Seq};
 
 use crate::world::{
-    P, Stream, World, group, group_gone, group_with, joins, leaves, open, scim, time_of, user,
-    user_gone, user_with,
+    P, Stream, World, before_pending_members, group, group_gone, group_with, joins, leaves, open,
+    scim, time_of, user, user_gone, user_with, waits_for, waits_no_more,
 };
 
 async fn counts(world: &World, stream: &Stream) -> Counts {
@@ -105,6 +105,46 @@ async fn a_key_that_is_given_out_again_inherits_no_membership() {
     let changes = vec![group(10), user(1), joins(10, 1), user_gone(1), user(2)];
     world.add(&mut stream, changes).await;
     assert_eq!(members(&world, &stream, 10).await, [] as [u128; 0]);
+}
+
+/// How many are pending in the directory, and in these groups.
+async fn pending(world: &World, stream: &Stream, groups: [u128; 2]) -> (usize, [usize; 2]) {
+    let needs = Needs { groups: groups.map(scim).into(), ..Needs::default() };
+    let facts = world.store.gather(stream.id, needs).await.unwrap().unwrap().facts;
+    (facts.pending.total(), groups.map(|group| facts.pending.total_of(scim(group))))
+}
+
+#[tokio::test]
+async fn who_is_pending_goes_with_the_group_and_with_the_directory() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let waiting = vec![waits_for(10, "a"), waits_for(10, "b"), waits_for(11, "a")];
+    world.add(&mut stream, vec![group(10), group(11)]).await;
+    let version = world.store.group(stream.id, scim(10)).await.unwrap().unwrap().version;
+    world.add(&mut stream, waiting).await;
+    assert_eq!(pending(&world, &stream, [10, 11]).await, (3, [2, 1]));
+    let after = world.store.group(stream.id, scim(10)).await.unwrap().unwrap().version;
+    assert_eq!(version, after, "who is pending is not seen in the group");
+    assert_eq!(members(&world, &stream, 10).await, [] as [u128; 0]);
+
+    world.add(&mut stream, vec![waits_no_more(10, "b"), waits_no_more(10, "b")]).await;
+    assert_eq!(pending(&world, &stream, [10, 11]).await, (2, [1, 1]));
+    world.add(&mut stream, vec![group_gone(10), group(12), waits_for(12, "c")]).await;
+    assert_eq!(pending(&world, &stream, [11, 12]).await, (2, [1, 1]));
+    world.add(&mut stream, vec![Change::DirectoryGone]).await;
+    assert_eq!(pending(&world, &stream, [11, 12]).await, (0, [0, 0]));
+}
+
+#[tokio::test]
+async fn a_state_from_before_pending_members_is_upgraded_where_it_stands() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1), group(10)]).await;
+    world.store.close();
+    before_pending_members(world.folder.path());
+    world.store = std::sync::Arc::new(open(world.folder.path()));
+    assert_eq!(world.store.position(P).await.unwrap(), world.position);
+    world.add(&mut stream, vec![joins(10, 1), waits_for(10, "a")]).await;
+    assert_eq!(members(&world, &stream, 10).await, [1]);
+    assert_eq!(pending(&world, &stream, [10, 11]).await, (1, [1, 0]));
 }
 
 #[tokio::test]

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use dispatcher::ports::{DeliveryStore, FeedPosition};
 use ingest::ports::Replica;
-use log::{Entry, Offset};
 use projector::ProjectionStore;
 use projector::rebuild::{Scan, rebuild};
 use rusqlite::types::Value;
@@ -13,6 +12,7 @@ use schemas::{Change, TokenId};
 
 use crate::world::{
     P, World, group, group_gone, group_with, joins, leaves, open, scim, user, user_gone, user_with,
+    waits_for, waits_no_more,
 };
 
 /// All that a state says, without the keys, which only that file understands.
@@ -21,7 +21,7 @@ fn dump(path: &Path) -> Vec<Vec<Vec<Value>>> {
     let queries = [
         "SELECT * FROM positions ORDER BY 1",
         "SELECT id, partition, activated, gone, stopped, seq, hash, active_users, inactive_users,
-             groups FROM directories ORDER BY 1",
+             groups, pending_members FROM directories ORDER BY 1",
         "SELECT directories.id, tokens.id, revoked FROM tokens
              JOIN directories ON directories.key = directory ORDER BY 1, 2",
         "SELECT directories.id, scim_id, user_id, name_key, external_id, email, display, active,
@@ -33,6 +33,10 @@ fn dump(path: &Path) -> Vec<Vec<Vec<Value>>> {
         "SELECT groups.scim_id, users.scim_id FROM memberships
              JOIN groups ON groups.key = group_key JOIN users ON users.key = user_key ORDER BY 1, 2",
         "SELECT count(*) FROM memberships",
+        "SELECT directories.id, groups.scim_id, value, pending_members.name_key
+             FROM pending_members JOIN groups ON groups.key = group_key
+             JOIN directories ON directories.key = pending_members.directory ORDER BY 2, 3",
+        "SELECT count(*) FROM pending_members",
         "SELECT position, event_id, directories.id, event, feed.seq, feed.hash, prev, created_at,
              user_id, group_id, actor, data FROM feed
              JOIN directories ON directories.key = directory ORDER BY 1",
@@ -58,10 +62,14 @@ async fn eventful() -> (World, schemas::DirectoryId) {
     let made = vec![Change::TokenMade { id: token(1) }, Change::TokenMade { id: token(2) }];
     world.add(&mut two, made).await;
     world.add(&mut one, vec![Change::DirectoryActivated, user(1), user(2), group(10)]).await;
-    world.add(&mut gone, vec![user(31), group(32), joins(32, 31), Change::DirectoryGone]).await;
+    world.add(&mut gone, vec![user(31), group(32), joins(32, 31)]).await;
+    world.add(&mut gone, vec![waits_for(32, "x"), Change::DirectoryGone]).await;
     let email = r#","emails":[{"value":"a@b.example"}],"displayName":"A","externalId":"x""#;
     world.add(&mut two, vec![user_with(21, "a", email), group(22), joins(22, 21)]).await;
     world.add(&mut one, vec![joins(10, 1), joins(10, 2), group(11), joins(11, 1)]).await;
+    let waiting = vec![waits_for(10, "Ada"), waits_for(10, "x"), waits_for(11, "x")];
+    world.add(&mut one, waiting).await;
+    world.add(&mut one, vec![waits_no_more(10, "x"), waits_for(10, "y")]).await;
     let off = r#","active":false"#;
     world.add(&mut one, vec![user_with(2, "Second", off), leaves(10, 2), user(3)]).await;
     world.add(&mut one, vec![joins(10, 3), user_gone(1), group_gone(11), joins(10, 3)]).await;
@@ -70,20 +78,11 @@ async fn eventful() -> (World, schemas::DirectoryId) {
     (world, one.id)
 }
 
-fn scan(world: &World) -> Scan<'static> {
-    let values = world.values.clone().into_iter().enumerate();
-    Box::new(
-        values.map(|(offset, value)| {
-            Ok(Entry { offset: Offset(offset as u64), value: value.into() })
-        }),
-    )
-}
-
 #[tokio::test]
 async fn a_rebuild_says_what_applying_said() {
     let (world, directory) = eventful().await;
     let mut generation = world.store.new_generation().await.unwrap();
-    let seen = rebuild(P, scan(&world), &mut generation, &mut |_| ()).unwrap();
+    let seen = rebuild(P, world.scan(), &mut generation, &mut |_| ()).unwrap();
     assert_eq!(seen.events, world.values.len() as u64);
     world.store.swap_in(generation).await.unwrap();
     let (old, new) =
@@ -106,7 +105,7 @@ async fn a_rebuild_says_what_applying_said() {
 async fn a_rebuild_that_breaks_off_leaves_the_old_state_in_use() {
     let (world, directory) = eventful().await;
     let mut generation = world.store.new_generation().await.unwrap();
-    let broken: Scan<'_> = Box::new(scan(&world).take(3).chain([Err("unreadable".into())]));
+    let broken: Scan<'_> = Box::new(world.scan().take(3).chain([Err("unreadable".into())]));
     assert!(rebuild(P, broken, &mut generation, &mut |_| ()).is_err());
     drop(generation);
 
@@ -122,7 +121,7 @@ async fn a_rebuilt_state_is_applied_to_like_any_other() {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.add(&mut stream, vec![user(1)]).await;
     let mut generation = world.store.new_generation().await.unwrap();
-    rebuild(P, scan(&world), &mut generation, &mut |_| ()).unwrap();
+    rebuild(P, world.scan(), &mut generation, &mut |_| ()).unwrap();
     world.store.swap_in(generation).await.unwrap();
     world.store.close();
     world.store = std::sync::Arc::new(open(world.folder.path()));

@@ -1,14 +1,16 @@
 //! Ingest's port.
 
-use directory::Needs;
 use directory::matching::matches;
+use directory::{Facts, Needs};
 use ingest::ports::{ListQuery, Replica, ReplicaError, Start};
 use log::Offset;
 use projector::StoreError;
 use schemas::scim::{Attributes, Filter, USER};
 use schemas::{Change, Hash, Head, Seq};
 
-use crate::world::{P, World, group, group_with, joins, scim, user, user_gone, user_with};
+use crate::world::{
+    P, World, group, group_with, joins, scim, time_of, user, user_gone, user_with, waits_for,
+};
 
 fn filtered(filter: &str, skip: u64, count: u32) -> ListQuery {
     let filter = Some(filter.parse().unwrap());
@@ -24,21 +26,29 @@ async fn everything_that_is_asked_for_is_gathered_as_there_or_as_not_there() {
         group_with(10, "Named", ""),
         group_with(11, "Other", r#","externalId":"x""#),
         joins(10, 1),
+        user_with(4, "four", r#","externalId":"e""#),
+        user_with(5, "five", r#","externalId":"e""#),
+        waits_for(10, "Ada"),
+        waits_for(11, "Ada"),
+        waits_for(11, "b"),
     ];
     world.add(&mut stream, changes).await;
     let needs = Needs {
         users: [scim(2), scim(3)].into(),
         user_names: ["user1".into(), "nobody".into()].into(),
+        user_external_ids: ["e".into(), "E".into()].into(),
         groups: [scim(10), scim(12)].into(),
         group_external_ids: ["x".into(), "y".into()].into(),
         group_names: ["named".into(), "other".into()].into(),
         memberships: [(scim(10), scim(1)), (scim(10), scim(2))].into(),
         members_of: [scim(10), scim(12)].into(),
+        pending: ["ADA".into(), "nobody".into()].into(),
+        pending_of: [scim(10)].into(),
     };
     let gathered = world.store.gather(stream.id, needs).await.unwrap().unwrap();
     let facts = gathered.facts;
 
-    assert_eq!((gathered.head, facts.tail), (stream.head, Seq(5)));
+    assert_eq!((gathered.head, facts.tail), (stream.head, Seq(10)));
     assert!(facts.users[&scim(2)].is_some() && facts.users[&scim(3)].is_none());
     assert_eq!(facts.user_names["user1"], Some(scim(1)));
     assert_eq!(facts.user_names["nobody"], None);
@@ -51,6 +61,57 @@ async fn everything_that_is_asked_for_is_gathered_as_there_or_as_not_there() {
     assert_eq!(facts.members_of[&scim(10)], [scim(1)].into());
     assert!(facts.members_of[&scim(12)].is_empty());
     assert!(facts.users[&scim(1)].is_some(), "members are among the users");
+    assert_eq!(facts.user_external_ids["e"], [scim(4), scim(5)].into());
+    assert!(facts.user_external_ids["E"].is_empty());
+    assert!(facts.users[&scim(4)].is_some() && facts.users[&scim(5)].is_some());
+}
+
+#[tokio::test]
+async fn pending_members_are_gathered_by_name_and_by_group_with_their_groups_and_counts() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let other = world.directory(stream.organization, 2).await;
+    let changes = vec![group(10), group(11), waits_for(10, "Ada"), waits_for(11, "Ada")];
+    world.add(&mut stream, changes).await;
+    world.add(&mut stream, vec![waits_for(11, "b"), waits_for(11, "c")]).await;
+    let needs = |pending: &[&str], pending_of: &[u128]| Needs {
+        pending: pending.iter().map(|&name| name.to_owned()).collect(),
+        pending_of: pending_of.iter().map(|group| scim(*group)).collect(),
+        ..Needs::default()
+    };
+    let gather = async |id, needs: &Needs| {
+        world.store.gather(id, needs.clone()).await.unwrap().unwrap().facts
+    };
+    let known = |facts: &Facts, needs: Needs| needs.beyond(facts) == Needs::default();
+
+    let by_name = needs(&["ADA", "nobody"], &[]);
+    let facts = gather(stream.id, &by_name).await;
+    assert!(known(&facts, by_name) && !known(&facts, needs(&["b"], &[])));
+    assert_eq!(facts.pending.total(), 4);
+    assert!(facts.groups[&scim(10)].is_some() && facts.groups[&scim(11)].is_some());
+    assert_eq!((facts.pending.total_of(scim(10)), facts.pending.total_of(scim(11))), (1, 3));
+
+    let of_group = needs(&[], &[11]);
+    let facts = gather(stream.id, &of_group).await;
+    assert!(known(&facts, of_group) && !known(&facts, needs(&[], &[10])));
+
+    let facts = gather(other.id, &needs(&["Ada"], &[])).await;
+    assert_eq!((facts.pending.total(), facts.groups.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_copy_that_is_ahead_learns_of_the_store_that_nobody_is_pending_there() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![group(10)]).await;
+    let needs =
+        Needs { pending: ["y".into()].into(), pending_of: [scim(10)].into(), ..Needs::default() };
+    let gather =
+        async |needs: Needs| world.store.gather(stream.id, needs).await.unwrap().unwrap().facts;
+    let mut ahead = gather(Needs { groups: [scim(10)].into(), ..Needs::default() }).await;
+    ahead.apply(&waits_for(10, "x"), time_of(1));
+    assert_eq!(needs.clone().beyond(&ahead), needs);
+    ahead.absorb(gather(needs.clone()).await);
+    assert_eq!(needs.beyond(&ahead), Needs::default());
+    assert_eq!((ahead.pending.total(), ahead.pending.total_of(scim(10))), (1, 1));
 }
 
 #[tokio::test]

@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
 use directory::resource::name_key;
-use log::{Offset, Partition};
+use log::{Entry, Offset, Partition};
+use projector::rebuild::Scan;
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
+use rusqlite::Connection;
 use schemas::record::{Draft, Sealed, seal};
 use schemas::scim::Attributes;
 use schemas::wire::{DirectoryToken, DirectoryType, TokenTag};
@@ -156,6 +158,14 @@ impl World {
         ids
     }
 
+    /// The log as a rebuild or a verification reads it.
+    pub(crate) fn scan(&self) -> Scan<'static> {
+        let values = self.values.clone().into_iter().enumerate();
+        Box::new(values.map(|(offset, value)| {
+            Ok(Entry { offset: Offset(offset as u64), value: value.into() })
+        }))
+    }
+
     pub(crate) async fn apply(&mut self, batch: Batch) -> Result<(), StoreError> {
         let to = Position {
             next: batch.passed,
@@ -207,6 +217,14 @@ impl World {
         };
         Draft { id: event_id(self.events), at, event, change: change.clone() }
     }
+}
+
+/// Makes the first state of a closed store what the version before pending members left.
+pub(crate) fn before_pending_members(folder: &Path) {
+    let state = Connection::open(folder.join("state-1.db")).unwrap();
+    let undo = "DROP TABLE pending_members; ALTER TABLE directories DROP COLUMN pending_members;
+        PRAGMA user_version = 1";
+    state.execute_batch(undo).unwrap();
 }
 
 /// Ids leave gaps, so that there are some of events that do not exist.
@@ -284,6 +302,15 @@ pub(crate) const fn joins(group: u128, user: u128) -> Change {
 
 pub(crate) const fn leaves(group: u128, user: u128) -> Change {
     Change::MemberRemoved { group: scim(group), user: scim(user) }
+}
+
+pub(crate) fn waits_for(group: u128, value: &str) -> Change {
+    let (value, name_key) = (value.to_owned(), name_key(value));
+    Change::PendingMemberAdded { group: scim(group), value, name_key }
+}
+
+pub(crate) fn waits_no_more(group: u128, value: &str) -> Change {
+    Change::PendingMemberRemoved { group: scim(group), value: value.to_owned() }
 }
 
 pub(crate) const fn user_gone(number: u128) -> Change {

@@ -1,0 +1,60 @@
+//! The state against the log.
+
+use projector::verify::{VerifyError, verify};
+use rusqlite::Connection;
+use store::Snapshot;
+
+use crate::world::{
+    P, World, before_pending_members, group, group_gone, joins, user, waits_for, waits_no_more,
+};
+
+/// What differs between the log and the files as they are.
+fn difference(world: &World) -> Option<String> {
+    let mut snapshot = Snapshot::open(world.folder.path()).unwrap();
+    match verify(P, world.scan(), &mut snapshot, None, &mut |_| ()) {
+        Ok(seen) => {
+            assert_eq!(seen.events, world.values.len() as u64);
+            None
+        }
+        Err(VerifyError::Difference(difference)) => Some(difference.to_string()),
+        Err(error @ (VerifyError::Walk(_) | VerifyError::Store(_))) => panic!("{error:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_pending_member_that_differs_is_found() {
+    for (damage, found) in [
+        ("DELETE FROM pending_members WHERE value = 'a'", "the store holds 1 pending members, the log 2"),
+        ("UPDATE pending_members SET value = 'c' WHERE value = 'a'", "\"c\" is pending in group"),
+        ("UPDATE pending_members SET name_key = 'c' WHERE value = 'a'", "\"a\" is pending in group"),
+        (
+            "UPDATE pending_members SET group_key = (SELECT key FROM groups WHERE display = 'Group12')
+             WHERE value = 'a'",
+            "\"a\" is pending in group",
+        ),
+    ] {
+        let (mut world, mut stream) = World::with_one_directory().await;
+        let groups = vec![user(1), group(10), group(11), group(12), joins(10, 1)];
+        world.add(&mut stream, groups).await;
+        let waiting = vec![waits_for(10, "a"), waits_for(10, "b"), waits_for(11, "a")];
+        world.add(&mut stream, waiting).await;
+        let ended = vec![waits_no_more(10, "b"), group_gone(11), waits_for(10, "B")];
+        world.add(&mut stream, ended).await;
+        assert_eq!(difference(&world), None);
+        world.store.close();
+        let state = Connection::open(world.folder.path().join("state-1.db")).unwrap();
+        assert_eq!(state.execute(damage, []).unwrap(), 1);
+        drop(state);
+        let what = difference(&world).unwrap();
+        assert!(what.contains(found) && what.contains(&stream.id.to_string()), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_state_from_before_pending_members_can_be_verified() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1), group(10), joins(10, 1)]).await;
+    world.store.close();
+    before_pending_members(world.folder.path());
+    assert_eq!(difference(&world), None);
+}
