@@ -29,7 +29,7 @@ impl Format {
     }
 
     /// Whether an event of this type can be said in it. SCIM events are about SCIM resources, and a
-    /// directory or a token is none.
+    /// directory or a token is none, nor a user who is not there yet.
     #[must_use]
     pub const fn carries(self, event: EventType) -> bool {
         match (self, event) {
@@ -38,6 +38,8 @@ impl Format {
                 Self::ScimSet,
                 EventType::Activated
                 | EventType::Deleted
+                | EventType::GroupPendingMemberAdded
+                | EventType::GroupPendingMemberRemoved
                 | EventType::TokenCreated
                 | EventType::TokenRevoked,
             ) => false,

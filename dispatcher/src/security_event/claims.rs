@@ -118,6 +118,8 @@ fn told(event: &FeedEvent, data: &str) -> Result<(Subject, Events), Unsayable> {
         EventType::GroupUserRemoved => membership(event, data, leaves),
         EventType::Activated
         | EventType::Deleted
+        | EventType::GroupPendingMemberAdded
+        | EventType::GroupPendingMemberRemoved
         | EventType::TokenCreated
         | EventType::TokenRevoked => Err(Unsayable::NotScim(event.event)),
     }

@@ -103,6 +103,8 @@ fn one_of(kind: EventType) -> FeedEvent {
         EventType::GroupUserAdded | EventType::GroupUserRemoved => of_both(kind),
         EventType::Activated
         | EventType::Deleted
+        | EventType::GroupPendingMemberAdded
+        | EventType::GroupPendingMemberRemoved
         | EventType::TokenCreated
         | EventType::TokenRevoked => event(kind, None, None, &json!({})),
     }
