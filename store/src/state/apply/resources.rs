@@ -1,0 +1,212 @@
+//! What a change does to the rows of users, groups and memberships.
+
+use directory::resource::text;
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use schemas::{Change, ScimId, StoredChange, Timestamp};
+
+use super::columns::{columns_of, email_key, insert_other_emails, is_active, other_emails};
+use super::{INSERT_GROUP, INSERT_USER, Touched};
+use crate::error::DbError;
+use crate::state::pending_members;
+
+pub(super) fn put_user(
+    transaction: &Transaction<'_>,
+    touched: &mut Touched,
+    change: &StoredChange,
+    at: Timestamp,
+    version: i64,
+) -> Result<(), DbError> {
+    let Change::User { id, user_id, name_key, created_at, attributes } = change else {
+        return Ok(());
+    };
+    let before: Option<(i64, bool)> = transaction
+        .prepare_cached("SELECT key, active FROM users WHERE scim_id = ?1")?
+        .query_row([id.to_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let (columns, json) = (columns_of(attributes)?, attributes.get());
+    let active = is_active(&columns);
+    let (external_id, email) = (text(&columns, "externalId"), email_key(&columns));
+    let display = text(&columns, "displayName");
+    let others = other_emails(&columns, email.as_deref());
+    let key = match before {
+        None => transaction.prepare_cached(INSERT_USER)?.insert(params![
+            touched.key,
+            id.to_bytes(),
+            user_id.to_bytes(),
+            name_key,
+            external_id,
+            email,
+            display,
+            active,
+            created_at.millis(),
+            at.millis(),
+            version,
+            json,
+        ])?,
+        Some((key, _)) => {
+            forget_emails(transaction, key)?;
+            let mut update = transaction.prepare_cached(
+                "UPDATE users SET user_id = ?2, name_key = ?3, external_id = ?4, email = ?5,
+                     display = ?6, active = ?7, updated_at = ?8, version = ?9, attributes = ?10
+                 WHERE key = ?1",
+            )?;
+            update.execute(params![
+                key,
+                user_id.to_bytes(),
+                name_key,
+                external_id,
+                email,
+                display,
+                active,
+                at.millis(),
+                version,
+                json,
+            ])?;
+            key
+        }
+    };
+    insert_other_emails(transaction, touched.key, key, &others)?;
+    touched.count(before.map(|(_, active)| active), -1);
+    touched.count(Some(active), 1);
+    Ok(())
+}
+
+pub(super) fn drop_user(
+    transaction: &Transaction<'_>,
+    touched: &mut Touched,
+    id: ScimId,
+) -> Result<(), DbError> {
+    let gone: Option<(i64, bool)> = transaction
+        .prepare_cached("DELETE FROM users WHERE scim_id = ?1 RETURNING key, active")?
+        .query_row([id.to_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if let Some((key, active)) = gone {
+        transaction
+            .prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
+            .execute([key])?;
+        forget_emails(transaction, key)?;
+        touched.count(Some(active), -1);
+    }
+    Ok(())
+}
+
+fn forget_emails(transaction: &Transaction<'_>, user: i64) -> Result<(), DbError> {
+    transaction.prepare_cached("DELETE FROM emails WHERE user_key = ?1")?.execute([user])?;
+    Ok(())
+}
+
+pub(super) fn put_group(
+    transaction: &Transaction<'_>,
+    touched: &mut Touched,
+    change: &StoredChange,
+    at: Timestamp,
+    version: i64,
+) -> Result<(), DbError> {
+    let Change::Group { id, group_id, idp_id, name_key, created_at, attributes } = change else {
+        return Ok(());
+    };
+    let (columns, json) = (columns_of(attributes)?, attributes.get());
+    let external_id = text(&columns, "externalId");
+    let display = text(&columns, "displayName");
+    let updated = transaction
+        .prepare_cached(
+            "UPDATE groups SET name_key = ?2, external_id = ?3, display = ?4, updated_at = ?5,
+                 modified_at = ?5, version = ?6, attributes = ?7 WHERE scim_id = ?1",
+        )?
+        .execute(params![
+            id.to_bytes(),
+            name_key,
+            external_id,
+            display,
+            at.millis(),
+            version,
+            json
+        ])?;
+    if updated == 0 {
+        transaction.prepare_cached(INSERT_GROUP)?.execute(params![
+            touched.key,
+            id.to_bytes(),
+            group_id.to_bytes(),
+            idp_id,
+            name_key,
+            external_id,
+            display,
+            created_at.millis(),
+            at.millis(),
+            at.millis(),
+            version,
+            json,
+        ])?;
+        touched.groups += 1;
+    }
+    Ok(())
+}
+
+pub(super) fn drop_group(
+    transaction: &Transaction<'_>,
+    touched: &mut Touched,
+    id: ScimId,
+) -> Result<(), DbError> {
+    let gone: Option<i64> = transaction
+        .prepare_cached("DELETE FROM groups WHERE scim_id = ?1 RETURNING key")?
+        .query_row([id.to_bytes()], |row| row.get(0))
+        .optional()?;
+    if let Some(key) = gone {
+        transaction
+            .prepare_cached("DELETE FROM memberships WHERE group_key = ?1")?
+            .execute([key])?;
+        touched.pending(pending_members::remove_all(transaction, key)?, -1);
+        touched.groups -= 1;
+    }
+    Ok(())
+}
+
+/// A membership touches its group's version and nothing else of it, whatever the group's size.
+pub(super) fn member(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    group: ScimId,
+    user: ScimId,
+    at: Timestamp,
+    version: i64,
+) -> Result<(), DbError> {
+    transaction.prepare_cached(sql)?.execute(params![group.to_bytes(), user.to_bytes()])?;
+    transaction
+        .prepare_cached("UPDATE groups SET modified_at = ?2, version = ?3 WHERE scim_id = ?1")?
+        .execute(params![group.to_bytes(), at.millis(), version])?;
+    Ok(())
+}
+
+pub(super) fn drop_directory(
+    transaction: &Transaction<'_>,
+    touched: &mut Touched,
+) -> Result<(), DbError> {
+    for sql in [
+        "DELETE FROM memberships WHERE group_key IN (SELECT key FROM groups WHERE directory = ?1)",
+        "DELETE FROM pending_members WHERE directory = ?1",
+        "DELETE FROM groups WHERE directory = ?1",
+        "DELETE FROM emails WHERE directory = ?1",
+        "DELETE FROM users WHERE directory = ?1",
+        "UPDATE directories SET gone = 1 WHERE key = ?1",
+    ] {
+        transaction.execute(sql, [touched.key])?;
+    }
+    (touched.active_users, touched.inactive_users, touched.groups) = (0, 0, 0);
+    touched.pending_members = 0;
+    Ok(())
+}
+
+pub(crate) fn token(
+    connection: &Connection,
+    directory: i64,
+    id: [u8; 16],
+    revoked: bool,
+) -> Result<(), DbError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO tokens (directory, id, revoked) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET revoked = excluded.revoked",
+        )?
+        .execute(params![directory, id, revoked])?;
+    Ok(())
+}
