@@ -171,6 +171,21 @@ fn a_resend_of_the_same_user_is_no_event() {
 }
 
 #[test]
+fn a_disabled_user_is_not_enabled_by_a_value_that_says_nothing() {
+    let mut world = World::empty();
+    let id = world.user("ada@acme.example");
+    let set = |value: serde_json::Value| {
+        patch_user(id, json!([{ "op": "replace", "path": "active", "value": value }]))
+    };
+    world.ask(&set(json!(false))).unwrap();
+    let removed = patch_user(id, json!([{ "op": "remove", "path": "active" }]));
+    for empty in [set(serde_json::Value::Null), removed] {
+        assert!(matches!(world.ask(&empty), Err(Rejection::Invalid(_))));
+    }
+    assert_eq!(world.kinds(&set(json!(true))), [EventType::UserUpdated]);
+}
+
+#[test]
 fn an_update_names_the_old_values_of_what_changed_and_nothing_else() {
     let mut world = World::empty();
     let id = world.user("ada@acme.example");

@@ -3,10 +3,10 @@
 use axum::body::{Body, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use bytes::BytesMut;
 use http_body_util::BodyExt;
-use schemas::scim::{Attributes, ScimError, parse};
+use schemas::scim::{Attributes, ScimError, ScimType, parse};
 
 use crate::error::Failure;
 use crate::http::Ingest;
@@ -27,7 +27,18 @@ impl FromRequest<Ingest> for Scim {
 
     async fn from_request(request: Request, _: &Ingest) -> Result<Self, Failure> {
         let is_json = has_json_type(request.headers());
+        let encoding = request.headers().get(CONTENT_ENCODING);
+        let is_encoded =
+            encoding.is_some_and(|by| !by.as_bytes().eq_ignore_ascii_case(b"identity"));
         let bytes = read(request.into_body()).await?;
+        if is_encoded {
+            let detail = "A body with a Content-Encoding is not read; send it as it is.";
+            return Err(ScimError::with_status(415, detail).into());
+        }
+        if bytes.is_empty() {
+            let detail = "The request has no body; it takes a JSON object.";
+            return Err(ScimError::new(ScimType::InvalidSyntax, detail).into());
+        }
         if !is_json {
             let detail = "The Content-Type must be application/scim+json or application/json.";
             return Err(ScimError::with_status(415, detail).into());

@@ -70,9 +70,7 @@ pub fn router(wiring: Wiring) -> Router {
     let routes = both(routes, "/Schemas", get(discovery::schemas));
     let routes = both(routes, "/Schemas/{id}", get(discovery::schema));
     let routes = unsupported(routes)
-        .method_not_allowed_fallback(async || {
-            Failure::from(ScimError::with_status(405, "This method is not supported here."))
-        })
+        .method_not_allowed_fallback(no_method)
         .fallback(async || {
             Failure::from(ScimError::with_status(
                 404,
@@ -82,8 +80,15 @@ pub fn router(wiring: Wiring) -> Router {
         .layer(middleware::from_fn_with_state(ingest.clone(), note))
         .with_state(ingest.clone());
     // What is nested is not found with a slash behind it.
-    let root = Router::new().route(&format!("{ENDPOINT}/"), get(lists::everything));
+    let root = Router::new()
+        .route(&format!("{ENDPOINT}/"), get(lists::everything))
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(ingest.clone(), note));
     root.with_state(ingest).nest(ENDPOINT, routes)
+}
+
+async fn no_method() -> Failure {
+    ScimError::with_status(405, "This method is not supported here.").into()
 }
 
 /// The routes of one kind of resource.

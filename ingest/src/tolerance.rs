@@ -97,7 +97,7 @@ pub(crate) fn patch(schema: &ResourceSchema, body: Attributes) -> Tolerated {
 /// A body on its way through.
 struct Pass<'s> {
     schema: &'s ResourceSchema,
-    /// Whether it is a PATCH, in which an empty text means that there is to be no value.
+    /// Whether it is a PATCH, in which one value may stand for a list of one.
     is_change: bool,
     rewrites: Vec<Rewrite>,
 }

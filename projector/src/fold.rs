@@ -147,6 +147,7 @@ impl FoldedDirectory {
                 self.users.remove(&id);
                 for group in self.groups_of.remove(&id).unwrap_or_default() {
                     self.members.entry(group).or_default().remove(&id);
+                    self.members_changed(group, seq, record.created_at);
                 }
             }
             Outline::Group { id } => put(&mut self.groups, id, seq, resource, created_at),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use schemas::scim::{Attributes, USER, Value};
+use schemas::scim::{Attributes, ScimError, USER, Value};
 use schemas::wire::UpdatedUser;
 use schemas::{Change, Event, ScimId, UserId};
 
@@ -56,7 +56,16 @@ pub(super) fn patch(
         operations,
         commit.facts.directory.scim.value_path_no_match,
     )?;
+    if is_disabled(&before.attributes) && !attributes.contains("active") {
+        // Absent means active: whoever was shut out must not come back by a value that says nothing.
+        let detail = "The user is disabled, and \"active\" cannot be cleared; send true to enable the user again.";
+        return Err(Rejection::from(ScimError::invalid_value(detail)).into());
+    }
     update(commit, &before, Arc::new(attributes))
+}
+
+fn is_disabled(attributes: &Attributes) -> bool {
+    attributes.get("active").and_then(Value::as_bool) == Some(false)
 }
 
 pub(super) fn delete(commit: &mut Commit<'_, '_>, id: ScimId) -> Result<Answer, Undecided> {

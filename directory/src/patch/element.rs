@@ -166,6 +166,8 @@ pub(super) fn covers(item: &Value, listed: &Value) -> bool {
                 item.get("value") == Some(value)
                     && kind.is_none_or(|kind| item.get("type") == Some(kind))
             }
+            // What says nothing means nothing.
+            None if listed.is_empty() => false,
             None => listed.iter().all(|(name, value)| item.get(name) == Some(value)),
         },
         (Value::Complex(item), listed) => item.get("value") == Some(listed),

@@ -25,7 +25,8 @@ pub enum MemberOp {
 /// Only an operation that names `members` touches them: a rename never does.
 ///
 /// # Errors
-/// `invalidPath` for a path into members that cannot be done, `invalidValue` for members that
+/// `invalidPath` for a path into members that cannot be done, `mutability` for what is said of one,
+/// `invalidValue` for members that
 /// cannot be read, 413 for more than [`MEMBERS_MAX`] of them in the request.
 pub fn split_members(
     operations: Vec<Operation>,
@@ -86,6 +87,11 @@ fn at_path(op: Op, path: &Path, value: Value) -> Result<Option<MemberOp>, ScimEr
             Some(ids) => Ok(Some(MemberOp::Remove(ids))),
             None => Err(invalid("can be selected by members[value eq \"…\"] only")),
         },
+        (_, Path::Element { sub: Some(_), .. }) => {
+            let detail =
+                "What is said of a member cannot be changed; remove the member and add another.";
+            Err(ScimError::new(ScimType::Mutability, detail))
+        }
         (_, Path::Attribute(_) | Path::Element { .. } | Path::Extension(_)) => {
             Err(invalid("can be added, removed or replaced, but not changed"))
         }

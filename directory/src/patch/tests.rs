@@ -574,11 +574,16 @@ fn members_are_split_from_the_other_operations() {
     for text in [
         r#"{"op":"remove","path":"members[display eq \"a\"]"}"#,
         r#"{"op":"remove","path":"members[value eq \"a\" and type eq \"User\"]"}"#,
-        r#"{"op":"replace","path":"members[value eq \"a\"].display","value":"x"}"#,
         r#"{"op":"add","path":"members.value","value":"x"}"#,
     ] {
         let error = split_members(operations(text).unwrap()).unwrap_err();
         assert_eq!(error.scim_type, Some(ScimType::InvalidPath), "{text}");
+    }
+    for sub in ["display", "value", "$ref"] {
+        let text =
+            format!(r#"{{"op":"replace","path":"members[value eq \"a\"].{sub}","value":"x"}}"#);
+        let error = split_members(operations(&text).unwrap()).unwrap_err();
+        assert_eq!(error.scim_type, Some(ScimType::Mutability), "{text}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Microsoft Entra ID.
 
-use schemas::scim::ENTERPRISE_USER;
+use schemas::scim::{Attributes, ENTERPRISE_USER};
 
 /// The enterprise extension without the colon behind its version, as older samples of Microsoft's spell it
 /// (AzureAD/SCIMReferenceCode, `SchemaIdentifiers`; learn.microsoft.com, "Develop and plan provisioning for a
@@ -18,6 +18,17 @@ pub(crate) fn path(path: &str) -> Option<String> {
     let rest = &path[MISSPELT.len()..];
     let spelt = schema_urn(head)?;
     (rest.is_empty() || rest.starts_with(':')).then(|| format!("{spelt}{rest}"))
+}
+
+/// An app role as `AppRoleAssignmentsComplex` sends it in a text, `{"id", "value", "displayName"}`, with the
+/// names that SCIM has for these and that the same job sends in a POST (learn.microsoft.com, "Customize user
+/// provisioning attribute mappings"). The id is Entra's own and names nothing here.
+pub(crate) fn app_role(mut role: Attributes) -> Attributes {
+    if let Some(name) = role.remove("displayName") {
+        role.remove("id");
+        role.insert("display", name);
+    }
+    role
 }
 
 #[cfg(test)]

@@ -93,6 +93,11 @@ impl Pass<'_> {
         let clears = value.as_str() == Some("");
         match target {
             Target::Unknown => value,
+            // A list of nothing, not a wish to remove everything.
+            Target::Attribute(def) if clears && op == "remove" && def.multi_valued => {
+                self.note(Rewrite::EmptyText);
+                Vec::new().into()
+            }
             Target::Attribute(_) | Target::Item(_) | Target::Extension(_) if clears => {
                 self.cleared()
             }

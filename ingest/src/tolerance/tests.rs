@@ -44,10 +44,51 @@ fn check(cases: &[Case<'_>]) {
 const WORK: &str = r#""emails":[{"value":"w","type":"work"}]"#;
 
 #[test]
+fn app_roles_are_read_out_of_their_texts() {
+    use Rewrite::{JsonInText, OpInCapitals};
+    check(&[
+        (
+            "",
+            r#"{"op":"add","path":"roles","value":["{\"id\":\"1\",\"value\":\"r\",\"displayName\":\"R\"}"]}"#.into(),
+            r#""roles":[{"value":"r","display":"R"}]"#,
+            &[JsonInText],
+        ),
+        (
+            "",
+            r#"{"op":"Add","path":"roles","value":[{"value":"{\"id\":\"1\",\"value\":\"r\",\"displayName\":\"R\"}"}]}"#.into(),
+            r#""roles":[{"value":"r","display":"R"}]"#,
+            &[JsonInText, OpInCapitals],
+        ),
+    ]);
+}
+
+#[test]
+fn what_lists_nothing_removes_nothing() {
+    check(&[
+        (WORK, r#"{"op":"remove","path":"emails","value":""}"#.into(), WORK, &[Rewrite::EmptyText]),
+        (
+            WORK,
+            r#"{"op":"remove","path":"emails","value":[]}"#.into(),
+            WORK,
+            &[Rewrite::RemoveOfListedValues],
+        ),
+        (
+            WORK,
+            r#"{"op":"remove","path":"emails","value":[{}]}"#.into(),
+            WORK,
+            &[Rewrite::RemoveOfListedValues],
+        ),
+    ]);
+    let body = patch_body(r#"{"op":"remove","path":"members","value":""}"#);
+    let Tolerated { body, .. } = patch(&GROUP, body);
+    let (_, members) = split_members(parse_operations(&body).unwrap()).unwrap();
+    assert_eq!(members, []);
+}
+
+#[test]
 fn operations_names_and_values_are_read_as_they_are_meant() {
     use Rewrite::{
-        BooleanAsText, DottedNames, JsonInText, MisspeltSchema, OneForList, OpInCapitals,
-        RemoveOfListedValues,
+        BooleanAsText, DottedNames, MisspeltSchema, OneForList, OpInCapitals, RemoveOfListedValues,
     };
     let department = format!(r#""{ENTERPRISE}":{{"department":"HR"}}"#);
     let two = r#""emails":[{"value":"w","type":"work"},{"value":"h","type":"home"}]"#;
@@ -84,18 +125,6 @@ fn operations_names_and_values_are_read_as_they_are_meant() {
             r#"{"op":"replace","value":{"emails[type eq \"work\"].value":"x","groups.value":"g"}}"#.into(),
             r#""emails":[{"value":"x","type":"work"}]"#,
             &[DottedNames],
-        ),
-        (
-            "",
-            r#"{"op":"add","path":"roles","value":[{"value":"{\"id\":\"1\",\"value\":\"r\",\"displayName\":\"R\"}"}]}"#.into(),
-            r#""roles":[{"value":"{\"id\":\"1\",\"value\":\"r\",\"displayName\":\"R\"}"}]"#,
-            &[],
-        ),
-        (
-            "",
-            r#"{"op":"add","path":"roles","value":["{\"id\":\"1\",\"value\":\"r\",\"displayName\":\"R\"}"]}"#.into(),
-            r#""roles":[{"id":"1","value":"r","displayName":"R"}]"#,
-            &[JsonInText],
         ),
         ("", r#"{"op":"add","path":"emails","value":{"value":"w","type":"work"}}"#.into(), WORK, &[OneForList]),
         (
@@ -231,11 +260,16 @@ fn a_resource_is_read_as_it_is_meant() {
     let tolerated = resource(&USER, tree(body), UnknownSchema::Reject).unwrap();
     let kept = canonicalise(&USER, tolerated.body).unwrap();
     let expected = format!(
-        r#""active":true,"title":"","emails":[{{"value":"w","primary":true}}],
+        r#""active":true,"emails":[{{"value":"w","primary":true}}],
         "{ENTERPRISE}":{{"manager":{{"value":"m"}},"department":"HR"}}"#
     );
     assert_eq!(kept, user(&expected));
-    for named in [Rewrite::BooleanAsText, Rewrite::BareReference, Rewrite::MisspeltSchema] {
+    for named in [
+        Rewrite::BooleanAsText,
+        Rewrite::BareReference,
+        Rewrite::EmptyText,
+        Rewrite::MisspeltSchema,
+    ] {
         assert!(tolerated.rewrites.contains(&named), "{named:?}");
     }
 }

@@ -3,6 +3,7 @@
 use schemas::scim::{AttributeDef, Attributes, Kind, Value};
 
 use super::{Pass, Rewrite};
+use crate::quirks::entra;
 
 impl Pass<'_> {
     /// A whole attribute.
@@ -37,10 +38,14 @@ impl Pass<'_> {
         if def.kind != Kind::Complex {
             return self.simple(def, item);
         }
-        let item = match item.as_str().and_then(object_in) {
-            Some(parts) => {
+        let text = match item.as_complex() {
+            Some(parts) => parts.get("value").and_then(Value::as_str),
+            None => item.as_str(),
+        };
+        let item = match text.and_then(object_in) {
+            Some(role) => {
                 self.note(Rewrite::JsonInText);
-                parts.into()
+                entra::app_role(role).into()
             }
             None => item,
         };
@@ -87,7 +92,7 @@ impl Pass<'_> {
                 "" => self.cleared(),
                 _ => value,
             },
-            Kind::String | Kind::Reference if text.is_empty() && self.is_change => self.cleared(),
+            Kind::String | Kind::Reference if text.is_empty() => self.cleared(),
             Kind::String
             | Kind::Reference
             | Kind::Binary

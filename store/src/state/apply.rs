@@ -213,7 +213,7 @@ impl<'a> Applying<'a> {
         let (at, version) = (accepted.created_at, as_sql(accepted.head.seq.0));
         match &accepted.change {
             Change::User { .. } => put_user(transaction, touched, &accepted.change, at, version),
-            Change::UserGone { id } => drop_user(transaction, touched, *id),
+            Change::UserGone { id } => drop_user(transaction, touched, *id, at, version),
             Change::Group { .. } => put_group(transaction, touched, &accepted.change, at, version),
             Change::GroupGone { id } => drop_group(transaction, touched, *id),
             Change::MemberAdded { group, user } => {

@@ -75,12 +75,20 @@ pub(super) fn drop_user(
     transaction: &Transaction<'_>,
     touched: &mut Touched,
     id: ScimId,
+    at: Timestamp,
+    version: i64,
 ) -> Result<(), DbError> {
     let gone: Option<(i64, bool)> = transaction
         .prepare_cached("DELETE FROM users WHERE scim_id = ?1 RETURNING key, active")?
         .query_row([id.to_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     if let Some((key, active)) = gone {
+        transaction
+            .prepare_cached(
+                "UPDATE groups SET modified_at = ?2, version = ?3
+                 WHERE key IN (SELECT group_key FROM memberships WHERE user_key = ?1)",
+            )?
+            .execute(params![key, at.millis(), version])?;
         transaction
             .prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
             .execute([key])?;
