@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use schemas::DirectoryId;
 use schemas::scim::{Filter, ScimError, ScimType};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -34,11 +35,16 @@ pub(crate) struct Cursor {
 pub(crate) struct ListId([u8; 8]);
 
 impl ListId {
-    /// The list of this kind of resource with this filter and order.
-    pub(crate) fn of(kind: &str, filter: Option<&Filter>, sort: Option<&Sort>) -> Self {
+    /// The list of this kind of resource of a directory, with this filter and order.
+    pub(crate) fn of(
+        directory: DirectoryId,
+        kind: &str,
+        filter: Option<&Filter>,
+        sort: Option<&Sort>,
+    ) -> Self {
         let filter = filter.map(ToString::to_string).unwrap_or_default();
         let sort = sort.map(|sort| format!("{} {}", sort.by, sort.descending)).unwrap_or_default();
-        let digest = Sha256::digest(format!("{kind}\0{filter}\0{sort}"));
+        let digest = Sha256::digest(format!("{directory}\0{kind}\0{filter}\0{sort}"));
         let mut id = [0; 8];
         id.copy_from_slice(&digest[..8]);
         Self(id)
@@ -84,9 +90,11 @@ fn invalid() -> ScimError {
 mod tests {
     use super::*;
 
+    const DIRECTORY: DirectoryId = DirectoryId::from_bits(1);
+
     #[test]
     fn a_cursor_survives_the_way_out_and_back() {
-        let list = ListId::of("User", None, None);
+        let list = ListId::of(DIRECTORY, "User", None, None);
         let cursor = Cursor::new(list, true, Some(Place { key: None, order: [7; 16] }));
         let text = cursor.to_string();
         assert_eq!(text.parse::<Cursor>().unwrap().of(list).unwrap(), cursor);
@@ -94,12 +102,17 @@ mod tests {
 
     #[test]
     fn a_cursor_of_another_list_and_what_is_none_are_refused_alike() {
-        let list = ListId::of("User", None, None);
+        let list = ListId::of(DIRECTORY, "User", None, None);
         let cursor = Cursor::new(list, false, None);
         let filter = "active eq true".parse().unwrap();
-        let other = ListId::of("User", Some(&filter), None);
+        let others = [
+            ListId::of(DIRECTORY, "User", Some(&filter), None),
+            ListId::of(DirectoryId::from_bits(2), "User", None, None),
+        ];
         let expected = Some(ScimType::InvalidCursor);
-        assert_eq!(cursor.of(other).unwrap_err().scim_type, expected);
+        for other in others {
+            assert_eq!(cursor.clone().of(other).unwrap_err().scim_type, expected);
+        }
         for wrong in ["x", "e30", "%"] {
             assert_eq!(wrong.parse::<Cursor>().unwrap_err().scim_type, expected, "{wrong}");
         }

@@ -10,6 +10,7 @@ use axum::routing::{MethodRouter, get, post};
 use schemas::Edge;
 use schemas::scim::ScimError;
 
+use crate::auth::Call;
 use crate::error::Failure;
 use crate::limits::Limits;
 use crate::ports::Replica;
@@ -71,7 +72,7 @@ pub fn router(wiring: Wiring) -> Router {
     let routes = both(routes, "/Schemas/{id}", get(discovery::schema));
     let routes = unsupported(routes)
         .method_not_allowed_fallback(no_method)
-        .fallback(async || {
+        .fallback(async |_: Call| {
             Failure::from(ScimError::with_status(
                 404,
                 "There is no such place; users are at /Users and groups at /Groups.",
@@ -87,7 +88,8 @@ pub fn router(wiring: Wiring) -> Router {
     root.with_state(ingest).nest(ENDPOINT, routes)
 }
 
-async fn no_method() -> Failure {
+/// The caller is looked at first, so that the directory's request log has it.
+async fn no_method(_: Call) -> Failure {
     ScimError::with_status(405, "This method is not supported here.").into()
 }
 
@@ -110,7 +112,7 @@ fn both(routes: Router<Ingest>, path: &str, method: MethodRouter<Ingest>) -> Rou
 
 /// What RFC 7644 defines and this service does not do; `/ServiceProviderConfig` says so too.
 fn unsupported(routes: Router<Ingest>) -> Router<Ingest> {
-    let refuse = async || {
+    let refuse = async |_: Call| {
         let detail = "This service does not support this; see /ServiceProviderConfig.";
         Failure::from(ScimError::with_status(501, detail))
     };

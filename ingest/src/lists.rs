@@ -85,8 +85,9 @@ async fn list(
     query: &Query,
     what: What,
 ) -> Result<Response, Failure> {
-    let id = ListId::of(what.name(), query.filter.as_ref(), query.sort.as_ref());
-    let pages = Pages { ingest, directory: call.access.directory_id, query };
+    let directory = call.access.directory_id;
+    let id = ListId::of(directory, what.name(), query.filter.as_ref(), query.sort.as_ref());
+    let pages = Pages { ingest, directory, query };
     let (start_index, cursor) = match query.paging.clone() {
         Paging::Index(from) => (Some(from), None),
         Paging::Cursor(None) => (None, Some(Cursor::new(id, false, None))),

@@ -10,7 +10,7 @@ mod patch;
 mod values;
 
 use directory::resource::UnknownSchema;
-use schemas::scim::{AttributeDef, Attributes, ResourceSchema, Schema, ScimError, Value};
+use schemas::scim::{AttrPath, AttributeDef, Attributes, ResourceSchema, Schema, ScimError, Value};
 
 use crate::quirks::entra;
 
@@ -119,7 +119,12 @@ impl Pass<'_> {
         unknown: UnknownSchema,
     ) -> Result<(), ScimError> {
         let listed = body.get("schemas").and_then(Value::as_list).unwrap_or_default();
-        for urn in listed.iter().filter_map(Value::as_str) {
+        let listed = listed.iter().filter_map(Value::as_str);
+        // Extensions are used by their URN; attributes of none have no colon (RFC 7643 §2.1).
+        let used = body.iter().map(|(name, _)| name).filter(|name| name.contains(':'));
+        let used = used.filter(|name| unknown == UnknownSchema::Reject && !self.knows(name));
+        let used: Vec<_> = used.collect();
+        for urn in listed.chain(used) {
             let spelt = entra::schema_urn(urn).unwrap_or(urn);
             let known = spelt.eq_ignore_ascii_case(self.schema.core.id)
                 || self.schema.extension(spelt).is_some();
@@ -128,13 +133,21 @@ impl Pass<'_> {
             }
             if unknown == UnknownSchema::Reject {
                 let detail = format!(
-                    "The schema {urn:?} in \"schemas\" is not supported; GET /Schemas lists those that are."
+                    "The schema \"{urn}\" is not supported; GET /Schemas lists those that are."
                 );
                 return Err(ScimError::invalid_value(detail));
             }
             self.note(Rewrite::UnknownSchema);
         }
         Ok(())
+    }
+
+    /// Whether this is an attribute with the URN of its schema in front.
+    fn knows(&self, name: &str) -> bool {
+        let path = name.parse::<AttrPath>();
+        path.is_ok_and(|path| {
+            self.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref()).is_some()
+        })
     }
 
     /// Every attribute by its definition, those of extensions too.

@@ -269,6 +269,14 @@ async fn the_request_log_says_what_came_what_became_of_it_and_what_was_tolerated
     );
     assert!(!noted.to_string().contains(&directory.token[..12]), "{noted}");
 
+    for (method, path, status) in
+        [("GET", "/scim/Users", 404), ("DELETE", "/Users", 405), ("GET", "/Me", 501)]
+    {
+        directory.send(method, path, None).await.expect_error(status, None);
+        let noted = last_request(&server, &directory, status).await;
+        assert_eq!((&noted["method"], &noted["path"]), (&json!(method), &json!(path)), "{noted}");
+    }
+
     let metrics = reqwest::get(format!("{}/metrics", server.base())).await.expect("metrics");
     let metrics = metrics.text().await.expect("a text");
     assert!(metrics.contains("ingest_tolerated_total{what=\"op_in_capitals\"} 1"), "{metrics}");

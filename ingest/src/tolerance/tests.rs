@@ -286,4 +286,10 @@ fn an_unknown_schema_is_passed_over_or_refused_as_the_directory_has_it() {
     assert_eq!(ignored.rewrites, [Rewrite::UnknownSchema]);
     let refused = resource(&GROUP, body(), UnknownSchema::Reject).unwrap_err();
     assert!(refused.detail.contains("ADSCIM/2.0/Group"), "{}", refused.detail);
+    let used = || tree(r#"{"displayName":"G","urn:example:2.0:Badge":{"number":7}}"#);
+    resource(&GROUP, used(), UnknownSchema::Ignore).unwrap();
+    let refused = resource(&GROUP, used(), UnknownSchema::Reject).unwrap_err();
+    assert!(refused.detail.contains("urn:example:2.0:Badge"), "{}", refused.detail);
+    let core = r#"{"urn:ietf:params:scim:schemas:core:2.0:Group:displayName":"G"}"#;
+    resource(&GROUP, tree(core), UnknownSchema::Reject).unwrap();
 }
