@@ -26,10 +26,10 @@ use crate::sqlite::{Options, as_sql, connect};
 
 /// The page cache while rows and indexes are written: the index by user is written all over, and has to
 /// stay in memory for a million events.
-const CACHE_KIB: u32 = 196_608;
+const CACHE_KIB: u32 = 327_680;
 
 /// After how many rows of the feed a transaction ends.
-const COMMIT_EVERY: u64 = 50_000;
+const COMMIT_EVERY: u64 = 100_000;
 
 /// A generation in the making.
 #[derive(Debug)]
