@@ -178,8 +178,8 @@ fn a_disabled_user_is_not_enabled_by_a_value_that_says_nothing() {
         patch_user(id, json!([{ "op": "replace", "path": "active", "value": value }]))
     };
     world.ask(&set(json!(false))).unwrap();
-    let removed = patch_user(id, json!([{ "op": "remove", "path": "active" }]));
-    for empty in [set(serde_json::Value::Null), removed] {
+    let bare = patch_user(id, json!([{ "op": "replace", "value": { "active": null } }]));
+    for empty in [set(serde_json::Value::Null), bare] {
         assert!(matches!(world.ask(&empty), Err(Rejection::Invalid(_))));
     }
     assert_eq!(world.kinds(&set(json!(true))), [EventType::UserUpdated]);

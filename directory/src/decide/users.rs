@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use schemas::scim::{Attributes, ScimError, USER, Value};
+use schemas::scim::{Attributes, Path, ScimError, USER, Value};
 use schemas::wire::UpdatedUser;
 use schemas::{Change, Event, ScimId, UserId};
 
 use super::{Answer, Commit, Undecided, pending};
 use crate::diff::previous_user;
 use crate::normalise::directory_user;
-use crate::patch::{self, Operation};
+use crate::patch::{self, Op, Operation};
 use crate::resource::{User, name_key, text};
 use crate::{Rejection, facts::Facts};
 
@@ -56,12 +56,24 @@ pub(super) fn patch(
         operations,
         commit.facts.directory.scim.value_path_no_match,
     )?;
-    if is_disabled(&before.attributes) && !attributes.contains("active") {
+    if is_disabled(&before.attributes)
+        && !attributes.contains("active")
+        && !operations.iter().any(removes_active)
+    {
         // Absent means active: whoever was shut out must not come back by a value that says nothing.
         let detail = "The user is disabled, and \"active\" cannot be cleared; send true to enable the user again.";
         return Err(Rejection::from(ScimError::invalid_value(detail)).into());
     }
     update(commit, &before, Arc::new(attributes))
+}
+
+/// To remove `active` by name is to ask for its default (RFC 7644 §3.5.2.2).
+fn removes_active(operation: &Operation) -> bool {
+    let path = match &operation.path {
+        Some(Path::Attribute(path)) => path,
+        Some(Path::Element { .. } | Path::Extension(_)) | None => return false,
+    };
+    operation.op == Op::Remove && path.attribute.eq_ignore_ascii_case("active")
 }
 
 fn is_disabled(attributes: &Attributes) -> bool {
