@@ -23,7 +23,8 @@ pub(crate) struct Reader(pub(crate) Caller);
 /// A caller who may write.
 pub(crate) struct Writer(pub(crate) Caller);
 
-/// A caller who may read events and the audit trail.
+/// A caller who may read the audit trail. Whoever may read may read that too; a key for audits may
+/// read nothing else.
 pub(crate) struct Auditor(pub(crate) Caller);
 
 /// A caller.
@@ -54,7 +55,7 @@ impl FromRequestParts<Api> for Reader {
         match caller.permission {
             Permission::Full | Permission::Read => Ok(Self(caller)),
             Permission::Audit => {
-                Err(Error::Forbidden("This API key may only read events and the audit trail."))
+                Err(Error::Forbidden("This API key may only read the audit trail, under /audit."))
             }
         }
     }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use schemas::{EventId, EventType, Timestamp};
 
-use crate::auth::Auditor;
+use crate::auth::Reader;
 use crate::body::{Segments, path_id};
 use crate::error::{Error, FieldError};
 use crate::page::Query;
@@ -22,7 +22,7 @@ const WHAT: &str = "event";
 /// Without `events`, all types: an SDK always names them, a person at a shell may not.
 pub(crate) async fn list(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    Reader(caller): Reader,
     query: Query,
 ) -> Result<Response, Error> {
     let paging = query.paging(caller.reach, Order::Ascending).map_err(Error::in_events)?;
@@ -35,7 +35,7 @@ pub(crate) async fn list(
 
 pub(crate) async fn get(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    Reader(caller): Reader,
     Segments(id): Segments<String>,
 ) -> Result<Response, Error> {
     let id = path_id(WHAT, &id)?;
@@ -60,7 +60,8 @@ fn read_filter(query: &Query, page: &PageRequest<EventId>) -> Result<EventFilter
     })
 }
 
-fn read_types(query: &Query) -> Result<Vec<EventType>, Error> {
+/// The types that a list is narrowed to; all if `events` is not there.
+pub(crate) fn read_types(query: &Query) -> Result<Vec<EventType>, Error> {
     let Some(names) = query.many("events") else { return Ok(Vec::new()) };
     if names.is_empty() {
         let field = "events".to_owned();

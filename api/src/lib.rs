@@ -21,6 +21,7 @@
 //! that goes wrong leaves through the private module `error`.
 
 mod api_keys;
+mod audit;
 mod auth;
 mod body;
 mod directories;

@@ -2,13 +2,14 @@
 //!
 //! Configuration is read and written through [`Keys`], [`Organizations`], [`Directories`],
 //! [`OauthClients`] and [`Endpoints`]; a write has happened, durably, when the call returns. What the log made of the
-//! directories is read through [`Reading`] and never written. [`VerificationKeys`] is what anyone may know of
+//! directories is read through [`Reading`] and [`Audit`] and never written; [`Verifier`] walks through the log itself. [`VerificationKeys`] is what anyone may know of
 //! what tokens are signed with. [`Streams`] lets the event log say what
 //! configuration says.
 //!
 //! Every call that could show something of an organization takes a [`Reach`], and the implementation
 //! applies it in its query: what lies outside does not exist.
 
+mod audit;
 mod directories;
 mod endpoints;
 mod keys;
@@ -20,6 +21,7 @@ mod verification;
 use async_trait::async_trait;
 use schemas::{DirectoryId, OrganizationId};
 
+pub use audit::{Audit, AuditEvent, AuditFilter, Audited, Verification, Verifier};
 pub use directories::{
     Counts, Directories, Directory, DirectoryFilter, NewDirectory, NewToken, ScimRequest, Token,
 };
@@ -37,6 +39,9 @@ pub const LIVE_TOKENS_MAX: usize = 2;
 
 /// How many secrets of an OAuth client may be live: again the one in use and the next.
 pub const LIVE_SECRETS_MAX: usize = 2;
+
+/// How many events an export reads at once: half a megabyte or so, whatever the size of the history.
+pub const EXPORT_PAGE: u32 = 500;
 
 /// SHA-256 of a token or an API key, all that is kept of it.
 pub type Digest = [u8; 32];
@@ -86,7 +91,7 @@ pub enum Cursor<I> {
 pub struct PageRequest<I> {
     /// What the caller may see.
     pub reach: Reach,
-    /// How many items at most; 1 to 100.
+    /// How many items at most: 1 to 100 for a list, and up to [`EXPORT_PAGE`] for an export.
     pub limit: u32,
     /// Which way the list runs.
     pub order: Order,

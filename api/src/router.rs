@@ -11,10 +11,11 @@ use schemas::{DirectoryId, Edge};
 use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
 use crate::ports::{
-    Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams, VerificationKeys,
+    Audit, Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams,
+    VerificationKeys, Verifier,
 };
 use crate::{
-    api_keys, directories, endpoints, events, groups, jwks, oauth, organizations, requests,
+    api_keys, audit, directories, endpoints, events, groups, jwks, oauth, organizations, requests,
     scim_settings, tokens, users,
 };
 
@@ -40,6 +41,10 @@ pub struct Api {
     pub endpoints: Arc<dyn Endpoints>,
     /// Users, groups, events.
     pub reading: Arc<dyn Reading>,
+    /// The history, for auditors.
+    pub audit: Arc<dyn Audit>,
+    /// The walk through the log.
+    pub verifier: Arc<dyn Verifier>,
     /// What tokens are checked with.
     pub verification_keys: Arc<dyn VerificationKeys>,
     /// The event streams.
@@ -100,6 +105,8 @@ pub fn router(api: Api) -> Router {
         .route("/directory_groups/{id}", get(groups::get))
         .route("/events", get(events::list))
         .route("/events/{id}", get(events::get))
+        .route("/audit/events", get(audit::list))
+        .route("/audit/verify", get(audit::verify))
         .route("/webhook_endpoints", get(endpoints::list).post(endpoints::create))
         .route(
             "/webhook_endpoints/{id}",

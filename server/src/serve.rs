@@ -6,6 +6,7 @@
 mod keys;
 mod lock;
 mod streams;
+mod verifier;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -243,6 +244,11 @@ impl Running {
             oauth_clients: self.store.clone(),
             endpoints: self.store.clone(),
             reading: self.store.clone(),
+            audit: self.store.clone(),
+            verifier: Arc::new(verifier::Walker::new(
+                settings.data_dir.clone(),
+                self.end_roles.clone(),
+            )),
             verification_keys: self.store.clone(),
             streams: Arc::new(streams::Reconciling::new(writers)),
             edge: Arc::clone(edge),

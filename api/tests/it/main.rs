@@ -1,6 +1,7 @@
 //! The API over HTTP, on ports in memory: exact answers of every call, and of every way it says no.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod audit;
 mod configuration;
 mod endpoints;
 mod fake;

@@ -69,11 +69,13 @@ async fn a_key_for_reading_does_not_write() {
 }
 
 #[tokio::test]
-async fn a_key_for_audit_reads_events_and_nothing_else() {
+async fn a_key_for_audit_reads_the_audit_trail_and_nothing_else() {
     let world = World::new().add_key("sk_audit", Permission::Audit, None);
     let auditor = world.with_key("sk_audit");
-    assert_eq!(auditor.get("/events").await.status, StatusCode::OK);
-    for path in READS.into_iter().filter(|path| *path != "/events") {
+    for path in ["/audit/events", "/audit/verify"] {
+        assert_eq!(auditor.get(path).await.status, StatusCode::OK, "{path}");
+    }
+    for path in READS {
         assert_eq!(auditor.get(path).await.status, StatusCode::FORBIDDEN, "{path}");
     }
 }

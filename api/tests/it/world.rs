@@ -13,6 +13,7 @@ use schemas::{ApiKeyId, Edge, OrganizationId, Timestamp};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+use crate::audit::FakeAudit;
 use crate::fake::Fake;
 
 /// 2026-03-02T10:15:30.123Z, when everything in these tests happens.
@@ -78,6 +79,8 @@ impl World {
             oauth_clients: fake.clone(),
             endpoints: fake.clone(),
             reading: fake.clone(),
+            audit: Arc::new(FakeAudit),
+            verifier: Arc::new(FakeAudit),
             verification_keys: fake.clone(),
             streams: fake.clone(),
             edge: Arc::new(Counting::default()),
