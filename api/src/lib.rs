@@ -29,7 +29,9 @@ mod endpoints;
 mod error;
 mod events;
 mod groups;
+mod idempotency;
 mod jwks;
+mod limits;
 mod oauth;
 mod organizations;
 mod page;
@@ -42,5 +44,6 @@ mod tokens;
 mod users;
 
 pub use api_keys::{FirstKey, first_key};
-pub use router::{Api, CheckUrl, router};
+pub use limits::Limits;
+pub use router::{Api, CheckUrl, router, waiting_room};
 pub use secrets::{client_id, digest};

@@ -9,6 +9,7 @@
 //! Every call that could show something of an organization takes a [`Reach`], and the implementation
 //! applies it in its query: what lies outside does not exist.
 
+mod answers;
 mod audit;
 mod directories;
 mod endpoints;
@@ -21,6 +22,7 @@ mod verification;
 use async_trait::async_trait;
 use schemas::{DirectoryId, OrganizationId};
 
+pub use answers::{ANSWERING_MAX, ANSWERS_KEPT, ANSWERS_MAX, Answers, Begun, KeptAnswer};
 pub use audit::{Audit, AuditEvent, AuditFilter, Audited, Verification, Verifier};
 pub use directories::{
     Counts, Directories, Directory, DirectoryFilter, NewDirectory, NewToken, ScimRequest, Token,
@@ -31,7 +33,7 @@ pub use oauth::{OauthClient, OauthClients, TOKEN_LIFETIME_SECS};
 pub use organizations::{
     Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Organizations,
 };
-pub use reading::{EventFilter, GroupFilter, Reading, StoredEvent, UserFilter};
+pub use reading::{EventFilter, FeedEnd, GroupFilter, Reading, StoredEvent, UserFilter};
 pub use verification::{VerificationKey, VerificationKeys};
 
 /// How many tokens of a directory may be live: the one in use and, during a rotation, the next.

@@ -5,18 +5,23 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware;
 use axum::routing::{delete, get, post};
 use schemas::{DirectoryId, Edge};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
+use crate::limits::Limits;
 use crate::ports::{
-    Audit, Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams,
+    Answers, Audit, Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams,
     VerificationKeys, Verifier,
 };
 use crate::{
-    api_keys, audit, directories, endpoints, events, groups, jwks, oauth, organizations, requests,
-    scim_settings, tokens, users,
+    api_keys, audit, directories, endpoints, events, groups, idempotency, jwks, oauth,
+    organizations, requests, scim_settings, tokens, users,
 };
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
@@ -49,6 +54,16 @@ pub struct Api {
     pub verification_keys: Arc<dyn VerificationKeys>,
     /// The event streams.
     pub streams: Arc<dyn Streams>,
+    /// How often a key may be used.
+    pub limits: Arc<Limits>,
+    /// Answers to requests that may come again.
+    pub answers: Arc<dyn Answers>,
+    /// Where what a request began is ended, also when its client has hung up.
+    pub tasks: TaskTracker,
+    /// Room for answers that wait; see [`waiting_room`].
+    pub waiting: Arc<Semaphore>,
+    /// Ends what waits: the server drains.
+    pub end: CancellationToken,
     /// Clock and dice.
     pub edge: Arc<dyn Edge>,
     /// Judges the URLs of webhook endpoints.
@@ -75,6 +90,12 @@ impl Api {
             ),
         }
     }
+}
+
+/// Room for as many answers as may wait at once.
+#[must_use]
+pub fn waiting_room() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(events::WAITING_MAX))
 }
 
 /// The API as a router. Paths that it does not know are answered too, so it goes last where routers
@@ -117,6 +138,7 @@ pub fn router(api: Api) -> Router {
         .route("/api_keys/{id}", delete(api_keys::delete))
         .method_not_allowed_fallback(async || Error::NoMethod)
         .fallback(async || Error::NoRoute)
+        .layer(middleware::from_fn_with_state(api.clone(), idempotency::once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
 }

@@ -30,6 +30,6 @@ pub use id::{
     ApiKeyId, DirectoryId, EndpointId, EventId, GroupId, Id, OrganizationDomainId, OrganizationId,
     RequestId, ScimId, TokenId, UserId,
 };
-pub use rate::{Bucket, RateLimit};
+pub use rate::{Bucket, Buckets, RateLimit};
 pub use record::{Actor, Record};
 pub use time::Timestamp;

@@ -251,6 +251,14 @@ impl Running {
             )),
             verification_keys: self.store.clone(),
             streams: Arc::new(streams::Reconciling::new(writers)),
+            limits: Arc::new(api::Limits::new(
+                settings.api_rate_limit,
+                !settings.api_limits_loopback,
+            )),
+            answers: self.store.clone(),
+            tasks: self.requests.clone(),
+            waiting: api::waiting_room(),
+            end: self.end_requests.clone(),
             edge: Arc::clone(edge),
             check_url: Arc::new(move |url| {
                 dispatcher::check_url(url, &policy).map(drop).map_err(|error| error.to_string())

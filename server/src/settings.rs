@@ -64,6 +64,8 @@ pub struct Settings {
     pub scim_limits_loopback: bool,
     /// API requests for each key; none is no limit.
     pub api_rate_limit: Option<RateLimit>,
+    /// Whether that holds for requests from this machine too: only if it was asked for.
+    pub api_limits_loopback: bool,
     /// What encrypts the secrets that must be readable again.
     pub master_key: Option<MasterKey>,
     /// The form of log lines; none is text on a terminal and JSON elsewhere.
@@ -210,6 +212,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let scim_rate_limit = given.required("scim_rate_limit", value::scim_rate, problems);
     let scim_limits_loopback = given.is_given("scim_rate_limit");
     let api_rate_limit = given.required("api_rate_limit", value::api_rate, problems);
+    let api_limits_loopback = given.is_given("api_rate_limit");
     let master_key = given.optional("master_key", value::master_key, problems);
     let log_format = given.optional("log_format", value::log_format, problems);
     let log_level = given.required("log_level", value::log_level, problems);
@@ -227,6 +230,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         scim_rate_limit: scim_rate_limit?,
         scim_limits_loopback,
         api_rate_limit: api_rate_limit?,
+        api_limits_loopback,
         master_key: master_key?,
         log_format: log_format?,
         log_level: log_level?,

@@ -6,6 +6,7 @@
 //! request asks (which token opens which directory) is answered from memory.
 
 mod access;
+mod answers;
 mod deliveries;
 mod directories;
 mod endpoints;
@@ -40,6 +41,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/scim_settings.sql"),
     include_str!("config/oauth.sql"),
     include_str!("config/security_events.sql"),
+    include_str!("config/answers.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;

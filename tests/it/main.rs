@@ -14,6 +14,7 @@ mod crash;
 mod cycle;
 mod disk;
 mod entra;
+mod events;
 mod oauth;
 mod pending;
 mod promises;

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard};
 
 use api::ports::{
     ApiKey, BoxError, Conflict, Counts, Cursor, Delivering, Digest, Directories, Directory,
-    DirectoryFilter, Endpoint, EndpointChange, Endpoints, EventFilter, GroupFilter, Keys,
+    DirectoryFilter, Endpoint, EndpointChange, Endpoints, EventFilter, FeedEnd, GroupFilter, Keys,
     LIVE_SECRETS_MAX, LIVE_TOKENS_MAX, NewDirectory, NewToken, OauthClient, OauthClients, Order,
     Organization, OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest,
     PortError, Reach, Reading, ScimRequest, StoredEvent, Streams, Token, UserFilter,
@@ -522,6 +522,16 @@ impl Reading for Fake {
         let mut found = state.events.iter().filter(|found| reach.covers(found.organization));
         let found = found.find(|found| found.stored.id == id);
         found.map(|found| found.stored.clone()).ok_or(PortError::NotFound)
+    }
+
+    async fn feed_end(&self) -> Result<FeedEnd, PortError> {
+        let state = self.state();
+        let event = state.events.last().map(|event| event.stored.id);
+        Ok(FeedEnd { position: state.events.len() as u64, event })
+    }
+
+    async fn wait_feed(&self, _: FeedEnd) -> Result<(), PortError> {
+        std::future::pending().await
     }
 }
 

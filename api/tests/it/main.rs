@@ -8,4 +8,5 @@ mod fake;
 mod oauth;
 mod reading;
 mod refusals;
+mod repeating;
 mod world;

@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use api::ports::{ApiKey, Permission};
-use api::{Api, digest, router};
+use api::{Api, Limits, digest, router, waiting_room};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use schemas::{ApiKeyId, Edge, OrganizationId, Timestamp};
+use schemas::{ApiKeyId, Edge, OrganizationId, RateLimit, Timestamp};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::audit::FakeAudit;
 use crate::fake::Fake;
+use crate::repeating::FakeAnswers;
 
 /// 2026-03-02T10:15:30.123Z, when everything in these tests happens.
 pub(crate) const NOW: i64 = 1_772_446_530_123;
@@ -71,6 +74,11 @@ impl Answer {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::limited_to(None)
+    }
+
+    /// A world in which each key may be used so often.
+    pub(crate) fn limited_to(limit: Option<RateLimit>) -> Self {
         let fake = Arc::new(Fake::default());
         let api = Api {
             keys: fake.clone(),
@@ -81,6 +89,11 @@ impl World {
             reading: fake.clone(),
             audit: Arc::new(FakeAudit),
             verifier: Arc::new(FakeAudit),
+            limits: Arc::new(Limits::new(limit, false)),
+            answers: Arc::new(FakeAnswers::default()),
+            tasks: TaskTracker::default(),
+            waiting: waiting_room(),
+            end: CancellationToken::new(),
             verification_keys: fake.clone(),
             streams: fake.clone(),
             edge: Arc::new(Counting::default()),

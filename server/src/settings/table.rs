@@ -139,7 +139,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "api_rate_limit",
         default: Default::Value("100"),
-        help: "API requests a second for each key, in bursts of 60 times as many; 0 is no limit",
+        help: "API requests a second for each key, in bursts of 60 times as many; 0 is no limit. Unless it is set, programs on this machine are not limited",
         expects: RATE,
         secret: false,
     },

@@ -1,10 +1,10 @@
 //! The API's ports on configuration.
 
 use api::ports::{
-    ApiKey, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint, EndpointChange,
-    Endpoints, Keys, NewDirectory, NewToken, Organization, OrganizationChange, OrganizationFilter,
-    Organizations, Page, PageRequest, PortError, Reach, ScimRequest, Token, VerificationKey,
-    VerificationKeys,
+    Answers, ApiKey, Begun, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint,
+    EndpointChange, Endpoints, KeptAnswer, Keys, NewDirectory, NewToken, Organization,
+    OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest, PortError, Reach,
+    ScimRequest, Token, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
@@ -42,6 +42,22 @@ impl Keys for Store {
 
     async fn delete(&self, reach: Reach, id: ApiKeyId) -> Result<(), PortError> {
         self.config.delete_key(reach, id).await.map_err(port_error)
+    }
+}
+
+#[async_trait]
+impl Answers for Store {
+    async fn begin(
+        &self,
+        key: Digest,
+        request: Digest,
+        now: Timestamp,
+    ) -> Result<Begun, PortError> {
+        self.config.begin_answer(key, request, now).await.map_err(port_error)
+    }
+
+    async fn end(&self, key: Digest, answer: Option<KeptAnswer>) -> Result<(), PortError> {
+        self.config.end_answer(key, answer).await.map_err(port_error)
     }
 }
 

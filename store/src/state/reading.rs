@@ -5,7 +5,7 @@ pub(super) mod page;
 use std::sync::Arc;
 
 use api::ports::{
-    Counts, EventFilter, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
+    Counts, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
 };
 use directory::normalise::{Origin, directory_group, directory_user};
 use rusqlite::types::Value as Sql;
@@ -227,6 +227,18 @@ impl State {
                 })
             });
             Ok(seen.map(|(event, _)| event))
+        })
+        .await
+    }
+
+    pub(crate) async fn feed_end(&self) -> Result<FeedEnd, DbError> {
+        self.read(move |connection| {
+            let sql = "SELECT position, event_id FROM feed ORDER BY position DESC LIMIT 1";
+            let last = first(connection, sql, [], |row| {
+                let event = Some(EventId::from_bytes(row.get(1)?));
+                Ok(FeedEnd { position: from_sql(row.get(0)?), event })
+            })?;
+            Ok(last.unwrap_or_default())
         })
         .await
     }
