@@ -2,11 +2,13 @@
 //! nothing else.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::server::{API_KEY, http_client, json_of};
 use tests::{Api, Server};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 const TYPES: &str = "dsync.user.created,dsync.user.updated,dsync.user.deleted,\
     dsync.group.created,dsync.group.updated,dsync.group.deleted,\
@@ -27,15 +29,14 @@ async fn who_waits_for_events_sees_them_when_they_happen() {
     assert_eq!(empty["data"], json!([]));
     assert!(begun.elapsed() >= Duration::from_secs(1));
     // Something else happens first, and does not end the wait.
-    let waiting = {
-        let (api, after) = (api.clone(), after.clone());
-        tokio::spawn(async move {
-            api.get(&format!("/events?events=dsync.user.created&after={after}&wait=60")).await
-        })
-    };
+    let mut waiting = JoinSet::new();
+    let waiter = api.clone();
+    waiting.spawn(async move {
+        waiter.get(&format!("/events?events=dsync.user.created&after={after}&wait=60")).await
+    });
     directory.group("Engineering").await;
     let second = directory.user("second@acme.example").await;
-    let page = waiting.await.unwrap();
+    let page = waiting.join_next().await.unwrap().unwrap();
     assert_eq!(page["data"].as_array().unwrap().len(), 1);
     assert_eq!(page["data"][0]["data"]["email"], "second@acme.example");
     assert!(begun.elapsed() < Duration::from_secs(30), "{second} was seen at once");
@@ -51,13 +52,14 @@ async fn a_server_that_drains_answers_who_waits() {
     let server = Server::start(data.path());
     let api = server.api();
     let url = format!("{}/events?wait=60", server.base());
-    let waiting = tokio::spawn(http_client().get(url).bearer_auth(API_KEY).send());
+    let mut waiting = JoinSet::new();
+    waiting.spawn(http_client().get(url).bearer_auth(API_KEY).send());
     // The server takes requests in order: when this one is answered, the other has begun or is about to.
     api.get("/events").await;
     let begun = Instant::now();
     assert!(server.terminate().success());
     assert!(begun.elapsed() < Duration::from_secs(8));
-    if let Ok(answer) = waiting.await.unwrap() {
+    if let Ok(answer) = waiting.join_next().await.unwrap().unwrap() {
         let page = json_of(&answer.bytes().await.unwrap());
         assert_eq!(page["data"], json!([]));
     }
