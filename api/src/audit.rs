@@ -70,7 +70,7 @@ fn read_filter(query: &Query) -> Result<AuditFilter, Error> {
         return Err(Error::parameter("range_end", "invalid", message));
     }
     Ok(AuditFilter {
-        types: read_types(query)?,
+        types: read_types(query, |_| true)?,
         organization: query.id("organization_id")?,
         directory: directories::filter(query)?,
         user: users::filter(query)?,

@@ -87,6 +87,15 @@ impl Fields {
         self.values.remove(name).filter(|value| !value.is_null())
     }
 
+    /// Notes every field that nobody has asked for: what is not understood must not look done.
+    pub(crate) fn refuse_others(&mut self) {
+        let others = std::mem::take(&mut self.values);
+        for (name, _) in others {
+            let message = format!("{name} is not a field that can be changed.");
+            self.wrong(name, "unknown", message);
+        }
+    }
+
     /// Whether the field is there as `null`.
     pub(crate) fn is_null(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(Value::is_null)

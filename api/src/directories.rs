@@ -1,9 +1,12 @@
 //! `/directories`: identity provider connections.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use directory::{AttributeMap, InactiveUsers};
 use schemas::wire::{DirectoryState, DirectoryTag, DirectoryType};
 use schemas::{DirectoryId, OrganizationId, Timestamp, TokenId};
 use serde::Serialize;
@@ -12,9 +15,12 @@ use crate::auth::{Caller, Reader, Writer};
 use crate::body::{Fields, NAME_MAX, Segments, path_id};
 use crate::error::Error;
 use crate::page::Query;
-use crate::ports::{Directory, DirectoryFilter, NewDirectory, NewToken, Order, PortError, Reach};
+use crate::ports::{
+    Directory, DirectoryChange, DirectoryFilter, NewDirectory, NewToken, Order, PortError,
+    Progress, Reach,
+};
 use crate::router::Api;
-use crate::{organizations, secrets};
+use crate::{attribute_map, organizations, secrets};
 
 /// What a directory is called in errors.
 pub(crate) const WHAT: &str = "directory";
@@ -61,6 +67,33 @@ pub(crate) async fn create(
     };
     let body = CreatedBody { directory: directory.into(), scim };
     Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// What is not mentioned stays; `null` goes back to what holds without a word.
+pub(crate) async fn update(
+    State(api): State<Api>,
+    Writer(caller): Writer,
+    Segments(id): Segments<String>,
+    fields: Fields,
+) -> Result<Json<DirectoryBody>, Error> {
+    let id = path_id(WHAT, &id)?;
+    api.directories.get(caller.reach, id).await.map_err(Error::about(WHAT, id))?;
+    let change = read_change(fields)?;
+    let updated = api.directories.update(caller.reach, id, change, api.edge.now()).await;
+    Ok(Json(updated.map_err(Error::about(WHAT, id))?.into()))
+}
+
+fn read_change(mut fields: Fields) -> Result<DirectoryChange, Error> {
+    let default_policy = fields.is_null("inactive_users");
+    let words = InactiveUsers::ALL.map(|(name, _)| name);
+    let policy = fields.word("inactive_users", &words, InactiveUsers::named);
+    let change = DirectoryChange {
+        name: fields.text("name", NAME_MAX),
+        attribute_map: attribute_map::read(&mut fields),
+        inactive_users: policy.map(Some).or(default_policy.then_some(None)),
+    };
+    fields.refuse_others();
+    if fields.errors().is_empty() { Ok(change) } else { Err(Error::Invalid(fields.into_errors())) }
 }
 
 /// 202: its users and groups go a little later.
@@ -158,6 +191,9 @@ pub(crate) struct DirectoryBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<String>,
     metadata: MetadataBody,
+    attribute_map: Arc<AttributeMap>,
+    inactive_users: InactiveUsers,
+    refresh: RefreshBody,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -166,6 +202,14 @@ pub(crate) struct DirectoryBody {
 struct MetadataBody {
     users: UserCounts,
     groups: u64,
+}
+
+/// How far it has come that users follow changed rules.
+#[derive(Serialize)]
+struct RefreshBody {
+    state: &'static str,
+    done: u64,
+    total: u64,
 }
 
 #[derive(Serialize)]
@@ -204,9 +248,19 @@ impl From<Directory> for DirectoryBody {
                 users: UserCounts { active: counts.active_users, inactive: counts.inactive_users },
                 groups: counts.groups,
             },
+            attribute_map: directory.apps.attribute_map,
+            inactive_users: directory.apps.inactive_users,
+            refresh: directory.refresh.into(),
             created_at: directory.created_at,
             updated_at: directory.updated_at,
         }
+    }
+}
+
+impl From<Progress> for RefreshBody {
+    fn from(progress: Progress) -> Self {
+        let Progress { running, done, total } = progress;
+        Self { state: if running { "running" } else { "done" }, done, total }
     }
 }
 

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use schemas::event::UnknownEventType;
 use schemas::{EventId, EventType, Timestamp};
 use tokio::time::Instant;
 
@@ -111,21 +112,28 @@ fn read_filter(query: &Query, page: &PageRequest<EventId>) -> Result<EventFilter
         return Err(wrong("range_end", "range_end lies before range_start.".to_owned()));
     }
     Ok(EventFilter {
-        types: read_types(query)?,
+        types: read_types(query, EventType::is_told)?,
         organization: query.id("organization_id").map_err(Error::in_events)?,
         from,
         to,
     })
 }
 
-/// The types that a list is narrowed to; all if `events` is not there.
-pub(crate) fn read_types(query: &Query) -> Result<Vec<EventType>, Error> {
+/// The types that a list is narrowed to, of those that it may hold; all if `events` is not there.
+pub(crate) fn read_types(
+    query: &Query,
+    may_hold: impl Fn(EventType) -> bool,
+) -> Result<Vec<EventType>, Error> {
     let Some(names) = query.many("events") else { return Ok(Vec::new()) };
     if names.is_empty() {
         let field = "events".to_owned();
         return Err(Error::Invalid(vec![FieldError { code: "required", field, message: None }]));
     }
-    let types = names.into_iter().map(EventType::from_str).collect::<Result<_, _>>();
+    let known = |name: &str| {
+        let kind = EventType::from_str(name)?;
+        if may_hold(kind) { Ok(kind) } else { Err(UnknownEventType(name.to_owned())) }
+    };
+    let types = names.into_iter().map(known).collect::<Result<_, _>>();
     types.map_err(|error| {
         let message = Some(format!("events names an {error}."));
         let field = "events".to_owned();

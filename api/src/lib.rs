@@ -21,6 +21,7 @@
 //! that goes wrong leaves through the private module `error`.
 
 mod api_keys;
+mod attribute_map;
 mod audit;
 mod auth;
 mod body;

@@ -25,7 +25,8 @@ use schemas::{DirectoryId, OrganizationId};
 pub use answers::{ANSWERING_MAX, ANSWERS_KEPT, ANSWERS_MAX, Answers, Begun, KeptAnswer};
 pub use audit::{Audit, AuditEvent, AuditFilter, Audited, Verification, Verifier};
 pub use directories::{
-    Counts, Directories, Directory, DirectoryFilter, NewDirectory, NewToken, ScimRequest, Token,
+    Counts, Directories, Directory, DirectoryChange, DirectoryFilter, NewDirectory, NewToken,
+    Progress, ScimRequest, Token,
 };
 pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret};
 pub use keys::{ApiKey, Keys, Permission};

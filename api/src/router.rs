@@ -20,8 +20,8 @@ use crate::ports::{
     VerificationKeys, Verifier,
 };
 use crate::{
-    api_keys, audit, directories, endpoints, events, groups, idempotency, jwks, oauth,
-    organizations, requests, scim_settings, tokens, users,
+    api_keys, attribute_map, audit, directories, endpoints, events, groups, idempotency, jwks,
+    oauth, organizations, requests, scim_settings, tokens, users,
 };
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
@@ -109,7 +109,11 @@ pub fn router(api: Api) -> Router {
             get(organizations::get).put(organizations::update).delete(organizations::delete),
         )
         .route("/directories", get(directories::list).post(directories::create))
-        .route("/directories/{id}", get(directories::get).delete(directories::delete))
+        .route(
+            "/directories/{id}",
+            get(directories::get).patch(directories::update).delete(directories::delete),
+        )
+        .route("/directories/{id}/attribute_map/preview", post(attribute_map::preview))
         .route(
             "/directories/{id}/scim_settings",
             get(scim_settings::get).patch(scim_settings::update),

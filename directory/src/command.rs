@@ -38,6 +38,12 @@ pub enum Command {
         /// Which.
         id: ScimId,
     },
+    /// Show apps of these users what the rules in force make of them. Those who are not there any more
+    /// are passed over.
+    RefreshUsers {
+        /// Which.
+        ids: Vec<ScimId>,
+    },
     /// Create a group.
     CreateGroup {
         /// Canonical, without members.
@@ -92,6 +98,7 @@ impl Command {
             Self::Activate
             | Self::Reconcile
             | Self::CreateUser { .. }
+            | Self::RefreshUsers { .. }
             | Self::CreateGroup { .. } => None,
         }
     }

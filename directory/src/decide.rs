@@ -11,6 +11,7 @@ mod users;
 
 use schemas::record::Draft;
 use schemas::scim::ScimError;
+use schemas::wire::DirectoryUser;
 use schemas::{Change, Event, EventId, Seq};
 
 use crate::command::Target;
@@ -108,6 +109,7 @@ fn commit_of(
         Command::ReplaceUser { id, attributes } => users::replace(&mut commit, *id, attributes)?,
         Command::PatchUser { id, operations } => users::patch(&mut commit, *id, operations)?,
         Command::DeleteUser { id } => users::delete(&mut commit, *id)?,
+        Command::RefreshUsers { ids } => users::refresh(&mut commit, ids)?,
         Command::CreateGroup { attributes, members } => {
             groups::create(&mut commit, attributes, members)?
         }
@@ -147,6 +149,11 @@ impl Commit<'_, '_> {
     const fn origin(&self) -> Origin {
         let directory = &self.facts.directory;
         Origin { directory_id: directory.id, organization_id: directory.organization_id }
+    }
+
+    /// The user as it leaves the house.
+    fn shown(&self, user: &User) -> DirectoryUser {
+        self.facts.directory.apps.user(self.origin(), user)
     }
 }
 

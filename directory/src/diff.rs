@@ -1,11 +1,11 @@
 //! `previous_attributes`: the old values of what changed.
 //!
 //! A shallow difference of the root properties, and of `raw_attributes` and `custom_attributes` one
-//! level down. What was not there before appears as `null`; `updated_at` always changes and is left
-//! out.
+//! level down. What was not there before appears as `null`, and between `null` and absent there
+//! is no difference. `updated_at` always changes and is left out.
 
 use schemas::scim::{Attributes, Value};
-use schemas::wire::{DirectoryGroup, DirectoryUser, Email, UserState};
+use schemas::wire::{DirectoryGroup, DirectoryUser, Email, Role, UserState};
 
 /// What was different about the user before.
 #[must_use]
@@ -24,6 +24,13 @@ pub fn previous_user(before: &DirectoryUser, after: &DirectoryUser) -> Attribute
     previous.text("state", Some(state(before.state)), Some(state(after.state)));
     previous.tree("raw_attributes", &before.raw_attributes, &after.raw_attributes);
     previous.tree("custom_attributes", &before.custom_attributes, &after.custom_attributes);
+    if before.role != after.role {
+        previous.note("role", before.role.as_ref().map_or(Value::Null, role));
+    }
+    if before.roles != after.roles {
+        let roles = |roles: &Vec<Role>| Value::List(roles.iter().map(role).collect());
+        previous.note("roles", before.roles.as_ref().map_or(Value::Null, roles));
+    }
     previous.0
 }
 
@@ -53,11 +60,12 @@ impl Previous {
     fn tree(&mut self, name: &str, before: &Attributes, after: &Attributes) {
         let mut changed = Attributes::default();
         for (name, old) in before.iter() {
-            if after.get(name) != Some(old) {
+            if after.get(name).unwrap_or(&Value::Null) != old {
                 changed.insert(name, old.clone());
             }
         }
-        for (name, _) in after.iter().filter(|(name, _)| !before.contains(name)) {
+        let new = |(name, value): &(&str, &Value)| **value != Value::Null && !before.contains(name);
+        for (name, _) in after.iter().filter(new) {
             changed.insert(name, Value::Null);
         }
         if !changed.is_empty() {
@@ -76,6 +84,10 @@ fn email(email: &Email) -> Value {
     }
     old.insert("value", email.value.clone().map_or(Value::Null, Value::String));
     Value::Complex(old)
+}
+
+fn role(role: &Role) -> Value {
+    Value::Complex(Attributes::from([("slug", Value::from(role.slug.as_str()))]))
 }
 
 const fn state(state: UserState) -> &'static str {

@@ -5,6 +5,7 @@
 //! [`Missing`], the caller gathers it too and decides again. So a wrong guess in [`Needs::of`]
 //! costs time and never an answer.
 
+mod absorb;
 mod needs;
 mod pending;
 
@@ -60,6 +61,8 @@ pub struct Facts {
     pub memberships: BTreeMap<(ScimId, ScimId), bool>,
     /// Everyone in a group.
     pub members_of: BTreeMap<ScimId, BTreeSet<ScimId>>,
+    /// Every group that a user is in.
+    pub groups_of: BTreeMap<ScimId, BTreeSet<ScimId>>,
     /// Members of groups that are no users yet.
     pub pending: Pending,
 }
@@ -93,6 +96,7 @@ impl Facts {
             group_names: BTreeMap::new(),
             memberships: BTreeMap::new(),
             members_of: BTreeMap::new(),
+            groups_of: BTreeMap::new(),
             pending: Pending::default(),
         }
     }
@@ -181,87 +185,24 @@ impl Facts {
         }
     }
 
-    /// Takes in what was gathered later, when none, some or all of what was decided here had taken
-    /// effect, and nothing else.
-    ///
-    /// What is known already stays: it may have been moved on by commands decided since. What is new
-    /// is brought to the same point. The configuration is that of the later moment.
-    pub fn absorb(&mut self, later: Self) {
-        self.directory = later.directory;
-        self.pending.absorb(later.pending, &self.groups);
-        for (id, user) in later.users {
-            self.users.entry(id).or_insert(user);
+    pub(crate) fn groups_of(&self, user: ScimId) -> Result<&BTreeSet<ScimId>, Missing> {
+        match self.groups_of.get(&user) {
+            Some(groups) => Ok(groups),
+            None => missing(|needs| needs.groups_of.insert(user)),
         }
-        for (name, holder) in later.user_names {
-            self.user_names.entry(name).or_insert(holder);
-        }
-        self.absorb_external_ids(later.user_external_ids);
-        for (id, group) in later.groups {
-            self.groups.entry(id).or_insert(group);
-        }
-        for (id, holder) in later.group_external_ids {
-            self.group_external_ids.entry(id).or_insert(holder);
-        }
-        for (name, holder) in later.group_names {
-            self.group_names.entry(name).or_insert(holder);
-        }
-        for ((group, user), member) in later.memberships {
-            let member = member && !self.is_gone(group, user);
-            self.memberships.entry((group, user)).or_insert(member);
-        }
-        for (group, mut everyone) in later.members_of {
-            everyone.retain(|user| !self.is_gone(group, *user));
-            for ((_, user), member) in self.memberships.range(within(group)) {
-                if *member {
-                    everyone.insert(*user)
-                } else {
-                    everyone.remove(user)
-                };
-            }
-            self.members_of.entry(group).or_insert(everyone);
-        }
-    }
-
-    /// All holders are among the users, which were taken in before.
-    fn absorb_external_ids(&mut self, mut later: BTreeMap<String, BTreeSet<ScimId>>) {
-        if later.is_empty() {
-            return;
-        }
-        later.retain(|id, _| !self.user_external_ids.contains_key(id));
-        for (user, known) in &self.users {
-            let own = known.as_ref().and_then(|user| text(&user.attributes, "externalId"));
-            if let Some(holders) = own.and_then(|own| later.get_mut(own)) {
-                holders.insert(*user);
-            }
-        }
-        for (id, mut holders) in later {
-            holders.retain(|user| self.has_external_id(*user, &id));
-            self.user_external_ids.insert(id, holders);
-        }
-    }
-
-    fn has_external_id(&self, user: ScimId, id: &str) -> bool {
-        let known = self.users.get(&user).and_then(Option::as_ref);
-        known.and_then(|user| text(&user.attributes, "externalId")) == Some(id)
-    }
-
-    /// Whether a command decided before has taken the group or the user away.
-    fn is_gone(&self, group: ScimId, user: ScimId) -> bool {
-        let gone = |known: Option<bool>| known == Some(false);
-        gone(self.users.get(&user).map(Option::is_some))
-            || gone(self.groups.get(&group).map(Option::is_some))
     }
 
     /// Takes note of a change, as the state will once its record is accepted.
     pub fn apply(&mut self, change: &Change, at: Timestamp) {
         self.tail = self.tail.next();
         match change {
-            Change::User { id, user_id, name_key, created_at, attributes } => {
+            Change::User { id, user_id, name_key, created_at, attributes, shown } => {
                 self.put_user(User {
                     id: *id,
                     user_id: *user_id,
                     name_key: name_key.clone(),
                     attributes: Arc::clone(attributes),
+                    shown: shown.clone(),
                     created_at: *created_at,
                     updated_at: at,
                     version: self.tail,
@@ -301,6 +242,9 @@ impl Facts {
     }
 
     fn put_user(&mut self, user: User) {
+        if !self.users.get(&user.id).is_some_and(Option::is_some) {
+            self.groups_of.insert(user.id, BTreeSet::new());
+        }
         self.free_names_of_user(user.id);
         self.user_names.insert(user.name_key.clone(), Some(user.id));
         let external_id = text(&user.attributes, "externalId");
@@ -319,6 +263,7 @@ impl Facts {
         for everyone in self.members_of.values_mut() {
             everyone.remove(&id);
         }
+        self.groups_of.insert(id, BTreeSet::new());
     }
 
     fn free_names_of_user(&mut self, id: ScimId) {
@@ -348,6 +293,9 @@ impl Facts {
         self.free_identity_of_group(id);
         self.groups.insert(id, None);
         self.members_of.insert(id, BTreeSet::new());
+        for groups in self.groups_of.values_mut() {
+            groups.remove(&id);
+        }
         self.pending.group_gone(id);
     }
 
@@ -369,16 +317,18 @@ impl Facts {
                 everyone.remove(&user)
             };
         }
+        if let Some(groups) = self.groups_of.get_mut(&user) {
+            if member {
+                groups.insert(group)
+            } else {
+                groups.remove(&group)
+            };
+        }
         if let Some(Some(group)) = self.groups.get_mut(&group) {
             group.version = self.tail;
             group.modified_at = at;
         }
     }
-}
-
-/// Every membership of a group.
-fn within(group: ScimId) -> std::ops::RangeInclusive<(ScimId, ScimId)> {
-    (group, ScimId::from_bytes([0; 16]))..=(group, ScimId::from_bytes([0xff; 16]))
 }
 
 impl Stamp<'_> {

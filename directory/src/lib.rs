@@ -10,6 +10,7 @@
 //!
 //! Start with [`decide()`].
 
+pub mod attribute_map;
 pub mod command;
 pub mod decide;
 pub mod diff;
@@ -18,9 +19,12 @@ pub mod matching;
 pub mod normalise;
 pub mod patch;
 pub mod resource;
+pub mod rules;
 pub mod sorting;
 
+pub use attribute_map::AttributeMap;
 pub use command::{Command, Rejection, Stamp};
 pub use decide::{Answer, Decision, Undecided, decide};
 pub use facts::{Facts, Missing, Needs};
 pub use resource::{Directory, DirectoryToken, Group, User};
+pub use rules::{AppRules, InactiveUsers};

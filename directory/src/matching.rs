@@ -114,13 +114,18 @@ impl Scope<'_> {
 }
 
 impl Place<'_> {
+    /// The attribute as it is, without regard to the sub-attribute.
+    pub(crate) fn whole<'t>(&self, tree: &'t Attributes) -> Option<&'t Value> {
+        let holder = match self.extension {
+            None => tree,
+            Some(urn) => tree.get(urn)?.as_complex()?,
+        };
+        holder.get(self.attribute).filter(|value| !value.is_absent())
+    }
+
     /// The values there, those of a list one by one, nothing that counts as absent.
     fn values<'t>(&self, tree: &'t Attributes) -> Vec<&'t Value> {
-        let holder = match self.extension {
-            None => Some(tree),
-            Some(urn) => tree.get(urn).and_then(Value::as_complex),
-        };
-        let mut values = flatten(holder.and_then(|holder| holder.get(self.attribute)));
+        let mut values = flatten(self.whole(tree));
         if let Some(sub) = self.sub {
             let parts = values.into_iter().filter_map(Value::as_complex);
             values = parts.flat_map(|parts| flatten(parts.get(sub))).collect();
@@ -129,7 +134,7 @@ impl Place<'_> {
     }
 }
 
-fn flatten(value: Option<&Value>) -> Vec<&Value> {
+pub(crate) fn flatten(value: Option<&Value>) -> Vec<&Value> {
     let values = match value {
         None => Vec::new(),
         Some(Value::List(items)) => items.iter().collect(),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use schemas::scim::{Attributes, Value};
 use schemas::wire::{DirectoryGroup, DirectoryUser, Email, GroupTag, UserState, UserTag};
-use schemas::{DirectoryId, OrganizationId};
+use schemas::{DirectoryId, Mapped, OrganizationId, Shown};
 
 use crate::resource::{Group, User, text};
 
@@ -17,35 +17,54 @@ pub struct Origin {
     pub organization_id: OrganizationId,
 }
 
-/// The user as customer apps see it.
+/// The user as customer apps see it: what was made of its attributes when its record was written.
 #[must_use]
 pub fn directory_user(origin: Origin, user: &User) -> DirectoryUser {
     let attributes = &*user.attributes;
-    let emails = emails(attributes);
-    let name = attributes.get("name").and_then(Value::as_complex);
-    let part = |of: &str| name.and_then(|name| text(name, of)).map(str::to_owned);
-    let username = text(attributes, "userName").map(str::to_owned);
-    let external_id = text(attributes, "externalId").map(str::to_owned);
+    let Shown { since, mapped, roles, hidden: _ } = &user.shown;
+    let mapped = match mapped {
+        Some(mapped) => Mapped::clone(mapped),
+        None => by_default(attributes),
+    };
     DirectoryUser {
         object: UserTag::Tag,
         id: user.user_id,
         directory_id: origin.directory_id,
         organization_id: origin.organization_id,
+        idp_id: mapped.idp_id,
+        email: mapped.email,
+        first_name: mapped.first_name,
+        last_name: mapped.last_name,
+        name: mapped.name,
+        emails: emails(attributes),
+        job_title: mapped.job_title,
+        username: mapped.username,
+        state: state(attributes),
+        raw_attributes: Arc::clone(&user.attributes),
+        custom_attributes: mapped.custom_attributes,
+        role: roles.as_ref().and_then(|roles| roles.first().cloned()),
+        roles: roles.clone(),
+        created_at: since.unwrap_or(user.created_at),
+        updated_at: user.updated_at,
+    }
+}
+
+/// What is made of attributes without an attribute map.
+#[must_use]
+pub fn by_default(attributes: &Attributes) -> Mapped {
+    let name = attributes.get("name").and_then(Value::as_complex);
+    let part = |of: &str| name.and_then(|name| text(name, of)).map(str::to_owned);
+    let username = text(attributes, "userName").map(str::to_owned);
+    let external_id = text(attributes, "externalId").map(str::to_owned);
+    Mapped {
         idp_id: external_id.or_else(|| username.clone()).unwrap_or_default(),
-        email: primary_email(&emails),
+        email: primary_email(&emails(attributes)),
         first_name: part("givenName"),
         last_name: part("familyName"),
         name: full_name(attributes, name),
-        emails,
         job_title: text(attributes, "title").map(str::to_owned),
         username,
-        state: state(attributes),
-        raw_attributes: Arc::clone(&user.attributes),
         custom_attributes: Attributes::default(),
-        role: None,
-        roles: None,
-        created_at: user.created_at,
-        updated_at: user.updated_at,
     }
 }
 
@@ -94,10 +113,14 @@ fn primary_email(emails: &[Email]) -> Option<String> {
         .or_else(|| emails.iter().find(of_type("work")))
         .or_else(|| emails.iter().find(of_type("home")))
         .or_else(|| emails.first())?;
-    let value = chosen.value.as_deref()?;
-    let (local, domain) = value.rsplit_once('@')?;
-    let usable = !local.is_empty() && !domain.is_empty() && !value.contains(char::is_whitespace);
-    usable.then(|| value.to_owned())
+    chosen.value.clone().filter(|value| is_address(value))
+}
+
+/// Whether a text can be an address at all.
+pub(crate) fn is_address(text: &str) -> bool {
+    let parts = text.rsplit_once('@');
+    parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+        && !text.contains(char::is_whitespace)
 }
 
 fn full_name(attributes: &Attributes, name: Option<&Attributes>) -> Option<String> {
@@ -105,7 +128,15 @@ fn full_name(attributes: &Attributes, name: Option<&Attributes>) -> Option<Strin
     if let Some(known) = formatted.or_else(|| text(attributes, "displayName")) {
         return Some(known.to_owned());
     }
+    composed_name(name?)
+}
+
+/// A name as it is formatted, else put together of its parts.
+pub(crate) fn composed_name(name: &Attributes) -> Option<String> {
+    if let Some(formatted) = text(name, "formatted") {
+        return Some(formatted.to_owned());
+    }
     let parts = ["givenName", "middleName", "familyName"];
-    let parts: Vec<&str> = parts.iter().filter_map(|part| text(name?, part)).collect();
+    let parts: Vec<&str> = parts.iter().filter_map(|part| text(name, part)).collect();
     (!parts.is_empty()).then(|| parts.join(" "))
 }

@@ -7,10 +7,13 @@ use schemas::wire::{DirectoryType, OrganizationDomain};
 use serde::{Deserialize, Serialize};
 
 use crate::patch::NoMatch;
-use schemas::{DirectoryId, GroupId, OrganizationId, ScimId, Seq, Timestamp, TokenId, UserId};
+use crate::rules::AppRules;
+use schemas::{
+    DirectoryId, GroupId, OrganizationId, ScimId, Seq, Shown, Timestamp, TokenId, UserId,
+};
 
 /// A directory as it is configured.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Directory {
     /// Which.
     pub id: DirectoryId,
@@ -24,6 +27,8 @@ pub struct Directory {
     pub name: String,
     /// How its SCIM service behaves.
     pub scim: ScimSettings,
+    /// What apps are shown of its users.
+    pub apps: AppRules,
     /// The domains of the organization.
     pub domains: Vec<OrganizationDomain>,
     /// Every token that was ever made for it.
@@ -110,6 +115,8 @@ pub struct User {
     pub name_key: String,
     /// The SCIM resource, canonical, without `id`, `meta`, `groups` and `password`.
     pub attributes: Arc<Attributes>,
+    /// What apps were last told of it.
+    pub shown: Shown,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it last changed.

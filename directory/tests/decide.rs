@@ -4,7 +4,7 @@
 use directory::patch::{parse_operations, split_members};
 use directory::resource::ScimSettings;
 use directory::{Answer, Command, Decision, Facts, Needs, Rejection, Stamp, Undecided, decide};
-use directory::{Directory, DirectoryToken};
+use directory::{AppRules, Directory, DirectoryToken};
 use proptest::prelude::*;
 use schemas::scim::{GROUP, USER, Value, canonicalise, parse};
 use schemas::wire::DirectoryType;
@@ -25,6 +25,7 @@ impl World {
             organization_id: OrganizationId::from_bits(2),
             external_key: "key".into(),
             scim: ScimSettings::default(),
+            apps: AppRules::default(),
             kind: DirectoryType::Azure,
             name: "Acme".into(),
             domains: Vec::new(),

@@ -26,6 +26,7 @@ pub mod ports;
 mod projection;
 mod query;
 mod quirks;
+pub mod refresh;
 mod represent;
 pub mod request_log;
 mod resources;

@@ -1,6 +1,7 @@
 //! What ingest needs to know: the projection, as a replica of the log that may trail it.
 
 mod oauth;
+mod refreshes;
 
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
@@ -10,6 +11,8 @@ use log::{Offset, Partition};
 use schemas::scim::{AttrPath, Filter, ScimError};
 use schemas::{DirectoryId, Head, ScimId, TokenId};
 use serde::{Deserialize, Serialize};
+
+pub use refreshes::{Refresh, RefreshProgress, Refreshes, ToRefresh};
 
 pub use oauth::{ACCESS_TOKENS_MAX, Clients, Digest, ISSUE_WINDOW, ISSUES_MAX, Issue};
 

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
+use api::ports::{
+    Directories, DirectoryChange, NewDirectory, NewToken, Organization, Organizations, Progress,
+    Reach,
+};
 use directory::patch::{MemberOp, parse_operations};
 use directory::resource::{ScimSettings, UnknownMember};
 use directory::{Answer, Command, Rejection};
-use ingest::ports::{ListQuery, Replica, Start, UserView};
-use ingest::{WriteError, Writers};
+use ingest::ports::{ListQuery, Refreshes, Replica, Start, UserView};
+use ingest::{WriteError, Writers, refresh};
 use log::memory::{Fault, Memory};
 use log::{EventLog, Partition};
 use projector::ProjectionStore;
@@ -352,5 +355,47 @@ async fn at_shutdown_what_waits_is_still_answered() {
         answers.iter().filter(|a| matches!(a, Err(WriteError::Unavailable(_)))).count();
     assert_eq!(done + turned_away, 400, "{answers:?}");
     assert_eq!(world.names().await.len(), done);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_job_that_follows_changed_rules_waits_for_what_was_decided_under_those_before() {
+    let mut world = World::new().await;
+    world.stop.cancel();
+    (&mut world.projector).await.unwrap().unwrap();
+    world.stop = CancellationToken::new();
+    let writers = world.writers();
+    // Decided, appended, and nobody has projected it yet.
+    let tasks = TaskTracker::new();
+    let (creating, id) = (Arc::clone(&writers), world.id);
+    let created = tasks.spawn(async move { submit(&creating, id, create("ada")).await });
+    while world.log.tail(P).await.unwrap().0 == 0 {
+        tokio::task::yield_now().await;
+    }
+    let map = serde_json::from_str(r#"{"predefined":["username"]}"#).unwrap();
+    let change = DirectoryChange { attribute_map: Some(map), ..DirectoryChange::default() };
+    let at = Timestamp::from_millis(2);
+    Directories::update(&*world.store, Reach::Everything, id, change, at).await.unwrap();
+    let (store, jobs) = (Arc::clone(&world.store), Arc::clone(&writers));
+    let mut job = tasks.spawn(async move {
+        while let Some(open) = Refreshes::open(&*store).await.unwrap().pop() {
+            refresh::step(&*store, &jobs, open).await.unwrap();
+        }
+    });
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut job).await;
+    assert!(early.is_err(), "it knows that somebody is on the way");
+
+    let follows: Arc<dyn EventLog> = world.log.clone();
+    let into: Arc<dyn ProjectionStore> = world.store.clone();
+    world.projector = tasks.spawn(projector::run(follows, into, P, world.stop.clone()));
+    created.await.unwrap().unwrap();
+    job.await.unwrap();
+    let user = world.users().await.pop().unwrap().user;
+    let mapped = user.shown.mapped.expect("the job has come to it");
+    assert_eq!(mapped.custom_attributes.get("username"), Some(&Value::from("ada")));
+    let page = Refreshes::users(&*world.store, id, None, 10).await.unwrap();
+    assert_eq!((page.len(), page[0].events), (1, 1));
+    let shown = Directories::get(&*world.store, Reach::Everything, id).await.unwrap();
+    assert_eq!(shown.refresh, Progress { running: false, done: 1, total: 1 });
     world.end().await;
 }

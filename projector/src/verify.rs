@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use log::{Partition, ReadError};
-use schemas::{Change, DirectoryId, ScimId, Seq};
+use schemas::{Change, DirectoryId, ScimId, Seq, Shown};
 
 use crate::fold::{Folded, FoldedDirectory};
 use crate::ports::{BoxError, Position, StoredHead};
@@ -35,6 +35,8 @@ pub struct StoredResource {
     pub version: Seq,
     /// Its attributes.
     pub attributes: schemas::scim::Attributes,
+    /// What apps are shown of a user.
+    pub shown: Shown,
 }
 
 /// A pending member as it is stored.
@@ -269,9 +271,10 @@ fn compare_resources(
 
 fn has_attributes(change: &Change, stored: &StoredResource) -> bool {
     match change {
-        Change::User { attributes, .. } | Change::Group { attributes, .. } => {
-            **attributes == stored.attributes
+        Change::User { attributes, shown, .. } => {
+            **attributes == stored.attributes && *shown == stored.shown
         }
+        Change::Group { attributes, .. } => **attributes == stored.attributes,
         Change::UserGone { .. }
         | Change::GroupGone { .. }
         | Change::MemberAdded { .. }

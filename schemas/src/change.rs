@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::scim::Attributes;
+use crate::wire::Role;
 use crate::{GroupId, ScimId, Timestamp, TokenId, UserId};
 
 /// A change whose attributes stay the text they are in the record: what a store keeps, byte for byte.
@@ -34,6 +35,9 @@ pub enum Change<A = Arc<Attributes>> {
         created_at: Timestamp,
         /// The SCIM resource, canonical, without `id`, `meta`, `groups` and `password`.
         attributes: A,
+        /// What apps were told of it with this record.
+        #[serde(default, skip_serializing_if = "Shown::is_default")]
+        shown: Shown,
     },
     /// The user is gone, and with it every membership.
     UserGone {
@@ -104,4 +108,58 @@ pub enum Change<A = Arc<Attributes>> {
         /// Which.
         id: TokenId,
     },
+}
+
+/// What apps are shown of a user where the user's attributes alone do not say it: what the rules made of
+/// them that were in force when the record was written. Whoever reads the record asks no rules.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Apps are shown nothing: for them the user is deleted, because it is inactive.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hidden: bool,
+    /// Since when apps are shown the user, if not since it was created.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// What an attribute map made of the attributes, if that is not what is made of them without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mapped: Option<Box<Mapped>>,
+    /// The roles of the user, the first of them first; none where no roles are configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<Role>>,
+}
+
+/// The attributes of a user as an attribute map made them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Mapped {
+    /// The identity provider's own id.
+    pub idp_id: String,
+    /// The primary address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Given name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
+    /// Family name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<String>,
+    /// Full name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_title: Option<String>,
+    /// User name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Those of the mapped attributes that have a value.
+    #[serde(default, skip_serializing_if = "Attributes::is_empty")]
+    pub custom_attributes: Attributes,
+}
+
+impl Shown {
+    /// Whether the attributes alone say all.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::{
     ActivatedDirectory, DeletedDirectory, DirectoryGroup, DirectoryToken, DirectoryUser,
-    GroupMembership, PendingMembership, UpdatedGroup, UpdatedUser,
+    GroupMembership, InactiveUser, PendingMembership, UpdatedGroup, UpdatedUser,
 };
 
 /// What happened, with what customer apps are told of it (`event` and `data` on the wire).
@@ -54,6 +54,10 @@ pub enum Event {
     /// A group does not wait for a member any more: its user has arrived, or it was removed.
     #[serde(rename = "dsync.group.pending_member_removed")]
     GroupPendingMemberRemoved(PendingMembership),
+    /// Something of a user changed that apps have been told is deleted, because it is inactive. Only the
+    /// history has it.
+    #[serde(rename = "dsync.inactive_user.changed")]
+    InactiveUserChanged(InactiveUser),
     /// A bearer token was made.
     #[serde(rename = "dsync.token.created")]
     TokenCreated(DirectoryToken),
@@ -79,6 +83,7 @@ impl Event {
             Self::GroupUserRemoved(_) => EventType::GroupUserRemoved,
             Self::GroupPendingMemberAdded(_) => EventType::GroupPendingMemberAdded,
             Self::GroupPendingMemberRemoved(_) => EventType::GroupPendingMemberRemoved,
+            Self::InactiveUserChanged(_) => EventType::InactiveUserChanged,
             Self::TokenCreated(_) => EventType::TokenCreated,
             Self::TokenRevoked(_) => EventType::TokenRevoked,
         }
@@ -131,6 +136,8 @@ event_types! {
     GroupPendingMemberAdded = "dsync.group.pending_member_added";
     /// `dsync.group.pending_member_removed`
     GroupPendingMemberRemoved = "dsync.group.pending_member_removed";
+    /// `dsync.inactive_user.changed`
+    InactiveUserChanged = "dsync.inactive_user.changed";
     /// `dsync.token.created`
     TokenCreated = "dsync.token.created";
     /// `dsync.token.revoked`
@@ -138,6 +145,29 @@ event_types! {
 }
 
 impl EventType {
+    /// Whether apps are told of it at all. What changes of a user that is deleted for them is in the
+    /// history alone.
+    #[must_use]
+    pub const fn is_told(self) -> bool {
+        match self {
+            Self::InactiveUserChanged => false,
+            Self::Activated
+            | Self::Deleted
+            | Self::UserCreated
+            | Self::UserUpdated
+            | Self::UserDeleted
+            | Self::GroupCreated
+            | Self::GroupUpdated
+            | Self::GroupDeleted
+            | Self::GroupUserAdded
+            | Self::GroupUserRemoved
+            | Self::GroupPendingMemberAdded
+            | Self::GroupPendingMemberRemoved
+            | Self::TokenCreated
+            | Self::TokenRevoked => true,
+        }
+    }
+
     /// Whether webhooks may carry it. Token events are for the events API alone, as SDKs expect; so
     /// are pending members, who are nobody that an app could know.
     #[must_use]
@@ -145,6 +175,7 @@ impl EventType {
         match self {
             Self::GroupPendingMemberAdded
             | Self::GroupPendingMemberRemoved
+            | Self::InactiveUserChanged
             | Self::TokenCreated
             | Self::TokenRevoked => false,
             Self::Activated

@@ -40,6 +40,7 @@ impl Format {
                 | EventType::Deleted
                 | EventType::GroupPendingMemberAdded
                 | EventType::GroupPendingMemberRemoved
+                | EventType::InactiveUserChanged
                 | EventType::TokenCreated
                 | EventType::TokenRevoked,
             ) => false,

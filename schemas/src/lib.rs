@@ -22,7 +22,7 @@ pub mod time;
 pub mod wire;
 
 pub use chain::{Hash, Head, Seq};
-pub use change::{Change, StoredChange};
+pub use change::{Change, Mapped, Shown, StoredChange};
 pub use edge::Edge;
 pub use event::{Event, EventType};
 pub use format::Format;

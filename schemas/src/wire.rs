@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scim::Attributes;
 use crate::{
-    DirectoryId, GroupId, OrganizationDomainId, OrganizationId, Timestamp, TokenId, UserId,
+    DirectoryId, GroupId, OrganizationDomainId, OrganizationId, ScimId, Timestamp, TokenId, UserId,
 };
 
 macro_rules! object_tags {
@@ -343,6 +343,39 @@ pub struct PendingMembership {
     pub group: DirectoryGroup,
     /// The member.
     pub member: PendingMember,
+}
+
+/// What happened to a user that apps have been told is deleted, because it is inactive.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InactiveUser {
+    /// The directory.
+    pub directory_id: DirectoryId,
+    /// The id that the identity provider knows. For apps the user has none.
+    #[schemars(with = "String")]
+    pub scim_id: ScimId,
+    /// SCIM's `userName`.
+    pub username: Option<String>,
+    /// What happened.
+    pub change: InactiveUserChange,
+    /// The group that the user joined or left.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub group: Option<DirectoryGroup>,
+}
+
+/// What happened to an inactive user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InactiveUserChange {
+    /// It was created inactive.
+    Created,
+    /// Its attributes changed.
+    Updated,
+    /// It was deleted.
+    Deleted,
+    /// It joined a group.
+    Joined,
+    /// It left a group.
+    Left,
 }
 
 /// A user after a change, with what it was before.

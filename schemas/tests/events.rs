@@ -13,8 +13,8 @@ use schemas::scim::{Attributes, Value, parse};
 use schemas::wire::{
     ActivatedDirectory, DeletedDirectory, DirectoryGroup, DirectoryState, DirectoryTag,
     DirectoryToken, DirectoryType, DirectoryUser, DomainTag, Email, GroupMembership, GroupTag,
-    OrganizationDomain, PendingMember, PendingMembership, TokenTag, UpdatedGroup, UpdatedUser,
-    UserState, UserTag,
+    InactiveUser, InactiveUserChange, OrganizationDomain, PendingMember, PendingMembership,
+    TokenTag, UpdatedGroup, UpdatedUser, UserState, UserTag,
 };
 use schemas::{
     Actor, Change, DirectoryId, Event, EventId, EventType, Hash, Head, Id, Seq, Timestamp, TokenId,
@@ -159,6 +159,13 @@ fn sample(kind: EventType) -> Event {
         EventType::GroupUserRemoved => Event::GroupUserRemoved(membership()),
         EventType::GroupPendingMemberAdded => Event::GroupPendingMemberAdded(pending()),
         EventType::GroupPendingMemberRemoved => Event::GroupPendingMemberRemoved(pending()),
+        EventType::InactiveUserChanged => Event::InactiveUserChanged(InactiveUser {
+            directory_id: directory_id(),
+            scim_id: "0195a1c2-7f1c-7a9e-8d4b-6d3b1f0a7c11".parse().unwrap(),
+            username: Some("marcelina.davis@acme.example".into()),
+            change: InactiveUserChange::Joined,
+            group: Some(group()),
+        }),
         EventType::TokenCreated => Event::TokenCreated(token()),
         EventType::TokenRevoked => Event::TokenRevoked(token()),
     }

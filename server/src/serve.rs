@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use directory::rules::GeneralRules;
 use ingest::ports::Replica;
 use log::{Embedded, EventLog, Offset, Partition};
 use schemas::Edge;
@@ -130,6 +131,8 @@ impl Running {
         edge: Arc<dyn Edge>,
         listener: TcpListener,
     ) -> anyhow::Result<()> {
+        let inactive_users = settings.inactive_users;
+        self.store.set_general_rules(GeneralRules { inactive_users }).await?;
         let projecting = self.start_projectors();
         self.catch_up().await?;
         let writers = Arc::new(ingest::Writers::new(
@@ -140,6 +143,9 @@ impl Running {
             self.end_roles.clone(),
         ));
         self.start_dispatcher(settings, &edge)?;
+        let refreshing =
+            ingest::refresh::run(self.store.clone(), Arc::clone(&writers), self.end_roles.clone());
+        self.roles.spawn(refreshing);
         streams::catch_up(&self.store, &writers, &self.roles, self.end_roles.clone());
 
         let upkeep = telemetry.clone();

@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use directory::InactiveUsers;
 use dispatcher::Schedule;
 use schemas::RateLimit;
 use tracing_subscriber::filter::Targets;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub allow_http: bool,
     /// The waits between the attempts of a delivery.
     pub retry_schedule: Schedule,
+    /// What becomes of users who turn inactive, where a directory does not say it itself.
+    pub inactive_users: InactiveUsers,
     /// SCIM requests for each directory; none is no limit.
     pub scim_rate_limit: Option<RateLimit>,
     /// Whether that holds for requests from this machine too: only if it was asked for.
@@ -209,6 +212,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let allow_private_endpoints = given.required("allow_private_endpoints", value::flag, problems);
     let allow_http = given.required("allow_http", value::flag, problems);
     let retry_schedule = given.required("retry_schedule", value::schedule, problems);
+    let inactive_users = given.required("inactive_users", value::inactive_users, problems);
     let scim_rate_limit = given.required("scim_rate_limit", value::scim_rate, problems);
     let scim_limits_loopback = given.is_given("scim_rate_limit");
     let api_rate_limit = given.required("api_rate_limit", value::api_rate, problems);
@@ -227,6 +231,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         allow_private_endpoints: allow_private_endpoints?,
         allow_http: allow_http?,
         retry_schedule: retry_schedule?,
+        inactive_users: inactive_users?,
         scim_rate_limit: scim_rate_limit?,
         scim_limits_loopback,
         api_rate_limit: api_rate_limit?,

@@ -7,6 +7,7 @@
 
 mod access;
 mod answers;
+mod app_rules;
 mod deliveries;
 mod directories;
 mod endpoints;
@@ -42,6 +43,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/oauth.sql"),
     include_str!("config/security_events.sql"),
     include_str!("config/answers.sql"),
+    include_str!("config/app_rules.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -58,6 +60,7 @@ pub(crate) struct Config {
     readers: Pool,
     memory: Arc<Memory>,
     endpoints_version: watch::Sender<u64>,
+    refreshes_version: watch::Sender<u64>,
     generation: AtomicU64,
     sealer: Sealer,
     signing_key: OnceCell<Arc<SigningKey>>,
@@ -106,6 +109,7 @@ impl Config {
             durable: Pool::start("store-writer", vec![durable])?,
             memory: Arc::new(memory),
             endpoints_version: watch::Sender::new(1),
+            refreshes_version: watch::Sender::new(1),
             generation: AtomicU64::new(from_sql(generation)),
             sealer: Sealer::new(master_key, Arc::clone(&edge)),
             signing_key: OnceCell::new(),

@@ -21,6 +21,7 @@ mod state;
 use std::path::Path;
 use std::sync::Arc;
 
+use directory::rules::GeneralRules;
 use schemas::{DirectoryId, Edge};
 
 use config::Config;
@@ -64,6 +65,15 @@ impl Store {
         let state = State::open(&state_path(folder, config.generation()))?;
         remove_other_generations(folder, config.generation());
         Ok(Self { config, state, folder: folder.to_owned() })
+    }
+
+    /// Takes over the rules that hold where a directory has none of its own.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be written.
+    pub async fn set_general_rules(&self, rules: GeneralRules) -> Result<(), Unavailable> {
+        Ok(self.config.set_general_rules(rules).await?)
     }
 
     /// Whether both files answer.

@@ -6,6 +6,7 @@ mod oauth;
 pub(crate) mod paging;
 mod projection;
 mod reading;
+mod refreshes;
 mod replica;
 
 use api::ports::{Conflict, PortError};

@@ -10,6 +10,7 @@ mod list;
 mod pending_members;
 mod progress;
 pub(crate) mod reading;
+mod refresh;
 pub(crate) mod rows;
 pub(crate) mod snapshot;
 
@@ -28,14 +29,19 @@ pub(crate) use progress::{Fault, Progress};
 
 pub(crate) const SCHEMA: &str = include_str!("state/schema.sql");
 pub(crate) const PENDING_MEMBERS: &str = include_str!("state/pending_members.sql");
+pub(crate) const SHOWN: &str = include_str!("state/shown.sql");
+pub(crate) const SHOWN_INDEXES: &str = include_str!("state/shown_indexes.sql");
 pub(crate) const INDEXES: &str = include_str!("state/indexes.sql");
 pub(crate) const FEED_INDEXES: &str = include_str!("state/feed_indexes.sql");
 
 /// The version of the schema: how many migrations lead to it.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 
 /// The first version that knows of pending members.
 const PENDING_MEMBERS_SINCE: i32 = 2;
+
+/// The first version that knows what apps are shown of users.
+const SHOWN_SINCE: i32 = 3;
 
 /// The page cache of the one connection that writes: the right edges of all indexes and more.
 const WRITER_CACHE_KIB: u32 = 8_192;
@@ -79,7 +85,8 @@ impl State {
             Options { writable: true, synchronous: "NORMAL", cache_kib: WRITER_CACHE_KIB };
         let mut writer = connect(path, writing).map_err(OpenError::at(path))?;
         let schema = format!("{SCHEMA}{FEED_INDEXES}{INDEXES}");
-        migrate(&mut writer, path, &[&schema, PENDING_MEMBERS])?;
+        let shown = format!("{SHOWN}{SHOWN_INDEXES}");
+        migrate(&mut writer, path, &[&schema, PENDING_MEMBERS, &shown])?;
         writer
             .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
             .map_err(OpenError::at(path))?;

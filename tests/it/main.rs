@@ -6,6 +6,7 @@
 )]
 
 mod architecture;
+mod attributes;
 mod audit;
 mod bad_input;
 mod conformance;
@@ -15,6 +16,7 @@ mod cycle;
 mod disk;
 mod entra;
 mod events;
+mod inactive;
 mod oauth;
 mod pending;
 mod promises;

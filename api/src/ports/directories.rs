@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
+use directory::{AppRules, AttributeMap, InactiveUsers};
 use schemas::wire::{DirectoryState, DirectoryType};
-use schemas::{DirectoryId, OrganizationId, RequestId, Timestamp, TokenId};
+use schemas::{DirectoryId, OrganizationId, RequestId, Timestamp, TokenId, UserId};
 
 #[cfg(doc)]
 use super::LIVE_TOKENS_MAX;
@@ -22,8 +23,30 @@ pub struct Counts {
     pub groups: u64,
 }
 
+/// How far it has come that apps are shown what changed rules make of users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether there are users left.
+    pub running: bool,
+    /// How many users were looked at.
+    pub done: u64,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// What is to be different about a directory; what is not given stays.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DirectoryChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// What becomes of attributes on the way to apps.
+    pub attribute_map: Option<AttributeMap>,
+    /// What becomes of users who turn inactive; with `None` inside, what the general rules say.
+    pub inactive_users: Option<Option<InactiveUsers>>,
+}
+
 /// One identity provider connection, as it is configured and as its stream has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Directory {
     /// Which.
     pub id: DirectoryId,
@@ -44,6 +67,10 @@ pub struct Directory {
     pub domain: Option<String>,
     /// How many users and groups it has.
     pub counts: Counts,
+    /// What apps are shown of its users.
+    pub apps: AppRules,
+    /// Whether its users follow these rules yet.
+    pub refresh: Progress,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its configuration last changed.
@@ -149,6 +176,25 @@ pub trait Directories: Send + Sync {
 
     /// Keeps one with its first token. `NotFound`: no such organization within reach.
     async fn create(&self, reach: Reach, new: NewDirectory) -> Result<Directory, PortError>;
+
+    /// Changes one. If its rules are others then, its users follow them one after the other.
+    /// `Conflict(Deleting)` if it is being deleted.
+    async fn update(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        change: DirectoryChange,
+        at: Timestamp,
+    ) -> Result<Directory, PortError>;
+
+    /// Some users of one as the rules see them: these, as far as they are there, or the latest.
+    async fn sample(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        users: Option<Vec<UserId>>,
+        limit: u32,
+    ) -> Result<Vec<directory::User>, PortError>;
 
     /// Marks one as being deleted; all of its tokens open nothing from then on. Marking it again
     /// succeeds and changes nothing.

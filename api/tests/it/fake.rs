@@ -1,16 +1,17 @@
 //! The ports on vectors.
 
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use api::ports::{
     ApiKey, BoxError, Conflict, Counts, Cursor, Delivering, Digest, Directories, Directory,
-    DirectoryFilter, Endpoint, EndpointChange, Endpoints, EventFilter, FeedEnd, GroupFilter, Keys,
-    LIVE_SECRETS_MAX, LIVE_TOKENS_MAX, NewDirectory, NewToken, OauthClient, OauthClients, Order,
-    Organization, OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest,
-    PortError, Reach, Reading, ScimRequest, StoredEvent, Streams, Token, UserFilter,
-    VerificationKey, VerificationKeys,
+    DirectoryChange, DirectoryFilter, Endpoint, EndpointChange, Endpoints, EventFilter, FeedEnd,
+    GroupFilter, Keys, LIVE_SECRETS_MAX, LIVE_TOKENS_MAX, NewDirectory, NewToken, OauthClient,
+    OauthClients, Order, Organization, OrganizationChange, OrganizationFilter, Organizations, Page,
+    PageRequest, PortError, Progress, Reach, Reading, ScimRequest, StoredEvent, Streams, Token,
+    UserFilter, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
+use directory::AppRules;
 use directory::resource::ScimSettings;
 use schemas::wire::{DirectoryGroup, DirectoryState, DirectoryUserWithGroups};
 use schemas::{
@@ -258,12 +259,48 @@ impl Directories for Fake {
             name: new.name,
             domain: None,
             counts: Counts::default(),
+            apps: AppRules::default(),
+            refresh: Progress::default(),
             created_at: new.created_at,
             updated_at: new.created_at,
         };
         self.state().directories.push(directory.clone());
         self.add_token(reach, new.id, new.token).await?;
         Ok(directory)
+    }
+
+    async fn update(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        change: DirectoryChange,
+        at: Timestamp,
+    ) -> Result<Directory, PortError> {
+        Directories::get(self, reach, id).await?;
+        let mut state = self.state();
+        let found = state.directories.iter_mut().find(|found| found.id == id).unwrap();
+        found.updated_at = at;
+        if let Some(name) = change.name {
+            found.name = name;
+        }
+        if let Some(map) = change.attribute_map {
+            found.apps.attribute_map = Arc::new(map);
+        }
+        if let Some(policy) = change.inactive_users {
+            found.apps.inactive_users = policy.unwrap_or_default();
+        }
+        Ok(found.clone())
+    }
+
+    async fn sample(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        _: Option<Vec<UserId>>,
+        _: u32,
+    ) -> Result<Vec<directory::User>, PortError> {
+        Directories::get(self, reach, id).await?;
+        Ok(Vec::new())
     }
 
     async fn delete(&self, reach: Reach, id: DirectoryId, _: Timestamp) -> Result<(), PortError> {

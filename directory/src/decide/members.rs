@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use schemas::wire::{DirectoryGroup, GroupMembership};
+use schemas::wire::{DirectoryGroup, GroupMembership, InactiveUserChange};
 use schemas::{Change, Event, ScimId};
 
+use super::users::inactive;
 use super::{Commit, Undecided, pending};
 use crate::Rejection;
 use crate::facts::{Asking, Facts, Meant, Missing};
-use crate::normalise::{directory_group, directory_user};
+use crate::normalise::directory_group;
 use crate::patch::MemberOp;
 use crate::resource::{Group, UnknownMember, User, name_key};
 
@@ -109,10 +110,12 @@ pub(super) fn push(
     user: &User,
     joins: bool,
 ) {
-    let origin = commit.origin();
+    if user.shown.hidden {
+        return push_hidden(commit, group, wire, user, joins);
+    }
     let membership = GroupMembership {
-        directory_id: origin.directory_id,
-        user: directory_user(origin, user),
+        directory_id: commit.origin().directory_id,
+        user: commit.shown(user),
         group: wire.clone(),
     };
     let user = user.id;
@@ -121,6 +124,26 @@ pub(super) fn push(
     } else {
         commit.push(Event::GroupUserRemoved(membership), Change::MemberRemoved { group, user });
     }
+}
+
+/// Apps are told of a membership when they are told of its user.
+fn push_hidden(
+    commit: &mut Commit<'_, '_>,
+    group: ScimId,
+    wire: &DirectoryGroup,
+    user: &User,
+    joins: bool,
+) {
+    let change = if joins { InactiveUserChange::Joined } else { InactiveUserChange::Left };
+    let mut event = inactive(commit, user, change);
+    event.group = Some(wire.clone());
+    let user = user.id;
+    let change = if joins {
+        Change::MemberAdded { group, user }
+    } else {
+        Change::MemberRemoved { group, user }
+    };
+    commit.push(Event::InactiveUserChanged(event), change);
 }
 
 /// What a request wants of each member it touches, in the order in which it first names them.

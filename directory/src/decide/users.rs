@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use schemas::scim::{Attributes, Path, ScimError, USER, Value};
-use schemas::wire::UpdatedUser;
-use schemas::{Change, Event, ScimId, UserId};
+use schemas::wire::{InactiveUser, InactiveUserChange, UpdatedUser};
+use schemas::{Change, Event, ScimId, Shown, UserId};
 
-use super::{Answer, Commit, Undecided, pending};
+use super::{Answer, Commit, Undecided, members, pending};
 use crate::diff::previous_user;
-use crate::normalise::directory_user;
+use crate::facts::Asking;
+use crate::normalise::{directory_group, directory_user};
 use crate::patch::{self, Op, Operation};
 use crate::resource::{User, name_key, text};
 use crate::{Rejection, facts::Facts};
@@ -24,12 +25,12 @@ pub(super) fn create(
         user_id: UserId::from_bits(commit.stamp.id()),
         name_key,
         attributes,
+        shown: Shown::default(),
         created_at: commit.stamp.at,
         updated_at: commit.stamp.at,
         version: commit.facts.tail.next(),
     };
-    let event = Event::UserCreated(directory_user(commit.origin(), &user));
-    commit.push(event, change(&user));
+    let user = tell(commit, None, user)?;
     pending::join(commit, None, &user)?;
     Ok(Answer::User(user))
 }
@@ -82,9 +83,51 @@ fn is_disabled(attributes: &Attributes) -> bool {
 
 pub(super) fn delete(commit: &mut Commit<'_, '_>, id: ScimId) -> Result<Answer, Undecided> {
     let user = existing(commit.facts, id)?;
-    let event = Event::UserDeleted(directory_user(commit.origin(), &user));
+    let event = if user.shown.hidden {
+        Event::InactiveUserChanged(inactive(commit, &user, InactiveUserChange::Deleted))
+    } else {
+        Event::UserDeleted(commit.shown(&user))
+    };
     commit.push(event, Change::UserGone { id });
     Ok(Answer::Gone)
+}
+
+/// Tells apps what the rules in force make of users, where that is not what they were told. Doing it
+/// again tells them nothing more, and neither does a request that was decided in between: each is told
+/// with the difference to what was told before.
+pub(super) fn refresh(commit: &mut Commit<'_, '_>, ids: &[ScimId]) -> Result<Answer, Undecided> {
+    let mut asking = Asking::default();
+    let mut changed = Vec::new();
+    for id in ids {
+        let Some(Some(user)) = asking.note(commit.facts.user(*id)) else { continue };
+        if let Some(after) = refreshed(commit, user) {
+            if user.shown.hidden && !after.shown.hidden {
+                asking.note(commit.facts.groups_of(*id));
+            }
+            changed.push((user, after));
+        }
+    }
+    asking.done()?;
+    for (before, after) in changed {
+        tell(commit, Some(before), after)?;
+    }
+    Ok(Answer::Nothing)
+}
+
+/// The user as the rules in force have it, if apps see a difference.
+fn refreshed(commit: &Commit<'_, '_>, before: &User) -> Option<User> {
+    let mut after = before.clone();
+    after.shown = shown(commit, Some(before), &before.attributes);
+    let differs = match (before.shown.hidden, after.shown.hidden) {
+        (true, true) => false,
+        (true, false) | (false, true) => true,
+        (false, false) => {
+            let told = directory_user(commit.origin(), before);
+            !previous_user(&told, &commit.shown(&after)).is_empty()
+        }
+    };
+    after.updated_at = commit.stamp.at;
+    differs.then_some(after)
 }
 
 fn update(
@@ -98,13 +141,92 @@ fn update(
     let name_key = free_name(commit.facts, &attributes, Some(before.id))?;
     let updated_at = commit.stamp.at;
     let after = User { name_key, attributes, updated_at, ..before.clone() };
-
-    let origin = commit.origin();
-    let (old, user) = (directory_user(origin, before), directory_user(origin, &after));
-    let previous_attributes = previous_user(&old, &user);
-    commit.push(Event::UserUpdated(UpdatedUser { user, previous_attributes }), change(&after));
+    let after = tell(commit, Some(before), after)?;
     pending::join(commit, Some(before), &after)?;
     Ok(Answer::User(after))
+}
+
+/// Tells apps what a user has become, and keeps with it what they were told. `before` is what it was.
+fn tell(
+    commit: &mut Commit<'_, '_>,
+    before: Option<&User>,
+    mut after: User,
+) -> Result<User, Undecided> {
+    after.shown = shown(commit, before, &after.attributes);
+    let seen = before.filter(|before| !before.shown.hidden);
+    let event = match (seen, after.shown.hidden) {
+        (Some(before), false) => {
+            let user = commit.shown(&after);
+            let previous_attributes =
+                previous_user(&directory_user(commit.origin(), before), &user);
+            Event::UserUpdated(UpdatedUser { user, previous_attributes })
+        }
+        (Some(_), true) => Event::UserDeleted(commit.shown(&after)),
+        (None, true) => {
+            let created = before.is_none();
+            let what =
+                if created { InactiveUserChange::Created } else { InactiveUserChange::Updated };
+            Event::InactiveUserChanged(inactive(commit, &after, what))
+        }
+        (None, false) => {
+            if before.is_some() {
+                // For apps the one who was deleted does not come back; this is somebody new.
+                after.user_id = UserId::from_bits(commit.stamp.id());
+            }
+            Event::UserCreated(commit.shown(&after))
+        }
+    };
+    if after.shown.hidden {
+        // It was in the last word about the user, and nobody is shown it any more.
+        after.shown.mapped = None;
+    }
+    let returns = before.is_some_and(|before| before.shown.hidden && !after.shown.hidden);
+    commit.push(event, change(&after));
+    if returns {
+        rejoin(commit, &after)?;
+    }
+    Ok(after)
+}
+
+/// What apps are to be shown of a user who had been `before`.
+fn shown(commit: &Commit<'_, '_>, before: Option<&User>, attributes: &Attributes) -> Shown {
+    let mut shown = commit.facts.directory.apps.shown(attributes);
+    shown.since = match before {
+        Some(before) if before.shown.hidden && !shown.hidden => Some(commit.stamp.at),
+        Some(before) => before.shown.since,
+        None => None,
+    };
+    shown
+}
+
+/// Tells apps of the groups that a user has been in all along.
+fn rejoin(commit: &mut Commit<'_, '_>, user: &User) -> Result<(), Undecided> {
+    let facts = commit.facts;
+    let mut asking = Asking::default();
+    let mut groups = Vec::new();
+    for id in facts.groups_of(user.id)? {
+        groups.extend(asking.note(facts.group(*id)).flatten());
+    }
+    asking.done()?;
+    for group in groups {
+        let wire = directory_group(commit.origin(), group);
+        members::push(commit, group.id, &wire, user, true);
+    }
+    Ok(())
+}
+
+pub(super) fn inactive(
+    commit: &Commit<'_, '_>,
+    user: &User,
+    change: InactiveUserChange,
+) -> InactiveUser {
+    InactiveUser {
+        directory_id: commit.origin().directory_id,
+        scim_id: user.id,
+        username: text(&user.attributes, "userName").map(str::to_owned),
+        change,
+        group: None,
+    }
 }
 
 fn existing(facts: &Facts, id: ScimId) -> Result<User, Undecided> {
@@ -143,5 +265,6 @@ fn change(user: &User) -> Change {
         name_key: user.name_key.clone(),
         created_at: user.created_at,
         attributes: Arc::clone(&user.attributes),
+        shown: user.shown.clone(),
     }
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use directory::facts::{Pending, PendingMember};
 use directory::patch::{parse_operations, split_members};
 use directory::resource::{ScimSettings, UnknownMember, name_key, text};
-use directory::{Answer, Command, Decision, Directory, Facts, Needs, Rejection, Stamp, Undecided};
+use directory::{
+    Answer, AppRules, Command, Decision, Directory, Facts, Needs, Rejection, Stamp, Undecided,
+};
 use directory::{User, decide};
 use schemas::scim::{Attributes, GROUP, USER, canonicalise, parse};
 use schemas::wire::DirectoryType;
@@ -38,6 +40,7 @@ impl World {
                 unknown_member: UnknownMember::Pending,
                 ..ScimSettings::default()
             },
+            apps: AppRules::default(),
             kind: DirectoryType::Generic,
             name: "Acme".into(),
             domains: Vec::new(),
@@ -150,6 +153,12 @@ impl World {
             facts.members_of.insert(group, members);
         }
         let mut groups = needs.groups;
+        for user in needs.groups_of {
+            let of = self.store.members_of.iter().filter(|(_, members)| members.contains(&user));
+            let of: BTreeSet<_> = of.map(|(group, _)| *group).collect();
+            groups.extend(&of);
+            facts.groups_of.insert(user, of);
+        }
         for name in needs.pending {
             let same = |one: &&PendingMember| one.value == name || one.name_key == name_key(&name);
             let found: Vec<_> = self.pending.iter().filter(same).cloned().collect();

@@ -120,6 +120,7 @@ fn told(event: &FeedEvent, data: &str) -> Result<(Subject, Events), Unsayable> {
         | EventType::Deleted
         | EventType::GroupPendingMemberAdded
         | EventType::GroupPendingMemberRemoved
+        | EventType::InactiveUserChanged
         | EventType::TokenCreated
         | EventType::TokenRevoked => Err(Unsayable::NotScim(event.event)),
     }

@@ -71,7 +71,8 @@ async fn page(
     place: &[(&str, String)],
     limit: usize,
 ) -> Result<Page, ClientError> {
-    let every: Vec<&str> = EventType::ALL.iter().map(|event| event.name()).collect();
+    let every: Vec<&str> =
+        EventType::ALL.iter().filter(|event| event.is_told()).map(|event| event.name()).collect();
     let mut query = vec![("events", every.join(",")), ("limit", limit.to_string())];
     query.extend_from_slice(place);
     let mut answer = server.get("/events", &query).await?;

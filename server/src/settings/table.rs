@@ -130,6 +130,13 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "inactive_users",
+        default: Default::Value("keep"),
+        help: "What apps are told of a user who turns inactive, where a directory does not say it itself: keep shows it as inactive, delete tells that it is deleted",
+        expects: "keep or delete",
+        secret: false,
+    },
+    Setting {
         key: "scim_rate_limit",
         default: Default::Value("200"),
         help: "SCIM requests a second for each directory, in bursts of 5 times as many; 0 is no limit. Unless it is set, programs on this machine are not limited",

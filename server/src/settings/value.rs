@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use directory::InactiveUsers;
 use dispatcher::Schedule;
 use schemas::RateLimit;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -174,6 +175,10 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
 
 pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
     text.parse().map_err(|_| format!("{text:?} is not a list of waits"))
+}
+
+pub(super) fn inactive_users(text: &str) -> Result<InactiveUsers, String> {
+    InactiveUsers::named(text).ok_or_else(|| "it is neither keep nor delete".to_owned())
 }
 
 pub(super) fn scim_rate(text: &str) -> Result<Option<RateLimit>, String> {

@@ -1,13 +1,15 @@
 //! The directories, tokens and client secrets in memory: every SCIM request asks for them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use api::client_id;
 use api::ports::Digest;
 use directory::normalise::Origin;
-use directory::{Directory, DirectoryToken};
+use directory::rules::GeneralRules;
+use directory::{AppRules, Directory, DirectoryToken, InactiveUsers};
 use log::Partition;
 use rusqlite::Connection;
 use schemas::wire::{DirectoryType, DomainTag, OrganizationDomain};
@@ -15,6 +17,7 @@ use schemas::{DirectoryId, OrganizationDomainId, OrganizationId, Timestamp, Toke
 use serde::{Deserialize, Serialize};
 
 use super::access::AccessToken;
+use super::app_rules::general_rules;
 use crate::error::{DbError, unreadable};
 use crate::state::rows::{Time, all};
 
@@ -173,8 +176,10 @@ impl KnownToken {
 pub(crate) fn load(connection: &Connection) -> Result<Known, DbError> {
     let mut known = Known::default();
     let sql = "SELECT id, organization, kind, name, external_key, endpoint_id, partition, deleting,
-        domains, created_at, updated_at, scim, token_lifetime_s FROM directories";
-    for directory in all(connection, sql, [], directory)? {
+        domains, created_at, updated_at, scim, token_lifetime_s, attribute_map, inactive_users
+        FROM directories";
+    let general = general_rules(connection)?;
+    for directory in all(connection, sql, [], |row| directory(row, general))? {
         let id = directory.directory.id;
         known.by_endpoint.insert(directory.endpoint_id.clone(), id);
         known.by_client.insert(client_id(&directory.endpoint_id), id);
@@ -206,7 +211,19 @@ struct TokenRow {
     token: DirectoryToken,
 }
 
-fn directory(row: &rusqlite::Row<'_>) -> Result<KnownDirectory, DbError> {
+/// The rules of a directory, with the general ones where it has none of its own.
+fn app_rules(row: &rusqlite::Row<'_>, general: GeneralRules) -> Result<AppRules, DbError> {
+    let map: String = row.get(13)?;
+    let policy: Option<String> = row.get(14)?;
+    let policy = policy
+        .map(|name| InactiveUsers::named(&name).ok_or_else(|| unreadable("policy")(name.as_str())));
+    Ok(AppRules {
+        attribute_map: Arc::new(serde_json::from_str(&map).map_err(unreadable("attribute map"))?),
+        inactive_users: policy.transpose()?.unwrap_or(general.inactive_users),
+    })
+}
+
+fn directory(row: &rusqlite::Row<'_>, general: GeneralRules) -> Result<KnownDirectory, DbError> {
     let organization_id = OrganizationId::from_bytes(row.get(1)?);
     let kind: String = row.get(2)?;
     let domains: String = row.get(8)?;
@@ -225,6 +242,7 @@ fn directory(row: &rusqlite::Row<'_>) -> Result<KnownDirectory, DbError> {
             organization_id,
             external_key: row.get(4)?,
             scim: serde_json::from_str(&scim).map_err(unreadable("SCIM settings"))?,
+            apps: app_rules(row, general)?,
             kind: DirectoryType::from_slug(&kind)
                 .ok_or_else(|| unreadable("directory type")(kind.as_str()))?,
             name: row.get(3)?,

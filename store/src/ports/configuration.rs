@@ -1,17 +1,19 @@
 //! The API's ports on configuration.
 
 use api::ports::{
-    Answers, ApiKey, Begun, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint,
-    EndpointChange, Endpoints, KeptAnswer, Keys, NewDirectory, NewToken, Organization,
-    OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest, PortError, Reach,
-    ScimRequest, Token, VerificationKey, VerificationKeys,
+    Answers, ApiKey, Begun, Delivering, Digest, Directories, Directory, DirectoryChange,
+    DirectoryFilter, Endpoint, EndpointChange, Endpoints, KeptAnswer, Keys, NewDirectory, NewToken,
+    Organization, OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest,
+    PortError, Progress, Reach, ScimRequest, Token, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
 use dispatcher::ports::FeedPosition;
 use dispatcher::security_event::PublicKey;
 use schemas::wire::DirectoryState;
-use schemas::{ApiKeyId, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId};
+use schemas::{
+    ApiKeyId, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId, UserId,
+};
 
 use super::paging::by_id;
 use super::port_error;
@@ -172,6 +174,29 @@ impl Directories for Store {
         Directories::get(self, reach, id).await
     }
 
+    async fn update(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        change: DirectoryChange,
+        at: Timestamp,
+    ) -> Result<Directory, PortError> {
+        Directories::get(self, reach, id).await?;
+        self.config.update_directory(reach, id, change, at).await.map_err(port_error)?;
+        Directories::get(self, reach, id).await
+    }
+
+    async fn sample(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        users: Option<Vec<UserId>>,
+        limit: u32,
+    ) -> Result<Vec<directory::User>, PortError> {
+        Directories::get(self, reach, id).await?;
+        self.state.sample(id, users, limit).await.map_err(port_error)
+    }
+
     async fn delete(&self, reach: Reach, id: DirectoryId, at: Timestamp) -> Result<(), PortError> {
         Directories::get(self, reach, id).await?;
         self.config.delete_directory(reach, id, at).await.map_err(port_error)
@@ -209,20 +234,28 @@ impl Store {
     async fn described(&self, ids: Vec<DirectoryId>) -> Result<Vec<Directory>, PortError> {
         let known = self.config.known();
         let standings = self.state.standings(ids.clone()).await.map_err(port_error)?;
+        let refreshes = self.config.refresh_progress().await.map_err(port_error)?;
         let described = ids.into_iter().zip(standings).filter(|(_, standing)| !standing.gone);
-        Ok(described.filter_map(|(id, standing)| describe(known.get(id)?, standing)).collect())
+        let described = described.filter_map(|(id, standing)| {
+            let refresh = refreshes.get(&id).copied().unwrap_or_default();
+            Some(describe(known.get(id)?, standing, refresh))
+        });
+        Ok(described.collect())
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "it ends a chain of look-ups")]
-fn describe(known: &crate::config::KnownDirectory, standing: Standing) -> Option<Directory> {
+fn describe(
+    known: &crate::config::KnownDirectory,
+    standing: Standing,
+    refresh: Progress,
+) -> Directory {
     let configured = &known.directory;
     let state = match (configured.deleting, standing.activated) {
         (true, _) => DirectoryState::Deleting,
         (false, true) => DirectoryState::Active,
         (false, false) => DirectoryState::Inactive,
     };
-    Some(Directory {
+    Directory {
         id: configured.id,
         organization_id: configured.organization_id,
         endpoint_id: known.endpoint_id.clone(),
@@ -232,9 +265,11 @@ fn describe(known: &crate::config::KnownDirectory, standing: Standing) -> Option
         name: configured.name.clone(),
         domain: configured.domains.first().map(|domain| domain.domain.clone()),
         counts: standing.counts,
+        apps: configured.apps.clone(),
+        refresh,
         created_at: configured.created_at,
         updated_at: configured.updated_at,
-    })
+    }
 }
 
 #[async_trait]

@@ -16,7 +16,9 @@ use crate::error::DbError;
 use crate::sqlite::{as_sql, from_sql};
 use resources::{drop_directory, drop_group, drop_user, member, put_group, put_user};
 
-pub(crate) use columns::{columns_of, email_key, insert_other_emails, is_active, other_emails};
+pub(crate) use columns::{
+    columns_of, email_key, insert_other_emails, is_active, other_emails, shown_columns,
+};
 pub(crate) use resources::token;
 
 impl State {
@@ -137,22 +139,42 @@ struct Touched {
     head: Head,
     active_users: i64,
     inactive_users: i64,
+    hidden_users: i64,
     groups: i64,
     pending_members: i64,
 }
 
 impl Touched {
-    const fn count(&mut self, active: Option<bool>, by: i64) {
-        match active {
-            Some(true) => self.active_users += by,
-            Some(false) => self.inactive_users += by,
-            None => {}
+    const fn count(&mut self, user: Counted, by: i64) {
+        match user {
+            Counted::Active => self.active_users += by,
+            Counted::Inactive => self.inactive_users += by,
+            Counted::Hidden => self.hidden_users += by,
         }
     }
 
     /// Counts rows of pending members that have come or gone.
     fn pending(&mut self, rows: usize, by: i64) {
         self.pending_members += by * as_sql(rows as u64);
+    }
+}
+
+/// Among whom a user is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Active,
+    Inactive,
+    /// Apps do not see it; identity providers do.
+    Hidden,
+}
+
+impl Counted {
+    pub(crate) const fn of(active: bool, hidden: bool) -> Self {
+        match (active, hidden) {
+            (_, true) => Self::Hidden,
+            (true, false) => Self::Active,
+            (false, false) => Self::Inactive,
+        }
     }
 }
 
@@ -183,7 +205,7 @@ impl<'a> Applying<'a> {
                 )?
                 .execute(params![id.to_bytes(), self.partition.0, [0_u8; 32]])?;
         }
-        let sql = "SELECT key, active_users, inactive_users, groups, pending_members
+        let sql = "SELECT key, active_users, inactive_users, groups, pending_members, hidden_users
             FROM directories WHERE id = ?1";
         let touched = self.transaction.prepare_cached(sql)?.query_row([id.to_bytes()], |row| {
             Ok(Touched {
@@ -193,6 +215,7 @@ impl<'a> Applying<'a> {
                 inactive_users: row.get(2)?,
                 groups: row.get(3)?,
                 pending_members: row.get(4)?,
+                hidden_users: row.get(5)?,
             })
         })?;
         self.directories.insert(id, touched);
@@ -272,7 +295,7 @@ impl<'a> Applying<'a> {
     fn finish(self) -> Result<u64, DbError> {
         let mut update = self.transaction.prepare_cached(
             "UPDATE directories SET seq = ?2, hash = ?3, active_users = ?4, inactive_users = ?5,
-                 groups = ?6, pending_members = ?7 WHERE key = ?1",
+                 groups = ?6, pending_members = ?7, hidden_users = ?8 WHERE key = ?1",
         )?;
         for touched in self.directories.values().filter(|touched| touched.head.seq.0 > 0) {
             update.execute(params![
@@ -283,6 +306,7 @@ impl<'a> Applying<'a> {
                 touched.inactive_users,
                 touched.groups,
                 touched.pending_members,
+                touched.hidden_users,
             ])?;
         }
         Ok(self.feed_end)
@@ -294,8 +318,9 @@ pub(crate) const INSERT_FEED: &str = "INSERT INTO feed (position, event_id, dire
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 pub(crate) const INSERT_USER: &str = "INSERT INTO users (directory, scim_id, user_id, name_key, \
-    external_id, email, display, active, created_at, updated_at, version, attributes) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    external_id, email, display, active, created_at, updated_at, version, attributes, hidden, \
+    mapped_email, shown) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 
 pub(crate) const INSERT_GROUP: &str = "INSERT INTO groups (directory, scim_id, group_id, idp_id, \
     name_key, external_id, display, created_at, updated_at, modified_at, version, attributes) \

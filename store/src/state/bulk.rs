@@ -15,12 +15,12 @@ use rusqlite::{Connection, params};
 use schemas::{Change, DirectoryId, ScimId, StoredChange};
 
 use super::apply::{
-    INSERT_FEED, INSERT_GROUP, INSERT_USER, columns_of, email_key, insert_other_emails, is_active,
-    other_emails, set_position, token,
+    Counted, INSERT_FEED, INSERT_GROUP, INSERT_USER, columns_of, email_key, insert_other_emails,
+    is_active, other_emails, set_position, shown_columns, token,
 };
 use super::flush::Flusher;
 use super::pending_members::INSERT_PENDING_MEMBER;
-use super::{FEED_INDEXES, INDEXES, PENDING_MEMBERS, SCHEMA, VERSION};
+use super::{FEED_INDEXES, INDEXES, PENDING_MEMBERS, SCHEMA, SHOWN, SHOWN_INDEXES, VERSION};
 use crate::error::{DbError, OpenError, unreadable};
 use crate::sqlite::{Options, as_sql, connect};
 
@@ -59,6 +59,7 @@ impl Generation {
             .and_then(|()| connection.pragma_update(None, "threads", 2))
             .and_then(|()| connection.execute_batch(SCHEMA))
             .and_then(|()| connection.execute_batch(PENDING_MEMBERS))
+            .and_then(|()| connection.execute_batch(SHOWN))
             .and_then(|()| connection.execute_batch(FEED_INDEXES))
             .and_then(|()| connection.execute_batch("BEGIN"))
             .map_err(OpenError::at(path))?;
@@ -123,7 +124,8 @@ impl Generation {
         id: DirectoryId,
         folded: &FoldedDirectory,
     ) -> Result<(), DbError> {
-        let (users, active) = self.write_users(key, folded)?;
+        let (users, counted) = self.write_users(key, folded)?;
+        let users_that_are = |kind| counted.iter().filter(|one| **one == kind).count();
         let groups = self.write_groups(key, folded)?;
         for (group, members) in &folded.members {
             for user in members {
@@ -144,8 +146,8 @@ impl Generation {
         let count = |number: usize| as_sql(number as u64);
         self.connection.execute(
             "INSERT INTO directories (key, id, partition, activated, gone, stopped, seq, hash,
-                 active_users, inactive_users, groups, pending_members)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 active_users, inactive_users, hidden_users, groups, pending_members)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
             params![
                 key,
                 id.to_bytes(),
@@ -155,8 +157,9 @@ impl Generation {
                 folded.stopped,
                 as_sql(folded.head.seq.0),
                 folded.head.hash.0,
-                count(active),
-                count(users.len() - active),
+                count(users_that_are(Counted::Active)),
+                count(users_that_are(Counted::Inactive)),
+                count(users_that_are(Counted::Hidden)),
                 count(groups.len()),
                 count(pending),
             ],
@@ -164,21 +167,24 @@ impl Generation {
         Ok(())
     }
 
-    /// Returns the keys of the users, and how many are active.
+    /// Returns the keys of the users, and among whom each is counted.
     fn write_users(
         &self,
         directory: i64,
         folded: &FoldedDirectory,
-    ) -> Result<(BTreeMap<ScimId, i64>, usize), DbError> {
-        let (mut keys, mut active_users) = (BTreeMap::new(), 0);
+    ) -> Result<(BTreeMap<ScimId, i64>, Vec<Counted>), DbError> {
+        let mut keys = BTreeMap::new();
+        let mut counted = Vec::with_capacity(folded.users.len());
         for (id, user) in in_order_of_creation(&folded.users) {
-            let Change::User { user_id, name_key, created_at, attributes, .. } = change(user)?
+            let Change::User { user_id, name_key, created_at, attributes, shown, .. } =
+                change(user)?
             else {
                 continue;
             };
+            let shown = shown_columns(&shown)?;
             let columns = columns_of(&attributes)?;
             let active = is_active(&columns);
-            active_users += usize::from(active);
+            counted.push(Counted::of(active, shown.hidden));
             let email = email_key(&columns);
             let others = other_emails(&columns, email.as_deref());
             self.connection.prepare_cached(INSERT_USER)?.execute(params![
@@ -194,12 +200,15 @@ impl Generation {
                 user.updated_at.millis(),
                 as_sql(user.version.0),
                 attributes.get(),
+                shown.hidden,
+                shown.mapped_email,
+                shown.json,
             ])?;
             let key = self.connection.last_insert_rowid();
             insert_other_emails(&self.connection, directory, key, &others)?;
             keys.insert(*id, key);
         }
-        Ok((keys, active_users))
+        Ok((keys, counted))
     }
 
     fn write_groups(
@@ -258,6 +267,7 @@ impl Generation {
     fn complete(&mut self) -> Result<(), DbError> {
         self.connection.execute_batch("COMMIT")?;
         self.connection.execute_batch(INDEXES)?;
+        self.connection.execute_batch(SHOWN_INDEXES)?;
         self.connection.pragma_update(None, "user_version", VERSION)?;
         self.connection.flush_prepared_statement_cache();
         self.flusher.take().map_or(Ok(()), Flusher::finish).map_err(unreadable("new state"))

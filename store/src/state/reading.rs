@@ -7,18 +7,28 @@ use std::sync::Arc;
 use api::ports::{
     Counts, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
 };
-use directory::normalise::{Origin, directory_group, directory_user};
+use directory::normalise::{Origin, directory_group};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, params_from_iter};
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
-use schemas::{DirectoryId, EventId, GroupId, UserId};
+use schemas::{DirectoryId, EventId, EventType, GroupId, UserId};
 
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
-use super::{State, feed};
+use super::{State, directory_row, feed};
 use crate::config::Known;
 use crate::error::DbError;
 use crate::sqlite::{as_sql, from_sql};
 use page::{Columns, Conditions, confined, map_page, page};
+
+/// The address that apps see: what an attribute map has chosen stands for what is chosen without one.
+const EMAIL: &str = "(users.mapped_email = {} OR \
+    (users.email = {} AND users.shown ->> '$.mapped' IS NULL))";
+
+/// The same within a directory, as two look-ups: for an OR the directory would be walked through.
+const EMAIL_WITHIN: &str = "users.key IN (
+    SELECT key FROM users WHERE directory = {0} AND mapped_email = {1}
+    UNION ALL SELECT key FROM users
+    WHERE directory = {0} AND email = {1} AND shown ->> '$.mapped' IS NULL)";
 
 fn bytes(id: [u8; 16]) -> Sql {
     Sql::Blob(id.to_vec())
@@ -33,6 +43,7 @@ impl State {
     ) -> Result<Page<DirectoryUserWithGroups>, DbError> {
         self.read(move |connection| {
             let mut conditions = Conditions::default();
+            conditions.and("users.hidden = {}", 0);
             let confined = confined(connection, &known, request.reach, None, filter.directory)?;
             if let Some(group) = filter.group {
                 let of = "users.key IN (SELECT user_key FROM memberships WHERE group_key = \
@@ -40,15 +51,25 @@ impl State {
                 conditions.and(of, bytes(group.to_bytes()));
             }
             if let Some(idp_id) = filter.idp_id {
-                let is = "coalesce(users.external_id, users.attributes ->> '$.userName') = {}";
+                let is = "coalesce(users.shown ->> '$.mapped.idp_id', users.external_id, \
+                    users.attributes ->> '$.userName') = {}";
                 conditions.and(is, idp_id);
             }
+            let by_email = filter.email.is_some() && filter.directory.is_some();
             if let Some(email) = filter.email {
-                conditions.and("users.email = {}", email.to_lowercase());
+                let email = email.to_lowercase();
+                match filter.directory {
+                    Some(id) => {
+                        let key = directory_row(connection, id)?.map(|row| row.key);
+                        conditions.and_both(EMAIL_WITHIN, [key.into(), email.into()]);
+                    }
+                    None => conditions.and(EMAIL, email),
+                }
             }
             let columns = Columns {
-                // The members of a group are looked up, not found by walking their directory.
-                directory: if filter.group.is_some() {
+                // Members of a group and owners of an address are looked up, not found by walking their
+                // directory.
+                directory: if filter.group.is_some() || by_email {
                     "+users.directory"
                 } else {
                     "users.directory"
@@ -65,13 +86,13 @@ impl State {
                     );
                     all(connection, &sql, params_from_iter(parameters), |row| {
                         let (key, user) = user(row)?;
-                        let directory = DirectoryId::from_bytes(row.get(8)?);
+                        let directory = DirectoryId::from_bytes(row.get(9)?);
                         Ok((user.user_id, (key, user, directory)))
                     })
                 })?;
             map_page(found, |(key, user, directory)| {
-                let origin = known.origin(directory)?;
-                Some(with_groups(connection, origin, key, &user))
+                let known = &known.get(directory)?.directory;
+                Some(with_groups(connection, known, key, &user))
             })
         })
         .await
@@ -86,14 +107,16 @@ impl State {
         self.read(move |connection| {
             let sql = format!(
                 "SELECT {USER_COLUMNS}, directories.id FROM users
-                 JOIN directories ON directories.key = users.directory WHERE users.user_id = ?1"
+                 JOIN directories ON directories.key = users.directory
+                 WHERE users.user_id = ?1 AND users.hidden = 0"
             );
             let found = first(connection, &sql, [bytes(id.to_bytes())], |row| {
-                Ok((user(row)?, DirectoryId::from_bytes(row.get(8)?)))
+                Ok((user(row)?, DirectoryId::from_bytes(row.get(9)?)))
             })?;
             let Some(((key, user), directory)) = found else { return Ok(None) };
-            match known.origin(directory).filter(|origin| reach.covers(origin.organization_id)) {
-                Some(origin) => Ok(Some(with_groups(connection, origin, key, &user)?)),
+            let known = known.get(directory).map(|known| &known.directory);
+            match known.filter(|known| reach.covers(known.organization_id)) {
+                Some(known) => Ok(Some(with_groups(connection, known, key, &user)?)),
                 None => Ok(None),
             }
         })
@@ -111,7 +134,7 @@ impl State {
             let confined = confined(connection, &known, request.reach, None, filter.directory)?;
             if let Some(user) = filter.user {
                 let of = "groups.key IN (SELECT group_key FROM memberships WHERE user_key = \
-                    (SELECT key FROM users WHERE user_id = {}))";
+                    (SELECT key FROM users WHERE user_id = {} AND hidden = 0))";
                 conditions.and(of, bytes(user.to_bytes()));
             }
             let columns = Columns {
@@ -175,7 +198,10 @@ impl State {
         self.read(move |connection| {
             let mut conditions = Conditions::default();
             let confined = confined(connection, &known, request.reach, filter.organization, None)?;
-            if !filter.types.is_empty() {
+            if filter.types.is_empty() {
+                conditions
+                    .and("feed.event <> {}", EventType::InactiveUserChanged.name().to_owned());
+            } else {
                 let names: Vec<&str> = filter.types.iter().map(|kind| kind.name()).collect();
                 let list = serde_json::to_string(&names).unwrap_or_default();
                 conditions.and("feed.event IN (SELECT value FROM json_each({}))", list);
@@ -216,8 +242,10 @@ impl State {
         self.read(move |connection| {
             let sql = "SELECT feed.position, feed.event_id, feed.event, feed.created_at, feed.data,
                 directories.id FROM feed JOIN directories ON directories.key = feed.directory
-                WHERE feed.event_id = ?1";
-            let found = first(connection, sql, [bytes(id.to_bytes())], |row| {
+                WHERE feed.event_id = ?1 AND feed.event <> ?2";
+            let told = EventType::InactiveUserChanged.name().to_owned();
+            let parameters = params_from_iter([bytes(id.to_bytes()), told.into()]);
+            let found = first(connection, sql, parameters, |row| {
                 Ok((stored_event(row)?, DirectoryId::from_bytes(row.get(5)?)))
             })?;
             let seen = found.filter(|(_, directory)| {
@@ -252,7 +280,8 @@ impl State {
         let sql = match table {
             Table::Users => {
                 "SELECT directories.id FROM users
-                 JOIN directories ON directories.key = users.directory WHERE users.user_id = ?1"
+                 JOIN directories ON directories.key = users.directory
+                 WHERE users.user_id = ?1 AND users.hidden = 0"
             }
             Table::Groups => {
                 "SELECT directories.id FROM groups
@@ -307,17 +336,18 @@ pub(crate) struct Standing {
 
 fn with_groups(
     connection: &Connection,
-    origin: Origin,
+    directory: &directory::Directory,
     key: i64,
     user: &directory::User,
 ) -> Result<DirectoryUserWithGroups, DbError> {
+    let origin = Origin { directory_id: directory.id, organization_id: directory.organization_id };
     let sql = format!(
         "SELECT {GROUP_COLUMNS} FROM memberships
          JOIN groups ON groups.key = memberships.group_key
          WHERE memberships.user_key = ?1 ORDER BY groups.key"
     );
     let groups = all(connection, &sql, [key], |row| Ok(directory_group(origin, &group(row)?.1)))?;
-    Ok(DirectoryUserWithGroups { user: directory_user(origin, user), groups })
+    Ok(DirectoryUserWithGroups { user: directory.apps.user(origin, user), groups })
 }
 
 fn stored_event(row: &Row<'_>) -> Result<StoredEvent, DbError> {

@@ -6,14 +6,14 @@ use directory::{Group, User};
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use rusqlite::{Connection, Row};
 use schemas::scim::Attributes;
-use schemas::{GroupId, ScimId, Seq, Timestamp, UserId};
+use schemas::{GroupId, ScimId, Seq, Shown, Timestamp, UserId};
 
 use crate::error::{DbError, unreadable};
 use crate::sqlite::from_sql;
 
 /// The columns of [`user`], in its order.
 pub(crate) const USER_COLUMNS: &str = "users.key, users.scim_id, users.user_id, users.name_key, users.created_at, users.updated_at, \
-     users.version, users.attributes";
+     users.version, users.attributes, users.shown";
 
 /// The columns of [`group`], in its order.
 pub(crate) const GROUP_COLUMNS: &str = "groups.key, groups.scim_id, groups.group_id, groups.idp_id, groups.name_key, \
@@ -29,6 +29,7 @@ pub(crate) fn user(row: &Row<'_>) -> Result<(i64, User), DbError> {
         updated_at: row.get::<_, Time>(5)?.0,
         version: Seq(from_sql(row.get(6)?)),
         attributes: Arc::new(attributes(row.get_ref(7)?)?),
+        shown: shown(row.get_ref(8)?)?,
     };
     Ok((row.get(0)?, user))
 }
@@ -52,6 +53,14 @@ pub(crate) fn group(row: &Row<'_>) -> Result<(i64, Group), DbError> {
 pub(crate) fn attributes(value: ValueRef<'_>) -> Result<Attributes, DbError> {
     let text = value.as_str().map_err(unreadable("attributes"))?;
     serde_json::from_str(text).map_err(unreadable("attributes"))
+}
+
+/// What apps are shown of a user; of most of them, what the attributes say.
+pub(crate) fn shown(value: ValueRef<'_>) -> Result<Shown, DbError> {
+    match value.as_str_or_null().map_err(unreadable("what apps are shown"))? {
+        None => Ok(Shown::default()),
+        Some(text) => serde_json::from_str(text).map_err(unreadable("what apps are shown")),
+    }
 }
 
 /// A time as it is stored: milliseconds.

@@ -10,8 +10,8 @@ use projector::{Position, StoredHead};
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Hash, Head, ScimId, Seq};
 
-use super::rows::{all, attributes};
-use super::{PENDING_MEMBERS_SINCE, apply};
+use super::rows::{all, attributes, shown};
+use super::{PENDING_MEMBERS_SINCE, SHOWN_SINCE, apply};
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, as_sql, connect, from_sql};
 
@@ -43,6 +43,12 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    fn version(&self) -> Result<i32, rusqlite::Error> {
+        self.connection.pragma_query_value(None, "user_version", |row| row.get(0))
+    }
+}
+
 impl projector::verify::Snapshot for Snapshot {
     fn position(&mut self, partition: Partition) -> Result<Position, BoxError> {
         Ok(position(&self.connection, partition)?)
@@ -67,13 +73,17 @@ impl projector::verify::Snapshot for Snapshot {
     }
 
     fn users(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError> {
-        let sql = "SELECT scim_id, version, attributes FROM users
-            WHERE directory = (SELECT key FROM directories WHERE id = ?1)";
-        Ok(all(&self.connection, sql, [directory.to_bytes()], resource)?)
+        // As long as no server has opened the file that knows of it, apps are shown what attributes say.
+        let shown = if self.version()? < SHOWN_SINCE { "NULL" } else { "shown" };
+        let sql = format!(
+            "SELECT scim_id, version, attributes, {shown} FROM users
+             WHERE directory = (SELECT key FROM directories WHERE id = ?1)"
+        );
+        Ok(all(&self.connection, &sql, [directory.to_bytes()], resource)?)
     }
 
     fn groups(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError> {
-        let sql = "SELECT scim_id, version, attributes FROM groups
+        let sql = "SELECT scim_id, version, attributes, NULL FROM groups
             WHERE directory = (SELECT key FROM directories WHERE id = ?1)";
         Ok(all(&self.connection, sql, [directory.to_bytes()], resource)?)
     }
@@ -93,9 +103,7 @@ impl projector::verify::Snapshot for Snapshot {
         directory: DirectoryId,
     ) -> Result<Vec<StoredPendingMember>, BoxError> {
         // A file that no server has opened since it learnt of pending members has none.
-        let version: i32 =
-            self.connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if version < PENDING_MEMBERS_SINCE {
+        if self.version()? < PENDING_MEMBERS_SINCE {
             return Ok(Vec::new());
         }
         let sql = "SELECT groups.scim_id, value, pending_members.name_key FROM groups
@@ -113,6 +121,7 @@ fn resource(row: &rusqlite::Row<'_>) -> Result<StoredResource, DbError> {
         id: ScimId::from_bytes(row.get(0)?),
         version: Seq(from_sql(row.get(1)?)),
         attributes: attributes(row.get_ref(2)?)?,
+        shown: shown(row.get_ref(3)?)?,
     })
 }
 

@@ -3,14 +3,15 @@
 use api::ports::{Counts, Directories, Reach};
 use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition};
-use ingest::ports::{Replica, ReplicaError};
+use ingest::ports::{ListQuery, Replica, ReplicaError, Start};
 use log::Offset;
 use projector::{Batch, Position, ProjectionStore, StoreError, StoredHead};
 use schemas::{Change, Seq};
 
 use crate::world::{
-    P, Stream, World, before_pending_members, group, group_gone, group_with, joins, leaves, open,
-    scim, time_of, user, user_gone, user_with, waits_for, waits_no_more,
+    P, Stream, World, before_attribute_maps, before_pending_members, group, group_gone, group_with,
+    hidden, joins, leaves, open, scim, time_of, user, user_gone, user_with, waits_for,
+    waits_no_more,
 };
 
 async fn counts(world: &World, stream: &Stream) -> Counts {
@@ -228,4 +229,30 @@ async fn a_store_that_was_killed_goes_on_where_it_was() {
     assert_eq!(reopened.feed_end().await.unwrap(), FeedPosition(20));
     assert!(reopened.user(stream.id, scim(20)).await.unwrap().is_some());
     reopened.wait_applied(P, Offset(19)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_state_from_before_attribute_maps_is_upgraded_where_it_stands() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1), user(2), group(10)]).await;
+    world.store.close();
+    before_attribute_maps(world.folder.path());
+    world.store = std::sync::Arc::new(open(world.folder.path()));
+    world.add(&mut stream, vec![hidden(1), user(3)]).await;
+    let expected = Counts { active_users: 2, inactive_users: 0, groups: 1 };
+    assert_eq!(counts(&world, &stream).await, expected);
+    assert!(world.store.user(stream.id, scim(1)).await.unwrap().unwrap().user.shown.hidden);
+}
+
+#[tokio::test]
+async fn who_is_hidden_is_counted_for_the_identity_provider_alone() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1), hidden(2), user(3), hidden(3), hidden(4), user(4)]).await;
+    let expected = Counts { active_users: 2, inactive_users: 0, groups: 0 };
+    assert_eq!(counts(&world, &stream).await, expected);
+    let all = ListQuery { filter: None, sort: None, start: Start::Skip(0), count: 0 };
+    assert_eq!(world.store.list_users(stream.id, all).await.unwrap().total, 4);
+    world.add(&mut stream, vec![user_gone(2), user_gone(3), user_gone(4)]).await;
+    let expected = Counts { active_users: 1, inactive_users: 0, groups: 0 };
+    assert_eq!(counts(&world, &stream).await, expected);
 }

@@ -7,7 +7,9 @@ use api::ports::{
 use dispatcher::ports::{DeliveryStore, FeedPosition};
 use schemas::{EventId, EventType, GroupId, UserId};
 
-use crate::world::{Stream, World, event_id, group, joins, time_of, user, user_gone, user_with};
+use crate::world::{
+    Stream, World, event_id, group, hidden, joins, mapped, time_of, user, user_gone, user_with,
+};
 
 /// Two directories of one organization and one of another, whose users and events take turns.
 async fn with_two_organizations() -> (World, [Stream; 3]) {
@@ -247,4 +249,46 @@ async fn what_lies_outside_of_the_reach_does_not_exist() {
     assert!(matches!(world.store.event(own, event_id(2)).await, Err(PortError::NotFound)));
     assert!(world.store.event(ALL, event_id(2)).await.is_ok());
     assert_eq!(world.store.directory_of_user(own, UserId::from_bits(2)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn apps_see_what_they_were_told_and_nobody_who_is_hidden() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let email = r#","emails":[{"value":"a@x.test"}],"externalId":"e1""#;
+    let users = vec![user_with(1, "user1", email), hidden(2), user(3), group(10)];
+    world.add(&mut stream, users).await;
+    world.add(&mut stream, vec![joins(10, 1), joins(10, 2), mapped(3, "Three@x.test")]).await;
+    let found = async |filter: UserFilter| {
+        let request = request(ALL, 100, Order::Ascending, None);
+        let page = world.store.users(request, filter).await.unwrap();
+        page.items.into_iter().map(|found| found.user.id).collect::<Vec<_>>()
+    };
+    let ids = |ids: &[u128]| ids.iter().copied().map(UserId::from_bits).collect::<Vec<_>>();
+    let any = UserFilter::default();
+    assert_eq!(found(any.clone()).await, ids(&[1, 3]));
+    let of_directory = UserFilter { directory: Some(stream.id), ..any.clone() };
+    assert_eq!(found(of_directory).await, ids(&[1, 3]));
+    let of_group = UserFilter { group: Some(GroupId::from_bits(10)), ..any.clone() };
+    assert_eq!(found(of_group).await, ids(&[1]));
+    let with_email = |email: &str| UserFilter { email: Some(email.into()), ..any.clone() };
+    assert_eq!(found(with_email("A@x.test")).await, ids(&[1]));
+    assert_eq!(found(with_email("three@x.test")).await, ids(&[3]));
+    for (email, id) in [("A@x.test", 1), ("three@x.test", 3)] {
+        let filter = UserFilter { directory: Some(stream.id), ..with_email(email) };
+        assert_eq!(found(filter).await, ids(&[id]));
+    }
+    let with_id = |id: &str| UserFilter { idp_id: Some(id.into()), ..any.clone() };
+    assert_eq!(found(with_id("mapped")).await, ids(&[3]));
+    assert_eq!(found(with_id("user3")).await, ids(&[]));
+    assert_eq!(found(with_id("e1")).await, ids(&[1]));
+
+    let three = world.store.user(ALL, UserId::from_bits(3)).await.unwrap().user;
+    assert_eq!(three.email.as_deref(), Some("Three@x.test"));
+    assert_eq!(three.custom_attributes.len(), 1);
+    let two = UserId::from_bits(2);
+    assert!(matches!(world.store.user(ALL, two).await, Err(PortError::NotFound)));
+    assert_eq!(world.store.directory_of_user(ALL, two).await.unwrap(), None);
+    let groups = GroupFilter { user: Some(two), ..GroupFilter::default() };
+    let groups = world.store.groups(request(ALL, 10, Order::Ascending, None), groups).await;
+    assert_eq!(groups.unwrap().items, []);
 }

@@ -11,8 +11,8 @@ use rusqlite::{Connection, OpenFlags};
 use schemas::{Change, TokenId};
 
 use crate::world::{
-    P, World, group, group_gone, group_with, joins, leaves, open, scim, user, user_gone, user_with,
-    waits_for, waits_no_more,
+    P, World, group, group_gone, group_with, hidden, joins, leaves, mapped, open, scim, user,
+    user_gone, user_with, waits_for, waits_no_more,
 };
 
 /// All that a state says, without the keys, which only that file understands.
@@ -21,11 +21,11 @@ fn dump(path: &Path) -> Vec<Vec<Vec<Value>>> {
     let queries = [
         "SELECT * FROM positions ORDER BY 1",
         "SELECT id, partition, activated, gone, stopped, seq, hash, active_users, inactive_users,
-             groups, pending_members FROM directories ORDER BY 1",
+             groups, pending_members, hidden_users FROM directories ORDER BY 1",
         "SELECT directories.id, tokens.id, revoked FROM tokens
              JOIN directories ON directories.key = directory ORDER BY 1, 2",
         "SELECT directories.id, scim_id, user_id, name_key, external_id, email, display, active,
-             created_at, updated_at, version, attributes FROM users
+             created_at, updated_at, version, attributes, hidden, mapped_email, shown FROM users
              JOIN directories ON directories.key = directory ORDER BY 2",
         "SELECT directories.id, scim_id, group_id, idp_id, name_key, external_id, display,
              created_at, updated_at, modified_at, version, attributes FROM groups
@@ -74,6 +74,8 @@ async fn eventful() -> (World, schemas::DirectoryId) {
     world.add(&mut one, vec![user_with(2, "Second", off), leaves(10, 2), user(3)]).await;
     world.add(&mut one, vec![joins(10, 3), user_gone(1), group_gone(11), joins(10, 3)]).await;
     world.add(&mut one, vec![group_with(10, "Renamed", r#","externalId":"g""#)]).await;
+    world.add(&mut one, vec![hidden(4), mapped(5, "Five@x.test"), hidden(6), user(6)]).await;
+    world.add(&mut one, vec![user(7), hidden(7), hidden(8), user_gone(8)]).await;
     world.add(&mut two, vec![Change::TokenRevoked { id: token(1) }, leaves(22, 21)]).await;
     (world, one.id)
 }

@@ -42,6 +42,7 @@ async fn everything_that_is_asked_for_is_gathered_as_there_or_as_not_there() {
         group_names: ["named".into(), "other".into()].into(),
         memberships: [(scim(10), scim(1)), (scim(10), scim(2))].into(),
         members_of: [scim(10), scim(12)].into(),
+        groups_of: [scim(1), scim(2), scim(3)].into(),
         pending: ["ADA".into(), "nobody".into()].into(),
         pending_of: [scim(10)].into(),
     };
@@ -60,6 +61,8 @@ async fn everything_that_is_asked_for_is_gathered_as_there_or_as_not_there() {
     assert!(facts.memberships[&(scim(10), scim(1))] && !facts.memberships[&(scim(10), scim(2))]);
     assert_eq!(facts.members_of[&scim(10)], [scim(1)].into());
     assert!(facts.members_of[&scim(12)].is_empty());
+    assert_eq!(facts.groups_of[&scim(1)], [scim(10)].into());
+    assert!(facts.groups_of[&scim(2)].is_empty() && facts.groups_of[&scim(3)].is_empty());
     assert!(facts.users[&scim(1)].is_some(), "members are among the users");
     assert_eq!(facts.user_external_ids["e"], [scim(4), scim(5)].into());
     assert!(facts.user_external_ids["E"].is_empty());

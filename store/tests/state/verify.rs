@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use store::Snapshot;
 
 use crate::world::{
-    P, World, before_pending_members, group, group_gone, joins, user, waits_for, waits_no_more,
+    P, World, before_attribute_maps, before_pending_members, group, group_gone, hidden, joins,
+    mapped, user, waits_for, waits_no_more,
 };
 
 /// What differs between the log and the files as they are.
@@ -56,5 +57,33 @@ async fn a_state_from_before_pending_members_can_be_verified() {
     world.add(&mut stream, vec![user(1), group(10), joins(10, 1)]).await;
     world.store.close();
     before_pending_members(world.folder.path());
+    assert_eq!(difference(&world), None);
+}
+
+#[tokio::test]
+async fn what_apps_are_shown_of_a_user_is_compared() {
+    for damage in [
+        "UPDATE users SET shown = NULL WHERE name_key = 'user1'",
+        "UPDATE users SET shown = '{\"hidden\":true}' WHERE name_key = 'user1'",
+        "UPDATE users SET shown = '{\"hidden\":true}' WHERE name_key = 'user2'",
+    ] {
+        let (mut world, mut stream) = World::with_one_directory().await;
+        world.add(&mut stream, vec![mapped(1, "a@x.test"), user(2), hidden(3)]).await;
+        assert_eq!(difference(&world), None);
+        world.store.close();
+        let state = Connection::open(world.folder.path().join("state-1.db")).unwrap();
+        assert_eq!(state.execute(damage, []).unwrap(), 1);
+        drop(state);
+        let what = difference(&world).unwrap();
+        assert!(what.contains("has other attributes in the store"), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_state_from_before_attribute_maps_can_be_verified() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1), group(10), joins(10, 1)]).await;
+    world.store.close();
+    before_attribute_maps(world.folder.path());
     assert_eq!(difference(&world), None);
 }

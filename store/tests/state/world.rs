@@ -11,11 +11,11 @@ use projector::rebuild::Scan;
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
 use rusqlite::Connection;
 use schemas::record::{Draft, Sealed, seal};
-use schemas::scim::Attributes;
+use schemas::scim::{Attributes, Value};
 use schemas::wire::{DirectoryToken, DirectoryType, TokenTag};
 use schemas::{
-    Actor, Change, DirectoryId, Edge, Event, EventId, GroupId, Head, OrganizationId, Record,
-    RequestId, ScimId, StoredChange, Timestamp, TokenId, UserId,
+    Actor, Change, DirectoryId, Edge, Event, EventId, GroupId, Head, Mapped, OrganizationId,
+    Record, RequestId, ScimId, Shown, StoredChange, Timestamp, TokenId, UserId,
 };
 use store::Store;
 use tempfile::TempDir;
@@ -219,8 +219,20 @@ impl World {
     }
 }
 
+/// Makes the first state of a closed store what the version before attribute maps left.
+pub(crate) fn before_attribute_maps(folder: &Path) {
+    let state = Connection::open(folder.join("state-1.db")).unwrap();
+    let undo = "DROP INDEX users_directory; DROP INDEX users_mapped_email;
+        ALTER TABLE users DROP COLUMN hidden; ALTER TABLE users DROP COLUMN mapped_email;
+        ALTER TABLE users DROP COLUMN shown; ALTER TABLE directories DROP COLUMN hidden_users;
+        CREATE INDEX users_directory ON users (directory, user_id);
+        PRAGMA user_version = 2";
+    state.execute_batch(undo).unwrap();
+}
+
 /// Makes the first state of a closed store what the version before pending members left.
 pub(crate) fn before_pending_members(folder: &Path) {
+    before_attribute_maps(folder);
     let state = Connection::open(folder.join("state-1.db")).unwrap();
     let undo = "DROP TABLE pending_members; ALTER TABLE directories DROP COLUMN pending_members;
         PRAGMA user_version = 1";
@@ -272,7 +284,30 @@ pub(crate) fn user_with(number: u128, name: &str, more: &str) -> Change {
         name_key: name_key(name),
         created_at: Timestamp::from_millis(5),
         attributes: attributes.into(),
+        shown: Shown::default(),
     }
+}
+
+/// A user of whom apps are shown something else.
+pub(crate) fn user_shown(number: u128, shown: Shown) -> Change {
+    let mut change = user(number);
+    if let Change::User { shown: kept, .. } = &mut change {
+        *kept = shown;
+    }
+    change
+}
+
+/// A user with a mapped address and a mapped attribute.
+pub(crate) fn mapped(number: u128, email: &str) -> Change {
+    let custom_attributes = Attributes::from([("rank", Value::from("Countess"))]);
+    let email = Some(email.to_owned());
+    let mapped = Mapped { idp_id: "mapped".into(), email, custom_attributes, ..Mapped::default() };
+    user_shown(number, Shown { mapped: Some(Box::new(mapped)), ..Shown::default() })
+}
+
+/// A user that apps do not see.
+pub(crate) fn hidden(number: u128) -> Change {
+    user_shown(number, Shown { hidden: true, ..Shown::default() })
 }
 
 pub(crate) fn user(number: u128) -> Change {

@@ -105,6 +105,7 @@ fn one_of(kind: EventType) -> FeedEvent {
         | EventType::Deleted
         | EventType::GroupPendingMemberAdded
         | EventType::GroupPendingMemberRemoved
+        | EventType::InactiveUserChanged
         | EventType::TokenCreated
         | EventType::TokenRevoked => event(kind, None, None, &json!({})),
     }

@@ -8,6 +8,7 @@ use schemas::scim::{Attributes, Value};
 use serde_json::value::RawValue;
 
 use crate::error::{DbError, unreadable};
+use schemas::Shown;
 
 /// What users and groups are found by, and whether a user is active; read out of the attributes, which
 /// are kept as the text they are.
@@ -37,6 +38,24 @@ pub(crate) fn email_key(attributes: &Attributes) -> Option<String> {
     let (local, domain) = address.rsplit_once('@')?;
     let usable = !local.is_empty() && !domain.is_empty() && !address.contains(char::is_whitespace);
     usable.then(|| address.to_lowercase())
+}
+
+/// What is kept of [`Shown`]: the text that it is in the record, and the address folded for look-ups.
+pub(crate) struct ShownColumns {
+    pub(crate) hidden: bool,
+    pub(crate) mapped_email: Option<String>,
+    pub(crate) json: Option<String>,
+}
+
+/// The columns of what apps are shown. None is written where the attributes say it.
+pub(crate) fn shown_columns(shown: &Shown) -> Result<ShownColumns, DbError> {
+    let json = (!shown.is_default()).then(|| serde_json::to_string(shown)).transpose();
+    let email = shown.mapped.as_ref().and_then(|mapped| mapped.email.as_deref());
+    Ok(ShownColumns {
+        hidden: shown.hidden,
+        mapped_email: email.map(str::to_lowercase),
+        json: json.map_err(unreadable("what apps are shown"))?,
+    })
 }
 
 /// The other addresses, folded for look-ups.

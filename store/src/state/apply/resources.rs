@@ -4,8 +4,10 @@ use directory::resource::text;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use schemas::{Change, ScimId, StoredChange, Timestamp};
 
-use super::columns::{columns_of, email_key, insert_other_emails, is_active, other_emails};
-use super::{INSERT_GROUP, INSERT_USER, Touched};
+use super::columns::{
+    columns_of, email_key, insert_other_emails, is_active, other_emails, shown_columns,
+};
+use super::{Counted, INSERT_GROUP, INSERT_USER, Touched};
 use crate::error::DbError;
 use crate::state::pending_members;
 
@@ -16,13 +18,14 @@ pub(super) fn put_user(
     at: Timestamp,
     version: i64,
 ) -> Result<(), DbError> {
-    let Change::User { id, user_id, name_key, created_at, attributes } = change else {
+    let Change::User { id, user_id, name_key, created_at, attributes, shown } = change else {
         return Ok(());
     };
-    let before: Option<(i64, bool)> = transaction
-        .prepare_cached("SELECT key, active FROM users WHERE scim_id = ?1")?
-        .query_row([id.to_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+    let before: Option<(i64, Counted)> = transaction
+        .prepare_cached("SELECT key, active, hidden FROM users WHERE scim_id = ?1")?
+        .query_row([id.to_bytes()], |row| Ok((row.get(0)?, Counted::of(row.get(1)?, row.get(2)?))))
         .optional()?;
+    let shown = shown_columns(shown)?;
     let (columns, json) = (columns_of(attributes)?, attributes.get());
     let active = is_active(&columns);
     let (external_id, email) = (text(&columns, "externalId"), email_key(&columns));
@@ -42,12 +45,16 @@ pub(super) fn put_user(
             at.millis(),
             version,
             json,
+            shown.hidden,
+            shown.mapped_email,
+            shown.json,
         ])?,
         Some((key, _)) => {
             forget_emails(transaction, key)?;
             let mut update = transaction.prepare_cached(
                 "UPDATE users SET user_id = ?2, name_key = ?3, external_id = ?4, email = ?5,
-                     display = ?6, active = ?7, updated_at = ?8, version = ?9, attributes = ?10
+                     display = ?6, active = ?7, updated_at = ?8, version = ?9, attributes = ?10,
+                     hidden = ?11, mapped_email = ?12, shown = ?13
                  WHERE key = ?1",
             )?;
             update.execute(params![
@@ -61,13 +68,18 @@ pub(super) fn put_user(
                 at.millis(),
                 version,
                 json,
+                shown.hidden,
+                shown.mapped_email,
+                shown.json,
             ])?;
             key
         }
     };
     insert_other_emails(transaction, touched.key, key, &others)?;
-    touched.count(before.map(|(_, active)| active), -1);
-    touched.count(Some(active), 1);
+    if let Some((_, before)) = before {
+        touched.count(before, -1);
+    }
+    touched.count(Counted::of(active, shown.hidden), 1);
     Ok(())
 }
 
@@ -78,11 +90,11 @@ pub(super) fn drop_user(
     at: Timestamp,
     version: i64,
 ) -> Result<(), DbError> {
-    let gone: Option<(i64, bool)> = transaction
-        .prepare_cached("DELETE FROM users WHERE scim_id = ?1 RETURNING key, active")?
-        .query_row([id.to_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
+    let gone: Option<(i64, Counted)> = transaction
+        .prepare_cached("DELETE FROM users WHERE scim_id = ?1 RETURNING key, active, hidden")?
+        .query_row([id.to_bytes()], |row| Ok((row.get(0)?, Counted::of(row.get(1)?, row.get(2)?))))
         .optional()?;
-    if let Some((key, active)) = gone {
+    if let Some((key, counted)) = gone {
         transaction
             .prepare_cached(
                 "UPDATE groups SET modified_at = ?2, version = ?3
@@ -93,7 +105,7 @@ pub(super) fn drop_user(
             .prepare_cached("DELETE FROM memberships WHERE user_key = ?1")?
             .execute([key])?;
         forget_emails(transaction, key)?;
-        touched.count(Some(active), -1);
+        touched.count(counted, -1);
     }
     Ok(())
 }
@@ -199,8 +211,8 @@ pub(super) fn drop_directory(
     ] {
         transaction.execute(sql, [touched.key])?;
     }
-    (touched.active_users, touched.inactive_users, touched.groups) = (0, 0, 0);
-    touched.pending_members = 0;
+    (touched.active_users, touched.inactive_users, touched.hidden_users) = (0, 0, 0);
+    (touched.groups, touched.pending_members) = (0, 0);
     Ok(())
 }
 

@@ -92,7 +92,7 @@ impl Kind for Users {
     const NAME: &'static str = "users";
     const COLUMNS: &'static str = USER_COLUMNS;
     const ORDER: &'static str = "user_id";
-    const TOTAL: &'static str = "active_users + inactive_users";
+    const TOTAL: &'static str = "active_users + inactive_users + hidden_users";
 
     fn read(self, row: &rusqlite::Row<'_>) -> Result<Self::Row, DbError> {
         user(row)

@@ -23,6 +23,17 @@ impl Conditions {
         self.sql.push(condition.replace("{}", &format!("?{}", self.parameters.len())));
     }
 
+    /// `{0}` and `{1}` in the condition stand for the parameters.
+    pub(crate) fn and_both(&mut self, condition: &str, parameters: [Sql; 2]) {
+        let mut condition = condition.to_owned();
+        for (index, parameter) in parameters.into_iter().enumerate() {
+            self.parameters.push(parameter);
+            let place = format!("?{}", self.parameters.len());
+            condition = condition.replace(&format!("{{{index}}}"), &place);
+        }
+        self.sql.push(condition);
+    }
+
     /// What `{}` stood for, in order.
     pub(crate) fn parameters(&self) -> &[Sql] {
         &self.parameters

@@ -1,0 +1,106 @@
+//! `/directories/{id}/attribute_map`: what becomes of attributes on the way to apps, and what another map
+//! would do.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use directory::attribute_map::MapError;
+use directory::normalise::Origin;
+use directory::{AppRules, AttributeMap};
+use schemas::UserId;
+use schemas::scim::Attributes;
+use schemas::wire::DirectoryUser;
+use serde::Serialize;
+
+use crate::auth::Reader;
+use crate::body::{Fields, Segments, path_id};
+use crate::directories;
+use crate::error::Error;
+use crate::router::Api;
+
+const FIELD: &str = "attribute_map";
+
+/// How many users a preview shows, and how many it may be asked for by id.
+const SHOWN_MAX: usize = 20;
+
+/// How many of the latest users a preview looks at to find some that change.
+const LOOKED_AT_MAX: u32 = 500;
+
+/// The map in a body. `null` is the map that changes nothing.
+pub(crate) fn read(fields: &mut Fields) -> Option<AttributeMap> {
+    if fields.is_null(FIELD) {
+        fields.take(FIELD);
+        return Some(AttributeMap::default());
+    }
+    let parsed = AttributeMap::parse(&fields.take(FIELD)?);
+    let wrong = match parsed {
+        Ok(map) => return Some(map),
+        Err(wrong) => wrong,
+    };
+    for MapError { field, message } in wrong {
+        let field = if field.is_empty() { FIELD.to_owned() } else { format!("{FIELD}.{field}") };
+        fields.wrong(field, "invalid", format!("{message}."));
+    }
+    None
+}
+
+/// Shows what a map would do, and changes nothing: who may read users may ask.
+pub(crate) async fn preview(
+    State(api): State<Api>,
+    Reader(caller): Reader,
+    Segments(id): Segments<String>,
+    fields: Fields,
+) -> Result<Json<PreviewBody>, Error> {
+    let id = path_id(directories::WHAT, &id)?;
+    let directory = api.directories.get(caller.reach, id).await;
+    let directory = directory.map_err(Error::about(directories::WHAT, id))?;
+    let (map, users) = read_preview(fields)?;
+    let sample = api.directories.sample(caller.reach, id, users, LOOKED_AT_MAX).await;
+    let sample = sample.map_err(Error::about(directories::WHAT, id))?;
+    let origin = Origin { directory_id: directory.id, organization_id: directory.organization_id };
+    let rules = AppRules { attribute_map: Arc::new(map), ..directory.apps.clone() };
+    let looked_at = sample.len();
+    let changed = sample.iter().filter_map(|user| {
+        let before = directory.apps.user(origin, user);
+        let (after, previous_attributes) = rules.preview(origin, user)?;
+        Some(ChangedBody { before, after, previous_attributes })
+    });
+    Ok(Json(PreviewBody { looked_at, changed: changed.take(SHOWN_MAX).collect() }))
+}
+
+fn read_preview(mut fields: Fields) -> Result<(AttributeMap, Option<Vec<UserId>>), Error> {
+    if !fields.is_null(FIELD) {
+        fields.require(FIELD);
+    }
+    let map = read(&mut fields);
+    let users = fields.list("users").map(|ids| {
+        let ids: Option<Vec<UserId>> =
+            ids.iter().map(|id| id.as_str().and_then(|id| id.parse().ok())).collect();
+        ids.filter(|ids| ids.len() <= SHOWN_MAX)
+    });
+    if users == Some(None) {
+        let message = format!("users must be a list of at most {SHOWN_MAX} ids of users.");
+        fields.wrong("users", "invalid", message);
+    }
+    fields.refuse_others();
+    match map {
+        Some(map) if fields.errors().is_empty() => Ok((map, users.flatten())),
+        Some(_) | None => Err(Error::Invalid(fields.into_errors())),
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct PreviewBody {
+    /// How many users were looked at.
+    looked_at: usize,
+    /// Those of them that change.
+    changed: Vec<ChangedBody>,
+}
+
+#[derive(Serialize)]
+struct ChangedBody {
+    before: DirectoryUser,
+    after: DirectoryUser,
+    previous_attributes: Attributes,
+}

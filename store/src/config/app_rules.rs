@@ -1,0 +1,184 @@
+//! The rules for what apps are shown, and the jobs that follow a change of them.
+
+use std::collections::BTreeMap;
+
+use api::ports::{Conflict, DirectoryChange, Progress, Reach};
+use directory::rules::GeneralRules;
+use ingest::ports::{Refresh, RefreshProgress};
+use log::Partition;
+use rusqlite::{Connection, Row, params};
+use schemas::{DirectoryId, Timestamp, UserId};
+use tokio::sync::watch;
+
+use super::Config;
+use crate::error::{DbError, unreadable};
+use crate::ports::{conflicted, not_found};
+use crate::sqlite::{as_sql, from_sql};
+use crate::state::rows::{all, first};
+
+impl Config {
+    /// Changes a directory. If its rules are others then, its users are refreshed.
+    pub(crate) async fn update_directory(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        change: DirectoryChange,
+        at: Timestamp,
+    ) -> Result<(), DbError> {
+        self.check_reach(reach, id)?;
+        self.change(move |connection| update(connection, id, &change, at)).await?;
+        self.refreshes_changed();
+        Ok(())
+    }
+
+    /// Takes over the rules of the settings. Directories that had others by them are refreshed.
+    pub(crate) async fn set_general_rules(&self, rules: GeneralRules) -> Result<(), DbError> {
+        self.change(move |connection| {
+            let before = general_rules(connection)?;
+            if before == rules {
+                return Ok(());
+            }
+            let json = serde_json::to_string(&rules).map_err(unreadable("general rules"))?;
+            connection.execute("UPDATE meta SET general_rules = ?1", [json])?;
+            if before.inactive_users != rules.inactive_users {
+                let sql =
+                    "SELECT id FROM directories WHERE inactive_users IS NULL AND deleting = 0";
+                let ids = all(connection, sql, [], |row| Ok(DirectoryId::from_bytes(row.get(0)?)))?;
+                ids.into_iter().try_for_each(|id| begin_refresh(connection, id))?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.refreshes_changed();
+        Ok(())
+    }
+
+    /// How far the jobs of directories have come; those that never had one are left out.
+    pub(crate) async fn refresh_progress(
+        &self,
+    ) -> Result<BTreeMap<DirectoryId, Progress>, DbError> {
+        self.read(|connection| {
+            let sql = "SELECT directory, done, total, finished FROM refreshes";
+            let found = all(connection, sql, [], |row| {
+                let (done, total) = (from_sql(row.get(1)?), from_sql(row.get(2)?));
+                let progress = Progress { running: !row.get(3)?, done, total: total.max(done) };
+                Ok((DirectoryId::from_bytes(row.get(0)?), progress))
+            })?;
+            Ok(found.into_iter().collect())
+        })
+        .await
+    }
+
+    /// The jobs that are not finished.
+    pub(crate) async fn open_refreshes(&self) -> Result<Vec<Refresh>, DbError> {
+        self.read(|connection| {
+            let sql = "SELECT refreshes.directory, partition, version, cursor, done, total
+                FROM refreshes JOIN directories ON directories.id = refreshes.directory
+                WHERE finished = 0 ORDER BY refreshes.directory";
+            all(connection, sql, [], refresh)
+        })
+        .await
+    }
+
+    /// Notes how far a job has come, unless the rules have changed since.
+    pub(crate) async fn refresh_moved(&self, refresh: Refresh) -> Result<(), DbError> {
+        let Refresh { directory, version, progress, .. } = refresh;
+        self.progress
+            .run(move |connection| {
+                let sql = "UPDATE refreshes SET cursor = ?3, done = ?4, total = ?5, finished = ?6
+                    WHERE directory = ?1 AND version = ?2";
+                let RefreshProgress { after, done, total, finished } = progress;
+                connection.prepare_cached(sql)?.execute(params![
+                    directory.to_bytes(),
+                    as_sql(version),
+                    after.map(UserId::to_bytes),
+                    as_sql(done),
+                    as_sql(total),
+                    finished,
+                ])?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Counts up when there may be new jobs.
+    pub(crate) fn refreshes(&self) -> watch::Receiver<u64> {
+        self.refreshes_version.subscribe()
+    }
+
+    fn refreshes_changed(&self) {
+        self.refreshes_version.send_modify(|version| *version += 1);
+    }
+}
+
+/// The rules that hold where a directory has none of its own.
+pub(super) fn general_rules(connection: &Connection) -> Result<GeneralRules, DbError> {
+    let json: String =
+        connection.query_row("SELECT general_rules FROM meta", [], |row| row.get(0))?;
+    serde_json::from_str(&json).map_err(unreadable("general rules"))
+}
+
+fn update(
+    connection: &Connection,
+    id: DirectoryId,
+    change: &DirectoryChange,
+    at: Timestamp,
+) -> Result<(), DbError> {
+    let sql = "SELECT deleting, name, attribute_map, inactive_users FROM directories WHERE id = ?1";
+    let found = first(connection, sql, [id.to_bytes()], |row| {
+        let before: (String, String, Option<String>) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        Ok((row.get::<_, bool>(0)?, before))
+    })?;
+    let (deleting, before) = found.ok_or_else(not_found)?;
+    if deleting {
+        return Err(conflicted(Conflict::Deleting));
+    }
+    let mut after = before.clone();
+    if let Some(name) = &change.name {
+        after.0.clone_from(name);
+    }
+    if let Some(map) = &change.attribute_map {
+        after.1 = serde_json::to_string(map).map_err(unreadable("attribute map"))?;
+    }
+    if let Some(policy) = change.inactive_users {
+        after.2 = policy.map(|policy| policy.name().to_owned());
+    }
+    if after == before {
+        return Ok(());
+    }
+    let (name, map, policy) = &after;
+    connection.execute(
+        "UPDATE directories SET name = ?2, attribute_map = ?3, inactive_users = ?4, updated_at = ?5
+         WHERE id = ?1",
+        params![id.to_bytes(), name, map, policy, at.millis()],
+    )?;
+    if (map, policy) != (&before.1, &before.2) {
+        begin_refresh(connection, id)?;
+    }
+    Ok(())
+}
+
+/// Begins the job of a directory, anew if it is running.
+fn begin_refresh(connection: &Connection, id: DirectoryId) -> Result<(), DbError> {
+    connection.execute(
+        "INSERT INTO refreshes (directory, version) VALUES (?1, 1)
+         ON CONFLICT (directory) DO UPDATE
+         SET version = version + 1, cursor = NULL, done = 0, total = 0, finished = 0",
+        [id.to_bytes()],
+    )?;
+    Ok(())
+}
+
+fn refresh(row: &Row<'_>) -> Result<Refresh, DbError> {
+    Ok(Refresh {
+        directory: DirectoryId::from_bytes(row.get(0)?),
+        partition: Partition(row.get(1)?),
+        version: from_sql(row.get(2)?),
+        progress: RefreshProgress {
+            after: row.get::<_, Option<[u8; 16]>>(3)?.map(UserId::from_bytes),
+            done: from_sql(row.get(4)?),
+            total: from_sql(row.get(5)?),
+            finished: false,
+        },
+    })
+}

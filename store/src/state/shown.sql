@@ -1,0 +1,6 @@
+-- What apps are shown of users, where their attributes alone do not say it: as it is in the record. With it, what
+-- apps find users by: who is hidden from them, and the address that an attribute map chose.
+ALTER TABLE directories ADD COLUMN hidden_users INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE users ADD COLUMN mapped_email TEXT;
+ALTER TABLE users ADD COLUMN shown TEXT;
