@@ -11,7 +11,7 @@ mod users;
 
 use schemas::record::Draft;
 use schemas::scim::ScimError;
-use schemas::wire::DirectoryUser;
+use schemas::wire::{DirectoryGroup, DirectoryUser};
 use schemas::{Change, Event, EventId, Seq};
 
 use crate::command::Target;
@@ -147,13 +147,17 @@ impl Commit<'_, '_> {
     }
 
     const fn origin(&self) -> Origin {
-        let directory = &self.facts.directory;
-        Origin { directory_id: directory.id, organization_id: directory.organization_id }
+        self.facts.directory.origin()
     }
 
     /// The user as it leaves the house.
     fn shown(&self, user: &User) -> DirectoryUser {
         self.facts.directory.apps.user(self.origin(), user)
+    }
+
+    /// The group as it leaves the house.
+    fn shown_group(&self, group: &Group) -> DirectoryGroup {
+        self.facts.directory.apps.group(self.origin(), group)
     }
 }
 

@@ -6,6 +6,7 @@ use schemas::scim::Attributes;
 use schemas::wire::{DirectoryType, OrganizationDomain};
 use serde::{Deserialize, Serialize};
 
+use crate::normalise::Origin;
 use crate::patch::NoMatch;
 use crate::rules::AppRules;
 use schemas::{
@@ -39,6 +40,14 @@ pub struct Directory {
     pub created_at: Timestamp,
     /// When its configuration last changed.
     pub updated_at: Timestamp,
+}
+
+impl Directory {
+    /// What its users and groups say of their origin.
+    #[must_use]
+    pub const fn origin(&self) -> Origin {
+        Origin { directory_id: self.id, organization_id: self.organization_id }
+    }
 }
 
 /// What of the SCIM service a directory can have otherwise.

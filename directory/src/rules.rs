@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use schemas::Shown;
 use schemas::scim::Attributes;
-use schemas::wire::{DirectoryUser, UserState};
+use schemas::wire::{DirectoryGroup, DirectoryUser, UserState};
 use serde::{Deserialize, Serialize};
 
 use crate::attribute_map::AttributeMap;
 use crate::diff::previous_user;
-use crate::normalise::{Origin, directory_user, state};
-use crate::resource::User;
+use crate::normalise::{Origin, directory_group, directory_user, state};
+use crate::resource::{Group, User};
 
 /// The rules in force. A record keeps what they made of a user; whoever reads it does not ask them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +19,25 @@ pub struct AppRules {
     pub attribute_map: Arc<AttributeMap>,
     /// What becomes of users who turn inactive.
     pub inactive_users: InactiveUsers,
+    /// What is sent empty.
+    pub emptied: Emptied,
+}
+
+/// Fields that are sent empty, as WorkOS sends them since 2026: `{}` for `raw_attributes`, `[]` for `emails`
+/// and `groups`, null for `username` and `job_title`. Their keys are always there, as SDKs expect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Emptied {
+    /// All that the identity provider sent, of users and groups.
+    pub raw_attributes: bool,
+    /// All addresses of a user.
+    pub emails: bool,
+    /// The user name.
+    pub username: bool,
+    /// The title.
+    pub job_title: bool,
+    /// The groups of a user in answers of the API.
+    pub groups: bool,
 }
 
 /// What becomes of users who turn inactive.
@@ -38,6 +57,28 @@ pub enum InactiveUsers {
 pub struct GeneralRules {
     /// What becomes of users who turn inactive.
     pub inactive_users: InactiveUsers,
+    /// What is sent empty, by every directory.
+    pub emptied: Emptied,
+}
+
+impl Emptied {
+    /// The names of the fields.
+    pub const NAMES: [&'static str; 5] =
+        ["raw_attributes", "emails", "username", "job_title", "groups"];
+
+    /// Has the field of this name sent empty. False if it is none of them.
+    pub fn empty(&mut self, name: &str) -> bool {
+        let field = match name {
+            "raw_attributes" => &mut self.raw_attributes,
+            "emails" => &mut self.emails,
+            "username" => &mut self.username,
+            "job_title" => &mut self.job_title,
+            "groups" => &mut self.groups,
+            _ => return false,
+        };
+        *field = true;
+        true
+    }
 }
 
 impl InactiveUsers {
@@ -78,7 +119,7 @@ impl AppRules {
         let mut after = user.clone();
         after.shown.mapped = self.attribute_map.apply(&user.attributes);
         let shown = self.user(origin, &after);
-        let previous = previous_user(&directory_user(origin, user), &shown);
+        let previous = previous_user(&self.user(origin, user), &shown);
         (!previous.is_empty()).then_some((shown, previous))
     }
 
@@ -87,6 +128,25 @@ impl AppRules {
     pub fn user(&self, origin: Origin, user: &User) -> DirectoryUser {
         let mut shown = directory_user(origin, user);
         shown.custom_attributes = self.attribute_map.complete(&shown.custom_attributes);
+        let Emptied { raw_attributes, emails, username, job_title, groups: _ } = self.emptied;
+        if raw_attributes {
+            shown.raw_attributes = Arc::default();
+        }
+        if emails {
+            shown.emails.clear();
+        }
+        shown.username = shown.username.filter(|_| !username);
+        shown.job_title = shown.job_title.filter(|_| !job_title);
+        shown
+    }
+
+    /// The group as it leaves the house.
+    #[must_use]
+    pub fn group(&self, origin: Origin, group: &Group) -> DirectoryGroup {
+        let mut shown = directory_group(origin, group);
+        if self.emptied.raw_attributes {
+            shown.raw_attributes = Arc::default();
+        }
         shown
     }
 }

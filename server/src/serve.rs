@@ -131,8 +131,11 @@ impl Running {
         edge: Arc<dyn Edge>,
         listener: TcpListener,
     ) -> anyhow::Result<()> {
-        let inactive_users = settings.inactive_users;
-        self.store.set_general_rules(GeneralRules { inactive_users }).await?;
+        let rules = GeneralRules {
+            inactive_users: settings.inactive_users,
+            emptied: settings.emptied_fields,
+        };
+        self.store.set_general_rules(rules).await?;
         let projecting = self.start_projectors();
         self.catch_up().await?;
         let writers = Arc::new(ingest::Writers::new(

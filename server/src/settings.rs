@@ -15,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use directory::InactiveUsers;
+use directory::rules::Emptied;
 use dispatcher::Schedule;
 use schemas::RateLimit;
 use tracing_subscriber::filter::Targets;
@@ -61,6 +62,8 @@ pub struct Settings {
     pub retry_schedule: Schedule,
     /// What becomes of users who turn inactive, where a directory does not say it itself.
     pub inactive_users: InactiveUsers,
+    /// What is sent empty.
+    pub emptied_fields: Emptied,
     /// SCIM requests for each directory; none is no limit.
     pub scim_rate_limit: Option<RateLimit>,
     /// Whether that holds for requests from this machine too: only if it was asked for.
@@ -213,6 +216,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let allow_http = given.required("allow_http", value::flag, problems);
     let retry_schedule = given.required("retry_schedule", value::schedule, problems);
     let inactive_users = given.required("inactive_users", value::inactive_users, problems);
+    let emptied_fields = given.required("emptied_fields", value::emptied_fields, problems);
     let scim_rate_limit = given.required("scim_rate_limit", value::scim_rate, problems);
     let scim_limits_loopback = given.is_given("scim_rate_limit");
     let api_rate_limit = given.required("api_rate_limit", value::api_rate, problems);
@@ -232,6 +236,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         allow_http: allow_http?,
         retry_schedule: retry_schedule?,
         inactive_users: inactive_users?,
+        emptied_fields: emptied_fields?,
         scim_rate_limit: scim_rate_limit?,
         scim_limits_loopback,
         api_rate_limit: api_rate_limit?,

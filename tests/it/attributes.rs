@@ -317,3 +317,53 @@ async fn an_address_falls_back_to_the_user_name_and_users_are_found_by_it() {
     let page = api.get(&format!("{path}&idp_id=ext-bob@acme.example")).await;
     assert_eq!(page["data"], json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_are_sent_empty_where_the_settings_have_it_so_with_their_keys() {
+    let data = tempfile::tempdir().unwrap();
+    let emptied = [("DSYNC_EMPTIED_FIELDS", "raw_attributes,emails,username,job_title,groups")];
+    let server = Server::start_with(data.path(), &emptied);
+    let api = server.api();
+    let directory = api.directory("okta scim v2.0", "Acme").await;
+    let map = json!({ "predefined": ["job_title", "username"] });
+    change(&api, &directory.id, json!({ "attribute_map": map })).await;
+    let (user, group) = (directory.user("ada@x.test").await, directory.group("Sales").await);
+    let add = json!([{ "op": "add", "path": "members", "value": [{ "value": user }] }]);
+    directory.patch(&format!("/Groups/{group}"), add).await.expect(204);
+    let title = json!([{ "op": "replace", "path": "title", "value": "Countess" }]);
+    directory.patch(&format!("/Users/{user}"), title).await.expect(200);
+    let is_empty = |user: &Value| {
+        assert_eq!(user["raw_attributes"], json!({}), "{user}");
+        assert_eq!(user["emails"], json!([]));
+        assert_eq!(
+            (user.get("username"), user.get("job_title")),
+            (Some(&Value::Null), Some(&Value::Null))
+        );
+        assert_eq!(user["email"], "ada@x.test");
+    };
+    let shown = users(&api, &directory.id).await.remove(0);
+    is_empty(&shown);
+    assert_eq!(shown["groups"], json!([]));
+    assert_eq!(
+        shown["custom_attributes"],
+        json!({ "job_title": "Countess", "username": "ada@x.test" })
+    );
+    let groups = api.get(&format!("/directory_groups?directory={}", directory.id)).await;
+    assert_eq!(groups["data"][0]["raw_attributes"], json!({}));
+    let events = api.events("dsync.user.created,dsync.user.updated,dsync.group.user_added").await;
+    is_empty(&events[0]["data"]);
+    is_empty(&events[1]["data"]["user"]);
+    assert_eq!(events[1]["data"]["group"]["raw_attributes"], json!({}));
+    is_empty(&events[2]["data"]);
+    let previous = json!({ "custom_attributes": { "job_title": "Retail Manager" } });
+    assert_eq!(events[2]["data"]["previous_attributes"], previous);
+
+    server.terminate();
+    let server = Server::start(data.path());
+    let shown = users(&server.api(), &directory.id).await.remove(0);
+    assert_eq!(shown["job_title"], "Countess", "the setting says what is sent, not what is kept");
+    assert_eq!(shown["groups"].as_array().unwrap().len(), 1);
+    let wrong = command(data.path()).args(["serve", "--emptied-fields", "name"]).output().unwrap();
+    assert!(!wrong.status.success());
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("raw_attributes"));
+}

@@ -10,7 +10,6 @@ use super::{Answer, Commit, Undecided, members};
 use crate::Rejection;
 use crate::diff::previous_group;
 use crate::facts::Facts;
-use crate::normalise::directory_group;
 use crate::patch::{self, MemberOp, Operation};
 use crate::resource::{Group, name_key, text};
 
@@ -33,7 +32,7 @@ pub(super) fn create(
         modified_at: at,
         version: commit.facts.tail.next(),
     };
-    let event = Event::GroupCreated(directory_group(commit.origin(), &group));
+    let event = Event::GroupCreated(commit.shown_group(&group));
     commit.push(event, change(&group));
     members::fill(commit, &group, member_ids)?;
     Ok(Answer::Group(group))
@@ -72,7 +71,7 @@ pub(super) fn patch(
 
 pub(super) fn delete(commit: &mut Commit<'_, '_>, id: ScimId) -> Result<Answer, Undecided> {
     let group = existing(commit.facts, id)?;
-    let event = Event::GroupDeleted(directory_group(commit.origin(), &group));
+    let event = Event::GroupDeleted(commit.shown_group(&group));
     commit.push(event, Change::GroupGone { id });
     Ok(Answer::Gone)
 }
@@ -91,8 +90,7 @@ fn update(
     let attributes = Arc::new(attributes);
     let after = Group { name_key, attributes, updated_at: at, modified_at: at, ..before.clone() };
 
-    let origin = commit.origin();
-    let (old, group) = (directory_group(origin, before), directory_group(origin, &after));
+    let (old, group) = (commit.shown_group(before), commit.shown_group(&after));
     let previous_attributes = previous_group(&old, &group);
     commit.push(Event::GroupUpdated(UpdatedGroup { group, previous_attributes }), change(&after));
     Ok(after)

@@ -9,7 +9,6 @@ use super::users::inactive;
 use super::{Commit, Undecided, pending};
 use crate::Rejection;
 use crate::facts::{Asking, Facts, Meant, Missing};
-use crate::normalise::directory_group;
 use crate::patch::MemberOp;
 use crate::resource::{Group, UnknownMember, User, name_key};
 
@@ -90,7 +89,7 @@ fn push_all(
 ) -> Result<(), Undecided> {
     refuse_too_many(changes.len())?;
     pending::refuse_too_many(commit.facts, group.id, &changes)?;
-    let wire = directory_group(commit.origin(), group);
+    let wire = commit.shown_group(group);
     for (member, joins) in changes {
         match member {
             Member::User(user) => {

@@ -10,7 +10,6 @@ use super::members::{self, Member};
 use super::{Commit, Undecided};
 use crate::Rejection;
 use crate::facts::{Asking, Facts, PendingMember};
-use crate::normalise::directory_group;
 use crate::resource::{User, name_key, text};
 
 /// How long a value may be for which a group waits. Identity providers keep ids and user names within 256
@@ -54,7 +53,7 @@ pub(super) fn join(
     }
     asking.done()?;
     for (group, is_member, values) in joins {
-        let wire = directory_group(commit.origin(), group);
+        let wire = commit.shown_group(group);
         if !is_member {
             members::push(commit, group.id, &wire, user, true);
         }

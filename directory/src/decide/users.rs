@@ -9,7 +9,6 @@ use schemas::{Change, Event, ScimId, Shown, UserId};
 use super::{Answer, Commit, Undecided, members, pending};
 use crate::diff::previous_user;
 use crate::facts::Asking;
-use crate::normalise::{directory_group, directory_user};
 use crate::patch::{self, Op, Operation};
 use crate::resource::{User, name_key, text};
 use crate::{Rejection, facts::Facts};
@@ -122,7 +121,7 @@ fn refreshed(commit: &Commit<'_, '_>, before: &User) -> Option<User> {
         (true, true) => false,
         (true, false) | (false, true) => true,
         (false, false) => {
-            let told = directory_user(commit.origin(), before);
+            let told = commit.shown(before);
             !previous_user(&told, &commit.shown(&after)).is_empty()
         }
     };
@@ -157,8 +156,7 @@ fn tell(
     let event = match (seen, after.shown.hidden) {
         (Some(before), false) => {
             let user = commit.shown(&after);
-            let previous_attributes =
-                previous_user(&directory_user(commit.origin(), before), &user);
+            let previous_attributes = previous_user(&commit.shown(before), &user);
             Event::UserUpdated(UpdatedUser { user, previous_attributes })
         }
         (Some(_), true) => Event::UserDeleted(commit.shown(&after)),
@@ -209,7 +207,7 @@ fn rejoin(commit: &mut Commit<'_, '_>, user: &User) -> Result<(), Undecided> {
     }
     asking.done()?;
     for group in groups {
-        let wire = directory_group(commit.origin(), group);
+        let wire = commit.shown_group(group);
         members::push(commit, group.id, &wire, user, true);
     }
     Ok(())

@@ -137,6 +137,13 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "emptied_fields",
+        default: Default::Value("none"),
+        help: "Fields of users and groups that are sent empty, as WorkOS sends them since 2026: none, or a list of raw_attributes, emails, username, job_title and groups",
+        expects: "none, or a list such as raw_attributes,emails,username,job_title,groups",
+        secret: false,
+    },
+    Setting {
         key: "scim_rate_limit",
         default: Default::Value("200"),
         help: "SCIM requests a second for each directory, in bursts of 5 times as many; 0 is no limit. Unless it is set, programs on this machine are not limited",

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use directory::InactiveUsers;
+use directory::rules::Emptied;
 use dispatcher::Schedule;
 use schemas::RateLimit;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -179,6 +180,17 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
 
 pub(super) fn inactive_users(text: &str) -> Result<InactiveUsers, String> {
     InactiveUsers::named(text).ok_or_else(|| "it is neither keep nor delete".to_owned())
+}
+
+pub(super) fn emptied_fields(text: &str) -> Result<Emptied, String> {
+    let mut emptied = Emptied::default();
+    for name in text.split(',').map(str::trim).filter(|name| !["", "none"].contains(name)) {
+        if !emptied.empty(name) {
+            let names = Emptied::NAMES.join(", ");
+            return Err(format!("{name:?} is none of {names}"));
+        }
+    }
+    Ok(emptied)
 }
 
 pub(super) fn scim_rate(text: &str) -> Result<Option<RateLimit>, String> {

@@ -220,6 +220,7 @@ fn app_rules(row: &rusqlite::Row<'_>, general: GeneralRules) -> Result<AppRules,
     Ok(AppRules {
         attribute_map: Arc::new(serde_json::from_str(&map).map_err(unreadable("attribute map"))?),
         inactive_users: policy.transpose()?.unwrap_or(general.inactive_users),
+        emptied: general.emptied,
     })
 }
 

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use api::ports::{
     Counts, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
 };
-use directory::normalise::{Origin, directory_group};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, params_from_iter};
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
@@ -161,7 +160,8 @@ impl State {
                     })
                 })?;
             map_page(found, |(group, directory)| {
-                Some(Ok(directory_group(known.origin(directory)?, &group)))
+                let known = &known.get(directory)?.directory;
+                Some(Ok(known.apps.group(known.origin(), &group)))
             })
         })
         .await
@@ -182,9 +182,9 @@ impl State {
                 Ok((group(row)?.1, DirectoryId::from_bytes(row.get(10)?)))
             })?;
             let Some((group, directory)) = found else { return Ok(None) };
-            let origin = known.origin(directory);
-            let origin = origin.filter(|origin| reach.covers(origin.organization_id));
-            Ok(origin.map(|origin| directory_group(origin, &group)))
+            let known = known.get(directory).map(|known| &known.directory);
+            let known = known.filter(|known| reach.covers(known.organization_id));
+            Ok(known.map(|known| known.apps.group(known.origin(), &group)))
         })
         .await
     }
@@ -340,14 +340,18 @@ fn with_groups(
     key: i64,
     user: &directory::User,
 ) -> Result<DirectoryUserWithGroups, DbError> {
-    let origin = Origin { directory_id: directory.id, organization_id: directory.organization_id };
+    let (origin, rules) = (directory.origin(), &directory.apps);
+    let user = rules.user(origin, user);
+    if rules.emptied.groups {
+        return Ok(DirectoryUserWithGroups { user, groups: Vec::new() });
+    }
     let sql = format!(
         "SELECT {GROUP_COLUMNS} FROM memberships
          JOIN groups ON groups.key = memberships.group_key
          WHERE memberships.user_key = ?1 ORDER BY groups.key"
     );
-    let groups = all(connection, &sql, [key], |row| Ok(directory_group(origin, &group(row)?.1)))?;
-    Ok(DirectoryUserWithGroups { user: directory.apps.user(origin, user), groups })
+    let groups = all(connection, &sql, [key], |row| Ok(rules.group(origin, &group(row)?.1)))?;
+    Ok(DirectoryUserWithGroups { user, groups })
 }
 
 fn stored_event(row: &Row<'_>) -> Result<StoredEvent, DbError> {
