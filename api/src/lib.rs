@@ -38,6 +38,7 @@ mod organizations;
 mod page;
 pub mod ports;
 mod requests;
+mod role_mapping;
 mod router;
 mod scim_settings;
 mod secrets;

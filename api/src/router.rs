@@ -21,7 +21,7 @@ use crate::ports::{
 };
 use crate::{
     api_keys, attribute_map, audit, directories, endpoints, events, groups, idempotency, jwks,
-    oauth, organizations, requests, scim_settings, tokens, users,
+    oauth, organizations, requests, role_mapping, scim_settings, tokens, users,
 };
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
@@ -114,6 +114,7 @@ pub fn router(api: Api) -> Router {
             get(directories::get).patch(directories::update).delete(directories::delete),
         )
         .route("/directories/{id}/attribute_map/preview", post(attribute_map::preview))
+        .route("/directories/{id}/role_mapping", get(role_mapping::get).put(role_mapping::set))
         .route(
             "/directories/{id}/scim_settings",
             get(scim_settings::get).patch(scim_settings::update),

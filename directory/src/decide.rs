@@ -6,6 +6,7 @@
 mod groups;
 mod members;
 mod pending;
+mod roles;
 mod streams;
 mod users;
 
@@ -79,11 +80,17 @@ pub fn decide(
     command: &Command,
     stamp: &mut Stamp<'_>,
 ) -> Result<Decision, Undecided> {
-    let (answer, drafts) = commit_of(facts, command, stamp)?;
-    for draft in &drafts {
-        facts.apply(&draft.change, draft.at);
-    }
+    let (answer, mut drafts) = commit_of(facts, command, stamp)?;
+    let affected = roles::affected(facts, &drafts)?;
+    take(facts, &drafts);
+    let following = roles::follow(facts, affected, stamp).expect("what they depend on is known");
+    take(facts, &following);
+    drafts.extend(following);
     Ok(Decision { answer: answer.brought_to(facts), drafts })
+}
+
+fn take(facts: &mut Facts, drafts: &[Draft]) {
+    drafts.iter().for_each(|draft| facts.apply(&draft.change, draft.at));
 }
 
 fn commit_of(

@@ -19,6 +19,7 @@ pub mod matching;
 pub mod normalise;
 pub mod patch;
 pub mod resource;
+pub mod role_mapping;
 pub mod rules;
 pub mod sorting;
 
@@ -27,4 +28,5 @@ pub use command::{Command, Rejection, Stamp};
 pub use decide::{Answer, Decision, Undecided, decide};
 pub use facts::{Facts, Missing, Needs};
 pub use resource::{Directory, DirectoryToken, Group, User};
+pub use role_mapping::RoleMapping;
 pub use rules::{AppRules, InactiveUsers};

@@ -11,6 +11,7 @@ use crate::attribute_map::AttributeMap;
 use crate::diff::previous_user;
 use crate::normalise::{Origin, directory_group, directory_user, state};
 use crate::resource::{Group, User};
+use crate::role_mapping::RoleMapping;
 
 /// The rules in force. A record keeps what they made of a user; whoever reads it does not ask them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +20,8 @@ pub struct AppRules {
     pub attribute_map: Arc<AttributeMap>,
     /// What becomes of users who turn inactive.
     pub inactive_users: InactiveUsers,
+    /// Which roles users have by their groups.
+    pub role_mapping: Arc<RoleMapping>,
     /// What is sent empty.
     pub emptied: Emptied,
 }
@@ -62,10 +65,6 @@ pub struct GeneralRules {
 }
 
 impl Emptied {
-    /// The names of the fields.
-    pub const NAMES: [&'static str; 5] =
-        ["raw_attributes", "emails", "username", "job_title", "groups"];
-
     /// Has the field of this name sent empty. False if it is none of them.
     pub fn empty(&mut self, name: &str) -> bool {
         let field = match name {
@@ -102,7 +101,7 @@ impl InactiveUsers {
 }
 
 impl AppRules {
-    /// What apps are shown of a user with these attributes, as far as the attributes tell.
+    /// What apps are shown of a user with these attributes, but for its roles, which its groups tell.
     #[must_use]
     pub fn shown(&self, attributes: &Attributes) -> Shown {
         let hidden = match self.inactive_users {

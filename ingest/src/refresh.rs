@@ -11,11 +11,13 @@
 //! writer tells the difference to that and nothing twice, whoever comes first, and a job that repeats a
 //! page after a crash repeats no event.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use directory::{Command, Rejection};
-use schemas::{Actor, ScimId};
+use schemas::{Actor, DirectoryId, ScimId};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::{BoxError, Refresh, Refreshes, ToRefresh};
@@ -34,16 +36,17 @@ const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// Works on jobs until shutdown.
 pub async fn run(jobs: Arc<dyn Refreshes>, writers: Arc<Writers>, shutdown: CancellationToken) {
     let mut changes = jobs.changes();
+    let mut waiting = BTreeMap::new();
     while !shutdown.is_cancelled() {
         changes.mark_unchanged();
-        let again_after = match turn(&*jobs, &writers).await {
+        let again_at = match turn(&*jobs, &writers, &mut waiting).await {
             Turn::Moved => continue,
             Turn::Idle => None,
-            Turn::Failed => Some(AGAIN_AFTER),
+            Turn::Waits => Some(Instant::now() + AGAIN_AFTER),
         };
         let pause = async {
-            match again_after {
-                Some(wait) => tokio::time::sleep(wait).await,
+            match again_at {
+                Some(at) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };
@@ -56,33 +59,46 @@ pub async fn run(jobs: Arc<dyn Refreshes>, writers: Arc<Writers>, shutdown: Canc
 }
 
 /// What came of a turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Turn {
+    /// Something was done, and there may be more.
     Moved,
+    /// There is work that cannot be done yet.
+    Waits,
+    /// There is nothing to do.
     Idle,
-    Failed,
 }
 
-/// One step of every job, so that a small directory does not wait for a large one.
-async fn turn(jobs: &dyn Refreshes, writers: &Writers) -> Turn {
+/// One step of every job, so that a small directory does not wait for a large one. A job that failed is
+/// passed over for a while, so that none waits for a directory that is stopped.
+async fn turn(
+    jobs: &dyn Refreshes,
+    writers: &Writers,
+    waiting: &mut BTreeMap<DirectoryId, Instant>,
+) -> Turn {
     let open = match jobs.open().await {
         Ok(open) => open,
         Err(error) => {
             tracing::warn!(error = &*error as &dyn std::error::Error, "the jobs cannot be read");
-            return Turn::Failed;
+            return Turn::Waits;
         }
     };
-    let mut turn = Turn::Idle;
+    let mut turn = if open.is_empty() { Turn::Idle } else { Turn::Waits };
+    let now = Instant::now();
+    waiting.retain(|_, until| *until > now);
     for job in open {
+        if waiting.contains_key(&job.directory) {
+            continue;
+        }
         match step(jobs, writers, job).await {
-            Ok(()) if matches!(turn, Turn::Idle) => turn = Turn::Moved,
-            Ok(()) => {}
+            Ok(()) => turn = Turn::Moved,
             Err(error) => {
+                waiting.insert(job.directory, Instant::now() + AGAIN_AFTER);
                 tracing::warn!(
                     directory.id = %job.directory,
                     error = &*error as &dyn std::error::Error,
                     "users are not shown yet what changed rules make of them"
                 );
-                turn = Turn::Failed;
             }
         }
     }

@@ -20,6 +20,7 @@ mod inactive;
 mod oauth;
 mod pending;
 mod promises;
+mod roles;
 mod scim;
 mod sets;
 mod tenants;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
-use directory::{AppRules, AttributeMap, InactiveUsers};
+use directory::{AppRules, AttributeMap, InactiveUsers, RoleMapping};
 use schemas::wire::{DirectoryState, DirectoryType};
 use schemas::{DirectoryId, OrganizationId, RequestId, Timestamp, TokenId, UserId};
 
@@ -43,6 +43,8 @@ pub struct DirectoryChange {
     pub attribute_map: Option<AttributeMap>,
     /// What becomes of users who turn inactive; with `None` inside, what the general rules say.
     pub inactive_users: Option<Option<InactiveUsers>>,
+    /// Which roles users have by their groups.
+    pub role_mapping: Option<RoleMapping>,
 }
 
 /// One identity provider connection, as it is configured and as its stream has it.

@@ -113,6 +113,8 @@ async fn a_new_directory_shows_its_token_once_and_tells_its_stream() {
         "external_key": created_json["external_key"], "type": "azure scim v2.0",
         "state": "unlinked", "name": "Acme Entra",
         "metadata": { "users": { "active": 0, "inactive": 0 }, "groups": 0 },
+        "attribute_map": { "standard": {}, "predefined": [], "custom": {} },
+        "inactive_users": "keep", "refresh": { "state": "done", "done": 0, "total": 0 },
         "created_at": TIME, "updated_at": TIME,
     });
     assert_eq!(created_json, shown);

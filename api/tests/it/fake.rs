@@ -289,6 +289,9 @@ impl Directories for Fake {
         if let Some(policy) = change.inactive_users {
             found.apps.inactive_users = policy.unwrap_or_default();
         }
+        if let Some(mapping) = change.role_mapping {
+            found.apps.role_mapping = Arc::new(mapping);
+        }
         Ok(found.clone())
     }
 

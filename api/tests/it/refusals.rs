@@ -10,12 +10,13 @@ use crate::fake::FakeEvent;
 use crate::world::{World, id};
 
 /// Every call that reads.
-const READS: [&str; 10] = [
+const READS: [&str; 11] = [
     "/organizations",
     "/organizations/external_id/x",
     "/directories",
     "/directories/directory_x/tokens",
     "/directories/directory_x/oauth_client",
+    "/directories/directory_x/role_mapping",
     "/directory_users",
     "/directory_groups/directory_group_x",
     "/events",
@@ -52,7 +53,9 @@ async fn a_key_for_reading_does_not_write() {
         (Method::PUT, "/organizations/org_x"),
         (Method::DELETE, "/organizations/org_x"),
         (Method::POST, "/directories"),
+        (Method::PATCH, "/directories/directory_x"),
         (Method::DELETE, "/directories/directory_x"),
+        (Method::PUT, "/directories/directory_x/role_mapping"),
         (Method::POST, "/directories/directory_x/tokens"),
         (Method::DELETE, "/directories/directory_x/tokens/y"),
         (Method::PATCH, "/directories/directory_x/oauth_client"),
@@ -104,6 +107,7 @@ async fn a_key_of_one_organization_sees_nothing_of_another() {
         format!("/directories/{theirs}"),
         format!("/directories/{theirs}/tokens"),
         format!("/directories/{theirs}/oauth_client"),
+        format!("/directories/{theirs}/role_mapping"),
         format!("/directory_users?directory={theirs}"),
         format!("/directory_groups?directory={theirs}"),
         format!("/events/{event}"),
@@ -113,6 +117,17 @@ async fn a_key_of_one_organization_sees_nothing_of_another() {
     for path in [format!("/directories/{theirs}"), format!("/organizations/{other}")] {
         assert_eq!(limited.delete(&path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
+    let map = json!({ "attribute_map": {} });
+    for (method, path) in [
+        (Method::PATCH, format!("/directories/{theirs}")),
+        (Method::POST, format!("/directories/{theirs}/attribute_map/preview")),
+    ] {
+        let answer = limited.send(method, &path, map.to_string()).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+    }
+    let path = format!("/directories/{theirs}/role_mapping");
+    let answer = limited.send(Method::PUT, &path, "{}".to_owned()).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
     let foreign = limited.get(&format!("/directories?organization_id={other}")).await;
     foreign.is(403, &json!({ "message": format!("Organization not found: '{other}'.") }));
     let body = json!({ "organization_id": other, "type": "okta scim v2.0", "name": "C" });

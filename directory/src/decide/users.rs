@@ -6,9 +6,9 @@ use schemas::scim::{Attributes, Path, ScimError, USER, Value};
 use schemas::wire::{InactiveUser, InactiveUserChange, UpdatedUser};
 use schemas::{Change, Event, ScimId, Shown, UserId};
 
-use super::{Answer, Commit, Undecided, members, pending};
+use super::{Answer, Commit, Undecided, members, pending, roles};
 use crate::diff::previous_user;
-use crate::facts::Asking;
+use crate::facts::{Asking, Missing};
 use crate::patch::{self, Op, Operation};
 use crate::resource::{User, name_key, text};
 use crate::{Rejection, facts::Facts};
@@ -99,7 +99,7 @@ pub(super) fn refresh(commit: &mut Commit<'_, '_>, ids: &[ScimId]) -> Result<Ans
     let mut changed = Vec::new();
     for id in ids {
         let Some(Some(user)) = asking.note(commit.facts.user(*id)) else { continue };
-        if let Some(after) = refreshed(commit, user) {
+        if let Some(after) = asking.note(refreshed(commit, user)).flatten() {
             if user.shown.hidden && !after.shown.hidden {
                 asking.note(commit.facts.groups_of(*id));
             }
@@ -114,9 +114,9 @@ pub(super) fn refresh(commit: &mut Commit<'_, '_>, ids: &[ScimId]) -> Result<Ans
 }
 
 /// The user as the rules in force have it, if apps see a difference.
-fn refreshed(commit: &Commit<'_, '_>, before: &User) -> Option<User> {
+fn refreshed(commit: &Commit<'_, '_>, before: &User) -> Result<Option<User>, Missing> {
     let mut after = before.clone();
-    after.shown = shown(commit, Some(before), &before.attributes);
+    after.shown = shown(commit, Some(before), &before.attributes)?;
     let differs = match (before.shown.hidden, after.shown.hidden) {
         (true, true) => false,
         (true, false) | (false, true) => true,
@@ -126,7 +126,7 @@ fn refreshed(commit: &Commit<'_, '_>, before: &User) -> Option<User> {
         }
     };
     after.updated_at = commit.stamp.at;
-    differs.then_some(after)
+    Ok(differs.then_some(after))
 }
 
 fn update(
@@ -151,7 +151,7 @@ fn tell(
     before: Option<&User>,
     mut after: User,
 ) -> Result<User, Undecided> {
-    after.shown = shown(commit, before, &after.attributes);
+    after.shown = shown(commit, before, &after.attributes)?;
     let seen = before.filter(|before| !before.shown.hidden);
     let event = match (seen, after.shown.hidden) {
         (Some(before), false) => {
@@ -176,7 +176,7 @@ fn tell(
     };
     if after.shown.hidden {
         // It was in the last word about the user, and nobody is shown it any more.
-        after.shown.mapped = None;
+        (after.shown.mapped, after.shown.roles) = (None, None);
     }
     let returns = before.is_some_and(|before| before.shown.hidden && !after.shown.hidden);
     commit.push(event, change(&after));
@@ -187,14 +187,25 @@ fn tell(
 }
 
 /// What apps are to be shown of a user who had been `before`.
-fn shown(commit: &Commit<'_, '_>, before: Option<&User>, attributes: &Attributes) -> Shown {
-    let mut shown = commit.facts.directory.apps.shown(attributes);
+fn shown(
+    commit: &Commit<'_, '_>,
+    before: Option<&User>,
+    attributes: &Attributes,
+) -> Result<Shown, Missing> {
+    let rules = &commit.facts.directory.apps;
+    let mut shown = rules.shown(attributes);
+    shown.roles = match before {
+        // Who is hidden has none, and keeps them in the last word about it.
+        Some(before) if shown.hidden => before.shown.roles.clone(),
+        Some(before) => roles::of_user(commit.facts, before.id)?,
+        None => rules.role_mapping.roles([]),
+    };
     shown.since = match before {
         Some(before) if before.shown.hidden && !shown.hidden => Some(commit.stamp.at),
         Some(before) => before.shown.since,
         None => None,
     };
-    shown
+    Ok(shown)
 }
 
 /// Tells apps of the groups that a user has been in all along.
@@ -256,7 +267,7 @@ fn with_defaults(mut attributes: Arc<Attributes>) -> Arc<Attributes> {
     attributes
 }
 
-fn change(user: &User) -> Change {
+pub(super) fn change(user: &User) -> Change {
     Change::User {
         id: user.id,
         user_id: user.user_id,

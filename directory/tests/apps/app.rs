@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use directory::Facts;
 use directory::normalise::{Origin, directory_group};
+use directory::{Facts, Group};
 use schemas::record::Draft;
 use schemas::wire::{DirectoryGroup, DirectoryUser};
 use schemas::{Event, GroupId, UserId};
@@ -38,6 +38,13 @@ impl App {
             Event::GroupCreated(group) => {
                 self.groups.insert(group.id, group.clone());
             }
+            Event::GroupUpdated(update) => {
+                assert!(self.groups.insert(update.group.id, update.group.clone()).is_some());
+            }
+            Event::GroupDeleted(group) => {
+                assert!(self.groups.remove(&group.id).is_some(), "it was there");
+                self.members.retain(|(of, _)| *of != group.id);
+            }
             Event::GroupUserAdded(joined) => {
                 let pair = (joined.group.id, joined.user.id);
                 assert!(self.users.contains_key(&joined.user.id), "it is there");
@@ -51,8 +58,6 @@ impl App {
             | Event::GroupPendingMemberRemoved(_) => {}
             other @ (Event::Activated(_)
             | Event::Deleted(_)
-            | Event::GroupUpdated(_)
-            | Event::GroupDeleted(_)
             | Event::TokenCreated(_)
             | Event::TokenRevoked(_)) => panic!("{other:?} is not asked for"),
         }
@@ -72,6 +77,9 @@ impl App {
             if !shown.hidden {
                 let mut user = user.clone();
                 user.shown.mapped = shown.mapped;
+                let is_in = |group: &&Group| facts.members_of[&group.id].contains(&user.id);
+                let groups = facts.groups.values().flatten().filter(is_in);
+                user.shown.roles = rules.role_mapping.roles(groups);
                 ids.insert(user.id, user.user_id);
                 app.users.insert(user.user_id, told(&rules.user(origin, &user)));
             }

@@ -9,14 +9,14 @@ mod world;
 
 use std::sync::Arc;
 
-use directory::{AttributeMap, Command, InactiveUsers};
+use directory::{Answer, AttributeMap, Command, InactiveUsers};
 use proptest::prelude::*;
 use schemas::wire::{InactiveUserChange, UserState};
 use schemas::{Event, EventType, ScimId};
 use serde_json::json;
 
 use app::App;
-use world::{World, create_group, create_user, on_members, patch_user};
+use world::{World, create_group, create_user, on_members, patch_group, patch_user};
 
 const CREATED: EventType = EventType::UserCreated;
 const UPDATED: EventType = EventType::UserUpdated;
@@ -33,6 +33,16 @@ fn set_map(world: &mut World, map: &serde_json::Value) {
 fn set_policy(world: &mut World, policy: InactiveUsers) {
     world.store.directory.apps.inactive_users = policy;
     world.settle();
+}
+
+fn set_roles(world: &mut World, mapping: &serde_json::Value) {
+    let mapping = serde_json::from_value(mapping.clone()).unwrap();
+    world.store.directory.apps.role_mapping = Arc::new(mapping);
+    world.settle();
+}
+
+fn rename(group: ScimId, name: &str) -> Command {
+    patch_group(group, &json!([{ "op": "replace", "path": "displayName", "value": name }]))
 }
 
 fn refresh(ids: &[ScimId]) -> Command {
@@ -189,6 +199,79 @@ fn another_policy_converts_who_is_there() {
     assert_eq!(world.kinds(&refresh(&[ada, bob])), []);
 }
 
+/// The slugs of the roles that an update tells of, and those before.
+fn roles(event: &Event) -> (Vec<String>, serde_json::Value) {
+    let Event::UserUpdated(told) = event else { panic!("{event:?} is no update") };
+    let roles = told.user.roles.as_ref().unwrap();
+    assert_eq!(told.user.role.as_ref(), roles.first());
+    let slugs = roles.iter().map(|role| role.slug.clone()).collect();
+    (slugs, serde_json::to_value(&told.previous_attributes).unwrap())
+}
+
+#[test]
+fn roles_follow_groups_in_the_commit_that_changes_them() {
+    let mut world = World::empty();
+    let mapping = json!({ "default_role": "member", "groups": [
+        { "group": "Admins", "role": "admin" }, { "group": "Sales", "role": "seller" } ] });
+    set_roles(&mut world, &mapping);
+    let created = world.ask(&create_user("ada", None)).unwrap();
+    let Event::UserCreated(told) = &created.drafts[0].event else { panic!("created") };
+    assert_eq!(told.role.as_ref().unwrap().slug, "member");
+    let Answer::User(ada) = created.answer else { panic!("a user") };
+    let ada = ada.id;
+    let joins = |group| on_members(group, "add", &[&ada.to_string()]);
+    let (sales, admins, others) =
+        (world.group("Sales", &[]), world.group("Admins", &[]), world.group("Others", &[]));
+    world.settle();
+
+    let joined = world.ask(&joins(sales)).unwrap();
+    let kinds: Vec<_> = joined.drafts.iter().map(|draft| draft.event.kind()).collect();
+    assert_eq!(kinds, [ADDED, UPDATED]);
+    let (slugs, previous) = roles(&joined.drafts[1].event);
+    assert_eq!(slugs, ["seller"]);
+    let member = json!({ "slug": "member" });
+    assert_eq!(previous, json!({ "role": member, "roles": [member] }));
+    assert_eq!(world.kinds(&joins(others)), [ADDED], "a group without a role");
+    let joined = world.ask(&joins(admins)).unwrap();
+    assert_eq!(roles(&joined.drafts[1].event).0, ["admin", "seller"]);
+
+    // A group that is renamed, or goes, takes its role along.
+    let renamed = world.ask(&rename(admins, "Former admins")).unwrap();
+    assert_eq!(roles(&renamed.drafts[1].event).0, ["seller"]);
+    assert_eq!(world.kinds(&rename(others, "Admins")), [EventType::GroupUpdated, UPDATED]);
+    let gone = world.ask(&Command::DeleteGroup { id: others }).unwrap();
+    assert_eq!(roles(&gone.drafts[1].event).0, ["seller"]);
+    let left = world.ask(&on_members(sales, "remove", &[&ada.to_string()])).unwrap();
+    assert_eq!(roles(&left.drafts[1].event).0, ["member"]);
+    // Another change of the user keeps them.
+    let title = world.ask(&patch_user(ada, "title", json!("Countess"))).unwrap();
+    assert_eq!(roles(&title.drafts[0].event).0, ["member"]);
+}
+
+#[test]
+fn a_new_mapping_is_told_to_whom_it_changes() {
+    let mut world = World::empty();
+    let (ada, bob) = (world.user("ada", None), world.user("bob", None));
+    let sales = world.group("Sales", &[&ada.to_string()]);
+    let id = world.copy.groups[&sales].as_ref().unwrap().group_id.to_string();
+    set_roles(&mut world, &json!({ "groups": [{ "group": id, "role": "seller" }] }));
+    let decision = world.ask(&refresh(&[ada, bob])).unwrap();
+    let (slugs, previous) = roles(&decision.drafts[0].event);
+    assert_eq!((slugs, previous), (vec!["seller".into()], json!({ "role": null, "roles": null })));
+    assert_eq!(roles(&decision.drafts[1].event).0, [""; 0], "configured, and none");
+    assert_eq!(world.kinds(&refresh(&[ada, bob])), []);
+}
+
+#[test]
+fn a_user_that_a_group_waits_for_arrives_and_gets_its_role() {
+    let mut world = World::empty();
+    set_roles(&mut world, &json!({ "groups": [{ "group": "Sales", "role": "seller" }] }));
+    world.group("Sales", &["ada"]);
+    world.settle();
+    let kinds = world.kinds(&create_user("ada", None));
+    assert_eq!(kinds, [CREATED, ADDED, EventType::GroupPendingMemberRemoved, UPDATED]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Create(u8),
@@ -200,6 +283,9 @@ enum Step {
     Leave(u8, u8),
     Map(u8),
     Policy(bool),
+    Roles(u8),
+    Rename(u8, u8),
+    Drop(u8),
     Refresh(u8),
     Land(u8),
 }
@@ -216,6 +302,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (user.clone(), 0_u8..2).prop_map(|(user, group)| Step::Leave(user, group)),
         (0_u8..4).prop_map(Step::Map),
         any::<bool>().prop_map(Step::Policy),
+        (0_u8..3).prop_map(Step::Roles),
+        (0_u8..2, 0_u8..3).prop_map(|(group, name)| Step::Rename(group, name)),
+        (0_u8..2).prop_map(Step::Drop),
         user.prop_map(Step::Refresh),
         (0_u8..4).prop_map(Step::Land),
     ];
@@ -231,8 +320,7 @@ fn command(world: &mut World, step: &Step) -> Option<Command> {
     };
     let group = |world: &World, group: u8| {
         let mut groups = world.copy.groups.values().chain(world.store.groups.values()).flatten();
-        let name = format!("group{group}");
-        groups.find(|group| group.name_key == name).map(|group| group.id)
+        groups.find(|found| found.idp_id == format!("group{group}")).map(|group| group.id)
     };
     match step {
         Step::Create(user) => Some(create_user(&format!("user{user}"), None)),
@@ -252,8 +340,10 @@ fn command(world: &mut World, step: &Step) -> Option<Command> {
         Step::Leave(user, of) => {
             Some(on_members(group(world, *of)?, "remove", &[&id(world, *user)?.to_string()]))
         }
+        Step::Rename(of, name) => Some(rename(group(world, *of)?, &format!("name{of}{name}"))),
+        Step::Drop(of) => Some(Command::DeleteGroup { id: group(world, *of)? }),
         Step::Refresh(user) => Some(refresh(&[id(world, *user)?])),
-        Step::Map(_) | Step::Policy(_) | Step::Land(_) => None,
+        Step::Map(_) | Step::Policy(_) | Step::Roles(_) | Step::Land(_) => None,
     }
 }
 
@@ -274,6 +364,16 @@ fn turn(world: &mut World, step: &Step) {
             let policy = if *keep { InactiveUsers::Keep } else { InactiveUsers::Delete };
             world.store.directory.apps.inactive_users = policy;
         }
+        Step::Roles(mapping) => {
+            let mappings = [
+                json!({}),
+                json!({ "groups": [{ "group": "name00", "role": "a" }, { "group": "group1", "role": "b" }] }),
+                json!({ "default_role": "c", "groups": [{ "group": "name10", "role": "b" },
+                    { "group": "group0", "role": "d" }, { "group": "name00", "role": "a" }] }),
+            ];
+            let mapping = serde_json::from_value(mappings[usize::from(*mapping)].clone()).unwrap();
+            world.store.directory.apps.role_mapping = Arc::new(mapping);
+        }
         Step::Land(count) => world.land(usize::from(*count).min(world.in_flight.len())),
         Step::Create(_)
         | Step::Title(..)
@@ -282,6 +382,8 @@ fn turn(world: &mut World, step: &Step) {
         | Step::Group(_)
         | Step::Join(..)
         | Step::Leave(..)
+        | Step::Rename(..)
+        | Step::Drop(_)
         | Step::Refresh(_) => {}
     }
 }

@@ -88,6 +88,8 @@ fn a_wrong_value_says_where_it_stands_and_what_would_be_right() {
         ("console_password", "", "it is empty"),
         ("allow_http", "maybe", "\"maybe\" is neither yes nor no"),
         ("retry_schedule", "5 seconds", "\"5 seconds\" is not a list of waits"),
+        ("inactive_users", "hide", "\"hide\" is none of the choices"),
+        ("emptied_fields", "emails,name", "\"name\" is no such field"),
         ("scim_rate_limit", "-1", "\"-1\" is not such a number"),
         ("master_key", "c2hvcnQ=", "it has 5 bytes"),
         ("log_format", "xml", "\"xml\" is none of the choices"),

@@ -179,15 +179,14 @@ pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
 }
 
 pub(super) fn inactive_users(text: &str) -> Result<InactiveUsers, String> {
-    InactiveUsers::named(text).ok_or_else(|| "it is neither keep nor delete".to_owned())
+    InactiveUsers::named(text).ok_or_else(|| format!("{text:?} is none of the choices"))
 }
 
 pub(super) fn emptied_fields(text: &str) -> Result<Emptied, String> {
     let mut emptied = Emptied::default();
     for name in text.split(',').map(str::trim).filter(|name| !["", "none"].contains(name)) {
         if !emptied.empty(name) {
-            let names = Emptied::NAMES.join(", ");
-            return Err(format!("{name:?} is none of {names}"));
+            return Err(format!("{name:?} is no such field"));
         }
     }
     Ok(emptied)

@@ -124,38 +124,62 @@ fn update(
     change: &DirectoryChange,
     at: Timestamp,
 ) -> Result<(), DbError> {
-    let sql = "SELECT deleting, name, attribute_map, inactive_users FROM directories WHERE id = ?1";
+    let sql = "SELECT deleting, name, attribute_map, inactive_users, role_mapping
+        FROM directories WHERE id = ?1";
     let found = first(connection, sql, [id.to_bytes()], |row| {
-        let before: (String, String, Option<String>) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        Ok((row.get::<_, bool>(0)?, before))
+        let rules = Rules {
+            attribute_map: row.get(2)?,
+            inactive_users: row.get(3)?,
+            role_mapping: row.get(4)?,
+        };
+        Ok((row.get::<_, bool>(0)?, row.get::<_, String>(1)?, rules))
     })?;
-    let (deleting, before) = found.ok_or_else(not_found)?;
+    let (deleting, name, before) = found.ok_or_else(not_found)?;
     if deleting {
         return Err(conflicted(Conflict::Deleting));
     }
-    let mut after = before.clone();
-    if let Some(name) = &change.name {
-        after.0.clone_from(name);
-    }
-    if let Some(map) = &change.attribute_map {
-        after.1 = serde_json::to_string(map).map_err(unreadable("attribute map"))?;
-    }
-    if let Some(policy) = change.inactive_users {
-        after.2 = policy.map(|policy| policy.name().to_owned());
-    }
-    if after == before {
+    let after = before.clone().changed(change)?;
+    let new_name = change.name.as_ref().unwrap_or(&name);
+    if (new_name, &after) == (&name, &before) {
         return Ok(());
     }
-    let (name, map, policy) = &after;
     connection.execute(
-        "UPDATE directories SET name = ?2, attribute_map = ?3, inactive_users = ?4, updated_at = ?5
-         WHERE id = ?1",
-        params![id.to_bytes(), name, map, policy, at.millis()],
+        "UPDATE directories SET name = ?2, attribute_map = ?3, inactive_users = ?4,
+             role_mapping = ?5, updated_at = ?6 WHERE id = ?1",
+        params![
+            id.to_bytes(),
+            new_name,
+            after.attribute_map,
+            after.inactive_users,
+            after.role_mapping,
+            at.millis()
+        ],
     )?;
-    if (map, policy) != (&before.1, &before.2) {
-        begin_refresh(connection, id)?;
+    if after == before { Ok(()) } else { begin_refresh(connection, id) }
+}
+
+/// The rules of a directory as they are stored.
+#[derive(Clone, PartialEq, Eq)]
+struct Rules {
+    attribute_map: String,
+    inactive_users: Option<String>,
+    role_mapping: String,
+}
+
+impl Rules {
+    fn changed(mut self, change: &DirectoryChange) -> Result<Self, DbError> {
+        if let Some(map) = &change.attribute_map {
+            self.attribute_map = serde_json::to_string(map).map_err(unreadable("attribute map"))?;
+        }
+        if let Some(policy) = change.inactive_users {
+            self.inactive_users = policy.map(|policy| policy.name().to_owned());
+        }
+        if let Some(mapping) = &change.role_mapping {
+            self.role_mapping =
+                serde_json::to_string(mapping).map_err(unreadable("role mapping"))?;
+        }
+        Ok(self)
     }
-    Ok(())
 }
 
 /// Begins the job of a directory, anew if it is running.

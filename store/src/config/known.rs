@@ -176,8 +176,8 @@ impl KnownToken {
 pub(crate) fn load(connection: &Connection) -> Result<Known, DbError> {
     let mut known = Known::default();
     let sql = "SELECT id, organization, kind, name, external_key, endpoint_id, partition, deleting,
-        domains, created_at, updated_at, scim, token_lifetime_s, attribute_map, inactive_users
-        FROM directories";
+        domains, created_at, updated_at, scim, token_lifetime_s, attribute_map, inactive_users,
+        role_mapping FROM directories";
     let general = general_rules(connection)?;
     for directory in all(connection, sql, [], |row| directory(row, general))? {
         let id = directory.directory.id;
@@ -215,11 +215,13 @@ struct TokenRow {
 fn app_rules(row: &rusqlite::Row<'_>, general: GeneralRules) -> Result<AppRules, DbError> {
     let map: String = row.get(13)?;
     let policy: Option<String> = row.get(14)?;
+    let roles: String = row.get(15)?;
     let policy = policy
         .map(|name| InactiveUsers::named(&name).ok_or_else(|| unreadable("policy")(name.as_str())));
     Ok(AppRules {
         attribute_map: Arc::new(serde_json::from_str(&map).map_err(unreadable("attribute map"))?),
         inactive_users: policy.transpose()?.unwrap_or(general.inactive_users),
+        role_mapping: Arc::new(serde_json::from_str(&roles).map_err(unreadable("role mapping"))?),
         emptied: general.emptied,
     })
 }
