@@ -71,10 +71,10 @@ impl RoleMapping {
         Some(slugs.into_iter().map(|slug| Role { slug: slug.clone() }).collect())
     }
 
-    /// Whether this group gives a role.
-    #[must_use]
-    pub fn maps(&self, group: &Group) -> bool {
-        self.groups.iter().any(|mapped| mapped.is(group))
+    /// Where in the mapping this group stands; it gives no role if that is nowhere.
+    pub(crate) fn places(&self, group: &Group) -> Vec<usize> {
+        let is = |(place, mapped): (usize, &MappedGroup)| mapped.is(group).then_some(place);
+        self.groups.iter().enumerate().filter_map(is).collect()
     }
 
     /// What is wrong about it.
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(slugs(&mapping, &all), of(&["admin", "engineer"]));
         assert_eq!(slugs(&mapping, &all[..2]), of(&["engineer", "admin"]));
         assert_eq!(slugs(&mapping, &all[3..]), of(&["member"]));
-        assert!(mapping.maps(&all[0]) && !mapping.maps(&all[3]));
+        assert_eq!((mapping.places(&all[0]), mapping.places(&all[3])), (vec![2], vec![]));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(super) fn affected(facts: &Facts, drafts: &[Draft]) -> Result<BTreeSet<ScimI
     let mut asking = Asking::default();
     // A group that the drafts create is not known yet, and may give a role.
     let known = |id: &ScimId| facts.groups.get(id).and_then(Option::as_ref);
-    let gives_role = |id: &ScimId| known(id).is_none_or(|group| mapping.maps(group));
+    let gives_role = |id: &ScimId| known(id).is_none_or(|group| !mapping.places(group).is_empty());
     for draft in drafts {
         let everyone_in = match &draft.change {
             Change::MemberAdded { group, user } | Change::MemberRemoved { group, user } => {
@@ -52,7 +52,7 @@ pub(super) fn affected(facts: &Facts, drafts: &[Draft]) -> Result<BTreeSet<ScimI
             }
             Change::Group { id, name_key, .. } => known(id).and_then(|before| {
                 let after = Group { name_key: name_key.clone(), ..before.clone() };
-                (mapping.maps(before) != mapping.maps(&after)).then_some(id)
+                (mapping.places(before) != mapping.places(&after)).then_some(id)
             }),
             Change::GroupGone { id } => Some(id).filter(|id| gives_role(id)),
             Change::User { .. }

@@ -412,4 +412,32 @@ proptest! {
         prop_assert_eq!(&app, &App::read(&world.store));
         prop_assert_eq!(world.kinds(&refresh(&everyone)), []);
     }
+
+    /// As long as the rules stay, every request leaves apps with what they make of the directory, and a
+    /// job has nothing to do.
+    #[test]
+    fn under_rules_that_stay_there_is_nothing_to_bring_up_to_date(
+        rules in (0_u8..4, any::<bool>(), 0_u8..3),
+        steps in steps(),
+    ) {
+        let mut world = World::empty();
+        let mut app = App::default();
+        turn(&mut world, &Step::Map(rules.0));
+        turn(&mut world, &Step::Policy(rules.1));
+        turn(&mut world, &Step::Roles(rules.2));
+        world.settle();
+        let is_rule = |step: &&Step| matches!(step, Step::Map(_) | Step::Policy(_) | Step::Roles(_));
+        for step in steps.iter().filter(|step| !is_rule(step)) {
+            turn(&mut world, step);
+            if let Some(command) = command(&mut world, step)
+                && let Ok(decision) = world.ask(&command)
+            {
+                app.hear(&decision.drafts);
+            }
+        }
+        world.settle();
+        prop_assert_eq!(&app, &App::read(&world.store));
+        let everyone: Vec<ScimId> = world.store.users.keys().copied().collect();
+        prop_assert_eq!(world.kinds(&refresh(&everyone)), []);
+    }
 }
