@@ -93,7 +93,7 @@ pub struct MemberPlace(pub i64);
 pub struct ListQuery {
     /// Which resources; all if there is none.
     pub filter: Option<Filter>,
-    /// In which order; in that of creation, which never changes, if there is none.
+    /// In which order; if there is none, in that of creation, where who returns for apps is new.
     pub sort: Option<Sort>,
     /// Where the page begins.
     pub start: Start,

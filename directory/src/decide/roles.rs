@@ -72,18 +72,20 @@ pub(super) fn affected(facts: &Facts, drafts: &[Draft]) -> Result<BTreeSet<ScimI
         let changes = affected.len();
         return Err(Rejection::TooManyChanges { changes, limit: CHANGES_MAX }.into());
     }
-    // Who is created by the drafts is in no group before.
-    let created = |user: &ScimId| {
-        let is = |change: &Change| matches!(change, Change::User { id, .. } if id == user);
-        facts.users.get(user).is_none_or(Option::is_none)
-            && drafts.iter().any(|draft| is(&draft.change))
-    };
-    for user in affected.iter().filter(|user| !created(user)) {
+    // Who is created by the drafts is in no group before, and nothing is known of it.
+    let written: BTreeSet<&ScimId> = drafts.iter().filter_map(|draft| user_of(draft)).collect();
+    let exists = |user: &ScimId| facts.users.get(user).is_some_and(Option::is_some);
+    for user in affected.iter().filter(|user| exists(user) || !written.contains(user)) {
         asking.note(facts.user(*user));
         asking.note(of_user(facts, *user));
     }
     asking.done()?;
     Ok(affected)
+}
+
+/// The user that a draft writes.
+const fn user_of(draft: &Draft) -> Option<&ScimId> {
+    if let Change::User { id, .. } = &draft.change { Some(id) } else { None }
 }
 
 /// Tells of those whose roles are others now; the facts are as the drafts before have left them.

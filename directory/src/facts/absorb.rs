@@ -47,15 +47,15 @@ impl Facts {
             }
             self.members_of.entry(group).or_insert(everyone);
         }
-        for (user, groups) in later.groups_of {
-            self.absorb_groups_of(user, groups);
-        }
+        self.absorb_groups_of(later.groups_of);
     }
 
-    fn absorb_groups_of(&mut self, user: ScimId, mut groups: BTreeSet<ScimId>) {
-        groups.retain(|group| !self.is_gone(*group, user));
-        for ((group, member), joined) in &self.memberships {
-            if *member == user {
+    fn absorb_groups_of(&mut self, mut later: BTreeMap<ScimId, BTreeSet<ScimId>>) {
+        if later.is_empty() {
+            return;
+        }
+        for ((group, user), joined) in &self.memberships {
+            if let Some(groups) = later.get_mut(user) {
                 if *joined {
                     groups.insert(*group)
                 } else {
@@ -63,7 +63,10 @@ impl Facts {
                 };
             }
         }
-        self.groups_of.entry(user).or_insert(groups);
+        for (user, mut groups) in later {
+            groups.retain(|group| !self.is_gone(*group, user));
+            self.groups_of.entry(user).or_insert(groups);
+        }
     }
 
     /// All holders are among the users, which were taken in before.
