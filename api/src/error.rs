@@ -181,6 +181,10 @@ fn conflicting(conflict: Conflict) -> Value {
             "too_many_secrets",
             "The OAuth client has two live secrets, as many as it may. Delete one first.",
         ),
+        Conflict::LiveReplays => coded(
+            "too_many_replays",
+            "The endpoint has four replays under way, as many as it may. Wait for one or delete one first.",
+        ),
         Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
     }
 }

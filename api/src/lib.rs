@@ -23,6 +23,7 @@
 mod api_keys;
 mod auth;
 mod body;
+mod deliveries;
 mod directories;
 mod endpoints;
 mod error;
@@ -33,11 +34,13 @@ mod oauth;
 mod organizations;
 mod page;
 pub mod ports;
+mod replays;
 mod requests;
 mod router;
 mod scim_settings;
 mod secrets;
 mod tokens;
+mod trials;
 mod users;
 
 pub use api_keys::{FirstKey, first_key};

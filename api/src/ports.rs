@@ -9,27 +9,34 @@
 //! Every call that could show something of an organization takes a [`Reach`], and the implementation
 //! applies it in its query: what lies outside does not exist.
 
+mod deliveries;
 mod directories;
 mod endpoints;
 mod keys;
 mod oauth;
 mod organizations;
 mod reading;
+mod trials;
 mod verification;
 
 use async_trait::async_trait;
 use schemas::{DirectoryId, OrganizationId};
 
+pub use deliveries::{
+    Attempt, AttemptFilter, AttemptStatus, Deliveries, LIVE_REPLAYS_MAX, NewReplay, Point, Range,
+    Replay, Resource,
+};
 pub use directories::{
     Counts, Directories, Directory, DirectoryFilter, NewDirectory, NewToken, ScimRequest, Token,
 };
-pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret};
+pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret, Start};
 pub use keys::{ApiKey, Keys, Permission};
 pub use oauth::{OauthClient, OauthClients, TOKEN_LIFETIME_SECS};
 pub use organizations::{
     Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Organizations,
 };
 pub use reading::{EventFilter, GroupFilter, Reading, StoredEvent, UserFilter};
+pub use trials::{Sample, Trial, Trials};
 pub use verification::{VerificationKey, VerificationKeys};
 
 /// How many tokens of a directory may be live: the one in use and, during a rotation, the next.
@@ -137,6 +144,9 @@ pub enum Conflict {
     /// [`LIVE_SECRETS_MAX`] secrets of the OAuth client are live.
     #[error("the OAuth client has as many live secrets as it may")]
     LiveSecrets,
+    /// [`LIVE_REPLAYS_MAX`] replays of the endpoint are under way.
+    #[error("the endpoint has as many replays under way as it may")]
+    LiveReplays,
     /// The directory is being deleted.
     #[error("the directory is being deleted")]
     Deleting,

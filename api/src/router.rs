@@ -11,11 +11,12 @@ use schemas::{DirectoryId, Edge};
 use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
 use crate::ports::{
-    Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams, VerificationKeys,
+    Deliveries, Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams,
+    Trials, VerificationKeys,
 };
 use crate::{
-    api_keys, directories, endpoints, events, groups, jwks, oauth, organizations, requests,
-    scim_settings, tokens, users,
+    api_keys, deliveries, directories, endpoints, events, groups, jwks, oauth, organizations,
+    replays, requests, scim_settings, tokens, trials, users,
 };
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
@@ -38,6 +39,10 @@ pub struct Api {
     pub oauth_clients: Arc<dyn OauthClients>,
     /// Webhook endpoints.
     pub endpoints: Arc<dyn Endpoints>,
+    /// What webhook endpoints were sent.
+    pub deliveries: Arc<dyn Deliveries>,
+    /// What sends them a sample.
+    pub trials: Arc<dyn Trials>,
     /// Users, groups, events.
     pub reading: Arc<dyn Reading>,
     /// What tokens are checked with.
@@ -105,6 +110,14 @@ pub fn router(api: Api) -> Router {
             "/webhook_endpoints/{id}",
             get(endpoints::get).patch(endpoints::update).delete(endpoints::delete),
         )
+        .route("/webhook_endpoints/{id}/deliveries", get(deliveries::list))
+        .route("/webhook_endpoints/{id}/replay", post(replays::create))
+        .route("/webhook_endpoints/{id}/replays", get(replays::list))
+        .route(
+            "/webhook_endpoints/{id}/replays/{replay_id}",
+            get(replays::get).delete(replays::cancel),
+        )
+        .route("/webhook_endpoints/{id}/test", post(trials::send))
         .route("/.well-known/jwks.json", get(jwks::show))
         .route("/api_keys", get(api_keys::list).post(api_keys::create))
         .route("/api_keys/{id}", delete(api_keys::delete))

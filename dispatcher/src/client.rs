@@ -7,13 +7,13 @@
 
 use std::error::Error as _;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::{ClientConfig, RootCertStore};
@@ -31,6 +31,9 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How much of an answer is read. The rest is of no use to us, and might have no end.
 pub const ANSWER_MAX: usize = 16 * 1024;
+
+/// How much of an answer is kept, for people to see why it was no success.
+pub const EXCERPT_MAX: usize = 4 * 1024;
 
 /// Connections that may stay open to one host without a use; more are closed after their answer.
 const IDLE_PER_HOST: usize = 32;
@@ -62,12 +65,15 @@ pub struct Request {
 }
 
 /// What came back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// Delivered, or why not.
     pub outcome: Outcome,
     /// How long the endpoint asks us to wait.
     pub retry_after: Option<Duration>,
+    /// How the body begins of an answer that is no success; `None` if there is none, or if it comes
+    /// from an address inside our network, which may be allowed but is nobody's to read through us.
+    pub excerpt: Option<Bytes>,
 }
 
 /// Something that can send a request: the [`Client`], or a test's stand-in.
@@ -114,7 +120,7 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request, now: Timestamp) -> Answer {
-        let answer = |outcome| Answer { outcome, retry_after: None };
+        let answer = |outcome| Answer { outcome, retry_after: None, excerpt: None };
         if address::judge(&request.url, self.policy).is_err() {
             return answer(Outcome::Failed(Failure::Refused));
         }
@@ -127,14 +133,19 @@ impl Client {
         let status = response.status().as_u16();
         let hint = response.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok());
         let retry_after = hint.and_then(|text| schedule::retry_after(text, now));
-        if let Err(error) = drain(&mut response).await {
-            return Answer { outcome: Outcome::Failed(classified(&error)), retry_after };
-        }
-        let outcome = match status {
-            200..=299 => Outcome::Delivered { status },
-            _ => Outcome::Failed(Failure::Status(status)),
+        let is_shown = response.remote_addr().is_some_and(|address| is_public(address.ip()));
+        let body = match drain(&mut response).await {
+            Ok(body) => body,
+            Err(error) => {
+                let outcome = Outcome::Failed(classified(&error));
+                return Answer { outcome, retry_after, excerpt: None };
+            }
         };
-        Answer { outcome, retry_after }
+        if let 200..=299 = status {
+            return Answer { outcome: Outcome::Delivered { status }, retry_after, excerpt: None };
+        }
+        let excerpt = (is_shown && !body.is_empty()).then_some(body);
+        Answer { outcome: Outcome::Failed(Failure::Status(status)), retry_after, excerpt }
     }
 }
 
@@ -144,21 +155,30 @@ impl Sender for Client {
         // One limit around everything: a limit for each phase would let an endpoint drip.
         match timeout(self.deadline, self.exchange(request, now)).await {
             Ok(answer) => answer,
-            Err(_) => Answer { outcome: Outcome::Failed(Failure::Timeout), retry_after: None },
+            Err(_) => {
+                let outcome = Outcome::Failed(Failure::Timeout);
+                Answer { outcome, retry_after: None, excerpt: None }
+            }
         }
     }
 }
 
-/// Reads the answer to its end, so that the connection can be used again, or to the limit.
-async fn drain(response: &mut reqwest::Response) -> Result<(), reqwest::Error> {
-    let mut read = 0;
+/// Reads the answer to its end, so that the connection can be used again, or to the limit. Returns how
+/// it begins.
+async fn drain(response: &mut reqwest::Response) -> Result<Bytes, reqwest::Error> {
+    let (mut read, mut begin) = (0, BytesMut::new());
     while read < ANSWER_MAX {
-        match response.chunk().await? {
-            Some(chunk) => read += chunk.len(),
-            None => break,
-        }
+        let Some(chunk) = response.chunk().await? else { break };
+        read += chunk.len();
+        let room = EXCERPT_MAX - begin.len();
+        begin.extend_from_slice(&chunk[..chunk.len().min(room)]);
     }
-    Ok(())
+    Ok(begin.freeze())
+}
+
+/// Whether an address is one that could be called without being allowed.
+fn is_public(address: IpAddr) -> bool {
+    address::permit(address, Policy { allow_private: false, allow_http: false }).is_ok()
 }
 
 fn tls() -> Result<ClientConfig, rustls::Error> {

@@ -41,6 +41,8 @@ pub mod run;
 pub mod schedule;
 pub mod security_event;
 pub mod signature;
+mod target;
+pub mod trial;
 
 pub use crate::address::{InvalidEndpoint, Policy, check_url};
 pub use crate::client::{Client, Sender};
@@ -48,3 +50,4 @@ pub use crate::failure::Failure;
 pub use crate::ports::{DeliveryStore, Endpoint, FeedEvent, FeedPosition, Secret};
 pub use crate::run::{Config, run};
 pub use crate::schedule::Schedule;
+pub use crate::trial::Tester;

@@ -6,6 +6,7 @@
 mod keys;
 mod lock;
 mod streams;
+mod trials;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -97,6 +98,10 @@ impl Running {
         let data_dir = DataDir::lock(&settings.data_dir)?;
         let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
         let store = Arc::new(open_store(settings, &edge)?);
+        store.remember_attempts(store::Retention {
+            count: settings.attempts_kept,
+            age: settings.attempts_kept_for,
+        });
         let log = Arc::new(Embedded::open(&log_path(&settings.data_dir), PARTITIONS)?);
         let listener = TcpListener::bind(settings.listen)
             .await
@@ -138,7 +143,7 @@ impl Running {
             self.roles.clone(),
             self.end_roles.clone(),
         ));
-        self.start_dispatcher(settings, &edge)?;
+        let tester = self.start_dispatcher(settings, &edge)?;
         streams::catch_up(&self.store, &writers, &self.roles, self.end_roles.clone());
 
         let upkeep = telemetry.clone();
@@ -164,7 +169,7 @@ impl Running {
             clients: self.store.clone(),
             edge: Arc::clone(&edge),
         });
-        let api = self.api(settings, keys, writers, &edge);
+        let api = self.api(settings, keys, writers, tester, &edge);
         let readiness = self.readiness(projecting);
         let routes = http::operations(readiness, telemetry)
             .merge(console::router())
@@ -211,21 +216,31 @@ impl Running {
         Ok(())
     }
 
-    fn start_dispatcher(&self, settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::Result<()> {
-        let client = dispatcher::Client::new(policy(settings))?;
+    fn start_dispatcher(
+        &self,
+        settings: &Settings,
+        edge: &Arc<dyn Edge>,
+    ) -> anyhow::Result<dispatcher::Tester> {
+        let client = Arc::new(dispatcher::Client::new(policy(settings))?);
+        let tester = dispatcher::Tester::new(
+            self.store.clone(),
+            Arc::clone(&client) as Arc<dyn dispatcher::Sender>,
+            Arc::clone(edge),
+            &self.base,
+        );
         let config = dispatcher::Config {
             schedule: settings.retry_schedule.clone(),
             ..dispatcher::Config::of(&self.base)
         };
         let run = dispatcher::run(
             self.store.clone(),
-            Arc::new(client),
+            client,
             Arc::clone(edge),
             config,
             self.end_roles.clone(),
         );
         self.roles.spawn(run);
-        Ok(())
+        Ok(tester)
     }
 
     fn api(
@@ -233,6 +248,7 @@ impl Running {
         settings: &Settings,
         keys: keys::Configured,
         writers: Arc<ingest::Writers>,
+        tester: dispatcher::Tester,
         edge: &Arc<dyn Edge>,
     ) -> api::Api {
         let policy = policy(settings);
@@ -242,6 +258,8 @@ impl Running {
             directories: self.store.clone(),
             oauth_clients: self.store.clone(),
             endpoints: self.store.clone(),
+            deliveries: self.store.clone(),
+            trials: Arc::new(trials::Testing(tester)),
             reading: self.store.clone(),
             verification_keys: self.store.clone(),
             streams: Arc::new(streams::Reconciling::new(writers)),

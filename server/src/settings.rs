@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use dispatcher::Schedule;
 use schemas::RateLimit;
@@ -58,6 +59,10 @@ pub struct Settings {
     pub allow_http: bool,
     /// The waits between the attempts of a delivery.
     pub retry_schedule: Schedule,
+    /// How many attempts of deliveries are remembered of each endpoint.
+    pub attempts_kept: u32,
+    /// For how long they are remembered.
+    pub attempts_kept_for: Duration,
     /// SCIM requests for each directory; none is no limit.
     pub scim_rate_limit: Option<RateLimit>,
     /// Whether that holds for requests from this machine too: only if it was asked for.
@@ -207,6 +212,8 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let allow_private_endpoints = given.required("allow_private_endpoints", value::flag, problems);
     let allow_http = given.required("allow_http", value::flag, problems);
     let retry_schedule = given.required("retry_schedule", value::schedule, problems);
+    let attempts_kept = given.required("attempts_kept", value::count, problems);
+    let attempts_kept_for = given.required("attempts_kept_for", value::age, problems);
     let scim_rate_limit = given.required("scim_rate_limit", value::scim_rate, problems);
     let scim_limits_loopback = given.is_given("scim_rate_limit");
     let api_rate_limit = given.required("api_rate_limit", value::api_rate, problems);
@@ -224,6 +231,8 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         allow_private_endpoints: allow_private_endpoints?,
         allow_http: allow_http?,
         retry_schedule: retry_schedule?,
+        attempts_kept: attempts_kept?,
+        attempts_kept_for: attempts_kept_for?,
         scim_rate_limit: scim_rate_limit?,
         scim_limits_loopback,
         api_rate_limit: api_rate_limit?,

@@ -6,20 +6,24 @@
 //! request asks (which token opens which directory) is answered from memory.
 
 mod access;
+pub(crate) mod attempts;
 mod deliveries;
 mod directories;
 mod endpoints;
+mod health;
 mod keys;
 mod known;
 mod oauth;
+mod operational;
 mod organizations;
+pub(crate) mod replays;
 mod requests;
 mod sealed;
 mod signing_key;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use api::ports::Digest;
 use dispatcher::security_event::SigningKey;
@@ -30,6 +34,7 @@ use tokio::sync::{OnceCell, watch};
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
 use access::{AccessToken, AccessTokens};
+use attempts::Retention;
 pub(crate) use known::{Entry, Known, KnownDirectory, KnownToken};
 use sealed::Sealer;
 
@@ -40,6 +45,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/scim_settings.sql"),
     include_str!("config/oauth.sql"),
     include_str!("config/security_events.sql"),
+    include_str!("config/delivery.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -56,6 +62,8 @@ pub(crate) struct Config {
     readers: Pool,
     memory: Arc<Memory>,
     endpoints_version: watch::Sender<u64>,
+    operational_end: watch::Sender<u64>,
+    retention: Mutex<Retention>,
     generation: AtomicU64,
     sealer: Sealer,
     signing_key: OnceCell<Arc<SigningKey>>,
@@ -98,7 +106,10 @@ impl Config {
         let generation: i64 = durable
             .query_row("SELECT generation FROM meta", [], |row| row.get(0))
             .map_err(OpenError::at(path))?;
+        let told = operational::end(&durable).map_err(&unreadable)?;
         Ok(Self {
+            operational_end: watch::Sender::new(told),
+            retention: Mutex::default(),
             progress: Pool::start("store-progress", vec![open(options(true, "NORMAL"))?])?,
             readers: Pool::start("store-reader", vec![open(options(false, "NORMAL"))?])?,
             durable: Pool::start("store-writer", vec![durable])?,
@@ -118,6 +129,15 @@ impl Config {
     /// The directories, tokens and organizations as of the last change.
     pub(crate) fn known(&self) -> Arc<Known> {
         Arc::clone(&self.memory.known.read().expect("nothing panics while it is held"))
+    }
+
+    /// How long attempts are remembered.
+    pub(crate) fn retention(&self) -> Retention {
+        *self.retention.lock().expect("nothing panics while it is held")
+    }
+
+    pub(crate) fn set_retention(&self, retention: Retention) {
+        *self.retention.lock().expect("nothing panics while it is held") = retention;
     }
 
     pub(crate) fn generation(&self) -> u64 {

@@ -24,6 +24,7 @@ use std::sync::Arc;
 use schemas::{DirectoryId, Edge};
 
 use config::Config;
+pub use config::attempts::Retention;
 use error::DbError;
 pub use error::OpenError;
 use state::State;
@@ -64,6 +65,11 @@ impl Store {
         let state = State::open(&state_path(folder, config.generation()))?;
         remove_other_generations(folder, config.generation());
         Ok(Self { config, state, folder: folder.to_owned() })
+    }
+
+    /// Says how long attempts at deliveries are remembered; the usual while if nobody says.
+    pub fn remember_attempts(&self, retention: Retention) {
+        self.config.set_retention(retention);
     }
 
     /// Whether both files answer.

@@ -7,6 +7,7 @@ mod flush;
 mod gather;
 mod list;
 mod pending_members;
+pub(crate) mod places;
 mod progress;
 pub(crate) mod reading;
 pub(crate) mod rows;

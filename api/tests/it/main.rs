@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod configuration;
+mod deliveries;
 mod endpoints;
 mod fake;
 mod oauth;

@@ -77,6 +77,8 @@ impl World {
             directories: fake.clone(),
             oauth_clients: fake.clone(),
             endpoints: fake.clone(),
+            deliveries: fake.clone(),
+            trials: fake.clone(),
             reading: fake.clone(),
             verification_keys: fake.clone(),
             streams: fake.clone(),

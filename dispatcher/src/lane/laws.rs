@@ -5,9 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use schemas::EventType;
+
+use super::parking::LOADED_MAX;
 use super::tests::{endpoint, event};
 use super::*;
 use crate::Failure;
+use crate::ports::{Flush, Outcome};
+use crate::schedule::Next;
 
 /// What the world does next; the numbers choose among what is possible.
 #[derive(Clone, Debug)]
@@ -47,7 +52,7 @@ fn feed() -> impl Strategy<Value = Vec<FeedEvent>> {
             let mut event = event(position, user, group);
             // Some events are of a type that no endpoint gets.
             if position % 7 == 0 && kind == 3 {
-                event.event = EventType::TokenCreated;
+                event.topic = Topic::Directory(EventType::TokenCreated);
             }
             event
         });
@@ -57,6 +62,13 @@ fn feed() -> impl Strategy<Value = Vec<FeedEvent>> {
 
 fn order() -> impl Strategy<Value = Order> {
     prop_oneof![3 => Just(Order::Resource), 1 => Just(Order::Directory), 1 => Just(Order::None)]
+}
+
+fn is_wanted(event: &FeedEvent) -> bool {
+    match event.topic {
+        Topic::Directory(kind) => kind.is_subscribable(),
+        Topic::Operational(_) => false,
+    }
 }
 
 /// The store, the endpoint and the clock around a lane.
@@ -160,6 +172,7 @@ impl World {
             duration,
             outcome,
             retry_after: None,
+            excerpt: None,
         }));
     }
 
@@ -173,7 +186,7 @@ impl World {
             let shares = lines_of(earlier, self.order)
                 .iter()
                 .any(|line| lines.iter().any(|other| other == line));
-            if shares && earlier.event.is_subscribable() {
+            if shares && is_wanted(earlier) {
                 assert!(
                     self.settled.contains(&earlier.position),
                     "{:?} before {:?}",
@@ -190,12 +203,12 @@ impl World {
         }
         let index = which % self.pending.len();
         match self.pending.remove(index) {
-            Action::ReadFeed { after, limit } => {
+            Action::ReadFeed { after, up_to, limit } => {
                 let accepted = &self.feed[..self.accepted];
                 let events = accepted.iter().filter(|event| event.position > after);
                 let events: Vec<_> = events.take(limit.min(40)).cloned().collect();
                 if events.is_empty() {
-                    self.pending.insert(index, Action::ReadFeed { after, limit });
+                    self.pending.insert(index, Action::ReadFeed { after, up_to, limit });
                     return false;
                 }
                 self.input(Input::Fed(events));
@@ -234,6 +247,7 @@ impl World {
             cursor: flush.cursor,
             blocked: rows.into_values().collect(),
             failing_since: flush.failing_since,
+            is_told: flush.is_told,
         };
         self.nothing_is_passed_over();
     }
@@ -241,7 +255,7 @@ impl World {
     /// The law of the cursor: it passed only what is settled or waits in a row of each of its lines.
     fn nothing_is_passed_over(&self) {
         let passed = self.feed.iter().filter(|event| event.position <= self.stored.cursor);
-        for event in passed.filter(|event| event.event.is_subscribable()) {
+        for event in passed.filter(|event| is_wanted(event)) {
             let waits = lines_of(event, self.order).iter().all(|line| {
                 let row = self.stored.blocked.iter().find(|row| row.line == line);
                 row.is_some_and(|row| row.from <= event.position)
@@ -280,7 +294,7 @@ impl World {
             self.now = self.now.max(due);
             self.input(Input::Tick);
         }
-        for event in self.feed.iter().filter(|event| event.event.is_subscribable()) {
+        for event in self.feed.iter().filter(|event| is_wanted(event)) {
             assert!(self.settled.contains(&event.position), "never sent {:?}", event.position);
         }
         let end = self.feed.last().map(|event| event.position);

@@ -1,17 +1,20 @@
 use bytes::Bytes;
-use schemas::{DirectoryId, EventId, Format, ScimId, Seq};
+use schemas::{DirectoryId, EndpointId, EndpointKind, EventId, EventType, Format, ScimId, Seq};
 
 use super::*;
 use crate::Failure;
+use crate::ports::{DisableReason, Filter, Flush, Outcome};
 
 pub(super) fn endpoint(order: Order) -> Endpoint {
     Endpoint {
         id: EndpointId::from_bits(1),
+        kind: EndpointKind::Directory,
         url: "https://app.example/hook".to_owned(),
         secrets: vec![crate::Secret::new("whsec_AAAA".to_owned())],
-        events: Vec::new(),
+        filter: Filter::default(),
         enabled: true,
         order,
+        retry_schedule: None,
         format: Format::Webhook,
         created_at: Timestamp::from_millis(0),
     }
@@ -27,7 +30,8 @@ pub(super) fn event(position: u64, user: Option<u128>, group: Option<u128>) -> F
     FeedEvent {
         position: FeedPosition(position),
         id: EventId::from_bits(u128::from(position)),
-        event: kind,
+        topic: Topic::Directory(kind),
+        organization_id: None,
         directory_id: DirectoryId::from_bits(9),
         seq: Seq(position),
         user: user.map(ScimId::from_bits),
@@ -59,6 +63,7 @@ fn completed(position: u64, millis: i64, failure: Option<Failure>) -> Input {
         duration: Duration::from_millis(5),
         outcome: failure.map_or(Outcome::Delivered { status: 200 }, Outcome::Failed),
         retry_after: None,
+        excerpt: None,
     })
 }
 

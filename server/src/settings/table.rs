@@ -130,6 +130,20 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "attempts_kept",
+        default: Default::Value("10000"),
+        help: "How many attempts of deliveries are remembered of each endpoint; a thousand more may be",
+        expects: "a whole number from 1 to 10000000",
+        secret: false,
+    },
+    Setting {
+        key: "attempts_kept_for",
+        default: Default::Value("30d"),
+        help: "How long attempts of deliveries are remembered, with what endpoints answered to those that failed",
+        expects: "a whole number from 1 with h or d, such as 30d",
+        secret: false,
+    },
+    Setting {
         key: "scim_rate_limit",
         default: Default::Value("200"),
         help: "SCIM requests a second for each directory, in bursts of 5 times as many; 0 is no limit. Unless it is set, programs on this machine are not limited",

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -170,6 +171,27 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
         "false" | "0" => Ok(false),
         _ => Err(format!("{text:?} is neither yes nor no")),
     }
+}
+
+/// The most attempts of an endpoint that may be remembered: a gigabyte.
+const ATTEMPTS_MAX: u32 = 10_000_000;
+
+pub(super) fn count(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok().filter(|count| (1..=ATTEMPTS_MAX).contains(count));
+    count.ok_or_else(|| format!("{text:?} is not a whole number from 1 to {ATTEMPTS_MAX}"))
+}
+
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    let hours = |number: &str, unit: u64| {
+        let number: u32 = number.parse().ok().filter(|number| *number > 0)?;
+        Some(Duration::from_secs(u64::from(number) * unit * 3_600))
+    };
+    let age = match (text.strip_suffix('h'), text.strip_suffix('d')) {
+        (Some(number), _) => hours(number, 1),
+        (None, Some(number)) => hours(number, 24),
+        (None, None) => None,
+    };
+    age.ok_or_else(|| format!("{text:?} is not a number of hours or days"))
 }
 
 pub(super) fn schedule(text: &str) -> Result<Schedule, String> {

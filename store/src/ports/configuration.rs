@@ -3,7 +3,7 @@
 use api::ports::{
     ApiKey, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint, EndpointChange,
     Endpoints, Keys, NewDirectory, NewToken, Organization, OrganizationChange, OrganizationFilter,
-    Organizations, Page, PageRequest, PortError, Reach, ScimRequest, Token, VerificationKey,
+    Organizations, Page, PageRequest, PortError, Reach, ScimRequest, Start, Token, VerificationKey,
     VerificationKeys,
 };
 use async_trait::async_trait;
@@ -242,9 +242,17 @@ impl Endpoints for Store {
         Ok(delivering)
     }
 
-    async fn create(&self, endpoint: Endpoint) -> Result<(), PortError> {
+    async fn create(&self, endpoint: Endpoint, start: Start) -> Result<(), PortError> {
         let feed_end = *self.state.progress().feed_end().borrow();
-        self.config.create_endpoint(endpoint, feed_end).await.map_err(port_error)
+        let cursor = match start {
+            Start::Now => feed_end,
+            Start::Beginning => 0,
+            Start::At(time) => {
+                let first = self.state.first_from(time).await.map_err(port_error)?;
+                first.map_or(feed_end, |first| first.saturating_sub(1))
+            }
+        };
+        self.config.create_endpoint(endpoint, cursor).await.map_err(port_error)
     }
 
     async fn update(&self, id: EndpointId, change: EndpointChange) -> Result<Endpoint, PortError> {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use api::ports::{Endpoint, EndpointChange, Endpoints, Secret, VerificationKeys};
+use api::ports::{Endpoint, EndpointChange, Endpoints, Secret, Start, VerificationKeys};
 use dispatcher::ports::DeliveryStore;
-use schemas::{EndpointId, Format, Timestamp};
+use schemas::{DeliveryOrder, EndpointId, EndpointKind, Format, Timestamp};
 
 use crate::world::{World, open, open_with};
 
@@ -13,10 +13,15 @@ const ID: EndpointId = EndpointId::from_bits(1);
 fn endpoint(format: Format) -> Endpoint {
     Endpoint {
         id: ID,
+        kind: EndpointKind::Directory,
         url: "https://app.example/events".to_owned(),
         secret: Secret::new("whsec_AAAA".to_owned()),
         enabled: true,
         events: Vec::new(),
+        organizations: Vec::new(),
+        directories: Vec::new(),
+        order: DeliveryOrder::Resource,
+        retry_schedule: None,
         format,
         created_at: Timestamp::from_millis(1),
         updated_at: Timestamp::from_millis(1),
@@ -25,7 +30,7 @@ fn endpoint(format: Format) -> Endpoint {
 
 fn change(format: Option<Format>) -> EndpointChange {
     let updated_at = Timestamp::from_millis(2);
-    EndpointChange { url: None, enabled: None, events: None, format, updated_at }
+    EndpointChange { format, updated_at, ..EndpointChange::default() }
 }
 
 /// What the dispatcher reads.
@@ -36,7 +41,7 @@ async fn format_of_the_lane(store: &store::Store) -> Format {
 #[tokio::test]
 async fn a_format_is_kept_until_another_is_chosen() {
     let world = World::new();
-    Endpoints::create(&*world.store, endpoint(Format::ScimSet)).await.unwrap();
+    Endpoints::create(&*world.store, endpoint(Format::ScimSet), Start::Now).await.unwrap();
     let reopened = {
         world.store.close();
         open(world.folder.path())
