@@ -13,8 +13,9 @@
 //! A replay is a lane too: it begins at a cursor of its own, ends at a position, keeps a
 //! [pace](Replay::rate) and has few requests in flight.
 //!
-//! Three laws hold, whatever fails and whenever it is started anew from its last flush:
+//! Four laws hold, whatever fails and whenever it is started anew from its last flush:
 //! - every subscribed event is delivered, or exhausted, at least once;
+//! - what a flush says was delivered is not sent again;
 //! - no event succeeds for the first time before an earlier one of any of its lines has succeeded or is exhausted;
 //! - the cursor never passes an event that is neither delivered nor waiting in a blocked line.
 
@@ -26,7 +27,7 @@ mod parking;
 mod settle;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use schemas::{EventId, Timestamp};
@@ -91,6 +92,8 @@ pub struct Lane {
     retries_in_flight: usize,
     /// How far the feed was taken in.
     read_to: FeedPosition,
+    /// What is delivered or exhausted beyond the cursor, so that no later lane sends it again.
+    done: BTreeSet<FeedPosition>,
     is_reading: bool,
     failing_since: Option<Timestamp>,
     is_told: bool,
@@ -133,7 +136,7 @@ impl Lane {
         state: LaneState,
         schedule: Schedule,
     ) -> Self {
-        let LaneState { cursor, blocked, failing_since, is_told } = state;
+        let LaneState { cursor, done, blocked, failing_since, is_told } = state;
         let order = endpoint.lane_order();
         Self {
             id: LaneId { endpoint: endpoint.id, replay: replay.as_ref().map(|replay| replay.id) },
@@ -146,6 +149,7 @@ impl Lane {
             in_flight: HashMap::new(),
             retries_in_flight: 0,
             read_to: cursor,
+            done: done.into_iter().collect(),
             is_reading: false,
             failing_since,
             is_told,
@@ -224,7 +228,7 @@ impl Lane {
         self.is_reading = false;
         for event in events {
             self.read_to = event.position;
-            if !self.wants(&event) {
+            if self.done.contains(&event.position) || !self.wants(&event) {
                 continue;
             }
             let lines = lines_of(&event, self.order);
@@ -241,7 +245,7 @@ impl Lane {
         let is_full = events.len() >= PAGE;
         let last = events.last().map(|event| event.position).filter(|_| is_full);
         let read_to = last.unwrap_or(page.up_to);
-        events.retain(|event| self.wants(event));
+        events.retain(|event| self.wants(event) && !self.done.contains(&event.position));
         self.parking.fill(page, events, read_to, &self.window);
         self.note(now);
     }
@@ -263,7 +267,11 @@ impl Lane {
     }
 
     fn note_cursor(&mut self, now: Timestamp) {
-        if self.cursor() != self.flushed_cursor {
+        let cursor = self.cursor();
+        while self.done.first().is_some_and(|done| *done <= cursor) {
+            self.done.pop_first();
+        }
+        if cursor != self.flushed_cursor {
             self.note(now);
         }
     }

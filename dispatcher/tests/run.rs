@@ -32,6 +32,7 @@ struct Kept {
     lanes: BTreeMap<LaneId, LaneState>,
     attempts: Vec<Attempt>,
     fails: u32,
+    feed_reads: usize,
 }
 
 struct Store {
@@ -118,6 +119,7 @@ impl DeliveryStore for Store {
     }
 
     async fn feed(&self, after: FeedPosition, limit: usize) -> Result<Vec<FeedEvent>, StoreError> {
+        self.inner.lock().unwrap().feed_reads += 1;
         let feed = self.feed.borrow();
         let found = feed.iter().filter(|event| event.position > after);
         Ok(found.take(limit).cloned().collect())
@@ -165,6 +167,7 @@ impl DeliveryStore for Store {
             for flush in flushes {
                 let lane = inner.lanes.entry(flush.lane).or_default();
                 lane.cursor = flush.cursor;
+                lane.done = flush.done;
                 let new = |line| flush.blocked.iter().any(|row| row.line == line);
                 lane.blocked.retain(|row| !new(row.line) && !flush.unblocked.contains(&row.line));
                 lane.blocked.extend(flush.blocked);
@@ -352,4 +355,46 @@ async fn an_event_that_no_token_can_tell_of_is_not_sent_and_stops_nothing() {
     let kept = store.inner.lock().unwrap();
     let unreadable = Outcome::Failed(Failure::Unreadable);
     assert!(kept.attempts.iter().all(|attempt| attempt.outcome == unreadable));
+}
+
+#[tokio::test]
+async fn a_hundred_lanes_that_have_caught_up_read_each_event_once() {
+    let store = Store::new();
+    store.endpoints.send_modify(|endpoints| {
+        let one = endpoints.list[0].clone();
+        let more = (2..=100).map(|id| Endpoint { id: EndpointId::from_bits(id), ..one.clone() });
+        endpoints.list.extend(more);
+    });
+    let app = App::new(|_, _| None);
+    let (shutdown, run) = start(&store, &app);
+    for round in 1..=20 {
+        store.accept(1, 1);
+        let all_have_it = |kept: &Kept| {
+            kept.lanes.len() == 100 && kept.lanes.values().all(|lane| lane.cursor.0 == round)
+        };
+        store.until(all_have_it).await;
+    }
+    shutdown.cancel();
+    run.await.unwrap();
+    assert_eq!(app.seen.lock().unwrap().len(), 2_000);
+    let reads = store.inner.lock().unwrap().feed_reads;
+    assert!(reads <= 60, "{reads} reads of 20 events for 100 endpoints");
+}
+
+#[tokio::test]
+async fn a_lane_that_stands_alone_at_the_end_is_told_of_what_comes() {
+    let store = Store::new();
+    store.accept(5, 5);
+    let end = LaneState { cursor: FeedPosition(5), ..LaneState::default() };
+    store.inner.lock().unwrap().lanes.insert(LANE, end);
+    let app = App::new(|_, _| None);
+    let (shutdown, run) = start(&store, &app);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    store.accept(1, 1);
+    store.until(|kept| Store::cursor(kept) == 6).await;
+    shutdown.cancel();
+    run.await.unwrap();
+    assert_eq!(*app.seen.lock().unwrap(), ["6"]);
 }

@@ -11,6 +11,7 @@ mod conformance;
 mod corpus;
 mod crash;
 mod cycle;
+mod delivery;
 mod disk;
 mod entra;
 mod oauth;

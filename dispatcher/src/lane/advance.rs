@@ -138,6 +138,7 @@ impl Lane {
         actions.push(Action::Flush(Flush {
             lane: self.id,
             cursor,
+            done: self.done.range(cursor.next()..).copied().collect(),
             blocked,
             unblocked,
             failing_since: self.failing_since,

@@ -83,6 +83,8 @@ struct World {
     pending: Vec<Action>,
     /// Delivered or exhausted.
     settled: BTreeSet<FeedPosition>,
+    /// The same, and written.
+    written: BTreeSet<FeedPosition>,
 }
 
 impl World {
@@ -98,6 +100,7 @@ impl World {
             in_flight: Vec::new(),
             pending: Vec::new(),
             settled: BTreeSet::new(),
+            written: BTreeSet::new(),
         };
         world.input(Input::Tick);
         world
@@ -120,6 +123,7 @@ impl World {
 
     fn begin(&mut self, send: Send) {
         let lines = lines_of(&send.event, self.order);
+        assert!(!self.written.contains(&send.event.position), "sent again, though it is done");
         for other in &self.in_flight {
             assert_ne!(other.event.position, send.event.position, "sent twice at a time");
             let others = lines_of(&other.event, self.order);
@@ -243,8 +247,15 @@ impl World {
             self.stored.blocked.iter().map(|row| (row.line, *row)).collect();
         rows.retain(|line, _| !flush.unblocked.contains(line));
         rows.extend(flush.blocked.iter().map(|row| (row.line, *row)));
+        let is_done = |attempt: &&Attempt| match attempt.outcome {
+            Outcome::Delivered { .. } => true,
+            Outcome::Failed(_) => attempt.exhausted,
+        };
+        self.written.extend(flush.attempts.iter().filter(is_done).map(|done| done.position));
+        assert!(flush.done.len() <= 2 * WINDOW_MAX, "too much is done beyond the cursor");
         self.stored = LaneState {
             cursor: flush.cursor,
+            done: flush.done,
             blocked: rows.into_values().collect(),
             failing_since: flush.failing_since,
             is_told: flush.is_told,

@@ -26,6 +26,9 @@ impl Lane {
             }
             Origin::Line(line) => self.settle_line(line, &flying, next, now),
         }
+        if next.is_none_or(|next| next == Next::Exhausted) {
+            self.done.insert(completed.position);
+        }
         self.attempts.push(Attempt {
             event_id: flying.event_id,
             topic: flying.topic,

@@ -29,6 +29,9 @@ pub struct LaneState {
     /// Everything up to here was delivered, filtered out, exhausted, or waits in a blocked line.
     /// The store sets it when the endpoint or the replay is created.
     pub cursor: FeedPosition,
+    /// What is delivered or exhausted beyond the cursor, in order: at most about
+    /// [`crate::lane::WINDOW_MAX`] positions.
+    pub done: Vec<FeedPosition>,
     /// The lines that wait, in any order. At most about [`crate::lane::BLOCKED_LINES_MAX`].
     pub blocked: Vec<Blocked>,
     /// Since when the endpoint has failed without a success in between. Not kept for a replay.
@@ -102,6 +105,8 @@ pub struct Flush {
     pub lane: LaneId,
     /// The cursor. Never smaller than the one before.
     pub cursor: FeedPosition,
+    /// Replaces the stored positions.
+    pub done: Vec<FeedPosition>,
     /// Rows to insert, or to overwrite by their line.
     pub blocked: Vec<Blocked>,
     /// Lines whose rows go. A line is not in `blocked` too. A row may not be there; that is fine.

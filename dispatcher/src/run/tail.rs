@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::persist;
@@ -32,8 +32,8 @@ pub(super) struct Tail {
     store: Arc<dyn DeliveryStore>,
     ring: Mutex<Ring>,
     end: watch::Sender<FeedPosition>,
-    /// Somebody waits at the end; without anybody nothing is read.
-    wanted: Notify,
+    /// The last position behind which somebody waits; without anybody nothing is read.
+    wanted: watch::Sender<Option<FeedPosition>>,
 }
 
 #[derive(Default)]
@@ -56,7 +56,7 @@ impl Tail {
             store,
             ring: Mutex::default(),
             end: watch::Sender::new(FeedPosition(0)),
-            wanted: Notify::new(),
+            wanted: watch::Sender::new(None),
         }
     }
 
@@ -75,7 +75,7 @@ impl Tail {
                     persist("cannot wait for the feed", || self.store.wait_feed(after)).await;
                 }
                 Held::Nothing => {
-                    self.wanted.notify_one();
+                    self.want(after);
                     if end.wait_for(|end| *end > after).await.is_err() {
                         return std::future::pending().await;
                     }
@@ -90,14 +90,29 @@ impl Tail {
     }
 
     async fn follow(&self) {
+        let mut wanted = self.wanted.subscribe();
         loop {
-            self.wanted.notified().await;
-            let end = *self.end.borrow();
-            persist("cannot wait for the feed", || self.store.wait_feed(end)).await;
+            let is_behind = |wanted: &Option<FeedPosition>| {
+                wanted.is_some_and(|wanted| wanted >= *self.end.borrow())
+            };
+            let Ok(Some(after)) = wanted.wait_for(is_behind).await.map(|wanted| *wanted) else {
+                return;
+            };
+            persist("cannot wait for the feed", || self.store.wait_feed(after)).await;
             let feed_end = persist("cannot read the feed", || self.store.feed_end()).await;
             self.skip_to(FeedPosition(feed_end.0.saturating_sub(PAGE as u64)));
             while self.read_page().await == PAGE {}
         }
+    }
+
+    fn want(&self, after: FeedPosition) {
+        self.wanted.send_if_modified(|wanted| {
+            let is_further = wanted.is_none_or(|wanted| wanted < after);
+            if is_further {
+                *wanted = Some(after);
+            }
+            is_further
+        });
     }
 
     async fn read_page(&self) -> usize {

@@ -55,10 +55,7 @@ impl Config {
         self.read(move |connection| {
             let found = match lane.replay {
                 None => standing(connection, lane.endpoint)?,
-                Some(replay) => replays::cursor(connection, replay)?.map(|cursor| LaneState {
-                    cursor: FeedPosition(cursor),
-                    ..LaneState::default()
-                }),
+                Some(replay) => replays::standing(connection, replay)?,
             };
             let Some(state) = found else { return Ok(None) };
             Ok(Some(LaneState { blocked: blocked(connection, Rows::of(lane))?, ..state }))
@@ -122,10 +119,12 @@ impl Config {
 }
 
 fn standing(connection: &Connection, id: EndpointId) -> Result<Option<LaneState>, DbError> {
-    let sql = "SELECT cursor, failing_since, is_told FROM endpoints WHERE id = ?1";
+    let sql = "SELECT cursor, failing_since, is_told, done FROM endpoints WHERE id = ?1";
     first(connection, sql, [id.to_bytes()], |row| {
+        let cursor = FeedPosition(from_sql(row.get(0)?));
         Ok(LaneState {
-            cursor: FeedPosition(from_sql(row.get(0)?)),
+            cursor,
+            done: positions(cursor, &row.get::<_, Vec<u8>>(3)?),
             blocked: Vec::new(),
             failing_since: row.get::<_, Option<Time>>(1)?.map(|time| time.0),
             is_told: row.get(2)?,
@@ -175,6 +174,19 @@ fn flush(
     operational::note(connection, flush, edge)
 }
 
+/// Positions beyond a cursor as they are kept.
+pub(super) fn distances(cursor: FeedPosition, done: &[FeedPosition]) -> Vec<u8> {
+    let distance = |position: &FeedPosition| position.0.checked_sub(cursor.0)?.try_into().ok();
+    done.iter().filter_map(distance).flat_map(u32::to_be_bytes).collect()
+}
+
+/// The other way round.
+pub(super) fn positions(cursor: FeedPosition, distances: &[u8]) -> Vec<FeedPosition> {
+    let (distances, _) = distances.as_chunks::<4>();
+    let position = |bytes: &[u8; 4]| FeedPosition(cursor.0 + u64::from(u32::from_be_bytes(*bytes)));
+    distances.iter().map(position).collect()
+}
+
 fn moved(connection: &Connection, flush: &Flush) -> Result<bool, DbError> {
     let has_failed = |outcome: Outcome| match outcome {
         Outcome::Failed(_) => true,
@@ -186,7 +198,8 @@ fn moved(connection: &Connection, flush: &Flush) -> Result<bool, DbError> {
     let moved = connection
         .prepare_cached(
             "UPDATE endpoints SET cursor = ?2, failing_since = ?3,
-                 failed_in_a_row = CASE WHEN ?4 THEN failed_in_a_row ELSE 0 END + ?5, is_told = ?6
+                 failed_in_a_row = CASE WHEN ?4 THEN failed_in_a_row ELSE 0 END + ?5, is_told = ?6,
+                 done = ?7
              WHERE id = ?1",
         )?
         .execute(params![
@@ -196,6 +209,7 @@ fn moved(connection: &Connection, flush: &Flush) -> Result<bool, DbError> {
             all_failed,
             as_sql(failed as u64),
             flush.is_told,
+            distances(flush.cursor, &flush.done),
         ])?;
     Ok(moved > 0)
 }

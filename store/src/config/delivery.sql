@@ -5,6 +5,8 @@ ALTER TABLE endpoints ADD COLUMN organizations TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE endpoints ADD COLUMN directories TEXT NOT NULL DEFAULT '[]';
 -- Whether the operator was told that it fails, and not yet that it answers again.
 ALTER TABLE endpoints ADD COLUMN is_told INTEGER NOT NULL DEFAULT 0;
+-- What is done beyond the cursor: distances from it, four bytes each.
+ALTER TABLE endpoints ADD COLUMN done BLOB NOT NULL DEFAULT x'';
 -- Lanes that walk part of the feed once more.
 CREATE TABLE replays (
     id          BLOB PRIMARY KEY,
@@ -13,6 +15,7 @@ CREATE TABLE replays (
     events      TEXT NOT NULL,
     rate        INTEGER NOT NULL,
     cursor      INTEGER NOT NULL,
+    done        BLOB NOT NULL DEFAULT x'',
     up_to       INTEGER NOT NULL,
     total       INTEGER NOT NULL,
     delivered   INTEGER NOT NULL DEFAULT 0,

@@ -1,11 +1,12 @@
 //! Replays: lanes that walk part of the feed once more.
 
 use api::ports::{Conflict, LIVE_REPLAYS_MAX, NewReplay, Page, PageRequest, Replay};
-use dispatcher::ports::{self as lanes, FeedPosition, Filter, Flush, Outcome};
+use dispatcher::ports::{self as lanes, FeedPosition, Filter, Flush, LaneState, Outcome};
 use rusqlite::{Connection, Row, params};
 use schemas::{DirectoryId, EndpointId, ReplayId, Timestamp};
 
 use super::Config;
+use super::deliveries::{distances, positions};
 use super::endpoints::{json, list};
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
@@ -90,9 +91,16 @@ impl Config {
 }
 
 /// Where a replay stands that is not finished.
-pub(super) fn cursor(connection: &Connection, id: ReplayId) -> Result<Option<u64>, DbError> {
-    let sql = "SELECT cursor FROM replays WHERE id = ?1 AND finished_at IS NULL";
-    first(connection, sql, [id.to_bytes()], |row| Ok(from_sql(row.get(0)?)))
+pub(super) fn standing(
+    connection: &Connection,
+    id: ReplayId,
+) -> Result<Option<LaneState>, DbError> {
+    let sql = "SELECT cursor, done FROM replays WHERE id = ?1 AND finished_at IS NULL";
+    first(connection, sql, [id.to_bytes()], |row| {
+        let cursor = FeedPosition(from_sql(row.get(0)?));
+        let done = positions(cursor, &row.get::<_, Vec<u8>>(1)?);
+        Ok(LaneState { cursor, done, ..LaneState::default() })
+    })
 }
 
 /// It went on. `false` if it is there no more.
@@ -110,7 +118,7 @@ pub(super) fn moved(
     let moved = connection
         .prepare_cached(
             "UPDATE replays SET cursor = ?2, delivered = delivered + ?3, exhausted = exhausted + ?4,
-                 finished_at = ?5 WHERE id = ?1 AND finished_at IS NULL",
+                 finished_at = ?5, done = ?6 WHERE id = ?1 AND finished_at IS NULL",
         )?
         .execute(params![
             id.to_bytes(),
@@ -118,6 +126,7 @@ pub(super) fn moved(
             as_sql(delivered.count() as u64),
             as_sql(exhausted.count() as u64),
             flush.is_finished.then_some(now.millis()),
+            distances(flush.cursor, &flush.done),
         ])?;
     Ok(moved > 0)
 }
