@@ -280,4 +280,6 @@ impl Lane {
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod tests;
