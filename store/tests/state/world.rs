@@ -11,11 +11,12 @@ use projector::rebuild::Scan;
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
 use rusqlite::Connection;
 use schemas::record::{Draft, Sealed, seal};
+use schemas::samples::sample;
 use schemas::scim::Attributes;
 use schemas::wire::{DirectoryToken, DirectoryType, TokenTag};
 use schemas::{
-    Actor, Change, DirectoryId, Edge, Event, EventId, GroupId, Head, OrganizationId, Record,
-    RequestId, ScimId, StoredChange, Timestamp, TokenId, UserId,
+    Actor, Change, DirectoryId, Edge, Event, EventId, EventType, GroupId, Head, OrganizationId,
+    Record, RequestId, ScimId, StoredChange, Timestamp, TokenId, UserId,
 };
 use store::Store;
 use tempfile::TempDir;
@@ -72,6 +73,8 @@ pub(crate) struct World {
     pub(crate) values: Vec<Vec<u8>>,
     /// What the next commits are caused by.
     pub(crate) request: Option<RequestId>,
+    /// Of which type the next events are; without it they tell of tokens.
+    pub(crate) samples: Option<EventType>,
     events: u128,
 }
 
@@ -102,6 +105,7 @@ impl World {
             position: Position::default(),
             values: Vec::new(),
             request: None,
+            samples: None,
             events: 0,
         }
     }
@@ -198,7 +202,8 @@ impl World {
         Batch { passed: Offset(self.values.len() as u64), accepted, stopped: Vec::new() }
     }
 
-    /// A store never looks at what apps are told, so that all events say something of a token.
+    /// A store looks at no more of what apps are told than its type, so that all events say something of
+    /// a token, unless samples are wanted.
     fn draft(&mut self, stream: &Stream, change: &Change) -> Draft {
         self.events += 1;
         let at = time_of(self.events);
@@ -210,7 +215,9 @@ impl World {
             token_suffix: "a1b2".into(),
             created_at: at,
         };
-        let event = if matches!(change, Change::UserGone { .. } | Change::GroupGone { .. }) {
+        let event = if let Some(kind) = self.samples {
+            serde_json::from_str(sample(kind)).unwrap()
+        } else if matches!(change, Change::UserGone { .. } | Change::GroupGone { .. }) {
             Event::TokenRevoked(token)
         } else {
             Event::TokenCreated(token)
