@@ -64,6 +64,14 @@ fn order() -> impl Strategy<Value = Order> {
     prop_oneof![3 => Just(Order::Resource), 1 => Just(Order::Directory), 1 => Just(Order::None)]
 }
 
+fn lane(order: Order, replay: Option<&Replay>, state: LaneState) -> Lane {
+    let endpoint = endpoint(order);
+    match replay {
+        None => Lane::new(&endpoint, state, Schedule::default()),
+        Some(replay) => Lane::replaying(replay, &endpoint, state, Schedule::default()),
+    }
+}
+
 fn is_wanted(event: &FeedEvent) -> bool {
     match event.topic {
         Topic::Directory(kind) => kind.is_subscribable(),
@@ -74,6 +82,7 @@ fn is_wanted(event: &FeedEvent) -> bool {
 /// The store, the endpoint and the clock around a lane.
 struct World {
     order: Order,
+    replay: Option<Replay>,
     feed: Vec<FeedEvent>,
     accepted: usize,
     now: Timestamp,
@@ -85,22 +94,25 @@ struct World {
     settled: BTreeSet<FeedPosition>,
     /// The same, and written.
     written: BTreeSet<FeedPosition>,
+    /// Whether it was written that a replay has ended.
+    is_finished: bool,
 }
 
 impl World {
-    fn new(order: Order, feed: Vec<FeedEvent>) -> Self {
-        let lane = Lane::new(&endpoint(order), LaneState::default(), Schedule::default());
+    fn new(order: Order, feed: Vec<FeedEvent>, replay: Option<Replay>) -> Self {
         let mut world = Self {
             order,
-            accepted: feed.len() / 2,
+            accepted: if replay.is_some() { feed.len() } else { feed.len() / 2 },
+            lane: lane(order, replay.as_ref(), LaneState::default()),
+            replay,
             feed,
             now: Timestamp::from_millis(1_000_000),
-            lane,
             stored: LaneState::default(),
             in_flight: Vec::new(),
             pending: Vec::new(),
             settled: BTreeSet::new(),
             written: BTreeSet::new(),
+            is_finished: false,
         };
         world.input(Input::Tick);
         world
@@ -209,8 +221,13 @@ impl World {
         match self.pending.remove(index) {
             Action::ReadFeed { after, up_to, limit } => {
                 let accepted = &self.feed[..self.accepted];
-                let events = accepted.iter().filter(|event| event.position > after);
+                let end = up_to.unwrap_or(FeedPosition(u64::MAX));
+                let events = accepted.iter().filter(|e| e.position > after && e.position <= end);
                 let events: Vec<_> = events.take(limit.min(40)).cloned().collect();
+                if up_to.is_some() && events.len() < limit.min(40) {
+                    self.input(Input::FedLast(events));
+                    return true;
+                }
                 if events.is_empty() {
                     self.pending.insert(index, Action::ReadFeed { after, up_to, limit });
                     return false;
@@ -260,6 +277,7 @@ impl World {
             failing_since: flush.failing_since,
             is_told: flush.is_told,
         };
+        self.is_finished |= flush.is_finished;
         self.nothing_is_passed_over();
     }
 
@@ -285,7 +303,7 @@ impl World {
         self.in_flight.clear();
         self.pending.clear();
         let state = self.stored.clone();
-        self.lane = Lane::new(&endpoint(self.order), state, Schedule::default());
+        self.lane = lane(self.order, self.replay.as_ref(), state);
         self.input(Input::Tick);
     }
 
@@ -305,11 +323,14 @@ impl World {
             self.now = self.now.max(due);
             self.input(Input::Tick);
         }
+        let up_to = self.replay.as_ref().map(|replay| replay.up_to);
+        let end = up_to.or(self.feed.last().map(|event| event.position)).unwrap_or_default();
         for event in self.feed.iter().filter(|event| is_wanted(event)) {
-            assert!(self.settled.contains(&event.position), "never sent {:?}", event.position);
+            let is_settled = self.settled.contains(&event.position);
+            assert_eq!(is_settled, event.position <= end, "{:?}", event.position);
         }
-        let end = self.feed.last().map(|event| event.position);
-        assert_eq!(Some(self.stored.cursor), end, "the cursor reached the end");
+        assert_eq!(self.stored.cursor, end, "the cursor reached the end");
+        assert_eq!(self.is_finished, self.replay.is_some());
         assert_eq!(self.stored.blocked, [], "no line waits");
         assert_eq!(self.lane.blocked_lines(), 0);
         assert!(self.lane.is_idle());
@@ -325,7 +346,28 @@ proptest! {
         feed in feed(),
         steps in steps(),
     ) {
-        let mut world = World::new(order, feed);
+        let mut world = World::new(order, feed, None);
+        for step in &steps {
+            world.take(step);
+        }
+        world.heal();
+    }
+
+    #[test]
+    fn a_replay_sends_its_part_in_the_order_of_its_lines_and_ends(
+        order in order(),
+        feed in feed(),
+        up_to in 1_u64..130,
+        steps in steps(),
+    ) {
+        let replay = Replay {
+            id: schemas::ReplayId::from_bits(8),
+            endpoint: endpoint(order).id,
+            up_to: FeedPosition(up_to),
+            filter: crate::ports::Filter::default(),
+            rate: std::num::NonZeroU32::new(50).unwrap(),
+        };
+        let mut world = World::new(order, feed, Some(replay));
         for step in &steps {
             world.take(step);
         }

@@ -344,3 +344,56 @@ fn the_core_does_ten_thousand_deliveries_a_second() {
     println!("{rate:.0} deliveries a second");
     assert!(rate > 10_000.0, "{rate:.0} deliveries a second");
 }
+
+#[test]
+fn the_operator_is_told_once_that_an_endpoint_fails_and_once_that_it_is_back() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    let feed: Vec<_> = (1..=20).map(|n| event(n, Some(n.into()), None)).collect();
+    let mut notices = Vec::new();
+    let mut note = |actions: Vec<Action>| {
+        notices.extend(flushed(actions).into_iter().flat_map(|flush| flush.notices));
+    };
+    for (position, _) in sent(&step(&mut lane, Input::Fed(feed), 0)) {
+        note(step(&mut lane, completed(position, 7, Some(Failure::Timeout)), 7));
+    }
+    note(step(&mut lane, Input::Tick, 200));
+    step(&mut lane, Input::Flushed, 200);
+    let probe = sent(&step(&mut lane, Input::Tick, 6_000));
+    note(step(&mut lane, completed(probe[0].0, 6_000, Some(Failure::Timeout)), 6_000));
+    note(step(&mut lane, Input::Tick, 6_200));
+    step(&mut lane, Input::Flushed, 6_200);
+    let probe = sent(&step(&mut lane, Input::Tick, 60_000));
+    note(step(&mut lane, completed(probe[0].0, 60_000, None), 60_000));
+    note(step(&mut lane, Input::Tick, 60_200));
+    let disables_at = at(7).after(FAILING_MAX);
+    let failing = Notice::Failing { since: at(7), failure: Failure::Timeout, disables_at };
+    assert_eq!(notices, [(at(7), failing), (at(60_000), Notice::Recovered { since: at(7) })]);
+}
+
+#[test]
+fn what_waits_for_a_probe_and_what_follows_takes_no_room_from_endpoints_that_are_well() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    let pools = |actions: &[Action]| -> Vec<Pool> {
+        let sends = actions.iter().filter_map(|action| match action {
+            Action::Send(send) => Some(send.pool),
+            Action::ReadFeed { .. }
+            | Action::ReadLine(_)
+            | Action::Flush(_)
+            | Action::Disable(_) => None,
+        });
+        sends.collect()
+    };
+    let feed: Vec<_> = (1..=100).map(|n| event(n, Some(n.into()), None)).collect();
+    let first = step(&mut lane, Input::Fed(feed), 0);
+    assert!(pools(&first).iter().all(|pool| *pool == Pool::Fresh));
+    // Four more go out before the fifth failure opens the circuit.
+    for position in 1..=68 {
+        step(&mut lane, completed(position, 0, Some(Failure::Timeout)), 0);
+    }
+    let probe = step(&mut lane, Input::Tick, 6_000);
+    assert_eq!(pools(&probe), [Pool::Retry]);
+    let after = step(&mut lane, completed(sent(&probe)[0].0, 6_000, None), 6_000);
+    assert_eq!(pools(&after), [Pool::Retry; 2]);
+}
