@@ -132,7 +132,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "attempts_kept",
         default: Default::Value("10000"),
-        help: "How many attempts of deliveries are remembered of each endpoint; a thousand more may be",
+        help: "How many attempts of deliveries are remembered of each endpoint; a thousand or a tenth more may be",
         expects: "a whole number from 1 to 10000000",
         secret: false,
     },

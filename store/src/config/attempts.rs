@@ -14,13 +14,14 @@ use crate::error::DbError;
 use crate::sqlite::{as_sql, from_sql};
 use crate::state::rows::{Time, all};
 
-/// Old attempts are dropped once in so many, so that a flush seldom pays for it.
+/// Old attempts are dropped once in so many, or once in a tenth of those that are kept, if that is more:
+/// a flush is to pay little for it.
 const DROP_EVERY: i64 = 1_000;
 
 /// How long attempts are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
-    /// How many of each endpoint, apart from the latest thousand or so.
+    /// How many of each endpoint; a thousand or a tenth more may be.
     pub count: u32,
     /// For how long.
     pub age: Duration,
@@ -102,13 +103,12 @@ pub(super) fn add(
     connection: &Connection,
     flush: &Flush,
     retention: Retention,
-    now: Timestamp,
 ) -> Result<(), DbError> {
     let endpoint = flush.lane.endpoint.to_bytes();
     for attempt in &flush.attempts {
         let key = insert(connection, flush, attempt)?;
-        if key % DROP_EVERY == 0 {
-            drop_old(connection, endpoint, retention, now)?;
+        if key % DROP_EVERY.max(i64::from(retention.count) / 10) == 0 {
+            drop_old(connection, endpoint, retention)?;
         }
     }
     Ok(())
@@ -149,15 +149,14 @@ fn drop_old(
     connection: &Connection,
     endpoint: [u8; 16],
     retention: Retention,
-    now: Timestamp,
 ) -> Result<(), DbError> {
     connection
         .prepare_cached(
-            "DELETE FROM attempts WHERE endpoint = ?1 AND (at < ?3 OR key <= (
+            "DELETE FROM attempts WHERE endpoint = ?1 AND key <= (
                  SELECT key FROM attempts WHERE endpoint = ?1
-                 ORDER BY key DESC LIMIT 1 OFFSET ?2))",
+                 ORDER BY key DESC LIMIT 1 OFFSET ?2)",
         )?
-        .execute(params![endpoint, retention.count, before(now, retention)])?;
+        .execute(params![endpoint, retention.count])?;
     Ok(())
 }
 

@@ -170,7 +170,7 @@ fn flush(
             blocked.due.map(Timestamp::millis),
         ])?;
     }
-    attempts::add(connection, flush, retention, edge.now())?;
+    attempts::add(connection, flush, retention)?;
     operational::note(connection, flush, edge)
 }
 

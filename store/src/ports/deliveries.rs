@@ -6,7 +6,7 @@ use api::ports::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use schemas::{AttemptId, DirectoryId, EndpointId, EventType, ReplayId};
+use schemas::{AttemptId, DirectoryId, EndpointId, EventType, Format, ReplayId};
 
 use super::port_error;
 use crate::Store;
@@ -29,8 +29,14 @@ impl Deliveries for Store {
         page: PageRequest<AttemptId>,
         filter: AttemptFilter,
     ) -> Result<Page<Attempt>, PortError> {
-        self.config.endpoint(endpoint).await.map_err(port_error)?;
-        self.attempts_page(endpoint, &page, &filter).await.map_err(port_error)
+        let format = self.config.endpoint(endpoint).await.map_err(port_error)?.format;
+        let mut found = self.attempts_page(endpoint, &page, &filter).await.map_err(port_error)?;
+        match format {
+            Format::Webhook => {}
+            // What was sent is a token, which nobody keeps.
+            Format::ScimSet => found.items.iter_mut().for_each(|attempt| attempt.request = None),
+        }
+        Ok(found)
     }
 
     async fn start_replay(&self, new: NewReplay) -> Result<Replay, PortError> {
