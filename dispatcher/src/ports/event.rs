@@ -75,7 +75,7 @@ pub struct FeedEvent {
 pub const OPERATIONAL: DirectoryId = DirectoryId::from_bits(0);
 
 /// The events that go out one after the other. Which lines an event stands in depends on the
-/// [`Order`] of the endpoint: see [`crate::lane::lines_of`].
+/// [`Order`](super::Order) of the endpoint: see [`crate::lane::lines_of`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Line {
     /// The events whose `user` is this one, membership events among them.
