@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use schemas::{EndpointId, EventId, EventType, Format, Timestamp};
 use serde::Serialize;
 
@@ -152,7 +153,8 @@ fn read_events(fields: &mut Fields) -> Option<Vec<EventType>> {
 }
 
 /// An endpoint as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WebhookEndpoint")]
 pub(crate) struct EndpointBody {
     object: &'static str,
     id: EndpointId,
@@ -186,8 +188,9 @@ impl From<Endpoint> for EndpointBody {
 }
 
 /// How an endpoint is doing.
-#[derive(Serialize)]
-struct HealthBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Health")]
+pub(crate) struct HealthBody {
     state: &'static str,
     lag_events: u64,
     lag_seconds: u64,
@@ -198,8 +201,9 @@ struct HealthBody {
     disabled_reason: Option<String>,
 }
 
-#[derive(Serialize)]
-struct ErrorBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeliveryError")]
+pub(crate) struct ErrorBody {
     at: Timestamp,
     event_id: EventId,
     failure: String,

@@ -149,13 +149,12 @@ impl Error {
 
     /// How long to wait before the same request may succeed.
     fn retry_after(&self, status: StatusCode) -> Option<HeaderValue> {
-        match self {
+        if let Self::TooMany(wait) = self {
             // Whole seconds, rounded up: who comes back a moment too early is refused again.
-            Self::TooMany(wait) => Some(wait.as_millis().div_ceil(1_000).to_string())
-                .and_then(|seconds| HeaderValue::from_str(&seconds).ok()),
-            Self::StillAnswering => Some(RETRY_AFTER_SECS),
-            _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECS),
+            return HeaderValue::from_str(&wait.as_millis().div_ceil(1_000).to_string()).ok();
         }
+        let passes = matches!(self, Self::StillAnswering);
+        (passes || status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECS)
     }
 }
 

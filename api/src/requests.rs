@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use schemas::{RequestId, Timestamp};
 use serde::Serialize;
 
@@ -26,8 +27,9 @@ pub(crate) async fn list(
     Ok(paging.answer(page, |request| request.id, RequestBody::from))
 }
 
-#[derive(Serialize)]
-struct RequestBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ScimRequest")]
+pub(crate) struct RequestBody {
     object: &'static str,
     id: RequestId,
     time: Timestamp,

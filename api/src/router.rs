@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
-use axum::routing::{delete, get, post};
+use axum::routing::get;
 use schemas::{DirectoryId, Edge};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -19,10 +19,7 @@ use crate::ports::{
     Answers, Audit, Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams,
     VerificationKeys, Verifier,
 };
-use crate::{
-    api_keys, audit, directories, endpoints, events, groups, idempotency, jwks, oauth,
-    organizations, requests, scim_settings, tokens, users,
-};
+use crate::{calls, events, idempotency, openapi};
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
 /// wait would only make clients repeat it.
@@ -101,41 +98,12 @@ pub fn waiting_room() -> Arc<Semaphore> {
 /// The API as a router. Paths that it does not know are answered too, so it goes last where routers
 /// are put together.
 pub fn router(api: Api) -> Router {
-    Router::new()
-        .route("/organizations", get(organizations::list).post(organizations::create))
-        .route("/organizations/external_id/{external_id}", get(organizations::get_by_external_id))
-        .route(
-            "/organizations/{id}",
-            get(organizations::get).put(organizations::update).delete(organizations::delete),
-        )
-        .route("/directories", get(directories::list).post(directories::create))
-        .route("/directories/{id}", get(directories::get).delete(directories::delete))
-        .route(
-            "/directories/{id}/scim_settings",
-            get(scim_settings::get).patch(scim_settings::update),
-        )
-        .route("/directories/{id}/requests", get(requests::list))
-        .route("/directories/{id}/tokens", get(tokens::list).post(tokens::create))
-        .route("/directories/{id}/tokens/{token_id}", delete(tokens::revoke))
-        .route("/directories/{id}/oauth_client", get(oauth::show).patch(oauth::update))
-        .route("/directories/{id}/oauth_client/secrets", post(oauth::create_secret))
-        .route("/directories/{id}/oauth_client/secrets/{secret_id}", delete(oauth::revoke_secret))
-        .route("/directory_users", get(users::list))
-        .route("/directory_users/{id}", get(users::get))
-        .route("/directory_groups", get(groups::list))
-        .route("/directory_groups/{id}", get(groups::get))
-        .route("/events", get(events::list))
-        .route("/events/{id}", get(events::get))
-        .route("/audit/events", get(audit::list))
-        .route("/audit/verify", get(audit::verify))
-        .route("/webhook_endpoints", get(endpoints::list).post(endpoints::create))
-        .route(
-            "/webhook_endpoints/{id}",
-            get(endpoints::get).patch(endpoints::update).delete(endpoints::delete),
-        )
-        .route("/.well-known/jwks.json", get(jwks::show))
-        .route("/api_keys", get(api_keys::list).post(api_keys::create))
-        .route("/api_keys/{id}", delete(api_keys::delete))
+    calls::sections()
+        .into_iter()
+        .flat_map(|section| section.calls)
+        .fold(Router::new(), |router, call| call.route(router))
+        .route("/openapi.json", get(openapi::show))
+        .route("/docs", get(openapi::page))
         .method_not_allowed_fallback(async || Error::NoMethod)
         .fallback(async || Error::NoRoute)
         .layer(middleware::from_fn_with_state(api.clone(), idempotency::once))

@@ -12,6 +12,7 @@ mod conformance;
 mod corpus;
 mod crash;
 mod cycle;
+mod description;
 mod disk;
 mod entra;
 mod events;
