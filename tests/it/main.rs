@@ -16,6 +16,7 @@ mod description;
 mod disk;
 mod entra;
 mod events;
+mod javascript;
 mod oauth;
 mod pending;
 mod promises;
