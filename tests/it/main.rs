@@ -7,6 +7,7 @@
 
 mod architecture;
 mod bad_input;
+mod bulk;
 mod conformance;
 mod corpus;
 mod crash;

@@ -117,7 +117,7 @@ async fn a_bulk_request_may_name_members_before_it_creates_them() {
     let_members_wait(&server, &directory).await;
     let mut ada = user_body("ada@x.test");
     // The user refers to the group, so that the group comes first although it refers to the user.
-    ada["nickName"] = json!("bulkId:team");
+    ada["urn:example:Teams"] = json!({ "lead": { "$ref": "bulkId:team" } });
     let team = group_body("Team", &["bulkId:ada", "ext-bob@x.test"]);
     let body = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [
         { "method": "POST", "path": "/Users", "bulkId": "ada", "data": ada },
