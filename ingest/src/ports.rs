@@ -96,6 +96,16 @@ pub struct ListQuery {
     pub start: Start,
     /// How many to return at most. With 0, only the total counts.
     pub count: u32,
+    /// What the addresses of resources begin with, for filters on `meta.location` and `$ref`.
+    pub base: String,
+}
+
+impl ListQuery {
+    /// So many of all there are, from the first on.
+    #[must_use]
+    pub const fn first(count: u32) -> Self {
+        Self { filter: None, sort: None, start: Start::Skip(0), count, base: String::new() }
+    }
 }
 
 /// The order of a list (RFC 7644 §3.4.2.3). What is equal stands in the order of creation.

@@ -11,7 +11,7 @@ use api::ports::{Directories, NewDirectory, NewToken, Organization, Organization
 use directory::patch::{MemberOp, parse_operations};
 use directory::resource::{ScimSettings, UnknownMember};
 use directory::{Answer, Command, Rejection};
-use ingest::ports::{ListQuery, Replica, Start, UserView};
+use ingest::ports::{ListQuery, Replica, UserView};
 use ingest::{WriteError, Writers};
 use log::memory::{Fault, Memory};
 use log::{EventLog, Partition};
@@ -81,8 +81,7 @@ impl World {
     }
 
     async fn users(&self) -> Vec<UserView> {
-        let query = ListQuery { filter: None, sort: None, start: Start::Skip(0), count: 10_000 };
-        self.store.list_users(self.id, query).await.unwrap().items
+        self.store.list_users(self.id, ListQuery::first(10_000)).await.unwrap().items
     }
 
     /// Names of users, sorted.

@@ -22,18 +22,21 @@ use schemas::scim::{AttrPath, AttributeDef, CompareOp, Filter, Kind, Literal, in
 pub use dialect::{Dialect, Parameter};
 pub use postgres::Postgres;
 pub(crate) use sqlite::{Sqlite, register};
-use target::Derived;
+use target::{Derived, id_in};
 pub use target::{GROUPS, Table, USERS};
 
-/// The expression of a filter, and its parameters from the number `first` on.
+/// The expression of a filter, and its parameters from the number `first` on. Addresses of resources begin
+/// with `base`.
 #[must_use]
 pub fn compile<D: Dialect>(
     filter: &Filter,
     table: &Table,
+    base: &str,
     first: usize,
 ) -> (String, Vec<Parameter>) {
     let mut compiler = Compiler::<D> {
         table,
+        base,
         first,
         parameters: Vec::new(),
         aliases: 0,
@@ -60,6 +63,7 @@ struct Source {
 
 struct Compiler<'t, D> {
     table: &'t Table,
+    base: &'t str,
     first: usize,
     parameters: Vec<Parameter>,
     aliases: usize,
@@ -158,14 +162,20 @@ impl<D: Dialect> Compiler<'_, D> {
                     self.bind(Parameter::Integer(millis))
                 })
             }
-            (Derived::References { among, .. }, Literal::String(id))
-                if op == CompareOp::Eq && place.sub.is_none_or(|sub| sub == "value") =>
+            (Derived::References { among, place: at, .. }, Literal::String(text))
+                if op == CompareOp::Eq =>
             {
                 let exact = is_case_exact(leaf(place.def));
-                let id = if exact { id.clone() } else { id.to_lowercase() };
-                let bytes = id.parse().map(|id: schemas::ScimId| id.to_bytes().to_vec());
+                let id = match place.sub {
+                    None | Some("value") if exact => Some(text.clone()),
+                    None | Some("value") => Some(text.to_lowercase()),
+                    Some("$ref") => id_in(self.base, at, text).map(str::to_owned),
+                    Some(_) => return None,
+                };
+                let id: Option<schemas::ScimId> = id.and_then(|id| id.parse().ok());
                 // What is no id of ours refers to nothing.
-                let bytes = self.bind(Parameter::Bytes(bytes.unwrap_or_default()));
+                let bytes = id.map(|id| id.to_bytes().to_vec()).unwrap_or_default();
+                let bytes = self.bind(Parameter::Bytes(bytes));
                 Some(among.replace("{}", &bytes))
             }
             (Derived::Meta { .. } | Derived::References { .. } | Derived::Id(_), _) => None,
@@ -182,22 +192,26 @@ impl<D: Dialect> Compiler<'_, D> {
         };
         let alias = self.alias();
         let from = match derived {
-            Some(Derived::References { rows, id, display, kind, .. }) => {
-                let (id, kind) = (D::uuid(id), format!("'{kind}'"));
-                let object = D::object(&[("value", &id), ("display", display), ("type", &kind)]);
+            Some(Derived::References { rows, id, display, kind, place: at, .. }) => {
+                let parts = [
+                    ("value", D::uuid(id)),
+                    ("display", (*display).to_owned()),
+                    ("type", format!("'{kind}'")),
+                ];
+                let object = self.object(place.sub, parts, ("$ref", at), id);
                 format!("(SELECT 'object' AS type, {object} AS value FROM {rows}) AS {alias}")
             }
             Some(Derived::Id(column)) => D::items(&D::quoted(&D::uuid(column)), &alias),
-            Some(Derived::Meta { resource_type, created, modified, version }) => {
-                let (created, modified) = (D::moment(created), D::moment(modified));
+            Some(Derived::Meta { resource_type, id, created, modified, version }) => {
                 let parts = [
                     ("resourceType", format!("'{resource_type}'")),
-                    ("created", created),
-                    ("lastModified", modified),
+                    ("created", D::moment(created)),
+                    ("lastModified", D::moment(modified)),
                     ("version", format!("'W/\"' || {version} || '\"'")),
                 ];
-                let parts: Vec<_> = parts.iter().map(|(name, sql)| (*name, &**sql)).collect();
-                D::items(&D::object(&parts), &alias)
+                let at = self.table.schema.endpoint;
+                let object = self.object(place.sub, parts, ("location", at), id);
+                D::items(&object, &alias)
             }
             None => {
                 let root = match tree {
@@ -217,6 +231,25 @@ impl<D: Dialect> Compiler<'_, D> {
             None => whole,
             Some(sub) => self.part_of(whole, sub, known),
         }
+    }
+
+    /// An object that is made here, with what is asked of it: these parts, and under one more name the
+    /// address of the resource with the id of this column.
+    fn object<const PARTS: usize>(
+        &mut self,
+        sub: Option<&str>,
+        parts: [(&str, String); PARTS],
+        (address, place): (&str, &str),
+        id: &str,
+    ) -> String {
+        let asked_for = |name: &str| sub.is_none_or(|sub| sub == name);
+        let mut parts: Vec<_> = parts.into_iter().filter(|(name, _)| asked_for(name)).collect();
+        if asked_for(address) {
+            let base = self.bind(Parameter::Text(format!("{}{place}/", self.base)));
+            parts.push((address, format!("{base} || {}", D::uuid(id))));
+        }
+        let parts: Vec<_> = parts.iter().map(|(name, sql)| (*name, &**sql)).collect();
+        D::object(&parts)
     }
 
     /// The values of a sub-attribute of every value.

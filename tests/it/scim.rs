@@ -135,6 +135,32 @@ async fn cursors_lead_from_the_first_page_to_the_last() {
 }
 
 #[tokio::test]
+async fn a_resource_is_found_by_its_address_and_by_those_it_refers_to() {
+    let (_folder, _server, directory) = server().await;
+    let (ada, team) = (directory.user("ada@x.test").await, directory.group("Team").await);
+    let member = json!([{ "op": "add", "path": "members", "value": [{ "value": ada }] }]);
+    directory.patch(&format!("/Groups/{team}"), member).await.expect(204);
+    let read = async |path: String| directory.send("GET", &path, None).await.expect(200).body;
+    let (user, group) =
+        (read(format!("/Users/{ada}")).await, read(format!("/Groups/{team}")).await);
+    for (place, filter, of) in [
+        ("/Users", "meta.location eq", &user["meta"]["location"]),
+        ("/Users", "groups.$ref eq", &user["groups"][0]["$ref"]),
+        ("/Groups", "meta.location eq", &group["meta"]["location"]),
+        ("/Groups", "members.$ref eq", &group["members"][0]["$ref"]),
+        ("/Groups", "members.$ref sw", &json!(directory.endpoint)),
+    ] {
+        let found = async |filter: String| {
+            let body = search(&json!({ "filter": filter }));
+            let path = format!("{place}/.search");
+            directory.send("POST", &path, Some(body)).await.expect(200).body["totalResults"].clone()
+        };
+        assert_eq!(found(format!("{filter} {of}")).await, 1, "{filter} {of}");
+        assert_eq!(found(format!("not ({filter} {of})")).await, 0, "{filter} {of}");
+    }
+}
+
+#[tokio::test]
 async fn a_user_shows_no_active_after_a_patch_removed_it_and_is_still_active() {
     let (_folder, server, directory) = server().await;
     let id = directory.user("ada@x.test").await;

@@ -16,15 +16,18 @@ pub struct Table {
 pub(super) enum Derived {
     /// `id`: the column of its bytes.
     Id(&'static str),
-    /// `meta`: its columns.
+    /// `meta`: its columns, and that of the id, which its address ends in.
     Meta {
         resource_type: &'static str,
+        id: &'static str,
         created: &'static str,
         modified: &'static str,
         version: &'static str,
     },
     /// `groups` or `members`.
     References {
+        /// Where they are.
+        place: &'static str,
         /// What follows FROM in a query of the resources that are referred to.
         rows: &'static str,
         /// The column with the bytes of their ids.
@@ -39,10 +42,20 @@ pub(super) enum Derived {
 }
 
 impl Table {
+    /// The id in an address of this table's resources.
+    pub(crate) fn id_in<'a>(&self, base: &str, address: &'a str) -> Option<&'a str> {
+        id_in(base, self.schema.endpoint, address)
+    }
+
     /// The attribute of this name, in the schema's case, if it is derived.
     pub(super) fn derived(&self, name: &str) -> Option<&'static Derived> {
         self.derived.iter().find(|(is, _)| *is == name).map(|(_, derived)| derived)
     }
+}
+
+/// The id in the address of a resource at this place.
+pub(super) fn id_in<'a>(base: &str, place: &str, address: &'a str) -> Option<&'a str> {
+    address.strip_prefix(base)?.strip_prefix(place)?.strip_prefix('/')
 }
 
 /// The table `users`.
@@ -55,6 +68,7 @@ pub const USERS: Table = Table {
             "meta",
             Derived::Meta {
                 resource_type: "User",
+                id: "users.scim_id",
                 created: "users.created_at",
                 modified: "users.updated_at",
                 version: "users.version",
@@ -63,6 +77,7 @@ pub const USERS: Table = Table {
         (
             "groups",
             Derived::References {
+                place: GROUP.endpoint,
                 rows: "memberships JOIN groups ON groups.key = memberships.group_key
                     WHERE memberships.user_key = users.key",
                 id: "groups.scim_id",
@@ -85,6 +100,7 @@ pub const GROUPS: Table = Table {
             "meta",
             Derived::Meta {
                 resource_type: "Group",
+                id: "groups.scim_id",
                 created: "groups.created_at",
                 modified: "groups.modified_at",
                 version: "groups.version",
@@ -93,6 +109,7 @@ pub const GROUPS: Table = Table {
         (
             "members",
             Derived::References {
+                place: USER.endpoint,
                 rows: "memberships JOIN users ON users.key = memberships.user_key
                     WHERE memberships.group_key = groups.key",
                 id: "users.scim_id",

@@ -196,6 +196,7 @@ struct Scan<K: Kind> {
     /// What leaves a handful of candidates, if an index serves the filter.
     indexed: Option<Condition>,
     sort: Option<AttrPath>,
+    base: String,
     kind: K,
     /// Where the last row that was read stands.
     after: Vec<u8>,
@@ -211,15 +212,16 @@ const OWN_PARAMETERS: usize = 3;
 impl<K: Kind> Scan<K> {
     fn new(directory: DirectoryId, query: &ListQuery, kind: K) -> Self {
         let (condition, parameters) = match &query.filter {
-            Some(filter) => compile::<Sqlite>(filter, &K::TABLE, OWN_PARAMETERS + 1),
+            Some(filter) => compile::<Sqlite>(filter, &K::TABLE, &query.base, OWN_PARAMETERS + 1),
             None => ("TRUE".to_owned(), Vec::new()),
         };
         Self {
             directory,
             condition: condition.into(),
             parameters: parameters.into_iter().map(sql).collect(),
-            indexed: query.filter.as_ref().and_then(|filter| kind.indexed(filter)),
+            indexed: query.filter.as_ref().and_then(|filter| kind.indexed(&query.base, filter)),
             sort: query.sort.as_ref().map(|sort| sort.by.clone()),
+            base: query.base.clone(),
             kind,
             after: Vec::new(),
             read: 0,
@@ -301,10 +303,10 @@ impl<K: Kind> Scan<K> {
         let Some(by) = &self.sort else { return Ok(()) };
         let (name, condition, columns) = (K::NAME, &self.condition, K::COLUMNS);
         let sql = format!("SELECT {columns} FROM {name} WHERE {among} AND {condition}");
-        let kind = self.kind;
+        let (kind, base) = (self.kind, &self.base);
         let found = all(connection, &sql, params_from_iter(parameters), |row| {
             let row = kind.read(row)?;
-            let key = sorting::sort_key(&kind.subject(&row), by, K::TABLE.schema);
+            let key = sorting::sort_key(&kind.subject(base, &row), by, K::TABLE.schema);
             Ok(Found { key: kind.key(&row), place: Place { key, order: kind.order(&row) } })
         })?;
         found.into_iter().for_each(|found| self.page.take(found));

@@ -10,7 +10,7 @@ use schemas::ScimId;
 use schemas::scim::{Filter, USER};
 
 use crate::world::{Stream, World, scim};
-use generated::{Generated, generated, user_subject};
+use generated::{BASE, Generated, generated, user_subject};
 
 async fn list(world: &World, stream: &Stream, query: ListQuery) -> Listed<UserView> {
     world.store.list_users(stream.id, query).await.unwrap()
@@ -21,8 +21,8 @@ fn ids(listed: &Listed<UserView>) -> Vec<ScimId> {
 }
 
 /// All of a list in one page.
-const fn whole(filter: Option<Filter>) -> ListQuery {
-    ListQuery { filter, sort: None, start: Start::Skip(0), count: 1_000 }
+fn whole(filter: Option<Filter>) -> ListQuery {
+    ListQuery { filter, base: BASE.to_owned(), ..ListQuery::first(1_000) }
 }
 
 #[tokio::test]
@@ -53,6 +53,7 @@ async fn a_sorted_list_shows_everyone_once_by_number_and_by_cursor() {
         ("title", true),
         ("emails.value", false),
         ("meta.created", true),
+        ("meta.location", true),
     ] {
         let sort = Sort { by: by.parse().unwrap(), descending };
         let mut expected: Vec<_> = everyone.iter().collect();
@@ -66,7 +67,7 @@ async fn a_sorted_list_shows_everyone_once_by_number_and_by_cursor() {
             list(
                 &world,
                 &stream,
-                ListQuery { filter: None, sort: Some(sort.clone()), start, count: 7 },
+                ListQuery { sort: Some(sort.clone()), start, count: 7, ..whole(None) },
             )
             .await
         };
@@ -95,7 +96,7 @@ async fn a_cursor_shows_who_was_there_once_whoever_comes_or_goes() {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.add(&mut stream, (1..=30).map(crate::world::user).collect()).await;
     let page = async |world: &World, start| {
-        let query = ListQuery { filter: None, sort: None, start, count: 10 };
+        let query = ListQuery { start, ..ListQuery::first(10) };
         world.store.list_users(stream.id, query).await.unwrap()
     };
     let first = page(&world, Start::Skip(0)).await;

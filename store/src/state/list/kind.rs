@@ -4,8 +4,10 @@ use directory::resource::name_key;
 use ingest::ports::{Reference, UserView};
 use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
-use schemas::ScimId;
-use schemas::scim::{AttrPath, Attributes, CompareOp, Filter, Literal, instant};
+use schemas::scim::{
+    AttrPath, Attributes, CompareOp, Filter, GROUP, Literal, ResourceSchema, USER, instant,
+};
+use schemas::{ScimId, Seq, Timestamp};
 
 use super::super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, group, user};
 use crate::error::DbError;
@@ -34,28 +36,28 @@ pub(crate) trait Kind: Copy + Send + 'static {
 
     /// A condition to which the comparison of this attribute comes down, if an index serves it. It may let
     /// through more than the comparison does.
-    fn served(self, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition>;
+    fn served(self, base: &str, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition>;
 
     /// A condition that an index serves and that everything fulfils which fulfils the filter.
-    fn indexed(self, filter: &Filter) -> Option<Condition> {
+    fn indexed(self, base: &str, filter: &Filter) -> Option<Condition> {
         match filter {
             Filter::Compare { path, op, value: Literal::String(value) } => {
-                self.served(path, *op, value)
+                self.served(base, path, *op, value)
             }
             Filter::Compare { path, op: CompareOp::Eq, value: Literal::Bool(false) } => {
-                self.served(path, CompareOp::Eq, "false")
+                self.served(base, path, CompareOp::Eq, "false")
             }
-            Filter::And(parts) => parts.iter().find_map(|part| self.indexed(part)),
+            Filter::And(parts) => parts.iter().find_map(|part| self.indexed(base, part)),
             // What one value fulfils, some value fulfils.
             Filter::Has { path, filter } => inside(path, filter)
                 .into_iter()
-                .find_map(|(path, op, value)| self.served(&path, op, value)),
+                .find_map(|(path, op, value)| self.served(base, &path, op, value)),
             Filter::Compare { .. } | Filter::Or(_) | Filter::Not(_) | Filter::Present(_) => None,
         }
     }
 
     /// The attributes that it is sorted by: what is kept, and `id` and `meta`.
-    fn subject(self, row: &Self::Row) -> Attributes;
+    fn subject(self, base: &str, row: &Self::Row) -> Attributes;
 
     fn view(self, connection: &Connection, row: Self::Row) -> Result<Self::View, DbError>;
 }
@@ -106,7 +108,7 @@ impl Kind for Users {
         user.user_id.to_bytes()
     }
 
-    fn served(self, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
+    fn served(self, base: &str, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
         let found =
             Self::TABLE.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
         let sub = found.sub.map(|sub| sub.name);
@@ -123,16 +125,20 @@ impl Kind for Users {
             ("id", None, CompareOp::Eq) => {
                 Some(("+users.directory = ?1 AND users.scim_id = ?2", id(value)))
             }
+            ("meta", Some("location"), CompareOp::Eq) => {
+                let value = USERS.id_in(base, value).unwrap_or_default();
+                Some(("+users.directory = ?1 AND users.scim_id = ?2", id(value)))
+            }
             ("emails", None | Some("value"), CompareOp::Eq) => Some((
                 "+users.directory = ?1 AND users.key IN (
                     SELECT key FROM users WHERE directory = ?1 AND email = ?2
                     UNION ALL SELECT user_key FROM emails WHERE directory = ?1 AND value = ?2)",
                 value.to_lowercase().into(),
             )),
-            ("groups", None | Some("value"), CompareOp::Eq) => Some((
+            ("groups", None | Some("value" | "$ref"), CompareOp::Eq) => Some((
                 "+users.directory = ?1 AND users.key IN (SELECT user_key FROM memberships
                     WHERE group_key = (SELECT key FROM groups WHERE scim_id = ?2))",
-                id(value),
+                id(referred_to(&GROUPS, base, sub, value)),
             )),
             ("active", None, CompareOp::Eq) if value.eq_ignore_ascii_case("false") => {
                 Some(("users.directory = ?1 AND users.active = 0 AND ?2 IS NULL", Sql::Null))
@@ -144,10 +150,13 @@ impl Kind for Users {
         }
     }
 
-    fn subject(self, (_, user): &Self::Row) -> Attributes {
+    fn subject(self, base: &str, (_, user): &Self::Row) -> Attributes {
         let mut subject = Attributes::clone(&user.attributes);
         subject.insert("id", user.id.to_string());
-        subject.insert("meta", meta("User", user.created_at, user.updated_at, user.version));
+        subject.insert(
+            "meta",
+            meta(&USER, base, user.id, [user.created_at, user.updated_at], user.version),
+        );
         subject
     }
 
@@ -181,7 +190,7 @@ impl Kind for Groups {
         group.group_id.to_bytes()
     }
 
-    fn served(self, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
+    fn served(self, base: &str, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
         let found =
             Self::TABLE.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
         let sub = found.sub.map(|sub| sub.name);
@@ -195,19 +204,24 @@ impl Kind for Groups {
             ("id", None, CompareOp::Eq) => {
                 Some(("+groups.directory = ?1 AND groups.scim_id = ?2", id(value)))
             }
-            ("members", None | Some("value"), CompareOp::Eq) => Some((
+            ("meta", Some("location"), CompareOp::Eq) => {
+                let value = GROUPS.id_in(base, value).unwrap_or_default();
+                Some(("+groups.directory = ?1 AND groups.scim_id = ?2", id(value)))
+            }
+            ("members", None | Some("value" | "$ref"), CompareOp::Eq) => Some((
                 "+groups.directory = ?1 AND groups.key IN (SELECT group_key FROM memberships
                     WHERE user_key = (SELECT key FROM users WHERE scim_id = ?2))",
-                id(value),
+                id(referred_to(&USERS, base, sub, value)),
             )),
             _ => None,
         }
     }
 
-    fn subject(self, (_, group): &Self::Row) -> Attributes {
+    fn subject(self, base: &str, (_, group): &Self::Row) -> Attributes {
         let mut subject = Attributes::clone(&group.attributes);
         subject.insert("id", group.id.to_string());
-        let meta = meta("Group", group.created_at, group.modified_at, group.version);
+        let times = [group.created_at, group.modified_at];
+        let meta = meta(&GROUP, base, group.id, times, group.version);
         subject.insert("meta", meta);
         subject
     }
@@ -215,6 +229,11 @@ impl Kind for Groups {
     fn view(self, _: &Connection, (_, group): Self::Row) -> Result<Self::View, DbError> {
         Ok(group)
     }
+}
+
+/// The id in the `value` or the `$ref` of a reference.
+fn referred_to<'v>(to: &Table, base: &str, sub: Option<&str>, value: &'v str) -> &'v str {
+    if sub == Some("$ref") { to.id_in(base, value).unwrap_or_default() } else { value }
 }
 
 /// What is no id of ours is no id of anything: an empty blob matches nothing. References are compared
@@ -249,15 +268,17 @@ fn reference(row: &rusqlite::Row<'_>) -> Result<Reference, DbError> {
 }
 
 fn meta(
-    kind: &str,
-    created: schemas::Timestamp,
-    last_modified: schemas::Timestamp,
-    version: schemas::Seq,
+    schema: &ResourceSchema,
+    base: &str,
+    id: ScimId,
+    [created, last_modified]: [Timestamp; 2],
+    version: Seq,
 ) -> Attributes {
     Attributes::from([
-        ("resourceType", kind.to_owned()),
+        ("resourceType", schema.name.to_owned()),
         ("created", created.to_string()),
         ("lastModified", last_modified.to_string()),
+        ("location", format!("{base}{}/{id}", schema.endpoint)),
         ("version", format!("W/\"{version}\"")),
     ])
 }

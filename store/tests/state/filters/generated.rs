@@ -6,8 +6,8 @@ use ingest::ports::{Member, Reference, Replica, UserView};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use schemas::ScimId;
 use schemas::scim::{Attributes, FILTER_DEPTH_MAX, Filter, GROUP, ResourceSchema, USER, Value};
+use schemas::{ScimId, Seq, Timestamp};
 
 use super::whole;
 use crate::world::{Stream, World, group_with, joins, scim, user_with};
@@ -17,6 +17,9 @@ const FILTERS_ON_USERS: usize = 3_000;
 const FILTERS_ON_GROUPS: usize = 1_000;
 const USERS: u128 = 60;
 const GROUPS: u128 = 20;
+
+/// Where the resources are.
+pub(super) const BASE: &str = "https://scim.test/scim/v2.0/e";
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
@@ -123,7 +126,7 @@ impl Generated {
             self.users.iter().map(|view| (view.user.id, user_subject(view))).collect();
         let filters = filter(ON_USERS, &["emails", "unknown", "groups"]);
         let texts = (0..FILTERS_ON_USERS).map(|_| draw(&filters, runner));
-        let found = cases(texts, &users, &USER);
+        let found = cases(texts.chain(addresses("Users", "groups", "Groups")), &users, &USER);
         assert!(found.len() > FILTERS_ON_USERS / 2, "{} filters are valid", found.len());
         found
     }
@@ -134,7 +137,8 @@ impl Generated {
             .collect();
         let filters = filter(ON_GROUPS, &["members", "unknown"]);
         let texts = (0..FILTERS_ON_GROUPS).map(|_| draw(&filters, runner));
-        let found = cases(texts.chain(largest()), &groups, &GROUP);
+        let texts = texts.chain(largest()).chain(addresses("Groups", "members", "Users"));
+        let found = cases(texts, &groups, &GROUP);
         assert!(found.len() > FILTERS_ON_GROUPS / 2, "{} filters are valid", found.len());
         found
     }
@@ -164,6 +168,28 @@ fn cases(
     // Otherwise the generators have nothing to say.
     assert!(telling > cases.len() / 10, "{telling} of {} filters tell any apart", cases.len());
     cases
+}
+
+/// Filters on the address of every resource, and of those that it refers to.
+fn addresses(
+    place: &'static str,
+    list: &'static str,
+    others: &'static str,
+) -> impl Iterator<Item = String> {
+    (1..61 + GROUPS).flat_map(move |number| {
+        let (own, other) = (
+            format!("{BASE}/{place}/{}", scim(number)),
+            format!("{BASE}/{others}/{}", scim(number)),
+        );
+        [
+            format!("meta.location eq \"{own}\""),
+            format!("meta.location eq \"{}\"", own.to_uppercase()),
+            format!("{list}.$ref eq \"{other}\""),
+            format!("{list}[$ref eq \"{other}\" and display pr]"),
+            format!("not ({list}.$ref eq \"{other}\")"),
+            format!("{list}.$ref eq \"{own}\" or {list}.value eq \"{other}\""),
+        ]
+    })
 }
 
 /// The deepest filter and two of the longest.
@@ -288,6 +314,8 @@ fn literal() -> impl Strategy<Value = String> {
         8 => text(),
         2 => prop::sample::select(words.to_vec()).prop_map(str::to_owned),
         1 => (0..85_u128).prop_map(|number| format!("\"{}\"", scim(number))),
+        1 => (prop::sample::select(&["Users", "users", "Groups"][..]), 0..85_u128)
+            .prop_map(|(place, number)| format!("\"{BASE}/{place}/{}\"", scim(number))),
         1 => prop::sample::select(moments_and_names.to_vec()).prop_map(str::to_owned),
     ]
 }
@@ -314,8 +342,10 @@ const ON_USERS: &[&str] = &[
     "meta.lastModified",
     "meta.resourceType",
     "meta.version",
+    "meta.location",
     "groups",
     "groups.value",
+    "groups.$ref",
     "groups.display",
     "urn:example:Other:colour",
     "nickName",
@@ -334,8 +364,10 @@ const ON_GROUPS: &[&str] = &[
     "meta.lastModified",
     "meta.resourceType",
     "meta.version",
+    "meta.location",
     "members",
     "members.value",
+    "members.$ref",
     "members.display",
     "members.type",
     "urn:example:Other:colour",
@@ -347,7 +379,7 @@ fn filter(
     paths: &'static [&'static str],
     lists: &'static [&'static str],
 ) -> impl Strategy<Value = String> {
-    const PARTS: &[&str] = &["value", "type", "primary", "part", "display"];
+    const PARTS: &[&str] = &["value", "type", "primary", "part", "display", "$ref"];
     let inner = prop_oneof![4 => compare(PARTS), 1 => present(PARTS)];
     let inner = (inner.clone(), inner).prop_flat_map(|(one, other)| {
         prop::sample::select(vec![
@@ -386,14 +418,9 @@ pub(super) fn user_subject(view: &UserView) -> Attributes {
     let UserView { user, groups } = view;
     let mut subject = Attributes::clone(&user.attributes);
     subject.insert("id", user.id.to_string());
-    let meta = [
-        ("resourceType", "User".to_owned()),
-        ("created", user.created_at.to_string()),
-        ("lastModified", user.updated_at.to_string()),
-        ("version", format!("W/\"{}\"", user.version)),
-    ];
-    subject.insert("meta", Attributes::from(meta));
-    subject.insert("groups", references(groups, "direct"));
+    let times = [user.created_at, user.updated_at];
+    subject.insert("meta", meta("User", user.id, times, user.version));
+    subject.insert("groups", references(groups, "Groups", "direct"));
     subject
 }
 
@@ -401,20 +428,34 @@ pub(super) fn user_subject(view: &UserView) -> Attributes {
 fn group_subject(group: &Group, members: &[Member]) -> Attributes {
     let mut subject = Attributes::clone(&group.attributes);
     subject.insert("id", group.id.to_string());
-    let meta = [
-        ("resourceType", "Group".to_owned()),
-        ("created", group.created_at.to_string()),
-        ("lastModified", group.modified_at.to_string()),
-        ("version", format!("W/\"{}\"", group.version)),
-    ];
-    subject.insert("meta", Attributes::from(meta));
-    subject.insert("members", references(members.iter().map(|member| &member.user), "User"));
+    let times = [group.created_at, group.modified_at];
+    subject.insert("meta", meta("Group", group.id, times, group.version));
+    let members = members.iter().map(|member| &member.user);
+    subject.insert("members", references(members, "Users", "User"));
     subject
 }
 
-fn references<'r>(to: impl IntoIterator<Item = &'r Reference>, kind: &str) -> Vec<Value> {
+fn meta(kind: &str, id: ScimId, [created, modified]: [Timestamp; 2], version: Seq) -> Attributes {
+    Attributes::from([
+        ("resourceType", kind.to_owned()),
+        ("created", created.to_string()),
+        ("lastModified", modified.to_string()),
+        ("location", format!("{BASE}/{kind}s/{id}")),
+        ("version", format!("W/\"{version}\"")),
+    ])
+}
+
+fn references<'r>(
+    to: impl IntoIterator<Item = &'r Reference>,
+    place: &str,
+    kind: &str,
+) -> Vec<Value> {
     let one = |to: &Reference| {
-        let mut parts = Attributes::from([("value", to.id.to_string()), ("type", kind.to_owned())]);
+        let mut parts = Attributes::from([
+            ("value", to.id.to_string()),
+            ("$ref", format!("{BASE}/{place}/{}", to.id)),
+            ("type", kind.to_owned()),
+        ]);
         if let Some(display) = &to.display {
             parts.insert("display", display.clone());
         }

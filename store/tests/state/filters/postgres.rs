@@ -10,7 +10,7 @@ use tests::Postgres;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::generated::{Case, Generated, generated};
+use super::generated::{BASE, Case, Generated, generated};
 
 /// Ends the test, aloud, where there is no PostgreSQL.
 macro_rules! postgres {
@@ -152,7 +152,7 @@ async fn insert(
 }
 
 async fn find(client: &Client, name: &str, table: &Table, case: &Case) -> Vec<ScimId> {
-    let (condition, parameters) = compile::<filter::Postgres>(&case.filter, table, 1);
+    let (condition, parameters) = compile::<filter::Postgres>(&case.filter, table, BASE, 1);
     let sql = format!("SELECT scim_id FROM {name} WHERE {condition} ORDER BY key");
     let parameters: Vec<_> = parameters.iter().map(typed).collect();
     let rows = client.query_typed(&sql, &parameters).await;
