@@ -21,6 +21,13 @@ use crate::version;
 /// How much of a client's own name is kept for auditors.
 const USER_AGENT_MAX: usize = 200;
 
+/// Why nobody was let in, for the request log: who reads it may know more than who was refused.
+const MISSING: &str =
+    "No bearer token came along: the Authorization header is missing or not \"Bearer …\".";
+const UNKNOWN: &str = "The bearer token is none of this directory's tokens, or it was revoked. \
+                       Compare its last four characters with those of the live tokens.";
+const EXPIRED: &str = "The access token has expired; the identity provider has to get another.";
+
 /// An authenticated request, apart from its body.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -60,13 +67,22 @@ impl FromRequestParts<Ingest> for Call {
         // that the answer takes the same time and tells nothing.
         let token = bearer(parts);
         let digest = Sha256::digest(token.unwrap_or_default()).into();
+        let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_default();
         let access = match ingest.replica.access(endpoint, digest).await? {
             Admission::Granted(access) => access,
-            Admission::Expired => return Err(Failure::expired()),
-            Admission::Refused if token.is_some() => return Err(Failure::invalid_token()),
-            Admission::Refused => return Err(Failure::unauthorized()),
+            Admission::Expired(directory) => {
+                notes.unauthorized(Some(directory), EXPIRED);
+                return Err(Failure::expired());
+            }
+            Admission::Refused(at_endpoint) if token.is_some() => {
+                notes.unauthorized(at_endpoint, UNKNOWN);
+                return Err(Failure::invalid_token());
+            }
+            Admission::Refused(at_endpoint) => {
+                notes.unauthorized(at_endpoint, MISSING);
+                return Err(Failure::unauthorized());
+            }
         };
-        let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_default();
         notes.of_directory(access.directory_id);
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let address = address.map(|ConnectInfo(address)| address.ip());

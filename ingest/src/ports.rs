@@ -37,10 +37,11 @@ pub enum Admission {
     Granted(Access),
     /// It is an access token that opened this very directory until it expired. Told apart only for a
     /// while after that.
-    Expired,
+    Expired(DirectoryId),
     /// The token or the endpoint is unknown, the token is of another directory, or revoked, or the
-    /// directory is gone.
-    Refused,
+    /// directory is gone. With the directory at the endpoint, if there is one: for its own request log, never
+    /// for the caller.
+    Refused(Option<DirectoryId>),
 }
 
 /// Facts as of one moment of the projection.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 use schemas::scim::ScimType;
@@ -26,6 +27,10 @@ use crate::tolerance::Rewrite;
 
 /// How many requests are kept for each directory.
 pub const KEPT: usize = 1_000;
+
+/// How many of these may be requests that nobody was let in with. Whoever knows the endpoint can send them, so
+/// they must not push out those of the identity provider.
+pub const UNAUTHORIZED_KEPT: usize = 50;
 
 /// How many may wait to be written. Beyond it they are not noted, which a counter tells.
 const QUEUE_MAX: usize = 8_192;
@@ -44,7 +49,7 @@ const DETAIL_MAX: usize = 1_024;
 pub struct Requested {
     /// Its id, which rises with time.
     pub id: RequestId,
-    /// The directory whose token it carried.
+    /// The directory whose token it carried, or at whose endpoint it was refused.
     pub directory: DirectoryId,
     /// When it was answered.
     pub at: Timestamp,
@@ -66,10 +71,19 @@ pub struct Requested {
     pub tolerated: Vec<&'static str>,
 }
 
+impl Requested {
+    /// Whether nobody was let in.
+    #[must_use]
+    pub const fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED.as_u16()
+    }
+}
+
 /// Where requests are kept.
 #[async_trait]
 pub trait RequestStore: Send + Sync {
-    /// Keeps these, which come in the order of their ids, and the latest [`KEPT`] of each directory in all.
+    /// Keeps these, which come in the order of their ids, and the latest [`KEPT`] of each directory in all,
+    /// of those that are [unauthorized](Requested::is_unauthorized) the latest [`UNAUTHORIZED_KEPT`].
     async fn keep(&self, requests: Vec<Requested>) -> Result<(), BoxError>;
 }
 
@@ -124,16 +138,22 @@ impl Keeper {
     }
 }
 
-/// The last [`KEPT`] of each directory, in their order.
+/// The last of each directory that are kept, in their order.
 fn latest(requests: Vec<Requested>) -> Vec<Requested> {
-    let mut left = BTreeMap::<DirectoryId, usize>::new();
+    let mut seen = BTreeMap::<DirectoryId, (usize, usize)>::new();
     let mut kept: Vec<_> = requests
         .into_iter()
         .rev()
         .filter(|request| {
-            let seen = left.entry(request.directory).or_default();
-            *seen += 1;
-            *seen <= KEPT
+            let (all, unauthorized) = seen.entry(request.directory).or_default();
+            if request.is_unauthorized() {
+                *unauthorized += 1;
+                if *unauthorized > UNAUTHORIZED_KEPT {
+                    return false;
+                }
+            }
+            *all += 1;
+            *all <= KEPT
         })
         .collect();
     kept.sort_by_key(|request| request.id);
@@ -147,6 +167,8 @@ pub(crate) struct Notes(Arc<Found>);
 #[derive(Debug, Default)]
 struct Found {
     directory: OnceLock<DirectoryId>,
+    /// Why nobody was let in, if that is so.
+    unauthorized: OnceLock<&'static str>,
     events: AtomicU32,
     /// A lock of the standard library: it is held for a push, never over an await.
     tolerated: Mutex<Vec<&'static str>>,
@@ -165,6 +187,14 @@ impl Notes {
         let _ = self.0.directory.set(directory);
     }
 
+    /// Nobody was let in, at this directory if there is one at the endpoint.
+    pub(crate) fn unauthorized(&self, at_endpoint: Option<DirectoryId>, why: &'static str) {
+        let _ = self.0.unauthorized.set(why);
+        if let Some(directory) = at_endpoint {
+            self.of_directory(directory);
+        }
+    }
+
     pub(crate) fn caused(&self, events: usize) {
         self.0.events.fetch_add(u32::try_from(events).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
@@ -179,7 +209,7 @@ impl Notes {
     }
 }
 
-/// Notes every request that a directory's token came with.
+/// Notes every request that came to a directory.
 pub(crate) async fn note(
     State(ingest): State<Ingest>,
     mut request: Request,
@@ -191,24 +221,34 @@ pub(crate) async fn note(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let begun = Instant::now();
     let response = next.run(request).await;
-    let (Some(id), Some(directory)) = (id, notes.0.directory.get()) else { return response };
-    let refused = response.extensions().get::<Refused>();
+    let Some(id) = id else { return response };
+    let (directory, refused) = (notes.0.directory.get(), response.extensions().get::<Refused>());
+    let told = refused.map(|refused| refused.detail.as_str());
+    let detail = notes.0.unauthorized.get().copied().or(told);
     let tolerated = &notes.0.tolerated;
-    ingest.request_log.note(Requested {
+    // It is made even where there is no directory to note it for, so that the time does not tell who asks
+    // at random whether there is one.
+    let requested = Requested {
         id,
-        directory: *directory,
+        directory: directory.copied().unwrap_or(NOWHERE),
         at: ingest.edge.now(),
         method: method.as_str().to_owned(),
         path: beginning(&path, PATH_MAX),
         status: response.status().as_u16(),
         scim_type: refused.and_then(|refused| refused.scim_type),
-        detail: refused.map(|refused| beginning(&refused.detail, DETAIL_MAX)),
+        detail: detail.map(|detail| beginning(detail, DETAIL_MAX)),
         duration: begun.elapsed(),
         events: notes.0.events.load(Ordering::Relaxed),
         tolerated: std::mem::take(&mut *tolerated.lock().expect("nothing panics while it is held")),
-    });
+    };
+    if directory.is_some() {
+        ingest.request_log.note(requested);
+    }
     response
 }
+
+/// No directory has this id.
+const NOWHERE: DirectoryId = DirectoryId::from_bits(0);
 
 fn beginning(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
@@ -246,5 +286,15 @@ mod tests {
         assert_eq!((of(1), of(2)), (KEPT, 1));
         assert_eq!(kept.last().map(|last| last.id), Some(RequestId::from_bits(1_500)));
         assert!(kept.is_sorted_by_key(|request| request.id));
+    }
+
+    #[test]
+    fn a_flood_of_requests_without_a_right_token_pushes_out_no_others() {
+        let mut requests: Vec<_> = (1..=20).map(|number| request(number, 1)).collect();
+        requests.extend((21..=5_000).map(|number| Requested { status: 401, ..request(number, 1) }));
+        let kept = latest(requests);
+        let unauthorized = kept.iter().filter(|request| request.is_unauthorized()).count();
+        assert_eq!((kept.len() - unauthorized, unauthorized), (20, UNAUTHORIZED_KEPT));
+        assert_eq!(kept.last().map(|last| last.id), Some(RequestId::from_bits(5_000)));
     }
 }

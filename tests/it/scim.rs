@@ -244,6 +244,49 @@ async fn the_request_log_says_what_came_what_became_of_it_and_what_was_tolerated
 }
 
 #[tokio::test]
+async fn a_request_that_nobody_is_let_in_with_is_noted_with_the_reason_for_those_who_may_read_it() {
+    let (_folder, server, directory) = server().await;
+    let other = server.api().directory("generic scim v2.0", "Other").await;
+    let elsewhere = directory.with_endpoint(format!("{}/scim/v2.0/nowhere", server.base()));
+    let strange = directory.with_token(&other.token);
+    let told = strange.send("GET", "/Users", None).await;
+    told.expect_error(401, None);
+    assert_eq!(elsewhere.send("GET", "/Users", None).await.body, told.body);
+    let noted = last_request(&server, &directory, 401).await;
+    assert_eq!((&noted["method"], &noted["path"]), (&json!("GET"), &json!("/Users")));
+    assert!(noted["detail"].as_str().is_some_and(|detail| detail.contains("revoked")), "{noted}");
+    assert!(!noted.to_string().contains(&other.token[..12]), "{noted}");
+
+    // With headers of its own, it carries no token.
+    let accept = [("accept", "application/scim+json")];
+    let bare =
+        directory.send_headers("DELETE", "/Users/7", None, &accept).await.expect("an answer");
+    bare.expect_error(401, None);
+    eventually("the one without a token is noted", || async {
+        let noted = last_request(&server, &directory, 401).await;
+        let detail = noted["detail"].as_str().unwrap_or_default().to_owned();
+        (noted["method"] == "DELETE" && detail.starts_with("No bearer token")).then_some(())
+    })
+    .await;
+    let page = server.api().get(&format!("/directories/{}/requests", other.id)).await;
+    assert_eq!(page["data"], json!([]), "whose token it was learns nothing");
+}
+
+#[tokio::test]
+async fn an_address_that_lacks_a_part_is_answered_in_scims_words() {
+    let (_folder, server, directory) = server().await;
+    for path in ["/scim", "/scim/", "/scim/v2.0", "/scim/v2.0/", "/scim/v2/Users"] {
+        for method in ["GET", "POST"] {
+            let at = directory.with_endpoint(format!("{}{path}", server.base()));
+            let answer = at.send(method, "", None).await;
+            answer.expect_error(404, None);
+            let detail = answer.body["detail"].as_str().unwrap_or_default().to_owned();
+            assert!(detail.contains("/scim/v2.0/{endpoint_id}"), "{detail}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_directory_can_have_the_scim_service_behave_otherwise() {
     let (_folder, server, directory) = server().await;
     let settings = format!("/directories/{}/scim_settings", directory.id);

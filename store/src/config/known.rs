@@ -57,10 +57,10 @@ pub(crate) enum Entry<'a> {
     Token(&'a KnownDirectory, &'a KnownToken),
     /// A directory, by an access token that was issued with this secret.
     Secret(&'a KnownDirectory, &'a KnownToken),
-    /// Nothing any more: the access token that opened it has expired.
-    Expired,
-    /// Nothing.
-    Nothing,
+    /// Nothing any more: the access token that opened this directory has expired.
+    Expired(&'a KnownDirectory),
+    /// Nothing, at this directory if there is one at the endpoint.
+    Nothing(Option<&'a KnownDirectory>),
 }
 
 /// A domain as it is stored with its organization and, as of its creation, with a directory.
@@ -110,7 +110,7 @@ impl Known {
         let secret = issued.and_then(|issued| self.secrets.get(&issued.secret));
         let directory = at_endpoint.and_then(|id| self.directories.get(id));
         let Some(directory) = directory.filter(|known| !known.directory.deleting) else {
-            return Entry::Nothing;
+            return Entry::Nothing(None);
         };
         let fits = |token: &&KnownToken| token.directory == directory.directory.id;
         match (token.filter(fits), secret.filter(fits), issued) {
@@ -118,8 +118,8 @@ impl Known {
             (None, Some(secret), Some(issued)) if now < issued.expires_at => {
                 Entry::Secret(directory, secret)
             }
-            (None, Some(_), Some(_)) => Entry::Expired,
-            (None, Some(_) | None, _) => Entry::Nothing,
+            (None, Some(_), Some(_)) => Entry::Expired(directory),
+            (None, Some(_) | None, _) => Entry::Nothing(Some(directory)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use api::ports::{Cursor, Order, Page, PageRequest, ScimRequest};
-use ingest::request_log::{KEPT, Requested};
+use ingest::request_log::{KEPT, Requested, UNAUTHORIZED_KEPT};
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, RequestId};
 
@@ -66,13 +66,17 @@ fn insert(connection: &Connection, request: &Requested) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Drops what is older than the latest that are kept, first of those that nobody was let in with.
 fn drop_old(connection: &Connection, directory: DirectoryId) -> Result<(), DbError> {
-    connection
-        .prepare_cached(
-            "DELETE FROM scim_requests WHERE directory = ?1 AND id <= (
-                 SELECT id FROM scim_requests WHERE directory = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-        )?
-        .execute(params![directory.to_bytes(), as_sql(KEPT as u64)])?;
+    for (which, kept) in [("status = 401", UNAUTHORIZED_KEPT), ("TRUE", KEPT)] {
+        let sql = format!(
+            "DELETE FROM scim_requests WHERE directory = ?1 AND {which} AND id <= (
+                 SELECT id FROM scim_requests WHERE directory = ?1 AND {which}
+                 ORDER BY id DESC LIMIT 1 OFFSET ?2)"
+        );
+        let parameters = params![directory.to_bytes(), as_sql(kept as u64)];
+        connection.prepare_cached(&sql)?.execute(parameters)?;
+    }
     Ok(())
 }
 
