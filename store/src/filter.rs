@@ -11,6 +11,7 @@
 //!
 //! A property test holds memory and both databases to the same answers.
 
+mod compare;
 mod dialect;
 mod postgres;
 mod sqlite;
@@ -19,6 +20,7 @@ mod target;
 use directory::matching::{Scope, is_case_exact, leaf, truth};
 use schemas::scim::{AttrPath, AttributeDef, CompareOp, Filter, Kind, Literal, instant};
 
+use compare::{compare_moments, compare_numbers, compare_texts};
 pub use dialect::{Dialect, Parameter};
 pub use postgres::Postgres;
 pub(crate) use sqlite::{Sqlite, register};
@@ -178,7 +180,25 @@ impl<D: Dialect> Compiler<'_, D> {
                 let bytes = self.bind(Parameter::Bytes(bytes));
                 Some(among.replace("{}", &bytes))
             }
-            (Derived::Meta { .. } | Derived::References { .. } | Derived::Id(_), _) => None,
+            (Derived::Truth(column), _) => {
+                let is = truth(literal)? == (op == CompareOp::Eq);
+                Some(if is { (*column).to_owned() } else { format!("NOT {column}") })
+            }
+            // No text that is empty contains another, nor comes behind it.
+            (Derived::Text(column), Literal::String(text)) if !text.is_empty() => {
+                if matches!(op, CompareOp::Ne | CompareOp::Lt | CompareOp::Le) {
+                    return None;
+                }
+                let test = self.compare_text((*column).to_owned(), place.def, op, text);
+                Some(format!("coalesce({test}, FALSE)"))
+            }
+            (
+                Derived::Meta { .. }
+                | Derived::References { .. }
+                | Derived::Id(_)
+                | Derived::Text(_),
+                _,
+            ) => None,
         }
     }
 
@@ -201,6 +221,7 @@ impl<D: Dialect> Compiler<'_, D> {
                 let object = self.object(place.sub, parts, ("$ref", at), id);
                 format!("(SELECT 'object' AS type, {object} AS value FROM {rows}) AS {alias}")
             }
+            Some(Derived::Truth(column)) => D::items(&D::truth(column), &alias),
             Some(Derived::Id(column)) => D::items(&D::quoted(&D::uuid(column)), &alias),
             Some(Derived::Meta { resource_type, id, created, modified, version }) => {
                 let parts = [
@@ -213,7 +234,7 @@ impl<D: Dialect> Compiler<'_, D> {
                 let object = self.object(place.sub, parts, ("location", at), id);
                 D::items(&object, &alias)
             }
-            None => {
+            None | Some(Derived::Text(_)) => {
                 let root = match tree {
                     Tree::Row => self.table.attributes.to_owned(),
                     Tree::Item(item) => D::as_object(item),
@@ -304,14 +325,8 @@ impl<D: Dialect> Compiler<'_, D> {
         }
         match literal {
             Literal::String(text) => {
-                let text = if is_case_exact(def) { text.clone() } else { text.to_lowercase() };
-                let literal = self.bind(Parameter::Text(text));
-                let value = D::text(value);
-                let value = if is_case_exact(def) { value } else { D::fold(&value) };
-                ways.push(format!(
-                    "({kind} = 'text' AND {})",
-                    compare_texts::<D>(&value, op, &literal)
-                ));
+                let test = self.compare_text(D::text(value), def, op, text);
+                ways.push(format!("({kind} = 'text' AND {test})"));
             }
             Literal::Integer(number) if !of_parts => {
                 let literal = self.bind(Parameter::Integer(*number));
@@ -324,6 +339,21 @@ impl<D: Dialect> Compiler<'_, D> {
             Literal::Null | Literal::Bool(_) | Literal::Integer(_) | Literal::Decimal(_) => {}
         }
         if ways.is_empty() { "FALSE".to_owned() } else { format!("({})", ways.join(" OR ")) }
+    }
+
+    /// A value that is a text against a literal that is one, without letter case where it does not matter.
+    fn compare_text(
+        &mut self,
+        value: String,
+        def: Option<&AttributeDef>,
+        op: CompareOp,
+        literal: &str,
+    ) -> String {
+        let exact = is_case_exact(def);
+        let literal = if exact { literal.to_owned() } else { literal.to_lowercase() };
+        let literal = self.bind(Parameter::Text(literal));
+        let value = if exact { value } else { D::fold(&value) };
+        compare_texts::<D>(&value, op, &literal)
     }
 
     fn bind(&mut self, parameter: Parameter) -> String {
@@ -342,58 +372,4 @@ impl<D: Dialect> Compiler<'_, D> {
 fn is_there<D: Dialect>(alias: &str) -> String {
     let is_empty = D::is_empty(&format!("{alias}.value"));
     format!("{alias}.type <> 'null' AND NOT ({alias}.type IN ('array', 'object') AND {is_empty})")
-}
-
-fn compare_texts<D: Dialect>(value: &str, op: CompareOp, literal: &str) -> String {
-    match op {
-        CompareOp::Co => D::contains(value, literal),
-        CompareOp::Sw => D::starts_with(value, literal),
-        CompareOp::Ew => D::ends_with(value, literal),
-        CompareOp::Eq
-        | CompareOp::Ne
-        | CompareOp::Gt
-        | CompareOp::Ge
-        | CompareOp::Lt
-        | CompareOp::Le => format!("{value} {} {literal}", operator(op)),
-    }
-}
-
-fn compare_numbers<D: Dialect>(kind: &str, value: &str, op: CompareOp, literal: &str) -> String {
-    let (value, op) = (D::number(value), operator(op));
-    format!("(CASE WHEN {kind} IN ('integer', 'real') THEN {value} {op} {literal} END)")
-}
-
-/// A column of milliseconds against a moment in nanoseconds. None for an operator on texts.
-fn compare_moments(
-    column: &str,
-    op: CompareOp,
-    nanos: i128,
-    bind: impl FnOnce(i64) -> String,
-) -> Option<String> {
-    const NANOS: i128 = 1_000_000;
-    let millis =
-        |nanos: i128| i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX });
-    let floor = millis(nanos.div_euclid(NANOS));
-    let between = nanos.rem_euclid(NANOS) != 0;
-    let ceiling = if between { floor.saturating_add(1) } else { floor };
-    let bound = match op {
-        CompareOp::Eq if between => return Some("FALSE".to_owned()),
-        CompareOp::Ne if between => return Some("TRUE".to_owned()),
-        CompareOp::Eq | CompareOp::Ne | CompareOp::Gt | CompareOp::Le => floor,
-        CompareOp::Ge | CompareOp::Lt => ceiling,
-        CompareOp::Co | CompareOp::Sw | CompareOp::Ew => return None,
-    };
-    Some(format!("{column} {} {}", operator(op), bind(bound)))
-}
-
-/// The operator of SQL. Those on parts of texts have none and never get here.
-const fn operator(op: CompareOp) -> &'static str {
-    match op {
-        CompareOp::Eq | CompareOp::Co | CompareOp::Sw | CompareOp::Ew => "=",
-        CompareOp::Ne => "<>",
-        CompareOp::Gt => ">",
-        CompareOp::Ge => ">=",
-        CompareOp::Lt => "<",
-        CompareOp::Le => "<=",
-    }
 }

@@ -168,6 +168,9 @@ async fn a_user_shows_no_active_after_a_patch_removed_it_and_is_still_active() {
         .patch(&format!("/Users/{id}"), json!([{ "op": "remove", "path": "active" }]))
         .await;
     assert!(removed.expect(200).body.get("active").is_none());
+    let path = "/Users?filter=active+eq+true";
+    let found = directory.send("GET", path, None).await.expect(200);
+    assert_eq!(found.body["totalResults"], 1, "a filter sees what is in effect");
     let users = server.api().get(&format!("/directory_users?directory={}", directory.id)).await;
     assert_eq!(users["data"][0]["state"], "active");
 }

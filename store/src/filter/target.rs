@@ -11,9 +11,14 @@ pub struct Table {
     derived: &'static [(&'static str, Derived)],
 }
 
-/// An attribute that is not kept with the others. Its SQL is the same in every dialect.
+/// An attribute that is not kept with the others, or that a column answers for. Its SQL is the same in every
+/// dialect.
 #[derive(Debug)]
 pub(super) enum Derived {
+    /// `active`: a column that is true where nothing else was said.
+    Truth(&'static str),
+    /// `displayName`: kept with the others, and in this column unless it is empty.
+    Text(&'static str),
     /// `id`: the column of its bytes.
     Id(&'static str),
     /// `meta`: its columns, and that of the id, which its address ends in.
@@ -64,6 +69,8 @@ pub const USERS: Table = Table {
     attributes: "users.attributes",
     derived: &[
         ("id", Derived::Id("users.scim_id")),
+        ("active", Derived::Truth("users.active")),
+        ("displayName", Derived::Text("users.display")),
         (
             "meta",
             Derived::Meta {
@@ -96,6 +103,7 @@ pub const GROUPS: Table = Table {
     attributes: "groups.attributes",
     derived: &[
         ("id", Derived::Id("groups.scim_id")),
+        ("displayName", Derived::Text("groups.display")),
         (
             "meta",
             Derived::Meta {

@@ -1,5 +1,8 @@
 //! What lists of users and of groups do differently.
 
+use std::time::Duration;
+
+use directory::matching::truth;
 use directory::resource::name_key;
 use ingest::ports::{Reference, UserView};
 use rusqlite::Connection;
@@ -56,7 +59,10 @@ pub(crate) trait Kind: Copy + Send + 'static {
         }
     }
 
-    /// The attributes that it is sorted by: what is kept, and `id` and `meta`.
+    /// How many fulfil the filter, in the directory's row, if they are counted there.
+    fn counted(self, filter: &Filter) -> Option<&'static str>;
+
+    /// The attributes that it is sorted by: what is kept, `id` and `meta`, and `active` as it is in effect.
     fn subject(self, base: &str, row: &Self::Row) -> Attributes;
 
     fn view(self, connection: &Connection, row: Self::Row) -> Result<Self::View, DbError>;
@@ -66,7 +72,27 @@ pub(crate) trait Kind: Copy + Send + 'static {
 ///
 /// A `+` keeps SQLite from using an index on that column: without statistics it would rather walk the
 /// whole directory in order than look up a few rows and sort them.
-pub(crate) type Condition = (&'static str, Sql);
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    pub(crate) sql: &'static str,
+    pub(crate) value: Sql,
+    /// Whether any number of rows may fulfil it, so that they are counted before they are read.
+    pub(crate) is_range: bool,
+}
+
+impl Condition {
+    const fn new(sql: &'static str, value: Sql) -> Self {
+        Self { sql, value, is_range: false }
+    }
+
+    const fn range(sql: &'static str, value: Sql) -> Self {
+        Self { sql, value, is_range: true }
+    }
+}
+
+/// By how much the clocks of those who write may differ, at the very most: who was created after a moment was
+/// changed no earlier than this before it.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(3_600);
 
 /// The comparisons with texts that a filter in brackets demands of one value.
 fn inside<'f>(path: &AttrPath, filter: &'f Filter) -> Vec<(AttrPath, CompareOp, &'f str)> {
@@ -116,47 +142,78 @@ impl Kind for Users {
             return None;
         }
         match (found.attribute.name, sub, op) {
-            ("userName", None, CompareOp::Eq) => {
-                Some(("users.directory = ?1 AND users.name_key = ?2", name_key(value).into()))
-            }
-            ("externalId", None, CompareOp::Eq) => {
-                Some(("users.directory = ?1 AND users.external_id = ?2", value.to_owned().into()))
-            }
+            ("userName", None, CompareOp::Eq) => Some(Condition::new(
+                "users.directory = ?1 AND users.name_key = ?2",
+                name_key(value).into(),
+            )),
+            ("externalId", None, CompareOp::Eq) => Some(Condition::new(
+                "users.directory = ?1 AND users.external_id = ?2",
+                value.to_owned().into(),
+            )),
             ("id", None, CompareOp::Eq) => {
-                Some(("+users.directory = ?1 AND users.scim_id = ?2", id(value)))
+                Some(Condition::new("+users.directory = ?1 AND users.scim_id = ?2", id(value)))
             }
             ("meta", Some("location"), CompareOp::Eq) => {
                 let value = USERS.id_in(base, value).unwrap_or_default();
-                Some(("+users.directory = ?1 AND users.scim_id = ?2", id(value)))
+                Some(Condition::new("+users.directory = ?1 AND users.scim_id = ?2", id(value)))
             }
-            ("emails", None | Some("value"), CompareOp::Eq) => Some((
+            ("emails", None | Some("value"), CompareOp::Eq) => Some(Condition::new(
                 "+users.directory = ?1 AND users.key IN (
                     SELECT key FROM users WHERE directory = ?1 AND email = ?2
                     UNION ALL SELECT user_key FROM emails WHERE directory = ?1 AND value = ?2)",
                 value.to_lowercase().into(),
             )),
-            ("groups", None | Some("value" | "$ref"), CompareOp::Eq) => Some((
+            ("groups", None | Some("value" | "$ref"), CompareOp::Eq) => Some(Condition::new(
                 "+users.directory = ?1 AND users.key IN (SELECT user_key FROM memberships
                     WHERE group_key = (SELECT key FROM groups WHERE scim_id = ?2))",
                 id(referred_to(&GROUPS, base, sub, value)),
             )),
             ("active", None, CompareOp::Eq) if value.eq_ignore_ascii_case("false") => {
-                Some(("users.directory = ?1 AND users.active = 0 AND ?2 IS NULL", Sql::Null))
+                Some(Condition::new(
+                    "users.directory = ?1 AND users.active = 0 AND ?2 IS NULL",
+                    Sql::Null,
+                ))
             }
-            ("meta", Some("lastModified"), CompareOp::Gt | CompareOp::Ge) => {
-                Some(("users.directory = ?1 AND users.updated_at >= ?2", millis(value)?))
+            ("meta", Some("lastModified"), CompareOp::Eq | CompareOp::Gt | CompareOp::Ge) => {
+                Some(Condition::range(SINCE, Sql::Integer(millis(value)?)))
+            }
+            ("meta", Some("created"), CompareOp::Eq | CompareOp::Gt | CompareOp::Ge) => {
+                let apart = i64::try_from(CLOCKS_APART_MAX.as_millis()).unwrap_or(i64::MAX);
+                let since = millis(value)?.saturating_sub(apart);
+                Some(Condition::range(SINCE, Sql::Integer(since)))
             }
             _ => None,
         }
     }
 
+    fn counted(self, filter: &Filter) -> Option<&'static str> {
+        let Filter::Compare { path, op, value } = filter else { return None };
+        let found =
+            Self::TABLE.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
+        let is_active = found.extension.is_none() && found.attribute.name == "active";
+        let truth = truth(value).filter(|_| is_active)?;
+        let of_active = match op {
+            CompareOp::Eq => truth,
+            CompareOp::Ne => !truth,
+            CompareOp::Co
+            | CompareOp::Sw
+            | CompareOp::Ew
+            | CompareOp::Gt
+            | CompareOp::Ge
+            | CompareOp::Lt
+            | CompareOp::Le => return None,
+        };
+        of_active.then_some("active_users")
+    }
+
     fn subject(self, base: &str, (_, user): &Self::Row) -> Attributes {
         let mut subject = Attributes::clone(&user.attributes);
         subject.insert("id", user.id.to_string());
-        subject.insert(
-            "meta",
-            meta(&USER, base, user.id, [user.created_at, user.updated_at], user.version),
-        );
+        if !subject.contains("active") {
+            subject.insert("active", true);
+        }
+        let times = [user.created_at, user.updated_at];
+        subject.insert("meta", meta(&USER, base, user.id, times, user.version));
         subject
     }
 
@@ -195,26 +252,32 @@ impl Kind for Groups {
             Self::TABLE.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
         let sub = found.sub.map(|sub| sub.name);
         match (found.attribute.name, sub, op) {
-            ("displayName", None, CompareOp::Eq) => {
-                Some(("groups.directory = ?1 AND groups.name_key = ?2", name_key(value).into()))
-            }
-            ("externalId", None, CompareOp::Eq) => {
-                Some(("groups.directory = ?1 AND groups.external_id = ?2", value.to_owned().into()))
-            }
+            ("displayName", None, CompareOp::Eq) => Some(Condition::new(
+                "groups.directory = ?1 AND groups.name_key = ?2",
+                name_key(value).into(),
+            )),
+            ("externalId", None, CompareOp::Eq) => Some(Condition::new(
+                "groups.directory = ?1 AND groups.external_id = ?2",
+                value.to_owned().into(),
+            )),
             ("id", None, CompareOp::Eq) => {
-                Some(("+groups.directory = ?1 AND groups.scim_id = ?2", id(value)))
+                Some(Condition::new("+groups.directory = ?1 AND groups.scim_id = ?2", id(value)))
             }
             ("meta", Some("location"), CompareOp::Eq) => {
                 let value = GROUPS.id_in(base, value).unwrap_or_default();
-                Some(("+groups.directory = ?1 AND groups.scim_id = ?2", id(value)))
+                Some(Condition::new("+groups.directory = ?1 AND groups.scim_id = ?2", id(value)))
             }
-            ("members", None | Some("value" | "$ref"), CompareOp::Eq) => Some((
+            ("members", None | Some("value" | "$ref"), CompareOp::Eq) => Some(Condition::new(
                 "+groups.directory = ?1 AND groups.key IN (SELECT group_key FROM memberships
                     WHERE user_key = (SELECT key FROM users WHERE scim_id = ?2))",
                 id(referred_to(&USERS, base, sub, value)),
             )),
             _ => None,
         }
+    }
+
+    fn counted(self, _: &Filter) -> Option<&'static str> {
+        None
     }
 
     fn subject(self, base: &str, (_, group): &Self::Row) -> Attributes {
@@ -243,10 +306,11 @@ fn id(value: &str) -> Sql {
     Sql::Blob(id.map_or_else(|_| Vec::new(), |id| id.to_bytes().to_vec()))
 }
 
+const SINCE: &str = "users.directory = ?1 AND users.updated_at >= ?2";
+
 /// The last millisecond that is not after a moment.
-fn millis(moment: &str) -> Option<Sql> {
-    let millis = i64::try_from(instant(moment)?.div_euclid(1_000_000)).ok()?;
-    Some(Sql::Integer(millis))
+fn millis(moment: &str) -> Option<i64> {
+    i64::try_from(instant(moment)?.div_euclid(1_000_000)).ok()
 }
 
 pub(crate) fn user_view(

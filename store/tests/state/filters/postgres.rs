@@ -113,7 +113,8 @@ async fn postgresql_writes_moments_and_ids_as_scim_does() {
 }
 
 async fn load(client: &Client, generated: &Generated) {
-    const USER: &str = "INSERT INTO users VALUES ($1, $2, $3, $4, $5, $6, $7::text::json)";
+    const USER: &str = "INSERT INTO users VALUES ($1, $2, $3, $4, $5, $6, $7::text::json,
+        coalesce(($7::text::json ->> 'active')::boolean, TRUE))";
     const GROUP: &str = "INSERT INTO groups VALUES ($1, $2, $3, $4, $5, $6, $7::text::json)";
     client.batch_execute(filter::Postgres::SETTINGS).await.unwrap();
     client.batch_execute(include_str!("postgres.sql")).await.unwrap();
