@@ -21,7 +21,11 @@ pub(crate) async fn get(
     Ok(Json(settings.map_err(Error::about(directories::WHAT, id))?))
 }
 
-/// What is not mentioned stays.
+const NAMES: &[&str] =
+    &["patch_group_response", "value_path_no_match", "unknown_schema", "unknown_member"];
+
+/// What is not mentioned stays. A name that means nothing is refused: a setting that is misspelt would seem to
+/// be made.
 pub(crate) async fn update(
     State(api): State<Api>,
     Writer(caller): Writer,
@@ -41,6 +45,7 @@ pub(crate) async fn update(
         unknown_member: choice(&mut fields, "unknown_member", &["reject", "pending"])
             .unwrap_or(before.unknown_member),
     };
+    fields.refuse_unknown(NAMES);
     if !fields.errors().is_empty() {
         return Err(Error::Invalid(fields.into_errors()));
     }

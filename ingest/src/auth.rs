@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, USER_AGENT};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use directory::Command;
 use schemas::{Actor, RequestId, ScimId};
 use sha2::{Digest, Sha256};
@@ -94,7 +94,13 @@ impl FromRequestParts<Ingest> for Call {
                 ingest.writers.submit(directory, partition, Command::Activate, actor.clone());
             activate.await?;
         }
-        let query = Query::parse(parts.uri.query().unwrap_or_default())?;
+        let query = parts.uri.query().unwrap_or_default();
+        // Only what reads lists is asked for them in its address.
+        let query = if matches!(parts.method, Method::GET | Method::HEAD) {
+            Query::parse(query)?
+        } else {
+            Query::of_write(query)?
+        };
         if query.has_unknown {
             notes.tolerated(Rewrite::UnknownParameter);
         }

@@ -161,6 +161,38 @@ async fn a_resource_is_found_by_its_address_and_by_those_it_refers_to() {
 }
 
 #[tokio::test]
+async fn who_asks_for_plain_json_is_answered_in_it() {
+    let (_folder, _server, directory) = server().await;
+    directory.user("ada@x.test").await;
+    let token = format!("Bearer {}", directory.token);
+    for (path, accept, expected) in [
+        ("/Users", "application/json", "application/json"),
+        ("/Users/nobody", "application/json", "application/json"),
+        ("/Users", "application/json, application/scim+json", "application/scim+json"),
+        ("/Users", "*/*", "application/scim+json"),
+    ] {
+        let headers = [("accept", accept), ("authorization", token.as_str())];
+        let answer = directory.send_headers("GET", path, None, &headers).await.expect("an answer");
+        assert_eq!(answer.content_type.as_deref(), Some(expected), "{path} {accept}");
+    }
+    let headers = [("accept", "application/json")];
+    let refused = directory.send_headers("GET", "/Users", None, &headers).await.expect("an answer");
+    assert_eq!((refused.status, refused.content_type.as_deref()), (401, Some("application/json")));
+}
+
+#[tokio::test]
+async fn a_write_is_not_refused_for_what_only_lists_are_asked_for() {
+    let (_folder, _server, directory) = server().await;
+    let id = directory.user("ada@x.test").await;
+    let body = patch_body(&json!([{ "op": "replace", "path": "title", "value": "T" }]));
+    let path = format!("/Users/{id}?count=x&filter=(&attributes=title");
+    let patched = directory.send("PATCH", &path, Some(body)).await.expect(200);
+    assert_eq!((&patched.body["title"], patched.body.get("userName")), (&json!("T"), None));
+    directory.send("GET", "/Users?count=x", None).await.expect_error(400, Some("invalidValue"));
+    directory.send("DELETE", &format!("/Users/{id}?startIndex=x"), None).await.expect(204);
+}
+
+#[tokio::test]
 async fn a_user_shows_no_active_after_a_patch_removed_it_and_is_still_active() {
     let (_folder, server, directory) = server().await;
     let id = directory.user("ada@x.test").await;
@@ -298,6 +330,12 @@ async fn a_directory_can_have_the_scim_service_behave_otherwise() {
     let (status, changed) = server.api().send("PATCH", &settings, Some(&change)).await;
     assert_eq!((status, &changed["patch_group_response"]), (200, &json!("200")));
     assert_eq!(server.api().get(&settings).await, changed);
+    let misspelt = json!({ "unknown_member": "pending", "unknown_shema": "ignore" });
+    let (status, refused) = server.api().send("PATCH", &settings, Some(&misspelt)).await;
+    assert_eq!((status, &refused["errors"][0]["field"]), (422, &json!("unknown_shema")));
+    let message = refused["errors"][0]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("unknown_schema"), "it names the nearest: {message}");
+    assert_eq!(server.api().get(&settings).await, changed, "nothing has changed");
 
     let group = directory.group("Team").await;
     let rename = json!([{ "op": "replace", "path": "displayName", "value": "Crew" }]);
