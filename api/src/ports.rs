@@ -21,7 +21,8 @@ use async_trait::async_trait;
 use schemas::{DirectoryId, OrganizationId};
 
 pub use directories::{
-    Counts, Directories, Directory, DirectoryFilter, NewDirectory, NewToken, ScimRequest, Token,
+    Counts, Directories, Directory, DirectoryFilter, NewDirectory, NewToken, ScimRequest,
+    ScimService, Token,
 };
 pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret};
 pub use keys::{ApiKey, Keys, Permission};

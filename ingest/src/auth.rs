@@ -84,6 +84,9 @@ impl FromRequestParts<Ingest> for Call {
             }
         };
         notes.of_directory(access.directory_id);
+        if access.keeps_bodies {
+            notes.keep_bodies();
+        }
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let address = address.map(|ConnectInfo(address)| address.ip());
         ingest.limits.take(access.directory_id, address).map_err(Failure::too_many_requests)?;

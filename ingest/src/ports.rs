@@ -24,6 +24,8 @@ pub struct Access {
     pub activated: bool,
     /// How its SCIM service behaves.
     pub scim: ScimSettings,
+    /// Whether its request log keeps bodies just now.
+    pub keeps_bodies: bool,
     /// Which token was used; for an access token, the client secret that it was issued with.
     pub token_id: TokenId,
     /// Its last four characters, for the audit trail.

@@ -3,18 +3,23 @@
 //!
 //! A request is noted when it has been answered and written a little later with others. When more come
 //! than are kept anyway, the older ones are not written at all, so that noting costs a busy directory
-//! nothing. What is noted holds no token, no query string and no body.
+//! nothing. What is noted holds no token and no query string, and a body only while the directory is being
+//! looked into.
+
+mod bodies;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
+use http_body_util::{BodyExt, Collected};
 use schemas::scim::ScimType;
 use schemas::{DirectoryId, RequestId, Timestamp};
 use tokio::sync::mpsc;
@@ -69,6 +74,10 @@ pub struct Requested {
     pub events: u32,
     /// What of it was read as something else than the RFC says, by name.
     pub tolerated: Vec<&'static str>,
+    /// The beginning of its body without secrets, if the directory has it so and it was read.
+    pub request_body: Option<String>,
+    /// The same of the answer.
+    pub response_body: Option<String>,
 }
 
 impl Requested {
@@ -172,6 +181,8 @@ struct Found {
     events: AtomicU32,
     /// A lock of the standard library: it is held for a push, never over an await.
     tolerated: Mutex<Vec<&'static str>>,
+    keeps_bodies: AtomicBool,
+    request_body: OnceLock<String>,
 }
 
 /// What the client was told, left with the answer for the note.
@@ -193,6 +204,31 @@ impl Notes {
         if let Some(directory) = at_endpoint {
             self.of_directory(directory);
         }
+    }
+
+    /// Bodies are kept from here on.
+    pub(crate) fn keep_bodies(&self) {
+        self.0.keeps_bodies.store(true, Ordering::Relaxed);
+    }
+
+    /// Keeps the body of the request, if bodies are kept.
+    pub(crate) fn body(&self, body: &[u8]) {
+        if self.0.keeps_bodies.load(Ordering::Relaxed) {
+            let _ = self.0.request_body.set(bodies::kept(body));
+        }
+    }
+
+    /// Keeps the body of the answer, if bodies are kept. One that is sent in pieces is not waited for.
+    async fn answer(&self, response: Response) -> (Response, Option<String>) {
+        let is_whole = response.body().size_hint().exact().is_some_and(|length| length > 0);
+        if !is_whole || !self.0.keeps_bodies.load(Ordering::Relaxed) {
+            return (response, None);
+        }
+        let (parts, body) = response.into_parts();
+        // What is whole is in memory already.
+        let bytes = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+        let kept = bodies::kept(&bytes);
+        (Response::from_parts(parts, Body::from(bytes)), Some(kept))
     }
 
     pub(crate) fn caused(&self, events: usize) {
@@ -222,6 +258,7 @@ pub(crate) async fn note(
     let begun = Instant::now();
     let response = next.run(request).await;
     let Some(id) = id else { return response };
+    let (response, response_body) = notes.answer(response).await;
     let (directory, refused) = (notes.0.directory.get(), response.extensions().get::<Refused>());
     let told = refused.map(|refused| refused.detail.as_str());
     let detail = notes.0.unauthorized.get().copied().or(told);
@@ -240,6 +277,8 @@ pub(crate) async fn note(
         duration: begun.elapsed(),
         events: notes.0.events.load(Ordering::Relaxed),
         tolerated: std::mem::take(&mut *tolerated.lock().expect("nothing panics while it is held")),
+        request_body: notes.0.request_body.get().cloned(),
+        response_body,
     };
     if directory.is_some() {
         ingest.request_log.note(requested);
@@ -271,6 +310,8 @@ mod tests {
             duration: Duration::ZERO,
             events: 0,
             tolerated: Vec::new(),
+            request_body: None,
+            response_body: None,
         }
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
+use api::ports::{
+    Directories, NewDirectory, NewToken, Organization, Organizations, Reach, ScimService,
+};
 use directory::patch::{MemberOp, parse_operations};
 use directory::resource::{ScimSettings, UnknownMember};
 use directory::{Answer, Command, Rejection};
@@ -272,7 +274,8 @@ async fn users_and_their_memberships_meet_whoever_is_first_at_whichever_replica(
     let pending =
         ScimSettings { unknown_member: UnknownMember::Pending, ..ScimSettings::default() };
     let (everything, now) = (Reach::Everything, Timestamp::from_millis(2));
-    world.store.set_scim_settings(everything, world.id, pending, now).await.unwrap();
+    let service = ScimService { settings: pending, debug_until: None };
+    world.store.set_scim_settings(everything, world.id, service, now).await.unwrap();
     let team = Attributes::from([("displayName", "Team")]);
     let team = Command::CreateGroup { attributes: team, members: Vec::new() };
     let Answer::Group(group) = submit(&replicas[0], world.id, team).await.unwrap() else {

@@ -40,6 +40,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/scim_settings.sql"),
     include_str!("config/oauth.sql"),
     include_str!("config/security_events.sql"),
+    include_str!("config/debug_requests.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;

@@ -17,6 +17,7 @@ mod entra;
 mod oauth;
 mod pending;
 mod promises;
+mod requests;
 mod scim;
 mod sets;
 mod tenants;

@@ -7,7 +7,7 @@ use api::ports::{
     DirectoryFilter, Endpoint, EndpointChange, Endpoints, EventFilter, GroupFilter, Keys,
     LIVE_SECRETS_MAX, LIVE_TOKENS_MAX, NewDirectory, NewToken, OauthClient, OauthClients, Order,
     Organization, OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest,
-    PortError, Reach, Reading, ScimRequest, StoredEvent, Streams, Token, UserFilter,
+    PortError, Reach, Reading, ScimRequest, ScimService, StoredEvent, Streams, Token, UserFilter,
     VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
@@ -31,7 +31,7 @@ pub(crate) struct State {
     pub(crate) organizations: Vec<Organization>,
     pub(crate) directories: Vec<Directory>,
     pub(crate) tokens: Vec<(DirectoryId, Token, Digest)>,
-    pub(crate) scim_settings: ScimSettings,
+    pub(crate) scim: Option<ScimService>,
     pub(crate) secrets: Vec<(DirectoryId, Token, Digest)>,
     /// The last that was set, whichever client it was for.
     pub(crate) token_lifetime_secs: Option<u32>,
@@ -274,24 +274,21 @@ impl Directories for Fake {
         Ok(())
     }
 
-    async fn scim_settings(
-        &self,
-        reach: Reach,
-        id: DirectoryId,
-    ) -> Result<ScimSettings, PortError> {
+    async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError> {
         Directories::get(self, reach, id).await?;
-        Ok(self.state().scim_settings)
+        let default = ScimService { settings: ScimSettings::default(), debug_until: None };
+        Ok(self.state().scim.unwrap_or(default))
     }
 
     async fn set_scim_settings(
         &self,
         reach: Reach,
         id: DirectoryId,
-        settings: ScimSettings,
+        service: ScimService,
         _: Timestamp,
     ) -> Result<(), PortError> {
         Directories::get(self, reach, id).await?;
-        self.state().scim_settings = settings;
+        self.state().scim = Some(service);
         Ok(())
     }
 

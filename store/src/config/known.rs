@@ -26,6 +26,8 @@ pub(crate) struct KnownDirectory {
     pub(crate) partition: Partition,
     /// How long the access tokens live that are issued to its client.
     pub(crate) token_lifetime: Duration,
+    /// Until when bodies are kept with its requests.
+    pub(crate) debug_until: Option<Timestamp>,
 }
 
 /// A token that opens a directory, or a client secret that gets access tokens for it.
@@ -173,7 +175,8 @@ impl KnownToken {
 pub(crate) fn load(connection: &Connection) -> Result<Known, DbError> {
     let mut known = Known::default();
     let sql = "SELECT id, organization, kind, name, external_key, endpoint_id, partition, deleting,
-        domains, created_at, updated_at, scim, token_lifetime_s FROM directories";
+        domains, created_at, updated_at, scim, token_lifetime_s, debug_until
+        FROM directories";
     for directory in all(connection, sql, [], directory)? {
         let id = directory.directory.id;
         known.by_endpoint.insert(directory.endpoint_id.clone(), id);
@@ -237,5 +240,6 @@ fn directory(row: &rusqlite::Row<'_>) -> Result<KnownDirectory, DbError> {
         endpoint_id: row.get(5)?,
         partition: Partition(row.get(6)?),
         token_lifetime: Duration::from_secs(row.get::<_, u32>(12)?.into()),
+        debug_until: row.get::<_, Option<Time>>(13)?.map(|time| time.0),
     })
 }

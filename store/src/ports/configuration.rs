@@ -3,11 +3,10 @@
 use api::ports::{
     ApiKey, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint, EndpointChange,
     Endpoints, Keys, NewDirectory, NewToken, Organization, OrganizationChange, OrganizationFilter,
-    Organizations, Page, PageRequest, PortError, Reach, ScimRequest, Token, VerificationKey,
-    VerificationKeys,
+    Organizations, Page, PageRequest, PortError, Reach, ScimRequest, ScimService, Token,
+    VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
-use directory::resource::ScimSettings;
 use dispatcher::ports::FeedPosition;
 use dispatcher::security_event::PublicKey;
 use schemas::wire::DirectoryState;
@@ -123,11 +122,7 @@ impl Directories for Store {
         found.filter(|directory| reach.covers(directory.organization_id)).ok_or(PortError::NotFound)
     }
 
-    async fn scim_settings(
-        &self,
-        reach: Reach,
-        id: DirectoryId,
-    ) -> Result<ScimSettings, PortError> {
+    async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError> {
         self.config.scim_settings(reach, id).map_err(port_error)
     }
 
@@ -135,10 +130,10 @@ impl Directories for Store {
         &self,
         reach: Reach,
         id: DirectoryId,
-        settings: ScimSettings,
+        service: ScimService,
         at: Timestamp,
     ) -> Result<(), PortError> {
-        self.config.set_scim_settings(reach, id, settings, at).await.map_err(port_error)
+        self.config.set_scim_settings(reach, id, service, at).await.map_err(port_error)
     }
 
     async fn requests(

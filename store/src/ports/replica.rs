@@ -47,6 +47,7 @@ impl Replica for Store {
             partition: directory.partition,
             activated,
             scim: directory.directory.scim,
+            keeps_bodies: directory.debug_until.is_some_and(|until| now < until),
             token_id: token.id,
             token_suffix: token.suffix.clone(),
         }))

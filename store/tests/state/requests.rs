@@ -21,6 +21,8 @@ fn request(directory: DirectoryId, number: u128, status: u16) -> Requested {
         duration: Duration::ZERO,
         events: 0,
         tolerated: Vec::new(),
+        request_body: None,
+        response_body: None,
     }
 }
 
