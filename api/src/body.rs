@@ -157,6 +157,16 @@ impl Fields {
         word
     }
 
+    /// True or false.
+    pub(crate) fn truth(&mut self, name: &str) -> Option<bool> {
+        let value = self.take(name)?;
+        let truth = value.as_bool();
+        if truth.is_none() {
+            self.wrong(name, "invalid", format!("{name} must be true or false."));
+        }
+        truth
+    }
+
     /// A whole number within bounds.
     pub(crate) fn number(&mut self, name: &str, bounds: RangeInclusive<u32>) -> Option<u32> {
         let value = self.take(name)?;

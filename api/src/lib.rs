@@ -37,6 +37,7 @@ mod requests;
 mod router;
 mod scim_settings;
 mod secrets;
+mod signing_keys;
 mod tokens;
 mod users;
 

@@ -15,7 +15,7 @@ use crate::ports::{
 };
 use crate::{
     api_keys, directories, endpoints, events, groups, jwks, oauth, organizations, requests,
-    scim_settings, tokens, users,
+    scim_settings, signing_keys, tokens, users,
 };
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
@@ -106,6 +106,7 @@ pub fn router(api: Api) -> Router {
             get(endpoints::get).patch(endpoints::update).delete(endpoints::delete),
         )
         .route("/.well-known/jwks.json", get(jwks::show))
+        .route("/signing_keys", get(signing_keys::list).post(signing_keys::rotate))
         .route("/api_keys", get(api_keys::list).post(api_keys::create))
         .route("/api_keys/{id}", delete(api_keys::delete))
         .method_not_allowed_fallback(async || Error::NoMethod)

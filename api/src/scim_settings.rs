@@ -79,7 +79,7 @@ pub(crate) async fn update(
         unknown_member: choice(&mut fields, "unknown_member", &["reject", "pending"])
             .unwrap_or(before.unknown_member),
     };
-    let debug_until = match choice(&mut fields, "debug_requests", &["true", "false"]) {
+    let debug_until = match fields.truth("debug_requests") {
         Some(true) => Some(now.after(DEBUG_REQUESTS_FOR)),
         Some(false) => None,
         None => debug_until,

@@ -5,6 +5,7 @@ use std::task::{Context, Waker};
 use api::ports::{NewToken, Reach};
 use base64::Engine as _;
 use directory::resource::{UnknownMember, UnknownSchema};
+use dispatcher::security_event::SigningKey;
 use ingest::ports::Issue;
 use schemas::DirectoryId;
 

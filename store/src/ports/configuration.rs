@@ -3,12 +3,11 @@
 use api::ports::{
     ApiKey, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint, EndpointChange,
     Endpoints, Keys, NewDirectory, NewToken, Organization, OrganizationChange, OrganizationFilter,
-    Organizations, Page, PageRequest, PortError, Reach, ScimRequest, ScimService, Token,
+    Organizations, Page, PageRequest, PortError, Reach, Rotation, ScimRequest, ScimService, Token,
     VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
 use dispatcher::ports::FeedPosition;
-use dispatcher::security_event::PublicKey;
 use schemas::wire::DirectoryState;
 use schemas::{ApiKeyId, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId};
 
@@ -254,8 +253,10 @@ impl Endpoints for Store {
 #[async_trait]
 impl VerificationKeys for Store {
     async fn verification_keys(&self) -> Result<Vec<VerificationKey>, PortError> {
-        let key = self.config.signing_key().await.map_err(port_error)?;
-        let PublicKey { kid, x } = key.public().clone();
-        Ok(vec![VerificationKey { kid, x }])
+        self.config.verification_keys().await.map_err(port_error)
+    }
+
+    async fn rotate(&self, rotation: Rotation) -> Result<VerificationKey, PortError> {
+        self.config.rotate_signing_key(rotation).await.map_err(port_error)
     }
 }
