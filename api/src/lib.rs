@@ -27,6 +27,8 @@ mod directories;
 mod endpoints;
 mod error;
 mod events;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 mod groups;
 mod jwks;
 mod oauth;

@@ -7,9 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use api::ports::{
-    Directories, NewDirectory, NewToken, Organization, Organizations, Reach, ScimService,
-};
+use api::fixtures;
+use api::ports::{Directories, Organizations, Reach, ScimService};
 use directory::patch::{MemberOp, parse_operations};
 use directory::resource::{ScimSettings, UnknownMember};
 use directory::{Answer, Command, Rejection};
@@ -19,8 +18,7 @@ use log::memory::{Fault, Memory};
 use log::{EventLog, Partition};
 use projector::ProjectionStore;
 use schemas::scim::{Attributes, Value};
-use schemas::wire::DirectoryType;
-use schemas::{Actor, DirectoryId, Edge, OrganizationId, ScimId, Timestamp, TokenId};
+use schemas::{Actor, DirectoryId, Edge, ScimId, Timestamp};
 use store::Store;
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
@@ -101,30 +99,10 @@ impl World {
 }
 
 async fn directory(store: &Store) -> DirectoryId {
-    let (organization_id, id) = (OrganizationId::from_bits(1), DirectoryId::from_bits(1));
-    let created_at = Timestamp::from_millis(1);
-    let organization = Organization {
-        id: organization_id,
-        name: "Acme".into(),
-        external_id: None,
-        metadata: BTreeMap::new(),
-        domains: Vec::new(),
-        created_at,
-        updated_at: created_at,
-    };
+    let organization = fixtures::organization(1);
+    let new = fixtures::directory(organization.id, 1);
+    let id = new.id;
     Organizations::create(store, organization).await.unwrap();
-    let token =
-        NewToken { id: TokenId::from_bits(1), digest: [1; 32], suffix: "a1b2".into(), created_at };
-    let new = NewDirectory {
-        id,
-        organization_id,
-        endpoint_id: "endpoint".into(),
-        external_key: "key".into(),
-        kind: DirectoryType::Generic,
-        name: "Acme".into(),
-        token,
-        created_at,
-    };
     Directories::create(store, Reach::Everything, new).await.unwrap();
     id
 }

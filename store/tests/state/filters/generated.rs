@@ -12,9 +12,6 @@ use schemas::{ScimId, Seq, Timestamp};
 use super::whole;
 use crate::world::{Stream, World, group_with, joins, scim, user_with};
 
-/// How many filters are compared, on [`USERS`] users or [`GROUPS`] groups each.
-const FILTERS_ON_USERS: usize = 3_000;
-const FILTERS_ON_GROUPS: usize = 1_000;
 const USERS: u128 = 60;
 const GROUPS: u128 = 20;
 
@@ -120,27 +117,36 @@ pub(super) async fn generated(runner: &mut TestRunner) -> Generated {
     Generated { world, stream, users, groups }
 }
 
+/// What filters are generated for.
+pub(super) struct Kind {
+    schema: &'static ResourceSchema,
+    /// How many filters are compared.
+    filters: usize,
+    paths: &'static [&'static str],
+    /// What brackets stand behind.
+    lists: &'static [&'static str],
+    /// The list that refers to others, and where those are.
+    refers: (&'static str, &'static str),
+}
+
 impl Generated {
-    pub(super) fn filters_on_users(&self, runner: &mut TestRunner) -> Vec<Case> {
-        let users: Vec<_> =
-            self.users.iter().map(|view| (view.user.id, user_subject(view))).collect();
-        let filters = filter(ON_USERS, &["emails", "unknown", "groups"]);
-        let texts = (0..FILTERS_ON_USERS).map(|_| draw(&filters, runner));
-        let found = cases(texts.chain(addresses("Users", "groups", "Groups")), &users, &USER);
-        assert!(found.len() > FILTERS_ON_USERS / 2, "{} filters are valid", found.len());
+    /// Filters on one kind of resource.
+    pub(super) fn filters(&self, kind: &Kind, runner: &mut TestRunner) -> Vec<Case> {
+        let subjects = self.subjects(kind);
+        let filters = filter(kind.paths, kind.lists);
+        let texts = (0..kind.filters).map(|_| draw(&filters, runner));
+        let found = cases(texts.chain(largest()).chain(addresses(kind)), &subjects, kind.schema);
+        assert!(found.len() > kind.filters / 2, "{} filters are valid", found.len());
         found
     }
 
-    pub(super) fn filters_on_groups(&self, runner: &mut TestRunner) -> Vec<Case> {
-        let groups: Vec<_> = (self.groups.iter())
-            .map(|(group, members)| (group.id, group_subject(group, members)))
-            .collect();
-        let filters = filter(ON_GROUPS, &["members", "unknown"]);
-        let texts = (0..FILTERS_ON_GROUPS).map(|_| draw(&filters, runner));
-        let texts = texts.chain(largest()).chain(addresses("Groups", "members", "Users"));
-        let found = cases(texts, &groups, &GROUP);
-        assert!(found.len() > FILTERS_ON_GROUPS / 2, "{} filters are valid", found.len());
-        found
+    fn subjects(&self, kind: &Kind) -> Vec<(ScimId, Attributes)> {
+        if kind.schema.name == USER.name {
+            self.users.iter().map(|view| (view.user.id, user_subject(view))).collect()
+        } else {
+            let groups = self.groups.iter();
+            groups.map(|(group, members)| (group.id, group_subject(group, members))).collect()
+        }
     }
 }
 
@@ -171,16 +177,11 @@ fn cases(
 }
 
 /// Filters on the address of every resource, and of those that it refers to.
-fn addresses(
-    place: &'static str,
-    list: &'static str,
-    others: &'static str,
-) -> impl Iterator<Item = String> {
+fn addresses(kind: &Kind) -> impl Iterator<Item = String> {
+    let (place, (list, others)) = (kind.schema.endpoint, kind.refers);
     (1..61 + GROUPS).flat_map(move |number| {
-        let (own, other) = (
-            format!("{BASE}/{place}/{}", scim(number)),
-            format!("{BASE}/{others}/{}", scim(number)),
-        );
+        let (own, other) =
+            (format!("{BASE}{place}/{}", scim(number)), format!("{BASE}{others}/{}", scim(number)));
         [
             format!("meta.location eq \"{own}\""),
             format!("meta.location eq \"{}\"", own.to_uppercase()),
@@ -320,7 +321,7 @@ fn literal() -> impl Strategy<Value = String> {
     ]
 }
 
-const ON_USERS: &[&str] = &[
+const PATHS_OF_USERS: &[&str] = &[
     "userName",
     "title",
     "externalId",
@@ -353,7 +354,7 @@ const ON_USERS: &[&str] = &[
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
 ];
 
-const ON_GROUPS: &[&str] = &[
+const PATHS_OF_GROUPS: &[&str] = &[
     "displayName",
     "externalId",
     "unknown",
@@ -373,6 +374,22 @@ const ON_GROUPS: &[&str] = &[
     "urn:example:Other:colour",
     "schemas",
 ];
+
+pub(super) const ON_USERS: Kind = Kind {
+    schema: &USER,
+    filters: 3_000,
+    paths: PATHS_OF_USERS,
+    lists: &["emails", "unknown", "groups"],
+    refers: ("groups", GROUP.endpoint),
+};
+
+pub(super) const ON_GROUPS: Kind = Kind {
+    schema: &GROUP,
+    filters: 1_000,
+    paths: PATHS_OF_GROUPS,
+    lists: &["members", "unknown"],
+    refers: ("members", USER.endpoint),
+};
 
 /// Filters on these paths, and in brackets behind those in `lists`.
 fn filter(

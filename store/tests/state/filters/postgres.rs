@@ -10,7 +10,7 @@ use tests::Postgres;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::generated::{BASE, Case, Generated, generated};
+use super::generated::{BASE, Case, Generated, ON_GROUPS, ON_USERS, generated};
 
 /// Ends the test, aloud, where there is no PostgreSQL.
 macro_rules! postgres {
@@ -33,8 +33,8 @@ async fn a_filter_finds_in_postgresql_what_it_finds_in_memory() {
     let generated = generated(&mut runner).await;
     load(&client, &generated).await;
     for (name, table, cases) in [
-        ("users", filter::USERS, generated.filters_on_users(&mut runner)),
-        ("groups", filter::GROUPS, generated.filters_on_groups(&mut runner)),
+        ("users", filter::USERS, generated.filters(&ON_USERS, &mut runner)),
+        ("groups", filter::GROUPS, generated.filters(&ON_GROUPS, &mut runner)),
     ] {
         for case in cases {
             let found = find(&client, name, &table, &case).await;
