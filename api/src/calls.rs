@@ -14,7 +14,7 @@ use crate::directories::{CreatedBody, DirectoryBody};
 use crate::oauth::{ClientBody, CreatedSecretBody};
 use crate::{
     api_keys, audit, directories, endpoints, events, groups, jwks, oauth, organizations, requests,
-    scim_settings, tokens, users,
+    scim_settings, signing_keys, tokens, users,
 };
 
 /// A subject, and the calls about it.
@@ -169,7 +169,10 @@ fn scim_settings() -> Value {
 }
 
 fn scim_settings_schema(_: &mut SchemaGenerator) -> Schema {
-    scim_settings().try_into().expect("an object is a schema")
+    let mut schema = scim_settings();
+    schema["properties"]["debug_requests_until"] =
+        json!({ "type": "string", "format": "date-time" });
+    schema.try_into().expect("an object is a schema")
 }
 
 fn credentials() -> Vec<Call> {
@@ -200,6 +203,13 @@ fn credentials() -> Vec<Call> {
         delete("/directories/{id}/oauth_client/secrets/{secret_id}", oauth::revoke_secret)
             .says("Delete a client secret and the access tokens that were issued with it.")
             .done(NO_CONTENT),
+        get("/signing_keys", signing_keys::list)
+            .says("The keys that Security Event Tokens are signed with.")
+            .lists::<signing_keys::Body>(),
+        post("/signing_keys", signing_keys::rotate)
+            .says("Replace the key that tokens are signed with: in an hour, or at once if it is compromised.")
+            .takes(object(&[], json!({ "compromised": { "type": "boolean" } })))
+            .answers::<signing_keys::Body>(CREATED),
         get("/.well-known/jwks.json", jwks::show)
             .says("The keys that Security Event Tokens are checked with.")
             .access(Access::Anyone)

@@ -215,6 +215,11 @@ fn conflicting(conflict: Conflict) -> Value {
             "too_many_secrets",
             "The OAuth client has two live secrets, as many as it may. Delete one first.",
         ),
+        Conflict::SigningKeyWaits => coded(
+            "signing_key_waits",
+            "A new signing key is shown already and signs within the hour. Wait, or send \"compromised\": true to \
+             replace all at once.",
+        ),
         Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
     }
 }

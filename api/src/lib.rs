@@ -30,6 +30,8 @@ mod directories;
 mod endpoints;
 mod error;
 mod events;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 mod groups;
 mod idempotency;
 mod jwks;
@@ -43,6 +45,7 @@ mod requests;
 mod router;
 mod scim_settings;
 mod secrets;
+mod signing_keys;
 mod tokens;
 mod users;
 

@@ -25,7 +25,8 @@ use schemas::{DirectoryId, OrganizationId};
 pub use answers::{ANSWERING_MAX, ANSWERS_KEPT, ANSWERS_MAX, Answers, Begun, KeptAnswer};
 pub use audit::{Audit, AuditEvent, AuditFilter, Audited, Verification, Verifier};
 pub use directories::{
-    Counts, Directories, Directory, DirectoryFilter, NewDirectory, NewToken, ScimRequest, Token,
+    Counts, Directories, Directory, DirectoryFilter, NewDirectory, NewToken, ScimRequest,
+    ScimService, Token,
 };
 pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret};
 pub use keys::{ApiKey, Keys, Permission};
@@ -34,7 +35,7 @@ pub use organizations::{
     Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Organizations,
 };
 pub use reading::{EventFilter, FeedEnd, GroupFilter, Reading, StoredEvent, UserFilter};
-pub use verification::{VerificationKey, VerificationKeys};
+pub use verification::{Rotation, VerificationKey, VerificationKeys};
 
 /// How many tokens of a directory may be live: the one in use and, during a rotation, the next.
 pub const LIVE_TOKENS_MAX: usize = 2;
@@ -144,6 +145,9 @@ pub enum Conflict {
     /// [`LIVE_SECRETS_MAX`] secrets of the OAuth client are live.
     #[error("the OAuth client has as many live secrets as it may")]
     LiveSecrets,
+    /// A signing key waits for its turn already.
+    #[error("a new signing key waits for its turn already")]
+    SigningKeyWaits,
     /// The directory is being deleted.
     #[error("the directory is being deleted")]
     Deleting,

@@ -42,6 +42,10 @@ pub(crate) struct RequestBody {
     duration_ms: f64,
     events: u32,
     tolerated: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_body: Option<String>,
 }
 
 impl From<ScimRequest> for RequestBody {
@@ -58,6 +62,8 @@ impl From<ScimRequest> for RequestBody {
             duration_ms: request.duration.as_secs_f64() * 1_000.0,
             events: request.events,
             tolerated: request.tolerated,
+            request_body: request.request_body,
+            response_body: request.response_body,
         }
     }
 }

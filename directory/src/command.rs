@@ -53,6 +53,9 @@ pub enum Command {
         attributes: Attributes,
         /// Values that name users, as the client wrote them. All others leave.
         members: Vec<String>,
+        /// Whether those stay who are pending and not named: the client changes what it was shown, and they are
+        /// not shown.
+        keeps_pending: bool,
     },
     /// Change some of a group's attributes or members (PATCH).
     PatchGroup {

@@ -16,6 +16,7 @@ use schemas::{Change, Event, EventId, Seq};
 use crate::command::Target;
 use crate::facts::{Facts, Missing};
 use crate::normalise::Origin;
+use crate::patch::MemberOp;
 use crate::{Command, Group, Rejection, Stamp, User};
 
 /// What was decided: the events of one commit, and what to answer once they are accepted.
@@ -111,7 +112,13 @@ fn commit_of(
         Command::CreateGroup { attributes, members } => {
             groups::create(&mut commit, attributes, members)?
         }
-        Command::ReplaceGroup { id, attributes, members } => {
+        Command::ReplaceGroup { id, attributes, members, keeps_pending } => {
+            let members = members.clone();
+            let members = if *keeps_pending {
+                MemberOp::ReplaceShown(members)
+            } else {
+                MemberOp::Replace(members)
+            };
             groups::replace(&mut commit, *id, attributes, members)?
         }
         Command::PatchGroup { id, operations, members } => {

@@ -69,6 +69,7 @@ struct Pages<'a> {
     ingest: &'a Ingest,
     directory: DirectoryId,
     query: &'a Query,
+    base: &'a str,
 }
 
 /// Where the page goes on.
@@ -87,7 +88,7 @@ async fn list(
 ) -> Result<Response, Failure> {
     let directory = call.access.directory_id;
     let id = ListId::of(directory, what.name(), query.filter.as_ref(), query.sort.as_ref());
-    let pages = Pages { ingest, directory, query };
+    let pages = Pages { ingest, directory, query, base: &call.base };
     let (start_index, cursor) = match query.paging.clone() {
         Paging::Index(from) => (Some(from), None),
         Paging::Cursor(None) => (None, Some(Cursor::new(id, false, None))),
@@ -138,7 +139,8 @@ fn start(skip: u64, cursor: Option<&Cursor>) -> Start {
 impl Pages<'_> {
     fn query(&self, start: Start, count: u32) -> ListQuery {
         let Query { filter, sort, .. } = self.query;
-        ListQuery { filter: filter.clone(), sort: sort.clone(), start, count }
+        let (filter, sort, base) = (filter.clone(), sort.clone(), self.base.to_owned());
+        ListQuery { filter, sort, start, count, base }
     }
 
     async fn users(&self, start: Start, count: u32) -> Result<Listed<UserView>, Failure> {

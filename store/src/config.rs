@@ -23,10 +23,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use api::ports::Digest;
-use dispatcher::security_event::SigningKey;
 use rusqlite::{Connection, TransactionBehavior};
 use schemas::{Edge, Timestamp, TokenId};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
@@ -42,6 +41,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/oauth.sql"),
     include_str!("config/security_events.sql"),
     include_str!("config/answers.sql"),
+    include_str!("config/debug_requests.sql"),
+    include_str!("config/signing_keys.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -60,7 +61,7 @@ pub(crate) struct Config {
     endpoints_version: watch::Sender<u64>,
     generation: AtomicU64,
     sealer: Sealer,
-    signing_key: OnceCell<Arc<SigningKey>>,
+    signing_keys: RwLock<Option<Arc<signing_key::Ring>>>,
     edge: Arc<dyn Edge>,
 }
 
@@ -108,7 +109,7 @@ impl Config {
             endpoints_version: watch::Sender::new(1),
             generation: AtomicU64::new(from_sql(generation)),
             sealer: Sealer::new(master_key, Arc::clone(&edge)),
-            signing_key: OnceCell::new(),
+            signing_keys: RwLock::default(),
             edge,
         })
     }

@@ -8,6 +8,7 @@
 mod architecture;
 mod audit;
 mod bad_input;
+mod bulk;
 mod conformance;
 mod corpus;
 mod crash;
@@ -20,6 +21,7 @@ mod javascript;
 mod oauth;
 mod pending;
 mod promises;
+mod requests;
 mod scim;
 mod sets;
 mod tenants;

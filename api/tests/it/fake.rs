@@ -7,8 +7,8 @@ use api::ports::{
     DirectoryFilter, Endpoint, EndpointChange, Endpoints, EventFilter, FeedEnd, GroupFilter, Keys,
     LIVE_SECRETS_MAX, LIVE_TOKENS_MAX, NewDirectory, NewToken, OauthClient, OauthClients, Order,
     Organization, OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest,
-    PortError, Reach, Reading, ScimRequest, StoredEvent, Streams, Token, UserFilter,
-    VerificationKey, VerificationKeys,
+    PortError, Reach, Reading, Rotation, ScimRequest, ScimService, StoredEvent, Streams, Token,
+    UserFilter, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
@@ -31,7 +31,8 @@ pub(crate) struct State {
     pub(crate) organizations: Vec<Organization>,
     pub(crate) directories: Vec<Directory>,
     pub(crate) tokens: Vec<(DirectoryId, Token, Digest)>,
-    pub(crate) scim_settings: ScimSettings,
+    pub(crate) scim: Option<ScimService>,
+    pub(crate) rotations: Vec<Rotation>,
     pub(crate) secrets: Vec<(DirectoryId, Token, Digest)>,
     /// The last that was set, whichever client it was for.
     pub(crate) token_lifetime_secs: Option<u32>,
@@ -274,24 +275,21 @@ impl Directories for Fake {
         Ok(())
     }
 
-    async fn scim_settings(
-        &self,
-        reach: Reach,
-        id: DirectoryId,
-    ) -> Result<ScimSettings, PortError> {
+    async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError> {
         Directories::get(self, reach, id).await?;
-        Ok(self.state().scim_settings)
+        let default = ScimService { settings: ScimSettings::default(), debug_until: None };
+        Ok(self.state().scim.unwrap_or(default))
     }
 
     async fn set_scim_settings(
         &self,
         reach: Reach,
         id: DirectoryId,
-        settings: ScimSettings,
+        service: ScimService,
         _: Timestamp,
     ) -> Result<(), PortError> {
         Directories::get(self, reach, id).await?;
-        self.state().scim_settings = settings;
+        self.state().scim = Some(service);
         Ok(())
     }
 
@@ -440,7 +438,22 @@ impl Endpoints for Fake {
 #[async_trait]
 impl VerificationKeys for Fake {
     async fn verification_keys(&self) -> Result<Vec<VerificationKey>, PortError> {
-        Ok(vec![VerificationKey { kid: "thumbprint".to_owned(), x: "key".to_owned() }])
+        let rotations = self.state().rotations.clone();
+        let made = |rotation: &Rotation| VerificationKey {
+            kid: "thumbprint".to_owned(),
+            x: "key".to_owned(),
+            created_at: rotation.at,
+            signs_from: rotation.signs_from,
+            shown_until: None,
+        };
+        let at = Timestamp::from_millis(0);
+        let first = Rotation { at, signs_from: at, shown_until: at };
+        Ok(std::iter::once(&first).chain(&rotations).map(made).collect())
+    }
+
+    async fn rotate(&self, rotation: Rotation) -> Result<VerificationKey, PortError> {
+        self.state().rotations.push(rotation);
+        Ok(self.verification_keys().await?.pop().unwrap())
     }
 }
 

@@ -144,6 +144,10 @@ impl Wanted {
                     }
                 }
                 MemberOp::Clear => wanted.clear(facts, group)?,
+                MemberOp::ReplaceShown(values) => {
+                    wanted.clear_users(facts, group)?;
+                    wanted.add(facts, values)?;
+                }
                 MemberOp::Replace(values) => {
                     wanted.clear(facts, group)?;
                     wanted.add(facts, values)?;
@@ -202,6 +206,13 @@ impl Wanted {
         }
         for member in pending.into_iter().flatten() {
             self.set(Member::Pending(member.value.clone()), false);
+        }
+        Ok(())
+    }
+
+    fn clear_users(&mut self, facts: &Facts, group: ScimId) -> Result<(), Missing> {
+        for user in facts.members(group)? {
+            self.set(Member::User(*user), false);
         }
         Ok(())
     }

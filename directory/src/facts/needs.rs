@@ -62,7 +62,7 @@ impl Needs {
                 needs.group_identity(attributes);
                 members.iter().for_each(|text| needs.member(None, text));
             }
-            Command::ReplaceGroup { id, attributes, members } => {
+            Command::ReplaceGroup { id, attributes, members, .. } => {
                 needs.groups.insert(*id);
                 needs.group_identity(attributes);
                 needs.everyone_in(*id);

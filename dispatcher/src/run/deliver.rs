@@ -68,8 +68,7 @@ pub(super) async fn run(
         tracing::error!(endpoint.id = %endpoint.id, "endpoint has no usable URL or no secret");
         return;
     };
-    let form = stop.run_until_cancelled(Form::of(&endpoint, &shared));
-    let Some(form) = form.await else { return };
+    let form = Form::of(&endpoint, &shared);
     let target = Arc::new(Target { id: endpoint.id, url, signer, form });
     let asked = persist("cannot read where a lane stands", || shared.store.lane(endpoint.id));
     let Some(Some(state)) = stop.run_until_cancelled(asked).await else { return };
@@ -90,17 +89,13 @@ pub(super) async fn run(
 }
 
 impl Form {
-    async fn of(endpoint: &Endpoint, shared: &Shared) -> Self {
+    fn of(endpoint: &Endpoint, shared: &Shared) -> Self {
         match endpoint.format {
             Format::Webhook => Self::Webhook,
-            Format::ScimSet => {
-                let ask = || shared.store.signing_key();
-                Self::ScimSet(Issuer {
-                    key: persist("cannot read the signing key", ask).await,
-                    url: Arc::clone(&shared.config.issuer),
-                    audience: endpoint.url.clone(),
-                })
-            }
+            Format::ScimSet => Self::ScimSet(Issuer {
+                url: Arc::clone(&shared.config.issuer),
+                audience: endpoint.url.clone(),
+            }),
         }
     }
 
@@ -111,10 +106,15 @@ impl Form {
         }
     }
 
-    fn body(&self, event: &FeedEvent) -> Result<Bytes, Unsayable> {
+    /// The key is asked for each time: another may have taken its place.
+    async fn body(&self, event: &FeedEvent, shared: &Shared) -> Result<Bytes, Unsayable> {
         match self {
             Self::Webhook => Ok(event.body.clone()),
-            Self::ScimSet(issuer) => issuer.token(event),
+            Self::ScimSet(issuer) => {
+                let ask = || shared.store.signing_key();
+                let key = persist("cannot read the signing key", ask).await;
+                issuer.token(event, &key)
+            }
         }
     }
 }
@@ -228,7 +228,8 @@ async fn send(
     let at = shared.edge.now();
     let begin = Instant::now();
     let Send { event, attempt, .. } = send;
-    let answer = match request(&target, &event, attempt, at) {
+    let body = stop.run_until_cancelled(target.form.body(&event, &shared)).await?;
+    let answer = match body.map(|body| request(&target, &event, attempt, at, body)) {
         Ok(request) => shared.sender.send(request, at).await,
         Err(error) => unreadable(&target, &event, &error),
     };
@@ -244,12 +245,12 @@ fn request(
     event: &FeedEvent,
     attempt: u16,
     at: Timestamp,
-) -> Result<client::Request, Unsayable> {
-    let body = target.form.body(event)?;
+    body: Bytes,
+) -> client::Request {
     let format = target.form.format();
     let letter = Letter { id: event.id, seq: event.seq, attempt, format, body: &body };
     let headers = target.signer.headers(letter, at);
-    Ok(client::Request { url: target.url.clone(), headers, body })
+    client::Request { url: target.url.clone(), headers, body }
 }
 
 fn unreadable(target: &Target, event: &FeedEvent, error: &Unsayable) -> client::Answer {

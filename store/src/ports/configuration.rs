@@ -4,12 +4,10 @@ use api::ports::{
     Answers, ApiKey, Begun, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint,
     EndpointChange, Endpoints, KeptAnswer, Keys, NewDirectory, NewToken, Organization,
     OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest, PortError, Reach,
-    ScimRequest, Token, VerificationKey, VerificationKeys,
+    Rotation, ScimRequest, ScimService, Token, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
-use directory::resource::ScimSettings;
 use dispatcher::ports::FeedPosition;
-use dispatcher::security_event::PublicKey;
 use schemas::wire::DirectoryState;
 use schemas::{ApiKeyId, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId};
 
@@ -139,11 +137,7 @@ impl Directories for Store {
         found.filter(|directory| reach.covers(directory.organization_id)).ok_or(PortError::NotFound)
     }
 
-    async fn scim_settings(
-        &self,
-        reach: Reach,
-        id: DirectoryId,
-    ) -> Result<ScimSettings, PortError> {
+    async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError> {
         self.config.scim_settings(reach, id).map_err(port_error)
     }
 
@@ -151,10 +145,10 @@ impl Directories for Store {
         &self,
         reach: Reach,
         id: DirectoryId,
-        settings: ScimSettings,
+        service: ScimService,
         at: Timestamp,
     ) -> Result<(), PortError> {
-        self.config.set_scim_settings(reach, id, settings, at).await.map_err(port_error)
+        self.config.set_scim_settings(reach, id, service, at).await.map_err(port_error)
     }
 
     async fn requests(
@@ -275,8 +269,10 @@ impl Endpoints for Store {
 #[async_trait]
 impl VerificationKeys for Store {
     async fn verification_keys(&self) -> Result<Vec<VerificationKey>, PortError> {
-        let key = self.config.signing_key().await.map_err(port_error)?;
-        let PublicKey { kid, x } = key.public().clone();
-        Ok(vec![VerificationKey { kid, x }])
+        self.config.verification_keys().await.map_err(port_error)
+    }
+
+    async fn rotate(&self, rotation: Rotation) -> Result<VerificationKey, PortError> {
+        self.config.rotate_signing_key(rotation).await.map_err(port_error)
     }
 }

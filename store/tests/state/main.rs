@@ -9,5 +9,6 @@ mod projection;
 mod reading;
 mod rebuild;
 mod replica;
+mod requests;
 mod verify;
 mod world;

@@ -14,7 +14,7 @@ use crate::world::{
 
 fn filtered(filter: &str, skip: u64, count: u32) -> ListQuery {
     let filter = Some(filter.parse().unwrap());
-    ListQuery { filter, sort: None, start: Start::Skip(skip), count }
+    ListQuery { filter, start: Start::Skip(skip), ..ListQuery::first(count) }
 }
 
 #[tokio::test]
@@ -186,7 +186,7 @@ async fn with_many_users() -> (World, crate::world::Stream) {
 #[tokio::test]
 async fn filters_find_what_matching_each_user_finds() {
     let (world, stream) = with_many_users().await;
-    let everyone = ListQuery { filter: None, sort: None, start: Start::Skip(0), count: 10_000 };
+    let everyone = ListQuery::first(10_000);
     let everyone = world.store.list_users(stream.id, everyone).await.unwrap();
     assert_eq!((everyone.total, everyone.items.len()), (4_203, 4_203));
 
@@ -232,7 +232,7 @@ async fn pages_show_everyone_once_in_order_of_creation() {
         while seen.len() < usize::try_from(MANY).unwrap() {
             let skip = seen.len() as u64;
             let start = Start::Skip(skip);
-            let query = ListQuery { filter: filter.clone(), sort: None, start, count: 100 };
+            let query = ListQuery { filter: filter.clone(), start, ..ListQuery::first(100) };
             let page = world.store.list_users(stream.id, query).await.unwrap();
             assert_eq!(page.total, 4_203);
             assert!(!page.items.is_empty());
