@@ -143,6 +143,15 @@ impl Fields {
         word
     }
 
+    /// Yes or no.
+    pub(crate) fn flag(&mut self, name: &str) -> Option<bool> {
+        let value = self.take(name)?;
+        if !value.is_boolean() {
+            self.wrong(name, "invalid", format!("{name} must be true or false."));
+        }
+        value.as_bool()
+    }
+
     /// A whole number within bounds.
     pub(crate) fn number(&mut self, name: &str, bounds: RangeInclusive<u32>) -> Option<u32> {
         let value = self.take(name)?;

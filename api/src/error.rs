@@ -181,6 +181,10 @@ fn conflicting(conflict: Conflict) -> Value {
             "too_many_secrets",
             "The OAuth client has two live secrets, as many as it may. Delete one first.",
         ),
+        Conflict::SigningSecrets => coded(
+            "too_many_secrets",
+            "Four secrets sign for this endpoint, as many as may. Wait until the overlap of one has ended, or rotate with an overlap of 0.",
+        ),
         Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
     }
 }

@@ -31,6 +31,7 @@ mod groups;
 mod jwks;
 mod oauth;
 mod organizations;
+mod outward;
 mod page;
 pub mod ports;
 mod requests;
@@ -41,5 +42,5 @@ mod tokens;
 mod users;
 
 pub use api_keys::{FirstKey, first_key};
-pub use router::{Api, CheckUrl, router};
+pub use router::{Api, CheckCertificate, CheckUrl, MakeKeyPair, router};
 pub use secrets::{client_id, digest};

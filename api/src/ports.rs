@@ -14,6 +14,7 @@ mod endpoints;
 mod keys;
 mod oauth;
 mod organizations;
+mod outward;
 mod reading;
 mod verification;
 
@@ -28,6 +29,9 @@ pub use keys::{ApiKey, Keys, Permission};
 pub use oauth::{OauthClient, OauthClients, TOKEN_LIFETIME_SECS};
 pub use organizations::{
     Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Organizations,
+};
+pub use outward::{
+    ClientCertificate, KeyPair, Outward, OutwardChange, Rotation, SIGNING_SECRETS_MAX,
 };
 pub use reading::{EventFilter, GroupFilter, Reading, StoredEvent, UserFilter};
 pub use verification::{VerificationKey, VerificationKeys};
@@ -137,6 +141,9 @@ pub enum Conflict {
     /// [`LIVE_SECRETS_MAX`] secrets of the OAuth client are live.
     #[error("the OAuth client has as many live secrets as it may")]
     LiveSecrets,
+    /// [`SIGNING_SECRETS_MAX`] secrets of the endpoint sign.
+    #[error("the endpoint has as many signing secrets as it may")]
+    SigningSecrets,
     /// The directory is being deleted.
     #[error("the directory is being deleted")]
     Deleting,

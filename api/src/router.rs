@@ -11,11 +11,12 @@ use schemas::{DirectoryId, Edge};
 use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
 use crate::ports::{
-    Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams, VerificationKeys,
+    Directories, Endpoints, KeyPair, Keys, OauthClients, Organizations, Reading, Streams,
+    VerificationKeys,
 };
 use crate::{
-    api_keys, directories, endpoints, events, groups, jwks, oauth, organizations, requests,
-    scim_settings, tokens, users,
+    api_keys, directories, endpoints, events, groups, jwks, oauth, organizations, outward,
+    requests, scim_settings, tokens, users,
 };
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
@@ -24,6 +25,12 @@ const RECONCILE_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Says why webhooks must not go to a URL, in words for whoever typed it.
 pub type CheckUrl = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// Says why a chain of certificates and a key, in PEM form, cannot be used, in words for whoever sent them.
+pub type CheckCertificate = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
+
+/// The pair of keys that follows from 32 secret bytes.
+pub type MakeKeyPair = Arc<dyn Fn(&[u8; 32]) -> KeyPair + Send + Sync>;
 
 /// What the API is made of.
 #[derive(Clone)]
@@ -48,6 +55,10 @@ pub struct Api {
     pub edge: Arc<dyn Edge>,
     /// Judges the URLs of webhook endpoints.
     pub check_url: CheckUrl,
+    /// Judges the certificates that are shown to them.
+    pub check_certificate: CheckCertificate,
+    /// Makes the keys that sign for them beside their secrets.
+    pub make_key_pair: MakeKeyPair,
     /// Where the world reaches this installation, without a slash at the end.
     pub public_url: Arc<str>,
 }
@@ -105,6 +116,7 @@ pub fn router(api: Api) -> Router {
             "/webhook_endpoints/{id}",
             get(endpoints::get).patch(endpoints::update).delete(endpoints::delete),
         )
+        .route("/webhook_endpoints/{id}/rotate_secret", post(outward::rotate_secret))
         .route("/.well-known/jwks.json", get(jwks::show))
         .route("/api_keys", get(api_keys::list).post(api_keys::create))
         .route("/api_keys/{id}", delete(api_keys::delete))

@@ -13,6 +13,7 @@ mod keys;
 mod known;
 mod oauth;
 mod organizations;
+mod outward;
 mod requests;
 mod sealed;
 mod signing_key;
@@ -40,6 +41,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/scim_settings.sql"),
     include_str!("config/oauth.sql"),
     include_str!("config/security_events.sql"),
+    include_str!("config/outward.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -57,7 +59,7 @@ pub(crate) struct Config {
     memory: Arc<Memory>,
     endpoints_version: watch::Sender<u64>,
     generation: AtomicU64,
-    sealer: Sealer,
+    sealer: Arc<Sealer>,
     signing_key: OnceCell<Arc<SigningKey>>,
     edge: Arc<dyn Edge>,
 }
@@ -105,7 +107,7 @@ impl Config {
             memory: Arc::new(memory),
             endpoints_version: watch::Sender::new(1),
             generation: AtomicU64::new(from_sql(generation)),
-            sealer: Sealer::new(master_key, Arc::clone(&edge)),
+            sealer: Arc::new(Sealer::new(master_key, Arc::clone(&edge))),
             signing_key: OnceCell::new(),
             edge,
         })

@@ -3,8 +3,8 @@
 use api::ports::{
     ApiKey, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint, EndpointChange,
     Endpoints, Keys, NewDirectory, NewToken, Organization, OrganizationChange, OrganizationFilter,
-    Organizations, Page, PageRequest, PortError, Reach, ScimRequest, Token, VerificationKey,
-    VerificationKeys,
+    Organizations, Page, PageRequest, PortError, Reach, Rotation, ScimRequest, Token,
+    VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
@@ -249,6 +249,14 @@ impl Endpoints for Store {
 
     async fn update(&self, id: EndpointId, change: EndpointChange) -> Result<Endpoint, PortError> {
         self.config.update_endpoint(id, change).await.map_err(port_error)
+    }
+
+    async fn rotate_secret(
+        &self,
+        id: EndpointId,
+        rotation: Rotation,
+    ) -> Result<Endpoint, PortError> {
+        self.config.rotate_secret(id, rotation).await.map_err(port_error)
     }
 
     async fn delete(&self, id: EndpointId) -> Result<(), PortError> {
