@@ -13,6 +13,7 @@ mod crash;
 mod cycle;
 mod disk;
 mod entra;
+mod hostile;
 mod oauth;
 mod pending;
 mod promises;
