@@ -18,6 +18,7 @@ mod misbehaving;
 mod oauth;
 mod pending;
 mod promises;
+mod receivers;
 mod rotation;
 mod scim;
 mod sets;
