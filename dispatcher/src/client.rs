@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -32,7 +32,7 @@ use crate::egress::{self, Egress, Identity};
 use crate::failure::Failure;
 use crate::ports::Outcome;
 use crate::schedule;
-use connector::{Connector, Door, Unconnected};
+use connector::{Connector, Door, Peer, Unconnected};
 
 /// How much of an answer's body is read. The rest is of no use to us, and might have no end.
 pub const ANSWER_MAX: usize = 16 * 1024;
@@ -41,7 +41,7 @@ pub const ANSWER_MAX: usize = 16 * 1024;
 /// request.
 const HEAD_MAX: usize = 16 * 1024;
 
-/// How much of an answer's body is handed on, for whoever has to find out why it failed.
+/// How much of an answer is kept, for people to see why it was no success.
 pub const EXCERPT_MAX: usize = 4 * 1024;
 
 /// Connections that may stay open to one host without a use; more are closed after their answer.
@@ -91,15 +91,16 @@ pub struct Answer {
     pub outcome: Outcome,
     /// How long the endpoint asks us to wait.
     pub retry_after: Option<Duration>,
-    /// How the body of the answer begins, [`EXCERPT_MAX`] bytes at most.
-    pub excerpt: Bytes,
+    /// How the body begins of an answer that is no success; `None` if there is none, or if it comes
+    /// from an address inside our network, which may be allowed but is nobody's to read through us.
+    pub excerpt: Option<Bytes>,
 }
 
 impl Answer {
     /// Nothing came back.
     #[must_use]
     pub const fn failed(failure: Failure) -> Self {
-        Self { outcome: Outcome::Failed(failure), retry_after: None, excerpt: Bytes::new() }
+        Self { outcome: Outcome::Failed(failure), retry_after: None, excerpt: None }
     }
 }
 
@@ -210,35 +211,30 @@ async fn read(response: http::Response<Incoming>, now: Timestamp) -> Answer {
     let (head, mut body) = response.into_parts();
     let hint = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = hint.and_then(|text| schedule::retry_after(text, now));
-    let mut outcome = match head.status.as_u16() {
-        status @ 200..=299 => Outcome::Delivered { status },
-        status => Outcome::Failed(Failure::Status(status)),
+    let begin = match drain(&mut body).await {
+        Ok(begin) => begin,
+        Err(error) => return Answer { retry_after, ..Answer::failed(broken(&error)) },
     };
-    let (mut read, mut excerpt) = (0, Bytes::new());
-    while read < ANSWER_MAX {
-        let frame = match body.frame().await {
-            None => break,
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => {
-                outcome = Outcome::Failed(broken(&error));
-                break;
-            }
-        };
-        let Ok(data) = frame.into_data() else { continue };
-        read += data.len();
-        excerpt = extended(excerpt, data);
+    if let status @ 200..=299 = head.status.as_u16() {
+        return Answer { outcome: Outcome::Delivered { status }, retry_after, excerpt: None };
     }
-    Answer { outcome, retry_after, excerpt }
+    let is_shown = head.extensions.get::<Peer>().is_some_and(|peer| peer.is_public);
+    let excerpt = (is_shown && !begin.is_empty()).then_some(begin);
+    let failure = Failure::Status(head.status.as_u16());
+    Answer { outcome: Outcome::Failed(failure), retry_after, excerpt }
 }
 
-/// Most answers are one piece, which is kept as it is.
-fn extended(excerpt: Bytes, data: Bytes) -> Bytes {
-    let missing = (EXCERPT_MAX - excerpt.len()).min(data.len());
-    match (excerpt.is_empty(), missing) {
-        (_, 0) => excerpt,
-        (true, _) => data.slice(..missing),
-        (false, _) => [&excerpt[..], &data[..missing]].concat().into(),
+/// Returns how the body begins.
+async fn drain(body: &mut Incoming) -> Result<Bytes, hyper::Error> {
+    let (mut read, mut begin) = (0, BytesMut::new());
+    while read < ANSWER_MAX {
+        let Some(frame) = body.frame().await else { break };
+        let Ok(data) = frame?.into_data() else { continue };
+        read += data.len();
+        let room = EXCERPT_MAX - begin.len();
+        begin.extend_from_slice(&data[..data.len().min(room)]);
     }
+    Ok(begin.freeze())
 }
 
 /// Why a request found no answer.

@@ -133,6 +133,15 @@ async fn retry_after_is_handed_on() {
 }
 
 #[tokio::test]
+async fn what_an_address_inside_our_network_answers_is_shown_to_nobody() {
+    let answer = "HTTP/1.1 500 No\r\ncontent-length: 6\r\n\r\nsecret";
+    let (url, _received) = app(Manner::Answers(answer)).await;
+    let answer = Client::new(OPEN.into()).unwrap().send(request(url), now()).await;
+    assert_eq!(answer.outcome, Outcome::Failed(Failure::Status(500)));
+    assert_eq!(answer.excerpt, None);
+}
+
+#[tokio::test]
 async fn no_way_leads_inward() {
     let (url, mut received) = app(Manner::Answers("HTTP/1.1 200 OK\r\n\r\n")).await;
     let port = url.port().unwrap();

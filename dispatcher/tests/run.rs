@@ -195,7 +195,7 @@ impl Sender for App {
             self.seen.lock().unwrap().push(body);
         }
         let outcome = failure.map_or(Outcome::Delivered { status: 200 }, Outcome::Failed);
-        Answer { outcome, retry_after: None, excerpt: Bytes::new() }
+        Answer { outcome, retry_after: None, excerpt: None }
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
 use crate::address::{self, Policy};
@@ -44,15 +45,36 @@ const PROXY_ANSWER_MAX: usize = 8 * 1024;
 pub(super) struct Unconnected(pub(super) Failure);
 
 /// A connection, with or without TLS.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {
+    fn tcp(&self) -> &TcpStream;
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+impl Io for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Io for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
 
 type Stream = TokioIo<Box<dyn Io>>;
 
+/// Who is at the other end; every answer that comes over the connection tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer {
+    /// Whether it could be called without being allowed.
+    pub(super) is_public: bool,
+}
+
 impl Connection for Box<dyn Io> {
     fn connected(&self) -> Connected {
-        Connected::new()
+        let peer = self.tcp().peer_addr().ok();
+        let permitted = |peer: SocketAddr| address::permit(peer.ip(), &Policy::default());
+        Connected::new().extra(Peer { is_public: peer.is_some_and(|peer| permitted(peer).is_ok()) })
     }
 }
 
