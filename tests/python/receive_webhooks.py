@@ -74,7 +74,9 @@ def receive(body, headers, keys):
 
 
 def say(line):
-    print(json.dumps(line), flush=True)
+    # One write for the whole line: connections are served side by side.
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -92,7 +94,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         pass
 
 
-server = http.server.HTTPServer(("127.0.0.1", 0), Receiver)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
 say({"port": server.server_port})
 server.keys = json.loads(sys.stdin.readline())
 threading.Thread(target=server.serve_forever, daemon=True).start()
