@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use schemas::Timestamp;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
@@ -65,9 +65,11 @@ async fn read(socket: &mut (impl AsyncRead + Unpin), end: &[u8]) -> Option<Strin
     String::from_utf8(text).ok()
 }
 
-async fn answer(mut socket: impl AsyncRead + AsyncWrite + Unpin) {
+async fn answer(socket: impl AsyncRead + AsyncWrite + Unpin) {
+    let mut socket = BufStream::new(socket);
     while read(&mut socket, b"{}").await.is_some() {
         let _ = socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let _ = socket.flush().await;
     }
 }
 
@@ -397,4 +399,12 @@ async fn an_endpoint_has_a_time_of_its_own() {
     let request = Request { timeout, ..request(&format!("http://{}/", silent.address)) };
     assert_eq!(send(&client, request).await, Outcome::Failed(Failure::Timeout));
     assert!(begin.elapsed() < Duration::from_secs(4));
+}
+
+#[tokio::test]
+async fn a_large_event_arrives_whole() {
+    let app = Listening::start(answer).await;
+    let body: Bytes = [&vec![b'x'; 4 * 1024 * 1024][..], b"{}"].concat().into();
+    let request = Request { body, ..request(&format!("http://{}/", app.address)) };
+    assert_eq!(send(&Client::new(open()).unwrap(), request).await, DELIVERED);
 }

@@ -12,6 +12,7 @@ mod corpus;
 mod crash;
 mod cycle;
 mod disk;
+mod egress;
 mod entra;
 mod hostile;
 mod misbehaving;
