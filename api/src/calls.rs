@@ -13,8 +13,8 @@ use crate::call::{Access, Call, delete, get, patch, post, put};
 use crate::directories::{CreatedBody, DirectoryBody};
 use crate::oauth::{ClientBody, CreatedSecretBody};
 use crate::{
-    api_keys, audit, directories, endpoints, events, groups, jwks, oauth, organizations, requests,
-    scim_settings, signing_keys, tokens, users,
+    api_keys, audit, directories, endpoints, events, groups, jwks, oauth, organizations, outward,
+    requests, scim_settings, signing_keys, tokens, users,
 };
 
 /// A subject, and the calls about it.
@@ -297,6 +297,10 @@ fn endpoint(required: &[&str], more: Value) -> Value {
         "endpoint_url": { "type": "string", "format": "uri", "minLength": 1, "maxLength": 2_048 },
         "events": { "type": "array", "minItems": 1, "items": { "enum": types } },
         "format": { "enum": Format::ALL.map(Format::name) },
+        "timeout_seconds": { "type": "integer", "minimum": 1, "maximum": 30 },
+        "client_certificate": { "type": "string", "description": "PEM, with client_certificate_key." },
+        "client_certificate_key": { "type": "string" },
+        "ed25519": { "type": "boolean" },
     });
     if let (Some(properties), Value::Object(more)) = (properties.as_object_mut(), more) {
         properties.extend(more);
@@ -320,6 +324,14 @@ fn endpoints() -> Vec<Call> {
         patch("/webhook_endpoints/{id}", endpoints::update)
             .says("Change a webhook endpoint; what is not mentioned stays.")
             .takes(endpoint(&[], json!({ "status": { "enum": ["enabled", "disabled"] } })))
+            .answers::<endpoints::EndpointBody>(OK),
+        post("/webhook_endpoints/{id}/rotate_secret", outward::rotate_secret)
+            .says("Replace the signing secret; both sign during the overlap.")
+            .takes(object(
+                &[],
+                json!({ "overlap_seconds":
+                { "type": "integer", "minimum": 0, "maximum": 2_592_000, "default": 86_400 } }),
+            ))
             .answers::<endpoints::EndpointBody>(OK),
         delete("/webhook_endpoints/{id}", endpoints::delete)
             .says("Delete a webhook endpoint.")

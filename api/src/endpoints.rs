@@ -14,12 +14,13 @@ use serde::Serialize;
 use crate::auth::{Reader, Writer};
 use crate::body::{Fields, Segments, path_id};
 use crate::error::Error;
+use crate::outward::{self, OutwardBody};
 use crate::page::Query;
-use crate::ports::{Delivering, Endpoint, EndpointChange, LastError, Order};
+use crate::ports::{Delivering, Endpoint, EndpointChange, LastError, Order, Outward};
 use crate::router::Api;
 use crate::secrets;
 
-const WHAT: &str = "webhook endpoint";
+pub(crate) const WHAT: &str = "webhook endpoint";
 
 /// How long a URL may be: what browsers and proxies agree on.
 const URL_MAX: usize = 2048;
@@ -62,6 +63,7 @@ pub(crate) async fn create(
     let url = fields.text("endpoint_url", URL_MAX);
     let events = read_events(&mut fields);
     let format = read_format(&mut fields);
+    let outward = outward::read(&api, &mut fields);
     let (Some(url), []) = (url, fields.errors()) else {
         return Err(Error::InvalidEndpoint(fields.into_errors()));
     };
@@ -76,6 +78,8 @@ pub(crate) async fn create(
         format: format.unwrap_or_default(),
         created_at: now,
         updated_at: now,
+        outward: outward.on(Outward::default()),
+        previous_secret_until: None,
     };
     api.endpoints.create(endpoint.clone()).await?;
     Ok((StatusCode::CREATED, Json(EndpointBody::from(endpoint))).into_response())
@@ -95,6 +99,7 @@ pub(crate) async fn update(
         events: read_events(&mut fields),
         format: read_format(&mut fields),
         updated_at: api.edge.now(),
+        outward: outward::read(&api, &mut fields),
     };
     if !fields.errors().is_empty() {
         return Err(Error::InvalidEndpoint(fields.into_errors()));
@@ -165,6 +170,8 @@ pub(crate) struct EndpointBody {
     format: &'static str,
     created_at: Timestamp,
     updated_at: Timestamp,
+    #[serde(flatten)]
+    outward: OutwardBody,
     /// Where one endpoint is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<HealthBody>,
@@ -182,6 +189,7 @@ impl From<Endpoint> for EndpointBody {
             format: endpoint.format.name(),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
+            outward: OutwardBody::new(endpoint.outward, endpoint.previous_secret_until),
             health: None,
         }
     }

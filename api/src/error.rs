@@ -220,6 +220,10 @@ fn conflicting(conflict: Conflict) -> Value {
             "A new signing key is shown already and signs within the hour. Wait, or send \"compromised\": true to \
              replace all at once.",
         ),
+        Conflict::SigningSecrets => coded(
+            "too_many_secrets",
+            "Four secrets sign for this endpoint, as many as may. Wait until the overlap of one has ended, or rotate with an overlap of 0.",
+        ),
         Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
     }
 }

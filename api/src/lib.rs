@@ -39,6 +39,7 @@ mod limits;
 mod oauth;
 mod openapi;
 mod organizations;
+mod outward;
 mod page;
 pub mod ports;
 mod requests;
@@ -51,5 +52,5 @@ mod users;
 
 pub use api_keys::{FirstKey, first_key};
 pub use limits::Limits;
-pub use router::{Api, CheckUrl, router, waiting_room};
+pub use router::{Api, CheckCertificate, CheckUrl, MakeKeyPair, router, waiting_room};
 pub use secrets::{client_id, digest};

@@ -16,6 +16,7 @@ mod endpoints;
 mod keys;
 mod oauth;
 mod organizations;
+mod outward;
 mod reading;
 mod verification;
 
@@ -33,6 +34,9 @@ pub use keys::{ApiKey, Keys, Permission};
 pub use oauth::{OauthClient, OauthClients, TOKEN_LIFETIME_SECS};
 pub use organizations::{
     Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Organizations,
+};
+pub use outward::{
+    ClientCertificate, KeyPair, Outward, OutwardChange, SIGNING_SECRETS_MAX, SecretRotation,
 };
 pub use reading::{EventFilter, FeedEnd, GroupFilter, Reading, StoredEvent, UserFilter};
 pub use verification::{Rotation, VerificationKey, VerificationKeys};
@@ -148,6 +152,9 @@ pub enum Conflict {
     /// A signing key waits for its turn already.
     #[error("a new signing key waits for its turn already")]
     SigningKeyWaits,
+    /// [`SIGNING_SECRETS_MAX`] secrets of the endpoint sign.
+    #[error("the endpoint has as many signing secrets as it may")]
+    SigningSecrets,
     /// The directory is being deleted.
     #[error("the directory is being deleted")]
     Deleting,

@@ -16,8 +16,8 @@ use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::ports::{
-    Answers, Audit, Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams,
-    VerificationKeys, Verifier,
+    Answers, Audit, Directories, Endpoints, KeyPair, Keys, OauthClients, Organizations, Reading,
+    Streams, VerificationKeys, Verifier,
 };
 use crate::{calls, events, idempotency, openapi};
 
@@ -27,6 +27,12 @@ const RECONCILE_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Says why webhooks must not go to a URL, in words for whoever typed it.
 pub type CheckUrl = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// Says why a chain of certificates and a key, in PEM form, cannot be used, in words for whoever sent them.
+pub type CheckCertificate = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
+
+/// The pair of keys that follows from 32 secret bytes.
+pub type MakeKeyPair = Arc<dyn Fn(&[u8; 32]) -> KeyPair + Send + Sync>;
 
 /// What the API is made of.
 #[derive(Clone)]
@@ -65,6 +71,10 @@ pub struct Api {
     pub edge: Arc<dyn Edge>,
     /// Judges the URLs of webhook endpoints.
     pub check_url: CheckUrl,
+    /// Judges the certificates that are shown to them.
+    pub check_certificate: CheckCertificate,
+    /// Makes the keys that sign for them beside their secrets.
+    pub make_key_pair: MakeKeyPair,
     /// Where the world reaches this installation, without a slash at the end.
     pub public_url: Arc<str>,
 }

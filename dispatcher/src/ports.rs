@@ -21,6 +21,7 @@ use schemas::{
 };
 
 use crate::Failure;
+use crate::egress::Identity;
 use crate::security_event::SigningKey;
 
 /// Where in the feed. Positions grow in the order of acceptance, starting at 1; 0 lies before the
@@ -111,21 +112,37 @@ impl Order {
     }
 }
 
-/// A signing secret: `whsec_` and base64. It never shows itself.
+/// What requests are signed with: `whsec_` and base64, or `whsk_` and base64 for a private key of
+/// Ed25519. It never shows itself.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret {
+    text: String,
+    until: Option<Timestamp>,
+}
 
 impl Secret {
     /// Wraps the text.
     #[must_use]
     pub const fn new(text: String) -> Self {
-        Self(text)
+        Self { text, until: None }
+    }
+
+    /// The same secret, which signs only until then.
+    #[must_use]
+    pub fn until(self, until: Timestamp) -> Self {
+        Self { until: Some(until), ..self }
     }
 
     /// The text, for signing and for the owner of the endpoint.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Until when it signs, if that has an end.
+    #[must_use]
+    pub const fn ends(&self) -> Option<Timestamp> {
+        self.until
     }
 }
 
@@ -143,8 +160,8 @@ pub struct Endpoint {
     /// Where to post. It passed [`crate::address::check_url`] when it was stored; the client judges
     /// it again on every request.
     pub url: String,
-    /// The live secrets, the current one first. Never empty. During a rotation the one before is
-    /// here too; when its overlap ends, the store leaves it out and reports a change.
+    /// The secrets, the current one first. Never empty. During a rotation those before are here too,
+    /// each with its end, the newer first. A key of Ed25519 may be among them.
     pub secrets: Vec<Secret>,
     /// The types that it subscribes to; empty means all that may be subscribed to.
     pub events: Vec<EventType>,
@@ -157,6 +174,10 @@ pub struct Endpoint {
     pub format: Format,
     /// When it was created.
     pub created_at: Timestamp,
+    /// How long a request may take, if not as long as everywhere.
+    pub timeout: Option<Duration>,
+    /// The certificate that we show it.
+    pub identity: Option<Identity>,
 }
 
 /// All endpoints at one moment.

@@ -47,6 +47,8 @@ impl Store {
             enabled: true,
             order: Order::Resource,
             format: Format::Webhook,
+            timeout: None,
+            identity: None,
             created_at: Timestamp::from_millis(0),
         };
         Arc::new(Self {
@@ -193,7 +195,7 @@ impl Sender for App {
             self.seen.lock().unwrap().push(body);
         }
         let outcome = failure.map_or(Outcome::Delivered { status: 200 }, Outcome::Failed);
-        Answer { outcome, retry_after: None }
+        Answer { outcome, retry_after: None, excerpt: None }
     }
 }
 

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use api::ports::KeyPair;
 use axum::Router;
+use dispatcher::egress::{Identity, certificates};
 use ingest::ports::Replica;
 use log::{Embedded, EventLog, Offset, Partition};
 use schemas::Edge;
@@ -213,7 +215,7 @@ impl Running {
     }
 
     fn start_dispatcher(&self, settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::Result<()> {
-        let client = dispatcher::Client::new(policy(settings))?;
+        let client = dispatcher::Client::new(egress(settings)?)?;
         let config = dispatcher::Config {
             schedule: settings.retry_schedule.clone(),
             ..dispatcher::Config::of(&self.base)
@@ -263,6 +265,10 @@ impl Running {
             check_url: Arc::new(move |url| {
                 dispatcher::check_url(url, &policy).map(drop).map_err(|error| error.to_string())
             }),
+            check_certificate: Arc::new(|chain, key| {
+                Identity::from_pem(chain, key).map(drop).map_err(|error| error.to_string())
+            }),
+            make_key_pair: Arc::new(key_pair),
             public_url: self.base.as_str().into(),
         }
     }
@@ -337,9 +343,32 @@ pub(crate) fn open_store(settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::R
     Ok(Store::open(&settings.data_dir, master_key, Arc::clone(edge))?)
 }
 
+fn key_pair(seed: &[u8; 32]) -> KeyPair {
+    let private = dispatcher::signature::private_key(seed);
+    let public = dispatcher::signature::public_key(&private).expect("it was just made");
+    KeyPair { private: api::ports::Secret::new(private.expose().to_owned()), public }
+}
+
+fn egress(settings: &Settings) -> anyhow::Result<dispatcher::Egress> {
+    let extra_ca = match &settings.extra_ca {
+        None => Vec::new(),
+        Some(path) => {
+            let read = || format!("cannot take certificate authorities from {}", path.display());
+            certificates(&std::fs::read(path).with_context(read)?).with_context(read)?
+        }
+    };
+    Ok(dispatcher::Egress {
+        proxy: settings.egress_proxy.clone(),
+        deadline: settings.webhook_timeout,
+        extra_ca,
+        ..policy(settings).into()
+    })
+}
+
 fn policy(settings: &Settings) -> dispatcher::Policy {
     dispatcher::Policy {
         allow_private: settings.allow_private_endpoints,
         allow_http: settings.allow_http,
+        allow_networks: settings.allow_endpoint_networks.clone(),
     }
 }

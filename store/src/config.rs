@@ -14,6 +14,7 @@ mod keys;
 mod known;
 mod oauth;
 mod organizations;
+mod outward;
 mod requests;
 mod sealed;
 mod signing_key;
@@ -43,6 +44,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/answers.sql"),
     include_str!("config/debug_requests.sql"),
     include_str!("config/signing_keys.sql"),
+    include_str!("config/outward.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -60,8 +62,8 @@ pub(crate) struct Config {
     memory: Arc<Memory>,
     endpoints_version: watch::Sender<u64>,
     generation: AtomicU64,
-    sealer: Sealer,
     signing_keys: RwLock<Option<Arc<signing_key::Ring>>>,
+    sealer: Arc<Sealer>,
     edge: Arc<dyn Edge>,
 }
 
@@ -108,8 +110,8 @@ impl Config {
             memory: Arc::new(memory),
             endpoints_version: watch::Sender::new(1),
             generation: AtomicU64::new(from_sql(generation)),
-            sealer: Sealer::new(master_key, Arc::clone(&edge)),
             signing_keys: RwLock::default(),
+            sealer: Arc::new(Sealer::new(master_key, Arc::clone(&edge))),
             edge,
         })
     }

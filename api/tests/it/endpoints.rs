@@ -29,6 +29,8 @@ async fn an_endpoint_shows_its_secret_on_every_read() {
             "object": "webhook_endpoint", "id": shown["id"], "endpoint_url": URL,
             "secret": secret, "status": "enabled", "events": ["dsync.user.created"],
             "format": "webhook", "created_at": TIME, "updated_at": TIME,
+            "timeout_seconds": null, "client_certificate": null, "public_key": null,
+            "previous_secret_until": null,
         }),
     );
     assert_eq!(world.get("/webhook_endpoints").await.json()["data"], json!([shown]));

@@ -7,8 +7,8 @@ use api::ports::{
     DirectoryFilter, Endpoint, EndpointChange, Endpoints, EventFilter, FeedEnd, GroupFilter, Keys,
     LIVE_SECRETS_MAX, LIVE_TOKENS_MAX, NewDirectory, NewToken, OauthClient, OauthClients, Order,
     Organization, OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest,
-    PortError, Reach, Reading, Rotation, ScimRequest, ScimService, StoredEvent, Streams, Token,
-    UserFilter, VerificationKey, VerificationKeys,
+    PortError, Reach, Reading, Rotation, ScimRequest, ScimService, SecretRotation, StoredEvent,
+    Streams, Token, UserFilter, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
@@ -425,6 +425,20 @@ impl Endpoints for Fake {
         found.enabled = change.enabled.unwrap_or(found.enabled);
         found.events = change.events.unwrap_or_else(|| found.events.clone());
         found.format = change.format.unwrap_or(found.format);
+        found.outward = change.outward.on(std::mem::take(&mut found.outward));
+        Ok(found.clone())
+    }
+
+    async fn rotate_secret(
+        &self,
+        id: EndpointId,
+        rotation: SecretRotation,
+    ) -> Result<Endpoint, PortError> {
+        let mut state = self.state();
+        let found = state.endpoints.iter_mut().find(|found| found.id == id);
+        let found = found.ok_or(PortError::NotFound)?;
+        found.secret = rotation.secret;
+        found.previous_secret_until = Some(rotation.until);
         Ok(found.clone())
     }
 

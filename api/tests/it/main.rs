@@ -6,6 +6,7 @@ mod configuration;
 mod endpoints;
 mod fake;
 mod oauth;
+mod outward;
 mod reading;
 mod refusals;
 mod repeating;

@@ -63,6 +63,7 @@ async fn a_key_for_reading_does_not_write() {
         (Method::POST, "/webhook_endpoints"),
         (Method::PATCH, "/webhook_endpoints/we_x"),
         (Method::DELETE, "/webhook_endpoints/we_x"),
+        (Method::POST, "/webhook_endpoints/we_x/rotate_secret"),
         (Method::POST, "/api_keys"),
         (Method::DELETE, "/api_keys/api_key_x"),
     ] {

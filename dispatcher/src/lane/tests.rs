@@ -13,6 +13,8 @@ pub(super) fn endpoint(order: Order) -> Endpoint {
         enabled: true,
         order,
         format: Format::Webhook,
+        timeout: None,
+        identity: None,
         created_at: Timestamp::from_millis(0),
     }
 }

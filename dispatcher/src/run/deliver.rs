@@ -1,6 +1,7 @@
 //! Runs the lane of one endpoint: carries out its actions and tells it what came of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -15,7 +16,7 @@ use url::Url;
 
 use super::flush::Request;
 use super::{Progress, Shared, persist};
-use crate::client;
+use crate::client::{self, Caller};
 use crate::failure::Failure;
 use crate::lane::{Action, Completed, Input, Lane, LineRead, Send};
 use crate::ports::{DisableReason, Endpoint, FeedEvent, FeedPosition, Flush, Outcome};
@@ -29,6 +30,8 @@ type Job = BoxFuture<'static, Option<Input>>;
 struct Target {
     id: EndpointId,
     url: Url,
+    timeout: Option<Duration>,
+    caller: Option<Caller>,
     signer: Signer,
     form: Form,
 }
@@ -69,7 +72,8 @@ pub(super) async fn run(
         return;
     };
     let form = Form::of(&endpoint, &shared);
-    let target = Arc::new(Target { id: endpoint.id, url, signer, form });
+    let (timeout, caller) = (endpoint.timeout, endpoint.identity.clone().map(Caller::new));
+    let target = Arc::new(Target { id: endpoint.id, url, timeout, caller, signer, form });
     let asked = persist("cannot read where a lane stands", || shared.store.lane(endpoint.id));
     let Some(Some(state)) = stop.run_until_cancelled(asked).await else { return };
     let lane = Lane::new(&endpoint, state, shared.config.schedule.clone());
@@ -250,7 +254,8 @@ fn request(
     let format = target.form.format();
     let letter = Letter { id: event.id, seq: event.seq, attempt, format, body: &body };
     let headers = target.signer.headers(letter, at);
-    client::Request { url: target.url.clone(), headers, body }
+    let (url, timeout, caller) = (target.url.clone(), target.timeout, target.caller.clone());
+    client::Request { url, headers, body, timeout, caller }
 }
 
 fn unreadable(target: &Target, event: &FeedEvent, error: &Unsayable) -> client::Answer {
@@ -260,7 +265,7 @@ fn unreadable(target: &Target, event: &FeedEvent, error: &Unsayable) -> client::
         event.id = %event.id,
         "event cannot be put into the format of its endpoint"
     );
-    client::Answer { outcome: Outcome::Failed(Failure::Unreadable), retry_after: None }
+    client::Answer::failed(Failure::Unreadable)
 }
 
 fn note_attempt(

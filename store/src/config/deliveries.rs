@@ -173,6 +173,7 @@ const fn status_of(failure: Failure) -> Option<u16> {
         Failure::Refused
         | Failure::Dns
         | Failure::Connect
+        | Failure::Proxy
         | Failure::Tls
         | Failure::Timeout
         | Failure::Protocol

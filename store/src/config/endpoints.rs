@@ -1,5 +1,7 @@
 //! Webhook endpoints, as they are configured.
 
+use std::sync::Arc;
+
 use api::ports::{
     Conflict, Delivering, Endpoint, EndpointChange, LastError, Page, PageRequest, Secret,
 };
@@ -7,7 +9,7 @@ use dispatcher::ports as lanes;
 use rusqlite::{Connection, Row, params};
 use schemas::{EndpointId, EventId, EventType, Format, Timestamp};
 
-use super::{Config, Sealer};
+use super::{Config, Sealer, outward};
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
 use crate::ports::{conflict, not_found};
@@ -16,6 +18,9 @@ use crate::state::rows::{Time, all, first};
 
 const COLUMNS: &str =
     "id, url, events, enabled, delivery_order, secret, created_at, updated_at, format";
+
+/// How many of them there are; what [`outward`] reads comes after.
+const COLUMNS_LEN: usize = 9;
 
 /// What the success rate speaks of.
 const RATED: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
@@ -32,6 +37,9 @@ struct Stored {
     created_at: Timestamp,
     updated_at: Timestamp,
     format: Format,
+    outward: outward::Sealed,
+    /// What signs beside the secret.
+    retired: Vec<outward::Retired>,
 }
 
 impl Config {
@@ -46,7 +54,9 @@ impl Config {
     }
 
     pub(crate) async fn endpoint(&self, id: EndpointId) -> Result<Endpoint, DbError> {
-        self.read(move |connection| get(connection, id)).await?.open(&self.sealer)
+        let mut stored = self.read(move |connection| get(connection, id)).await?;
+        stored.retired = self.retired_secrets().await?.remove(&id).unwrap_or_default();
+        stored.open(&self.sealer)
     }
 
     /// A new endpoint gets what comes after the feed's present end.
@@ -56,6 +66,7 @@ impl Config {
         feed_end: u64,
     ) -> Result<(), DbError> {
         let sealed = self.sealer.seal(endpoint.id.to_bytes(), endpoint.secret.expose());
+        let outward = outward::Sealed::seal(endpoint.outward, endpoint.id, &self.sealer);
         self.change(move |connection| {
             let written = connection.execute(
                 "INSERT INTO endpoints (id, url, events, enabled, delivery_order, secret,
@@ -74,7 +85,8 @@ impl Config {
                     endpoint.format.name(),
                 ],
             );
-            written.map(drop).map_err(|error| conflict(error, Conflict::EndpointUrl))
+            written.map_err(|error| conflict(error, Conflict::EndpointUrl))?;
+            outward.write(connection, endpoint.id)
         })
         .await?;
         self.endpoints_changed();
@@ -86,41 +98,42 @@ impl Config {
         id: EndpointId,
         change: EndpointChange,
     ) -> Result<Endpoint, DbError> {
-        let updated = self
-            .change(move |connection| {
-                let mut stored = get(connection, id)?;
-                stored.url = change.url.unwrap_or(stored.url);
-                stored.events = change.events.unwrap_or(stored.events);
-                stored.format = change.format.unwrap_or(stored.format);
-                stored.updated_at = change.updated_at;
-                if let Some(enabled) = change.enabled {
-                    stored.enabled = enabled;
-                }
-                let written = connection.execute(
-                    "UPDATE endpoints SET url = ?2, events = ?3, enabled = ?4, updated_at = ?5,
+        let sealer = Arc::clone(&self.sealer);
+        self.change(move |connection| {
+            let mut stored = get(connection, id)?;
+            stored.url = change.url.unwrap_or(stored.url);
+            stored.events = change.events.unwrap_or(stored.events);
+            stored.format = change.format.unwrap_or(stored.format);
+            stored.updated_at = change.updated_at;
+            if let Some(enabled) = change.enabled {
+                stored.enabled = enabled;
+            }
+            let written = connection.execute(
+                "UPDATE endpoints SET url = ?2, events = ?3, enabled = ?4, updated_at = ?5,
                          format = ?6 WHERE id = ?1",
-                    params![
-                        id.to_bytes(),
-                        stored.url,
-                        names(&stored.events)?,
-                        stored.enabled,
-                        stored.updated_at.millis(),
-                        stored.format.name(),
-                    ],
-                );
-                written.map_err(|error| conflict(error, Conflict::EndpointUrl))?;
-                if change.enabled == Some(true) {
-                    connection.execute(
-                        "UPDATE endpoints SET disabled_reason = NULL, failing_since = NULL,
+                params![
+                    id.to_bytes(),
+                    stored.url,
+                    names(&stored.events)?,
+                    stored.enabled,
+                    stored.updated_at.millis(),
+                    stored.format.name(),
+                ],
+            );
+            written.map_err(|error| conflict(error, Conflict::EndpointUrl))?;
+            if change.enabled == Some(true) {
+                connection.execute(
+                    "UPDATE endpoints SET disabled_reason = NULL, failing_since = NULL,
                              failed_in_a_row = 0 WHERE id = ?1",
-                        [id.to_bytes()],
-                    )?;
-                }
-                Ok(stored)
-            })
-            .await?;
+                    [id.to_bytes()],
+                )?;
+            }
+            let outward = change.outward.on(stored.outward.open(id, &sealer)?);
+            outward::Sealed::seal(outward, id, &sealer).write(connection, id)
+        })
+        .await?;
         self.endpoints_changed();
-        updated.open(&self.sealer)
+        self.endpoint(id).await
     }
 
     pub(crate) async fn delete_endpoint(&self, id: EndpointId) -> Result<(), DbError> {
@@ -155,8 +168,13 @@ impl Config {
     }
 
     async fn stored_endpoints(&self) -> Result<Vec<Stored>, DbError> {
-        let sql = format!("SELECT {COLUMNS} FROM endpoints ORDER BY id");
-        self.read(move |connection| all(connection, &sql, [], read)).await
+        let sql = format!("SELECT {COLUMNS}, {} FROM endpoints ORDER BY id", outward::COLUMNS);
+        let mut found = self.read(move |connection| all(connection, &sql, [], read)).await?;
+        let mut retired = self.retired_secrets().await?;
+        for stored in &mut found {
+            stored.retired = retired.remove(&stored.id).unwrap_or_default();
+        }
+        Ok(found)
     }
 }
 
@@ -171,15 +189,19 @@ impl Stored {
             format: self.format,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            outward: self.outward.open(self.id, sealer)?,
+            previous_secret_until: outward::until(&self.retired),
         })
     }
 
     fn into_lane(self, sealer: &Sealer) -> Result<lanes::Endpoint, DbError> {
-        let secret = sealer.open(self.id.to_bytes(), &self.sealed)?;
+        let outward = self.outward.open(self.id, sealer)?;
         Ok(lanes::Endpoint {
+            secrets: outward::signing(self.id, &self.sealed, &self.retired, &outward, sealer)?,
+            identity: outward::identity(&outward)?,
+            timeout: outward.timeout,
             id: self.id,
             url: self.url,
-            secrets: vec![lanes::Secret::new(secret)],
             events: self.events,
             enabled: self.enabled,
             order: self.order,
@@ -190,7 +212,7 @@ impl Stored {
 }
 
 fn get(connection: &Connection, id: EndpointId) -> Result<Stored, DbError> {
-    let sql = format!("SELECT {COLUMNS} FROM endpoints WHERE id = ?1");
+    let sql = format!("SELECT {COLUMNS}, {} FROM endpoints WHERE id = ?1", outward::COLUMNS);
     first(connection, &sql, [id.to_bytes()], read)?.ok_or_else(not_found)
 }
 
@@ -208,6 +230,8 @@ fn read(row: &Row<'_>) -> Result<Stored, DbError> {
         created_at: row.get::<_, Time>(6)?.0,
         updated_at: row.get::<_, Time>(7)?.0,
         format: format.parse().map_err(unreadable("format"))?,
+        outward: outward::Sealed::read(row, COLUMNS_LEN)?,
+        retired: Vec::new(),
     })
 }
 

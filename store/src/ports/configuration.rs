@@ -4,7 +4,7 @@ use api::ports::{
     Answers, ApiKey, Begun, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint,
     EndpointChange, Endpoints, KeptAnswer, Keys, NewDirectory, NewToken, Organization,
     OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest, PortError, Reach,
-    Rotation, ScimRequest, ScimService, Token, VerificationKey, VerificationKeys,
+    Rotation, ScimRequest, ScimService, SecretRotation, Token, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
 use dispatcher::ports::FeedPosition;
@@ -259,6 +259,14 @@ impl Endpoints for Store {
 
     async fn update(&self, id: EndpointId, change: EndpointChange) -> Result<Endpoint, PortError> {
         self.config.update_endpoint(id, change).await.map_err(port_error)
+    }
+
+    async fn rotate_secret(
+        &self,
+        id: EndpointId,
+        rotation: SecretRotation,
+    ) -> Result<Endpoint, PortError> {
+        self.config.rotate_secret(id, rotation).await.map_err(port_error)
     }
 
     async fn delete(&self, id: EndpointId) -> Result<(), PortError> {
