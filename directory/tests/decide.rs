@@ -262,6 +262,23 @@ fn replacing_members_says_who_left_and_who_joined() {
 }
 
 #[test]
+fn everyone_may_be_told_to_leave_a_thousand_times_and_who_is_named_after_that_stays() {
+    let mut world = World::empty();
+    let (ada, bob, eve) = (world.user("ada"), world.user("bob"), world.user("eve"));
+    let team = world.group("Team", &[ada, bob]);
+    let replace = |who: ScimId| json!({"op": "replace", "path": "members", "value": [{"value": who.to_string()}]});
+    let mut operations = vec![replace(ada); 998];
+    operations.extend([
+        replace(eve),
+        json!({"op": "add", "path": "members", "value": [{"value": bob.to_string()}]}),
+    ]);
+    let decision = world.ask(&patch_group(team, json!(operations))).unwrap();
+    let kinds: Vec<_> = decision.drafts.iter().map(|draft| draft.event.kind()).collect();
+    assert_eq!(kinds, [EventType::GroupUserRemoved, EventType::GroupUserAdded]);
+    assert_eq!(world.facts.members_of[&team], [bob, eve].into());
+}
+
+#[test]
 fn a_rename_of_a_group_keeps_its_members_and_its_identity() {
     let mut world = World::empty();
     let ada = world.user("ada@acme.example");

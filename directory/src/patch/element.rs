@@ -1,6 +1,10 @@
 //! Operations on single values of a multi-valued attribute.
 
-use schemas::scim::{Attributes, ScimError, ScimType, VALUES_MAX, Value, coerce};
+use std::collections::HashMap;
+
+use schemas::scim::{
+    AttributeDef, Attributes, ScimError, ScimType, VALUES_MAX, Value, coerce, identity,
+};
 
 use super::target::{Target, invalid_path};
 use super::{NoMatch, Op};
@@ -34,7 +38,7 @@ impl Target<'_> {
         }
         if !any {
             let element = self.upsert(value)?;
-            return add(&self.name, items, element);
+            return add(self.def, &self.name, items, vec![element]);
         }
         let cleared: Vec<String> = value.as_complex().map_or_else(Vec::new, |parts| {
             let empty = parts.iter().filter(|(_, value)| value.is_absent());
@@ -123,24 +127,39 @@ impl Target<'_> {
     }
 }
 
-/// Adds a value unless it is there, RFC 7644 §3.5.2.1; one that is there by its value and type
-/// takes on what else is said of it.
-pub(super) fn add(name: &str, items: &mut Vec<Value>, item: Value) -> Result<(), ScimError> {
-    let there = items.iter().position(|there| is_same(there, &item));
-    if is_primary(&item) {
-        let others = items.iter_mut().enumerate().filter(|(at, _)| Some(*at) != there);
-        yield_primary(others.map(|(_, item)| item));
+/// Adds values unless they are there, RFC 7644 §3.5.2.1. One that is there by its value and type keeps
+/// these as they are spelt, and takes on what else is said of it.
+pub(super) fn add(
+    def: Option<&'static AttributeDef>,
+    name: &str,
+    there: &mut Vec<Value>,
+    items: Vec<Value>,
+) -> Result<(), ScimError> {
+    let mut known = HashMap::with_capacity(there.len() + items.len());
+    for (at, item) in there.iter().enumerate() {
+        known.entry(identity(def, item)).or_insert(at);
     }
-    let Some(at) = there else {
-        if items.len() >= VALUES_MAX {
-            let detail = format!("The attribute \"{name}\" may have at most {VALUES_MAX} values.");
-            return Err(ScimError::invalid_value(detail));
+    for item in items {
+        let at = *known.entry(identity(def, &item)).or_insert(there.len());
+        if is_primary(&item) {
+            let others = there.iter_mut().enumerate().filter(|(other, _)| *other != at);
+            yield_primary(others.map(|(_, item)| item));
         }
-        items.push(item);
-        return Ok(());
-    };
-    if let (Value::Complex(there), Value::Complex(parts)) = (&mut items[at], item) {
-        merge(there, parts);
+        match (there.get_mut(at), item) {
+            (None, _) if at >= VALUES_MAX => {
+                let detail =
+                    format!("The attribute \"{name}\" may have at most {VALUES_MAX} values.");
+                return Err(ScimError::invalid_value(detail));
+            }
+            (None, item) => there.push(item),
+            (Some(Value::Complex(there)), Value::Complex(mut parts)) => {
+                if parts.contains("value") {
+                    ["value", "type"].iter().for_each(|name| drop(parts.remove(name)));
+                    merge(there, parts);
+                }
+            }
+            (Some(_), _) => {}
+        }
     }
     Ok(())
 }
@@ -153,34 +172,6 @@ pub(super) fn merge(there: &mut Attributes, parts: Attributes) {
         } else {
             there.insert(name, value);
         }
-    }
-}
-
-/// Whether a value is one that a remove lists: all that is said of it agrees, `$ref` and `display`
-/// apart, which are said for people.
-pub(super) fn covers(item: &Value, listed: &Value) -> bool {
-    match (item, listed) {
-        (Value::Complex(item), Value::Complex(listed)) => match listed.get("value") {
-            Some(value) => {
-                let kind = listed.get("type").filter(|kind| **kind != Value::Null);
-                item.get("value") == Some(value)
-                    && kind.is_none_or(|kind| item.get("type") == Some(kind))
-            }
-            // What says nothing means nothing.
-            None if listed.is_empty() => false,
-            None => listed.iter().all(|(name, value)| item.get(name) == Some(value)),
-        },
-        (Value::Complex(item), listed) => item.get("value") == Some(listed),
-        (item, listed) => item == listed,
-    }
-}
-
-fn is_same(one: &Value, other: &Value) -> bool {
-    match (one.as_complex(), other.as_complex()) {
-        (Some(one), Some(other)) if one.contains("value") => {
-            ["value", "type"].iter().all(|name| one.get(name) == other.get(name))
-        }
-        _ => one == other,
     }
 }
 

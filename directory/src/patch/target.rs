@@ -4,6 +4,8 @@ use schemas::scim::{
     AttrPath, AttributeDef, Attributes, Filter, Mutability, ScimError, ScimType, Value, coerce,
 };
 
+use super::listed::{Listed, comparisons};
+use super::work::{names, terms, weight};
 use super::{NoMatch, Op, Rules, element, passing_over_read_only};
 use crate::matching::check_element;
 
@@ -78,6 +80,38 @@ impl<'p> Target<'p> {
         Err(ScimError::new(ScimType::Mutability, detail))
     }
 
+    /// The attribute of the resource itself that the target is, or is a part of.
+    pub(super) fn top(&self) -> &str {
+        self.extension.as_deref().unwrap_or(&self.name)
+    }
+
+    /// What a change with this value costs at most: a look at all that is there and at the value; where
+    /// single values are chosen, one for each term of the filter and each part that is set, and a copy of
+    /// the value for each.
+    pub(super) fn cost(&self, resource: &Attributes, op: Op, value: &Value) -> usize {
+        let sent = weight(value);
+        let Some(there) = resource.get(self.top()) else { return sent };
+        let held = weight(there);
+        let (looks, copies) = match (self.filter, self.sub) {
+            (None, None) if op == Op::Remove => (comparisons(value), 0),
+            (None, None) => (0, 0),
+            (filter, _) => {
+                let copies = self.items(there).map_or(1, <[Value]>::len);
+                (filter.map_or(0, terms) + names(value), copies)
+            }
+        };
+        let looks = held.saturating_mul(1 + looks);
+        looks.saturating_add(sent.saturating_mul(1 + copies))
+    }
+
+    fn items<'t>(&self, top: &'t Value) -> Option<&'t [Value]> {
+        let held = match (&self.extension, top) {
+            (Some(_), Value::Complex(parts)) => parts.get(&self.name)?,
+            (_, top) => top,
+        };
+        held.as_list()
+    }
+
     pub(super) fn change(
         &self,
         holder: &mut Attributes,
@@ -109,8 +143,8 @@ impl<'p> Target<'p> {
     fn remove(&self, holder: &mut Attributes, value: Value) -> Result<(), ScimError> {
         match holder.get_mut(&self.name) {
             Some(Value::List(items)) if value != Value::Null => {
-                let listed = value.into_list();
-                items.retain(|item| !listed.iter().any(|listed| element::covers(item, listed)));
+                let listed = Listed::new(self.def, value.into_list());
+                items.retain(|item| !listed.covers(item));
             }
             Some(_) | None => {
                 holder.remove(&self.name);
@@ -137,7 +171,7 @@ impl<'p> Target<'p> {
         };
         match (holder.get_mut(&self.name), value) {
             (Some(Value::List(there)), Value::List(items)) if op == Op::Add => {
-                items.into_iter().try_for_each(|item| element::add(&self.name, there, item))
+                element::add(self.def, &self.name, there, items)
             }
             (Some(Value::Complex(there)), Value::Complex(parts))
                 if !self.refers_elsewhere(there, &parts) =>

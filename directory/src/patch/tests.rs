@@ -2,6 +2,8 @@ use schemas::scim::{GROUP, USER, parse};
 
 use super::*;
 
+mod bounds;
+
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
 fn tree(text: &str) -> Attributes {

@@ -10,8 +10,8 @@ use super::{Attributes, DEPTH_MAX, NAMES_MAX, Name, ScimError, Value};
 /// group is filled by several requests.
 pub const MEMBERS_MAX: usize = 20_000;
 
-/// How many values a multi-valued attribute of a resource may have; people have a handful. Members
-/// of groups are counted by [`MEMBERS_MAX`].
+/// How many values a list in a resource may have, whether a schema knows the attribute or not; people
+/// have a handful. Members of groups are counted by [`MEMBERS_MAX`].
 pub const VALUES_MAX: usize = 1_000;
 
 const MEMBERS: &str = "members";
@@ -40,18 +40,30 @@ pub fn canonicalise(schema: &ResourceSchema, body: Attributes) -> Result<Attribu
     }
 }
 
-/// Checks that a resource keeps to [`DEPTH_MAX`] and [`NAMES_MAX`], so that it can be read again.
+/// Checks that a resource of which one attribute has changed still keeps to [`DEPTH_MAX`],
+/// [`NAMES_MAX`] and [`VALUES_MAX`], at the cost of that attribute.
 ///
 /// # Errors
 /// `invalidValue` if it does not.
-pub fn check_bounds(resource: &Attributes) -> Result<(), ScimError> {
-    if resource.is_bounded(0) {
-        return Ok(());
+pub fn check_change(resource: &Attributes, changed: &str) -> Result<(), ScimError> {
+    if resource.len() > NAMES_MAX {
+        return Err(unbounded());
     }
-    let detail = format!(
-        "A resource may have at most {NAMES_MAX} attributes, nested at most {DEPTH_MAX} levels deep."
-    );
-    Err(ScimError::invalid_value(detail))
+    match resource.get(changed) {
+        Some(value) if !value.is_bounded(1) => Err(unbounded()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What is kept must be readable again.
+fn check_bounds(resource: &Attributes) -> Result<(), ScimError> {
+    if resource.is_bounded(0) { Ok(()) } else { Err(unbounded()) }
+}
+
+fn unbounded() -> ScimError {
+    ScimError::invalid_value(format!(
+        "A resource may have at most {NAMES_MAX} attributes, nested at most {DEPTH_MAX} levels deep, and {VALUES_MAX} values in one list."
+    ))
 }
 
 /// Checks a value against the definition of its attribute, which `name` is called in errors, and

@@ -12,6 +12,7 @@ use serde::ser::{Error as _, SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::VALUES_MAX;
 use super::name::{Name, NameSeed};
 
 /// How deep objects and lists may nest; RFC 7643 needs four levels, so this only stops attacks.
@@ -95,14 +96,17 @@ impl Value {
         }
     }
 
-    /// Whether it keeps to [`DEPTH_MAX`] and [`NAMES_MAX`], standing inside of `depth` others.
+    /// Whether it keeps to [`DEPTH_MAX`], [`NAMES_MAX`] and [`VALUES_MAX`], standing inside of `depth`
+    /// others.
     pub(super) fn is_bounded(&self, depth: usize) -> bool {
         match self {
             Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Decimal(_) | Self::String(_) => {
                 true
             }
             Self::List(items) => {
-                depth < DEPTH_MAX && items.iter().all(|item| item.is_bounded(depth + 1))
+                depth < DEPTH_MAX
+                    && items.len() <= VALUES_MAX
+                    && items.iter().all(|item| item.is_bounded(depth + 1))
             }
             Self::Complex(attributes) => attributes.is_bounded(depth),
         }
@@ -274,7 +278,8 @@ impl Attributes {
         self.0.is_empty()
     }
 
-    /// Whether it keeps to [`DEPTH_MAX`] and [`NAMES_MAX`], standing inside of `depth` others.
+    /// Whether it keeps to [`DEPTH_MAX`], [`NAMES_MAX`] and [`VALUES_MAX`], standing inside of `depth`
+    /// others.
     pub(super) fn is_bounded(&self, depth: usize) -> bool {
         depth < DEPTH_MAX
             && self.len() <= NAMES_MAX
