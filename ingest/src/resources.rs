@@ -86,7 +86,7 @@ impl Action {
                 (Self::Replace(id, body), rewrites)
             }
             Self::Patch(id, body) => {
-                let Tolerated { body, rewrites } = tolerance::patch(schema, body);
+                let Tolerated { body, rewrites } = tolerance::patch(schema, body, unknown)?;
                 (Self::Patch(id, body), rewrites)
             }
             Self::Delete(id) => (Self::Delete(id), Vec::new()),

@@ -302,6 +302,9 @@ async fn a_directory_can_have_the_scim_service_behave_otherwise() {
     let body = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group", "urn:example:X"],
         "displayName": "Other" });
     directory.send("POST", "/Groups", Some(body)).await.expect_error(400, Some("invalidValue"));
+    let badge = json!([{ "op": "add", "path": "urn:example:2.0:Badge:number", "value": 7 }]);
+    let path = format!("/Users/{user}");
+    directory.patch(&path, badge).await.expect_error(400, Some("invalidValue"));
 }
 
 /// More than are read at once, twice over, and longer than what is sent in one piece.

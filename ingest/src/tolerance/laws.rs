@@ -105,7 +105,8 @@ impl Meant {
 /// A user with something of everything, after these operations went through the pass.
 fn patched(operations: Vec<Json>) -> (Result<Attributes, ScimError>, Vec<Rewrite>) {
     let body = json!({"schemas": [PATCH_OP_URN], "Operations": operations}).to_string();
-    let Tolerated { body, rewrites } = patch(&USER, parse(body.as_bytes()).unwrap());
+    let Tolerated { body, rewrites } =
+        patch(&USER, parse(body.as_bytes()).unwrap(), UnknownSchema::Reject).unwrap();
     let mut resource = user();
     let outcome = parse_operations(&body)
         .and_then(|operations| apply(&mut resource, &USER, &operations, NoMatch::Upsert));

@@ -67,6 +67,7 @@ impl Pass<'_> {
             }
             None => path,
         };
+        self.check_name(&path);
         let Ok(Path::Element { attribute, mut filter, sub }) = path.parse() else { return path };
         let def = self.schema.find(attribute.urn.as_deref(), &attribute.attribute, None);
         let changed = def.is_some_and(|found| mend_booleans(&mut filter, found.attribute));

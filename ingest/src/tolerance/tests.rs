@@ -18,9 +18,13 @@ fn patch_body(operations: &str) -> Attributes {
     tree(&format!(r#"{{"schemas":["{PATCH_OP_URN}"],"Operations":[{operations}]}}"#))
 }
 
+fn tolerated(schema: &ResourceSchema, operations: &str) -> Tolerated {
+    patch(schema, patch_body(operations), UnknownSchema::Ignore).unwrap()
+}
+
 /// The user before with the operations applied, and what was tolerated.
 fn patched(before: &str, operations: &str) -> (Result<Attributes, ScimError>, Vec<Rewrite>) {
-    let Tolerated { body, rewrites } = patch(&USER, patch_body(operations));
+    let Tolerated { body, rewrites } = tolerated(&USER, operations);
     let mut resource = user(before);
     let applied = parse_operations(&body)
         .and_then(|operations| patch::apply(&mut resource, &USER, &operations, NoMatch::Upsert));
@@ -79,8 +83,8 @@ fn what_lists_nothing_removes_nothing() {
             &[Rewrite::RemoveOfListedValues],
         ),
     ]);
-    let body = patch_body(r#"{"op":"remove","path":"members","value":""}"#);
-    let Tolerated { body, .. } = patch(&GROUP, body);
+    let Tolerated { body, .. } =
+        tolerated(&GROUP, r#"{"op":"remove","path":"members","value":""}"#);
     let (_, members) = split_members(parse_operations(&body).unwrap()).unwrap();
     assert_eq!(members, []);
 }
@@ -140,7 +144,7 @@ fn operations_names_and_values_are_read_as_they_are_meant() {
             &[RemoveOfListedValues],
         ),
         (r#""urn:x:1.0:Y":{"a":1}"#, r#"{"op":"replace","value":{"urn:x:1.0:Y":{"a":2}}}"#.into(),
-            r#""urn:x:1.0:Y":{"a":2}"#, &[]),
+            r#""urn:x:1.0:Y":{"a":2}"#, &[Rewrite::UnknownSchema]),
     ]);
 }
 
@@ -216,7 +220,7 @@ fn what_the_rfc_says_passes_unchanged_and_unnoted() {
         r#"{"op":"replace","path":"unknown","value":""}"#,
     ] {
         let body = patch_body(operations);
-        let tolerated = patch(&USER, body.clone());
+        let tolerated = tolerated(&USER, operations);
         assert_eq!(tolerated.rewrites, [], "{operations}");
         let (before, after) =
             (serde_json::to_string(&body), serde_json::to_string(&tolerated.body));
@@ -244,7 +248,7 @@ fn what_cannot_be_understood_is_left_to_the_rules() {
 #[test]
 fn members_are_left_as_they_are() {
     let body = r#"{"op":"Remove","path":"members","value":[{"$ref":null,"value":"u1"}]},{"op":"Add","value":{"members":["u2"]}}"#;
-    let tolerated = patch(&GROUP, patch_body(body));
+    let tolerated = tolerated(&GROUP, body);
     let (others, members) = split_members(parse_operations(&tolerated.body).unwrap()).unwrap();
     assert_eq!(others, []);
     let expected =
@@ -292,4 +296,35 @@ fn an_unknown_schema_is_passed_over_or_refused_as_the_directory_has_it() {
     assert!(refused.detail.contains("urn:example:2.0:Badge"), "{}", refused.detail);
     let core = r#"{"urn:ietf:params:scim:schemas:core:2.0:Group:displayName":"G"}"#;
     resource(&GROUP, tree(core), UnknownSchema::Reject).unwrap();
+}
+
+#[test]
+fn a_change_that_names_an_unknown_schema_is_refused_where_a_resource_is() {
+    let change = |operation: &str, unknown| {
+        patch(&USER, patch_body(operation), unknown).map(|tolerated| tolerated.rewrites)
+    };
+    for operation in [
+        r#"{"op":"add","path":"urn:example:2.0:Badge","value":{"number":7}}"#,
+        r#"{"op":"add","path":"urn:example:2.0:Badge:number","value":7}"#,
+        r#"{"op":"add","path":"urn:example:2.0:Badge:keys[type eq \"a:b\"].value","value":7}"#,
+        r#"{"op":"remove","path":"urn:example:2.0:Badge:number"}"#,
+        r#"{"op":"add","value":{"title":"T","urn:example:2.0:Badge":{"number":7}}}"#,
+        r#"{"op":"replace","value":{"urn:example:2.0:Badge:number":7}}"#,
+    ] {
+        let refused = change(operation, UnknownSchema::Reject).unwrap_err();
+        assert_eq!(refused.status, 400);
+        assert!(refused.detail.contains("urn:example:2.0:Badge"), "{}", refused.detail);
+        let rewrites = change(operation, UnknownSchema::Ignore).unwrap();
+        assert!(rewrites.contains(&Rewrite::UnknownSchema), "{operation}");
+    }
+    for operation in [
+        format!(r#"{{"op":"add","path":"{ENTERPRISE}:department","value":"HR"}}"#),
+        format!(r#"{{"op":"add","path":"{}:DEPARTMENT","value":"HR"}}"#, ENTERPRISE.to_uppercase()),
+        format!(r#"{{"op":"add","value":{{"{ENTERPRISE}":{{"department":"HR"}}}}}}"#),
+        r#"{"op":"add","path":"urn:ietf:params:scim:schemas:extension:enterprise:2.0User:department","value":"HR"}"#.into(),
+        r#"{"op":"add","path":"urn:ietf:params:scim:schemas:core:2.0:User:shoe","value":"43"}"#.into(),
+        r#"{"op":"add","path":"emails[value eq \"a:b\"].display","value":"D"}"#.into(),
+    ] {
+        change(&operation, UnknownSchema::Reject).unwrap();
+    }
 }
