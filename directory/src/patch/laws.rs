@@ -133,6 +133,8 @@ proptest! {
         };
         let mut resource = user("");
         apply(&mut resource, &USER, &[replace(first), replace(last.clone())], NoMatch::Upsert).unwrap();
-        prop_assert_eq!(resource.get("emails"), Some(&Value::List(last)));
+        let mut alone = user("");
+        alone.insert("emails", last);
+        prop_assert_eq!(resource, canonicalise(&USER, alone).unwrap());
     }
 }

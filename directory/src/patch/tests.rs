@@ -3,6 +3,7 @@ use schemas::scim::{GROUP, USER, parse};
 use super::*;
 
 mod bounds;
+mod same;
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 

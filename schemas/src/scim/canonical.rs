@@ -1,10 +1,10 @@
 //! Bringing what a client sent to the one shape that is kept.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::schema::{AttributeDef, Kind, Mutability, ResourceSchema};
-use super::{Attributes, DEPTH_MAX, NAMES_MAX, Name, ScimError, Value};
+use super::{Attributes, DEPTH_MAX, NAMES_MAX, Name, ScimError, Value, identity};
 
 /// How many members one request may name. Entra ID and Okta send a few hundred at once; a larger
 /// group is filled by several requests.
@@ -93,6 +93,7 @@ pub fn coerce(
     for item in items {
         kept.extend(one(def, name, item)?);
     }
+    let kept = distinct(def, kept);
     if kept.iter().filter(|item| is_primary(item)).count() > 1 {
         let detail = format!(
             "The attribute \"{name}\" has more than one value with \"primary\": true; at most one may be primary."
@@ -100,6 +101,28 @@ pub fn coerce(
         return Err(ScimError::invalid_value(detail));
     }
     Ok((!kept.is_empty()).then_some(Value::List(kept)))
+}
+
+/// RFC 7643 §2.4: the same value and type at most once. The first stays, and takes on what only a later
+/// one says.
+fn distinct(def: &AttributeDef, items: Vec<Value>) -> Vec<Value> {
+    let mut seen = HashMap::with_capacity(items.len());
+    let mut kept: Vec<Value> = Vec::with_capacity(items.len());
+    for item in items {
+        let at = *seen.entry(identity(Some(def), &item)).or_insert(kept.len());
+        match (kept.get_mut(at), item) {
+            (None, item) => kept.push(item),
+            (Some(Value::Complex(first)), Value::Complex(later)) => {
+                for (name, part) in later {
+                    if !first.contains(&name) {
+                        first.insert(name, part);
+                    }
+                }
+            }
+            (Some(_), _) => {}
+        }
+    }
+    kept
 }
 
 /// Takes `members` out of the body of a group: `None` if absent, an empty list if empty.
