@@ -33,7 +33,7 @@ impl Target<'_> {
             return Err(self.no_target());
         }
         if op == Op::Remove || value.is_absent() {
-            self.remove_chosen(items, &chosen);
+            self.remove_chosen(items, &chosen, value);
             return Ok(());
         }
         if !any {
@@ -44,6 +44,13 @@ impl Target<'_> {
             let empty = parts.iter().filter(|(_, value)| value.is_absent());
             empty.map(|(name, _)| name.to_owned()).collect()
         });
+        if self.sub.is_none()
+            && self.def.is_some_and(AttributeDef::has_value)
+            && cleared.iter().any(|name| name.eq_ignore_ascii_case("value"))
+        {
+            self.remove_chosen(items, &chosen, Value::Null);
+            return Ok(());
+        }
         let change = self.element(Attributes::new(), value)?;
         if is_primary(&change) {
             yield_primary(
@@ -62,8 +69,13 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// RFC 7644 §3.5.2.2: the last sub-attribute takes its value along.
-    fn remove_chosen(&self, items: &mut Vec<Value>, chosen: &[bool]) {
+    /// RFC 7644 §3.5.2.2, and only what agrees with a value that the remove lists. The last sub-attribute
+    /// takes its value along, and so does `value`, which is what the others are said of (RFC 7643 §2.4):
+    /// of an address that is no more, `{"type": "work"}` would still pass for the one to write to.
+    fn remove_chosen(&self, items: &mut Vec<Value>, chosen: &[bool], listed: Value) {
+        let listed = self.listed(listed);
+        let is_listed = |there: &Value| listed.as_ref().is_none_or(|listed| listed.covers(there));
+        let has_value = self.def.is_some_and(AttributeDef::has_value);
         let mut chosen = chosen.iter();
         items.retain_mut(|item| {
             if chosen.next() == Some(&false) {
@@ -71,11 +83,15 @@ impl Target<'_> {
             }
             match (self.sub, item) {
                 (Some(sub), Value::Complex(parts)) => {
+                    if parts.get(sub).is_none_or(|there| !is_listed(there)) {
+                        return true;
+                    }
                     parts.remove(sub);
-                    !parts.is_empty()
+                    let left = if has_value && sub == "value" { 0 } else { parts.len() };
+                    left > 0
                 }
                 (Some(_), _) => true,
-                (None, _) => false,
+                (None, item) => !is_listed(item),
             }
         });
     }

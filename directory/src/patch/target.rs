@@ -97,7 +97,7 @@ impl<'p> Target<'p> {
             (None, None) => (0, 0),
             (filter, _) => {
                 let copies = self.items(there).map_or(1, <[Value]>::len);
-                (filter.map_or(0, terms) + names(value), copies)
+                (filter.map_or(0, terms) + names(value) + comparisons(value), copies)
             }
         };
         let looks = held.saturating_mul(1 + looks);
@@ -139,18 +139,30 @@ impl<'p> Target<'p> {
         }
     }
 
-    /// RFC 7644 §3.5.2.2; with a list of values only these go, as Entra ID and JumpCloud mean it.
+    /// RFC 7644 §3.5.2.2. The RFC knows no value there; who sends one says what is to go, and nothing else
+    /// goes. Entra ID and JumpCloud list so the members of a group that leave, and a late remove of an old
+    /// manager or address must not take the new one (AzureAD/SCIMReferenceCode, issue 87).
     fn remove(&self, holder: &mut Attributes, value: Value) -> Result<(), ScimError> {
-        match holder.get_mut(&self.name) {
-            Some(Value::List(items)) if value != Value::Null => {
-                let listed = Listed::new(self.def, value.into_list());
-                items.retain(|item| !listed.covers(item));
-            }
-            Some(_) | None => {
+        let is_list = holder.get(&self.name).is_some_and(|there| there.as_list().is_some());
+        let listed = if is_list && value != Value::Null {
+            Some(Listed::new(self.def, value.into_list()))
+        } else {
+            self.listed(value)
+        };
+        match (holder.get_mut(&self.name), listed) {
+            (Some(Value::List(items)), Some(listed)) => items.retain(|item| !listed.covers(item)),
+            (Some(there), Some(listed)) if !listed.covers(there) => {}
+            (Some(_) | None, _) => {
                 holder.remove(&self.name);
             }
         }
         Ok(())
+    }
+
+    /// What a remove lists for the target, if it does.
+    pub(super) fn listed(&self, value: Value) -> Option<Listed> {
+        let def = if self.sub.is_some() { self.sub_def } else { self.def };
+        (!value.is_absent()).then(|| Listed::new(def, value.into_list()))
     }
 
     /// The whole attribute, RFC 7644 §3.5.2.1 and §3.5.2.3.
@@ -210,6 +222,9 @@ impl<'p> Target<'p> {
         sub: &str,
         value: Value,
     ) -> Result<(), ScimError> {
+        if op == Op::Remove && !self.is_part_listed(holder, sub, &value) {
+            return Ok(());
+        }
         let clears = op == Op::Remove || value.is_absent();
         if sub == "value" && self.def.is_some_and(AttributeDef::has_value) {
             // A reference is one with its identifier: `manager.value` is `manager`.
@@ -227,6 +242,13 @@ impl<'p> Target<'p> {
             None => parts.remove(sub),
         };
         Ok(())
+    }
+
+    /// Whether a sub-attribute agrees with the value that a remove has, if it has one.
+    fn is_part_listed(&self, holder: &Attributes, sub: &str, value: &Value) -> bool {
+        let Some(listed) = self.listed(value.clone()) else { return true };
+        let parts = holder.get(&self.name).and_then(Value::as_complex);
+        parts.and_then(|parts| parts.get(sub)).is_some_and(|there| listed.covers(there))
     }
 
     /// The value as it will be kept, if the schema knows the attribute.

@@ -3,6 +3,7 @@ use schemas::scim::{GROUP, USER, parse};
 use super::*;
 
 mod bounds;
+mod removal;
 mod same;
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
@@ -212,7 +213,7 @@ fn remove_takes_away_what_it_names_and_what_is_left_empty() {
         (
             two,
             r#"{"op":"remove","path":"emails[type eq \"work\"].value"}"#,
-            r#""emails":[{"type":"work"},{"value":"h","type":"home"}]"#,
+            r#""emails":[{"value":"h","type":"home"}]"#,
         ),
         (
             two,

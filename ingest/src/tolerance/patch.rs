@@ -105,8 +105,9 @@ impl Pass<'_> {
             // Members of groups are read where they are taken out of the body.
             Target::Attribute(def) if def.name == "members" => value,
             // What a remove lists is compared with what is there.
-            Target::Attribute(def) if op == "remove" => {
-                value.map_list(|item| item.map_complex(|parts| self.parts(def, parts)))
+            Target::Attribute(def) | Target::Item(def) if op == "remove" && def.multi_valued => {
+                let mut item = |item: Value| item.map_complex(|parts| self.parts(def, parts));
+                if value.as_list().is_some() { value.map_list(item) } else { item(value) }
             }
             Target::Attribute(def) => self.value(def, value),
             Target::Item(def) => self.one_item(def, value),

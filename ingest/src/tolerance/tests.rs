@@ -143,6 +143,12 @@ fn operations_names_and_values_are_read_as_they_are_meant() {
             WORK,
             &[RemoveOfListedValues],
         ),
+        (
+            r#""active":true"#,
+            r#"{"op":"Remove","path":"active","value":"False"}"#.into(),
+            r#""active":true"#,
+            &[OpInCapitals, BooleanAsText, RemoveOfListedValues],
+        ),
         (r#""urn:x:1.0:Y":{"a":1}"#, r#"{"op":"replace","value":{"urn:x:1.0:Y":{"a":2}}}"#.into(),
             r#""urn:x:1.0:Y":{"a":2}"#, &[Rewrite::UnknownSchema]),
     ]);
@@ -168,7 +174,7 @@ fn an_empty_text_clears_what_a_schema_knows() {
         (
             WORK,
             r#"{"op":"replace","path":"emails[type eq \"work\"].value","value":""}"#.into(),
-            r#""emails":[{"type":"work"}]"#,
+            "",
             &[EmptyText],
         ),
         (

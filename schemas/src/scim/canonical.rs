@@ -229,10 +229,10 @@ fn complex(
     name: &dyn fmt::Display,
     value: Value,
 ) -> Result<Option<Value>, ScimError> {
-    if !def.multi_valued && def.has_value() {
-        // A reference without its target says nothing.
-        let target = value.as_complex().and_then(|parts| parts.get("value"));
-        if target.is_some_and(|id| *id == Value::Null || id.as_str() == Some("")) {
+    if def.has_value() {
+        // What is said of no value, or of a reference without its target, says nothing (RFC 7643 §2.4).
+        let said_of = value.as_complex().and_then(|parts| parts.get("value"));
+        if said_of.is_some_and(|of| *of == Value::Null || of.as_str() == Some("")) {
             return Ok(None);
         }
     }
