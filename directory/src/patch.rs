@@ -57,6 +57,13 @@ pub enum NoMatch {
     NoTarget,
 }
 
+/// What came of operations that were applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Whether a path that selected none of an attribute's values made one: [`NoMatch::Upsert`].
+    pub upserted: bool,
+}
+
 /// What operations are applied by.
 #[derive(Clone, Copy)]
 struct Rules<'s> {
@@ -69,6 +76,7 @@ struct Patching<'s> {
     resource: Attributes,
     rules: Rules<'s>,
     work: Work,
+    applied: Applied,
 }
 
 /// Reads the body of a PATCH request. Names are found in any case (RFC 7643 §2.1).
@@ -109,9 +117,10 @@ pub fn apply(
     schema: &ResourceSchema,
     operations: &[Operation],
     no_match: NoMatch,
-) -> Result<(), ScimError> {
+) -> Result<Applied, ScimError> {
     let rules = Rules { schema, no_match };
-    let mut patching = Patching { resource: resource.clone(), rules, work: Work::new() };
+    let (work, applied) = (Work::new(), Applied::default());
+    let mut patching = Patching { resource: resource.clone(), rules, work, applied };
     for operation in operations {
         let value = operation.value.clone().unwrap_or(Value::Null);
         match &operation.path {
@@ -120,7 +129,7 @@ pub fn apply(
         }
     }
     *resource = canonicalise(schema, patching.resource)?;
-    Ok(())
+    Ok(patching.applied)
 }
 
 fn parse_operation(operation: &Value) -> Result<Operation, ScimError> {
@@ -223,7 +232,7 @@ impl Patching<'_> {
             None => &mut self.resource,
             Some(urn) => complex_at(&mut self.resource, urn)?,
         };
-        target.change(holder, op, value)?;
+        self.applied.upserted |= target.change(holder, op, value)?.upserted;
         // A look-up by name is linear: what grows out of bounds must stop here, not at the end.
         check_change(&self.resource, target.top())
     }

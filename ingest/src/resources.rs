@@ -249,5 +249,8 @@ async fn carry_out(
     let submitted = ingest.writers.submit_as(directory, partition, command, call.actor.clone(), id);
     let done = submitted.await?;
     call.notes.caused(done.events);
+    if done.applied.upserted {
+        call.notes.tolerated(Rewrite::ValuePathUpsert);
+    }
     Ok(done)
 }

@@ -6,7 +6,9 @@
 //! [`crate::quirks`]. A rewrite never fails and never loses a value: what it does not understand it leaves
 //! to the rules, whose errors an administrator can read.
 
+mod filter;
 mod patch;
+mod rewrite;
 mod values;
 
 use directory::resource::UnknownSchema;
@@ -14,59 +16,8 @@ use schemas::scim::{AttrPath, AttributeDef, Attributes, ResourceSchema, Schema, 
 
 use crate::quirks::entra;
 
-/// What was read as something else than the RFC says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rewrite {
-    /// `"op": "Replace"`. Entra ID's default job (learn.microsoft.com, "Known issues for SCIM 2.0 protocol
-    /// compliance").
-    OpInCapitals,
-    /// `"True"` and `"False"` for true and false. Entra ID's default job, and its `Switch()` mappings in
-    /// lower case (same page; scimmy-routers issue 86).
-    BooleanAsText,
-    /// Names with dots or URNs in an operation without a path, such as `"name.givenName"`: operations with
-    /// paths. Entra ID with `aadOptscim062020` (same page).
-    DottedNames,
-    /// `""` for no value. Entra ID clears attributes so (its gallery's "null update" test).
-    EmptyText,
-    /// A bare identifier, or a list of one, for a reference. Entra ID's `manager` (learn.microsoft.com,
-    /// "Develop and plan provisioning for a SCIM endpoint").
-    BareReference,
-    /// One value for a list of values, in a PATCH (RFC 7644 §3.5.2.1 adds values one by one).
-    OneForList,
-    /// An object as JSON in a text. Entra ID's `AppRoleAssignmentsComplex` (learn.microsoft.com, "Customize
-    /// user provisioning attribute mappings").
-    JsonInText,
-    /// `…:enterprise:2.0User` for `…:enterprise:2.0:User`. Microsoft's older samples.
-    MisspeltSchema,
-    /// A schema that this service does not know. Entra ID's `…/ADSCIM/2.0/Group` on groups.
-    UnknownSchema,
-    /// Values that a remove lists: only those go. Entra ID and JumpCloud remove members so.
-    RemoveOfListedValues,
-    /// A slash at the end of the path.
-    TrailingSlash,
-    /// A parameter that this service does not know, such as `aadOptscim062020`.
-    UnknownParameter,
-}
-
-impl Rewrite {
-    /// Its name in the request log and in the metrics.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::OpInCapitals => "op_in_capitals",
-            Self::BooleanAsText => "boolean_as_text",
-            Self::DottedNames => "dotted_names",
-            Self::EmptyText => "empty_text",
-            Self::BareReference => "bare_reference",
-            Self::OneForList => "one_for_list",
-            Self::JsonInText => "json_in_text",
-            Self::MisspeltSchema => "misspelt_schema",
-            Self::UnknownSchema => "unknown_schema",
-            Self::RemoveOfListedValues => "remove_of_listed_values",
-            Self::TrailingSlash => "trailing_slash",
-            Self::UnknownParameter => "unknown_parameter",
-        }
-    }
-}
+pub(crate) use filter::filter;
+pub(crate) use rewrite::Rewrite;
 
 /// A body that says what the RFC says, and what was rewritten on the way, each once.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use schemas::scim::{
 };
 
 use super::target::{Target, invalid_path};
-use super::{NoMatch, Op};
+use super::{Applied, NoMatch, Op};
 use crate::matching::element_matches;
 
 impl Target<'_> {
@@ -17,7 +17,7 @@ impl Target<'_> {
         holder: &mut Attributes,
         op: Op,
         value: Value,
-    ) -> Result<(), ScimError> {
+    ) -> Result<Applied, ScimError> {
         if !holder.contains(&self.name) {
             holder.insert(self.name.as_str(), Vec::new());
         }
@@ -34,11 +34,12 @@ impl Target<'_> {
         }
         if op == Op::Remove || value.is_absent() {
             self.remove_chosen(items, &chosen, value);
-            return Ok(());
+            return Ok(Applied::default());
         }
         if !any {
             let element = self.upsert(value)?;
-            return add(self.def, &self.name, items, vec![element]);
+            add(self.def, &self.name, items, vec![element])?;
+            return Ok(Applied { upserted: self.filter.is_some() });
         }
         let cleared: Vec<String> = value.as_complex().map_or_else(Vec::new, |parts| {
             let empty = parts.iter().filter(|(_, value)| value.is_absent());
@@ -49,7 +50,7 @@ impl Target<'_> {
             && cleared.iter().any(|name| name.eq_ignore_ascii_case("value"))
         {
             self.remove_chosen(items, &chosen, Value::Null);
-            return Ok(());
+            return Ok(Applied::default());
         }
         let change = self.element(Attributes::new(), value)?;
         if is_primary(&change) {
@@ -66,7 +67,7 @@ impl Target<'_> {
                 (item, change) => *item = change.clone(),
             }
         }
-        Ok(())
+        Ok(Applied::default())
     }
 
     /// RFC 7644 §3.5.2.2, and only what agrees with a value that the remove lists. The last sub-attribute

@@ -108,7 +108,7 @@ proptest! {
     fn the_outcome_is_canonical_and_an_error_changes_nothing(operations in prop::collection::vec(any_operation(), 1..6)) {
         let mut resource = user(WORK);
         match apply(&mut resource, &USER, &operations, NoMatch::Upsert) {
-            Ok(()) => prop_assert_eq!(&canonicalise(&USER, resource.clone()).unwrap(), &resource),
+            Ok(_) => prop_assert_eq!(&canonicalise(&USER, resource.clone()).unwrap(), &resource),
             Err(_) => prop_assert_eq!(resource, user(WORK)),
         }
     }

@@ -6,7 +6,7 @@ use schemas::scim::{
 
 use super::listed::{Listed, comparisons};
 use super::work::{names, terms, weight};
-use super::{NoMatch, Op, Rules, element, passing_over_read_only};
+use super::{Applied, NoMatch, Op, Rules, element, passing_over_read_only};
 use crate::matching::check_element;
 
 /// What a path leads to.
@@ -117,7 +117,7 @@ impl<'p> Target<'p> {
         holder: &mut Attributes,
         op: Op,
         value: Value,
-    ) -> Result<(), ScimError> {
+    ) -> Result<Applied, ScimError> {
         let there = holder.get(&self.name);
         let plural = match self.def {
             Some(def) => def.multi_valued,
@@ -126,7 +126,7 @@ impl<'p> Target<'p> {
         let whole = self.sub.is_none();
         // Nothing to add to what is there.
         if op == Op::Add && whole && value.is_absent() && (plural || value != Value::Null) {
-            return Ok(());
+            return Ok(Applied::default());
         }
         if plural && (self.filter.is_some() || self.sub.is_some()) {
             return self.change_elements(holder, op, value);
@@ -137,6 +137,7 @@ impl<'p> Target<'p> {
             (Op::Add | Op::Replace, None) => self.set(holder, op, value),
             (_, Some(sub)) => self.change_part(holder, op, sub, value),
         }
+        .map(|()| Applied::default())
     }
 
     /// RFC 7644 §3.5.2.2. The RFC knows no value there; who sends one says what is to go, and nothing else

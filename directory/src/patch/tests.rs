@@ -29,7 +29,7 @@ fn patched(before: &str, text: &str) -> Result<Attributes, ScimError> {
     if outcome.is_err() {
         assert_eq!(resource, user(before), "an error changes nothing");
     }
-    outcome.map(|()| resource)
+    outcome.map(|_| resource)
 }
 
 fn check(cases: &[(&str, &str, &str)]) {
