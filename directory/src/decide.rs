@@ -6,6 +6,7 @@
 mod groups;
 mod members;
 mod pending;
+mod size;
 mod streams;
 mod users;
 
@@ -17,6 +18,8 @@ use crate::command::Target;
 use crate::facts::{Facts, Missing};
 use crate::normalise::Origin;
 use crate::patch::Applied;
+pub use size::EVENT_BYTES_MAX;
+
 use crate::{Command, Group, Rejection, Stamp, User};
 
 /// What was decided: the events of one commit, and what to answer once they are accepted.
@@ -82,6 +85,7 @@ pub fn decide(
     stamp: &mut Stamp<'_>,
 ) -> Result<Decision, Undecided> {
     let Decision { answer, drafts, applied } = commit_of(facts, command, stamp)?;
+    size::refuse_too_large(&drafts)?;
     for draft in &drafts {
         facts.apply(&draft.change, draft.at);
     }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use schemas::scim::{
     AttrPath, AttributeDef, Attributes, CompareOp, Filter, Kind, Literal, ResourceSchema, Returned,
-    ScimError, ScimType, Value, instant,
+    ScimError, ScimType, Value, echo, instant,
 };
 
 /// Whether the resource fulfils the filter.
@@ -160,6 +160,7 @@ fn check(filter: &Filter, scope: Scope<'_>) -> Result<(), ScimError> {
         Filter::Has { path, filter } => {
             let def = scope.place(path).def;
             if def.is_some_and(|def| def.kind != Kind::Complex) {
+                let path = shown(path);
                 let detail =
                     format!("{path} has no sub-attributes, so no filter in brackets can follow it");
                 return Err(invalid(&detail));
@@ -173,7 +174,7 @@ fn check(filter: &Filter, scope: Scope<'_>) -> Result<(), ScimError> {
 fn readable(path: &AttrPath, def: Option<&'static AttributeDef>) -> Result<(), ScimError> {
     let hidden = def.is_some_and(|def| def.returned == Returned::Never);
     if hidden || path.attribute.eq_ignore_ascii_case("password") {
-        return Err(invalid(&format!("{path} cannot be used in a filter")));
+        return Err(invalid(&format!("{} cannot be used in a filter", shown(path))));
     }
     Ok(())
 }
@@ -200,7 +201,8 @@ fn comparable(
             return match def.sub("value") {
                 Some(def) => comparable(path, def, op, value),
                 None => Err(invalid(&format!(
-                    "{path} has parts; compare one of them, such as {path}.{}",
+                    "{0} has parts; compare one of them, such as {0}.{1}",
+                    shown(path),
                     def.sub_attributes.first().map_or("value", |part| part.name)
                 ))),
             };
@@ -223,11 +225,15 @@ fn comparable(
             (text.is_some(), "is compared with a text in double quotation marks")
         }
     };
-    if fits { Ok(()) } else { Err(invalid(&format!("{path} {right}"))) }
+    if fits { Ok(()) } else { Err(invalid(&format!("{} {right}", shown(path)))) }
 }
 
 fn invalid(what: &str) -> ScimError {
     ScimError::new(ScimType::InvalidFilter, format!("The filter cannot be used: {what}."))
+}
+
+fn shown(path: &AttrPath) -> String {
+    echo(&path.to_string()).into_owned()
 }
 
 /// Recursion is bounded by the depth of the filter, which its parser bounds.

@@ -11,7 +11,7 @@ mod work;
 
 use schemas::scim::{
     AttrPath, Attributes, PATCH_OP_URN, Path, ResourceSchema, ScimError, ScimType, Value,
-    canonicalise, check_change,
+    canonicalise, check_change, echo,
 };
 
 use serde::{Deserialize, Serialize};
@@ -261,7 +261,8 @@ impl Patching<'_> {
             | Value::Decimal(_)
             | Value::String(_)
             | Value::List(_) => {
-                let detail = format!("The value of {urn} must be an object of its attributes.");
+                let detail =
+                    format!("The value of {} must be an object of its attributes.", echo(urn));
                 Err(ScimError::invalid_value(detail))
             }
         }

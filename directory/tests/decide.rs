@@ -186,6 +186,38 @@ fn a_disabled_user_is_not_enabled_by_a_value_that_says_nothing() {
 }
 
 #[test]
+fn an_event_that_the_log_would_not_take_is_refused_with_its_largest_attribute() {
+    let mut world = World::empty();
+    let refused = |outcome: Result<Decision, Rejection>| {
+        let rejection = outcome.unwrap_err();
+        let Rejection::Invalid(error) = rejection else { panic!("{rejection:?}") };
+        (error.status, error.detail)
+    };
+    let with = |attribute: &str, value: serde_json::Value| {
+        let mut body = json!({"userName": "ada", "title": "T"});
+        body[attribute] = value;
+        let body = parse(body.to_string().as_bytes()).unwrap();
+        Command::CreateUser { attributes: canonicalise(&USER, body).unwrap().into() }
+    };
+    let photo = |bytes: usize| json!([{"value": "x".repeat(bytes)}]);
+    let (status, detail) = refused(world.ask(&with("photos", photo(460_000))));
+    assert_eq!(status, 413);
+    assert!(detail.contains("\"photos\" of the user is the largest with 460014"), "{detail}");
+    let badge = json!({"pin": "\u{1}".repeat(100_000), "x": 1});
+    let (_, detail) = refused(world.ask(&with("urn:example:2.0:Badge", badge)));
+    assert!(detail.contains("\"urn:example:2.0:Badge:pin\" of the user"), "{detail}");
+    assert_eq!(world.facts.tail, Seq(0), "nothing is decided");
+
+    world.ask(&with("photos", photo(440_000))).unwrap();
+    let ada = world.facts.user_names["ada"].unwrap();
+    let change = json!([{"op": "replace", "path": "photos", "value": photo(440_000)},
+        {"op": "add", "path": "photos", "value": [{"value": "y"}]}]);
+    let (_, detail) = refused(world.ask(&patch_user(ada, change)));
+    assert!(detail.contains("\"photos\""), "{detail}");
+    world.ask(&patch_user(ada, json!([{"op": "remove", "path": "photos"}]))).unwrap();
+}
+
+#[test]
 fn an_update_names_the_old_values_of_what_changed_and_nothing_else() {
     let mut world = World::empty();
     let id = world.user("ada@acme.example");

@@ -12,7 +12,9 @@ mod rewrite;
 mod values;
 
 use directory::resource::UnknownSchema;
-use schemas::scim::{AttrPath, AttributeDef, Attributes, ResourceSchema, Schema, ScimError, Value};
+use schemas::scim::{
+    AttrPath, AttributeDef, Attributes, ResourceSchema, Schema, ScimError, Value, echo,
+};
 
 use crate::quirks::entra;
 
@@ -110,7 +112,8 @@ impl<'s> Pass<'s> {
             UnknownSchema::Reject => {
                 self.refused.get_or_insert_with(|| {
                     ScimError::invalid_value(format!(
-                        "The schema \"{urn}\" is not supported; GET /Schemas lists those that are."
+                        "The schema \"{}\" is not supported; GET /Schemas lists those that are.",
+                        echo(urn)
                     ))
                 });
             }

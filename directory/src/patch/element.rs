@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use schemas::scim::{
-    AttributeDef, Attributes, ScimError, ScimType, VALUES_MAX, Value, coerce, identity,
+    AttributeDef, Attributes, ScimError, ScimType, VALUES_MAX, Value, coerce_one, echo, identity,
 };
 
 use super::target::{Target, invalid_path};
@@ -127,19 +127,22 @@ impl Target<'_> {
             }
         }
         let Some(def) = self.def else { return Ok(parts.into()) };
-        let checked = coerce(def, &self.name, Value::List(vec![parts.into()]))?;
-        Ok(checked.and_then(|list| list.into_list().pop()).unwrap_or(Attributes::new().into()))
+        let checked = coerce_one(def, &self.name, parts.into())?;
+        Ok(checked.unwrap_or(Attributes::new().into()))
     }
 
     fn no_target(&self) -> ScimError {
         let filter = self.filter.map(ToString::to_string).unwrap_or_default();
-        let detail = format!("No value of \"{}\" matches [{filter}].", self.name);
+        let (name, filter) = (echo(&self.name), echo(&filter));
+        let detail = format!("No value of \"{name}\" matches [{filter}].");
         ScimError::new(ScimType::NoTarget, detail)
     }
 
     fn not_an_object(&self) -> ScimError {
-        let detail =
-            format!("A value of \"{}\" must be one object of its sub-attributes.", self.name);
+        let detail = format!(
+            "A value of \"{}\" must be one object of its sub-attributes.",
+            echo(&self.name)
+        );
         ScimError::invalid_value(detail)
     }
 }
@@ -164,8 +167,10 @@ pub(super) fn add(
         }
         match (there.get_mut(at), item) {
             (None, _) if at >= VALUES_MAX => {
-                let detail =
-                    format!("The attribute \"{name}\" may have at most {VALUES_MAX} values.");
+                let detail = format!(
+                    "The attribute \"{}\" may have at most {VALUES_MAX} values.",
+                    echo(name)
+                );
                 return Err(ScimError::invalid_value(detail));
             }
             (None, item) => there.push(item),

@@ -2,6 +2,7 @@
 
 use schemas::scim::{
     AttrPath, AttributeDef, Attributes, Filter, Mutability, ScimError, ScimType, Value, coerce,
+    echo,
 };
 
 use super::listed::{Listed, comparisons};
@@ -76,7 +77,7 @@ impl<'p> Target<'p> {
         } else {
             return Ok(());
         };
-        let detail = format!("The attribute \"{}\" {what}.", self.full_name());
+        let detail = format!("The attribute \"{}\" {what}.", echo(&self.full_name()));
         Err(ScimError::new(ScimType::Mutability, detail))
     }
 
@@ -293,5 +294,6 @@ pub(super) fn complex_at<'t>(
 }
 
 pub(super) fn invalid_path(path: &dyn std::fmt::Display, what: &str) -> ScimError {
-    ScimError::new(ScimType::InvalidPath, format!("The attribute \"{path}\" {what}."))
+    let path = path.to_string();
+    ScimError::new(ScimType::InvalidPath, format!("The attribute \"{}\" {what}.", echo(&path)))
 }

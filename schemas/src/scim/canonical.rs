@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::schema::{AttributeDef, Kind, Mutability, ResourceSchema};
-use super::{Attributes, DEPTH_MAX, NAMES_MAX, Name, ScimError, Value, identity};
+use super::{Attributes, DEPTH_MAX, NAMES_MAX, Name, ScimError, Value, echo, identity};
 
 /// How many members one request may name. Entra ID and Okta send a few hundred at once; a larger
 /// group is filled by several requests.
@@ -77,7 +77,7 @@ pub fn coerce(
     value: Value,
 ) -> Result<Option<Value>, ScimError> {
     if !def.multi_valued {
-        return one(def, name, value);
+        return coerce_one(def, name, value);
     }
     if value == Value::Null {
         return Ok(None);
@@ -90,8 +90,9 @@ pub fn coerce(
         return Err(ScimError::invalid_value(detail));
     }
     let mut kept = Vec::with_capacity(items.len());
-    for item in items {
-        kept.extend(one(def, name, item)?);
+    let count = items.len();
+    for (at, item) in items.into_iter().enumerate() {
+        kept.extend(coerce_one(def, name, item).map_err(|error| in_list(error, at, count))?);
     }
     let kept = distinct(def, kept);
     if kept.iter().filter(|item| is_primary(item)).count() > 1 {
@@ -147,8 +148,9 @@ pub fn member_ids(value: Value) -> Result<Vec<String>, ScimError> {
     }
     let mut seen = HashSet::with_capacity(items.len());
     let mut ids = Vec::with_capacity(items.len());
-    for item in items {
-        let id = member_id(item)?;
+    let count = items.len();
+    for (at, item) in items.into_iter().enumerate() {
+        let id = member_id(item).map_err(|error| in_list(error, at, count))?;
         if seen.insert(id.clone()) {
             ids.push(id);
         }
@@ -191,8 +193,11 @@ fn entry(
     Ok(coerce(def, &def.name, value)?.map(|value| (def.name.into(), value)))
 }
 
-/// One value, of a single-valued attribute or of a list.
-fn one(
+/// The same for one value, of a single-valued attribute or of a list.
+///
+/// # Errors
+/// See [`coerce`].
+pub fn coerce_one(
     def: &AttributeDef,
     name: &dyn fmt::Display,
     value: Value,
@@ -235,6 +240,9 @@ fn complex(
         if said_of.is_some_and(|of| *of == Value::Null || of.as_str() == Some("")) {
             return Ok(None);
         }
+    }
+    if def.has_value() && value.as_complex().is_none() {
+        return Err(wrong(name, "an object such as {\"value\": \"…\"}", &value));
     }
     known_parts(def.sub_attributes, name, Some(name), value)
 }
@@ -321,10 +329,17 @@ fn right_kind(kind: Kind) -> &'static str {
     }
 }
 
+/// Says in which value of a list an error is, counted from 1.
+fn in_list(error: ScimError, at: usize, count: usize) -> ScimError {
+    let detail = error.detail.trim_end_matches('.');
+    let detail = format!("{detail} (value {} of {count}).", at + 1);
+    ScimError { detail, ..error }
+}
+
 fn wrong(name: &dyn fmt::Display, right: &str, found: &Value) -> ScimError {
     let found = match found.as_str() {
-        Some(text) if text.len() <= 60 => format!("{text:?}"),
-        Some(_) | None => found.kind().to_owned(),
+        Some(text) => format!("{:?}", echo(text)),
+        None => found.kind().to_owned(),
     };
     let detail = format!("The attribute \"{name}\" must be {right}, but the request has {found}.");
     ScimError::invalid_value(detail)

@@ -12,8 +12,8 @@ use serde::ser::{Error as _, SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::VALUES_MAX;
 use super::name::{Name, NameSeed};
+use super::{VALUES_MAX, echo};
 
 /// How deep objects and lists may nest; RFC 7643 needs four levels, so this only stops attacks.
 pub const DEPTH_MAX: usize = 64;
@@ -492,6 +492,7 @@ impl<'de> Visitor<'de> for Object {
         while let Some(name) = map.next_key_seed(NameSeed)? {
             self.check(&name)?;
             if attributes.contains(&name) {
+                let name = echo(&name);
                 let what = format_args!("the name {name:?} is there twice (names ignore case)");
                 return Err(de::Error::custom(what));
             }

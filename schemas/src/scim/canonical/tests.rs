@@ -88,8 +88,14 @@ fn a_value_of_the_wrong_type_is_refused_by_name_and_with_what_is_right() {
         (r#""name":"N""#.into(), r#""name" must be an object"#),
         (r#""name":{"givenName":[]}"#.into(), r#""name.givenName" must be a string"#),
         (r#""emails":{"value":"a"}"#.into(), r#""emails" must be a list"#),
-        (r#""emails":["a"]"#.into(), r#""emails" must be an object"#),
-        (r#""emails":[{"value":1}]"#.into(), r#""emails.value" must be a string"#),
+        (
+            r#""emails":["a"]"#.into(),
+            r#""emails" must be an object such as {"value": "…"}, but the request has "a" (value 1 of 1)."#,
+        ),
+        (
+            r#""emails":[{"value":"a"},{"value":"b"},{"value":1}]"#.into(),
+            r#""emails.value" must be a string, but the request has a number (value 3 of 3)."#,
+        ),
         (
             r#""emails":[{"value":"a","primary":true},{"value":"b","primary":true}]"#.into(),
             "at most one may be primary",
