@@ -85,6 +85,11 @@ impl World {
         for group in needs.members_of {
             facts.members_of.entry(group).or_default();
         }
+        for user in needs.groups_of {
+            if facts.groups_of.get(user).is_none() {
+                facts.groups_of.all_of(user, [].into());
+            }
+        }
     }
 
     fn kinds(&mut self, command: &Command) -> Vec<EventType> {
@@ -333,6 +338,22 @@ fn a_deleted_user_is_in_no_group() {
     let group = world.group("Sales", &[ada]);
     assert_eq!(world.kinds(&Command::DeleteUser { id: ada }), [EventType::UserDeleted]);
     assert!(world.facts.members_of[&group].is_empty());
+}
+
+#[test]
+fn a_group_has_a_new_version_when_one_of_its_members_is_deleted() {
+    let mut world = World::empty();
+    let (ada, bob) = (world.user("ada"), world.user("bob"));
+    let (team, other) = (world.group("Team", &[ada]), world.group("Other", &[bob]));
+    let version = |world: &World, group| world.facts.groups[&group].as_ref().unwrap().version;
+    let (seen, untouched) = (version(&world, team), version(&world, other));
+    world.ask(&Command::DeleteUser { id: ada }).unwrap();
+    assert_eq!((version(&world, team), version(&world, other)), (world.facts.tail, untouched));
+    let rename = json!([{"op": "replace", "path": "displayName", "value": "Crew"}]);
+    let then = Box::new(patch_group(team, rename));
+    let conditional = Command::Conditional { versions: vec![seen], then };
+    let refused = world.ask(&conditional).unwrap_err();
+    assert_eq!(refused, Rejection::VersionMismatch(world.facts.tail));
 }
 
 #[test]
