@@ -41,6 +41,34 @@ pub fn leaf(def: Option<&'static AttributeDef>) -> Option<&'static AttributeDef>
     def.map(|def| def.sub("value").unwrap_or(def))
 }
 
+/// A comparison with an attribute that counts as something while it has no value. Of its two values only
+/// the other one tells: whether it is there, or is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// The value that the attribute has to have, or must not have.
+    pub value: bool,
+    /// Which of these.
+    pub is_there: bool,
+}
+
+/// The value by which such a comparison is decided; none for any other comparison.
+#[must_use]
+pub fn telling(def: Option<&AttributeDef>, op: CompareOp, literal: &Literal) -> Option<Telling> {
+    let (unassigned, asked) = (def?.unassigned_is?, truth(literal)?);
+    let wanted = match op {
+        CompareOp::Eq => asked,
+        CompareOp::Ne => !asked,
+        CompareOp::Co
+        | CompareOp::Sw
+        | CompareOp::Ew
+        | CompareOp::Gt
+        | CompareOp::Ge
+        | CompareOp::Lt
+        | CompareOp::Le => return None,
+    };
+    Some(Telling { value: !unassigned, is_there: wanted != unassigned })
+}
+
 /// Checks a filter on the values of one attribute.
 pub(crate) fn check_element(
     filter: &Filter,
@@ -261,6 +289,9 @@ fn compare(
     op: CompareOp,
     literal: &Literal,
 ) -> bool {
+    if let Some(Telling { value, is_there }) = telling(def, op, literal) {
+        return values.contains(&&Value::Bool(value)) == is_there;
+    }
     let leaf = leaf(def);
     let leaves: Vec<_> = values
         .iter()

@@ -207,6 +207,10 @@ async fn a_user_shows_no_active_after_a_patch_removed_it_and_is_still_active() {
         .patch(&format!("/Users/{id}"), json!([{ "op": "remove", "path": "active" }]))
         .await;
     assert!(removed.expect(200).body.get("active").is_none());
+    let found = directory.send("GET", "/Users?filter=active%20eq%20true", None).await.expect(200);
+    assert_eq!(found.body["Resources"][0]["id"], json!(id));
+    let found = directory.send("GET", "/Users?filter=active%20eq%20false", None).await.expect(200);
+    assert_eq!(found.body["totalResults"], json!(0));
     let users = server.api().get(&format!("/directory_users?directory={}", directory.id)).await;
     assert_eq!(users["data"][0]["state"], "active");
 }
