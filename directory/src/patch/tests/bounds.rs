@@ -65,3 +65,13 @@ fn a_list_that_no_schema_knows_is_bounded_too() {
         ),
     ]);
 }
+
+#[test]
+fn a_resource_does_not_grow_out_of_bounds() {
+    let names = |from: usize| {
+        let names: Vec<_> = (from..from + 300).map(|at| format!(r#""x{at}":1"#)).collect();
+        format!(r#"{{"op":"add","value":{{{}}}}}"#, names.join(","))
+    };
+    assert!(patched("", &names(0)).is_ok());
+    refused(&[("", &format!("{},{}", names(0), names(300)), ScimType::InvalidValue)]);
+}

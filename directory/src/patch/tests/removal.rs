@@ -79,3 +79,41 @@ fn what_is_said_of_a_value_goes_with_it() {
         ),
     ]);
 }
+
+#[test]
+fn remove_takes_away_what_it_names_and_what_is_left_empty() {
+    let two = r#""emails":[{"value":"w","type":"work"},{"value":"h","type":"home"}]"#;
+    check(&[
+        (r#""title":"T""#, r#"{"op":"remove","path":"title"}"#, ""),
+        ("", r#"{"op":"remove","path":"title"}"#, ""),
+        (r#""name":{"familyName":"F"}"#, r#"{"op":"remove","path":"name.familyName"}"#, ""),
+        (two, r#"{"op":"remove","path":"emails"}"#, ""),
+        (
+            two,
+            r#"{"op":"remove","path":"emails[type eq \"work\"]"}"#,
+            r#""emails":[{"value":"h","type":"home"}]"#,
+        ),
+        (
+            two,
+            r#"{"op":"remove","path":"emails[type eq \"work\"].value"}"#,
+            r#""emails":[{"value":"h","type":"home"}]"#,
+        ),
+        (
+            two,
+            r#"{"op":"remove","path":"emails.type"}"#,
+            r#""emails":[{"value":"w"},{"value":"h"}]"#,
+        ),
+        (
+            two,
+            r#"{"op":"remove","path":"emails","value":[{"value":"w","display":"W"}]}"#,
+            r#""emails":[{"value":"h","type":"home"}]"#,
+        ),
+        (two, r#"{"op":"remove","path":"emails","value":[{"value":"w","type":"home"}]}"#, two),
+        (
+            r#""emails":[{"value":"w"}]"#,
+            r#"{"op":"remove","path":"emails[value eq \"w\"].value"}"#,
+            "",
+        ),
+        (r#""emails":[{"value":"w"}]"#, r#"{"op":"remove","path":"emails[value eq \"w\"]"}"#, ""),
+    ]);
+}
