@@ -41,6 +41,17 @@ impl Target<'_> {
             add(self.def, &self.name, items, vec![element])?;
             return Ok(Applied { upserted: self.filter.is_some() });
         }
+        self.change_chosen(items, &chosen, value)?;
+        Ok(Applied::default())
+    }
+
+    /// Sets what the value says in those that were chosen; what it says to be empty goes.
+    fn change_chosen(
+        &self,
+        items: &mut Vec<Value>,
+        chosen: &[bool],
+        value: Value,
+    ) -> Result<(), ScimError> {
         let cleared: Vec<String> = value.as_complex().map_or_else(Vec::new, |parts| {
             let empty = parts.iter().filter(|(_, value)| value.is_absent());
             empty.map(|(name, _)| name.to_owned()).collect()
@@ -49,17 +60,18 @@ impl Target<'_> {
             && self.def.is_some_and(AttributeDef::has_value)
             && cleared.iter().any(|name| name.eq_ignore_ascii_case("value"))
         {
-            self.remove_chosen(items, &chosen, Value::Null);
-            return Ok(Applied::default());
+            self.remove_chosen(items, chosen, Value::Null);
+            return Ok(());
         }
         let change = self.element(Attributes::new(), value)?;
-        if is_primary(&change) {
-            yield_primary(
-                items.iter_mut().zip(&chosen).filter(|(_, chosen)| !**chosen).map(|(item, _)| item),
-            );
-        }
-        for (item, _) in items.iter_mut().zip(&chosen).filter(|(_, chosen)| **chosen) {
+        let is_primary = is_primary(&change);
+        for (item, chosen) in items.iter_mut().zip(chosen) {
             match (item, &change) {
+                (item, _) if !chosen => {
+                    if is_primary {
+                        yield_primary(std::iter::once(item));
+                    }
+                }
                 (Value::Complex(there), Value::Complex(parts)) => {
                     merge(there, parts.clone());
                     cleared.iter().for_each(|name| drop(there.remove(name)));
@@ -67,7 +79,7 @@ impl Target<'_> {
                 (item, change) => *item = change.clone(),
             }
         }
-        Ok(Applied::default())
+        Ok(())
     }
 
     /// RFC 7644 §3.5.2.2, and only what agrees with a value that the remove lists. The last sub-attribute
