@@ -107,6 +107,9 @@ impl FromRequestParts<Ingest> for Call {
         if query.has_unknown {
             notes.tolerated(Rewrite::UnknownParameter);
         }
+        if parts.uri.query().is_some_and(|query| query.contains('+')) {
+            notes.tolerated(Rewrite::PlusForSpace);
+        }
         if parts.uri.path().len() > 1 && parts.uri.path().ends_with('/') {
             notes.tolerated(Rewrite::TrailingSlash);
         }

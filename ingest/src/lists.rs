@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use directory::Group;
 use schemas::DirectoryId;
+use schemas::scim::{GROUP, ResourceSchema, USER};
 
 use crate::auth::Call;
 use crate::body::Scim;
@@ -15,6 +16,7 @@ use crate::ports::{ListQuery, Listed, Place, Start, UserView};
 use crate::query::{Paging, Query};
 use crate::represent::{self, List, Resource};
 use crate::respond;
+use crate::tolerance;
 
 /// Of what a list is.
 #[derive(Clone, Copy)]
@@ -86,6 +88,10 @@ async fn list(
     query: &Query,
     what: What,
 ) -> Result<Response, Failure> {
+    for rewrite in query.filter.iter().flat_map(|filter| tolerance::filter(what.schemas(), filter))
+    {
+        call.notes.tolerated(rewrite);
+    }
     let directory = call.access.directory_id;
     let id = ListId::of(directory, what.name(), query.filter.as_ref(), query.sort.as_ref());
     let pages = Pages { ingest, directory, query, base: &call.base };
@@ -120,6 +126,14 @@ async fn list(
 }
 
 impl What {
+    const fn schemas(self) -> &'static [&'static ResourceSchema] {
+        match self {
+            Self::Users => &[&USER],
+            Self::Groups => &[&GROUP],
+            Self::Everything => &[&USER, &GROUP],
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Users => "users",

@@ -86,7 +86,7 @@ impl Action {
                 (Self::Replace(id, body), rewrites)
             }
             Self::Patch(id, body) => {
-                let Tolerated { body, rewrites } = tolerance::patch(schema, body);
+                let Tolerated { body, rewrites } = tolerance::patch(schema, body, unknown)?;
                 (Self::Patch(id, body), rewrites)
             }
             Self::Delete(id) => (Self::Delete(id), Vec::new()),
@@ -260,5 +260,8 @@ async fn carry_out(
     let submitted = ingest.writers.submit_as(directory, partition, command, call.actor.clone(), id);
     let done = submitted.await?;
     call.notes.caused(done.events);
+    if done.applied.upserted {
+        call.notes.tolerated(Rewrite::ValuePathUpsert);
+    }
     Ok(done)
 }

@@ -17,7 +17,7 @@ mod postgres;
 mod sqlite;
 mod target;
 
-use directory::matching::{Scope, is_case_exact, leaf, truth};
+use directory::matching::{Scope, Telling, is_case_exact, leaf, telling, truth};
 use schemas::scim::{AttrPath, AttributeDef, CompareOp, Filter, Kind, Literal, instant};
 
 use compare::{compare_moments, compare_numbers, compare_texts};
@@ -116,6 +116,10 @@ impl<D: Dialect> Compiler<'_, D> {
         let (kind, value) = self.leaf(&source.alias, def);
         let Source { from, is_there, .. } = source;
         let any = format!("SELECT 1 FROM {from} WHERE {is_there} AND {kind} IS NOT NULL");
+        if let Some(Telling { value, is_there }) = telling(def, op, literal) {
+            let exists = if is_there { "EXISTS" } else { "NOT EXISTS" };
+            return format!("{exists} ({any} AND {kind} = '{value}')");
+        }
         match (op, literal) {
             (CompareOp::Eq, Literal::Null) => format!("NOT EXISTS ({any})"),
             (CompareOp::Ne, Literal::Null) => format!("EXISTS ({any})"),

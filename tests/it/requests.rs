@@ -39,6 +39,23 @@ async fn the_request_log_says_what_came_what_became_of_it_and_what_was_tolerated
     assert_eq!(noted["tolerated"], expected);
     assert!(noted["id"].as_str().is_some_and(|id| id.starts_with("req_")), "{noted}");
 
+    let home =
+        json!([{ "op": "add", "path": "phoneNumbers[type eq \"home\"].value", "value": "1" }]);
+    directory.patch(&path, home.clone()).await.expect(200);
+    directory.patch(&path, home).await.expect(200);
+    let probe = format!("/Users?filter=id+eq+%22{id}%22+and+manager+eq+%22{id}%22");
+    directory.send("GET", &probe, None).await.expect(200);
+    let noted = eventually("all are noted", || async {
+        let path = format!("/directories/{}/requests?limit=3", directory.id);
+        let page = server.api().get(&path).await["data"].clone();
+        (page[0]["method"] == "GET").then_some(page)
+    });
+    let noted = noted.await;
+    let expected = json!(["plus_for_space", "unqualified_extension", "reference_as_value"]);
+    assert_eq!(noted[0]["tolerated"], expected);
+    let upserts = [&noted[2], &noted[1]].map(|noted| noted["tolerated"].clone());
+    assert_eq!(upserts, [json!(["value_path_upsert"]), json!([])], "there is one the second time");
+
     let wrong = patch_body(&json!([{ "op": "replace", "path": "active", "value": "maybe" }]));
     directory.send("PATCH", &path, Some(wrong)).await.expect(400);
     let noted = last_request(&server, &directory, 400).await;

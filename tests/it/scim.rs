@@ -199,9 +199,10 @@ async fn a_user_shows_no_active_after_a_patch_removed_it_and_is_still_active() {
         .patch(&format!("/Users/{id}"), json!([{ "op": "remove", "path": "active" }]))
         .await;
     assert!(removed.expect(200).body.get("active").is_none());
-    let path = "/Users?filter=active+eq+true";
-    let found = directory.send("GET", path, None).await.expect(200);
-    assert_eq!(found.body["totalResults"], 1, "a filter sees what is in effect");
+    let found = directory.send("GET", "/Users?filter=active%20eq%20true", None).await.expect(200);
+    assert_eq!(found.body["Resources"][0]["id"], json!(id));
+    let found = directory.send("GET", "/Users?filter=active%20eq%20false", None).await.expect(200);
+    assert_eq!(found.body["totalResults"], json!(0));
     let users = server.api().get(&format!("/directory_users?directory={}", directory.id)).await;
     assert_eq!(users["data"][0]["state"], "active");
 }
@@ -266,6 +267,9 @@ async fn a_directory_can_have_the_scim_service_behave_otherwise() {
     let body = json!({ "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group", "urn:example:X"],
         "displayName": "Other" });
     directory.send("POST", "/Groups", Some(body)).await.expect_error(400, Some("invalidValue"));
+    let badge = json!([{ "op": "add", "path": "urn:example:2.0:Badge:number", "value": 7 }]);
+    let path = format!("/Users/{user}");
+    directory.patch(&path, badge).await.expect_error(400, Some("invalidValue"));
 }
 
 /// More than are read at once, twice over, and longer than what is sent in one piece.

@@ -59,7 +59,7 @@ pub(super) fn patch(
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
     let mut attributes = Attributes::clone(&before.attributes);
-    patch::apply(
+    commit.applied = patch::apply(
         &mut attributes,
         &GROUP,
         operations,

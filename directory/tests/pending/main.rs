@@ -1,6 +1,7 @@
 //! Pending members, decided on facts that are gathered from a store which trails behind.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
 
+mod versions;
 mod world;
 
 use std::collections::BTreeSet;

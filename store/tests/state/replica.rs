@@ -42,6 +42,7 @@ async fn everything_that_is_asked_for_is_gathered_as_there_or_as_not_there() {
         group_names: ["named".into(), "other".into()].into(),
         memberships: [(scim(10), scim(1)), (scim(10), scim(2))].into(),
         members_of: [scim(10), scim(12)].into(),
+        groups_of: [scim(1), scim(2), scim(9)].into(),
         pending: ["ADA".into(), "nobody".into()].into(),
         pending_of: [scim(10)].into(),
     };
@@ -61,6 +62,8 @@ async fn everything_that_is_asked_for_is_gathered_as_there_or_as_not_there() {
     assert_eq!(facts.members_of[&scim(10)], [scim(1)].into());
     assert!(facts.members_of[&scim(12)].is_empty());
     assert!(facts.users[&scim(1)].is_some(), "members are among the users");
+    assert_eq!(facts.groups_of.get(scim(1)), Some(&[scim(10)].into()));
+    assert!([2, 9].iter().all(|id| facts.groups_of.get(scim(*id)) == Some(&[].into())));
     assert_eq!(facts.user_external_ids["e"], [scim(4), scim(5)].into());
     assert!(facts.user_external_ids["E"].is_empty());
     assert!(facts.users[&scim(4)].is_some() && facts.users[&scim(5)].is_some());
