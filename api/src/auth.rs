@@ -3,11 +3,12 @@
 //! A handler names what it needs by what it extracts: [`Reader`], [`Writer`] or [`Auditor`]. A handler
 //! without one of them would be open to the world, so every route has one.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::extract::FromRequestParts;
-use axum::http::header;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 
 use crate::error::Error;
 use crate::ports::{ApiKey, Permission, Reach};
@@ -23,7 +24,8 @@ pub(crate) struct Reader(pub(crate) Caller);
 /// A caller who may write.
 pub(crate) struct Writer(pub(crate) Caller);
 
-/// A caller who may read events and the audit trail.
+/// A caller who may read the audit trail. Whoever may read may read that too; a key for audits may
+/// read nothing else.
 pub(crate) struct Auditor(pub(crate) Caller);
 
 /// A caller.
@@ -54,7 +56,7 @@ impl FromRequestParts<Api> for Reader {
         match caller.permission {
             Permission::Full | Permission::Read => Ok(Self(caller)),
             Permission::Audit => {
-                Err(Error::Forbidden("This API key may only read events and the audit trail."))
+                Err(Error::Forbidden("This API key may only read the audit trail, under /audit."))
             }
         }
     }
@@ -83,16 +85,19 @@ impl FromRequestParts<Api> for Auditor {
 }
 
 async fn identify(parts: &Parts, api: &Api) -> Result<Caller, Error> {
-    let text = bearer(parts).ok_or(Error::Unauthorized)?;
+    let text = bearer(&parts.headers).ok_or(Error::Unauthorized)?;
     let key = api.keys.by_digest(digest(text)).await?.ok_or(Error::Unauthorized)?;
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let address = address.map(|ConnectInfo(address)| address.ip());
+    api.limits.take(key.id, address).map_err(Error::TooMany)?;
     note_use(api, &key).await;
     let reach = key.organization_id.map_or(Reach::Everything, Reach::Organization);
     Ok(Caller { reach, permission: key.permission })
 }
 
 /// RFC 9110 §11.1: the name of the scheme is case-insensitive.
-fn bearer(parts: &Parts) -> Option<&str> {
-    let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, text) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| text.trim())
 }

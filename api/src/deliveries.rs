@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use schemas::{AttemptId, EventId, ReplayId, Timestamp};
 use serde::Serialize;
 
@@ -69,8 +70,9 @@ fn resource(text: &str) -> Result<Resource, Error> {
     })
 }
 
-#[derive(Serialize)]
-struct AttemptBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeliveryAttempt")]
+pub(crate) struct AttemptBody {
     object: &'static str,
     id: AttemptId,
     event_id: EventId,
@@ -80,6 +82,7 @@ struct AttemptBody {
     response_status: Option<u16>,
     failure: Option<String>,
     at: Timestamp,
+    #[schemars(with = "u64")]
     duration_ms: u128,
     replay_id: Option<ReplayId>,
     request_body: Option<String>,

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use schemas::wire::{DirectoryState, DirectoryTag, DirectoryType};
 use schemas::{DirectoryId, OrganizationId, Timestamp, TokenId};
 use serde::Serialize;
@@ -145,7 +146,8 @@ pub(crate) fn new_token(api: &Api, token: &secrets::Minted, created_at: Timestam
 }
 
 /// A directory as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Directory")]
 pub(crate) struct DirectoryBody {
     object: DirectoryTag,
     id: DirectoryId,
@@ -162,27 +164,30 @@ pub(crate) struct DirectoryBody {
     updated_at: Timestamp,
 }
 
-#[derive(Serialize)]
-struct MetadataBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DirectoryMetadata")]
+pub(crate) struct MetadataBody {
     users: UserCounts,
     groups: u64,
 }
 
-#[derive(Serialize)]
-struct UserCounts {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct UserCounts {
     active: u64,
     inactive: u64,
 }
 
 /// What the identity provider's page asks for.
-#[derive(Serialize)]
-struct ScimBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ScimConnection")]
+pub(crate) struct ScimBody {
     endpoint: String,
     bearer_token: String,
 }
 
-#[derive(Serialize)]
-struct CreatedBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CreatedDirectory")]
+pub(crate) struct CreatedBody {
     #[serde(flatten)]
     directory: DirectoryBody,
     scim: ScimBody,

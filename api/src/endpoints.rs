@@ -15,13 +15,15 @@ use schemas::EndpointId;
 use crate::auth::{Reader, Writer};
 use crate::body::{Fields, Segments, path_id};
 use crate::error::Error;
+use crate::outward;
 use crate::page::Query;
-use crate::ports::{Endpoint, EndpointChange, Order};
+use crate::ports::{Endpoint, EndpointChange, Order, Outward};
 use crate::router::Api;
 use crate::secrets;
 use read::Given;
 pub(crate) use read::events;
-use show::{EndpointBody, HealthBody};
+pub(crate) use show::EndpointBody;
+use show::HealthBody;
 
 pub(crate) const WHAT: &str = "webhook endpoint";
 
@@ -60,6 +62,7 @@ pub(crate) async fn create(
     let given = Given::read(&mut fields);
     let (kind, start) = read::creation(&mut fields, &given);
     given.must_exist(&api, &mut fields).await?;
+    let outward = outward::read(&api, &mut fields);
     let (Some(url), []) = (given.url, fields.errors()) else {
         return Err(Error::InvalidEndpoint(fields.into_errors()));
     };
@@ -79,6 +82,8 @@ pub(crate) async fn create(
         format: given.format.unwrap_or_default(),
         created_at: now,
         updated_at: now,
+        outward: outward.on(Outward::default()),
+        previous_secret_until: None,
     };
     api.endpoints.create(endpoint.clone(), start).await?;
     Ok((StatusCode::CREATED, Json(EndpointBody::from(endpoint))).into_response())
@@ -98,6 +103,7 @@ pub(crate) async fn update(
     let before = api.endpoints.get(id).await.map_err(Error::about(WHAT, id))?;
     given.must_suit(before.kind, &mut fields);
     given.must_exist(&api, &mut fields).await?;
+    let outward = outward::read(&api, &mut fields);
     if !fields.errors().is_empty() {
         return Err(Error::InvalidEndpoint(fields.into_errors()));
     }
@@ -111,6 +117,7 @@ pub(crate) async fn update(
         retry_schedule: given.retry_schedule,
         format: given.format,
         updated_at: api.edge.now(),
+        outward,
     };
     change.url.as_deref().map_or(Ok(()), &*api.check_url).map_err(Error::InvalidUrl)?;
     let endpoint = api.endpoints.update(id, change).await.map_err(Error::about(WHAT, id))?;

@@ -5,6 +5,7 @@
 //! an SDK takes them for OAuth.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -57,6 +58,12 @@ pub(crate) enum Error {
     InvalidEndpoint(Vec<FieldError>),
     /// A URL that webhooks must not go to, and why.
     InvalidUrl(String),
+    /// The key is used more often than it may be; when there is room again.
+    TooMany(Duration),
+    /// The idempotency key was used for another request.
+    OtherRequest,
+    /// The request with this idempotency key is not answered yet.
+    StillAnswering,
     /// A port said no or failed.
     Port(PortError),
 }
@@ -119,8 +126,35 @@ impl Error {
             Self::InvalidUrl(message) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, coded("invalid_url", message))
             }
+            Self::TooMany(_) => {
+                (StatusCode::TOO_MANY_REQUESTS, json!({ "message": "Ratelimited" }))
+            }
+            Self::OtherRequest => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                coded(
+                    "idempotency_key_reused",
+                    "This Idempotency-Key was sent with another request. Use a new one for each.",
+                ),
+            ),
+            Self::StillAnswering => (
+                StatusCode::CONFLICT,
+                coded(
+                    "idempotency_key_in_use",
+                    "The request with this Idempotency-Key is not answered yet. Try again.",
+                ),
+            ),
             Self::Port(error) => port(error),
         }
+    }
+
+    /// How long to wait before the same request may succeed.
+    fn retry_after(&self, status: StatusCode) -> Option<HeaderValue> {
+        if let Self::TooMany(wait) = self {
+            // Whole seconds, rounded up: who comes back a moment too early is refused again.
+            return HeaderValue::from_str(&wait.as_millis().div_ceil(1_000).to_string()).ok();
+        }
+        let passes = matches!(self, Self::StillAnswering);
+        (passes || status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECS)
     }
 }
 
@@ -134,8 +168,8 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, body) = self.status_and_body();
         let mut response = (status, Json(body)).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER_SECS);
+        if let Some(wait) = self.retry_after(status) {
+            response.headers_mut().insert(header::RETRY_AFTER, wait);
         }
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer");
@@ -184,6 +218,15 @@ fn conflicting(conflict: Conflict) -> Value {
         Conflict::LiveReplays => coded(
             "too_many_replays",
             "The endpoint has four replays under way, as many as it may. Wait for one or delete one first.",
+        ),
+        Conflict::SigningKeyWaits => coded(
+            "signing_key_waits",
+            "A new signing key is shown already and signs within the hour. Wait, or send \"compromised\": true to \
+             replace all at once.",
+        ),
+        Conflict::SigningSecrets => coded(
+            "too_many_secrets",
+            "Four secrets sign for this endpoint, as many as may. Wait until the overlap of one has ended, or rotate with an overlap of 0.",
         ),
         Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
     }

@@ -1,16 +1,19 @@
-//! `/events`: what happened, in the order in which it was accepted.
+//! `/events`: what happened, in the order in which it was accepted. With `wait`, the answer to a page that
+//! would be empty waits until something happens.
 //!
 //! The bytes of an event here are those of its webhook: one may be checked against the other.
 
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use schemas::{EventId, EventType, Timestamp};
+use tokio::time::Instant;
 
-use crate::auth::Auditor;
+use crate::auth::Reader;
 use crate::body::{Segments, path_id};
 use crate::error::{Error, FieldError};
 use crate::page::Query;
@@ -19,15 +22,26 @@ use crate::router::Api;
 
 const WHAT: &str = "event";
 
+/// How long an answer may wait: less than clients and proxies wait for one.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How many answers may wait at once: each holds a connection.
+pub(crate) const WAITING_MAX: usize = 1_000;
+
+/// How long to wait before looking again when what happened was not what is waited for.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+
 /// Without `events`, all types: an SDK always names them, a person at a shell may not.
 pub(crate) async fn list(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    Reader(caller): Reader,
     query: Query,
 ) -> Result<Response, Error> {
     let paging = query.paging(caller.reach, Order::Ascending).map_err(Error::in_events)?;
     let filter = read_filter(&query, &paging.request)?;
-    let page = api.reading.events(paging.request, filter).await?;
+    let wait = read_wait(&query)?;
+    let page = page_or_wait(&api, paging.request, filter, wait).await?;
     let metadata = serde_json::to_vec(&paging.metadata(&page, |event| event.id))
         .expect("two ids can always be written");
     Ok(json(list_of(&page, &metadata)))
@@ -35,12 +49,56 @@ pub(crate) async fn list(
 
 pub(crate) async fn get(
     State(api): State<Api>,
-    Auditor(caller): Auditor,
+    Reader(caller): Reader,
     Segments(id): Segments<String>,
 ) -> Result<Response, Error> {
     let id = path_id(WHAT, &id)?;
     let event = api.reading.event(caller.reach, id).await.map_err(Error::about(WHAT, id))?;
     Ok(json(event.body))
+}
+
+/// The page; an empty one only after the wait.
+async fn page_or_wait(
+    api: &Api,
+    mut request: PageRequest<EventId>,
+    filter: EventFilter,
+    wait: Duration,
+) -> Result<Page<StoredEvent>, Error> {
+    let follows =
+        request.order == Order::Ascending && !matches!(request.cursor, Some(Cursor::Before(_)));
+    // Without room for one more who waits, the client is answered at once and asks again.
+    let place = api.waiting.try_acquire();
+    if wait.is_zero() || !follows || place.is_err() {
+        return Ok(api.reading.events(request, filter).await?);
+    }
+    let deadline = Instant::now() + wait;
+    let mut pause = PAUSE_MIN;
+    loop {
+        let end = api.reading.feed_end().await?;
+        let page = api.reading.events(request, filter.clone()).await?;
+        if !page.items.is_empty() {
+            return Ok(page);
+        }
+        tokio::select! {
+            waited = api.reading.wait_feed(end) => waited?,
+            () = tokio::time::sleep_until(deadline) => return Ok(page),
+            () = api.end.cancelled() => return Ok(page),
+        }
+        // Nothing up to here fits: the next look begins behind it, and comes the later the more often
+        // it was something else that happened.
+        request.cursor = end.event.map(Cursor::After).or(request.cursor);
+        tokio::time::sleep(pause.min(deadline.duration_since(Instant::now()))).await;
+        pause = PAUSE_MAX.min(pause * 2);
+    }
+}
+
+fn read_wait(query: &Query) -> Result<Duration, Error> {
+    let Some(text) = query.one("wait") else { return Ok(Duration::ZERO) };
+    let seconds = text.parse().ok().map(Duration::from_secs).filter(|wait| *wait <= WAIT_MAX);
+    seconds.ok_or_else(|| {
+        let max = WAIT_MAX.as_secs();
+        wrong("wait", format!("wait must be a whole number of seconds from 0 to {max}."))
+    })
 }
 
 fn read_filter(query: &Query, page: &PageRequest<EventId>) -> Result<EventFilter, Error> {
@@ -60,7 +118,8 @@ fn read_filter(query: &Query, page: &PageRequest<EventId>) -> Result<EventFilter
     })
 }
 
-fn read_types(query: &Query) -> Result<Vec<EventType>, Error> {
+/// The types that a list is narrowed to; all if `events` is not there.
+pub(crate) fn read_types(query: &Query) -> Result<Vec<EventType>, Error> {
     let Some(names) = query.many("events") else { return Ok(Vec::new()) };
     if names.is_empty() {
         let field = "events".to_owned();

@@ -21,17 +21,26 @@
 //! that goes wrong leaves through the private module `error`.
 
 mod api_keys;
+mod audit;
 mod auth;
 mod body;
+mod call;
+mod calls;
 mod deliveries;
 mod directories;
 mod endpoints;
 mod error;
 mod events;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 mod groups;
+mod idempotency;
 mod jwks;
+mod limits;
 mod oauth;
+mod openapi;
 mod organizations;
+mod outward;
 mod page;
 pub mod ports;
 mod replays;
@@ -39,10 +48,12 @@ mod requests;
 mod router;
 mod scim_settings;
 mod secrets;
+mod signing_keys;
 mod tokens;
 mod trials;
 mod users;
 
 pub use api_keys::{FirstKey, first_key};
-pub use router::{Api, CheckUrl, router};
+pub use limits::Limits;
+pub use router::{Api, CheckCertificate, CheckUrl, MakeKeyPair, router, waiting_room};
 pub use secrets::{client_id, digest};

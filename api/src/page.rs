@@ -135,6 +135,13 @@ impl<K> Paging<K> {
         Metadata { before, after }
     }
 
+    /// Has the list go on from an object that is not on the page: the last that was looked at.
+    pub(crate) fn go_on_from(&self, metadata: &mut Metadata<K>, id: Id<K>) {
+        let back = matches!(self.request.cursor, Some(Cursor::Before(_)));
+        let cursor = if back == self.reversed { &mut metadata.after } else { &mut metadata.before };
+        *cursor = Some(id);
+    }
+
     /// The answer to a list.
     pub(crate) fn answer<T, S: Serialize>(
         &self,

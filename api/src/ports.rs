@@ -2,19 +2,22 @@
 //!
 //! Configuration is read and written through [`Keys`], [`Organizations`], [`Directories`],
 //! [`OauthClients`] and [`Endpoints`]; a write has happened, durably, when the call returns. What the log made of the
-//! directories is read through [`Reading`] and never written. [`VerificationKeys`] is what anyone may know of
+//! directories is read through [`Reading`] and [`Audit`] and never written; [`Verifier`] walks through the log itself. [`VerificationKeys`] is what anyone may know of
 //! what tokens are signed with. [`Streams`] lets the event log say what
 //! configuration says.
 //!
 //! Every call that could show something of an organization takes a [`Reach`], and the implementation
 //! applies it in its query: what lies outside does not exist.
 
+mod answers;
+mod audit;
 mod deliveries;
 mod directories;
 mod endpoints;
 mod keys;
 mod oauth;
 mod organizations;
+mod outward;
 mod reading;
 mod trials;
 mod verification;
@@ -22,12 +25,15 @@ mod verification;
 use async_trait::async_trait;
 use schemas::{DirectoryId, OrganizationId};
 
+pub use answers::{ANSWERING_MAX, ANSWERS_KEPT, ANSWERS_MAX, Answers, Begun, KeptAnswer};
+pub use audit::{Audit, AuditEvent, AuditFilter, Audited, Verification, Verifier};
 pub use deliveries::{
     Attempt, AttemptFilter, AttemptStatus, Deliveries, LIVE_REPLAYS_MAX, NewReplay, Point, Range,
     Replay, Resource,
 };
 pub use directories::{
-    Counts, Directories, Directory, DirectoryFilter, NewDirectory, NewToken, ScimRequest, Token,
+    Counts, Directories, Directory, DirectoryFilter, NewDirectory, NewToken, ScimRequest,
+    ScimService, Token,
 };
 pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret, Start};
 pub use keys::{ApiKey, Keys, Permission};
@@ -35,15 +41,21 @@ pub use oauth::{OauthClient, OauthClients, TOKEN_LIFETIME_SECS};
 pub use organizations::{
     Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Organizations,
 };
-pub use reading::{EventFilter, GroupFilter, Reading, StoredEvent, UserFilter};
+pub use outward::{
+    ClientCertificate, KeyPair, Outward, OutwardChange, SIGNING_SECRETS_MAX, SecretRotation,
+};
+pub use reading::{EventFilter, FeedEnd, GroupFilter, Reading, StoredEvent, UserFilter};
 pub use trials::{Sample, Trial, Trials};
-pub use verification::{VerificationKey, VerificationKeys};
+pub use verification::{Rotation, VerificationKey, VerificationKeys};
 
 /// How many tokens of a directory may be live: the one in use and, during a rotation, the next.
 pub const LIVE_TOKENS_MAX: usize = 2;
 
 /// How many secrets of an OAuth client may be live: again the one in use and the next.
 pub const LIVE_SECRETS_MAX: usize = 2;
+
+/// How many events an export reads at once: half a megabyte or so, whatever the size of the history.
+pub const EXPORT_PAGE: u32 = 500;
 
 /// SHA-256 of a token or an API key, all that is kept of it.
 pub type Digest = [u8; 32];
@@ -93,7 +105,7 @@ pub enum Cursor<I> {
 pub struct PageRequest<I> {
     /// What the caller may see.
     pub reach: Reach,
-    /// How many items at most; 1 to 100.
+    /// How many items at most: 1 to 100 for a list, and up to [`EXPORT_PAGE`] for an export.
     pub limit: u32,
     /// Which way the list runs.
     pub order: Order,
@@ -147,6 +159,12 @@ pub enum Conflict {
     /// [`LIVE_REPLAYS_MAX`] replays of the endpoint are under way.
     #[error("the endpoint has as many replays under way as it may")]
     LiveReplays,
+    /// A signing key waits for its turn already.
+    #[error("a new signing key waits for its turn already")]
+    SigningKeyWaits,
+    /// [`SIGNING_SECRETS_MAX`] secrets of the endpoint sign.
+    #[error("the endpoint has as many signing secrets as it may")]
+    SigningSecrets,
     /// The directory is being deleted.
     #[error("the directory is being deleted")]
     Deleting,

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use schemas::{DirectoryId, EndpointId, EndpointKind, EventType, ReplayId, Timestamp};
 use serde::Serialize;
 use serde_json::json;
@@ -174,7 +175,8 @@ fn must_be_found(
 }
 
 /// A replay as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Replay")]
 pub(crate) struct ReplayBody {
     object: &'static str,
     id: ReplayId,

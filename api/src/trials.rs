@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use schemars::JsonSchema;
 use schemas::{EventId, EventType, OperationalEvent};
 use serde::Serialize;
 
@@ -54,7 +55,8 @@ fn read_sample(fields: &mut Fields) -> Option<(Sample, &'static str)> {
     sample
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WebhookTest")]
 pub(crate) struct TrialBody {
     object: &'static str,
     event_id: EventId,
@@ -62,6 +64,7 @@ pub(crate) struct TrialBody {
     delivered: bool,
     response_status: Option<u16>,
     failure: Option<&'static str>,
+    #[schemars(with = "u64")]
     duration_ms: u128,
     request_headers: BTreeMap<String, String>,
     request_body: String,

@@ -5,6 +5,8 @@
 //! [`Missing`], the caller gathers it too and decides again. So a wrong guess in [`Needs::of`]
 //! costs time and never an answer.
 
+mod absorb;
+mod groups_of;
 mod needs;
 mod pending;
 
@@ -18,6 +20,7 @@ use crate::Stamp;
 use crate::resource::{Directory, Group, UnknownMember, User, name_key, text};
 use needs::missing;
 
+pub use groups_of::GroupsOf;
 pub(crate) use needs::Asking;
 pub use needs::{Missing, Needs};
 pub use pending::{Pending, PendingMember};
@@ -60,6 +63,8 @@ pub struct Facts {
     pub memberships: BTreeMap<(ScimId, ScimId), bool>,
     /// Everyone in a group.
     pub members_of: BTreeMap<ScimId, BTreeSet<ScimId>>,
+    /// Every group of a user.
+    pub groups_of: GroupsOf,
     /// Members of groups that are no users yet.
     pub pending: Pending,
 }
@@ -93,6 +98,7 @@ impl Facts {
             group_names: BTreeMap::new(),
             memberships: BTreeMap::new(),
             members_of: BTreeMap::new(),
+            groups_of: GroupsOf::default(),
             pending: Pending::default(),
         }
     }
@@ -181,77 +187,6 @@ impl Facts {
         }
     }
 
-    /// Takes in what was gathered later, when none, some or all of what was decided here had taken
-    /// effect, and nothing else.
-    ///
-    /// What is known already stays: it may have been moved on by commands decided since. What is new
-    /// is brought to the same point. The configuration is that of the later moment.
-    pub fn absorb(&mut self, later: Self) {
-        self.directory = later.directory;
-        self.pending.absorb(later.pending, &self.groups);
-        for (id, user) in later.users {
-            self.users.entry(id).or_insert(user);
-        }
-        for (name, holder) in later.user_names {
-            self.user_names.entry(name).or_insert(holder);
-        }
-        self.absorb_external_ids(later.user_external_ids);
-        for (id, group) in later.groups {
-            self.groups.entry(id).or_insert(group);
-        }
-        for (id, holder) in later.group_external_ids {
-            self.group_external_ids.entry(id).or_insert(holder);
-        }
-        for (name, holder) in later.group_names {
-            self.group_names.entry(name).or_insert(holder);
-        }
-        for ((group, user), member) in later.memberships {
-            let member = member && !self.is_gone(group, user);
-            self.memberships.entry((group, user)).or_insert(member);
-        }
-        for (group, mut everyone) in later.members_of {
-            everyone.retain(|user| !self.is_gone(group, *user));
-            for ((_, user), member) in self.memberships.range(within(group)) {
-                if *member {
-                    everyone.insert(*user)
-                } else {
-                    everyone.remove(user)
-                };
-            }
-            self.members_of.entry(group).or_insert(everyone);
-        }
-    }
-
-    /// All holders are among the users, which were taken in before.
-    fn absorb_external_ids(&mut self, mut later: BTreeMap<String, BTreeSet<ScimId>>) {
-        if later.is_empty() {
-            return;
-        }
-        later.retain(|id, _| !self.user_external_ids.contains_key(id));
-        for (user, known) in &self.users {
-            let own = known.as_ref().and_then(|user| text(&user.attributes, "externalId"));
-            if let Some(holders) = own.and_then(|own| later.get_mut(own)) {
-                holders.insert(*user);
-            }
-        }
-        for (id, mut holders) in later {
-            holders.retain(|user| self.has_external_id(*user, &id));
-            self.user_external_ids.insert(id, holders);
-        }
-    }
-
-    fn has_external_id(&self, user: ScimId, id: &str) -> bool {
-        let known = self.users.get(&user).and_then(Option::as_ref);
-        known.and_then(|user| text(&user.attributes, "externalId")) == Some(id)
-    }
-
-    /// Whether a command decided before has taken the group or the user away.
-    fn is_gone(&self, group: ScimId, user: ScimId) -> bool {
-        let gone = |known: Option<bool>| known == Some(false);
-        gone(self.users.get(&user).map(Option::is_some))
-            || gone(self.groups.get(&group).map(Option::is_some))
-    }
-
     /// Takes note of a change, as the state will once its record is accepted.
     pub fn apply(&mut self, change: &Change, at: Timestamp) {
         self.tail = self.tail.next();
@@ -267,7 +202,7 @@ impl Facts {
                     version: self.tail,
                 });
             }
-            Change::UserGone { id } => self.drop_user(*id),
+            Change::UserGone { id } => self.drop_user(*id, at),
             Change::Group { id, group_id, idp_id, name_key, created_at, attributes } => {
                 self.put_group(Group {
                     id: *id,
@@ -301,6 +236,9 @@ impl Facts {
     }
 
     fn put_user(&mut self, user: User) {
+        if !self.users.get(&user.id).is_some_and(Option::is_some) {
+            self.groups_of.user_created(user.id);
+        }
         self.free_names_of_user(user.id);
         self.user_names.insert(user.name_key.clone(), Some(user.id));
         let external_id = text(&user.attributes, "externalId");
@@ -310,9 +248,12 @@ impl Facts {
         self.users.insert(user.id, Some(user));
     }
 
-    fn drop_user(&mut self, id: ScimId) {
+    fn drop_user(&mut self, id: ScimId, at: Timestamp) {
         self.free_names_of_user(id);
         self.users.insert(id, None);
+        for group in self.groups_of.user_gone(id, self.tail, at) {
+            self.touch(group, at);
+        }
         for ((_, user), member) in &mut self.memberships {
             *member &= *user != id;
         }
@@ -348,6 +289,7 @@ impl Facts {
         self.free_identity_of_group(id);
         self.groups.insert(id, None);
         self.members_of.insert(id, BTreeSet::new());
+        self.groups_of.group_gone(id);
         self.pending.group_gone(id);
     }
 
@@ -369,16 +311,17 @@ impl Facts {
                 everyone.remove(&user)
             };
         }
+        self.groups_of.put(group, user, member);
+        self.touch(group, at);
+    }
+
+    /// Who joins or leaves a group changes it.
+    fn touch(&mut self, group: ScimId, at: Timestamp) {
         if let Some(Some(group)) = self.groups.get_mut(&group) {
             group.version = self.tail;
             group.modified_at = at;
         }
     }
-}
-
-/// Every membership of a group.
-fn within(group: ScimId) -> std::ops::RangeInclusive<(ScimId, ScimId)> {
-    (group, ScimId::from_bytes([0; 16]))..=(group, ScimId::from_bytes([0xff; 16]))
 }
 
 impl Stamp<'_> {

@@ -44,8 +44,8 @@ pub trait DeliveryStore: Send + Sync {
     /// All endpoints and replays, and the version that the answer reflects, read together.
     async fn endpoints(&self) -> Result<Endpoints, StoreError>;
 
-    /// The key that tokens of this installation are signed with. There is one; the first to ask for it
-    /// has it made. The API shows its public half.
+    /// The key that tokens of this installation are signed with now. It is asked for before every token, so it
+    /// is at hand; the first to ask has the first made. The API shows the public half.
     async fn signing_key(&self) -> Result<Arc<SigningKey>, StoreError>;
 
     /// Returns once the version differs from `version`, at once if it already does. It may return

@@ -54,6 +54,8 @@ impl Store {
             order: Order::Resource,
             retry_schedule: None,
             format: Format::Webhook,
+            timeout: None,
+            identity: None,
             created_at: Timestamp::from_millis(0),
         };
         Arc::new(Self {

@@ -1,15 +1,13 @@
 //! How often a directory may be asked.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use schemas::{Bucket, DirectoryId, RateLimit};
+use schemas::{Buckets, DirectoryId, RateLimit};
 use tokio::time::Instant;
 
-/// Of how many directories it is known at once how often they were asked. Beyond it the empty buckets go,
-/// which are those of everyone who keeps to the limit.
+/// Of how many directories it is known at once how often they were asked.
 const BUCKETS_MAX: usize = 10_000;
 
 /// The limit of requests for each directory, and what was used of it here. Replicas count by themselves.
@@ -20,14 +18,19 @@ pub struct Limits {
     spares_loopback: bool,
     since: Instant,
     /// A lock of the standard library: it is held for a look-up, never over an await.
-    buckets: Mutex<HashMap<DirectoryId, Bucket>>,
+    buckets: Mutex<Buckets<DirectoryId>>,
 }
 
 impl Limits {
     /// This limit; none if there is none.
     #[must_use]
     pub fn new(limit: Option<RateLimit>, spares_loopback: bool) -> Self {
-        Self { limit, spares_loopback, since: Instant::now(), buckets: Mutex::default() }
+        Self {
+            limit,
+            spares_loopback,
+            since: Instant::now(),
+            buckets: Mutex::new(Buckets::new(BUCKETS_MAX)),
+        }
     }
 
     /// Counts a request, or says how long to wait.
@@ -40,9 +43,6 @@ impl Limits {
         let Some(limit) = self.limit.filter(|_| !spared) else { return Ok(()) };
         let now = self.since.elapsed();
         let mut buckets = self.buckets.lock().expect("nothing panics while it is held");
-        if buckets.len() >= BUCKETS_MAX {
-            buckets.retain(|_, bucket| !bucket.is_empty(now));
-        }
-        buckets.entry(directory).or_default().take(limit, now)
+        buckets.take(directory, limit, now)
     }
 }

@@ -198,9 +198,18 @@ fn judge(
 ) -> Judge {
     let mut judge = Judge::default();
     for chunk in chunks {
-        let judged = chunk.and_then(|chunk| Ok(judge.judge(partition, &chunk)?));
-        let failed = judged.is_err();
-        if out.send(judged).is_err() || failed {
+        let (judged, poison) = match chunk {
+            Ok(chunk) => judge.judge(partition, &chunk),
+            Err(error) => {
+                let _ = out.send(Err(error));
+                break;
+            }
+        };
+        if out.send(Ok(judged)).is_err() {
+            break;
+        }
+        if let Some(poison) = poison {
+            let _ = out.send(Err(poison.into()));
             break;
         }
     }
@@ -242,14 +251,22 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    fn judge(&mut self, partition: Partition, hashed: &Hashed) -> Result<Chunk, Poison> {
-        let mut feed = Vec::with_capacity(hashed.len());
+    /// Judges up to the first record that cannot be read.
+    fn judge(&mut self, partition: Partition, hashed: &Hashed) -> (Chunk, Option<Poison>) {
+        let mut chunk =
+            Chunk { records: 0, last: self.read_to, feed: Vec::with_capacity(hashed.len()) };
         for (entry, hash) in hashed {
-            let poison = |source| Poison { partition, offset: entry.offset, source };
-            self.admit(decode(entry, *hash).map_err(poison)?, &mut feed);
+            match decode(entry, *hash) {
+                Ok(decoded) => self.admit(decoded, &mut chunk.feed),
+                Err(source) => {
+                    let poison = Poison { partition, offset: entry.offset, source };
+                    return (chunk, Some(poison));
+                }
+            }
+            chunk.records += 1;
+            chunk.last = entry.offset;
         }
-        let last = hashed.last().map_or(self.read_to, |(entry, _)| entry.offset);
-        Ok(Chunk { records: hashed.len() as u64, last, feed })
+        (chunk, None)
     }
 
     /// Judges a record and adds what was accepted with it.

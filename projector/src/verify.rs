@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use log::Partition;
+use log::{Partition, ReadError};
 use schemas::{Change, DirectoryId, ScimId, Seq};
 
 use crate::fold::{Folded, FoldedDirectory};
@@ -173,7 +173,8 @@ pub fn verify(
         seen.add(&chunk);
         progress(seen);
         Ok::<(), VerifyError>(())
-    })?;
+    });
+    let judge = judge.map_err(|error| feed.expected_instead(error))?;
     feed.ends()?;
 
     let folded = &judge.fold.directories;
@@ -352,6 +353,27 @@ impl Feed<'_> {
         self.read += page.len() as u64;
         self.page = page.into_iter();
         Ok(self.page.next())
+    }
+
+    /// Where the log can be read no further although it should be: the event that the feed has there is
+    /// the first difference. Any other error stays what it is.
+    fn expected_instead(&mut self, error: VerifyError) -> VerifyError {
+        let VerifyError::Walk(walk) = &error else { return error };
+        let what = match walk {
+            RebuildError::Log(cause) => match cause.downcast_ref() {
+                Some(ReadError::Corrupt { partition, offset }) => {
+                    format!("the log of partition {} has no record {}", partition.0, offset.0)
+                }
+                Some(ReadError::Unavailable(_)) | None => return error,
+            },
+            RebuildError::Poison(poison) => poison.to_string(),
+            RebuildError::Store(_) => return error,
+        };
+        match self.next() {
+            Ok(Some(expected)) => difference(expected.directory_id, Some(expected.head.seq), &what),
+            Ok(None) => error,
+            Err(unread) => unread,
+        }
     }
 
     fn ends(&mut self) -> Result<(), VerifyError> {

@@ -34,7 +34,7 @@ pub use id::{
     ApiKeyId, AttemptId, DirectoryId, EndpointId, EventId, GroupId, Id, OrganizationDomainId,
     OrganizationId, ReplayId, RequestId, ScimId, TokenId, UserId,
 };
-pub use rate::{Bucket, RateLimit};
+pub use rate::{Bucket, Buckets, RateLimit};
 pub use record::{Actor, Record};
 pub use time::Timestamp;
 pub use waits::Waits;

@@ -1,5 +1,7 @@
 //! How often something may happen.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -41,6 +43,32 @@ impl Bucket {
     #[must_use]
     pub fn is_empty(&self, now: Duration) -> bool {
         self.empty_at <= now
+    }
+}
+
+/// What each of many callers has used up.
+#[derive(Debug)]
+pub struct Buckets<K> {
+    known: HashMap<K, Bucket>,
+    max: usize,
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    /// Keeps this many. Beyond it the empty ones go, which are those of everyone who keeps to the limit.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
+        Self { known: HashMap::new(), max }
+    }
+
+    /// Takes one for a caller, or says how long to wait for it.
+    ///
+    /// # Errors
+    /// The wait, as [`Bucket::take`] says it.
+    pub fn take(&mut self, caller: K, limit: RateLimit, now: Duration) -> Result<(), Duration> {
+        if self.known.len() >= self.max {
+            self.known.retain(|_, bucket| !bucket.is_empty(now));
+        }
+        self.known.entry(caller).or_default().take(limit, now)
     }
 }
 
@@ -88,5 +116,16 @@ mod tests {
         let passed = (0..10).filter(|_| bucket.take(limit, later).is_ok()).count();
         assert_eq!(passed, 3);
         assert!(!bucket.is_empty(later));
+    }
+
+    #[test]
+    fn callers_are_counted_each_for_itself_and_forgotten_when_they_rest() {
+        let (limit, mut buckets) = (limit(10, 1), Buckets::new(2));
+        let start = Duration::from_secs(7);
+        assert_eq!(buckets.take("a", limit, start), Ok(()));
+        assert_eq!(buckets.take("b", limit, start), Ok(()));
+        assert!(buckets.take("a", limit, start).is_err());
+        assert_eq!(buckets.take("c", limit, start + Duration::from_secs(1)), Ok(()));
+        assert_eq!(buckets.known.len(), 1);
     }
 }

@@ -7,6 +7,7 @@ mod keys;
 mod lock;
 mod streams;
 mod trials;
+mod verifier;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,7 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use api::ports::KeyPair;
 use axum::Router;
+use dispatcher::egress::{Identity, certificates};
 use ingest::ports::Replica;
 use log::{Embedded, EventLog, Offset, Partition};
 use schemas::Edge;
@@ -221,7 +224,7 @@ impl Running {
         settings: &Settings,
         edge: &Arc<dyn Edge>,
     ) -> anyhow::Result<dispatcher::Tester> {
-        let client = Arc::new(dispatcher::Client::new(policy(settings))?);
+        let client = Arc::new(dispatcher::Client::new(egress(settings)?)?);
         let tester = dispatcher::Tester::new(
             self.store.clone(),
             Arc::clone(&client) as Arc<dyn dispatcher::Sender>,
@@ -261,12 +264,29 @@ impl Running {
             deliveries: self.store.clone(),
             trials: Arc::new(trials::Testing(tester)),
             reading: self.store.clone(),
+            audit: self.store.clone(),
+            verifier: Arc::new(verifier::Walker::new(
+                settings.data_dir.clone(),
+                self.end_roles.clone(),
+            )),
             verification_keys: self.store.clone(),
             streams: Arc::new(streams::Reconciling::new(writers)),
+            limits: Arc::new(api::Limits::new(
+                settings.api_rate_limit,
+                !settings.api_limits_loopback,
+            )),
+            answers: self.store.clone(),
+            tasks: self.requests.clone(),
+            waiting: api::waiting_room(),
+            end: self.end_requests.clone(),
             edge: Arc::clone(edge),
             check_url: Arc::new(move |url| {
                 dispatcher::check_url(url, &policy).map(drop).map_err(|error| error.to_string())
             }),
+            check_certificate: Arc::new(|chain, key| {
+                Identity::from_pem(chain, key).map(drop).map_err(|error| error.to_string())
+            }),
+            make_key_pair: Arc::new(key_pair),
             public_url: self.base.as_str().into(),
         }
     }
@@ -341,9 +361,32 @@ pub(crate) fn open_store(settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::R
     Ok(Store::open(&settings.data_dir, master_key, Arc::clone(edge))?)
 }
 
+fn key_pair(seed: &[u8; 32]) -> KeyPair {
+    let private = dispatcher::signature::private_key(seed);
+    let public = dispatcher::signature::public_key(&private).expect("it was just made");
+    KeyPair { private: api::ports::Secret::new(private.expose().to_owned()), public }
+}
+
+fn egress(settings: &Settings) -> anyhow::Result<dispatcher::Egress> {
+    let extra_ca = match &settings.extra_ca {
+        None => Vec::new(),
+        Some(path) => {
+            let read = || format!("cannot take certificate authorities from {}", path.display());
+            certificates(&std::fs::read(path).with_context(read)?).with_context(read)?
+        }
+    };
+    Ok(dispatcher::Egress {
+        proxy: settings.egress_proxy.clone(),
+        deadline: settings.webhook_timeout,
+        extra_ca,
+        ..policy(settings).into()
+    })
+}
+
 fn policy(settings: &Settings) -> dispatcher::Policy {
     dispatcher::Policy {
         allow_private: settings.allow_private_endpoints,
         allow_http: settings.allow_http,
+        allow_networks: settings.allow_endpoint_networks.clone(),
     }
 }

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dispatcher::Schedule;
+use dispatcher::egress::Proxy;
+use ipnet::IpNet;
 use schemas::RateLimit;
 use tracing_subscriber::filter::Targets;
 use url::Url;
@@ -57,6 +59,14 @@ pub struct Settings {
     pub allow_private_endpoints: bool,
     /// Whether webhooks may go out without TLS.
     pub allow_http: bool,
+    /// Networks that webhooks may go to although they are not public.
+    pub allow_endpoint_networks: Vec<IpNet>,
+    /// What webhooks go out through, if they do not go out directly.
+    pub egress_proxy: Option<Proxy>,
+    /// The file of further certificate authorities.
+    pub extra_ca: Option<PathBuf>,
+    /// How long a webhook may take.
+    pub webhook_timeout: Duration,
     /// The waits between the attempts of a delivery.
     pub retry_schedule: Schedule,
     /// How many attempts of deliveries are remembered of each endpoint.
@@ -69,6 +79,8 @@ pub struct Settings {
     pub scim_limits_loopback: bool,
     /// API requests for each key; none is no limit.
     pub api_rate_limit: Option<RateLimit>,
+    /// Whether that holds for requests from this machine too: only if it was asked for.
+    pub api_limits_loopback: bool,
     /// What encrypts the secrets that must be readable again.
     pub master_key: Option<MasterKey>,
     /// The form of log lines; none is text on a terminal and JSON elsewhere.
@@ -211,12 +223,18 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let console_password = given.optional("console_password", value::password, problems);
     let allow_private_endpoints = given.required("allow_private_endpoints", value::flag, problems);
     let allow_http = given.required("allow_http", value::flag, problems);
+    let allow_endpoint_networks =
+        given.optional("allow_endpoint_networks", value::networks, problems);
+    let egress_proxy = given.optional("egress_proxy", value::proxy, problems);
+    let extra_ca = given.optional("extra_ca", value::file, problems);
+    let webhook_timeout = given.required("webhook_timeout", value::webhook_timeout, problems);
     let retry_schedule = given.required("retry_schedule", value::schedule, problems);
     let attempts_kept = given.required("attempts_kept", value::count, problems);
     let attempts_kept_for = given.required("attempts_kept_for", value::age, problems);
     let scim_rate_limit = given.required("scim_rate_limit", value::scim_rate, problems);
     let scim_limits_loopback = given.is_given("scim_rate_limit");
     let api_rate_limit = given.required("api_rate_limit", value::api_rate, problems);
+    let api_limits_loopback = given.is_given("api_rate_limit");
     let master_key = given.optional("master_key", value::master_key, problems);
     let log_format = given.optional("log_format", value::log_format, problems);
     let log_level = given.required("log_level", value::log_level, problems);
@@ -230,12 +248,17 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         console_password: console_password?,
         allow_private_endpoints: allow_private_endpoints?,
         allow_http: allow_http?,
+        allow_endpoint_networks: allow_endpoint_networks?.unwrap_or_default(),
+        egress_proxy: egress_proxy?,
+        extra_ca: extra_ca?,
+        webhook_timeout: webhook_timeout?,
         retry_schedule: retry_schedule?,
         attempts_kept: attempts_kept?,
         attempts_kept_for: attempts_kept_for?,
         scim_rate_limit: scim_rate_limit?,
         scim_limits_loopback,
         api_rate_limit: api_rate_limit?,
+        api_limits_loopback,
         master_key: master_key?,
         log_format: log_format?,
         log_level: log_level?,

@@ -6,6 +6,7 @@
 //! request asks (which token opens which directory) is answered from memory.
 
 mod access;
+mod answers;
 pub(crate) mod attempts;
 mod deliveries;
 mod directories;
@@ -16,6 +17,7 @@ mod known;
 mod oauth;
 mod operational;
 mod organizations;
+mod outward;
 pub(crate) mod replays;
 mod requests;
 mod sealed;
@@ -26,10 +28,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use api::ports::Digest;
-use dispatcher::security_event::SigningKey;
 use rusqlite::{Connection, TransactionBehavior};
 use schemas::{Edge, Timestamp, TokenId};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
@@ -46,6 +47,10 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/oauth.sql"),
     include_str!("config/security_events.sql"),
     include_str!("config/delivery.sql"),
+    include_str!("config/answers.sql"),
+    include_str!("config/debug_requests.sql"),
+    include_str!("config/signing_keys.sql"),
+    include_str!("config/outward.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -65,8 +70,8 @@ pub(crate) struct Config {
     operational_end: watch::Sender<u64>,
     retention: Mutex<Retention>,
     generation: AtomicU64,
-    sealer: Sealer,
-    signing_key: OnceCell<Arc<SigningKey>>,
+    signing_keys: RwLock<Option<Arc<signing_key::Ring>>>,
+    sealer: Arc<Sealer>,
     edge: Arc<dyn Edge>,
 }
 
@@ -116,8 +121,8 @@ impl Config {
             memory: Arc::new(memory),
             endpoints_version: watch::Sender::new(1),
             generation: AtomicU64::new(from_sql(generation)),
-            sealer: Sealer::new(master_key, Arc::clone(&edge)),
-            signing_key: OnceCell::new(),
+            signing_keys: RwLock::default(),
+            sealer: Arc::new(Sealer::new(master_key, Arc::clone(&edge))),
             edge,
         })
     }

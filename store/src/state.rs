@@ -1,6 +1,7 @@
 //! What the log folds to: users, groups, memberships, feed, heads and positions.
 
 mod apply;
+mod audit;
 pub(crate) mod bulk;
 pub(crate) mod feed;
 mod flush;

@@ -6,17 +6,28 @@
 )]
 
 mod architecture;
+mod audit;
 mod bad_input;
+mod bulk;
 mod conformance;
 mod corpus;
 mod crash;
 mod cycle;
 mod delivery;
+mod description;
 mod disk;
+mod egress;
 mod entra;
+mod events;
+mod hostile;
+mod javascript;
+mod misbehaving;
 mod oauth;
 mod pending;
 mod promises;
+mod receivers;
+mod requests;
+mod rotation;
 mod scim;
 mod sets;
 mod tenants;

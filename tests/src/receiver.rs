@@ -65,8 +65,28 @@ impl Delivery {
         let time = time.strip_prefix("t=").expect("t= first");
         let signature = signature.strip_prefix("v1=").expect("v1= second");
         assert_eq!(time.len(), 13, "milliseconds: {time}");
+        assert_eq!(signature, self.workos_signature(secret, time));
+    }
+
+    /// What an SDK would want to see, for this secret and this time.
+    fn workos_signature(&self, secret: &str, time: &str) -> String {
         let signed = [time.as_bytes(), b".", &self.body].concat();
-        assert_eq!(signature, hex::encode(mac(secret.as_bytes(), &signed)));
+        hex::encode(mac(secret.as_bytes(), &signed))
+    }
+
+    /// Whether `WorkOS-Signature` is by this secret.
+    #[must_use]
+    pub fn is_signed_for_workos(&self, secret: &str) -> bool {
+        let time = self.signed_at_millis().to_string();
+        let expected = format!("t={time}, v1={}", self.workos_signature(secret, &time));
+        self.header("workos-signature") == expected
+    }
+
+    /// When it was signed, by `WorkOS-Signature`.
+    #[must_use]
+    pub fn signed_at_millis(&self) -> i64 {
+        let time = self.header("workos-signature").split(',').next().unwrap_or_default();
+        time.strip_prefix("t=").and_then(|time| time.parse().ok()).expect("t=<ms>")
     }
 
     /// Standard Webhooks: HMAC-SHA256 with the decoded secret over `<id>.<seconds>.<body>`.
@@ -74,10 +94,17 @@ impl Delivery {
         let (id, time) = (self.header("webhook-id"), self.header("webhook-timestamp"));
         assert_eq!(id, self.id());
         assert_eq!(time.len(), 10, "seconds: {time}");
+        assert!(self.is_signed_by(secret));
+    }
+
+    /// Whether one of the signatures in `webhook-signature` is by this secret.
+    #[must_use]
+    pub fn is_signed_by(&self, secret: &str) -> bool {
+        let (id, time) = (self.header("webhook-id"), self.header("webhook-timestamp"));
         let key = STANDARD.decode(secret.strip_prefix("whsec_").expect("whsec_")).expect("base64");
         let signed = [id.as_bytes(), b".", time.as_bytes(), b".", &self.body].concat();
         let expected = format!("v1,{}", STANDARD.encode(mac(&key, &signed)));
-        assert!(self.header("webhook-signature").split(' ').any(|one| one == expected));
+        self.header("webhook-signature").split(' ').any(|one| one == expected)
     }
 }
 

@@ -1,18 +1,21 @@
 //! Endpoints as the API shows them.
 
+use schemars::JsonSchema;
 use schemas::{
     DirectoryId, EndpointId, EndpointKind, EventId, EventType, OperationalEvent, OrganizationId,
     Timestamp,
 };
 use serde::Serialize;
 
+use crate::outward::OutwardBody;
 use crate::ports::{Delivering, Endpoint, LastError};
 
 /// Failures in a row after which the dispatcher stops sending and only probes.
 const PAUSES_AFTER: u64 = 5;
 
 /// An endpoint as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "WebhookEndpoint")]
 pub(crate) struct EndpointBody {
     object: &'static str,
     id: EndpointId,
@@ -29,6 +32,8 @@ pub(crate) struct EndpointBody {
     retry_schedule: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
+    #[serde(flatten)]
+    outward: OutwardBody,
     /// Where one endpoint is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<HealthBody>,
@@ -57,6 +62,7 @@ impl From<Endpoint> for EndpointBody {
             retry_schedule: endpoint.retry_schedule.map(|waits| waits.to_string()),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
+            outward: OutwardBody::new(endpoint.outward, endpoint.previous_secret_until),
             health: None,
         }
     }
@@ -71,7 +77,8 @@ fn subscribed(kind: EndpointKind, events: &[EventType]) -> Vec<&'static str> {
 }
 
 /// How an endpoint is doing.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Health")]
 pub(crate) struct HealthBody {
     state: &'static str,
     lag_events: u64,
@@ -83,8 +90,9 @@ pub(crate) struct HealthBody {
     disabled_reason: Option<String>,
 }
 
-#[derive(Serialize)]
-struct ErrorBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DeliveryError")]
+pub(crate) struct ErrorBody {
     at: Timestamp,
     event_id: EventId,
     failure: String,

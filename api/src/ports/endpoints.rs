@@ -10,7 +10,7 @@ use schemas::{
 
 #[cfg(doc)]
 use super::Reach;
-use super::{Page, PageRequest, PortError};
+use super::{Outward, OutwardChange, Page, PageRequest, PortError, SecretRotation};
 
 /// The signing secret of an endpoint: `whsec_` and base64. It never shows itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,6 +65,10 @@ pub struct Endpoint {
     pub created_at: Timestamp,
     /// When its configuration last changed.
     pub updated_at: Timestamp,
+    /// How requests to it leave.
+    pub outward: Outward,
+    /// Until when the secret before the current one signs too, if it still does.
+    pub previous_secret_until: Option<Timestamp>,
 }
 
 /// Where in the history a new endpoint begins.
@@ -100,6 +104,8 @@ pub struct EndpointChange {
     pub format: Option<Format>,
     /// When.
     pub updated_at: Timestamp,
+    /// How requests to it leave.
+    pub outward: OutwardChange,
 }
 
 /// How deliveries to an endpoint go.
@@ -130,7 +136,7 @@ pub struct LastError {
     pub at: Timestamp,
     /// The event that it carried.
     pub event_id: EventId,
-    /// What failed: `dns`, `connect`, `tls`, `timeout`, `status`, `protocol`, `refused`
+    /// What failed: `dns`, `connect`, `proxy`, `tls`, `timeout`, `status`, `protocol`, `refused`
     /// or `unreadable`.
     pub failure: String,
     /// What the endpoint answered, if it did.
@@ -155,6 +161,14 @@ pub trait Endpoints: Send + Sync {
 
     /// Changes one, and returns what it is then.
     async fn update(&self, id: EndpointId, change: EndpointChange) -> Result<Endpoint, PortError>;
+
+    /// Gives it another secret, and returns what it is then. `Conflict(SigningSecrets)` if
+    /// [`SIGNING_SECRETS_MAX`](super::SIGNING_SECRETS_MAX) sign already.
+    async fn rotate_secret(
+        &self,
+        id: EndpointId,
+        rotation: SecretRotation,
+    ) -> Result<Endpoint, PortError>;
 
     /// Deletes one with its cursor, and what waited for it.
     async fn delete(&self, id: EndpointId) -> Result<(), PortError>;

@@ -42,6 +42,15 @@ pub struct EventFilter {
     pub to: Option<Timestamp>,
 }
 
+/// An end of the feed, for waiting until it goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedEnd {
+    /// The position of the last event.
+    pub position: u64,
+    /// The last event, if there is one.
+    pub event: Option<EventId>,
+}
+
 /// An event as the events API answers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
@@ -97,4 +106,11 @@ pub trait Reading: Send + Sync {
 
     /// An event.
     async fn event(&self, reach: Reach, id: EventId) -> Result<StoredEvent, PortError>;
+
+    /// Where the feed ends now.
+    async fn feed_end(&self) -> Result<FeedEnd, PortError>;
+
+    /// Returns once the feed goes on behind this, at once if it already does. It may return too early.
+    /// Safe to drop.
+    async fn wait_feed(&self, end: FeedEnd) -> Result<(), PortError>;
 }

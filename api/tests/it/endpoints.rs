@@ -30,6 +30,8 @@ async fn an_endpoint_shows_its_secret_on_every_read() {
             "secret": secret, "status": "enabled", "events": ["dsync.user.created"],
             "format": "webhook", "kind": "directory", "organizations": [], "directories": [],
             "order": "resource", "retry_schedule": null, "created_at": TIME, "updated_at": TIME,
+            "timeout_seconds": null, "client_certificate": null, "public_key": null,
+            "previous_secret_until": null,
         }),
     );
     assert_eq!(world.get("/webhook_endpoints").await.json()["data"], json!([shown]));

@@ -10,9 +10,8 @@ use std::sync::{Mutex, MutexGuard};
 use api::ports::{
     ApiKey, Attempt, AttemptFilter, BoxError, Cursor, Delivering, Digest, Directory, Endpoint,
     EventFilter, NewReplay, Order, Organization, Page, PageRequest, PortError, Reach, Replay,
-    Sample, Start, StoredEvent, Token,
+    Rotation, Sample, ScimService, Start, StoredEvent, Token,
 };
-use directory::resource::ScimSettings;
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
 use schemas::{ApiKeyId, DirectoryId, EventType, OrganizationId};
 
@@ -29,7 +28,8 @@ pub(crate) struct State {
     pub(crate) organizations: Vec<Organization>,
     pub(crate) directories: Vec<Directory>,
     pub(crate) tokens: Vec<(DirectoryId, Token, Digest)>,
-    pub(crate) scim_settings: ScimSettings,
+    pub(crate) scim: Option<ScimService>,
+    pub(crate) rotations: Vec<Rotation>,
     pub(crate) secrets: Vec<(DirectoryId, Token, Digest)>,
     /// The last that was set, whichever client it was for.
     pub(crate) token_lifetime_secs: Option<u32>,

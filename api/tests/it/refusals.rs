@@ -10,7 +10,7 @@ use crate::fake::FakeEvent;
 use crate::world::{World, id};
 
 /// Every call that reads.
-const READS: [&str; 10] = [
+const READS: [&str; 11] = [
     "/organizations",
     "/organizations/external_id/x",
     "/directories",
@@ -21,6 +21,7 @@ const READS: [&str; 10] = [
     "/events",
     "/webhook_endpoints",
     "/api_keys",
+    "/signing_keys",
 ];
 
 #[tokio::test]
@@ -54,6 +55,7 @@ async fn a_key_for_reading_does_not_write() {
         (Method::POST, "/directories"),
         (Method::DELETE, "/directories/directory_x"),
         (Method::POST, "/directories/directory_x/tokens"),
+        (Method::POST, "/signing_keys"),
         (Method::DELETE, "/directories/directory_x/tokens/y"),
         (Method::PATCH, "/directories/directory_x/oauth_client"),
         (Method::POST, "/directories/directory_x/oauth_client/secrets"),
@@ -61,6 +63,7 @@ async fn a_key_for_reading_does_not_write() {
         (Method::POST, "/webhook_endpoints"),
         (Method::PATCH, "/webhook_endpoints/we_x"),
         (Method::DELETE, "/webhook_endpoints/we_x"),
+        (Method::POST, "/webhook_endpoints/we_x/rotate_secret"),
         (Method::POST, "/api_keys"),
         (Method::DELETE, "/api_keys/api_key_x"),
     ] {
@@ -69,11 +72,13 @@ async fn a_key_for_reading_does_not_write() {
 }
 
 #[tokio::test]
-async fn a_key_for_audit_reads_events_and_nothing_else() {
+async fn a_key_for_audit_reads_the_audit_trail_and_nothing_else() {
     let world = World::new().add_key("sk_audit", Permission::Audit, None);
     let auditor = world.with_key("sk_audit");
-    assert_eq!(auditor.get("/events").await.status, StatusCode::OK);
-    for path in READS.into_iter().filter(|path| *path != "/events") {
+    for path in ["/audit/events", "/audit/verify"] {
+        assert_eq!(auditor.get(path).await.status, StatusCode::OK, "{path}");
+    }
+    for path in READS {
         assert_eq!(auditor.get(path).await.status, StatusCode::FORBIDDEN, "{path}");
     }
 }
@@ -127,6 +132,8 @@ async fn a_key_of_one_organization_does_not_reach_what_belongs_to_none() {
     limited.get("/webhook_endpoints").await.is(403, &refused);
     limited.get("/webhook_endpoints/we_x").await.is(403, &refused);
     limited.post("/webhook_endpoints", json!({})).await.is(403, &refused);
+    limited.get("/signing_keys").await.is(403, &refused);
+    limited.post("/signing_keys", json!({})).await.is(403, &refused);
     limited.post("/organizations", json!({ "name": "New" })).await.is(403, &refused);
     limited.post("/api_keys", json!({ "name": "k", "scope": "full" })).await.is(403, &refused);
     let change = json!({ "external_id": "guess" }).to_string();

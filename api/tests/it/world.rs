@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use api::ports::{ApiKey, Permission};
-use api::{Api, digest, router};
+use api::ports::{ApiKey, KeyPair, Permission, Secret};
+use api::{Api, Limits, digest, router, waiting_room};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use schemas::{ApiKeyId, Edge, OrganizationId, Timestamp};
+use schemas::{ApiKeyId, Edge, OrganizationId, RateLimit, Timestamp};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use crate::audit::FakeAudit;
 use crate::fake::Fake;
+use crate::repeating::FakeAnswers;
 
 /// 2026-03-02T10:15:30.123Z, when everything in these tests happens.
 pub(crate) const NOW: i64 = 1_772_446_530_123;
@@ -70,6 +74,11 @@ impl Answer {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::limited_to(None)
+    }
+
+    /// A world in which each key may be used so often.
+    pub(crate) fn limited_to(limit: Option<RateLimit>) -> Self {
         let fake = Arc::new(Fake::default());
         let api = Api {
             keys: fake.clone(),
@@ -80,11 +89,25 @@ impl World {
             deliveries: fake.clone(),
             trials: fake.clone(),
             reading: fake.clone(),
+            audit: Arc::new(FakeAudit),
+            verifier: Arc::new(FakeAudit),
+            limits: Arc::new(Limits::new(limit, false)),
+            answers: Arc::new(FakeAnswers::default()),
+            tasks: TaskTracker::default(),
+            waiting: waiting_room(),
+            end: CancellationToken::new(),
             verification_keys: fake.clone(),
             streams: fake.clone(),
             edge: Arc::new(Counting::default()),
             check_url: Arc::new(|url| {
                 if url.starts_with("https://") { Ok(()) } else { Err("must be https".to_owned()) }
+            }),
+            check_certificate: Arc::new(|chain, _| {
+                if chain.starts_with("-----BEGIN") { Ok(()) } else { Err("it is none".to_owned()) }
+            }),
+            make_key_pair: Arc::new(|seed| KeyPair {
+                private: Secret::new(format!("whsk_{}", seed[0])),
+                public: format!("whpk_{}", seed[0]),
             }),
             public_url: "https://sync.example".into(),
         };

@@ -50,7 +50,7 @@ pub(super) fn patch(
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
     let mut attributes = Attributes::clone(&before.attributes);
-    patch::apply(
+    commit.applied = patch::apply(
         &mut attributes,
         &USER,
         operations,
@@ -82,6 +82,8 @@ fn is_disabled(attributes: &Attributes) -> bool {
 
 pub(super) fn delete(commit: &mut Commit<'_, '_>, id: ScimId) -> Result<Answer, Undecided> {
     let user = existing(commit.facts, id)?;
+    // They get a new version with it, by which the next command may go.
+    commit.facts.groups_of.of(id)?;
     let event = Event::UserDeleted(directory_user(commit.origin(), &user));
     commit.push(event, Change::UserGone { id });
     Ok(Answer::Gone)

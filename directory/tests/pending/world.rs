@@ -149,6 +149,10 @@ impl World {
             }
             facts.members_of.insert(group, members);
         }
+        for user in needs.groups_of {
+            let groups = self.store.groups_of.get(user).cloned().unwrap_or_default();
+            facts.groups_of.all_of(user, groups);
+        }
         let mut groups = needs.groups;
         for name in needs.pending {
             let same = |one: &&PendingMember| one.value == name || one.name_key == name_key(&name);

@@ -16,6 +16,8 @@ pub(super) fn endpoint(order: Order) -> Endpoint {
         order,
         retry_schedule: None,
         format: Format::Webhook,
+        timeout: None,
+        identity: None,
         created_at: Timestamp::from_millis(0),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 pub use schemas::DeliveryOrder as Order;
 use schemas::{
@@ -9,23 +10,41 @@ use schemas::{
     Waits,
 };
 
+use crate::egress::Identity;
+
 use super::{FeedEvent, FeedPosition, Topic};
 
-/// A signing secret: `whsec_` and base64. It never shows itself.
+/// What requests are signed with: `whsec_` and base64, or `whsk_` and base64 for a private key of
+/// Ed25519. It never shows itself.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub struct Secret {
+    text: String,
+    until: Option<Timestamp>,
+}
 
 impl Secret {
     /// Wraps the text.
     #[must_use]
     pub const fn new(text: String) -> Self {
-        Self(text)
+        Self { text, until: None }
+    }
+
+    /// The same secret, which signs only until then.
+    #[must_use]
+    pub fn until(self, until: Timestamp) -> Self {
+        Self { until: Some(until), ..self }
     }
 
     /// The text, for signing and for the owner of the endpoint.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Until when it signs, if that has an end.
+    #[must_use]
+    pub const fn ends(&self) -> Option<Timestamp> {
+        self.until
     }
 }
 
@@ -72,8 +91,8 @@ pub struct Endpoint {
     /// Where to post. It passed [`crate::address::check_url`] when it was stored; the client judges
     /// it again on every request.
     pub url: String,
-    /// The live secrets, the current one first. Never empty. During a rotation the one before is
-    /// here too; when its overlap ends, the store leaves it out and reports a change.
+    /// The secrets, the current one first. Never empty. During a rotation those before are here too,
+    /// each with its end, the newer first. A key of Ed25519 may be among them.
     pub secrets: Vec<Secret>,
     /// What it subscribes to; no type means all that may be subscribed to.
     pub filter: Filter,
@@ -88,6 +107,10 @@ pub struct Endpoint {
     pub format: Format,
     /// When it was created.
     pub created_at: Timestamp,
+    /// How long a request may take, if not as long as everywhere.
+    pub timeout: Option<Duration>,
+    /// The certificate that we show it.
+    pub identity: Option<Identity>,
 }
 
 impl Endpoint {

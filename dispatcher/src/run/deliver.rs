@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -60,9 +61,8 @@ pub(super) async fn run(
 /// `None` if there is nothing to run any more.
 async fn start(making: Making, shared: Arc<Shared>, stop: CancellationToken) -> Option<Delivering> {
     let Making { endpoint, replay } = making;
-    let key = persist("cannot read the signing key", || shared.store.signing_key()).await;
     let replay_id = replay.as_ref().map(|replay| replay.id);
-    let Some(target) = Target::new(&endpoint, replay_id, key, &shared.config.issuer) else {
+    let Some(target) = Target::new(&endpoint, replay_id, &shared.config.issuer) else {
         tracing::error!(endpoint.id = %endpoint.id, "endpoint has no usable URL or no secret");
         return None;
     };
@@ -201,7 +201,8 @@ async fn send(
     let permit = stop.run_until_cancelled(permit).await?.ok()?;
     let at = shared.edge.now();
     let begin = Instant::now();
-    let answer = match target.request(&event, attempt, at) {
+    let body = stop.run_until_cancelled(body(&shared, &target, &event)).await?;
+    let answer = match body.map(|body| target.request(&event, attempt, at, body)) {
         Ok(request) => exchange(&shared, permit, pool, request, at).await,
         Err(error) => unreadable(&target, &event, &error),
     };
@@ -210,6 +211,13 @@ async fn send(
     let client::Answer { outcome, retry_after, excerpt } = answer;
     let position = event.position;
     Some(Input::Completed(Completed { position, at, duration, outcome, retry_after, excerpt }))
+}
+
+/// The event as the endpoint gets it. The key is asked for each time: another may have taken its place.
+async fn body(shared: &Shared, target: &Target, event: &FeedEvent) -> Result<Bytes, Unsayable> {
+    let Some(issuer) = target.issuer() else { return Ok(event.body.clone()) };
+    let key = persist("cannot read the signing key", || shared.store.signing_key()).await;
+    issuer.token(event, &key)
 }
 
 /// Sends. A first attempt that is slow gives its room to others, as long as there is room for slow
@@ -241,8 +249,7 @@ fn unreadable(target: &Target, event: &FeedEvent, error: &Unsayable) -> client::
         event.id = %event.id,
         "event cannot be put into the format of its endpoint"
     );
-    let outcome = Outcome::Failed(Failure::Unreadable);
-    client::Answer { outcome, retry_after: None, excerpt: None }
+    client::Answer::failed(Failure::Unreadable)
 }
 
 fn note_attempt(

@@ -123,6 +123,36 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "allow_endpoint_networks",
+        default: Default::Absent("none"),
+        help: "Private networks that webhooks may go to; loopback, link-local and metadata addresses one by one",
+        expects: "networks and addresses separated by commas, such as 10.1.0.0/16,127.0.0.1",
+        secret: false,
+    },
+    Setting {
+        key: "egress_proxy",
+        default: Default::Absent(
+            "webhooks go out directly; the proxy variables of the environment are not read",
+        ),
+        help: "HTTP proxy that webhooks go out through, by CONNECT; it resolves their names",
+        expects: "a URL such as http://proxy.example.com:3128, with user name and password where it wants them",
+        secret: true,
+    },
+    Setting {
+        key: "extra_ca",
+        default: Default::Absent("the certificate authorities of the system alone"),
+        help: "PEM file of certificate authorities that endpoints of webhooks may have beside those of the system",
+        expects: "the path of a file",
+        secret: false,
+    },
+    Setting {
+        key: "webhook_timeout",
+        default: Default::Value("30s"),
+        help: "How long a webhook may take in all, from the name to the last byte of the answer, unless its endpoint says otherwise",
+        expects: "1s to 30s",
+        secret: false,
+    },
+    Setting {
         key: "retry_schedule",
         default: Default::Value("5s,30s,2m,10m,30m,1h,3h,6h,12h,24h,24h"),
         help: "Waits between the attempts of a webhook, before jitter; one attempt more than waits",
@@ -153,7 +183,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "api_rate_limit",
         default: Default::Value("100"),
-        help: "API requests a second for each key, in bursts of 60 times as many; 0 is no limit",
+        help: "API requests a second for each key, in bursts of 60 times as many; 0 is no limit. Unless it is set, programs on this machine are not limited",
         expects: RATE,
         secret: false,
     },

@@ -137,6 +137,32 @@ fn what_this_build_cannot_run_is_a_right_value_that_serving_refuses() {
 }
 
 #[test]
+fn what_webhooks_may_reach_and_how_is_read() {
+    let variables = [
+        ("DSYNC_ALLOW_ENDPOINT_NETWORKS", "10.1.0.0/16, 127.0.0.1"),
+        ("DSYNC_EGRESS_PROXY", "http://proxy.example:3128"),
+        ("DSYNC_WEBHOOK_TIMEOUT", "2s"),
+    ];
+    let settings = resolved(&[], &variables, "extra_ca = 'ca.pem'").unwrap().settings;
+    let networks: Vec<String> =
+        settings.allow_endpoint_networks.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.1.0.0/16", "127.0.0.1/32"]);
+    assert!(settings.egress_proxy.is_some());
+    assert_eq!(settings.extra_ca.as_deref(), Some(Path::new("ca.pem")));
+    assert_eq!(settings.webhook_timeout, Duration::from_secs(2));
+    for (name, value, why) in [
+        ("DSYNC_ALLOW_ENDPOINT_NETWORKS", "127.0.0.0/8", "opens only address by address"),
+        ("DSYNC_ALLOW_ENDPOINT_NETWORKS", "10.0.0.0/8,", "neither an address nor a network"),
+        ("DSYNC_EGRESS_PROXY", "proxy:3128", "not the URL of an HTTP proxy"),
+        ("DSYNC_WEBHOOK_TIMEOUT", "31s", "no such time"),
+        ("DSYNC_WEBHOOK_TIMEOUT", "500ms", "no such time"),
+    ] {
+        let message = message(resolved(&[], &[(name, value)], ""));
+        assert!(message.contains(why), "{message}");
+    }
+}
+
+#[test]
 fn a_master_key_is_read_with_and_without_padding() {
     let bytes = [7_u8; 32];
     let text = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";

@@ -11,6 +11,9 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use dispatcher::Schedule;
+use dispatcher::address::network;
+use dispatcher::egress::{InvalidProxy, Proxy, TIMEOUTS};
+use ipnet::IpNet;
 use schemas::RateLimit;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
@@ -192,6 +195,25 @@ pub(super) fn age(text: &str) -> Result<Duration, String> {
         (None, None) => None,
     };
     age.ok_or_else(|| format!("{text:?} is not a number of hours or days"))
+}
+
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let parts = text.split(',').map(str::trim);
+    parts.map(|part| network(part).map_err(|error| error.to_string())).collect()
+}
+
+pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
+    text.parse().map_err(|error: InvalidProxy| error.to_string())
+}
+
+pub(super) fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("the path is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+pub(super) fn webhook_timeout(text: &str) -> Result<Duration, String> {
+    let seconds = text.strip_suffix('s').and_then(|number| number.parse().ok());
+    let timeout = seconds.map(Duration::from_secs).filter(|time| TIMEOUTS.contains(time));
+    timeout.ok_or_else(|| format!("{text:?} is no such time"))
 }
 
 pub(super) fn schedule(text: &str) -> Result<Schedule, String> {

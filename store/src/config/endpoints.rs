@@ -1,6 +1,7 @@
 //! Webhook endpoints, as they are configured.
 
 use std::str::FromStr;
+use std::sync::Arc;
 
 use api::ports::{Conflict, Endpoint, EndpointChange, Page, PageRequest, Secret};
 use dispatcher::ports as lanes;
@@ -11,7 +12,7 @@ use schemas::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Config, Sealer, operational};
+use super::{Config, Sealer, operational, outward};
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
 use crate::ports::{conflict, not_found};
@@ -20,6 +21,9 @@ use crate::state::rows::{Time, all, first};
 
 const COLUMNS: &str = "id, url, events, enabled, delivery_order, secret, created_at, updated_at, \
     format, kind, retry_schedule, organizations, directories";
+
+/// How many of them there are; what [`outward`] reads comes after.
+const COLUMNS_LEN: usize = 13;
 
 /// An endpoint's row; its secret still sealed.
 #[derive(Debug)]
@@ -37,6 +41,9 @@ struct Stored {
     retry_schedule: Option<Waits>,
     organizations: Vec<OrganizationId>,
     directories: Vec<DirectoryId>,
+    outward: outward::Sealed,
+    /// What signs beside the secret.
+    retired: Vec<outward::Retired>,
 }
 
 impl Config {
@@ -51,7 +58,9 @@ impl Config {
     }
 
     pub(crate) async fn endpoint(&self, id: EndpointId) -> Result<Endpoint, DbError> {
-        self.read(move |connection| get(connection, id)).await?.open(&self.sealer)
+        let mut stored = self.read(move |connection| get(connection, id)).await?;
+        stored.retired = self.retired_secrets().await?.remove(&id).unwrap_or_default();
+        stored.open(&self.sealer)
     }
 
     /// A new endpoint gets what comes after `cursor`; if it is the operator's, what he is told next.
@@ -61,6 +70,7 @@ impl Config {
         cursor: u64,
     ) -> Result<(), DbError> {
         let sealed = self.sealer.seal(endpoint.id.to_bytes(), endpoint.secret.expose());
+        let outward = outward::Sealed::seal(endpoint.outward, endpoint.id, &self.sealer);
         self.change(move |connection| {
             let cursor = match endpoint.kind {
                 EndpointKind::Directory => cursor,
@@ -88,7 +98,8 @@ impl Config {
                     json(&endpoint.directories)?,
                 ],
             );
-            written.map(drop).map_err(|error| conflict(error, Conflict::EndpointUrl))
+            written.map_err(|error| conflict(error, Conflict::EndpointUrl))?;
+            outward.write(connection, endpoint.id)
         })
         .await?;
         self.endpoints_changed();
@@ -100,23 +111,25 @@ impl Config {
         id: EndpointId,
         change: EndpointChange,
     ) -> Result<Endpoint, DbError> {
-        let updated = self
-            .change(move |connection| {
-                let is_enabled = change.enabled == Some(true);
-                let stored = get(connection, id)?.changed(change);
-                stored.write(connection)?;
-                if is_enabled {
-                    connection.execute(
-                        "UPDATE endpoints SET disabled_reason = NULL, failing_since = NULL,
-                             failed_in_a_row = 0, is_told = 0 WHERE id = ?1",
-                        [id.to_bytes()],
-                    )?;
-                }
-                Ok(stored)
-            })
-            .await?;
+        let sealer = Arc::clone(&self.sealer);
+        self.change(move |connection| {
+            let is_enabled = change.enabled == Some(true);
+            let outward = change.outward.clone();
+            let stored = get(connection, id)?.changed(change);
+            stored.write(connection)?;
+            if is_enabled {
+                connection.execute(
+                    "UPDATE endpoints SET disabled_reason = NULL, failing_since = NULL,
+                         failed_in_a_row = 0, is_told = 0 WHERE id = ?1",
+                    [id.to_bytes()],
+                )?;
+            }
+            let outward = outward.on(stored.outward.open(id, &sealer)?);
+            outward::Sealed::seal(outward, id, &sealer).write(connection, id)
+        })
+        .await?;
         self.endpoints_changed();
-        updated.open(&self.sealer)
+        self.endpoint(id).await
     }
 
     pub(crate) async fn delete_endpoint(&self, id: EndpointId) -> Result<(), DbError> {
@@ -141,8 +154,13 @@ impl Config {
     }
 
     async fn stored_endpoints(&self) -> Result<Vec<Stored>, DbError> {
-        let sql = format!("SELECT {COLUMNS} FROM endpoints ORDER BY id");
-        self.read(move |connection| all(connection, &sql, [], read)).await
+        let sql = format!("SELECT {COLUMNS}, {} FROM endpoints ORDER BY id", outward::COLUMNS);
+        let mut found = self.read(move |connection| all(connection, &sql, [], read)).await?;
+        let mut retired = self.retired_secrets().await?;
+        for stored in &mut found {
+            stored.retired = retired.remove(&stored.id).unwrap_or_default();
+        }
+        Ok(found)
     }
 }
 
@@ -196,15 +214,19 @@ impl Stored {
             format: self.format,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            outward: self.outward.open(self.id, sealer)?,
+            previous_secret_until: outward::until(&self.retired),
         })
     }
 
     fn into_lane(self, sealer: &Sealer) -> Result<lanes::Endpoint, DbError> {
-        let secret = sealer.open(self.id.to_bytes(), &self.sealed)?;
+        let outward = self.outward.open(self.id, sealer)?;
         Ok(lanes::Endpoint {
+            secrets: outward::signing(self.id, &self.sealed, &self.retired, &outward, sealer)?,
+            identity: outward::identity(&outward)?,
+            timeout: outward.timeout,
             id: self.id,
             url: self.url,
-            secrets: vec![lanes::Secret::new(secret)],
             kind: self.kind,
             filter: lanes::Filter {
                 events: self.events,
@@ -221,7 +243,7 @@ impl Stored {
 }
 
 fn get(connection: &Connection, id: EndpointId) -> Result<Stored, DbError> {
-    let sql = format!("SELECT {COLUMNS} FROM endpoints WHERE id = ?1");
+    let sql = format!("SELECT {COLUMNS}, {} FROM endpoints WHERE id = ?1", outward::COLUMNS);
     first(connection, &sql, [id.to_bytes()], read)?.ok_or_else(not_found)
 }
 
@@ -243,6 +265,8 @@ fn read(row: &Row<'_>) -> Result<Stored, DbError> {
             .transpose()?,
         organizations: list(row, 11, "organizations")?,
         directories: list(row, 12, "directories")?,
+        outward: outward::Sealed::read(row, COLUMNS_LEN)?,
+        retired: Vec::new(),
     })
 }
 

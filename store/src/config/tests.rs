@@ -6,6 +6,7 @@ use api::ports::{AttemptFilter, NewToken, Reach};
 use base64::Engine as _;
 use directory::resource::{UnknownMember, UnknownSchema};
 use dispatcher::ports::{Filter, LaneId};
+use dispatcher::security_event::SigningKey;
 use ingest::ports::Issue;
 use schemas::DirectoryId;
 
@@ -168,6 +169,8 @@ async fn settings_from_before_one_was_added_have_its_default() {
     let settings = r#"{"patch_group_response":"200","unknown_schema":"reject"}"#;
     file.execute("UPDATE directories SET scim = ?1", [settings]).unwrap();
     let read = open(&folder).scim_settings(Reach::Everything, DIRECTORY).unwrap();
+    assert_eq!(read.debug_until, None);
+    let read = read.settings;
     assert_eq!(read.unknown_member, UnknownMember::Reject);
     assert_eq!(read.unknown_schema, UnknownSchema::Reject);
 }

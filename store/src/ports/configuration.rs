@@ -1,15 +1,14 @@
 //! The API's ports on configuration.
 
 use api::ports::{
-    ApiKey, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint, EndpointChange,
-    Endpoints, Keys, NewDirectory, NewToken, Organization, OrganizationChange, OrganizationFilter,
-    Organizations, Page, PageRequest, PortError, Reach, ScimRequest, Start, Token, VerificationKey,
+    Answers, ApiKey, Begun, Delivering, Digest, Directories, Directory, DirectoryFilter, Endpoint,
+    EndpointChange, Endpoints, KeptAnswer, Keys, NewDirectory, NewToken, Organization,
+    OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest, PortError, Reach,
+    Rotation, ScimRequest, ScimService, SecretRotation, Start, Token, VerificationKey,
     VerificationKeys,
 };
 use async_trait::async_trait;
-use directory::resource::ScimSettings;
 use dispatcher::ports::FeedPosition;
-use dispatcher::security_event::PublicKey;
 use schemas::wire::DirectoryState;
 use schemas::{ApiKeyId, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId};
 
@@ -42,6 +41,22 @@ impl Keys for Store {
 
     async fn delete(&self, reach: Reach, id: ApiKeyId) -> Result<(), PortError> {
         self.config.delete_key(reach, id).await.map_err(port_error)
+    }
+}
+
+#[async_trait]
+impl Answers for Store {
+    async fn begin(
+        &self,
+        key: Digest,
+        request: Digest,
+        now: Timestamp,
+    ) -> Result<Begun, PortError> {
+        self.config.begin_answer(key, request, now).await.map_err(port_error)
+    }
+
+    async fn end(&self, key: Digest, answer: Option<KeptAnswer>) -> Result<(), PortError> {
+        self.config.end_answer(key, answer).await.map_err(port_error)
     }
 }
 
@@ -123,11 +138,7 @@ impl Directories for Store {
         found.filter(|directory| reach.covers(directory.organization_id)).ok_or(PortError::NotFound)
     }
 
-    async fn scim_settings(
-        &self,
-        reach: Reach,
-        id: DirectoryId,
-    ) -> Result<ScimSettings, PortError> {
+    async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError> {
         self.config.scim_settings(reach, id).map_err(port_error)
     }
 
@@ -135,10 +146,10 @@ impl Directories for Store {
         &self,
         reach: Reach,
         id: DirectoryId,
-        settings: ScimSettings,
+        service: ScimService,
         at: Timestamp,
     ) -> Result<(), PortError> {
-        self.config.set_scim_settings(reach, id, settings, at).await.map_err(port_error)
+        self.config.set_scim_settings(reach, id, service, at).await.map_err(port_error)
     }
 
     async fn requests(
@@ -259,6 +270,14 @@ impl Endpoints for Store {
         self.config.update_endpoint(id, change).await.map_err(port_error)
     }
 
+    async fn rotate_secret(
+        &self,
+        id: EndpointId,
+        rotation: SecretRotation,
+    ) -> Result<Endpoint, PortError> {
+        self.config.rotate_secret(id, rotation).await.map_err(port_error)
+    }
+
     async fn delete(&self, id: EndpointId) -> Result<(), PortError> {
         self.config.delete_endpoint(id).await.map_err(port_error)
     }
@@ -267,8 +286,10 @@ impl Endpoints for Store {
 #[async_trait]
 impl VerificationKeys for Store {
     async fn verification_keys(&self) -> Result<Vec<VerificationKey>, PortError> {
-        let key = self.config.signing_key().await.map_err(port_error)?;
-        let PublicKey { kid, x } = key.public().clone();
-        Ok(vec![VerificationKey { kid, x }])
+        self.config.verification_keys().await.map_err(port_error)
+    }
+
+    async fn rotate(&self, rotation: Rotation) -> Result<VerificationKey, PortError> {
+        self.config.rotate_signing_key(rotation).await.map_err(port_error)
     }
 }

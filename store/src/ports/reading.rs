@@ -1,7 +1,8 @@
 //! The API's reading port.
 
 use api::ports::{
-    EventFilter, GroupFilter, Page, PageRequest, PortError, Reach, Reading, StoredEvent, UserFilter,
+    Audit, AuditFilter, Audited, BoxError, EventFilter, FeedEnd, GroupFilter, Page, PageRequest,
+    PortError, Reach, Reading, StoredEvent, UserFilter,
 };
 use async_trait::async_trait;
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
@@ -68,6 +69,37 @@ impl Reading for Store {
     async fn event(&self, reach: Reach, id: EventId) -> Result<StoredEvent, PortError> {
         let found = self.state.api_event(self.config.known(), reach, id).await;
         found.map_err(port_error)?.ok_or(PortError::NotFound)
+    }
+
+    async fn feed_end(&self) -> Result<FeedEnd, PortError> {
+        self.state.feed_end().await.map_err(port_error)
+    }
+
+    async fn wait_feed(&self, end: FeedEnd) -> Result<(), PortError> {
+        let mut ends = self.state.progress().feed_end();
+        let gone = |error| PortError::Unavailable(BoxError::from(error));
+        ends.wait_for(|position| *position > end.position).await.map(drop).map_err(gone)
+    }
+}
+
+#[async_trait]
+impl Audit for Store {
+    async fn audit(
+        &self,
+        page: PageRequest<EventId>,
+        filter: AuditFilter,
+    ) -> Result<Audited, PortError> {
+        self.state.audit(self.config.known(), page, filter).await.map_err(port_error)
+    }
+
+    async fn has_history(&self, reach: Reach, directory: DirectoryId) -> Result<bool, PortError> {
+        match self.config.known().origin(directory) {
+            Some(origin) => Ok(reach.covers(origin.organization_id)),
+            None if reach == Reach::Everything => {
+                self.state.has_stream(directory).await.map_err(port_error)
+            }
+            None => Ok(false),
+        }
     }
 }
 

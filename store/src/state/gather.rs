@@ -92,6 +92,9 @@ impl Gathering<'_> {
         for group in needs.members_of {
             self.members_of(group)?;
         }
+        for user in needs.groups_of {
+            self.groups_of(user)?;
+        }
         for name in needs.pending {
             self.pending_named(name)?;
         }
@@ -206,6 +209,18 @@ impl Gathering<'_> {
         for (_, user) in members {
             self.facts.users.insert(user.id, Some(user));
         }
+        Ok(())
+    }
+
+    fn groups_of(&mut self, user: ScimId) -> Result<(), DbError> {
+        let sql = "SELECT groups.scim_id FROM users
+            JOIN memberships ON memberships.user_key = users.key
+            JOIN groups ON groups.key = memberships.group_key
+            WHERE users.scim_id = ?1 AND users.directory = ?2";
+        let parameters = params![user.to_bytes(), self.key];
+        let groups =
+            all(self.connection, sql, parameters, |row| Ok(ScimId::from_bytes(row.get(0)?)))?;
+        self.facts.groups_of.all_of(user, groups.into_iter().collect());
         Ok(())
     }
 

@@ -1,11 +1,11 @@
 //! What the API reads: pages of users, groups and events.
 
-mod page;
+pub(super) mod page;
 
 use std::sync::Arc;
 
 use api::ports::{
-    Counts, EventFilter, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
+    Counts, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
 };
 use directory::normalise::{Origin, directory_group, directory_user};
 use rusqlite::types::Value as Sql;
@@ -191,7 +191,9 @@ impl State {
                 order: "feed.position",
                 order_within: "feed.seq",
             };
-            let bound = |id, rising, directory| event_bound(connection, id, rising, directory);
+            let bound = |id, rising, directory| {
+                Ok(as_sql(event_bound(connection, id, rising, directory)?).into())
+            };
             page(&request, &columns, confined, &conditions, bound, |rest, parameters| {
                 let sql = format!(
                     "SELECT feed.position, feed.event_id, feed.event, feed.created_at, feed.data
@@ -225,6 +227,18 @@ impl State {
                 })
             });
             Ok(seen.map(|(event, _)| event))
+        })
+        .await
+    }
+
+    pub(crate) async fn feed_end(&self) -> Result<FeedEnd, DbError> {
+        self.read(move |connection| {
+            let sql = "SELECT position, event_id FROM feed ORDER BY position DESC LIMIT 1";
+            let last = first(connection, sql, [], |row| {
+                let event = Some(EventId::from_bytes(row.get(1)?));
+                Ok(FeedEnd { position: from_sql(row.get(0)?), event })
+            })?;
+            Ok(last.unwrap_or_default())
         })
         .await
     }
@@ -312,12 +326,12 @@ fn stored_event(row: &Row<'_>) -> Result<StoredEvent, DbError> {
 
 /// What events are compared with that lie behind a cursor, in the whole feed or in one directory. An
 /// event that is not there stands where its id puts it: between two others.
-fn event_bound(
+pub(super) fn event_bound(
     connection: &Connection,
     id: EventId,
     rising: bool,
     directory: Option<i64>,
-) -> Result<Sql, DbError> {
+) -> Result<u64, DbError> {
     let sql = "SELECT position, event_id = ?1 FROM feed
         WHERE event_id <= ?1 ORDER BY event_id DESC LIMIT 1";
     let found = first(connection, sql, [bytes(id.to_bytes())], |row| {
@@ -330,5 +344,5 @@ fn event_bound(
         None => last,
         Some(key) => feed::seq_up_to(connection, key, last)?.0,
     };
-    Ok(as_sql(if rising { last } else { last.saturating_add(1) }).into())
+    Ok(if rising { last } else { last.saturating_add(1) })
 }

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use api::ports::{
-    AttemptFilter, Conflict, Cursor, Deliveries, Endpoint, Endpoints, NewReplay, Order, Page,
-    PageRequest, Point, PortError, Range, Reach, Secret, Start,
+    AttemptFilter, Conflict, Cursor, Deliveries, Endpoint, Endpoints, NewReplay, Order, Outward,
+    Page, PageRequest, Point, PortError, Range, Reach, Secret, Start,
 };
 use bytes::Bytes;
 use dispatcher::Failure;
@@ -39,6 +39,8 @@ async fn endpoint(world: &World, id: u128, kind: EndpointKind, start: Start) -> 
         format: Format::Webhook,
         created_at: Timestamp::from_millis(1),
         updated_at: Timestamp::from_millis(1),
+        outward: Outward::default(),
+        previous_secret_until: None,
     };
     Endpoints::create(&*world.store, endpoint.clone(), start).await.unwrap();
     endpoint

@@ -10,5 +10,6 @@ mod projection;
 mod reading;
 mod rebuild;
 mod replica;
+mod requests;
 mod verify;
 mod world;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
-use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
+use api::fixtures;
+use api::ports::{Directories, Organizations, Reach};
 use directory::resource::name_key;
 use log::{Entry, Offset, Partition};
 use projector::rebuild::Scan;
@@ -13,7 +14,7 @@ use rusqlite::Connection;
 use schemas::record::{Draft, Sealed, seal};
 use schemas::samples::sample;
 use schemas::scim::Attributes;
-use schemas::wire::{DirectoryToken, DirectoryType, TokenTag};
+use schemas::wire::{DirectoryToken, TokenTag};
 use schemas::{
     Actor, Change, DirectoryId, Edge, Event, EventId, EventType, GroupId, Head, OrganizationId,
     Record, RequestId, ScimId, StoredChange, Timestamp, TokenId, UserId,
@@ -111,37 +112,15 @@ impl World {
     }
 
     pub(crate) async fn organization(&self, number: u128) -> OrganizationId {
-        let id = OrganizationId::from_bits(number);
-        let organization = Organization {
-            id,
-            name: format!("organization {number}"),
-            external_id: None,
-            metadata: std::collections::BTreeMap::new(),
-            domains: Vec::new(),
-            created_at: Timestamp::from_millis(1),
-            updated_at: Timestamp::from_millis(1),
-        };
+        let organization = fixtures::organization(number);
+        let id = organization.id;
         Organizations::create(&*self.store, organization).await.unwrap();
         id
     }
 
-    pub(crate) async fn directory(&self, organization: OrganizationId, number: u128) -> Stream {
-        let id = DirectoryId::from_bits(number);
-        let new = NewDirectory {
-            id,
-            organization_id: organization,
-            endpoint_id: format!("endpoint-{number}"),
-            external_key: format!("key-{number}"),
-            kind: DirectoryType::Generic,
-            name: format!("directory {number}"),
-            token: NewToken {
-                id: TokenId::from_bits(number),
-                digest: [u8::try_from(number).unwrap(); 32],
-                suffix: "a1b2".into(),
-                created_at: Timestamp::from_millis(1),
-            },
-            created_at: Timestamp::from_millis(1),
-        };
+    pub(crate) async fn directory(&self, organization: OrganizationId, number: u8) -> Stream {
+        let new = fixtures::directory(organization, number);
+        let id = new.id;
         Directories::create(&*self.store, Reach::Everything, new).await.unwrap();
         Stream { id, organization, head: Head::default() }
     }

@@ -3,7 +3,7 @@
 use api::ports::{
     Conflict, Counts, Directories, Directory, DirectoryFilter, LIVE_SECRETS_MAX, LIVE_TOKENS_MAX,
     NewDirectory, NewToken, OauthClient, OauthClients, Organizations, Page, PageRequest, PortError,
-    Reach, ScimRequest, Token,
+    Reach, ScimRequest, ScimService, Token,
 };
 use async_trait::async_trait;
 use directory::resource::ScimSettings;
@@ -62,24 +62,21 @@ impl Directories for Fake {
         Ok(())
     }
 
-    async fn scim_settings(
-        &self,
-        reach: Reach,
-        id: DirectoryId,
-    ) -> Result<ScimSettings, PortError> {
+    async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError> {
         Directories::get(self, reach, id).await?;
-        Ok(self.state().scim_settings)
+        let default = ScimService { settings: ScimSettings::default(), debug_until: None };
+        Ok(self.state().scim.unwrap_or(default))
     }
 
     async fn set_scim_settings(
         &self,
         reach: Reach,
         id: DirectoryId,
-        settings: ScimSettings,
+        service: ScimService,
         _: Timestamp,
     ) -> Result<(), PortError> {
         Directories::get(self, reach, id).await?;
-        self.state().scim_settings = settings;
+        self.state().scim = Some(service);
         Ok(())
     }
 

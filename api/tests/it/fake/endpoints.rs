@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use api::ports::{
     Attempt, AttemptFilter, Conflict, Deliveries, Delivering, Endpoint, EndpointChange, Endpoints,
-    LIVE_REPLAYS_MAX, NewReplay, Page, PageRequest, PortError, Replay, Sample, Start, Trial,
-    Trials, VerificationKey, VerificationKeys,
+    LIVE_REPLAYS_MAX, NewReplay, Page, PageRequest, PortError, Replay, Rotation, Sample,
+    SecretRotation, Start, Trial, Trials, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -50,6 +50,20 @@ impl Endpoints for Fake {
         found.retry_schedule =
             change.retry_schedule.unwrap_or_else(|| found.retry_schedule.clone());
         found.format = change.format.unwrap_or(found.format);
+        found.outward = change.outward.on(std::mem::take(&mut found.outward));
+        Ok(found.clone())
+    }
+
+    async fn rotate_secret(
+        &self,
+        id: EndpointId,
+        rotation: SecretRotation,
+    ) -> Result<Endpoint, PortError> {
+        let mut state = self.state();
+        let found = state.endpoints.iter_mut().find(|found| found.id == id);
+        let found = found.ok_or(PortError::NotFound)?;
+        found.secret = rotation.secret;
+        found.previous_secret_until = Some(rotation.until);
         Ok(found.clone())
     }
 
@@ -141,6 +155,21 @@ impl Trials for Fake {
 #[async_trait]
 impl VerificationKeys for Fake {
     async fn verification_keys(&self) -> Result<Vec<VerificationKey>, PortError> {
-        Ok(vec![VerificationKey { kid: "thumbprint".to_owned(), x: "key".to_owned() }])
+        let rotations = self.state().rotations.clone();
+        let made = |rotation: &Rotation| VerificationKey {
+            kid: "thumbprint".to_owned(),
+            x: "key".to_owned(),
+            created_at: rotation.at,
+            signs_from: rotation.signs_from,
+            shown_until: None,
+        };
+        let at = Timestamp::from_millis(0);
+        let first = Rotation { at, signs_from: at, shown_until: at };
+        Ok(std::iter::once(&first).chain(&rotations).map(made).collect())
+    }
+
+    async fn rotate(&self, rotation: Rotation) -> Result<VerificationKey, PortError> {
+        self.state().rotations.push(rotation);
+        Ok(self.verification_keys().await?.pop().unwrap())
     }
 }

@@ -1,8 +1,8 @@
 //! What the log made of the directories.
 
 use api::ports::{
-    EventFilter, GroupFilter, Page, PageRequest, PortError, Reach, Reading, StoredEvent, Streams,
-    UserFilter,
+    EventFilter, FeedEnd, GroupFilter, Page, PageRequest, PortError, Reach, Reading, StoredEvent,
+    Streams, UserFilter,
 };
 use async_trait::async_trait;
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
@@ -88,6 +88,16 @@ impl Reading for Fake {
         let mut found = state.events.iter().filter(|found| reach.covers(found.organization));
         let found = found.find(|found| found.stored.id == id);
         found.map(|found| found.stored.clone()).ok_or(PortError::NotFound)
+    }
+
+    async fn feed_end(&self) -> Result<FeedEnd, PortError> {
+        let state = self.state();
+        let event = state.events.last().map(|event| event.stored.id);
+        Ok(FeedEnd { position: state.events.len() as u64, event })
+    }
+
+    async fn wait_feed(&self, _: FeedEnd) -> Result<(), PortError> {
+        std::future::pending().await
     }
 }
 

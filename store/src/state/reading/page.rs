@@ -23,7 +23,12 @@ impl Conditions {
         self.sql.push(condition.replace("{}", &format!("?{}", self.parameters.len())));
     }
 
-    fn to_sql(&self) -> String {
+    /// What `{}` stood for, in order.
+    pub(crate) fn parameters(&self) -> &[Sql] {
+        &self.parameters
+    }
+
+    pub(crate) fn to_sql(&self) -> String {
         if self.sql.is_empty() { "1".to_owned() } else { self.sql.join(" AND ") }
     }
 }
@@ -79,11 +84,7 @@ pub(crate) fn page<I: Copy, K: Ord, R>(
     bound: impl Fn(I, bool, Option<i64>) -> Result<Sql, DbError>,
     read: impl Fn(&str, &[Sql]) -> Result<Vec<(K, R)>, DbError>,
 ) -> Result<Page<R>, DbError> {
-    let forwards = match request.cursor {
-        None | Some(Cursor::After(_)) => true,
-        Some(Cursor::Before(_)) => false,
-    };
-    let rising = (request.order == Order::Ascending) == forwards;
+    let rising = (request.order == Order::Ascending) == is_forwards(request);
     let limit = request.limit as usize;
     let directories = confined.map_or_else(
         || vec![None],
@@ -105,14 +106,27 @@ pub(crate) fn page<I: Copy, K: Ord, R>(
         found.extend(read(&sql, &conditions.parameters)?);
     }
     found.sort_by(|(one, _), (other, _)| if rising { one.cmp(other) } else { other.cmp(one) });
-    let more = found.len() > limit;
-    let mut items: Vec<R> = found.into_iter().take(limit).map(|(_, item)| item).collect();
-    if !forwards {
-        items.reverse();
+    Ok(finished(found.into_iter().map(|(_, item)| item).collect(), request))
+}
+
+/// Whether a page is read in the order of the list.
+pub(crate) fn is_forwards<I>(request: &PageRequest<I>) -> bool {
+    match request.cursor {
+        None | Some(Cursor::After(_)) => true,
+        Some(Cursor::Before(_)) => false,
     }
-    let cursor = request.cursor.is_some();
-    let (has_before, has_after) = if forwards { (cursor, more) } else { (more, true) };
-    Ok(Page { items, has_before, has_after })
+}
+
+/// The page of what was read for it: up to one more than it holds, in the order of reading.
+pub(crate) fn finished<I, R>(mut items: Vec<R>, request: &PageRequest<I>) -> Page<R> {
+    let more = items.len() > request.limit as usize;
+    items.truncate(request.limit as usize);
+    if is_forwards(request) {
+        Page { items, has_before: request.cursor.is_some(), has_after: more }
+    } else {
+        items.reverse();
+        Page { items, has_before: more, has_after: true }
+    }
 }
 
 /// The same page of what its rows stand for.

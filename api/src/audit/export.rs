@@ -1,0 +1,128 @@
+//! All of the history in one answer, however long it is: read and sent page by page.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use schemas::EventId;
+
+use super::{EventBody, behind, csv};
+use crate::error::Error;
+use crate::ports::{AuditEvent, AuditFilter, Audited, EXPORT_PAGE, PageRequest, PortError};
+use crate::router::Api;
+
+/// How an export is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    /// One JSON object a line.
+    Ndjson,
+    /// RFC 4180, with a line of names.
+    Csv,
+}
+
+impl Format {
+    /// The one that `Accept` asks for, if it asks for one.
+    pub(super) fn wanted(headers: &HeaderMap) -> Option<Self> {
+        let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
+        accept.split(',').find_map(|part| {
+            let kind = part.split(';').next().unwrap_or_default().trim();
+            [Self::Ndjson, Self::Csv].into_iter().find(|format| {
+                format.content_type().split(';').next() == Some(&*kind.to_ascii_lowercase())
+            })
+        })
+    }
+
+    const fn content_type(self) -> &'static str {
+        match self {
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+        }
+    }
+
+    fn head(self) -> Vec<u8> {
+        match self {
+            Self::Ndjson => Vec::new(),
+            Self::Csv => csv::head(),
+        }
+    }
+
+    fn write(self, events: &[AuditEvent], out: &mut Vec<u8>) {
+        match self {
+            Self::Ndjson => events.iter().for_each(|event| {
+                serde_json::to_writer(&mut *out, &EventBody::of(event))
+                    .expect("an event can always be written to memory");
+                out.push(b'\n');
+            }),
+            Self::Csv => csv::rows(events, out),
+        }
+    }
+}
+
+/// What is left to send.
+enum Rest {
+    /// A page that was read, with what goes before it.
+    Page(Vec<u8>, Audited),
+    /// The events behind this one.
+    Behind(EventId),
+    /// Nothing.
+    Nothing,
+}
+
+/// Sends everything from the page on. What goes wrong at once is an answer of its own; what goes wrong
+/// later breaks the answer off, so that nobody takes a part for the whole.
+pub(super) async fn stream(
+    api: Api,
+    request: PageRequest<EventId>,
+    filter: AuditFilter,
+    format: Format,
+) -> Result<Response, Error> {
+    let request = PageRequest { limit: EXPORT_PAGE, ..request };
+    let first = api.audit.audit(request, filter.clone()).await?;
+    let rest = Rest::Page(format.head(), first);
+    let pages = stream::try_unfold(rest, move |rest| {
+        let (api, filter) = (api.clone(), filter.clone());
+        async move { next(&api, request, filter, format, rest).await }
+    });
+    let content_type = HeaderValue::from_static(format.content_type());
+    Ok(([(header::CONTENT_TYPE, content_type)], Body::from_stream(pages)).into_response())
+}
+
+async fn next(
+    api: &Api,
+    request: PageRequest<EventId>,
+    filter: AuditFilter,
+    format: Format,
+    rest: Rest,
+) -> Result<Option<(Bytes, Rest)>, PortError> {
+    let (mut out, audited) = match rest {
+        Rest::Nothing => return Ok(None),
+        Rest::Page(head, audited) => (head, audited),
+        Rest::Behind(id) => {
+            let audited = api.audit.audit(behind(request, id), filter).await;
+            (Vec::new(), audited.inspect_err(|_| tracing::warn!("an export is broken off"))?)
+        }
+    };
+    format.write(&audited.page.items, &mut out);
+    let last = audited.looked_to.or(audited.page.items.last().map(|event| event.id));
+    let rest = last.filter(|_| audited.page.has_after).map_or(Rest::Nothing, Rest::Behind);
+    Ok(Some((out.into(), rest)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_what_accept_asks_for_and_json_otherwise() {
+        let wanted = |accept: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            Format::wanted(&headers)
+        };
+        assert_eq!(wanted("application/x-ndjson"), Some(Format::Ndjson));
+        assert_eq!(wanted("Text/CSV;q=0.9, */*"), Some(Format::Csv));
+        assert_eq!(wanted("application/json, text/plain, */*"), None);
+        assert_eq!(Format::wanted(&HeaderMap::new()), None);
+    }
+}

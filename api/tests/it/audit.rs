@@ -1,0 +1,174 @@
+//! The audit trail on a history in memory: pages, formats, and what is refused.
+
+use api::ports::{
+    Audit, AuditEvent, AuditFilter, Audited, Cursor, Page, PageRequest, PortError, Reach,
+    Verification, Verifier,
+};
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::Request;
+use schemas::{DirectoryId, EventId, EventType, Hash, Seq, Timestamp};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::world::{NOW, World, id};
+
+/// How many events there are, and at how many a page looks at most.
+const EVENTS: u64 = 1_200;
+const LOOKED_AT_MAX: u64 = 700;
+
+/// The directory that they are about.
+pub(crate) const DIRECTORY: DirectoryId = DirectoryId::from_bits(7);
+
+/// Events 1 to [`EVENTS`], each with its number as its place; `q` finds numbers that end with it.
+pub(crate) struct FakeAudit;
+
+fn number(id: EventId) -> u64 {
+    u64::try_from(id.bits() & u128::from(u64::MAX)).unwrap()
+}
+
+fn event(number: u64) -> AuditEvent {
+    let json = |value: Value| RawValue::from_string(value.to_string()).unwrap();
+    AuditEvent {
+        id: EventId::from_bits(id(number)),
+        event: EventType::UserCreated,
+        created_at: Timestamp::from_millis(NOW),
+        data: json(json!({ "number": number })),
+        directory_id: DIRECTORY,
+        seq: Seq(number),
+        hash: Hash([1; 32]),
+        prev_hash: Hash([0; 32]),
+        actor: json(json!({ "ip": "192.0.2.1", "user_agent": "=cmd()" })),
+    }
+}
+
+#[async_trait]
+impl Audit for FakeAudit {
+    async fn audit(
+        &self,
+        request: PageRequest<EventId>,
+        filter: AuditFilter,
+    ) -> Result<Audited, PortError> {
+        let from = match request.cursor {
+            Some(Cursor::After(id)) => number(id) + 1,
+            Some(Cursor::Before(_)) | None => 1,
+        };
+        let looked_to = EVENTS.min(from + LOOKED_AT_MAX - 1);
+        let fits = |number: &u64| {
+            filter.text.as_ref().is_none_or(|text| number.to_string().ends_with(text))
+        };
+        let limit = usize::try_from(request.limit).unwrap();
+        let mut found: Vec<u64> = (from..=looked_to).filter(fits).take(limit + 1).collect();
+        let is_full = found.len() > limit;
+        found.truncate(limit);
+        let page = Page {
+            items: found.into_iter().map(event).collect(),
+            has_before: request.cursor.is_some(),
+            has_after: is_full || looked_to < EVENTS,
+        };
+        let looked_to = (!is_full && page.has_after).then(|| EventId::from_bits(id(looked_to)));
+        Ok(Audited { page, looked_to })
+    }
+
+    async fn has_history(&self, _: Reach, directory: DirectoryId) -> Result<bool, PortError> {
+        Ok(directory == DIRECTORY)
+    }
+}
+
+#[async_trait]
+impl Verifier for FakeAudit {
+    async fn verify(&self, directory: Option<DirectoryId>) -> Result<Verification, PortError> {
+        Ok(match directory {
+            None => Verification::Whole { events: EVENTS },
+            Some(_) => Verification::Broken {
+                directory,
+                seq: Some(Seq(3)),
+                what: "its hash differs".to_owned(),
+            },
+        })
+    }
+}
+
+async fn export(world: &World, accept: &str, query: &str) -> (String, String) {
+    let request = Request::builder().uri(format!("/audit/events?{query}"));
+    let request = request.header("authorization", "Bearer sk_full").header("accept", accept);
+    let answer = world.send_request(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status, 200);
+    (answer.headers["content-type"].to_str().unwrap().to_owned(), answer.text)
+}
+
+#[tokio::test]
+async fn an_event_of_the_audit_trail_says_what_proves_it() {
+    let listed = World::new().get("/audit/events?limit=1").await.json();
+    let (zeros, ones) = ("00".repeat(32), "01".repeat(32));
+    let expected = json!({
+        "object": "event", "id": EventId::from_bits(id(1)), "event": "dsync.user.created",
+        "data": { "number": 1 }, "created_at": "2026-03-02T10:15:30.123Z", "context": {},
+        "directory_id": DIRECTORY, "seq": 1, "hash": ones, "prev_hash": zeros,
+        "actor": { "ip": "192.0.2.1", "user_agent": "=cmd()" },
+    });
+    assert_eq!(listed["data"], json!([expected]));
+    assert_eq!(listed["list_metadata"]["after"], EventId::from_bits(id(1)).to_string());
+}
+
+#[tokio::test]
+async fn a_list_goes_on_from_where_it_stopped_looking() {
+    let world = World::new();
+    let first = world.get("/audit/events?q=1000").await.json();
+    assert_eq!(first["data"], json!([]));
+    let after = first["list_metadata"]["after"].as_str().unwrap().to_owned();
+    let second = world.get(&format!("/audit/events?q=1000&after={after}")).await.json();
+    assert_eq!(second["data"][0]["seq"], 1_000);
+    assert_eq!(second["list_metadata"]["after"], Value::Null);
+}
+
+#[tokio::test]
+async fn an_export_holds_everything_that_fits() {
+    let world = World::new();
+    let (kind, lines) = export(&world, "application/x-ndjson", "").await;
+    assert_eq!(kind, "application/x-ndjson");
+    let seqs =
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].clone());
+    assert!(seqs.eq((1..=EVENTS).map(Value::from)));
+    let (_, rare) = export(&world, "application/x-ndjson", "q=1000").await;
+    assert_eq!(rare.lines().count(), 1);
+    let (kind, table) = export(&world, "text/csv", "q=1000").await;
+    assert_eq!(kind, "text/csv; charset=utf-8; header=present");
+    let row = table.trim_end().split("\r\n").nth(1).unwrap();
+    assert!(row.ends_with(r#",192.0.2.1,'=cmd(),,"{""number"":1000}""#), "{row}");
+}
+
+#[tokio::test]
+async fn a_walk_says_that_the_chain_is_whole_or_where_it_breaks() {
+    let world = World::new();
+    world.get("/audit/verify").await.is(
+        200,
+        &json!({ "object": "verification", "directory_id": null, "verified": true,
+            "events": EVENTS, "difference": null }),
+    );
+    world.get(&format!("/audit/verify?directory={DIRECTORY}")).await.is(
+        200,
+        &json!({ "object": "verification", "directory_id": DIRECTORY, "verified": false,
+            "events": null, "difference": { "directory_id": DIRECTORY, "seq": 3,
+            "message": "its hash differs" } }),
+    );
+}
+
+#[tokio::test]
+async fn wrong_parameters_of_the_audit_trail_are_named() {
+    let world = World::new();
+    for (query, status) in [
+        ("directory=directory_01K0ZC4M8Q4T6V7W8X9YABCDEF", 404),
+        ("user=somebody", 404),
+        ("range_start=yesterday", 422),
+        ("request_id=x", 422),
+        ("events=dsync.nothing", 422),
+        ("range_start=2026-03-02T10:15:30.123Z&range_end=2026-03-01T10:15:30.123Z", 422),
+    ] {
+        let answer = world.get(&format!("/audit/events?{query}")).await;
+        assert_eq!(answer.status, status, "{query}: {}", answer.text);
+        let field = query.split('=').next().unwrap();
+        let is_named = answer.text.contains(field) || status == 404 || query.contains("&range_end");
+        assert!(is_named, "{query}: {}", answer.text);
+    }
+}

@@ -1,0 +1,75 @@
+//! The walk through the log as the API asks for it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use api::ports::{BoxError, PortError, Verification, Verifier};
+use async_trait::async_trait;
+use log::{Embedded, Offset, Partition};
+use projector::verify::{VerifyError, verify};
+use schemas::DirectoryId;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{PARTITIONS, log_path};
+
+/// A walk reads the whole log and keeps the fold of it in memory: one is enough at a time.
+const WALKS_MAX: usize = 1;
+
+/// Walks beside the running server.
+pub(super) struct Walker {
+    data_dir: Arc<PathBuf>,
+    walks: Arc<Semaphore>,
+    end: CancellationToken,
+}
+
+impl Walker {
+    pub(super) fn new(data_dir: PathBuf, end: CancellationToken) -> Self {
+        Self { data_dir: Arc::new(data_dir), walks: Arc::new(Semaphore::new(WALKS_MAX)), end }
+    }
+}
+
+#[async_trait]
+impl Verifier for Walker {
+    async fn verify(&self, directory: Option<DirectoryId>) -> Result<Verification, PortError> {
+        let unavailable = |error: BoxError| PortError::Unavailable(error);
+        let walk = Arc::clone(&self.walks).acquire_owned().await;
+        let walk = walk.map_err(|error| unavailable(error.into()))?;
+        let (data_dir, end) = (Arc::clone(&self.data_dir), self.end.clone());
+        let walked = tokio::task::spawn_blocking(move || {
+            // Held until the walk is over, whether or not the caller still waits.
+            let _walk = walk;
+            walk_all(&data_dir, directory, &end)
+        });
+        let walked = walked.await.map_err(|error| unavailable(error.into()))?;
+        match walked {
+            Ok(events) => Ok(Verification::Whole { events }),
+            Err(VerifyError::Difference(found)) => Ok(Verification::Broken {
+                directory: found.directory_id,
+                seq: found.seq,
+                what: found.what,
+            }),
+            Err(error) => Err(unavailable(error.into())),
+        }
+    }
+}
+
+fn walk_all(
+    data_dir: &std::path::Path,
+    directory: Option<DirectoryId>,
+    end: &CancellationToken,
+) -> Result<u64, VerifyError> {
+    let mut events = 0;
+    for partition in (0..PARTITIONS).map(Partition) {
+        let mut snapshot =
+            store::Snapshot::open(data_dir).map_err(|error| VerifyError::Store(error.into()))?;
+        let scan = Embedded::scan(&log_path(data_dir), partition, Offset(0))
+            .map_err(|error| VerifyError::Store(error.into()))?;
+        let end = end.clone();
+        let scan = Box::new(scan.map(move |entry| {
+            if end.is_cancelled() { Err("the server ends".into()) } else { entry }
+        }));
+        events += verify(partition, scan, &mut snapshot, directory, &mut |_| {})?.events;
+    }
+    Ok(events)
+}

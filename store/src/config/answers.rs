@@ -1,0 +1,109 @@
+//! Answers that are kept for who asks again.
+
+use api::ports::{ANSWERING_MAX, ANSWERS_KEPT, ANSWERS_MAX, Begun, Digest, KeptAnswer};
+use rusqlite::{Connection, Row, params};
+use schemas::Timestamp;
+
+use super::Config;
+use crate::error::DbError;
+use crate::sqlite::as_sql;
+use crate::state::rows::{Time, first};
+
+/// A request as it is stored.
+struct Stored {
+    request: Digest,
+    begun_at: Timestamp,
+    answer: Option<(u16, Vec<u8>)>,
+}
+
+impl Config {
+    pub(crate) async fn begin_answer(
+        &self,
+        key: Digest,
+        request: Digest,
+        now: Timestamp,
+    ) -> Result<Begun, DbError> {
+        let found =
+            self.durable.run(move |connection| begin(connection, key, request, now)).await?;
+        let Some(found) = found else { return Ok(Begun::First) };
+        if found.request != request {
+            return Ok(Begun::OtherRequest);
+        }
+        let Some((status, body)) = found.answer else { return Ok(Begun::Answering) };
+        let body = self.sealer.open(owner(key), &body)?.into();
+        Ok(Begun::Answered(KeptAnswer { status, body }))
+    }
+
+    pub(crate) async fn end_answer(
+        &self,
+        key: Digest,
+        answer: Option<KeptAnswer>,
+    ) -> Result<(), DbError> {
+        let answer = answer.map(|answer| {
+            let body = String::from_utf8_lossy(&answer.body);
+            (answer.status, self.sealer.seal(owner(key), &body))
+        });
+        self.durable
+            .run(move |connection| {
+                match answer {
+                    Some((status, body)) => connection
+                        .prepare_cached(
+                            "UPDATE kept_answers SET status = ?2, body = ?3 WHERE key = ?1",
+                        )?
+                        .execute(params![key, status, body])?,
+                    None => connection
+                        .prepare_cached("DELETE FROM kept_answers WHERE key = ?1")?
+                        .execute([key])?,
+                };
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// What the key was used for, if it still counts; otherwise the key is taken.
+fn begin(
+    connection: &Connection,
+    key: Digest,
+    request: Digest,
+    now: Timestamp,
+) -> Result<Option<Stored>, DbError> {
+    let sql = "SELECT request, begun_at, status, body FROM kept_answers WHERE key = ?1";
+    let found = first(connection, sql, [key], stored)?;
+    if let Some(found) = found.filter(|found| counts(found, now)) {
+        return Ok(Some(found));
+    }
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO kept_answers (key, request, begun_at) VALUES (?1, ?2, ?3)",
+        )?
+        .execute(params![key, request, now.millis()])?;
+    // Two at a time: they go faster than they come.
+    let kept = i64::try_from(ANSWERS_KEPT.as_millis()).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "DELETE FROM kept_answers WHERE key IN (SELECT key FROM kept_answers WHERE begun_at < ?1
+                 OR (SELECT count(*) FROM kept_answers) > ?2 ORDER BY begun_at LIMIT 2)",
+        )?
+        .execute(params![now.millis() - kept, as_sql(ANSWERS_MAX)])?;
+    Ok(None)
+}
+
+fn counts(found: &Stored, now: Timestamp) -> bool {
+    let lasts = if found.answer.is_some() { ANSWERS_KEPT } else { ANSWERING_MAX };
+    now.since(found.begun_at) < lasts
+}
+
+fn stored(row: &Row<'_>) -> Result<Stored, DbError> {
+    let (status, body): (Option<u16>, Option<Vec<u8>>) = (row.get(2)?, row.get(3)?);
+    Ok(Stored {
+        request: row.get(0)?,
+        begun_at: row.get::<_, Time>(1)?.0,
+        answer: status.zip(body),
+    })
+}
+
+/// What a sealed body belongs to.
+fn owner(key: Digest) -> [u8; 16] {
+    *key.first_chunk().expect("a digest is longer")
+}
