@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use schemas::{ApiKeyId, Edge, OrganizationId, Timestamp};
 use serde::Serialize;
 
@@ -122,8 +123,9 @@ fn new_key(
 }
 
 /// A key as the API shows it.
-#[derive(Serialize)]
-struct KeyBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ApiKey")]
+pub(crate) struct KeyBody {
     object: &'static str,
     id: ApiKeyId,
     name: String,

@@ -8,6 +8,7 @@ use axum::extract::State;
 use directory::attribute_map::MapError;
 use directory::normalise::Origin;
 use directory::{AppRules, AttributeMap};
+use schemars::JsonSchema;
 use schemas::UserId;
 use schemas::scim::Attributes;
 use schemas::wire::DirectoryUser;
@@ -90,7 +91,8 @@ fn read_preview(mut fields: Fields) -> Result<(AttributeMap, Option<Vec<UserId>>
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AttributeMapPreview")]
 pub(crate) struct PreviewBody {
     /// How many users were looked at.
     looked_at: usize,
@@ -98,8 +100,9 @@ pub(crate) struct PreviewBody {
     changed: Vec<ChangedBody>,
 }
 
-#[derive(Serialize)]
-struct ChangedBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ChangedUser")]
+pub(crate) struct ChangedBody {
     before: DirectoryUser,
     after: DirectoryUser,
     previous_attributes: Attributes,

@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
+use schemars::JsonSchema;
 use schemas::{DirectoryId, EventId, Hash, RequestId, Seq, Timestamp};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -97,18 +98,25 @@ struct List<'a, M> {
 }
 
 /// An event as auditors see it: what customer apps are told, and what proves it.
-#[derive(Serialize)]
-struct EventBody<'a> {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AuditEvent")]
+pub(crate) struct EventBody<'a> {
     object: &'static str,
     id: EventId,
     event: schemas::EventType,
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     data: &'a RawValue,
     created_at: Timestamp,
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     context: schemas::record::Context,
     directory_id: DirectoryId,
+    #[schemars(with = "u64")]
     seq: Seq,
+    #[schemars(with = "String")]
     hash: Hash,
+    #[schemars(with = "String")]
     prev_hash: Hash,
+    #[schemars(with = "schemas::Actor")]
     actor: &'a RawValue,
 }
 
@@ -131,7 +139,8 @@ impl<'a> EventBody<'a> {
 }
 
 /// What came of a walk. `difference` is there if the walk found one.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Verification")]
 pub(crate) struct VerificationBody {
     object: &'static str,
     directory_id: Option<DirectoryId>,
@@ -140,9 +149,11 @@ pub(crate) struct VerificationBody {
     difference: Option<DifferenceBody>,
 }
 
-#[derive(Serialize)]
-struct DifferenceBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Difference")]
+pub(crate) struct DifferenceBody {
     directory_id: Option<DirectoryId>,
+    #[schemars(with = "Option<u64>")]
     seq: Option<Seq>,
     message: String,
 }

@@ -130,6 +130,20 @@ impl Fields {
         id
     }
 
+    /// Notes every field that was not taken out: it is none of the known.
+    pub(crate) fn refuse_unknown(&mut self, known: &[&str]) {
+        for name in std::mem::take(&mut self.values).into_iter().map(|(name, _)| name) {
+            let field: String = name.chars().take(NAME_SHOWN_MAX).collect();
+            let lower = field.to_ascii_lowercase();
+            let nearest =
+                known.iter().min_by_key(|known| strsim::damerau_levenshtein(&lower, known));
+            let hint =
+                nearest.map(|nearest| format!(" Did you mean {nearest}?")).unwrap_or_default();
+            let message = format!("There is no {field}.{hint}");
+            self.wrong(field, "unknown", message);
+        }
+    }
+
     /// Notes a field that is not there.
     pub(crate) fn require(&mut self, name: &str) {
         if self.values.get(name).is_none_or(Value::is_null) {
@@ -150,6 +164,16 @@ impl Fields {
             self.wrong(name, "invalid", format!("{name} must be one of {}.", words.join(", ")));
         }
         word
+    }
+
+    /// True or false.
+    pub(crate) fn truth(&mut self, name: &str) -> Option<bool> {
+        let value = self.take(name)?;
+        let truth = value.as_bool();
+        if truth.is_none() {
+            self.wrong(name, "invalid", format!("{name} must be true or false."));
+        }
+        truth
     }
 
     /// A whole number within bounds.
@@ -193,6 +217,9 @@ impl Fields {
         map.unwrap_or_default()
     }
 }
+
+/// How much of a name that means nothing is shown to who sent it.
+const NAME_SHOWN_MAX: usize = 100;
 
 /// How large a map of texts may be.
 #[derive(Clone, Copy)]

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use directory::{AttributeMap, InactiveUsers};
+use schemars::JsonSchema;
 use schemas::wire::{DirectoryState, DirectoryTag, DirectoryType};
 use schemas::{DirectoryId, OrganizationId, Timestamp, TokenId};
 use serde::Serialize;
@@ -179,7 +180,8 @@ pub(crate) fn new_token(api: &Api, token: &secrets::Minted, created_at: Timestam
 }
 
 /// A directory as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Directory")]
 pub(crate) struct DirectoryBody {
     object: DirectoryTag,
     id: DirectoryId,
@@ -192,42 +194,48 @@ pub(crate) struct DirectoryBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<String>,
     metadata: MetadataBody,
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     attribute_map: Arc<AttributeMap>,
+    #[schemars(with = "String")]
     inactive_users: InactiveUsers,
     refresh: RefreshBody,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
 
-#[derive(Serialize)]
-struct MetadataBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DirectoryMetadata")]
+pub(crate) struct MetadataBody {
     users: UserCounts,
     groups: u64,
 }
 
 /// How far it has come that users follow changed rules.
-#[derive(Serialize)]
-struct RefreshBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Refresh")]
+pub(crate) struct RefreshBody {
     state: &'static str,
     done: u64,
     total: u64,
 }
 
-#[derive(Serialize)]
-struct UserCounts {
+#[derive(Serialize, JsonSchema)]
+pub(crate) struct UserCounts {
     active: u64,
     inactive: u64,
 }
 
 /// What the identity provider's page asks for.
-#[derive(Serialize)]
-struct ScimBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ScimConnection")]
+pub(crate) struct ScimBody {
     endpoint: String,
     bearer_token: String,
 }
 
-#[derive(Serialize)]
-struct CreatedBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CreatedDirectory")]
+pub(crate) struct CreatedBody {
     #[serde(flatten)]
     directory: DirectoryBody,
     scim: ScimBody,

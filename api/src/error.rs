@@ -149,13 +149,12 @@ impl Error {
 
     /// How long to wait before the same request may succeed.
     fn retry_after(&self, status: StatusCode) -> Option<HeaderValue> {
-        match self {
+        if let Self::TooMany(wait) = self {
             // Whole seconds, rounded up: who comes back a moment too early is refused again.
-            Self::TooMany(wait) => Some(wait.as_millis().div_ceil(1_000).to_string())
-                .and_then(|seconds| HeaderValue::from_str(&seconds).ok()),
-            Self::StillAnswering => Some(RETRY_AFTER_SECS),
-            _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECS),
+            return HeaderValue::from_str(&wait.as_millis().div_ceil(1_000).to_string()).ok();
         }
+        let passes = matches!(self, Self::StillAnswering);
+        (passes || status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECS)
     }
 }
 
@@ -215,6 +214,19 @@ fn conflicting(conflict: Conflict) -> Value {
         Conflict::LiveSecrets => coded(
             "too_many_secrets",
             "The OAuth client has two live secrets, as many as it may. Delete one first.",
+        ),
+        Conflict::LiveReplays => coded(
+            "too_many_replays",
+            "The endpoint has four replays under way, as many as it may. Wait for one or delete one first.",
+        ),
+        Conflict::SigningKeyWaits => coded(
+            "signing_key_waits",
+            "A new signing key is shown already and signs within the hour. Wait, or send \"compromised\": true to \
+             replace all at once.",
+        ),
+        Conflict::SigningSecrets => coded(
+            "too_many_secrets",
+            "Four secrets sign for this endpoint, as many as may. Wait until the overlap of one has ended, or rotate with an overlap of 0.",
         ),
         Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
     }

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use schemas::wire::ClientTag;
 use schemas::{Timestamp, TokenId};
 use serde::Serialize;
@@ -91,7 +92,8 @@ fn token_endpoint(api: &Api) -> String {
 }
 
 /// A client as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OauthClient")]
 pub(crate) struct ClientBody {
     object: ClientTag,
     client_id: String,
@@ -101,8 +103,9 @@ pub(crate) struct ClientBody {
 }
 
 /// A secret, without what opens doors.
-#[derive(Serialize)]
-struct SecretBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "OauthSecret")]
+pub(crate) struct SecretBody {
     id: TokenId,
     suffix: String,
     created_at: Timestamp,
@@ -110,8 +113,9 @@ struct SecretBody {
 }
 
 /// A secret with its text, in the answer to its making and never again.
-#[derive(Serialize)]
-struct CreatedSecretBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CreatedOauthSecret")]
+pub(crate) struct CreatedSecretBody {
     #[serde(flatten)]
     secret: SecretBody,
     client_id: String,

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use schemas::wire::DomainTag;
 use schemas::{OrganizationDomainId, OrganizationId, Timestamp};
 use serde::Serialize;
@@ -183,7 +184,8 @@ fn read_domain(value: &Value) -> Option<(String, DomainState)> {
 }
 
 /// An organization as the API shows it.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Organization")]
 pub(crate) struct OrganizationBody {
     object: &'static str,
     id: OrganizationId,
@@ -197,8 +199,9 @@ pub(crate) struct OrganizationBody {
     updated_at: Timestamp,
 }
 
-#[derive(Serialize)]
-struct DomainBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Domain")]
+pub(crate) struct DomainBody {
     object: DomainTag,
     id: OrganizationDomainId,
     organization_id: OrganizationId,

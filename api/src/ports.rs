@@ -11,12 +11,15 @@
 
 mod answers;
 mod audit;
+mod deliveries;
 mod directories;
 mod endpoints;
 mod keys;
 mod oauth;
 mod organizations;
+mod outward;
 mod reading;
+mod trials;
 mod verification;
 
 use async_trait::async_trait;
@@ -24,18 +27,26 @@ use schemas::{DirectoryId, OrganizationId};
 
 pub use answers::{ANSWERING_MAX, ANSWERS_KEPT, ANSWERS_MAX, Answers, Begun, KeptAnswer};
 pub use audit::{Audit, AuditEvent, AuditFilter, Audited, Verification, Verifier};
+pub use deliveries::{
+    Attempt, AttemptFilter, AttemptStatus, Deliveries, LIVE_REPLAYS_MAX, NewReplay, Point, Range,
+    Replay, Resource,
+};
 pub use directories::{
     Counts, Directories, Directory, DirectoryChange, DirectoryFilter, NewDirectory, NewToken,
-    Progress, ScimRequest, Token,
+    Progress, ScimRequest, ScimService, Token,
 };
-pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret};
+pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret, Start};
 pub use keys::{ApiKey, Keys, Permission};
 pub use oauth::{OauthClient, OauthClients, TOKEN_LIFETIME_SECS};
 pub use organizations::{
     Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Organizations,
 };
+pub use outward::{
+    ClientCertificate, KeyPair, Outward, OutwardChange, SIGNING_SECRETS_MAX, SecretRotation,
+};
 pub use reading::{EventFilter, FeedEnd, GroupFilter, Reading, StoredEvent, UserFilter};
-pub use verification::{VerificationKey, VerificationKeys};
+pub use trials::{Sample, Trial, Trials};
+pub use verification::{Rotation, VerificationKey, VerificationKeys};
 
 /// How many tokens of a directory may be live: the one in use and, during a rotation, the next.
 pub const LIVE_TOKENS_MAX: usize = 2;
@@ -145,6 +156,15 @@ pub enum Conflict {
     /// [`LIVE_SECRETS_MAX`] secrets of the OAuth client are live.
     #[error("the OAuth client has as many live secrets as it may")]
     LiveSecrets,
+    /// [`LIVE_REPLAYS_MAX`] replays of the endpoint are under way.
+    #[error("the endpoint has as many replays under way as it may")]
+    LiveReplays,
+    /// A signing key waits for its turn already.
+    #[error("a new signing key waits for its turn already")]
+    SigningKeyWaits,
+    /// [`SIGNING_SECRETS_MAX`] secrets of the endpoint sign.
+    #[error("the endpoint has as many signing secrets as it may")]
+    SigningSecrets,
     /// The directory is being deleted.
     #[error("the directory is being deleted")]
     Deleting,

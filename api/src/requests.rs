@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use schemars::JsonSchema;
 use schemas::{RequestId, Timestamp};
 use serde::Serialize;
 
@@ -26,8 +27,9 @@ pub(crate) async fn list(
     Ok(paging.answer(page, |request| request.id, RequestBody::from))
 }
 
-#[derive(Serialize)]
-struct RequestBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ScimRequest")]
+pub(crate) struct RequestBody {
     object: &'static str,
     id: RequestId,
     time: Timestamp,
@@ -40,6 +42,10 @@ struct RequestBody {
     duration_ms: f64,
     events: u32,
     tolerated: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_body: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_body: Option<String>,
 }
 
 impl From<ScimRequest> for RequestBody {
@@ -56,6 +62,8 @@ impl From<ScimRequest> for RequestBody {
             duration_ms: request.duration.as_secs_f64() * 1_000.0,
             events: request.events,
             tolerated: request.tolerated,
+            request_body: request.request_body,
+            response_body: request.response_body,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
-use axum::routing::{delete, get, post};
+use axum::routing::get;
 use schemas::{DirectoryId, Edge};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -16,13 +16,10 @@ use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::ports::{
-    Answers, Audit, Directories, Endpoints, Keys, OauthClients, Organizations, Reading, Streams,
-    VerificationKeys, Verifier,
+    Answers, Audit, Deliveries, Directories, Endpoints, KeyPair, Keys, OauthClients, Organizations,
+    Reading, Streams, Trials, VerificationKeys, Verifier,
 };
-use crate::{
-    api_keys, attribute_map, audit, directories, endpoints, events, groups, idempotency, jwks,
-    oauth, organizations, requests, role_mapping, scim_settings, tokens, users,
-};
+use crate::{calls, events, idempotency, openapi};
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
 /// wait would only make clients repeat it.
@@ -30,6 +27,12 @@ const RECONCILE_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Says why webhooks must not go to a URL, in words for whoever typed it.
 pub type CheckUrl = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;
+
+/// Says why a chain of certificates and a key, in PEM form, cannot be used, in words for whoever sent them.
+pub type CheckCertificate = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
+
+/// The pair of keys that follows from 32 secret bytes.
+pub type MakeKeyPair = Arc<dyn Fn(&[u8; 32]) -> KeyPair + Send + Sync>;
 
 /// What the API is made of.
 #[derive(Clone)]
@@ -44,6 +47,10 @@ pub struct Api {
     pub oauth_clients: Arc<dyn OauthClients>,
     /// Webhook endpoints.
     pub endpoints: Arc<dyn Endpoints>,
+    /// What webhook endpoints were sent.
+    pub deliveries: Arc<dyn Deliveries>,
+    /// What sends them a sample.
+    pub trials: Arc<dyn Trials>,
     /// Users, groups, events.
     pub reading: Arc<dyn Reading>,
     /// The history, for auditors.
@@ -68,6 +75,10 @@ pub struct Api {
     pub edge: Arc<dyn Edge>,
     /// Judges the URLs of webhook endpoints.
     pub check_url: CheckUrl,
+    /// Judges the certificates that are shown to them.
+    pub check_certificate: CheckCertificate,
+    /// Makes the keys that sign for them beside their secrets.
+    pub make_key_pair: MakeKeyPair,
     /// Where the world reaches this installation, without a slash at the end.
     pub public_url: Arc<str>,
 }
@@ -101,46 +112,12 @@ pub fn waiting_room() -> Arc<Semaphore> {
 /// The API as a router. Paths that it does not know are answered too, so it goes last where routers
 /// are put together.
 pub fn router(api: Api) -> Router {
-    Router::new()
-        .route("/organizations", get(organizations::list).post(organizations::create))
-        .route("/organizations/external_id/{external_id}", get(organizations::get_by_external_id))
-        .route(
-            "/organizations/{id}",
-            get(organizations::get).put(organizations::update).delete(organizations::delete),
-        )
-        .route("/directories", get(directories::list).post(directories::create))
-        .route(
-            "/directories/{id}",
-            get(directories::get).patch(directories::update).delete(directories::delete),
-        )
-        .route("/directories/{id}/attribute_map/preview", post(attribute_map::preview))
-        .route("/directories/{id}/role_mapping", get(role_mapping::get).put(role_mapping::set))
-        .route(
-            "/directories/{id}/scim_settings",
-            get(scim_settings::get).patch(scim_settings::update),
-        )
-        .route("/directories/{id}/requests", get(requests::list))
-        .route("/directories/{id}/tokens", get(tokens::list).post(tokens::create))
-        .route("/directories/{id}/tokens/{token_id}", delete(tokens::revoke))
-        .route("/directories/{id}/oauth_client", get(oauth::show).patch(oauth::update))
-        .route("/directories/{id}/oauth_client/secrets", post(oauth::create_secret))
-        .route("/directories/{id}/oauth_client/secrets/{secret_id}", delete(oauth::revoke_secret))
-        .route("/directory_users", get(users::list))
-        .route("/directory_users/{id}", get(users::get))
-        .route("/directory_groups", get(groups::list))
-        .route("/directory_groups/{id}", get(groups::get))
-        .route("/events", get(events::list))
-        .route("/events/{id}", get(events::get))
-        .route("/audit/events", get(audit::list))
-        .route("/audit/verify", get(audit::verify))
-        .route("/webhook_endpoints", get(endpoints::list).post(endpoints::create))
-        .route(
-            "/webhook_endpoints/{id}",
-            get(endpoints::get).patch(endpoints::update).delete(endpoints::delete),
-        )
-        .route("/.well-known/jwks.json", get(jwks::show))
-        .route("/api_keys", get(api_keys::list).post(api_keys::create))
-        .route("/api_keys/{id}", delete(api_keys::delete))
+    calls::sections()
+        .into_iter()
+        .flat_map(|section| section.calls)
+        .fold(Router::new(), |router, call| call.route(router))
+        .route("/openapi.json", get(openapi::show))
+        .route("/docs", get(openapi::page))
         .method_not_allowed_fallback(async || Error::NoMethod)
         .fallback(async || Error::NoRoute)
         .layer(middleware::from_fn_with_state(api.clone(), idempotency::once))

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use schemas::wire::TokenTag;
 use schemas::{DirectoryId, Timestamp, TokenId};
 use serde::Serialize;
@@ -62,8 +63,9 @@ pub(crate) async fn revoke(
 }
 
 /// A token as the API shows it.
-#[derive(Serialize)]
-struct TokenBody {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "BearerToken")]
+pub(crate) struct TokenBody {
     object: TokenTag,
     id: TokenId,
     directory_id: DirectoryId,

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -44,6 +45,10 @@ pub(crate) fn command(data: &Path) -> Result<Command, Failure> {
         .env("DSYNC_CONSOLE_PASSWORD", "bench")
         .env("DSYNC_SCIM_RATE_LIMIT", "0")
         .env("DSYNC_API_RATE_LIMIT", "0")
+        .env("DSYNC_ALLOW_HTTP", "true")
+        .env("DSYNC_ALLOW_PRIVATE_ENDPOINTS", "true")
+        // Every attempt is kept, so that the disk shows what one takes.
+        .env("DSYNC_ATTEMPTS_KEPT", "10000000")
         .env("DSYNC_LOG_LEVEL", "warn");
     Ok(command)
 }
@@ -81,7 +86,7 @@ impl Dsync {
         })
     }
 
-    async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         let mut connection = Connection::open(&self.api).await?;
         // The API takes plain JSON as SCIM does.
         let answer = connection.send(&self.api, "POST", path, body.to_string().as_bytes()).await?;
@@ -90,6 +95,23 @@ impl Dsync {
             return Err(format!("POST {path}: {}: {said}", answer.status).into());
         }
         Ok(serde_json::from_slice(&answer.body)?)
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Result<(), Failure> {
+        let mut connection = Connection::open(&self.api).await?;
+        let answer = connection.send(&self.api, "DELETE", path, b"").await?;
+        if answer.status == 204 { Ok(()) } else { Err(format!("DELETE {path} fails").into()) }
+    }
+
+    /// The processor time that it has used.
+    pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The name before may hold anything, but for its closing parenthesis at the end.
+        let (_, rest) = stat.rsplit_once(')').ok_or("no such line")?;
+        let ticks: Vec<u64> =
+            rest.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+        // USER_HZ is 100 on every Linux.
+        Ok(Duration::from_millis(10 * ticks.iter().sum::<u64>()))
     }
 
     /// What it holds in memory, in MiB.

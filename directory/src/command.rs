@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use schemas::scim::{Attributes, ScimError};
+use schemas::scim::{Attributes, ScimError, echo};
 use schemas::{ScimId, Seq, Timestamp};
 
 use crate::patch::{MemberOp, Operation};
@@ -59,6 +59,9 @@ pub enum Command {
         attributes: Attributes,
         /// Values that name users, as the client wrote them. All others leave.
         members: Vec<String>,
+        /// Whether those stay who are pending and not named: the client changes what it was shown, and they are
+        /// not shown.
+        keeps_pending: bool,
     },
     /// Change some of a group's attributes or members (PATCH).
     PatchGroup {
@@ -134,10 +137,13 @@ pub enum Rejection {
     #[error("group {0} does not exist in this directory")]
     NoSuchGroup(ScimId),
     /// Another user has this name, in any letter case.
-    #[error("another user already has the userName \"{0}\"; letter case does not tell names apart")]
+    #[error(
+        "another user already has the userName \"{}\"; letter case does not tell names apart",
+        echo(.0)
+    )]
     UserNameTaken(String),
     /// Another group has this identity.
-    #[error("another group already has the {attribute} \"{value}\"")]
+    #[error("another group already has the {attribute} \"{}\"", echo(value))]
     GroupTaken {
         /// `externalId` or `displayName`.
         attribute: &'static str,
@@ -146,11 +152,15 @@ pub enum Rejection {
     },
     /// A member does not exist. Nothing is ever dropped in silence.
     #[error(
-        "members: \"{0}\" is not the id of a user of this directory; create the user first, and leave groups out: they cannot be members"
+        "members: \"{}\" is not the id of a user of this directory; create the user first, and leave groups out: they cannot be members",
+        echo(.0)
     )]
     NoSuchMember(String),
     /// A member fits several users, and which is not for us to guess.
-    #[error("members: \"{0}\" fits several users of this directory; name the user by its id")]
+    #[error(
+        "members: \"{}\" fits several users of this directory; name the user by its id",
+        echo(.0)
+    )]
     AmbiguousMember(String),
     /// The value of a member that is no user yet is longer than any that a user has.
     #[error(

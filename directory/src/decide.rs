@@ -7,6 +7,7 @@ mod groups;
 mod members;
 mod pending;
 mod roles;
+mod size;
 mod streams;
 mod users;
 
@@ -18,6 +19,9 @@ use schemas::{Change, Event, EventId, Seq};
 use crate::command::Target;
 use crate::facts::{Facts, Missing};
 use crate::normalise::Origin;
+use crate::patch::{Applied, MemberOp};
+pub use size::EVENT_BYTES_MAX;
+
 use crate::{Command, Group, Rejection, Stamp, User};
 
 /// What was decided: the events of one commit, and what to answer once they are accepted.
@@ -27,6 +31,8 @@ pub struct Decision {
     pub drafts: Vec<Draft>,
     /// The resource afterwards.
     pub answer: Answer,
+    /// What came of the operations, if it was a PATCH.
+    pub applied: Applied,
 }
 
 /// What a request is answered with.
@@ -80,28 +86,30 @@ pub fn decide(
     command: &Command,
     stamp: &mut Stamp<'_>,
 ) -> Result<Decision, Undecided> {
-    let (answer, mut drafts) = commit_of(facts, command, stamp)?;
+    let Decision { answer, mut drafts, applied } = commit_of(facts, command, stamp)?;
+    size::refuse_too_large(&drafts)?;
     let affected = roles::affected(facts, &drafts)?;
     take(facts, &drafts);
     let following = roles::follow(facts, affected, stamp).expect("what they depend on is known");
     take(facts, &following);
     drafts.extend(following);
-    Ok(Decision { answer: answer.brought_to(facts), drafts })
+    Ok(Decision { answer: answer.brought_to(facts), drafts, applied })
 }
 
 fn take(facts: &mut Facts, drafts: &[Draft]) {
     drafts.iter().for_each(|draft| facts.apply(&draft.change, draft.at));
 }
 
+/// Decides a command, and leaves the facts as they are.
 fn commit_of(
     facts: &Facts,
     command: &Command,
     stamp: &mut Stamp<'_>,
-) -> Result<(Answer, Vec<Draft>), Undecided> {
+) -> Result<Decision, Undecided> {
     if facts.gone {
         return Err(Rejection::DirectoryGone.into());
     }
-    let mut commit = Commit { facts, stamp, drafts: Vec::new() };
+    let mut commit = Commit { facts, stamp, drafts: Vec::new(), applied: Applied::default() };
     let answer = match command {
         Command::Conditional { versions, then } => {
             let found = version_of(facts, then)?;
@@ -120,7 +128,13 @@ fn commit_of(
         Command::CreateGroup { attributes, members } => {
             groups::create(&mut commit, attributes, members)?
         }
-        Command::ReplaceGroup { id, attributes, members } => {
+        Command::ReplaceGroup { id, attributes, members, keeps_pending } => {
+            let members = members.clone();
+            let members = if *keeps_pending {
+                MemberOp::ReplaceShown(members)
+            } else {
+                MemberOp::Replace(members)
+            };
             groups::replace(&mut commit, *id, attributes, members)?
         }
         Command::PatchGroup { id, operations, members } => {
@@ -128,7 +142,8 @@ fn commit_of(
         }
         Command::DeleteGroup { id } => groups::delete(&mut commit, *id)?,
     };
-    Ok((answer, commit.drafts))
+    let Commit { drafts, applied, .. } = commit;
+    Ok(Decision { drafts, answer, applied })
 }
 
 /// The version of what a command changes; none if that is not there.
@@ -145,6 +160,7 @@ struct Commit<'a, 'b> {
     facts: &'a Facts,
     stamp: &'a mut Stamp<'b>,
     drafts: Vec<Draft>,
+    applied: Applied,
 }
 
 impl Commit<'_, '_> {

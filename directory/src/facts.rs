@@ -6,6 +6,7 @@
 //! costs time and never an answer.
 
 mod absorb;
+mod groups_of;
 mod needs;
 mod pending;
 
@@ -19,6 +20,7 @@ use crate::Stamp;
 use crate::resource::{Directory, Group, UnknownMember, User, name_key, text};
 use needs::missing;
 
+pub use groups_of::GroupsOf;
 pub(crate) use needs::Asking;
 pub use needs::{Missing, Needs};
 pub use pending::{Pending, PendingMember};
@@ -61,8 +63,8 @@ pub struct Facts {
     pub memberships: BTreeMap<(ScimId, ScimId), bool>,
     /// Everyone in a group.
     pub members_of: BTreeMap<ScimId, BTreeSet<ScimId>>,
-    /// Every group that a user is in.
-    pub groups_of: BTreeMap<ScimId, BTreeSet<ScimId>>,
+    /// Every group of a user.
+    pub groups_of: GroupsOf,
     /// Members of groups that are no users yet.
     pub pending: Pending,
 }
@@ -96,7 +98,7 @@ impl Facts {
             group_names: BTreeMap::new(),
             memberships: BTreeMap::new(),
             members_of: BTreeMap::new(),
-            groups_of: BTreeMap::new(),
+            groups_of: GroupsOf::default(),
             pending: Pending::default(),
         }
     }
@@ -185,13 +187,6 @@ impl Facts {
         }
     }
 
-    pub(crate) fn groups_of(&self, user: ScimId) -> Result<&BTreeSet<ScimId>, Missing> {
-        match self.groups_of.get(&user) {
-            Some(groups) => Ok(groups),
-            None => missing(|needs| needs.groups_of.insert(user)),
-        }
-    }
-
     /// Takes note of a change, as the state will once its record is accepted.
     pub fn apply(&mut self, change: &Change, at: Timestamp) {
         self.tail = self.tail.next();
@@ -208,7 +203,7 @@ impl Facts {
                     version: self.tail,
                 });
             }
-            Change::UserGone { id } => self.drop_user(*id),
+            Change::UserGone { id } => self.drop_user(*id, at),
             Change::Group { id, group_id, idp_id, name_key, created_at, attributes } => {
                 self.put_group(Group {
                     id: *id,
@@ -243,7 +238,7 @@ impl Facts {
 
     fn put_user(&mut self, user: User) {
         if !self.users.get(&user.id).is_some_and(Option::is_some) {
-            self.groups_of.insert(user.id, BTreeSet::new());
+            self.groups_of.user_created(user.id);
         }
         self.free_names_of_user(user.id);
         self.user_names.insert(user.name_key.clone(), Some(user.id));
@@ -254,16 +249,18 @@ impl Facts {
         self.users.insert(user.id, Some(user));
     }
 
-    fn drop_user(&mut self, id: ScimId) {
+    fn drop_user(&mut self, id: ScimId, at: Timestamp) {
         self.free_names_of_user(id);
         self.users.insert(id, None);
+        for group in self.groups_of.user_gone(id, self.tail, at) {
+            self.touch(group, at);
+        }
         for ((_, user), member) in &mut self.memberships {
             *member &= *user != id;
         }
         for everyone in self.members_of.values_mut() {
             everyone.remove(&id);
         }
-        self.groups_of.insert(id, BTreeSet::new());
     }
 
     fn free_names_of_user(&mut self, id: ScimId) {
@@ -293,9 +290,7 @@ impl Facts {
         self.free_identity_of_group(id);
         self.groups.insert(id, None);
         self.members_of.insert(id, BTreeSet::new());
-        for groups in self.groups_of.values_mut() {
-            groups.remove(&id);
-        }
+        self.groups_of.group_gone(id);
         self.pending.group_gone(id);
     }
 
@@ -317,13 +312,12 @@ impl Facts {
                 everyone.remove(&user)
             };
         }
-        if let Some(groups) = self.groups_of.get_mut(&user) {
-            if member {
-                groups.insert(group)
-            } else {
-                groups.remove(&group)
-            };
-        }
+        self.groups_of.put(group, user, member);
+        self.touch(group, at);
+    }
+
+    /// Who joins or leaves a group changes it.
+    fn touch(&mut self, group: ScimId, at: Timestamp) {
         if let Some(Some(group)) = self.groups.get_mut(&group) {
             group.version = self.tail;
             group.modified_at = at;

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use schemas::scim::{
     AttrPath, AttributeDef, Attributes, CompareOp, Filter, Kind, Literal, ResourceSchema, Returned,
-    ScimError, ScimType, Value, instant,
+    ScimError, ScimType, Value, echo, instant,
 };
 
 /// Whether the resource fulfils the filter.
@@ -39,6 +39,34 @@ pub fn is_case_exact(def: Option<&AttributeDef>) -> bool {
 #[must_use]
 pub fn leaf(def: Option<&'static AttributeDef>) -> Option<&'static AttributeDef> {
     def.map(|def| def.sub("value").unwrap_or(def))
+}
+
+/// A comparison with an attribute that counts as something while it has no value. Of its two values only
+/// the other one tells: whether it is there, or is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Telling {
+    /// The value that the attribute has to have, or must not have.
+    pub value: bool,
+    /// Which of these.
+    pub is_there: bool,
+}
+
+/// The value by which such a comparison is decided; none for any other comparison.
+#[must_use]
+pub fn telling(def: Option<&AttributeDef>, op: CompareOp, literal: &Literal) -> Option<Telling> {
+    let (unassigned, asked) = (def?.unassigned_is?, truth(literal)?);
+    let wanted = match op {
+        CompareOp::Eq => asked,
+        CompareOp::Ne => !asked,
+        CompareOp::Co
+        | CompareOp::Sw
+        | CompareOp::Ew
+        | CompareOp::Gt
+        | CompareOp::Ge
+        | CompareOp::Lt
+        | CompareOp::Le => return None,
+    };
+    Some(Telling { value: !unassigned, is_there: wanted != unassigned })
 }
 
 /// Checks a filter on the values of one attribute.
@@ -165,6 +193,7 @@ fn check(filter: &Filter, scope: Scope<'_>) -> Result<(), ScimError> {
         Filter::Has { path, filter } => {
             let def = scope.place(path).def;
             if def.is_some_and(|def| def.kind != Kind::Complex) {
+                let path = shown(path);
                 let detail =
                     format!("{path} has no sub-attributes, so no filter in brackets can follow it");
                 return Err(invalid(&detail));
@@ -178,7 +207,7 @@ fn check(filter: &Filter, scope: Scope<'_>) -> Result<(), ScimError> {
 fn readable(path: &AttrPath, def: Option<&'static AttributeDef>) -> Result<(), ScimError> {
     let hidden = def.is_some_and(|def| def.returned == Returned::Never);
     if hidden || path.attribute.eq_ignore_ascii_case("password") {
-        return Err(invalid(&format!("{path} cannot be used in a filter")));
+        return Err(invalid(&format!("{} cannot be used in a filter", shown(path))));
     }
     Ok(())
 }
@@ -205,7 +234,8 @@ fn comparable(
             return match def.sub("value") {
                 Some(def) => comparable(path, def, op, value),
                 None => Err(invalid(&format!(
-                    "{path} has parts; compare one of them, such as {path}.{}",
+                    "{0} has parts; compare one of them, such as {0}.{1}",
+                    shown(path),
                     def.sub_attributes.first().map_or("value", |part| part.name)
                 ))),
             };
@@ -228,11 +258,15 @@ fn comparable(
             (text.is_some(), "is compared with a text in double quotation marks")
         }
     };
-    if fits { Ok(()) } else { Err(invalid(&format!("{path} {right}"))) }
+    if fits { Ok(()) } else { Err(invalid(&format!("{} {right}", shown(path)))) }
 }
 
 fn invalid(what: &str) -> ScimError {
     ScimError::new(ScimType::InvalidFilter, format!("The filter cannot be used: {what}."))
+}
+
+fn shown(path: &AttrPath) -> String {
+    echo(&path.to_string()).into_owned()
 }
 
 /// Recursion is bounded by the depth of the filter, which its parser bounds.
@@ -260,6 +294,9 @@ fn compare(
     op: CompareOp,
     literal: &Literal,
 ) -> bool {
+    if let Some(Telling { value, is_there }) = telling(def, op, literal) {
+        return values.contains(&&Value::Bool(value)) == is_there;
+    }
     let leaf = leaf(def);
     let leaves: Vec<_> = values
         .iter()

@@ -4,19 +4,23 @@
 //! out first; [`apply`] does all the others, or none.
 
 mod element;
+mod listed;
 mod members;
 mod target;
+mod work;
 
 use schemas::scim::{
     AttrPath, Attributes, PATCH_OP_URN, Path, ResourceSchema, ScimError, ScimType, Value,
-    canonicalise, check_bounds,
+    canonicalise, check_change, echo,
 };
 
 use serde::{Deserialize, Serialize};
 
 use target::{Target, complex_at};
+use work::Work;
 
 pub use members::{MemberOp, split_members};
+pub use work::STEPS_MAX;
 
 /// How many operations one request may have. Entra ID and Okta send under a hundred.
 pub const OPERATIONS_MAX: usize = 1_000;
@@ -53,11 +57,26 @@ pub enum NoMatch {
     NoTarget,
 }
 
+/// What came of operations that were applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Whether a path that selected none of an attribute's values made one: [`NoMatch::Upsert`].
+    pub upserted: bool,
+}
+
 /// What operations are applied by.
 #[derive(Clone, Copy)]
 struct Rules<'s> {
     schema: &'s ResourceSchema,
     no_match: NoMatch,
+}
+
+/// A resource on which operations are carried out.
+struct Patching<'s> {
+    resource: Attributes,
+    rules: Rules<'s>,
+    work: Work,
+    applied: Applied,
 }
 
 /// Reads the body of a PATCH request. Names are found in any case (RFC 7643 §2.1).
@@ -91,26 +110,26 @@ pub fn parse_operations(body: &Attributes) -> Result<Vec<Operation>, ScimError> 
 /// nothing has changed.
 ///
 /// # Errors
-/// `mutability`, `noTarget`, `invalidPath`, `invalidValue` as RFC 7644 §3.5.2 has them.
+/// `mutability`, `noTarget`, `invalidPath`, `invalidValue` as RFC 7644 §3.5.2 has them; `tooMany` for
+/// more than [`STEPS_MAX`].
 pub fn apply(
     resource: &mut Attributes,
     schema: &ResourceSchema,
     operations: &[Operation],
     no_match: NoMatch,
-) -> Result<(), ScimError> {
+) -> Result<Applied, ScimError> {
     let rules = Rules { schema, no_match };
-    let mut copy = resource.clone();
+    let (work, applied) = (Work::new(), Applied::default());
+    let mut patching = Patching { resource: resource.clone(), rules, work, applied };
     for operation in operations {
         let value = operation.value.clone().unwrap_or(Value::Null);
         match &operation.path {
-            Some(path) => at_path(&mut copy, rules, operation.op, path, value)?,
-            None => at_root(&mut copy, rules, operation.op, value)?,
+            Some(path) => patching.at_path(operation.op, path, value)?,
+            None => patching.at_root(operation.op, value)?,
         }
-        // A look-up by name is linear: what grows out of bounds must stop here, not at the end.
-        check_bounds(&copy)?;
     }
-    *resource = canonicalise(schema, copy)?;
-    Ok(())
+    *resource = canonicalise(schema, patching.resource)?;
+    Ok(patching.applied)
 }
 
 fn parse_operation(operation: &Value) -> Result<Operation, ScimError> {
@@ -163,36 +182,91 @@ impl Op {
     }
 }
 
-/// An operation without a path: each name of its value is a path. What is readOnly is passed over,
-/// as in a PUT (RFC 7644 §3.5.1): Okta sends the group's `id` along with its name.
-fn at_root(
-    resource: &mut Attributes,
-    rules: Rules<'_>,
-    op: Op,
-    value: Value,
-) -> Result<(), ScimError> {
-    let Value::Complex(values) = value else {
-        let detail =
-            "The \"value\" of an operation without a \"path\" must be an object of attributes.";
-        return Err(ScimError::invalid_value(detail));
-    };
-    for (name, value) in values {
-        let path: Path = name.parse()?;
-        let outcome = match &path {
-            Path::Attribute(attribute)
-                if name.contains(':')
-                    && value.as_complex().is_some()
-                    && is_unknown(rules.schema, attribute) =>
-            {
-                extension(resource, rules, op, &name, value)
+impl Patching<'_> {
+    /// An operation without a path: each name of its value is a path. What is readOnly is passed over,
+    /// as in a PUT (RFC 7644 §3.5.1): Okta sends the group's `id` along with its name.
+    fn at_root(&mut self, op: Op, value: Value) -> Result<(), ScimError> {
+        let Value::Complex(values) = value else {
+            let detail =
+                "The \"value\" of an operation without a \"path\" must be an object of attributes.";
+            return Err(ScimError::invalid_value(detail));
+        };
+        for (name, value) in values {
+            let path: Path = name.parse()?;
+            let outcome = match &path {
+                Path::Attribute(attribute)
+                    if name.contains(':')
+                        && value.as_complex().is_some()
+                        && is_unknown(self.rules.schema, attribute) =>
+                {
+                    self.extension(op, &name, value)
+                }
+                Path::Attribute(_) | Path::Element { .. } | Path::Extension(_) => {
+                    self.at_path(op, &path, value)
+                }
+            };
+            passing_over_read_only(outcome)?;
+        }
+        Ok(())
+    }
+
+    fn at_path(&mut self, op: Op, path: &Path, value: Value) -> Result<(), ScimError> {
+        let target = match path {
+            Path::Extension(urn) => return self.extension(op, urn, value),
+            Path::Attribute(path) if holds_extension(&self.resource, path) => {
+                return self.extension(op, &path.to_string(), value);
             }
-            Path::Attribute(_) | Path::Element { .. } | Path::Extension(_) => {
-                at_path(resource, rules, op, &path, value)
+            Path::Attribute(path) => Target::new(self.rules, path, None, path.sub.as_deref())?,
+            Path::Element { attribute, filter, sub } => {
+                Target::new(self.rules, attribute, Some(filter), sub.as_deref())?
             }
         };
-        passing_over_read_only(outcome)?;
+        // Neither is ever kept; `schemas` follows from what is present.
+        let passed_over = ["schemas", "password"];
+        if passed_over.iter().any(|name| target.name.eq_ignore_ascii_case(name)) {
+            return Ok(());
+        }
+        target.check_mutability(op)?;
+        self.work.take(target.cost(&self.resource, op, &value))?;
+        let holder = match &target.extension {
+            None => &mut self.resource,
+            Some(urn) => complex_at(&mut self.resource, urn)?,
+        };
+        self.applied.upserted |= target.change(holder, op, value)?.upserted;
+        // A look-up by name is linear: what grows out of bounds must stop here, not at the end.
+        check_change(&self.resource, target.top())
     }
-    Ok(())
+
+    /// All of an extension: its attributes one by one, or its removal.
+    fn extension(&mut self, op: Op, urn: &str, value: Value) -> Result<(), ScimError> {
+        let is_core = urn.eq_ignore_ascii_case(self.rules.schema.core.id);
+        match value {
+            _ if op == Op::Remove && is_core => {
+                let detail =
+                    format!("{urn} is the schema of the resource itself and cannot be removed.");
+                Err(ScimError::new(ScimType::Mutability, detail))
+            }
+            _ if op == Op::Remove || (op == Op::Replace && value.is_absent() && !is_core) => {
+                self.resource.remove(urn);
+                Ok(())
+            }
+            Value::Complex(values) => values.into_iter().try_for_each(|(name, value)| {
+                let mut path = name.parse().unwrap_or_else(|_: ScimError| AttrPath::plain(name));
+                path.urn = Some(urn.to_owned());
+                passing_over_read_only(self.at_path(op, &Path::Attribute(path), value))
+            }),
+            Value::Null => Ok(()),
+            Value::Bool(_)
+            | Value::Integer(_)
+            | Value::Decimal(_)
+            | Value::String(_)
+            | Value::List(_) => {
+                let detail =
+                    format!("The value of {} must be an object of its attributes.", echo(urn));
+                Err(ScimError::invalid_value(detail))
+            }
+        }
+    }
 }
 
 fn passing_over_read_only(outcome: Result<(), ScimError>) -> Result<(), ScimError> {
@@ -213,72 +287,6 @@ fn is_unknown(schema: &ResourceSchema, path: &AttrPath) -> bool {
 fn holds_extension(resource: &Attributes, path: &AttrPath) -> bool {
     path.urn.is_some()
         && resource.get(&path.to_string()).is_some_and(|value| value.as_complex().is_some())
-}
-
-fn at_path(
-    resource: &mut Attributes,
-    rules: Rules<'_>,
-    op: Op,
-    path: &Path,
-    value: Value,
-) -> Result<(), ScimError> {
-    let target = match path {
-        Path::Extension(urn) => return extension(resource, rules, op, urn, value),
-        Path::Attribute(path) if holds_extension(resource, path) => {
-            return extension(resource, rules, op, &path.to_string(), value);
-        }
-        Path::Attribute(path) => Target::new(rules, path, None, path.sub.as_deref())?,
-        Path::Element { attribute, filter, sub } => {
-            Target::new(rules, attribute, Some(filter), sub.as_deref())?
-        }
-    };
-    // Neither is ever kept; `schemas` follows from what is present.
-    let passed_over = ["schemas", "password"];
-    if passed_over.iter().any(|name| target.name.eq_ignore_ascii_case(name)) {
-        return Ok(());
-    }
-    target.check_mutability(op)?;
-    let holder = match &target.extension {
-        None => resource,
-        Some(urn) => complex_at(resource, urn)?,
-    };
-    target.change(holder, op, value)
-}
-
-/// All of an extension: its attributes one by one, or its removal.
-fn extension(
-    resource: &mut Attributes,
-    rules: Rules<'_>,
-    op: Op,
-    urn: &str,
-    value: Value,
-) -> Result<(), ScimError> {
-    let is_core = urn.eq_ignore_ascii_case(rules.schema.core.id);
-    match value {
-        _ if op == Op::Remove && is_core => {
-            let detail =
-                format!("{urn} is the schema of the resource itself and cannot be removed.");
-            Err(ScimError::new(ScimType::Mutability, detail))
-        }
-        _ if op == Op::Remove || (op == Op::Replace && value.is_absent() && !is_core) => {
-            resource.remove(urn);
-            Ok(())
-        }
-        Value::Complex(values) => values.into_iter().try_for_each(|(name, value)| {
-            let mut path = name.parse().unwrap_or_else(|_: ScimError| AttrPath::plain(name));
-            path.urn = Some(urn.to_owned());
-            passing_over_read_only(at_path(resource, rules, op, &Path::Attribute(path), value))
-        }),
-        Value::Null => Ok(()),
-        Value::Bool(_)
-        | Value::Integer(_)
-        | Value::Decimal(_)
-        | Value::String(_)
-        | Value::List(_) => {
-            let detail = format!("The value of {urn} must be an object of its attributes.");
-            Err(ScimError::invalid_value(detail))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use schemas::scim::{
     AttrPath, AttributeDef, Attributes, Kind, ResourceSchema, Returned, ScimError, ScimType, Value,
-    instant,
+    echo, instant,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,7 +29,8 @@ pub enum SortKey {
 /// `invalidPath` for what is never shown, and for a complex attribute that stands for no single value.
 pub fn check(by: &AttrPath, schema: &ResourceSchema) -> Result<(), ScimError> {
     let refuse = |what: &str| {
-        let detail = format!("The attribute \"{by}\" in sortBy {what}.");
+        let by = by.to_string();
+        let detail = format!("The attribute \"{}\" in sortBy {what}.", echo(&by));
         Err(ScimError::new(ScimType::InvalidPath, detail))
     };
     let def = Scope::Resource(schema).place(by).def;

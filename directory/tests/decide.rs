@@ -86,6 +86,11 @@ impl World {
         for group in needs.members_of {
             facts.members_of.entry(group).or_default();
         }
+        for user in needs.groups_of {
+            if facts.groups_of.get(user).is_none() {
+                facts.groups_of.all_of(user, [].into());
+            }
+        }
     }
 
     fn kinds(&mut self, command: &Command) -> Vec<EventType> {
@@ -187,6 +192,38 @@ fn a_disabled_user_is_not_enabled_by_a_value_that_says_nothing() {
 }
 
 #[test]
+fn an_event_that_the_log_would_not_take_is_refused_with_its_largest_attribute() {
+    let mut world = World::empty();
+    let refused = |outcome: Result<Decision, Rejection>| {
+        let rejection = outcome.unwrap_err();
+        let Rejection::Invalid(error) = rejection else { panic!("{rejection:?}") };
+        (error.status, error.detail)
+    };
+    let with = |attribute: &str, value: serde_json::Value| {
+        let mut body = json!({"userName": "ada", "title": "T"});
+        body[attribute] = value;
+        let body = parse(body.to_string().as_bytes()).unwrap();
+        Command::CreateUser { attributes: canonicalise(&USER, body).unwrap().into() }
+    };
+    let photo = |bytes: usize| json!([{"value": "x".repeat(bytes)}]);
+    let (status, detail) = refused(world.ask(&with("photos", photo(460_000))));
+    assert_eq!(status, 413);
+    assert!(detail.contains("\"photos\" of the user is the largest with 460014"), "{detail}");
+    let badge = json!({"pin": "\u{1}".repeat(100_000), "x": 1});
+    let (_, detail) = refused(world.ask(&with("urn:example:2.0:Badge", badge)));
+    assert!(detail.contains("\"urn:example:2.0:Badge:pin\" of the user"), "{detail}");
+    assert_eq!(world.facts.tail, Seq(0), "nothing is decided");
+
+    world.ask(&with("photos", photo(440_000))).unwrap();
+    let ada = world.facts.user_names["ada"].unwrap();
+    let change = json!([{"op": "replace", "path": "photos", "value": photo(440_000)},
+        {"op": "add", "path": "photos", "value": [{"value": "y"}]}]);
+    let (_, detail) = refused(world.ask(&patch_user(ada, change)));
+    assert!(detail.contains("\"photos\""), "{detail}");
+    world.ask(&patch_user(ada, json!([{"op": "remove", "path": "photos"}]))).unwrap();
+}
+
+#[test]
 fn an_update_names_the_old_values_of_what_changed_and_nothing_else() {
     let mut world = World::empty();
     let id = world.user("ada@acme.example");
@@ -263,6 +300,23 @@ fn replacing_members_says_who_left_and_who_joined() {
 }
 
 #[test]
+fn everyone_may_be_told_to_leave_a_thousand_times_and_who_is_named_after_that_stays() {
+    let mut world = World::empty();
+    let (ada, bob, eve) = (world.user("ada"), world.user("bob"), world.user("eve"));
+    let team = world.group("Team", &[ada, bob]);
+    let replace = |who: ScimId| json!({"op": "replace", "path": "members", "value": [{"value": who.to_string()}]});
+    let mut operations = vec![replace(ada); 998];
+    operations.extend([
+        replace(eve),
+        json!({"op": "add", "path": "members", "value": [{"value": bob.to_string()}]}),
+    ]);
+    let decision = world.ask(&patch_group(team, json!(operations))).unwrap();
+    let kinds: Vec<_> = decision.drafts.iter().map(|draft| draft.event.kind()).collect();
+    assert_eq!(kinds, [EventType::GroupUserRemoved, EventType::GroupUserAdded]);
+    assert_eq!(world.facts.members_of[&team], [bob, eve].into());
+}
+
+#[test]
 fn a_rename_of_a_group_keeps_its_members_and_its_identity() {
     let mut world = World::empty();
     let ada = world.user("ada@acme.example");
@@ -285,6 +339,22 @@ fn a_deleted_user_is_in_no_group() {
     let group = world.group("Sales", &[ada]);
     assert_eq!(world.kinds(&Command::DeleteUser { id: ada }), [EventType::UserDeleted]);
     assert!(world.facts.members_of[&group].is_empty());
+}
+
+#[test]
+fn a_group_has_a_new_version_when_one_of_its_members_is_deleted() {
+    let mut world = World::empty();
+    let (ada, bob) = (world.user("ada"), world.user("bob"));
+    let (team, other) = (world.group("Team", &[ada]), world.group("Other", &[bob]));
+    let version = |world: &World, group| world.facts.groups[&group].as_ref().unwrap().version;
+    let (seen, untouched) = (version(&world, team), version(&world, other));
+    world.ask(&Command::DeleteUser { id: ada }).unwrap();
+    assert_eq!((version(&world, team), version(&world, other)), (world.facts.tail, untouched));
+    let rename = json!([{"op": "replace", "path": "displayName", "value": "Crew"}]);
+    let then = Box::new(patch_group(team, rename));
+    let conditional = Command::Conditional { versions: vec![seen], then };
+    let refused = world.ask(&conditional).unwrap_err();
+    assert_eq!(refused, Rejection::VersionMismatch(world.facts.tail));
 }
 
 #[test]

@@ -99,6 +99,15 @@ impl Circuit {
         }
     }
 
+    /// Whether nothing speaks against the endpoint.
+    #[must_use]
+    pub const fn is_closed(self) -> bool {
+        match self {
+            Self::Closed { .. } => true,
+            Self::Open { .. } | Self::Probing { .. } | Self::Ramping { .. } => false,
+        }
+    }
+
     /// Moves on.
     #[must_use]
     pub fn next(self, signal: Signal, schedule: &Schedule, now: Timestamp, dice: f64) -> Self {

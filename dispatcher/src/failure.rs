@@ -12,6 +12,8 @@ pub enum Failure {
     Dns,
     /// No connection came about.
     Connect,
+    /// The operator's proxy was not there, or made no tunnel.
+    Proxy,
     /// The TLS handshake failed, or the certificate did not convince.
     Tls,
     /// The deadline passed, in whatever phase.
@@ -47,6 +49,7 @@ impl Failure {
             | Self::Refused
             | Self::Dns
             | Self::Connect
+            | Self::Proxy
             | Self::Tls
             | Self::Timeout
             | Self::Protocol
@@ -63,6 +66,7 @@ impl Failure {
             Self::Refused
             | Self::Dns
             | Self::Connect
+            | Self::Proxy
             | Self::Tls
             | Self::Timeout
             | Self::Protocol => true,
@@ -77,6 +81,7 @@ impl Failure {
             Self::Refused
             | Self::Dns
             | Self::Connect
+            | Self::Proxy
             | Self::Tls
             | Self::Timeout
             | Self::Protocol
@@ -91,6 +96,7 @@ impl Failure {
             Self::Refused => "refused",
             Self::Dns => "dns",
             Self::Connect => "connect",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Timeout => "timeout",
             Self::Status(_) => "status",
@@ -114,6 +120,7 @@ impl FromStr for Failure {
             Self::Refused,
             Self::Dns,
             Self::Connect,
+            Self::Proxy,
             Self::Tls,
             Self::Timeout,
             Self::Protocol,
@@ -133,6 +140,7 @@ impl fmt::Display for Failure {
             Self::Refused
             | Self::Dns
             | Self::Connect
+            | Self::Proxy
             | Self::Tls
             | Self::Timeout
             | Self::Protocol
@@ -147,8 +155,7 @@ mod tests {
 
     #[test]
     fn a_failure_survives_its_text_form() {
-        for failure in
-            [Failure::Refused, Failure::Timeout, Failure::Status(503), Failure::Unreadable]
+        for failure in [Failure::Refused, Failure::Proxy, Failure::Status(503), Failure::Unreadable]
         {
             assert_eq!(failure.to_string().parse(), Ok(failure));
         }

@@ -10,31 +10,41 @@
 //! says what is to be done as [`Action`]s. It does nothing itself, so that it can be run through
 //! years of outages in a second. [`crate::run()`] is what carries out its actions.
 //!
-//! Three laws hold, whatever fails and whenever it is started anew from its last flush:
+//! A replay is a lane too: it begins at a cursor of its own, ends at a position, keeps a
+//! [pace](Replay::rate) and has few requests in flight.
+//!
+//! Four laws hold, whatever fails and whenever it is started anew from its last flush:
 //! - every subscribed event is delivered, or exhausted, at least once;
+//! - what a flush says was delivered is not sent again;
 //! - no event succeeds for the first time before an earlier one of any of its lines has succeeded or is exhausted;
 //! - the cursor never passes an event that is neither delivered nor waiting in a blocked line.
 
+mod advance;
+mod io;
 mod lines;
+mod pace;
 mod parking;
+mod settle;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use schemas::{EndpointId, EventType, Format, Timestamp};
+use schemas::{EventId, Timestamp};
 
-use crate::circuit::{Circuit, Signal};
+use crate::circuit::Circuit;
+pub use crate::lane::io::{Action, Completed, Input, LineRead, Pool, Send};
 pub use crate::lane::lines::{Lines, lines_of};
+use crate::lane::pace::Pace;
 pub use crate::lane::parking::BLOCKED_LINES_MAX;
-use crate::lane::parking::{LOADED_MAX, PAGE, PageRead, Parking};
+use crate::lane::parking::{PAGE, PageRead, Parking};
 pub use crate::lane::window::WINDOW_MAX;
 use crate::lane::window::{SlotNumber, Window};
 use crate::ports::{
-    Attempt, DisableReason, Endpoint, FeedEvent, FeedPosition, Flush, LaneState, Line, Order,
-    Outcome,
+    Attempt, Endpoint, FeedEvent, FeedPosition, LaneId, LaneState, Line, Notice, Order, Replay,
+    Topic,
 };
-use crate::schedule::{Next, Schedule};
+use crate::schedule::Schedule;
 
 /// How long completions are gathered before they are written.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(100);
@@ -46,112 +56,11 @@ pub const FLUSH_COMPLETIONS: usize = 500;
 /// so that a store that is down bounds both memory and what a crash sends again.
 const UNWRITTEN_MAX: usize = 4 * FLUSH_COMPLETIONS;
 
+/// The most requests of one replay in flight: it has time, and what follows the feed goes first.
+const REPLAY_IN_FLIGHT_MAX: usize = 8;
+
 /// An endpoint that has failed for so long without a success is disabled.
 pub const FAILING_MAX: Duration = Duration::from_secs(5 * 24 * 60 * 60);
-
-/// What happened.
-#[derive(Debug)]
-pub enum Input {
-    /// Nothing but that time has passed.
-    Tick,
-    /// The answer to [`Action::ReadFeed`].
-    Fed(Vec<FeedEvent>),
-    /// The answer to [`Action::ReadLine`].
-    LineRead(LineRead, Vec<FeedEvent>),
-    /// The answer to [`Action::Send`].
-    Completed(Completed),
-    /// The answer to [`Action::Flush`]: it is written.
-    Flushed,
-    /// Send no more. When [`Lane::is_idle`], the lane has written all it knows.
-    Stop,
-    /// After `Stop`: what is still in flight is given up, and will be sent again by another lane.
-    Abandoned,
-}
-
-/// What is to be done. Each is answered once, in any order.
-#[derive(Debug)]
-pub enum Action {
-    /// Send an event. At most one is in flight for each position.
-    Send(Send),
-    /// Read up to `limit` events of the feed after `after`; the answer may wait until there is one,
-    /// and is never empty.
-    ReadFeed {
-        /// Read after this.
-        after: FeedPosition,
-        /// At most so many.
-        limit: usize,
-    },
-    /// Read a page of a line.
-    ReadLine(LineRead),
-    /// Write, and try until it is written.
-    Flush(Flush),
-    /// Turn the endpoint off. Has no answer; the lane sends nothing any more.
-    Disable(DisableReason),
-}
-
-/// A page of a line to be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LineRead {
-    page: PageRead,
-}
-
-impl LineRead {
-    /// The most events that the page holds.
-    pub const LIMIT: usize = PAGE;
-
-    /// The line.
-    #[must_use]
-    pub const fn line(&self) -> Line {
-        self.page.line
-    }
-
-    /// Read after this.
-    #[must_use]
-    pub const fn after(&self) -> FeedPosition {
-        self.page.after
-    }
-
-    /// Read up to and with this.
-    #[must_use]
-    pub const fn up_to(&self) -> FeedPosition {
-        self.page.up_to
-    }
-}
-
-/// An event to be sent.
-#[derive(Clone, Debug)]
-pub struct Send {
-    /// The event.
-    pub event: FeedEvent,
-    /// 1 for the first attempt.
-    pub attempt: u16,
-    /// Whose room it takes.
-    pub pool: Pool,
-}
-
-/// First attempts and retries have room of their own, so that neither can hold up the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pool {
-    /// Events fresh from the feed.
-    Fresh,
-    /// Events that waited in a line.
-    Retry,
-}
-
-/// What came of a [`Send`].
-#[derive(Clone, Copy, Debug)]
-pub struct Completed {
-    /// Which event.
-    pub position: FeedPosition,
-    /// When the request began.
-    pub at: Timestamp,
-    /// How long it took.
-    pub duration: Duration,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// What the endpoint asked for.
-    pub retry_after: Option<Duration>,
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Origin {
@@ -163,17 +72,18 @@ enum Origin {
 struct Flying {
     origin: Origin,
     attempt: u16,
-    event_id: schemas::EventId,
+    event_id: EventId,
+    topic: Topic,
     lines: Lines,
 }
 
 /// The work for one endpoint. See the module.
 #[derive(Debug)]
 pub struct Lane {
-    endpoint: EndpointId,
+    id: LaneId,
+    endpoint: Endpoint,
+    replay: Option<Replay>,
     order: Order,
-    events: Vec<EventType>,
-    format: Format,
     schedule: Schedule,
     circuit: Circuit,
     window: Window,
@@ -182,8 +92,15 @@ pub struct Lane {
     retries_in_flight: usize,
     /// How far the feed was taken in.
     read_to: FeedPosition,
+    /// What is delivered or exhausted beyond the cursor, so that no later lane sends it again.
+    done: BTreeSet<FeedPosition>,
     is_reading: bool,
     failing_since: Option<Timestamp>,
+    is_told: bool,
+    notices: Vec<(Timestamp, Notice)>,
+    pace: Option<Pace>,
+    /// When the pace lets it go on, if that is what holds it up.
+    resumes_at: Option<Timestamp>,
     attempts: Vec<Attempt>,
     flushed_cursor: FeedPosition,
     /// Since when there is something to write.
@@ -193,25 +110,53 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// The lane of `endpoint`, where the store says that it stood.
+    /// The lane that follows the feed for `endpoint`, where the store says that it stood.
     #[must_use]
     pub fn new(endpoint: &Endpoint, state: LaneState, schedule: Schedule) -> Self {
-        let LaneState { cursor, blocked, failing_since } = state;
         let closed = Circuit::Closed { failures: 0 };
+        let circuit = state.failing_since.map_or(closed, |_| Circuit::cautious());
+        Self::begin(endpoint, None, circuit, state, schedule)
+    }
+
+    /// The lane of a replay to `endpoint`, where the store says that it stood.
+    #[must_use]
+    pub fn replaying(
+        replay: &Replay,
+        endpoint: &Endpoint,
+        state: LaneState,
+        schedule: Schedule,
+    ) -> Self {
+        Self::begin(endpoint, Some(replay.clone()), Circuit::cautious(), state, schedule)
+    }
+
+    fn begin(
+        endpoint: &Endpoint,
+        replay: Option<Replay>,
+        circuit: Circuit,
+        state: LaneState,
+        schedule: Schedule,
+    ) -> Self {
+        let LaneState { cursor, done, blocked, failing_since, is_told } = state;
+        let order = endpoint.lane_order();
         Self {
-            endpoint: endpoint.id,
-            order: endpoint.order,
-            events: endpoint.events.clone(),
-            format: endpoint.format,
+            id: LaneId { endpoint: endpoint.id, replay: replay.as_ref().map(|replay| replay.id) },
+            endpoint: endpoint.clone(),
+            order,
             schedule,
-            circuit: failing_since.map_or(closed, |_| Circuit::cautious()),
+            circuit,
             window: Window::default(),
-            parking: Parking::new(endpoint.order, blocked, cursor),
+            parking: Parking::new(order, blocked, cursor),
             in_flight: HashMap::new(),
             retries_in_flight: 0,
             read_to: cursor,
+            done: done.into_iter().collect(),
             is_reading: false,
             failing_since,
+            is_told,
+            notices: Vec::new(),
+            pace: replay.as_ref().map(|replay| Pace::new(replay.rate)),
+            replay,
+            resumes_at: None,
             attempts: Vec::new(),
             flushed_cursor: cursor,
             unwritten_since: None,
@@ -225,6 +170,11 @@ impl Lane {
         match input {
             Input::Tick => {}
             Input::Fed(events) => self.take_in(events, now),
+            Input::FedLast(events) => {
+                self.take_in(events, now);
+                let up_to = self.replay.as_ref().map(|replay| replay.up_to);
+                self.read_to = self.read_to.max(up_to.unwrap_or_default());
+            }
             Input::LineRead(read, events) => self.take_line(read.page, events, now),
             Input::Completed(completed) => self.complete(completed, now, dice, actions),
             Input::Flushed => self.is_flushing = false,
@@ -243,7 +193,9 @@ impl Lane {
             _ if self.is_stopped => None,
             Circuit::Open { due, .. } => self.in_flight.is_empty().then_some(due),
             Circuit::Probing { .. } => None,
-            Circuit::Closed { .. } | Circuit::Ramping { .. } => self.parking.next_due(),
+            Circuit::Closed { .. } | Circuit::Ramping { .. } => {
+                self.parking.next_due().into_iter().chain(self.resumes_at).min()
+            }
         };
         flush.into_iter().chain(work).min()
     }
@@ -276,7 +228,7 @@ impl Lane {
         self.is_reading = false;
         for event in events {
             self.read_to = event.position;
-            if !self.wants(event.event) {
+            if self.done.contains(&event.position) || !self.wants(&event) {
                 continue;
             }
             let lines = lines_of(&event, self.order);
@@ -293,239 +245,20 @@ impl Lane {
         let is_full = events.len() >= PAGE;
         let last = events.last().map(|event| event.position).filter(|_| is_full);
         let read_to = last.unwrap_or(page.up_to);
-        events.retain(|event| self.wants(event.event));
+        events.retain(|event| self.wants(event) && !self.done.contains(&event.position));
         self.parking.fill(page, events, read_to, &self.window);
         self.note(now);
     }
 
-    fn complete(
-        &mut self,
-        completed: Completed,
-        now: Timestamp,
-        dice: f64,
-        actions: &mut Vec<Action>,
-    ) {
-        let Some(flying) = self.in_flight.remove(&completed.position) else { return };
-        let next = self.judge(&flying, completed, now, dice);
-        match flying.origin {
-            Origin::Window(number) => self.settle_window(number, &flying, completed, next, now),
-            Origin::Line(line) => self.settle_line(line, &flying, next, now),
-        }
-        self.attempts.push(Attempt {
-            event_id: flying.event_id,
-            position: completed.position,
-            attempt: flying.attempt,
-            at: completed.at,
-            duration: completed.duration,
-            outcome: completed.outcome,
-            exhausted: next == Some(Next::Exhausted),
-        });
-        self.note(now);
-        let failing = self.failing_since.is_some_and(|since| now.since(since) >= FAILING_MAX);
-        if next == Some(Next::Gone) {
-            self.disable(DisableReason::Gone, actions);
-        } else if failing && self.circuit.is_open() {
-            self.disable(DisableReason::Failing, actions);
-        }
+    fn wants(&self, event: &FeedEvent) -> bool {
+        let is_replayed = |replay: &Replay| replay.filter.passes(event);
+        self.endpoint.wants(event) && self.replay.as_ref().is_none_or(is_replayed)
     }
 
-    /// What the outcome says about the endpoint, and what follows for the event if it failed.
-    fn judge(
-        &mut self,
-        flying: &Flying,
-        completed: Completed,
-        now: Timestamp,
-        dice: f64,
-    ) -> Option<Next> {
-        let Completed { outcome, retry_after, .. } = completed;
-        let Outcome::Failed(failure) = outcome else {
-            self.circuit = self.circuit.next(Signal::Answered, &self.schedule, now, dice);
-            self.failing_since = None;
-            return None;
-        };
-        let signal = if failure.is_of_the_endpoint() {
-            Signal::Failed { fresh: flying.attempt == 1, retry_after }
-        } else {
-            Signal::Answered
-        };
-        self.circuit = self.circuit.next(signal, &self.schedule, now, dice);
-        self.failing_since.get_or_insert(now);
-        Some(self.schedule.next(failure, flying.attempt, retry_after, now, dice))
-    }
-
-    fn settle_window(
-        &mut self,
-        number: SlotNumber,
-        flying: &Flying,
-        completed: Completed,
-        next: Option<Next>,
-        now: Timestamp,
-    ) {
-        match next {
-            None | Some(Next::Exhausted) => {
-                let parking = &mut self.parking;
-                self.window.finish(number, |line| parking.left_window(line));
-            }
-            // The cursor stands still, and nothing piles up. A probe is parked all the same, so
-            // that the next one is another event: this one may be what the endpoint fails on.
-            Some(Next::Retry(_)) if self.circuit.is_open() && !self.was_probe() => {
-                self.window.put_back(number, flying.attempt);
-            }
-            Some(Next::Retry(due)) => self.park(number, flying, completed.position, due),
-            Some(Next::Gone) => self.park(number, flying, completed.position, now),
-        }
-    }
-
-    fn settle_line(&mut self, line: Line, flying: &Flying, next: Option<Next>, now: Timestamp) {
-        self.retries_in_flight -= 1;
-        match next {
-            None | Some(Next::Exhausted) => self.parking.finish(line, &self.window),
-            Some(Next::Retry(due)) => self.parking.fail(line, flying.attempt, due),
-            Some(Next::Gone) => self.parking.fail(line, flying.attempt, now),
-        }
-    }
-
-    /// Whether the request that just failed was a probe: it was the only one, and the circuit had
-    /// been open before.
-    fn was_probe(&self) -> bool {
-        match self.circuit {
-            Circuit::Open { opening, .. } => opening > 1 && self.in_flight.is_empty(),
-            Circuit::Closed { .. } | Circuit::Probing { .. } | Circuit::Ramping { .. } => false,
-        }
-    }
-
-    fn park(
-        &mut self,
-        number: SlotNumber,
-        flying: &Flying,
-        position: FeedPosition,
-        due: Timestamp,
-    ) {
-        let parking = &mut self.parking;
-        self.window.park(number, |position, lines| parking.wait(position, lines));
-        self.parking.park(position, flying.lines, flying.attempt, due);
-    }
-
-    fn disable(&mut self, reason: DisableReason, actions: &mut Vec<Action>) {
-        if !self.is_stopped {
-            self.is_stopped = true;
-            actions.push(Action::Disable(reason));
-        }
-    }
-
-    /// Whatever is possible is begun.
-    fn move_on(&mut self, now: Timestamp, dice: f64, actions: &mut Vec<Action>) {
-        self.note_cursor(now);
-        if !self.is_stopped {
-            if self.in_flight.is_empty() {
-                self.circuit = self.circuit.next(Signal::Tick, &self.schedule, now, dice);
-            }
-            self.read(now, actions);
-            self.send(actions);
-        }
-        self.flush(now, actions);
-    }
-
-    fn read(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        match self.circuit {
-            Circuit::Open { .. } => return,
-            Circuit::Probing { .. } => {
-                let has_candidate = self.window.is_ready() || self.parking.is_ready();
-                if !self.in_flight.is_empty() || has_candidate {
-                    return;
-                }
-                if !self.parking.is_loading() {
-                    self.read_line(actions);
-                }
-                if !self.parking.is_loading() {
-                    self.parking.hurry();
-                    self.read_line(actions);
-                }
-            }
-            Circuit::Closed { .. } | Circuit::Ramping { .. } => {
-                self.parking.tick(now);
-                while self.read_line(actions) {}
-            }
-        }
-        let room = self.window.room();
-        // Half a window at a time, so that a read is worth its cost.
-        if !self.is_reading && room >= WINDOW_MAX / 2 && !self.parking.is_full() {
-            self.is_reading = true;
-            actions.push(Action::ReadFeed { after: self.read_to, limit: room });
-        }
-    }
-
-    fn read_line(&mut self, actions: &mut Vec<Action>) -> bool {
-        let page = self.parking.next_read();
-        actions.extend(page.map(|page| Action::ReadLine(LineRead { page })));
-        page.is_some()
-    }
-
-    fn send(&mut self, actions: &mut Vec<Action>) {
-        let limit = self.circuit.limit();
-        while self.in_flight.len() < limit && self.attempts.len() < UNWRITTEN_MAX {
-            // Lines get up to half of the room, and all of it if the window has nothing to send.
-            let share = if self.window.is_ready() { limit / 2 } else { limit };
-            let sent = (self.retries_in_flight < share.min(LOADED_MAX) && self.send_line(actions))
-                || self.send_fresh(actions);
-            if !sent {
-                return;
-            }
-        }
-    }
-
-    fn send_fresh(&mut self, actions: &mut Vec<Action>) -> bool {
-        let Some((number, event, failures)) = self.window.take() else { return false };
-        self.launch(Origin::Window(number), event, failures, Pool::Fresh, actions);
-        true
-    }
-
-    fn send_line(&mut self, actions: &mut Vec<Action>) -> bool {
-        let Some((line, event, failures)) = self.parking.take() else { return false };
-        self.retries_in_flight += 1;
-        self.launch(Origin::Line(line), event, failures, Pool::Retry, actions);
-        true
-    }
-
-    fn launch(
-        &mut self,
-        origin: Origin,
-        event: FeedEvent,
-        failures: u16,
-        pool: Pool,
-        actions: &mut Vec<Action>,
-    ) {
-        let attempt = failures.saturating_add(1);
-        let lines = lines_of(&event, self.order);
-        let flying = Flying { origin, attempt, event_id: event.id, lines };
-        self.in_flight.insert(event.position, flying);
-        actions.push(Action::Send(Send { event, attempt, pool }));
-    }
-
-    fn flush(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let Some(since) = self.unwritten_since.filter(|_| !self.is_flushing) else { return };
-        let is_last = self.is_stopped && self.in_flight.is_empty();
-        let is_due = since.after(FLUSH_EVERY) <= now;
-        if !(is_due || is_last || self.attempts.len() >= FLUSH_COMPLETIONS) {
-            return;
-        }
-        let cursor = self.cursor();
-        let (blocked, unblocked) = self.parking.changes(cursor);
-        self.flushed_cursor = cursor;
-        self.unwritten_since = None;
-        self.is_flushing = true;
-        actions.push(Action::Flush(Flush {
-            endpoint: self.endpoint,
-            cursor,
-            blocked,
-            unblocked,
-            failing_since: self.failing_since,
-            attempts: std::mem::take(&mut self.attempts),
-        }));
-    }
-
-    fn wants(&self, event: EventType) -> bool {
-        self.format.carries(event) && (self.events.is_empty() || self.events.contains(&event))
+    /// Whether all of a replay was sent.
+    fn is_finished(&self) -> bool {
+        let is_read = self.replay.as_ref().is_some_and(|replay| self.read_to >= replay.up_to);
+        is_read && self.window.first().is_none() && self.parking.len() == 0
     }
 
     /// There is something to write.
@@ -534,7 +267,11 @@ impl Lane {
     }
 
     fn note_cursor(&mut self, now: Timestamp) {
-        if self.cursor() != self.flushed_cursor {
+        let cursor = self.cursor();
+        while self.done.first().is_some_and(|done| *done <= cursor) {
+            self.done.pop_first();
+        }
+        if cursor != self.flushed_cursor {
             self.note(now);
         }
     }
@@ -542,5 +279,7 @@ impl Lane {
 
 #[cfg(test)]
 mod laws;
+#[cfg(test)]
+mod outage;
 #[cfg(test)]
 mod tests;

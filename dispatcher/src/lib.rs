@@ -12,7 +12,7 @@
 //! - a [`circuit::Circuit`] opens when the endpoint as a whole fails: then nothing flows, and a
 //!   probe now and then finds out when it is back;
 //! - an *attempt* is one HTTP request, [signed](signature), sent by a [`client::Client`] that calls
-//!   no [address] inside our network;
+//!   no [address] inside our network and leaves by the [egress] that the operator has set up;
 //! - the *format* of an endpoint is what it gets: the event itself, or a token that tells of it
 //!   ([`security_event`]).
 //!
@@ -34,17 +34,23 @@
 pub mod address;
 pub mod circuit;
 pub mod client;
+pub mod egress;
 pub mod failure;
 pub mod lane;
 pub mod ports;
+pub mod resolver;
 pub mod run;
 pub mod schedule;
 pub mod security_event;
 pub mod signature;
+mod target;
+pub mod trial;
 
 pub use crate::address::{InvalidEndpoint, Policy, check_url};
 pub use crate::client::{Client, Sender};
+pub use crate::egress::Egress;
 pub use crate::failure::Failure;
 pub use crate::ports::{DeliveryStore, Endpoint, FeedEvent, FeedPosition, Secret};
 pub use crate::run::{Config, run};
 pub use crate::schedule::Schedule;
+pub use crate::trial::Tester;

@@ -1,17 +1,19 @@
-//! Keeps a lane running for every enabled endpoint, until shutdown.
+//! Keeps the lanes of every enabled endpoint running, until shutdown.
 //!
-//! One task an endpoint (`deliver`) carries out the actions of its lane; one task (`flush`) writes
-//! what all lanes have to write, many in one transaction. All wait for the store as long as it takes:
+//! One task a lane (`deliver`) carries out its actions; one task (`flush`) writes what all lanes have to
+//! write, many in one transaction; one (`tail`) reads the feed for those that have caught up. All wait for the store as long as it takes:
 //! what was not written is sent again, never lost.
 
 mod deliver;
 mod flush;
+mod read;
+mod tail;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use schemas::{Edge, EndpointId};
+use schemas::Edge;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,14 +21,18 @@ use tokio_util::task::TaskTracker;
 
 use crate::client::Sender;
 use crate::lane::Pool;
-use crate::ports::{DeliveryStore, Endpoint, FeedPosition, StoreError};
+use crate::ports::{DeliveryStore, Endpoint, Endpoints, FeedPosition, LaneId, Replay, StoreError};
 use crate::schedule::Schedule;
+use tail::Tail;
 
 /// How long the store is left alone after it did not answer.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
 
 /// How often lag and blocked lines are measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often attempts that are too old are dropped.
+const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// How many lanes' flushes wait for the writer; each lane has at most one.
 const FLUSHES_MAX: usize = 1_024;
@@ -38,11 +44,13 @@ pub struct Config {
     pub issuer: Arc<str>,
     /// When to try again.
     pub schedule: Schedule,
-    /// First attempts in flight over all endpoints. Each holds a socket; an ordinary limit of open
-    /// files is 1,024.
+    /// First attempts in flight over all endpoints that are well. Each holds a socket; an ordinary
+    /// limit of open files is 1,024.
     pub fresh_in_flight: usize,
-    /// Retries in flight over all endpoints.
+    /// Retries, probes and replays in flight over all endpoints.
     pub retries_in_flight: usize,
+    /// First attempts that turned out to be slow, over all endpoints. They make room for others.
+    pub slow_in_flight: usize,
     /// How long requests in flight may go on after shutdown was asked for.
     pub grace: Duration,
 }
@@ -56,7 +64,8 @@ impl Config {
             schedule: Schedule::default(),
             fresh_in_flight: 512,
             retries_in_flight: 128,
-            grace: Duration::from_secs(8),
+            slow_in_flight: 192,
+            grace: Duration::from_secs(4),
         }
     }
 }
@@ -69,8 +78,10 @@ struct Shared {
     config: Config,
     fresh: Semaphore,
     retries: Semaphore,
+    slow: Semaphore,
+    tail: Arc<Tail>,
     flushes: mpsc::Sender<flush::Request>,
-    progress: Mutex<BTreeMap<EndpointId, Progress>>,
+    progress: Mutex<BTreeMap<LaneId, Progress>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,17 +98,24 @@ impl Shared {
         }
     }
 
-    fn note_progress(&self, endpoint: EndpointId, progress: Option<Progress>) {
+    fn note_progress(&self, lane: LaneId, progress: Option<Progress>) {
         let mut all = self.progress.lock().expect("nothing panics while it is held");
         match progress {
-            Some(progress) => drop(all.insert(endpoint, progress)),
-            None => drop(all.remove(&endpoint)),
+            Some(progress) => drop(all.insert(lane, progress)),
+            None => drop(all.remove(&lane)),
         }
     }
 }
 
-struct Running {
+/// What a lane is made of. When that changes, another lane takes over.
+#[derive(Clone, PartialEq, Eq)]
+struct Making {
     endpoint: Endpoint,
+    replay: Option<Replay>,
+}
+
+struct Running {
+    making: Making,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -114,7 +132,11 @@ pub async fn run(
     let (flushes, requests) = mpsc::channel(FLUSHES_MAX);
     let tasks = TaskTracker::new();
     tasks.spawn(flush::run(Arc::clone(&store), requests, shutdown.clone()));
+    let tail = Arc::new(Tail::new(Arc::clone(&store)));
+    tasks.spawn(Arc::clone(&tail).run(shutdown.clone()));
     let shared = Arc::new(Shared {
+        slow: Semaphore::new(config.slow_in_flight),
+        tail,
         fresh: Semaphore::new(config.fresh_in_flight),
         retries: Semaphore::new(config.retries_in_flight),
         store,
@@ -125,6 +147,7 @@ pub async fn run(
         progress: Mutex::default(),
     });
     tasks.spawn(measure(Arc::clone(&shared), shutdown.clone()));
+    tasks.spawn(tidy(Arc::clone(&shared), shutdown.clone()));
     tokio::select! {
         () = shutdown.cancelled() => {}
         () = follow(&shared, &tasks, &shutdown) => {}
@@ -136,13 +159,14 @@ pub async fn run(
 
 /// Keeps the lanes in step with the endpoints. Never returns.
 async fn follow(shared: &Arc<Shared>, tasks: &TaskTracker, shutdown: &CancellationToken) {
-    let mut running: BTreeMap<EndpointId, Running> = BTreeMap::new();
+    let mut running: BTreeMap<LaneId, Running> = BTreeMap::new();
     loop {
         let found = shared.store.endpoints().await;
         let changed = match found {
             Ok(endpoints) => {
-                reconcile(&mut running, endpoints.list, shared, tasks, shutdown);
-                shared.store.wait_endpoints_changed(endpoints.version).await
+                let version = endpoints.version;
+                reconcile(&mut running, wanted(endpoints), shared, tasks, shutdown);
+                shared.store.wait_endpoints_changed(version).await
             }
             Err(error) => Err(error),
         };
@@ -153,27 +177,43 @@ async fn follow(shared: &Arc<Shared>, tasks: &TaskTracker, shutdown: &Cancellati
     }
 }
 
+/// The lanes that there should be.
+fn wanted(endpoints: Endpoints) -> BTreeMap<LaneId, Making> {
+    let enabled = endpoints.list.into_iter().filter(|endpoint| endpoint.enabled);
+    let mut wanted: BTreeMap<LaneId, Making> = enabled
+        .map(|endpoint| {
+            let id = LaneId { endpoint: endpoint.id, replay: None };
+            (id, Making { endpoint, replay: None })
+        })
+        .collect();
+    for replay in endpoints.replays {
+        let of_feed = LaneId { endpoint: replay.endpoint, replay: None };
+        let Some(Making { endpoint, .. }) = wanted.get(&of_feed).cloned() else { continue };
+        let id = LaneId { replay: Some(replay.id), ..of_feed };
+        wanted.insert(id, Making { endpoint, replay: Some(replay) });
+    }
+    wanted
+}
+
 fn reconcile(
-    running: &mut BTreeMap<EndpointId, Running>,
-    endpoints: Vec<Endpoint>,
+    running: &mut BTreeMap<LaneId, Running>,
+    wanted: BTreeMap<LaneId, Making>,
     shared: &Arc<Shared>,
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) {
-    let enabled = endpoints.into_iter().filter(|endpoint| endpoint.enabled);
-    let wanted: BTreeMap<EndpointId, Endpoint> = enabled.map(|one| (one.id, one)).collect();
     for (id, lane) in &*running {
         if !wanted.contains_key(id) {
             lane.stop.cancel();
         }
     }
     // A lane that was told to stop is kept until it has ended: should the endpoint come back, the
-    // next lane waits for it, for there is never more than one lane an endpoint.
+    // next lane waits for it, for a lane never runs twice.
     running.retain(|_, lane| !lane.task.is_finished());
-    for (id, endpoint) in wanted {
+    for (id, making) in wanted {
         let before = running.remove(&id);
         let before = match before {
-            Some(same) if same.endpoint == endpoint && !same.stop.is_cancelled() => {
+            Some(same) if same.making == making && !same.stop.is_cancelled() => {
                 running.insert(id, same);
                 continue;
             }
@@ -183,8 +223,8 @@ fn reconcile(
             }),
         };
         let stop = shutdown.child_token();
-        let lane = deliver::run(endpoint.clone(), before, Arc::clone(shared), stop.clone());
-        running.insert(id, Running { endpoint, stop, task: tasks.spawn(lane) });
+        let lane = deliver::run(making.clone(), before, Arc::clone(shared), stop.clone());
+        running.insert(id, Running { making, stop, task: tasks.spawn(lane) });
     }
 }
 
@@ -197,6 +237,17 @@ async fn measure(shared: Arc<Shared>, shutdown: CancellationToken) {
         let blocked: usize = all.values().map(|lane| lane.blocked_lines).sum();
         gauge("dispatcher_lag_events", lag.unwrap_or(0));
         gauge("dispatcher_blocked_lines", blocked as u64);
+    }
+}
+
+async fn tidy(shared: Arc<Shared>, shutdown: CancellationToken) {
+    loop {
+        if let Err(error) = shared.store.tidy().await {
+            report(&error, "cannot drop old attempts");
+        }
+        if shutdown.run_until_cancelled(tokio::time::sleep(TIDY_EVERY)).await.is_none() {
+            return;
+        }
     }
 }
 

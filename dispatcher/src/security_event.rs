@@ -21,8 +21,6 @@ use crate::ports::FeedEvent;
 /// Makes the tokens for one endpoint.
 #[derive(Debug)]
 pub struct Issuer {
-    /// What they are signed with.
-    pub key: Arc<SigningKey>,
     /// Who issues them: where the world reaches this installation.
     pub url: Arc<str>,
     /// Whom they are for: the URL of the endpoint.
@@ -30,12 +28,12 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// The token that tells of an event, in compact serialisation.
+    /// The token that tells of an event, in compact serialisation, signed with this key.
     ///
     /// # Errors
     /// [`Unsayable`] for an event that is not about a SCIM resource, or cannot be read.
-    pub fn token(&self, event: &FeedEvent) -> Result<Bytes, Unsayable> {
+    pub fn token(&self, event: &FeedEvent, key: &SigningKey) -> Result<Bytes, Unsayable> {
         let context = Context { issuer: &self.url, audience: &self.audience };
-        claims(event, context).map(|claims| self.key.sign(&claims).into())
+        claims(event, context).map(|claims| key.sign(&claims).into())
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use dispatcher::client::{ANSWER_MAX, Request, Sender as _};
 use dispatcher::ports::Outcome;
 use dispatcher::signature::{Letter, Signer};
-use dispatcher::{Client, Failure, Policy, Secret};
+use dispatcher::{Client, Egress, Failure, Policy, Secret};
 use http::HeaderMap;
 use schemas::{EventId, Format, Seq, Timestamp};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,8 +16,9 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-const OPEN: Policy = Policy { allow_private: true, allow_http: true };
-const HTTP_ONLY: Policy = Policy { allow_private: false, allow_http: true };
+const OPEN: Policy = Policy { allow_private: true, allow_http: true, allow_networks: Vec::new() };
+const HTTP_ONLY: Policy =
+    Policy { allow_private: false, allow_http: true, allow_networks: Vec::new() };
 
 /// What an app does with a connection after it has read the request.
 #[derive(Clone, Copy)]
@@ -80,7 +81,7 @@ fn request(url: Url) -> Request {
         body: &body,
     };
     let headers = signer.headers(letter, now());
-    Request { url, headers, body }
+    Request { url, headers, body, timeout: None, caller: None }
 }
 
 fn now() -> Timestamp {
@@ -88,7 +89,8 @@ fn now() -> Timestamp {
 }
 
 async fn outcome(policy: Policy, url: Url) -> Outcome {
-    let client = Client::new(policy).unwrap().with_deadline(Duration::from_millis(400));
+    let egress = Egress { deadline: Duration::from_millis(400), ..policy.into() };
+    let client = Client::new(egress).unwrap();
     client.send(request(url), now()).await.outcome
 }
 
@@ -125,9 +127,18 @@ async fn a_redirect_is_an_answer_and_is_not_followed() {
 async fn retry_after_is_handed_on() {
     let answer = "HTTP/1.1 503 Busy\r\nretry-after: 17\r\ncontent-length: 0\r\n\r\n";
     let (url, _received) = app(Manner::Answers(answer)).await;
-    let answer = Client::new(OPEN).unwrap().send(request(url), now()).await;
+    let answer = Client::new(OPEN.into()).unwrap().send(request(url), now()).await;
     assert_eq!(answer.retry_after, Some(Duration::from_secs(17)));
     assert_eq!(answer.outcome, Outcome::Failed(Failure::Status(503)));
+}
+
+#[tokio::test]
+async fn what_an_address_inside_our_network_answers_is_shown_to_nobody() {
+    let answer = "HTTP/1.1 500 No\r\ncontent-length: 6\r\n\r\nsecret";
+    let (url, _received) = app(Manner::Answers(answer)).await;
+    let answer = Client::new(OPEN.into()).unwrap().send(request(url), now()).await;
+    assert_eq!(answer.outcome, Outcome::Failed(Failure::Status(500)));
+    assert_eq!(answer.excerpt, None);
 }
 
 #[tokio::test]
@@ -180,7 +191,7 @@ async fn each_phase_has_its_failure() {
         (plain.to_string(), Failure::Protocol),
         ("http://no-such-name.invalid/".to_owned(), Failure::Dns),
     ] {
-        let client = Client::new(OPEN).unwrap().with_deadline(Duration::from_secs(20));
+        let client = Client::new(OPEN.into()).unwrap();
         let request = Request { headers: HeaderMap::new(), ..request(Url::parse(&url).unwrap()) };
         let answer = client.send(request, now()).await;
         assert_eq!(answer.outcome, Outcome::Failed(failure), "{url}");

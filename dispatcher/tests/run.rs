@@ -11,23 +11,28 @@ use bytes::Bytes;
 use dispatcher::client::{Answer, Request, Sender};
 use dispatcher::lane::lines_of;
 use dispatcher::ports::{
-    Attempt, DisableReason, Endpoints, Flush, LaneState, Line, Order, Outcome, StoreError,
+    Attempt, DisableReason, Endpoints, Filter, Flush, LaneId, LaneState, Line, Order, Outcome,
+    StoreError, Topic,
 };
 use dispatcher::security_event::SigningKey;
 use dispatcher::{Config, DeliveryStore, Endpoint, Failure, FeedEvent, FeedPosition, Secret};
-use schemas::{DirectoryId, Edge, EndpointId, EventId, EventType, Format, ScimId, Seq, Timestamp};
+use schemas::{
+    DirectoryId, Edge, EndpointId, EndpointKind, EventId, EventType, Format, ScimId, Seq, Timestamp,
+};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 const ENDPOINT: EndpointId = EndpointId::from_bits(1);
+const LANE: LaneId = LaneId { endpoint: ENDPOINT, replay: None };
 
 #[derive(Default)]
 struct Kept {
-    lanes: BTreeMap<EndpointId, LaneState>,
+    lanes: BTreeMap<LaneId, LaneState>,
     attempts: Vec<Attempt>,
     fails: u32,
+    feed_reads: usize,
 }
 
 struct Store {
@@ -41,16 +46,24 @@ impl Store {
     fn new() -> Arc<Self> {
         let endpoint = Endpoint {
             id: ENDPOINT,
+            kind: EndpointKind::Directory,
             url: "https://app.example/".to_owned(),
             secrets: vec![Secret::new("whsec_AAAA".to_owned())],
-            events: Vec::new(),
+            filter: Filter::default(),
             enabled: true,
             order: Order::Resource,
+            retry_schedule: None,
             format: Format::Webhook,
+            timeout: None,
+            identity: None,
             created_at: Timestamp::from_millis(0),
         };
         Arc::new(Self {
-            endpoints: watch::Sender::new(Endpoints { version: 1, list: vec![endpoint] }),
+            endpoints: watch::Sender::new(Endpoints {
+                version: 1,
+                list: vec![endpoint],
+                replays: Vec::new(),
+            }),
             feed: watch::Sender::new(Vec::new()),
             kept: watch::Sender::new(0),
             inner: Mutex::default(),
@@ -63,7 +76,8 @@ impl Store {
             feed.extend((begin + 1..=begin + count).map(|n| FeedEvent {
                 position: FeedPosition(n),
                 id: EventId::from_bits(n.into()),
-                event: EventType::UserUpdated,
+                topic: Topic::Directory(EventType::UserUpdated),
+                organization_id: None,
                 directory_id: DirectoryId::from_bits(3),
                 seq: Seq(n),
                 user: Some(ScimId::from_bits((n % users).into())),
@@ -81,7 +95,7 @@ impl Store {
     }
 
     fn cursor(kept: &Kept) -> u64 {
-        kept.lanes.get(&ENDPOINT).map_or(0, |lane| lane.cursor.0)
+        kept.lanes.get(&LANE).map_or(0, |lane| lane.cursor.0)
     }
 }
 
@@ -101,12 +115,13 @@ impl DeliveryStore for Store {
         Ok(())
     }
 
-    async fn lane(&self, endpoint: EndpointId) -> Result<Option<LaneState>, StoreError> {
+    async fn lane(&self, id: LaneId) -> Result<Option<LaneState>, StoreError> {
         let inner = self.inner.lock().unwrap();
-        Ok(Some(inner.lanes.get(&endpoint).cloned().unwrap_or_default()))
+        Ok(Some(inner.lanes.get(&id).cloned().unwrap_or_default()))
     }
 
     async fn feed(&self, after: FeedPosition, limit: usize) -> Result<Vec<FeedEvent>, StoreError> {
+        self.inner.lock().unwrap().feed_reads += 1;
         let feed = self.feed.borrow();
         let found = feed.iter().filter(|event| event.position > after);
         Ok(found.take(limit).cloned().collect())
@@ -132,6 +147,14 @@ impl DeliveryStore for Store {
         Ok(())
     }
 
+    async fn operational(&self, _: FeedPosition, _: usize) -> Result<Vec<FeedEvent>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn wait_operational(&self, _: FeedPosition) -> Result<(), StoreError> {
+        std::future::pending().await
+    }
+
     async fn feed_end(&self) -> Result<FeedPosition, StoreError> {
         Ok(self.feed.borrow().last().map_or(FeedPosition(0), |event| event.position))
     }
@@ -144,8 +167,9 @@ impl DeliveryStore for Store {
                 return Err(StoreError::Unavailable("busy".into()));
             }
             for flush in flushes {
-                let lane = inner.lanes.entry(flush.endpoint).or_default();
+                let lane = inner.lanes.entry(flush.lane).or_default();
                 lane.cursor = flush.cursor;
+                lane.done = flush.done;
                 let new = |line| flush.blocked.iter().any(|row| row.line == line);
                 lane.blocked.retain(|row| !new(row.line) && !flush.unblocked.contains(&row.line));
                 lane.blocked.extend(flush.blocked);
@@ -153,6 +177,10 @@ impl DeliveryStore for Store {
             }
         }
         self.kept.send_modify(|version| *version += 1);
+        Ok(())
+    }
+
+    async fn tidy(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -193,7 +221,7 @@ impl Sender for App {
             self.seen.lock().unwrap().push(body);
         }
         let outcome = failure.map_or(Outcome::Delivered { status: 200 }, Outcome::Failed);
-        Answer { outcome, retry_after: None }
+        Answer { outcome, retry_after: None, excerpt: None }
     }
 }
 
@@ -241,9 +269,7 @@ async fn what_is_accepted_is_delivered_in_order_whatever_fails_first() {
     let (shutdown, run) = start(&store, &app);
     store.until(|kept| Store::cursor(kept) >= 100).await;
     store.accept(500, 7);
-    store
-        .until(|kept| Store::cursor(kept) == 1_000 && kept.lanes[&ENDPOINT].blocked.is_empty())
-        .await;
+    store.until(|kept| Store::cursor(kept) == 1_000 && kept.lanes[&LANE].blocked.is_empty()).await;
     shutdown.cancel();
     run.await.unwrap();
     let seen: Vec<u64> = app.seen.lock().unwrap().iter().map(|n| n.parse().unwrap()).collect();
@@ -306,7 +332,7 @@ async fn an_endpoint_that_is_gone_is_disabled_and_keeps_its_place() {
         endpoints.list[0].enabled = true;
     });
     let (shutdown, run) = start(&store, &well);
-    store.until(|kept| Store::cursor(kept) == 5 && kept.lanes[&ENDPOINT].blocked.is_empty()).await;
+    store.until(|kept| Store::cursor(kept) == 5 && kept.lanes[&LANE].blocked.is_empty()).await;
     shutdown.cancel();
     run.await.unwrap();
     assert_eq!(*well.seen.lock().unwrap(), ["1", "2", "3", "4", "5"]);
@@ -331,4 +357,46 @@ async fn an_event_that_no_token_can_tell_of_is_not_sent_and_stops_nothing() {
     let kept = store.inner.lock().unwrap();
     let unreadable = Outcome::Failed(Failure::Unreadable);
     assert!(kept.attempts.iter().all(|attempt| attempt.outcome == unreadable));
+}
+
+#[tokio::test]
+async fn a_hundred_lanes_that_have_caught_up_read_each_event_once() {
+    let store = Store::new();
+    store.endpoints.send_modify(|endpoints| {
+        let one = endpoints.list[0].clone();
+        let more = (2..=100).map(|id| Endpoint { id: EndpointId::from_bits(id), ..one.clone() });
+        endpoints.list.extend(more);
+    });
+    let app = App::new(|_, _| None);
+    let (shutdown, run) = start(&store, &app);
+    for round in 1..=20 {
+        store.accept(1, 1);
+        let all_have_it = |kept: &Kept| {
+            kept.lanes.len() == 100 && kept.lanes.values().all(|lane| lane.cursor.0 == round)
+        };
+        store.until(all_have_it).await;
+    }
+    shutdown.cancel();
+    run.await.unwrap();
+    assert_eq!(app.seen.lock().unwrap().len(), 2_000);
+    let reads = store.inner.lock().unwrap().feed_reads;
+    assert!(reads <= 60, "{reads} reads of 20 events for 100 endpoints");
+}
+
+#[tokio::test]
+async fn a_lane_that_stands_alone_at_the_end_is_told_of_what_comes() {
+    let store = Store::new();
+    store.accept(5, 5);
+    let end = LaneState { cursor: FeedPosition(5), ..LaneState::default() };
+    store.inner.lock().unwrap().lanes.insert(LANE, end);
+    let app = App::new(|_, _| None);
+    let (shutdown, run) = start(&store, &app);
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    store.accept(1, 1);
+    store.until(|kept| Store::cursor(kept) == 6).await;
+    shutdown.cancel();
+    run.await.unwrap();
+    assert_eq!(*app.seen.lock().unwrap(), ["6"]);
 }

@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
-use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, USER_AGENT};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use directory::Command;
 use schemas::{Actor, RequestId, ScimId};
 use sha2::{Digest, Sha256};
@@ -20,6 +20,13 @@ use crate::version;
 
 /// How much of a client's own name is kept for auditors.
 const USER_AGENT_MAX: usize = 200;
+
+/// Why nobody was let in, for the request log: who reads it may know more than who was refused.
+const MISSING: &str =
+    "No bearer token came along: the Authorization header is missing or not \"Bearer …\".";
+const UNKNOWN: &str = "The bearer token is none of this directory's tokens, or it was revoked. \
+                       Compare its last four characters with those of the live tokens.";
+const EXPIRED: &str = "The access token has expired; the identity provider has to get another.";
 
 /// An authenticated request, apart from its body.
 #[derive(Clone, Debug)]
@@ -60,14 +67,26 @@ impl FromRequestParts<Ingest> for Call {
         // that the answer takes the same time and tells nothing.
         let token = bearer(parts);
         let digest = Sha256::digest(token.unwrap_or_default()).into();
+        let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_default();
         let access = match ingest.replica.access(endpoint, digest).await? {
             Admission::Granted(access) => access,
-            Admission::Expired => return Err(Failure::expired()),
-            Admission::Refused if token.is_some() => return Err(Failure::invalid_token()),
-            Admission::Refused => return Err(Failure::unauthorized()),
+            Admission::Expired(directory) => {
+                notes.unauthorized(Some(directory), EXPIRED);
+                return Err(Failure::expired());
+            }
+            Admission::Refused(at_endpoint) if token.is_some() => {
+                notes.unauthorized(at_endpoint, UNKNOWN);
+                return Err(Failure::invalid_token());
+            }
+            Admission::Refused(at_endpoint) => {
+                notes.unauthorized(at_endpoint, MISSING);
+                return Err(Failure::unauthorized());
+            }
         };
-        let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_default();
         notes.of_directory(access.directory_id);
+        if access.keeps_bodies {
+            notes.keep_bodies();
+        }
         let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         let address = address.map(|ConnectInfo(address)| address.ip());
         ingest.limits.take(access.directory_id, address).map_err(Failure::too_many_requests)?;
@@ -78,9 +97,18 @@ impl FromRequestParts<Ingest> for Call {
                 ingest.writers.submit(directory, partition, Command::Activate, actor.clone());
             activate.await?;
         }
-        let query = Query::parse(parts.uri.query().unwrap_or_default())?;
+        let query = parts.uri.query().unwrap_or_default();
+        // Only what reads lists is asked for them in its address.
+        let query = if matches!(parts.method, Method::GET | Method::HEAD) {
+            Query::parse(query)?
+        } else {
+            Query::of_write(query)?
+        };
         if query.has_unknown {
             notes.tolerated(Rewrite::UnknownParameter);
+        }
+        if parts.uri.query().is_some_and(|query| query.contains('+')) {
+            notes.tolerated(Rewrite::PlusForSpace);
         }
         if parts.uri.path().len() > 1 && parts.uri.path().ends_with('/') {
             notes.tolerated(Rewrite::TrailingSlash);

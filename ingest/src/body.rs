@@ -10,6 +10,7 @@ use schemas::scim::{Attributes, ScimError, ScimType, parse};
 
 use crate::error::Failure;
 use crate::http::Ingest;
+use crate::request_log::Notes;
 
 /// The largest body: about 40,000 members, or any user many times over.
 pub(crate) const BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -30,7 +31,9 @@ impl FromRequest<Ingest> for Scim {
         let encoding = request.headers().get(CONTENT_ENCODING);
         let is_encoded =
             encoding.is_some_and(|by| !by.as_bytes().eq_ignore_ascii_case(b"identity"));
+        let notes = request.extensions().get::<Notes>().cloned().unwrap_or_default();
         let bytes = read(request.into_body()).await?;
+        notes.body(&bytes);
         if is_encoded {
             let detail = "A body with a Content-Encoding is not read; send it as it is.";
             return Err(ScimError::with_status(415, detail).into());

@@ -3,7 +3,10 @@
 //! What refers to the resource of another operation (`bulkId:…`) is carried out after that one. Users may
 //! refer to each other in a circle: their ids are promised before they exist.
 
+mod operation;
+mod outcomes;
 mod plan;
+mod references;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -17,10 +20,12 @@ use crate::body::Scim;
 use crate::error::Failure;
 use crate::http::Ingest;
 use crate::represent;
-use crate::resources::{Action, Kind, submit};
+use crate::resources::{Kind, submit};
 use crate::respond::answer;
 use crate::version;
-use plan::{Method, Operation, Outcomes, Plan};
+use operation::{Asked, Label, Operation, Step};
+use outcomes::Outcomes;
+use plan::Plan;
 
 pub(crate) use plan::OPERATIONS_MAX;
 
@@ -32,17 +37,22 @@ pub(crate) async fn bulk(
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     let plan = Plan::read(body)?;
-    let mut outcomes = Outcomes::of(&plan, || ingest.writers.promise_id());
-    let mut answers: Vec<Option<Attributes>> = vec![None; plan.operations.len()];
+    let order = plan.order();
+    let mut outcomes = Outcomes::of(&plan.operations, || ingest.writers.promise_id());
+    let mut operations: Vec<_> = plan.operations.into_iter().map(Some).collect();
+    let mut answers: Vec<Option<Attributes>> = vec![None; operations.len()];
     let mut errors = 0;
-    for at in plan.order() {
+    for at in order {
         if plan.fail_on_errors.is_some_and(|limit| errors >= limit) {
             break;
         }
-        let operation = &plan.operations[at];
-        let done = carry_out(&ingest, &call, operation, &mut outcomes).await;
+        let Some(Operation { label, asked }) = operations[at].take() else { continue };
+        let done = match asked {
+            Ok(asked) => carry_out(&ingest, &call, asked, &mut outcomes).await,
+            Err(error) => Err(error.into()),
+        };
         errors += u64::from(done.is_err());
-        answers[at] = Some(report(&call, operation, done));
+        answers[at] = Some(report(&call, &label, &outcomes, done));
     }
     let answers: Vec<Value> = answers.into_iter().flatten().map(Value::from).collect();
     let body = Attributes::from([
@@ -64,12 +74,16 @@ struct Done {
 async fn carry_out(
     ingest: &Ingest,
     call: &Call,
-    operation: &Operation,
+    asked: Asked,
     outcomes: &mut Outcomes,
 ) -> Result<Done, Failure> {
-    let done = attempt(ingest, call, operation, outcomes).await;
-    if let (Method::Post, Some(bulk_id)) = (operation.method, &operation.bulk_id) {
-        outcomes.settle(bulk_id, done.as_ref().ok().map(|done| done.id));
+    let creates = match &asked.step {
+        Step::Create { bulk_id, .. } => Some(bulk_id.clone()),
+        Step::Replace(..) | Step::Patch(..) | Step::Delete(_) => None,
+    };
+    let done = attempt(ingest, call, asked, outcomes).await;
+    if let Some(bulk_id) = creates {
+        outcomes.settle(&bulk_id, done.as_ref().ok().map(|done| done.id));
     }
     done
 }
@@ -77,36 +91,39 @@ async fn carry_out(
 async fn attempt(
     ingest: &Ingest,
     call: &Call,
-    operation: &Operation,
+    asked: Asked,
     outcomes: &Outcomes,
 ) -> Result<Done, Failure> {
-    let (kind, id) = operation.target(outcomes)?;
-    let data = || outcomes.resolved(operation.data.clone().unwrap_or_default());
-    let needed = || id.ok_or_else(|| operation.wrong_path());
-    let (action, status) = match operation.method {
-        Method::Post if id.is_some() => return Err(operation.wrong_path().into()),
-        Method::Post => (Action::Create(data()?), StatusCode::CREATED),
-        Method::Put => (Action::Replace(needed()?, data()?), StatusCode::OK),
-        Method::Patch => (Action::Patch(needed()?, data()?), StatusCode::OK),
-        Method::Delete => (Action::Delete(needed()?), StatusCode::NO_CONTENT),
+    let Asked { kind, step, version, .. } = asked;
+    let (status, creates) = match &step {
+        Step::Create { .. } => (StatusCode::CREATED, true),
+        Step::Replace(..) | Step::Patch(..) => (StatusCode::OK, false),
+        Step::Delete(_) => (StatusCode::NO_CONTENT, false),
     };
+    let (id, action) = outcomes.resolved(kind, step)?;
     let command = action.command(kind, call.access.scim, &call.notes)?;
-    let command = version::conditional_on(operation.version.as_deref(), command);
-    let promised = outcomes.promised(operation.bulk_id.as_deref());
-    let (id, version) = match submit(ingest, call, command, promised).await? {
-        Answer::User(user) => (Some(user.id), Some(user.version)),
-        Answer::Group(group) => (Some(group.id), Some(group.version)),
-        Answer::Gone | Answer::Nothing => (id, None),
+    let command = version::conditional_on(version.as_deref(), command);
+    let version = match submit(ingest, call, command, creates.then_some(id)).await? {
+        Answer::User(user) => Some(user.version),
+        Answer::Group(group) => Some(group.version),
+        Answer::Gone | Answer::Nothing => None,
     };
-    let id = id.ok_or_else(|| operation.wrong_path())?;
     Ok(Done { status, kind, id, version })
 }
 
-/// RFC 7644 §3.7.3: the status is a string, and an error comes with its body.
-fn report(call: &Call, operation: &Operation, done: Result<Done, Failure>) -> Attributes {
-    let mut report = Attributes::from([("method", Value::from(operation.method.as_str()))]);
-    if let Some(bulk_id) = &operation.bulk_id {
-        report.insert("bulkId", bulk_id.as_str());
+/// RFC 7644 §3.7.3: the status is a string, and an error comes with its body. Every operation but a POST
+/// that failed has a location.
+fn report(
+    call: &Call,
+    label: &Label,
+    outcomes: &Outcomes,
+    done: Result<Done, Failure>,
+) -> Attributes {
+    let mut report = Attributes::new();
+    for (name, text) in [("method", &label.method), ("bulkId", &label.bulk_id)] {
+        if let Some(text) = text {
+            report.insert(name, text.as_str());
+        }
     }
     match done {
         Ok(done) => {
@@ -118,6 +135,9 @@ fn report(call: &Call, operation: &Operation, done: Result<Done, Failure>) -> At
             report.insert("status", done.status.as_str());
         }
         Err(failure) => {
+            if let Some(location) = label.location(&call.base, outcomes) {
+                report.insert("location", location);
+            }
             let error: &ScimError = failure.error();
             report.insert("status", error.status.to_string());
             report.insert("response", error.body());

@@ -8,7 +8,7 @@ use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use directory::Rejection;
-use schemas::scim::{ScimError, ScimType};
+use schemas::scim::{ScimError, ScimType, echo};
 
 use crate::ports::ReplicaError;
 use crate::request_log::Refused;
@@ -79,7 +79,7 @@ impl Failure {
     }
 
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
-        ScimError::with_status(404, format!("{what} {id:?} does not exist.")).into()
+        ScimError::with_status(404, format!("{what} {:?} does not exist.", echo(id))).into()
     }
 }
 
@@ -207,6 +207,21 @@ mod tests {
         let (status, kind, detail) = error(Rejection::UserNameTaken("ada".into()).into());
         assert_eq!((status, kind), (409, Some(ScimType::Uniqueness)));
         assert!(detail.starts_with("Another user already has the userName \"ada\""), "{detail}");
+    }
+
+    #[test]
+    fn what_is_long_is_said_back_by_its_beginning() {
+        let long = "x".repeat(100_000);
+        for failure in [
+            Failure::not_found("User", &long),
+            Rejection::UserNameTaken(long.clone()).into(),
+            Rejection::GroupTaken { attribute: "displayName", value: long.clone() }.into(),
+            Rejection::NoSuchMember(long.clone()).into(),
+            Rejection::AmbiguousMember(long.clone()).into(),
+        ] {
+            let (_, _, detail) = error(failure);
+            assert!(detail.contains("xxx…\"") && detail.len() < 400, "{detail}");
+        }
     }
 
     #[test]

@@ -4,23 +4,20 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::HeaderValue;
 use axum::middleware;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, any, get, post};
 use schemas::Edge;
 use schemas::scim::ScimError;
 
 use crate::auth::Call;
 use crate::error::Failure;
 use crate::limits::Limits;
+use crate::media::negotiate;
 use crate::ports::Replica;
 use crate::request_log::{RequestLog, note};
 use crate::resources::Kind;
 use crate::writer::Writers;
 use crate::{bulk, discovery, lists};
-
-/// The media type of everything SCIM (RFC 7644 §8.1).
-pub(crate) const SCIM_JSON: HeaderValue = HeaderValue::from_static("application/scim+json");
 
 /// Where a directory is reached.
 const ENDPOINT: &str = "/scim/v2.0/{endpoint_id}";
@@ -85,7 +82,20 @@ pub fn router(wiring: Wiring) -> Router {
         .route(&format!("{ENDPOINT}/"), get(lists::everything))
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(ingest.clone(), note));
-    root.with_state(ingest).nest(ENDPOINT, routes)
+    let root = root.with_state(ingest).nest(ENDPOINT, routes);
+    let all = ELSEWHERE.iter().fold(root, |root, path| root.route(path, any(elsewhere)));
+    all.layer(middleware::from_fn(negotiate))
+}
+
+/// Where people look for the SCIM service who have left out a part of its address. What is longer is the
+/// business of an endpoint, whether or not it exists.
+const ELSEWHERE: &[&str] =
+    &["/scim", "/scim/", "/scim/v2.0", "/scim/v2.0/", "/scim/v2", "/scim/v2/{*rest}"];
+
+async fn elsewhere() -> Failure {
+    let detail = "There is no SCIM endpoint at this address; a whole one is …/scim/v2.0/{endpoint_id}, as shown \
+                  with the directory.";
+    ScimError::with_status(404, detail).into()
 }
 
 /// The caller is looked at first, so that the directory's request log has it.

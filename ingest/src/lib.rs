@@ -21,6 +21,7 @@ mod form;
 pub mod http;
 mod limits;
 mod lists;
+mod media;
 pub mod oauth;
 pub mod ports;
 mod projection;

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use directory::Group;
 use schemas::DirectoryId;
+use schemas::scim::{GROUP, ResourceSchema, USER};
 
 use crate::auth::Call;
 use crate::body::Scim;
@@ -15,6 +16,7 @@ use crate::ports::{ListQuery, Listed, Place, Start, UserView};
 use crate::query::{Paging, Query};
 use crate::represent::{self, List, Resource};
 use crate::respond;
+use crate::tolerance;
 
 /// Of what a list is.
 #[derive(Clone, Copy)]
@@ -69,6 +71,7 @@ struct Pages<'a> {
     ingest: &'a Ingest,
     directory: DirectoryId,
     query: &'a Query,
+    base: &'a str,
 }
 
 /// Where the page goes on.
@@ -85,9 +88,13 @@ async fn list(
     query: &Query,
     what: What,
 ) -> Result<Response, Failure> {
+    for rewrite in query.filter.iter().flat_map(|filter| tolerance::filter(what.schemas(), filter))
+    {
+        call.notes.tolerated(rewrite);
+    }
     let directory = call.access.directory_id;
     let id = ListId::of(directory, what.name(), query.filter.as_ref(), query.sort.as_ref());
-    let pages = Pages { ingest, directory, query };
+    let pages = Pages { ingest, directory, query, base: &call.base };
     let (start_index, cursor) = match query.paging.clone() {
         Paging::Index(from) => (Some(from), None),
         Paging::Cursor(None) => (None, Some(Cursor::new(id, false, None))),
@@ -119,6 +126,14 @@ async fn list(
 }
 
 impl What {
+    const fn schemas(self) -> &'static [&'static ResourceSchema] {
+        match self {
+            Self::Users => &[&USER],
+            Self::Groups => &[&GROUP],
+            Self::Everything => &[&USER, &GROUP],
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Users => "users",
@@ -138,7 +153,8 @@ fn start(skip: u64, cursor: Option<&Cursor>) -> Start {
 impl Pages<'_> {
     fn query(&self, start: Start, count: u32) -> ListQuery {
         let Query { filter, sort, .. } = self.query;
-        ListQuery { filter: filter.clone(), sort: sort.clone(), start, count }
+        let (filter, sort, base) = (filter.clone(), sort.clone(), self.base.to_owned());
+        ListQuery { filter, sort, start, count, base }
     }
 
     async fn users(&self, start: Start, count: u32) -> Result<Listed<UserView>, Failure> {

@@ -27,6 +27,8 @@ pub struct Access {
     pub activated: bool,
     /// How its SCIM service behaves.
     pub scim: ScimSettings,
+    /// Whether its request log keeps bodies just now.
+    pub keeps_bodies: bool,
     /// Which token was used; for an access token, the client secret that it was issued with.
     pub token_id: TokenId,
     /// Its last four characters, for the audit trail.
@@ -40,10 +42,11 @@ pub enum Admission {
     Granted(Access),
     /// It is an access token that opened this very directory until it expired. Told apart only for a
     /// while after that.
-    Expired,
+    Expired(DirectoryId),
     /// The token or the endpoint is unknown, the token is of another directory, or revoked, or the
-    /// directory is gone.
-    Refused,
+    /// directory is gone. With the directory at the endpoint, if there is one: for its own request log, never
+    /// for the caller.
+    Refused(Option<DirectoryId>),
 }
 
 /// Facts as of one moment of the projection.
@@ -99,6 +102,16 @@ pub struct ListQuery {
     pub start: Start,
     /// How many to return at most. With 0, only the total counts.
     pub count: u32,
+    /// What the addresses of resources begin with, for filters on `meta.location` and `$ref`.
+    pub base: String,
+}
+
+impl ListQuery {
+    /// So many of all there are, from the first on.
+    #[must_use]
+    pub const fn first(count: u32) -> Self {
+        Self { filter: None, sort: None, start: Start::Skip(0), count, base: String::new() }
+    }
 }
 
 /// The order of a list (RFC 7644 §3.4.2.3). What is equal stands in the order of creation.

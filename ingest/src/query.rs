@@ -57,16 +57,16 @@ struct Parameters {
 
 impl Query {
     pub(crate) fn parse(query: &str) -> Result<Self, ScimError> {
-        let mut parameters = Parameters::default();
-        let mut has_unknown = false;
-        for pair in form::pairs(query) {
-            let (name, value) = pair.ok_or_else(malformed)?;
-            match parameters.field(&name) {
-                Some(field) => *field = Some(value),
-                None => has_unknown = true,
-            }
-        }
+        let (parameters, has_unknown) = Parameters::parse(query)?;
         Ok(Self { has_unknown, ..parameters.read()? })
+    }
+
+    /// What a request that writes asks for: which attributes to show afterwards. Parameters of lists mean
+    /// nothing there and are passed over, whatever they say.
+    pub(crate) fn of_write(query: &str) -> Result<Self, ScimError> {
+        let (Parameters { attributes, excluded, .. }, has_unknown) = Parameters::parse(query)?;
+        let shown = Parameters { attributes, excluded, ..Parameters::default() };
+        Ok(Self { has_unknown, ..shown.read()? })
     }
 
     /// The body of a `.search`. Lists of attributes may be lists or, as in a URL, one text.
@@ -96,6 +96,20 @@ impl Query {
 }
 
 impl Parameters {
+    /// Those of a query string, and whether there are others.
+    fn parse(query: &str) -> Result<(Self, bool), ScimError> {
+        let mut parameters = Self::default();
+        let mut has_unknown = false;
+        for pair in form::pairs(query) {
+            let (name, value) = pair.ok_or_else(malformed)?;
+            match parameters.field(&name) {
+                Some(field) => *field = Some(value),
+                None => has_unknown = true,
+            }
+        }
+        Ok((parameters, has_unknown))
+    }
+
     /// Names of parameters are compared as attribute names are, in any case.
     fn field(&mut self, name: &str) -> Option<&mut Option<String>> {
         Some(match name.to_ascii_lowercase().as_str() {
@@ -210,6 +224,14 @@ mod tests {
         assert_eq!(page("startIndex=0&count=-5"), (Paging::Index(1), 0));
         assert_eq!(page("startIndex=7&count=999999999999"), (Paging::Index(7), COUNT_MAX));
         assert_eq!(page("cursor&count=2"), (Paging::Cursor(None), 2));
+    }
+
+    #[test]
+    fn a_write_is_not_refused_for_what_only_lists_are_asked_for() {
+        let written =
+            Query::of_write("count=x&startIndex=&filter=)&sortOrder=up&cursor=7&attributes=title");
+        assert!(written.unwrap().projection.is_asked_for());
+        assert!(Query::of_write("attributes=%").is_err());
     }
 
     #[test]

@@ -3,17 +3,23 @@
 //!
 //! A request is noted when it has been answered and written a little later with others. When more come
 //! than are kept anyway, the older ones are not written at all, so that noting costs a busy directory
-//! nothing. What is noted holds no token, no query string and no body.
+//! nothing. What is noted holds no token and no query string, and a body only while the directory is being
+//! looked into.
+
+mod bodies;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
+use http_body_util::{BodyExt, Collected};
 use schemas::scim::ScimType;
 use schemas::{DirectoryId, RequestId, Timestamp};
 use tokio::sync::mpsc;
@@ -26,6 +32,10 @@ use crate::tolerance::Rewrite;
 
 /// How many requests are kept for each directory.
 pub const KEPT: usize = 1_000;
+
+/// How many of these may be requests that nobody was let in with. Whoever knows the endpoint can send them, so
+/// they must not push out those of the identity provider.
+pub const UNAUTHORIZED_KEPT: usize = 50;
 
 /// How many may wait to be written. Beyond it they are not noted, which a counter tells.
 const QUEUE_MAX: usize = 8_192;
@@ -44,7 +54,7 @@ const DETAIL_MAX: usize = 1_024;
 pub struct Requested {
     /// Its id, which rises with time.
     pub id: RequestId,
-    /// The directory whose token it carried.
+    /// The directory whose token it carried, or at whose endpoint it was refused.
     pub directory: DirectoryId,
     /// When it was answered.
     pub at: Timestamp,
@@ -64,12 +74,25 @@ pub struct Requested {
     pub events: u32,
     /// What of it was read as something else than the RFC says, by name.
     pub tolerated: Vec<&'static str>,
+    /// The beginning of its body without secrets, if the directory has it so and it was read.
+    pub request_body: Option<String>,
+    /// The same of the answer.
+    pub response_body: Option<String>,
+}
+
+impl Requested {
+    /// Whether nobody was let in.
+    #[must_use]
+    pub const fn is_unauthorized(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED.as_u16()
+    }
 }
 
 /// Where requests are kept.
 #[async_trait]
 pub trait RequestStore: Send + Sync {
-    /// Keeps these, which come in the order of their ids, and the latest [`KEPT`] of each directory in all.
+    /// Keeps these, which come in the order of their ids, and the latest [`KEPT`] of each directory in all,
+    /// of those that are [unauthorized](Requested::is_unauthorized) the latest [`UNAUTHORIZED_KEPT`].
     async fn keep(&self, requests: Vec<Requested>) -> Result<(), BoxError>;
 }
 
@@ -124,16 +147,22 @@ impl Keeper {
     }
 }
 
-/// The last [`KEPT`] of each directory, in their order.
+/// The last of each directory that are kept, in their order.
 fn latest(requests: Vec<Requested>) -> Vec<Requested> {
-    let mut left = BTreeMap::<DirectoryId, usize>::new();
+    let mut seen = BTreeMap::<DirectoryId, (usize, usize)>::new();
     let mut kept: Vec<_> = requests
         .into_iter()
         .rev()
         .filter(|request| {
-            let seen = left.entry(request.directory).or_default();
-            *seen += 1;
-            *seen <= KEPT
+            let (all, unauthorized) = seen.entry(request.directory).or_default();
+            if request.is_unauthorized() {
+                *unauthorized += 1;
+                if *unauthorized > UNAUTHORIZED_KEPT {
+                    return false;
+                }
+            }
+            *all += 1;
+            *all <= KEPT
         })
         .collect();
     kept.sort_by_key(|request| request.id);
@@ -147,9 +176,13 @@ pub(crate) struct Notes(Arc<Found>);
 #[derive(Debug, Default)]
 struct Found {
     directory: OnceLock<DirectoryId>,
+    /// Why nobody was let in, if that is so.
+    unauthorized: OnceLock<&'static str>,
     events: AtomicU32,
     /// A lock of the standard library: it is held for a push, never over an await.
     tolerated: Mutex<Vec<&'static str>>,
+    keeps_bodies: AtomicBool,
+    request_body: OnceLock<String>,
 }
 
 /// What the client was told, left with the answer for the note.
@@ -163,6 +196,39 @@ impl Notes {
     pub(crate) fn of_directory(&self, directory: DirectoryId) {
         // There is one token in a request, so this is set once.
         let _ = self.0.directory.set(directory);
+    }
+
+    /// Nobody was let in, at this directory if there is one at the endpoint.
+    pub(crate) fn unauthorized(&self, at_endpoint: Option<DirectoryId>, why: &'static str) {
+        let _ = self.0.unauthorized.set(why);
+        if let Some(directory) = at_endpoint {
+            self.of_directory(directory);
+        }
+    }
+
+    /// Bodies are kept from here on.
+    pub(crate) fn keep_bodies(&self) {
+        self.0.keeps_bodies.store(true, Ordering::Relaxed);
+    }
+
+    /// Keeps the body of the request, if bodies are kept.
+    pub(crate) fn body(&self, body: &[u8]) {
+        if self.0.keeps_bodies.load(Ordering::Relaxed) {
+            let _ = self.0.request_body.set(bodies::kept(body));
+        }
+    }
+
+    /// Keeps the body of the answer, if bodies are kept. One that is sent in pieces is not waited for.
+    async fn answer(&self, response: Response) -> (Response, Option<String>) {
+        let is_whole = response.body().size_hint().exact().is_some_and(|length| length > 0);
+        if !is_whole || !self.0.keeps_bodies.load(Ordering::Relaxed) {
+            return (response, None);
+        }
+        let (parts, body) = response.into_parts();
+        // What is whole is in memory already.
+        let bytes = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
+        let kept = bodies::kept(&bytes);
+        (Response::from_parts(parts, Body::from(bytes)), Some(kept))
     }
 
     pub(crate) fn caused(&self, events: usize) {
@@ -179,7 +245,7 @@ impl Notes {
     }
 }
 
-/// Notes every request that a directory's token came with.
+/// Notes every request that came to a directory.
 pub(crate) async fn note(
     State(ingest): State<Ingest>,
     mut request: Request,
@@ -191,24 +257,37 @@ pub(crate) async fn note(
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let begun = Instant::now();
     let response = next.run(request).await;
-    let (Some(id), Some(directory)) = (id, notes.0.directory.get()) else { return response };
-    let refused = response.extensions().get::<Refused>();
+    let Some(id) = id else { return response };
+    let (response, response_body) = notes.answer(response).await;
+    let (directory, refused) = (notes.0.directory.get(), response.extensions().get::<Refused>());
+    let told = refused.map(|refused| refused.detail.as_str());
+    let detail = notes.0.unauthorized.get().copied().or(told);
     let tolerated = &notes.0.tolerated;
-    ingest.request_log.note(Requested {
+    // It is made even where there is no directory to note it for, so that the time does not tell who asks
+    // at random whether there is one.
+    let requested = Requested {
         id,
-        directory: *directory,
+        directory: directory.copied().unwrap_or(NOWHERE),
         at: ingest.edge.now(),
         method: method.as_str().to_owned(),
         path: beginning(&path, PATH_MAX),
         status: response.status().as_u16(),
         scim_type: refused.and_then(|refused| refused.scim_type),
-        detail: refused.map(|refused| beginning(&refused.detail, DETAIL_MAX)),
+        detail: detail.map(|detail| beginning(detail, DETAIL_MAX)),
         duration: begun.elapsed(),
         events: notes.0.events.load(Ordering::Relaxed),
         tolerated: std::mem::take(&mut *tolerated.lock().expect("nothing panics while it is held")),
-    });
+        request_body: notes.0.request_body.get().cloned(),
+        response_body,
+    };
+    if directory.is_some() {
+        ingest.request_log.note(requested);
+    }
     response
 }
+
+/// No directory has this id.
+const NOWHERE: DirectoryId = DirectoryId::from_bits(0);
 
 fn beginning(text: &str, most: usize) -> String {
     text.chars().take(most).collect()
@@ -231,6 +310,8 @@ mod tests {
             duration: Duration::ZERO,
             events: 0,
             tolerated: Vec::new(),
+            request_body: None,
+            response_body: None,
         }
     }
 
@@ -246,5 +327,15 @@ mod tests {
         assert_eq!((of(1), of(2)), (KEPT, 1));
         assert_eq!(kept.last().map(|last| last.id), Some(RequestId::from_bits(1_500)));
         assert!(kept.is_sorted_by_key(|request| request.id));
+    }
+
+    #[test]
+    fn a_flood_of_requests_without_a_right_token_pushes_out_no_others() {
+        let mut requests: Vec<_> = (1..=20).map(|number| request(number, 1)).collect();
+        requests.extend((21..=5_000).map(|number| Requested { status: 401, ..request(number, 1) }));
+        let kept = latest(requests);
+        let unauthorized = kept.iter().filter(|request| request.is_unauthorized()).count();
+        assert_eq!((kept.len() - unauthorized, unauthorized), (20, UNAUTHORIZED_KEPT));
+        assert_eq!(kept.last().map(|last| last.id), Some(RequestId::from_bits(5_000)));
     }
 }

@@ -7,7 +7,7 @@ use directory::resource::{PatchGroupResponse, ScimSettings};
 use directory::{Answer, Command, patch};
 use schemas::ScimId;
 use schemas::scim::{
-    Attributes, GROUP, ResourceSchema, ScimError, USER, canonicalise, take_members,
+    Attributes, GROUP, ResourceSchema, ScimError, USER, Value, canonicalise, take_members,
 };
 
 use crate::auth::Call;
@@ -86,7 +86,7 @@ impl Action {
                 (Self::Replace(id, body), rewrites)
             }
             Self::Patch(id, body) => {
-                let Tolerated { body, rewrites } = tolerance::patch(schema, body);
+                let Tolerated { body, rewrites } = tolerance::patch(schema, body, unknown)?;
                 (Self::Patch(id, body), rewrites)
             }
             Self::Delete(id) => (Self::Delete(id), Vec::new()),
@@ -108,7 +108,8 @@ impl Action {
         })
     }
 
-    /// Members that a PUT does not mention are cleared, as every attribute is (RFC 7644 §3.5.1).
+    /// Members that a PUT does not mention are cleared, as every attribute is (RFC 7644 §3.5.1). Who is pending is
+    /// not shown, so a client that sends back what it has read cannot mention them.
     fn on_group(self) -> Result<Command, ScimError> {
         Ok(match self {
             Self::Create(mut body) => {
@@ -117,7 +118,9 @@ impl Action {
             }
             Self::Replace(id, mut body) => {
                 let members = take_members(&mut body)?.unwrap_or_default();
-                Command::ReplaceGroup { id, attributes: canonicalise(&GROUP, body)?, members }
+                let keeps_pending = was_read_here(&body);
+                let attributes = canonicalise(&GROUP, body)?;
+                Command::ReplaceGroup { id, attributes, members, keeps_pending }
             }
             Self::Patch(id, body) => {
                 let (operations, members) = patch::split_members(patch::parse_operations(&body)?)?;
@@ -126,6 +129,14 @@ impl Action {
             Self::Delete(id) => Command::DeleteGroup { id },
         })
     }
+}
+
+/// Whether a body comes out of an answer of ours: whoever writes one by themselves knows nothing to say in `meta`
+/// but the type.
+fn was_read_here(body: &Attributes) -> bool {
+    let meta = body.get("meta").and_then(Value::as_complex);
+    let ours = ["created", "lastModified", "location", "version"];
+    meta.is_some_and(|meta| ours.iter().any(|name| meta.contains(name)))
 }
 
 pub(crate) async fn create(
@@ -249,5 +260,8 @@ async fn carry_out(
     let submitted = ingest.writers.submit_as(directory, partition, command, call.actor.clone(), id);
     let done = submitted.await?;
     call.notes.caused(done.events);
+    if done.applied.upserted {
+        call.notes.tolerated(Rewrite::ValuePathUpsert);
+    }
     Ok(done)
 }

@@ -16,7 +16,8 @@ use serde::Serialize;
 
 use crate::auth::Call;
 use crate::error::Failure;
-use crate::http::{Ingest, SCIM_JSON};
+use crate::http::Ingest;
+use crate::media::SCIM_JSON;
 use crate::ports::{MemberPlace, Replica};
 use crate::projection::Projection;
 use crate::represent::{self, List, Resource};

@@ -6,67 +6,20 @@
 //! [`crate::quirks`]. A rewrite never fails and never loses a value: what it does not understand it leaves
 //! to the rules, whose errors an administrator can read.
 
+mod filter;
 mod patch;
+mod rewrite;
 mod values;
 
 use directory::resource::UnknownSchema;
-use schemas::scim::{AttrPath, AttributeDef, Attributes, ResourceSchema, Schema, ScimError, Value};
+use schemas::scim::{
+    AttrPath, AttributeDef, Attributes, ResourceSchema, Schema, ScimError, Value, echo,
+};
 
 use crate::quirks::entra;
 
-/// What was read as something else than the RFC says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rewrite {
-    /// `"op": "Replace"`. Entra ID's default job (learn.microsoft.com, "Known issues for SCIM 2.0 protocol
-    /// compliance").
-    OpInCapitals,
-    /// `"True"` and `"False"` for true and false. Entra ID's default job, and its `Switch()` mappings in
-    /// lower case (same page; scimmy-routers issue 86).
-    BooleanAsText,
-    /// Names with dots or URNs in an operation without a path, such as `"name.givenName"`: operations with
-    /// paths. Entra ID with `aadOptscim062020` (same page).
-    DottedNames,
-    /// `""` for no value. Entra ID clears attributes so (its gallery's "null update" test).
-    EmptyText,
-    /// A bare identifier, or a list of one, for a reference. Entra ID's `manager` (learn.microsoft.com,
-    /// "Develop and plan provisioning for a SCIM endpoint").
-    BareReference,
-    /// One value for a list of values, in a PATCH (RFC 7644 §3.5.2.1 adds values one by one).
-    OneForList,
-    /// An object as JSON in a text. Entra ID's `AppRoleAssignmentsComplex` (learn.microsoft.com, "Customize
-    /// user provisioning attribute mappings").
-    JsonInText,
-    /// `…:enterprise:2.0User` for `…:enterprise:2.0:User`. Microsoft's older samples.
-    MisspeltSchema,
-    /// A schema that this service does not know. Entra ID's `…/ADSCIM/2.0/Group` on groups.
-    UnknownSchema,
-    /// Values that a remove lists: only those go. Entra ID and JumpCloud remove members so.
-    RemoveOfListedValues,
-    /// A slash at the end of the path.
-    TrailingSlash,
-    /// A parameter that this service does not know, such as `aadOptscim062020`.
-    UnknownParameter,
-}
-
-impl Rewrite {
-    /// Its name in the request log and in the metrics.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::OpInCapitals => "op_in_capitals",
-            Self::BooleanAsText => "boolean_as_text",
-            Self::DottedNames => "dotted_names",
-            Self::EmptyText => "empty_text",
-            Self::BareReference => "bare_reference",
-            Self::OneForList => "one_for_list",
-            Self::JsonInText => "json_in_text",
-            Self::MisspeltSchema => "misspelt_schema",
-            Self::UnknownSchema => "unknown_schema",
-            Self::RemoveOfListedValues => "remove_of_listed_values",
-            Self::TrailingSlash => "trailing_slash",
-            Self::UnknownParameter => "unknown_parameter",
-        }
-    }
-}
+pub(crate) use filter::filter;
+pub(crate) use rewrite::Rewrite;
 
 /// A body that says what the RFC says, and what was rewritten on the way, each once.
 #[derive(Debug)]
@@ -81,15 +34,19 @@ pub(crate) fn resource(
     body: Attributes,
     unknown: UnknownSchema,
 ) -> Result<Tolerated, ScimError> {
-    let mut pass = Pass { schema, is_change: false, rewrites: Vec::new() };
-    pass.check_schemas(&body, unknown)?;
+    let mut pass = Pass::new(schema, unknown, false);
+    pass.check_schemas(&body);
     let body = pass.resource(body);
-    Ok(pass.done(body))
+    pass.done(body)
 }
 
 /// The body of a PATCH.
-pub(crate) fn patch(schema: &ResourceSchema, body: Attributes) -> Tolerated {
-    let mut pass = Pass { schema, is_change: true, rewrites: Vec::new() };
+pub(crate) fn patch(
+    schema: &ResourceSchema,
+    body: Attributes,
+    unknown: UnknownSchema,
+) -> Result<Tolerated, ScimError> {
+    let mut pass = Pass::new(schema, unknown, true);
     let body = pass.patch(body);
     pass.done(body)
 }
@@ -97,57 +54,70 @@ pub(crate) fn patch(schema: &ResourceSchema, body: Attributes) -> Tolerated {
 /// A body on its way through.
 struct Pass<'s> {
     schema: &'s ResourceSchema,
+    unknown: UnknownSchema,
     /// Whether it is a PATCH, in which one value may stand for a list of one.
     is_change: bool,
     rewrites: Vec<Rewrite>,
+    /// The first schema that the directory does not accept.
+    refused: Option<ScimError>,
 }
 
-impl Pass<'_> {
+impl<'s> Pass<'s> {
+    const fn new(schema: &'s ResourceSchema, unknown: UnknownSchema, is_change: bool) -> Self {
+        Self { schema, unknown, is_change, rewrites: Vec::new(), refused: None }
+    }
+
     fn note(&mut self, rewrite: Rewrite) {
         if !self.rewrites.contains(&rewrite) {
             self.rewrites.push(rewrite);
         }
     }
 
-    fn done(self, body: Attributes) -> Tolerated {
-        Tolerated { body, rewrites: self.rewrites }
-    }
-
-    fn check_schemas(
-        &mut self,
-        body: &Attributes,
-        unknown: UnknownSchema,
-    ) -> Result<(), ScimError> {
-        let listed = body.get("schemas").and_then(Value::as_list).unwrap_or_default();
-        let listed = listed.iter().filter_map(Value::as_str);
-        // Extensions are used by their URN; attributes of none have no colon (RFC 7643 §2.1).
-        let used = body.iter().map(|(name, _)| name).filter(|name| name.contains(':'));
-        let used = used.filter(|name| unknown == UnknownSchema::Reject && !self.knows(name));
-        let used: Vec<_> = used.collect();
-        for urn in listed.chain(used) {
-            let spelt = entra::schema_urn(urn).unwrap_or(urn);
-            let known = spelt.eq_ignore_ascii_case(self.schema.core.id)
-                || self.schema.extension(spelt).is_some();
-            if known {
-                continue;
-            }
-            if unknown == UnknownSchema::Reject {
-                let detail = format!(
-                    "The schema \"{urn}\" is not supported; GET /Schemas lists those that are."
-                );
-                return Err(ScimError::invalid_value(detail));
-            }
-            self.note(Rewrite::UnknownSchema);
+    fn done(self, body: Attributes) -> Result<Tolerated, ScimError> {
+        match self.refused {
+            Some(error) => Err(error),
+            None => Ok(Tolerated { body, rewrites: self.rewrites }),
         }
-        Ok(())
     }
 
-    /// Whether this is an attribute with the URN of its schema in front.
-    fn knows(&self, name: &str) -> bool {
-        let path = name.parse::<AttrPath>();
-        path.is_ok_and(|path| {
-            self.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref()).is_some()
-        })
+    /// The schemas that a resource lists, and those that its names are of.
+    fn check_schemas(&mut self, body: &Attributes) {
+        let listed = body.get("schemas").and_then(Value::as_list).unwrap_or_default();
+        for urn in listed.iter().filter_map(Value::as_str) {
+            if !self.knows(entra::schema_urn(urn).unwrap_or(urn)) {
+                self.unknown(urn);
+            }
+        }
+        for (name, _) in body.iter() {
+            self.check_name(entra::schema_urn(name).unwrap_or(name));
+        }
+    }
+
+    /// A name or path with a URN in it. Those of no schema have no colon (RFC 7643 §2.1).
+    fn check_name(&mut self, name: &str) {
+        let name = name.split('[').next().unwrap_or_default();
+        let of_known = |path: AttrPath| path.urn.is_some_and(|urn| self.knows(&urn));
+        if name.contains(':') && !self.knows(name) && !name.parse().is_ok_and(of_known) {
+            self.unknown(name);
+        }
+    }
+
+    fn knows(&self, urn: &str) -> bool {
+        urn.eq_ignore_ascii_case(self.schema.core.id) || self.schema.extension(urn).is_some()
+    }
+
+    fn unknown(&mut self, urn: &str) {
+        match self.unknown {
+            UnknownSchema::Ignore => self.note(Rewrite::UnknownSchema),
+            UnknownSchema::Reject => {
+                self.refused.get_or_insert_with(|| {
+                    ScimError::invalid_value(format!(
+                        "The schema \"{}\" is not supported; GET /Schemas lists those that are.",
+                        echo(urn)
+                    ))
+                });
+            }
+        }
     }
 
     /// Every attribute by its definition, those of extensions too.

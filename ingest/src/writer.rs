@@ -26,6 +26,7 @@ mod task;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use directory::patch::Applied;
 use directory::{Answer, Command, Rejection};
 use log::{EventLog, Partition};
 use schemas::{Actor, DirectoryId, Edge, ScimId};
@@ -71,6 +72,8 @@ pub(crate) struct Done {
     pub(crate) answer: Answer,
     /// How many events it caused.
     pub(crate) events: usize,
+    /// What came of its operations, if it was a PATCH.
+    pub(crate) applied: Applied,
 }
 
 /// Why a command was not carried out.

@@ -7,21 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use api::ports::{
-    Directories, DirectoryChange, NewDirectory, NewToken, Organization, Organizations, Progress,
-    Reach,
-};
+use api::fixtures;
+use api::ports::{Directories, DirectoryChange, Organizations, Progress, Reach, ScimService};
 use directory::patch::{MemberOp, parse_operations};
 use directory::resource::{ScimSettings, UnknownMember};
 use directory::{Answer, Command, Rejection};
-use ingest::ports::{ListQuery, Refreshes, Replica, Start, UserView};
+use ingest::ports::{ListQuery, Refreshes, Replica, UserView};
 use ingest::{WriteError, Writers, refresh};
 use log::memory::{Fault, Memory};
 use log::{EventLog, Partition};
 use projector::ProjectionStore;
 use schemas::scim::{Attributes, Value};
-use schemas::wire::DirectoryType;
-use schemas::{Actor, DirectoryId, Edge, OrganizationId, ScimId, Timestamp, TokenId};
+use schemas::{Actor, DirectoryId, Edge, ScimId, Timestamp};
 use store::Store;
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
@@ -84,8 +81,7 @@ impl World {
     }
 
     async fn users(&self) -> Vec<UserView> {
-        let query = ListQuery { filter: None, sort: None, start: Start::Skip(0), count: 10_000 };
-        self.store.list_users(self.id, query).await.unwrap().items
+        self.store.list_users(self.id, ListQuery::first(10_000)).await.unwrap().items
     }
 
     /// Names of users, sorted.
@@ -103,30 +99,10 @@ impl World {
 }
 
 async fn directory(store: &Store) -> DirectoryId {
-    let (organization_id, id) = (OrganizationId::from_bits(1), DirectoryId::from_bits(1));
-    let created_at = Timestamp::from_millis(1);
-    let organization = Organization {
-        id: organization_id,
-        name: "Acme".into(),
-        external_id: None,
-        metadata: BTreeMap::new(),
-        domains: Vec::new(),
-        created_at,
-        updated_at: created_at,
-    };
+    let organization = fixtures::organization(1);
+    let new = fixtures::directory(organization.id, 1);
+    let id = new.id;
     Organizations::create(store, organization).await.unwrap();
-    let token =
-        NewToken { id: TokenId::from_bits(1), digest: [1; 32], suffix: "a1b2".into(), created_at };
-    let new = NewDirectory {
-        id,
-        organization_id,
-        endpoint_id: "endpoint".into(),
-        external_key: "key".into(),
-        kind: DirectoryType::Generic,
-        name: "Acme".into(),
-        token,
-        created_at,
-    };
     Directories::create(store, Reach::Everything, new).await.unwrap();
     id
 }
@@ -276,7 +252,8 @@ async fn users_and_their_memberships_meet_whoever_is_first_at_whichever_replica(
     let pending =
         ScimSettings { unknown_member: UnknownMember::Pending, ..ScimSettings::default() };
     let (everything, now) = (Reach::Everything, Timestamp::from_millis(2));
-    world.store.set_scim_settings(everything, world.id, pending, now).await.unwrap();
+    let service = ScimService { settings: pending, debug_until: None };
+    world.store.set_scim_settings(everything, world.id, service, now).await.unwrap();
     let team = Attributes::from([("displayName", "Team")]);
     let team = Command::CreateGroup { attributes: team, members: Vec::new() };
     let Answer::Group(group) = submit(&replicas[0], world.id, team).await.unwrap() else {

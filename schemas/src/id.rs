@@ -52,6 +52,10 @@ kinds! {
     EventId, Event = "event";
     /// A webhook endpoint: `we_…`.
     EndpointId, Endpoint = "we";
+    /// One request to a webhook endpoint: `attempt_…`.
+    AttemptId, Attempt = "attempt";
+    /// A replay to a webhook endpoint: `replay_…`.
+    ReplayId, Replay = "replay";
     /// An API key: `api_key_…`. The id is not the secret.
     ApiKeyId, ApiKey = "api_key";
     /// An HTTP request that reached us: `req_…`.

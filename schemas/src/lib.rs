@@ -11,25 +11,30 @@
 
 pub mod chain;
 pub mod change;
+pub mod delivery;
 pub mod edge;
 pub mod event;
 pub mod format;
 pub mod id;
 pub mod rate;
 pub mod record;
+pub mod samples;
 pub mod scim;
 pub mod time;
+pub mod waits;
 pub mod wire;
 
 pub use chain::{Hash, Head, Seq};
 pub use change::{Change, Mapped, Shown, StoredChange};
+pub use delivery::{DeliveryOrder, EndpointKind, OperationalEvent};
 pub use edge::Edge;
 pub use event::{Event, EventType};
 pub use format::Format;
 pub use id::{
-    ApiKeyId, DirectoryId, EndpointId, EventId, GroupId, Id, OrganizationDomainId, OrganizationId,
-    RequestId, ScimId, TokenId, UserId,
+    ApiKeyId, AttemptId, DirectoryId, EndpointId, EventId, GroupId, Id, OrganizationDomainId,
+    OrganizationId, ReplayId, RequestId, ScimId, TokenId, UserId,
 };
 pub use rate::{Bucket, Buckets, RateLimit};
 pub use record::{Actor, Record};
 pub use time::Timestamp;
+pub use waits::Waits;

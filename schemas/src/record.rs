@@ -4,6 +4,7 @@
 //! public and leave as they are; the others are ours: `v`, `directory_id`, `seq`, `prev`, `base`,
 //! `commit`, `actor` and `resource`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -17,7 +18,7 @@ pub const VERSION: u32 = 1;
 
 /// Who caused an event, as far as the request tells. For auditors; of all this, customer apps are sent
 /// no more than the id of the request, in tokens.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Actor {
     /// The last four characters of the token that was used.
     #[serde(skip_serializing_if = "Option::is_none", default)]

@@ -7,6 +7,7 @@
 mod canonical;
 mod error;
 mod filter;
+mod identity;
 mod lexer;
 mod name;
 mod path;
@@ -16,10 +17,12 @@ mod tables;
 mod tree;
 
 pub use canonical::{
-    MEMBERS_MAX, VALUES_MAX, canonicalise, check_bounds, coerce, instant, member_ids, take_members,
+    MEMBERS_MAX, VALUES_MAX, canonicalise, check_change, coerce, coerce_one, instant, member_ids,
+    take_members,
 };
-pub use error::{ScimError, ScimType};
+pub use error::{DETAIL_MAX, ECHO_MAX, ScimError, ScimType, echo};
 pub use filter::{CompareOp, FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, Filter, Literal};
+pub use identity::identity;
 pub use name::Name;
 pub use path::{AttrPath, PATH_LENGTH_MAX, Path};
 pub use schema::{

@@ -7,12 +7,16 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use schemas::wire::DirectoryType;
-use schemas::{DirectoryId, EventType, Format, OrganizationId, Timestamp, TokenId};
+use schemas::{DirectoryId, OrganizationId, Timestamp, TokenId};
 
 use crate::settings::{SETTINGS, Setting};
+
+mod endpoint;
+
+pub use endpoint::NewEndpoint;
 
 /// The commands that use every setting. The others, which talk to a server, show a few.
 const WITH_EVERY_SETTING: &[&str] = &["serve", "demo", "verify", "rebuild", "config"];
@@ -187,16 +191,7 @@ pub enum SecretCommand {
 #[derive(Debug, Subcommand)]
 pub enum EndpointCommand {
     /// Create a webhook endpoint; prints its signing secret
-    Create {
-        /// Where to post events
-        url: String,
-        /// The types of events to send, separated by commas [default: all]
-        #[arg(long, value_delimiter = ',', value_name = "TYPES")]
-        events: Vec<EventType>,
-        /// What to send: webhooks, or Security Event Tokens with SCIM events (RFC 9967)
-        #[arg(long, value_name = "FORMAT", default_value_t, value_parser = formats())]
-        format: Format,
-    },
+    Create(NewEndpoint),
 }
 
 /// `dsync key …`.
@@ -323,10 +318,6 @@ fn directory_types() -> PossibleValuesParser {
     PossibleValuesParser::new(DirectoryType::ALL.map(value))
 }
 
-fn formats() -> impl TypedValueParser<Value = Format> {
-    PossibleValuesParser::new(Format::ALL.map(Format::name)).try_map(|name| name.parse())
-}
-
 fn time(text: &str) -> Result<Timestamp, String> {
     let midnight = format!("{text}T00:00:00Z");
     text.parse()
@@ -336,6 +327,8 @@ fn time(text: &str) -> Result<Timestamp, String> {
 
 #[cfg(test)]
 mod tests {
+    use schemas::Format;
+
     use super::*;
 
     fn flags(line: &str) -> BTreeMap<&'static str, String> {
@@ -389,7 +382,8 @@ mod tests {
     fn an_endpoint_gets_webhooks_unless_told_otherwise() {
         let format = |line: &str| {
             let parsed = parse(line.split(' ').map(OsString::from)).ok()?.cli.command;
-            let Command::Endpoint(EndpointCommand::Create { format, .. }) = parsed else {
+            let Command::Endpoint(EndpointCommand::Create(NewEndpoint { format, .. })) = parsed
+            else {
                 panic!("endpoint")
             };
             Some(format)

@@ -1,6 +1,5 @@
 //! The commands that talk to a server: the same as calls of the API, for people at a shell.
 
-use schemas::EventType;
 use schemas::wire::DirectoryType;
 use serde_json::{Value, json};
 
@@ -28,10 +27,8 @@ pub async fn run(command: Command, settings: &Settings, as_json: bool) -> Result
             created(&server.post("/organizations", &json!({"name": name})).await?, None, as_json)
         }
         Command::Directory(command) => directory(&server, command, as_json).await,
-        Command::Endpoint(EndpointCommand::Create { url, events, format }) => {
-            let events = names(events);
-            let body = json!({"endpoint_url": url, "events": events, "format": format.name()});
-            created(&server.post("/webhook_endpoints", &body).await?, None, as_json)
+        Command::Endpoint(EndpointCommand::Create(endpoint)) => {
+            created(&server.post("/webhook_endpoints", &endpoint.body()).await?, None, as_json)
         }
         Command::Key(KeyCommand::Create { name, scope }) => {
             let body = json!({"name": name, "scope": scope_name(scope)});
@@ -109,13 +106,6 @@ fn answered(answer: &Value, as_json: bool) -> Result<(), ClientError> {
         print::line(show::pairs(answer))?;
     }
     Ok(())
-}
-
-/// Without a choice, everything that webhooks may carry.
-fn names(events: Vec<EventType>) -> Vec<&'static str> {
-    let every = || EventType::ALL.iter().copied().filter(|event| event.is_subscribable()).collect();
-    let events: Vec<EventType> = if events.is_empty() { every() } else { events };
-    events.into_iter().map(EventType::name).collect()
 }
 
 /// `okta` stands for `okta scim v2.0`.

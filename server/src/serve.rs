@@ -6,6 +6,7 @@
 mod keys;
 mod lock;
 mod streams;
+mod trials;
 mod verifier;
 
 use std::net::SocketAddr;
@@ -14,8 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use api::ports::KeyPair;
 use axum::Router;
 use directory::rules::GeneralRules;
+use dispatcher::egress::{Identity, certificates};
 use ingest::ports::Replica;
 use log::{Embedded, EventLog, Offset, Partition};
 use schemas::Edge;
@@ -99,6 +102,10 @@ impl Running {
         let data_dir = DataDir::lock(&settings.data_dir)?;
         let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
         let store = Arc::new(open_store(settings, &edge)?);
+        store.remember_attempts(store::Retention {
+            count: settings.attempts_kept,
+            age: settings.attempts_kept_for,
+        });
         let log = Arc::new(Embedded::open(&log_path(&settings.data_dir), PARTITIONS)?);
         let listener = TcpListener::bind(settings.listen)
             .await
@@ -145,7 +152,7 @@ impl Running {
             self.roles.clone(),
             self.end_roles.clone(),
         ));
-        self.start_dispatcher(settings, &edge)?;
+        let tester = self.start_dispatcher(settings, &edge)?;
         let refreshing =
             ingest::refresh::run(self.store.clone(), Arc::clone(&writers), self.end_roles.clone());
         self.roles.spawn(refreshing);
@@ -174,7 +181,7 @@ impl Running {
             clients: self.store.clone(),
             edge: Arc::clone(&edge),
         });
-        let api = self.api(settings, keys, writers, &edge);
+        let api = self.api(settings, keys, writers, tester, &edge);
         let readiness = self.readiness(projecting);
         let routes = http::operations(readiness, telemetry)
             .merge(console::router())
@@ -221,21 +228,31 @@ impl Running {
         Ok(())
     }
 
-    fn start_dispatcher(&self, settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::Result<()> {
-        let client = dispatcher::Client::new(policy(settings))?;
+    fn start_dispatcher(
+        &self,
+        settings: &Settings,
+        edge: &Arc<dyn Edge>,
+    ) -> anyhow::Result<dispatcher::Tester> {
+        let client = Arc::new(dispatcher::Client::new(egress(settings)?)?);
+        let tester = dispatcher::Tester::new(
+            self.store.clone(),
+            Arc::clone(&client) as Arc<dyn dispatcher::Sender>,
+            Arc::clone(edge),
+            &self.base,
+        );
         let config = dispatcher::Config {
             schedule: settings.retry_schedule.clone(),
             ..dispatcher::Config::of(&self.base)
         };
         let run = dispatcher::run(
             self.store.clone(),
-            Arc::new(client),
+            client,
             Arc::clone(edge),
             config,
             self.end_roles.clone(),
         );
         self.roles.spawn(run);
-        Ok(())
+        Ok(tester)
     }
 
     fn api(
@@ -243,6 +260,7 @@ impl Running {
         settings: &Settings,
         keys: keys::Configured,
         writers: Arc<ingest::Writers>,
+        tester: dispatcher::Tester,
         edge: &Arc<dyn Edge>,
     ) -> api::Api {
         let policy = policy(settings);
@@ -252,6 +270,8 @@ impl Running {
             directories: self.store.clone(),
             oauth_clients: self.store.clone(),
             endpoints: self.store.clone(),
+            deliveries: self.store.clone(),
+            trials: Arc::new(trials::Testing(tester)),
             reading: self.store.clone(),
             audit: self.store.clone(),
             verifier: Arc::new(verifier::Walker::new(
@@ -272,6 +292,10 @@ impl Running {
             check_url: Arc::new(move |url| {
                 dispatcher::check_url(url, &policy).map(drop).map_err(|error| error.to_string())
             }),
+            check_certificate: Arc::new(|chain, key| {
+                Identity::from_pem(chain, key).map(drop).map_err(|error| error.to_string())
+            }),
+            make_key_pair: Arc::new(key_pair),
             public_url: self.base.as_str().into(),
         }
     }
@@ -346,9 +370,32 @@ pub(crate) fn open_store(settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::R
     Ok(Store::open(&settings.data_dir, master_key, Arc::clone(edge))?)
 }
 
+fn key_pair(seed: &[u8; 32]) -> KeyPair {
+    let private = dispatcher::signature::private_key(seed);
+    let public = dispatcher::signature::public_key(&private).expect("it was just made");
+    KeyPair { private: api::ports::Secret::new(private.expose().to_owned()), public }
+}
+
+fn egress(settings: &Settings) -> anyhow::Result<dispatcher::Egress> {
+    let extra_ca = match &settings.extra_ca {
+        None => Vec::new(),
+        Some(path) => {
+            let read = || format!("cannot take certificate authorities from {}", path.display());
+            certificates(&std::fs::read(path).with_context(read)?).with_context(read)?
+        }
+    };
+    Ok(dispatcher::Egress {
+        proxy: settings.egress_proxy.clone(),
+        deadline: settings.webhook_timeout,
+        extra_ca,
+        ..policy(settings).into()
+    })
+}
+
 fn policy(settings: &Settings) -> dispatcher::Policy {
     dispatcher::Policy {
         allow_private: settings.allow_private_endpoints,
         allow_http: settings.allow_http,
+        allow_networks: settings.allow_endpoint_networks.clone(),
     }
 }

@@ -13,10 +13,13 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use directory::InactiveUsers;
 use directory::rules::Emptied;
 use dispatcher::Schedule;
+use dispatcher::egress::Proxy;
+use ipnet::IpNet;
 use schemas::RateLimit;
 use tracing_subscriber::filter::Targets;
 use url::Url;
@@ -58,12 +61,24 @@ pub struct Settings {
     pub allow_private_endpoints: bool,
     /// Whether webhooks may go out without TLS.
     pub allow_http: bool,
+    /// Networks that webhooks may go to although they are not public.
+    pub allow_endpoint_networks: Vec<IpNet>,
+    /// What webhooks go out through, if they do not go out directly.
+    pub egress_proxy: Option<Proxy>,
+    /// The file of further certificate authorities.
+    pub extra_ca: Option<PathBuf>,
+    /// How long a webhook may take.
+    pub webhook_timeout: Duration,
     /// The waits between the attempts of a delivery.
     pub retry_schedule: Schedule,
     /// What becomes of users who turn inactive, where a directory does not say it itself.
     pub inactive_users: InactiveUsers,
     /// What is sent empty.
     pub emptied_fields: Emptied,
+    /// How many attempts of deliveries are remembered of each endpoint.
+    pub attempts_kept: u32,
+    /// For how long they are remembered.
+    pub attempts_kept_for: Duration,
     /// SCIM requests for each directory; none is no limit.
     pub scim_rate_limit: Option<RateLimit>,
     /// Whether that holds for requests from this machine too: only if it was asked for.
@@ -214,9 +229,16 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let console_password = given.optional("console_password", value::password, problems);
     let allow_private_endpoints = given.required("allow_private_endpoints", value::flag, problems);
     let allow_http = given.required("allow_http", value::flag, problems);
+    let allow_endpoint_networks =
+        given.optional("allow_endpoint_networks", value::networks, problems);
+    let egress_proxy = given.optional("egress_proxy", value::proxy, problems);
+    let extra_ca = given.optional("extra_ca", value::file, problems);
+    let webhook_timeout = given.required("webhook_timeout", value::webhook_timeout, problems);
     let retry_schedule = given.required("retry_schedule", value::schedule, problems);
     let inactive_users = given.required("inactive_users", value::inactive_users, problems);
     let emptied_fields = given.required("emptied_fields", value::emptied_fields, problems);
+    let attempts_kept = given.required("attempts_kept", value::count, problems);
+    let attempts_kept_for = given.required("attempts_kept_for", value::age, problems);
     let scim_rate_limit = given.required("scim_rate_limit", value::scim_rate, problems);
     let scim_limits_loopback = given.is_given("scim_rate_limit");
     let api_rate_limit = given.required("api_rate_limit", value::api_rate, problems);
@@ -234,9 +256,15 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         console_password: console_password?,
         allow_private_endpoints: allow_private_endpoints?,
         allow_http: allow_http?,
+        allow_endpoint_networks: allow_endpoint_networks?.unwrap_or_default(),
+        egress_proxy: egress_proxy?,
+        extra_ca: extra_ca?,
+        webhook_timeout: webhook_timeout?,
         retry_schedule: retry_schedule?,
         inactive_users: inactive_users?,
         emptied_fields: emptied_fields?,
+        attempts_kept: attempts_kept?,
+        attempts_kept_for: attempts_kept_for?,
         scim_rate_limit: scim_rate_limit?,
         scim_limits_loopback,
         api_rate_limit: api_rate_limit?,

@@ -86,8 +86,8 @@ fn config_print_is_json_for_programs() {
 fn config_env_lists_every_setting() {
     let said = Shell::new().run("config env");
     let names = "LISTEN DATA_DIR PUBLIC_URL LOG STORE API_KEY CONSOLE_PASSWORD \
-        ALLOW_PRIVATE_ENDPOINTS ALLOW_HTTP RETRY_SCHEDULE INACTIVE_USERS \
-        EMPTIED_FIELDS SCIM_RATE_LIMIT API_RATE_LIMIT \
+        ALLOW_PRIVATE_ENDPOINTS ALLOW_HTTP ALLOW_ENDPOINT_NETWORKS EGRESS_PROXY EXTRA_CA \
+        WEBHOOK_TIMEOUT RETRY_SCHEDULE INACTIVE_USERS EMPTIED_FIELDS ATTEMPTS_KEPT ATTEMPTS_KEPT_FOR SCIM_RATE_LIMIT API_RATE_LIMIT \
         MASTER_KEY LOG_FORMAT LOG_LEVEL";
     let expected: Vec<String> =
         names.split_whitespace().map(|name| format!("DSYNC_{name}")).collect();

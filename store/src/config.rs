@@ -8,30 +8,35 @@
 mod access;
 mod answers;
 mod app_rules;
+pub(crate) mod attempts;
 mod deliveries;
 mod directories;
 mod endpoints;
+mod health;
 mod keys;
 mod known;
 mod oauth;
+mod operational;
 mod organizations;
+mod outward;
+pub(crate) mod replays;
 mod requests;
 mod sealed;
 mod signing_key;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use api::ports::Digest;
-use dispatcher::security_event::SigningKey;
 use rusqlite::{Connection, TransactionBehavior};
 use schemas::{Edge, Timestamp, TokenId};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
 use access::{AccessToken, AccessTokens};
+use attempts::Retention;
 pub(crate) use known::{Entry, Known, KnownDirectory, KnownToken};
 use sealed::Sealer;
 
@@ -42,7 +47,11 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/scim_settings.sql"),
     include_str!("config/oauth.sql"),
     include_str!("config/security_events.sql"),
+    include_str!("config/delivery.sql"),
     include_str!("config/answers.sql"),
+    include_str!("config/debug_requests.sql"),
+    include_str!("config/signing_keys.sql"),
+    include_str!("config/outward.sql"),
     include_str!("config/app_rules.sql"),
 ];
 
@@ -61,9 +70,11 @@ pub(crate) struct Config {
     memory: Arc<Memory>,
     endpoints_version: watch::Sender<u64>,
     refreshes_version: watch::Sender<u64>,
+    operational_end: watch::Sender<u64>,
+    retention: Mutex<Retention>,
     generation: AtomicU64,
-    sealer: Sealer,
-    signing_key: OnceCell<Arc<SigningKey>>,
+    signing_keys: RwLock<Option<Arc<signing_key::Ring>>>,
+    sealer: Arc<Sealer>,
     edge: Arc<dyn Edge>,
 }
 
@@ -103,7 +114,10 @@ impl Config {
         let generation: i64 = durable
             .query_row("SELECT generation FROM meta", [], |row| row.get(0))
             .map_err(OpenError::at(path))?;
+        let told = operational::end(&durable).map_err(&unreadable)?;
         Ok(Self {
+            operational_end: watch::Sender::new(told),
+            retention: Mutex::default(),
             progress: Pool::start("store-progress", vec![open(options(true, "NORMAL"))?])?,
             readers: Pool::start("store-reader", vec![open(options(false, "NORMAL"))?])?,
             durable: Pool::start("store-writer", vec![durable])?,
@@ -111,8 +125,8 @@ impl Config {
             endpoints_version: watch::Sender::new(1),
             refreshes_version: watch::Sender::new(1),
             generation: AtomicU64::new(from_sql(generation)),
-            sealer: Sealer::new(master_key, Arc::clone(&edge)),
-            signing_key: OnceCell::new(),
+            signing_keys: RwLock::default(),
+            sealer: Arc::new(Sealer::new(master_key, Arc::clone(&edge))),
             edge,
         })
     }
@@ -124,6 +138,15 @@ impl Config {
     /// The directories, tokens and organizations as of the last change.
     pub(crate) fn known(&self) -> Arc<Known> {
         Arc::clone(&self.memory.known.read().expect("nothing panics while it is held"))
+    }
+
+    /// How long attempts are remembered.
+    pub(crate) fn retention(&self) -> Retention {
+        *self.retention.lock().expect("nothing panics while it is held")
+    }
+
+    pub(crate) fn set_retention(&self, retention: Retention) {
+        *self.retention.lock().expect("nothing panics while it is held") = retention;
     }
 
     pub(crate) fn generation(&self) -> u64 {

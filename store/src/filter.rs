@@ -11,29 +11,34 @@
 //!
 //! A property test holds memory and both databases to the same answers.
 
+mod compare;
 mod dialect;
 mod postgres;
 mod sqlite;
 mod target;
 
-use directory::matching::{Scope, is_case_exact, leaf, truth};
+use directory::matching::{Scope, Telling, is_case_exact, leaf, telling, truth};
 use schemas::scim::{AttrPath, AttributeDef, CompareOp, Filter, Kind, Literal, instant};
 
+use compare::{compare_moments, compare_numbers, compare_texts};
 pub use dialect::{Dialect, Parameter};
 pub use postgres::Postgres;
 pub(crate) use sqlite::{Sqlite, register};
-use target::Derived;
+use target::{Derived, id_in};
 pub use target::{GROUPS, Table, USERS};
 
-/// The expression of a filter, and its parameters from the number `first` on.
+/// The expression of a filter, and its parameters from the number `first` on. Addresses of resources begin
+/// with `base`.
 #[must_use]
 pub fn compile<D: Dialect>(
     filter: &Filter,
     table: &Table,
+    base: &str,
     first: usize,
 ) -> (String, Vec<Parameter>) {
     let mut compiler = Compiler::<D> {
         table,
+        base,
         first,
         parameters: Vec::new(),
         aliases: 0,
@@ -60,6 +65,7 @@ struct Source {
 
 struct Compiler<'t, D> {
     table: &'t Table,
+    base: &'t str,
     first: usize,
     parameters: Vec<Parameter>,
     aliases: usize,
@@ -110,6 +116,10 @@ impl<D: Dialect> Compiler<'_, D> {
         let (kind, value) = self.leaf(&source.alias, def);
         let Source { from, is_there, .. } = source;
         let any = format!("SELECT 1 FROM {from} WHERE {is_there} AND {kind} IS NOT NULL");
+        if let Some(Telling { value, is_there }) = telling(def, op, literal) {
+            let exists = if is_there { "EXISTS" } else { "NOT EXISTS" };
+            return format!("{exists} ({any} AND {kind} = '{value}')");
+        }
         match (op, literal) {
             (CompareOp::Eq, Literal::Null) => format!("NOT EXISTS ({any})"),
             (CompareOp::Ne, Literal::Null) => format!("EXISTS ({any})"),
@@ -158,17 +168,41 @@ impl<D: Dialect> Compiler<'_, D> {
                     self.bind(Parameter::Integer(millis))
                 })
             }
-            (Derived::References { among, .. }, Literal::String(id))
-                if op == CompareOp::Eq && place.sub.is_none_or(|sub| sub == "value") =>
+            (Derived::References { among, place: at, .. }, Literal::String(text))
+                if op == CompareOp::Eq =>
             {
                 let exact = is_case_exact(leaf(place.def));
-                let id = if exact { id.clone() } else { id.to_lowercase() };
-                let bytes = id.parse().map(|id: schemas::ScimId| id.to_bytes().to_vec());
+                let id = match place.sub {
+                    None | Some("value") if exact => Some(text.clone()),
+                    None | Some("value") => Some(text.to_lowercase()),
+                    Some("$ref") => id_in(self.base, at, text).map(str::to_owned),
+                    Some(_) => return None,
+                };
+                let id: Option<schemas::ScimId> = id.and_then(|id| id.parse().ok());
                 // What is no id of ours refers to nothing.
-                let bytes = self.bind(Parameter::Bytes(bytes.unwrap_or_default()));
+                let bytes = id.map(|id| id.to_bytes().to_vec()).unwrap_or_default();
+                let bytes = self.bind(Parameter::Bytes(bytes));
                 Some(among.replace("{}", &bytes))
             }
-            (Derived::Meta { .. } | Derived::References { .. } | Derived::Id(_), _) => None,
+            (Derived::Truth(column), _) => {
+                let is = truth(literal)? == (op == CompareOp::Eq);
+                Some(if is { (*column).to_owned() } else { format!("NOT {column}") })
+            }
+            // No text that is empty contains another, nor comes behind it.
+            (Derived::Text(column), Literal::String(text)) if !text.is_empty() => {
+                if matches!(op, CompareOp::Ne | CompareOp::Lt | CompareOp::Le) {
+                    return None;
+                }
+                let test = self.compare_text((*column).to_owned(), place.def, op, text);
+                Some(format!("coalesce({test}, FALSE)"))
+            }
+            (
+                Derived::Meta { .. }
+                | Derived::References { .. }
+                | Derived::Id(_)
+                | Derived::Text(_),
+                _,
+            ) => None,
         }
     }
 
@@ -182,24 +216,29 @@ impl<D: Dialect> Compiler<'_, D> {
         };
         let alias = self.alias();
         let from = match derived {
-            Some(Derived::References { rows, id, display, kind, .. }) => {
-                let (id, kind) = (D::uuid(id), format!("'{kind}'"));
-                let object = D::object(&[("value", &id), ("display", display), ("type", &kind)]);
+            Some(Derived::References { rows, id, display, kind, place: at, .. }) => {
+                let parts = [
+                    ("value", D::uuid(id)),
+                    ("display", (*display).to_owned()),
+                    ("type", format!("'{kind}'")),
+                ];
+                let object = self.object(place.sub, parts, ("$ref", at), id);
                 format!("(SELECT 'object' AS type, {object} AS value FROM {rows}) AS {alias}")
             }
+            Some(Derived::Truth(column)) => D::items(&D::truth(column), &alias),
             Some(Derived::Id(column)) => D::items(&D::quoted(&D::uuid(column)), &alias),
-            Some(Derived::Meta { resource_type, created, modified, version }) => {
-                let (created, modified) = (D::moment(created), D::moment(modified));
+            Some(Derived::Meta { resource_type, id, created, modified, version }) => {
                 let parts = [
                     ("resourceType", format!("'{resource_type}'")),
-                    ("created", created),
-                    ("lastModified", modified),
+                    ("created", D::moment(created)),
+                    ("lastModified", D::moment(modified)),
                     ("version", format!("'W/\"' || {version} || '\"'")),
                 ];
-                let parts: Vec<_> = parts.iter().map(|(name, sql)| (*name, &**sql)).collect();
-                D::items(&D::object(&parts), &alias)
+                let at = self.table.schema.endpoint;
+                let object = self.object(place.sub, parts, ("location", at), id);
+                D::items(&object, &alias)
             }
-            None => {
+            None | Some(Derived::Text(_)) => {
                 let root = match tree {
                     Tree::Row => self.table.attributes.to_owned(),
                     Tree::Item(item) => D::as_object(item),
@@ -217,6 +256,25 @@ impl<D: Dialect> Compiler<'_, D> {
             None => whole,
             Some(sub) => self.part_of(whole, sub, known),
         }
+    }
+
+    /// An object that is made here, with what is asked of it: these parts, and under one more name the
+    /// address of the resource with the id of this column.
+    fn object<const PARTS: usize>(
+        &mut self,
+        sub: Option<&str>,
+        parts: [(&str, String); PARTS],
+        (address, place): (&str, &str),
+        id: &str,
+    ) -> String {
+        let asked_for = |name: &str| sub.is_none_or(|sub| sub == name);
+        let mut parts: Vec<_> = parts.into_iter().filter(|(name, _)| asked_for(name)).collect();
+        if asked_for(address) {
+            let base = self.bind(Parameter::Text(format!("{}{place}/", self.base)));
+            parts.push((address, format!("{base} || {}", D::uuid(id))));
+        }
+        let parts: Vec<_> = parts.iter().map(|(name, sql)| (*name, &**sql)).collect();
+        D::object(&parts)
     }
 
     /// The values of a sub-attribute of every value.
@@ -271,14 +329,8 @@ impl<D: Dialect> Compiler<'_, D> {
         }
         match literal {
             Literal::String(text) => {
-                let text = if is_case_exact(def) { text.clone() } else { text.to_lowercase() };
-                let literal = self.bind(Parameter::Text(text));
-                let value = D::text(value);
-                let value = if is_case_exact(def) { value } else { D::fold(&value) };
-                ways.push(format!(
-                    "({kind} = 'text' AND {})",
-                    compare_texts::<D>(&value, op, &literal)
-                ));
+                let test = self.compare_text(D::text(value), def, op, text);
+                ways.push(format!("({kind} = 'text' AND {test})"));
             }
             Literal::Integer(number) if !of_parts => {
                 let literal = self.bind(Parameter::Integer(*number));
@@ -291,6 +343,21 @@ impl<D: Dialect> Compiler<'_, D> {
             Literal::Null | Literal::Bool(_) | Literal::Integer(_) | Literal::Decimal(_) => {}
         }
         if ways.is_empty() { "FALSE".to_owned() } else { format!("({})", ways.join(" OR ")) }
+    }
+
+    /// A value that is a text against a literal that is one, without letter case where it does not matter.
+    fn compare_text(
+        &mut self,
+        value: String,
+        def: Option<&AttributeDef>,
+        op: CompareOp,
+        literal: &str,
+    ) -> String {
+        let exact = is_case_exact(def);
+        let literal = if exact { literal.to_owned() } else { literal.to_lowercase() };
+        let literal = self.bind(Parameter::Text(literal));
+        let value = if exact { value } else { D::fold(&value) };
+        compare_texts::<D>(&value, op, &literal)
     }
 
     fn bind(&mut self, parameter: Parameter) -> String {
@@ -309,58 +376,4 @@ impl<D: Dialect> Compiler<'_, D> {
 fn is_there<D: Dialect>(alias: &str) -> String {
     let is_empty = D::is_empty(&format!("{alias}.value"));
     format!("{alias}.type <> 'null' AND NOT ({alias}.type IN ('array', 'object') AND {is_empty})")
-}
-
-fn compare_texts<D: Dialect>(value: &str, op: CompareOp, literal: &str) -> String {
-    match op {
-        CompareOp::Co => D::contains(value, literal),
-        CompareOp::Sw => D::starts_with(value, literal),
-        CompareOp::Ew => D::ends_with(value, literal),
-        CompareOp::Eq
-        | CompareOp::Ne
-        | CompareOp::Gt
-        | CompareOp::Ge
-        | CompareOp::Lt
-        | CompareOp::Le => format!("{value} {} {literal}", operator(op)),
-    }
-}
-
-fn compare_numbers<D: Dialect>(kind: &str, value: &str, op: CompareOp, literal: &str) -> String {
-    let (value, op) = (D::number(value), operator(op));
-    format!("(CASE WHEN {kind} IN ('integer', 'real') THEN {value} {op} {literal} END)")
-}
-
-/// A column of milliseconds against a moment in nanoseconds. None for an operator on texts.
-fn compare_moments(
-    column: &str,
-    op: CompareOp,
-    nanos: i128,
-    bind: impl FnOnce(i64) -> String,
-) -> Option<String> {
-    const NANOS: i128 = 1_000_000;
-    let millis =
-        |nanos: i128| i64::try_from(nanos).unwrap_or(if nanos < 0 { i64::MIN } else { i64::MAX });
-    let floor = millis(nanos.div_euclid(NANOS));
-    let between = nanos.rem_euclid(NANOS) != 0;
-    let ceiling = if between { floor.saturating_add(1) } else { floor };
-    let bound = match op {
-        CompareOp::Eq if between => return Some("FALSE".to_owned()),
-        CompareOp::Ne if between => return Some("TRUE".to_owned()),
-        CompareOp::Eq | CompareOp::Ne | CompareOp::Gt | CompareOp::Le => floor,
-        CompareOp::Ge | CompareOp::Lt => ceiling,
-        CompareOp::Co | CompareOp::Sw | CompareOp::Ew => return None,
-    };
-    Some(format!("{column} {} {}", operator(op), bind(bound)))
-}
-
-/// The operator of SQL. Those on parts of texts have none and never get here.
-const fn operator(op: CompareOp) -> &'static str {
-    match op {
-        CompareOp::Eq | CompareOp::Co | CompareOp::Sw | CompareOp::Ew => "=",
-        CompareOp::Ne => "<>",
-        CompareOp::Gt => ">",
-        CompareOp::Ge => ">=",
-        CompareOp::Lt => "<",
-        CompareOp::Le => "<=",
-    }
 }

@@ -25,6 +25,7 @@ use directory::rules::GeneralRules;
 use schemas::{DirectoryId, Edge};
 
 use config::Config;
+pub use config::attempts::Retention;
 use error::DbError;
 pub use error::OpenError;
 use state::State;
@@ -74,6 +75,11 @@ impl Store {
     /// If they cannot be written.
     pub async fn set_general_rules(&self, rules: GeneralRules) -> Result<(), Unavailable> {
         Ok(self.config.set_general_rules(rules).await?)
+    }
+
+    /// Says how long attempts at deliveries are remembered; the usual while if nobody says.
+    pub fn remember_attempts(&self, retention: Retention) {
+        self.config.set_retention(retention);
     }
 
     /// Whether both files answer.

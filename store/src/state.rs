@@ -8,6 +8,7 @@ mod flush;
 mod gather;
 mod list;
 mod pending_members;
+pub(crate) mod places;
 mod progress;
 pub(crate) mod reading;
 mod refresh;

@@ -1,5 +1,7 @@
 //! Whatever a client sends, it gets a SCIM error with the right status, and nothing changes.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tests::{Directory, Server};
 
@@ -70,6 +72,20 @@ async fn bad_patches(directory: &Directory, user: &str) {
             answer.expect_error(status, scim_type);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_full_of_values_for_one_attribute_holds_nobody_up() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    let user = directory.user("ada@acme.example").await;
+    let values: Vec<_> = (0..1_000).map(|at| json!({ "value": format!("{at}") })).collect();
+    let add = json!({ "op": "add", "path": "roles", "value": values });
+    let path = format!("/Users/{user}");
+    let answer = directory.patch(&path, vec![add; 119].into());
+    let answer = tokio::time::timeout(Duration::from_secs(8), answer).await.expect("in time");
+    assert_eq!(answer.expect(200).body["roles"].as_array().map(Vec::len), Some(1_000));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -117,7 +117,7 @@ async fn a_bulk_request_may_name_members_before_it_creates_them() {
     let_members_wait(&server, &directory).await;
     let mut ada = user_body("ada@x.test");
     // The user refers to the group, so that the group comes first although it refers to the user.
-    ada["nickName"] = json!("bulkId:team");
+    ada["urn:example:Teams"] = json!({ "lead": { "$ref": "bulkId:team" } });
     let team = group_body("Team", &["bulkId:ada", "ext-bob@x.test"]);
     let body = json!({ "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"], "Operations": [
         { "method": "POST", "path": "/Users", "bulkId": "ada", "data": ada },
@@ -133,4 +133,33 @@ async fn a_bulk_request_may_name_members_before_it_creates_them() {
     assert_eq!(read.body["members"].as_array().map(Vec::len), Some(2));
     let waited = server.api().events("dsync.group.pending_member_removed").await;
     assert_eq!(waited.len(), 2, "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_group_that_is_read_and_put_back_goes_on_waiting_and_a_list_of_the_clients_own_is_whole()
+{
+    let folder = tempfile::tempdir().expect("a folder");
+    let server = Server::start(folder.path());
+    let directory = server.api().directory("okta scim v2.0", "Acme").await;
+    let_members_wait(&server, &directory).await;
+    let team = group_body("Team", &["ext-ada@x.test", "ext-bob@x.test"]);
+    let group = directory.send("POST", "/Groups", Some(team)).await.expect(201).id();
+    let path = format!("/Groups/{group}");
+    let cy = directory.user("cy@x.test").await;
+    let mut read = directory.send("GET", &path, None).await.expect(200).body;
+    read["members"] = json!([{ "value": cy }]);
+    directory.send("PUT", &path, Some(read)).await.expect(200);
+    let members = async || {
+        let read = directory.send("GET", &path, None).await.expect(200);
+        let members = read.body["members"].as_array().cloned().unwrap_or_default();
+        members.iter().map(|member| member["value"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(members().await, [json!(cy)]);
+    let ada = directory.user("ada@x.test").await;
+    assert_eq!(members().await, [json!(cy), json!(ada)], "it has waited");
+
+    let own = group_body("Team", &[&cy, &ada]);
+    directory.send("PUT", &path, Some(own)).await.expect(200);
+    directory.user("bob@x.test").await;
+    assert_eq!(members().await, [json!(cy), json!(ada)], "who is left out waits no more");
 }

@@ -101,6 +101,43 @@ async fn a_token_that_is_sent_again_is_the_same_token() {
     assert_eq!(arrived[0].body, arrived[1].body);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_replaced_while_tokens_flow() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let receiver = Receiver::start().await;
+    endpoint(&server, &receiver).await;
+    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    let shown = async || {
+        let jwks = server.api().get("/.well-known/jwks.json").await;
+        let keys = jwks["keys"].as_array().expect("a list").clone();
+        keys.into_iter().map(|key| key["kid"].clone()).collect::<Vec<_>>()
+    };
+    let signed_with = async |user: &str, events: usize| {
+        directory.user(user).await;
+        let arrived = receiver.wait_for(events).await;
+        let token = std::str::from_utf8(&arrived[events - 1].body).expect("ASCII").to_owned();
+        let header = URL_SAFE_NO_PAD.decode(token.split('.').next().expect("a header"));
+        let header: Value = serde_json::from_slice(&header.expect("base64url")).expect("JSON");
+        header["kid"].clone()
+    };
+    let first = signed_with("ada@acme.example", 1).await;
+
+    let next = server.api().create("/signing_keys", &json!({})).await;
+    assert_eq!(next["state"], "waiting", "receivers get to know it first: {next}");
+    assert_eq!(shown().await, [first.clone(), next["id"].clone()]);
+    assert_eq!(signed_with("bob@acme.example", 2).await, first);
+    let (status, refused) = server.api().send("POST", "/signing_keys", Some(&json!({}))).await;
+    assert_eq!((status, &refused["code"]), (409, &json!("signing_key_waits")));
+
+    let compromised = json!({ "compromised": true });
+    let last = server.api().create("/signing_keys", &compromised).await;
+    assert_eq!((&last["state"], shown().await), (&json!("signing"), vec![last["id"].clone()]));
+    assert_eq!(signed_with("cy@acme.example", 3).await, last["id"]);
+    let listed = server.api().get("/signing_keys").await;
+    assert_eq!(listed["data"], json!([last]));
+}
+
 /// A new endpoint for tokens; its secret.
 async fn endpoint(server: &Server, receiver: &Receiver) -> String {
     let body = json!({ "endpoint_url": receiver.url(), "format": "scim_set" });

@@ -12,8 +12,10 @@ pub mod postgres;
 pub mod receiver;
 pub mod scim;
 pub mod server;
+pub mod sink;
 
 pub use postgres::Postgres;
 pub use receiver::{Delivery, Receiver};
 pub use scim::{Directory, Scim};
 pub use server::{Api, Server};
+pub use sink::Sink;

@@ -206,6 +206,30 @@ impl Api {
         (text("id"), text("secret"))
     }
 
+    /// A new webhook endpoint with these fields beside its URL; its path and secret.
+    pub async fn endpoint_with(&self, url: &str, mut fields: Value) -> (String, String) {
+        fields["endpoint_url"] = json!(url);
+        let endpoint = self.create("/webhook_endpoints", &fields).await;
+        let text = |key: &str| endpoint[key].as_str().expect("a text").to_owned();
+        (format!("/webhook_endpoints/{}", text("id")), text("secret"))
+    }
+
+    /// Begins a replay to the endpoint with this path; its own path and how many events it has.
+    pub async fn replay(&self, endpoint: &str, body: &Value) -> (String, u64) {
+        let (status, answer) = self.send("POST", &format!("{endpoint}/replay"), Some(body)).await;
+        assert_eq!(status, 202, "{answer}");
+        let id = answer["replay_id"].as_str().expect("an id");
+        (format!("{endpoint}/replays/{id}"), answer["events"].as_u64().expect("a number"))
+    }
+
+    /// Waits until the replay with this path has come to its end.
+    pub async fn finished(&self, replay: &str) -> Value {
+        eventually("the end of a replay", || async {
+            Some(self.get(replay).await).filter(|replay| replay["status"] == "finished")
+        })
+        .await
+    }
+
     /// Every event of a list of types, in order, page by page.
     pub async fn events(&self, types: &str) -> Vec<Value> {
         let (mut events, mut after) = (Vec::new(), String::new());

@@ -160,6 +160,19 @@ pub struct ScimRequest {
     pub events: u32,
     /// What of it was read as something else than the RFC says, by name.
     pub tolerated: Vec<String>,
+    /// The beginning of its body without secrets, if it was kept.
+    pub request_body: Option<String>,
+    /// The same of the answer.
+    pub response_body: Option<String>,
+}
+
+/// How the SCIM service of a directory behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScimService {
+    /// Towards the identity provider.
+    pub settings: ScimSettings,
+    /// Until when bodies are kept with its requests, to look into what an identity provider does.
+    pub debug_until: Option<Timestamp>,
 }
 
 /// The configuration of directories. A directory that is being deleted is shown until its stream has
@@ -203,15 +216,15 @@ pub trait Directories: Send + Sync {
     async fn delete(&self, reach: Reach, id: DirectoryId, at: Timestamp) -> Result<(), PortError>;
 
     /// How its SCIM service behaves.
-    async fn scim_settings(&self, reach: Reach, id: DirectoryId)
-    -> Result<ScimSettings, PortError>;
+    async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError>;
 
-    /// Has its SCIM service behave so from the next request on.
+    /// Has its SCIM service behave so from the next request on. Where bodies are not to be kept, those go that
+    /// were kept.
     async fn set_scim_settings(
         &self,
         reach: Reach,
         id: DirectoryId,
-        settings: ScimSettings,
+        service: ScimService,
         at: Timestamp,
     ) -> Result<(), PortError>;
 

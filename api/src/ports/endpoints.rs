@@ -3,11 +3,14 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use schemas::{EndpointId, EventId, EventType, Format, Timestamp};
+use schemas::{
+    DeliveryOrder, DirectoryId, EndpointId, EndpointKind, EventId, EventType, Format,
+    OrganizationId, Timestamp, Waits,
+};
 
 #[cfg(doc)]
 use super::Reach;
-use super::{Page, PageRequest, PortError};
+use super::{Outward, OutwardChange, Page, PageRequest, PortError, SecretRotation};
 
 /// The signing secret of an endpoint: `whsec_` and base64. It never shows itself.
 #[derive(Clone, PartialEq, Eq)]
@@ -33,11 +36,13 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A customer app's webhook URL.
+/// A webhook URL and how it wants events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Which.
     pub id: EndpointId,
+    /// Whose events it gets; never changes.
+    pub kind: EndpointKind,
     /// Where to post.
     pub url: String,
     /// What requests are signed with; the current one.
@@ -46,16 +51,40 @@ pub struct Endpoint {
     pub enabled: bool,
     /// What it subscribes to, in the order in which that was given.
     pub events: Vec<EventType>,
+    /// The organizations whose events it gets; none stands for all.
+    pub organizations: Vec<OrganizationId>,
+    /// The directories whose events it gets; none stands for all.
+    pub directories: Vec<DirectoryId>,
+    /// In which order.
+    pub order: DeliveryOrder,
+    /// When a delivery is tried again, if not as the settings say.
+    pub retry_schedule: Option<Waits>,
     /// What it gets.
     pub format: Format,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its configuration last changed.
     pub updated_at: Timestamp,
+    /// How requests to it leave.
+    pub outward: Outward,
+    /// Until when the secret before the current one signs too, if it still does.
+    pub previous_secret_until: Option<Timestamp>,
+}
+
+/// Where in the history a new endpoint begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At what comes next.
+    #[default]
+    Now,
+    /// At the first event there is.
+    Beginning,
+    /// At the first event from this time on.
+    At(Timestamp),
 }
 
 /// What an update changes of an endpoint. `None` leaves as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndpointChange {
     /// A new URL.
     pub url: Option<String>,
@@ -63,10 +92,20 @@ pub struct EndpointChange {
     pub enabled: Option<bool>,
     /// All subscriptions from now on.
     pub events: Option<Vec<EventType>>,
+    /// All organizations from now on.
+    pub organizations: Option<Vec<OrganizationId>>,
+    /// All directories from now on.
+    pub directories: Option<Vec<DirectoryId>>,
+    /// The order from now on, of what waits for it too.
+    pub order: Option<DeliveryOrder>,
+    /// The waits from now on, or that they are those of the settings again.
+    pub retry_schedule: Option<Option<Waits>>,
     /// What it gets from now on, of what waits for it too.
     pub format: Option<Format>,
     /// When.
     pub updated_at: Timestamp,
+    /// How requests to it leave.
+    pub outward: OutwardChange,
 }
 
 /// How deliveries to an endpoint go.
@@ -97,7 +136,7 @@ pub struct LastError {
     pub at: Timestamp,
     /// The event that it carried.
     pub event_id: EventId,
-    /// What failed: `dns`, `connect`, `tls`, `timeout`, `status`, `protocol`, `refused`
+    /// What failed: `dns`, `connect`, `proxy`, `tls`, `timeout`, `status`, `protocol`, `refused`
     /// or `unreadable`.
     pub failure: String,
     /// What the endpoint answered, if it did.
@@ -117,11 +156,19 @@ pub trait Endpoints: Send + Sync {
     /// How deliveries to it go, at the time `now`.
     async fn delivering(&self, id: EndpointId, now: Timestamp) -> Result<Delivering, PortError>;
 
-    /// Keeps one; it gets the events from then on. `Conflict(EndpointUrl)` if another has its URL.
-    async fn create(&self, endpoint: Endpoint) -> Result<(), PortError>;
+    /// Keeps one; it gets the events from `start` on. `Conflict(EndpointUrl)` if another has its URL.
+    async fn create(&self, endpoint: Endpoint, start: Start) -> Result<(), PortError>;
 
     /// Changes one, and returns what it is then.
     async fn update(&self, id: EndpointId, change: EndpointChange) -> Result<Endpoint, PortError>;
+
+    /// Gives it another secret, and returns what it is then. `Conflict(SigningSecrets)` if
+    /// [`SIGNING_SECRETS_MAX`](super::SIGNING_SECRETS_MAX) sign already.
+    async fn rotate_secret(
+        &self,
+        id: EndpointId,
+        rotation: SecretRotation,
+    ) -> Result<Endpoint, PortError>;
 
     /// Deletes one with its cursor, and what waited for it.
     async fn delete(&self, id: EndpointId) -> Result<(), PortError>;

@@ -1,6 +1,6 @@
 //! Webhook endpoints.
 
-use api::ports::{Delivering, LastError};
+use api::ports::{Delivering, LastError, Start};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use schemas::{EventId, Timestamp};
@@ -28,7 +28,10 @@ async fn an_endpoint_shows_its_secret_on_every_read() {
         &json!({
             "object": "webhook_endpoint", "id": shown["id"], "endpoint_url": URL,
             "secret": secret, "status": "enabled", "events": ["dsync.user.created"],
-            "format": "webhook", "created_at": TIME, "updated_at": TIME,
+            "format": "webhook", "kind": "directory", "organizations": [], "directories": [],
+            "order": "resource", "retry_schedule": null, "created_at": TIME, "updated_at": TIME,
+            "timeout_seconds": null, "client_certificate": null, "public_key": null,
+            "previous_secret_until": null,
         }),
     );
     assert_eq!(world.get("/webhook_endpoints").await.json()["data"], json!([shown]));
@@ -174,4 +177,90 @@ async fn a_bad_endpoint_is_refused_in_the_form_that_sdks_read() {
     let answer = world.post("/webhook_endpoints", json!({ "events": [] })).await.json();
     assert_eq!(answer["errors"][0]["field"], "endpoint_url");
     assert_eq!(answer["errors"][1]["field"], "events");
+}
+
+async fn fields_of(world: &World, body: Value) -> Vec<String> {
+    let refused = world.post("/webhook_endpoints", body).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    let errors = refused.json()["errors"].as_array().unwrap().clone();
+    errors.iter().map(|error| error["field"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn an_endpoint_chooses_what_it_gets_and_when() {
+    let world = World::new();
+    let organization = world.organization("Acme").await;
+    let directory = world.directory(&organization, "Okta").await;
+    let body = json!({
+        "endpoint_url": URL, "events": ["dsync.user.*", "dsync.user.created", "dsync.deleted"],
+        "organizations": [organization], "directories": [directory, directory],
+        "order": "directory", "retry_schedule": "1s, 90s", "start": "2026-01-01T00:00:00Z",
+    });
+    let created = world.post("/webhook_endpoints", body).await.json();
+    let types = ["dsync.user.created", "dsync.user.updated", "dsync.user.deleted", "dsync.deleted"];
+    assert_eq!(created["events"], json!(types));
+    assert_eq!(created["organizations"], json!([organization]));
+    assert_eq!(created["directories"], json!([directory]));
+    assert_eq!(created["order"], "directory");
+    assert_eq!(created["retry_schedule"], "1s,90s");
+    let start = Start::At("2026-01-01T00:00:00Z".parse().unwrap());
+    assert_eq!(world.fake.state().start, start);
+
+    let path = format!("/webhook_endpoints/{}", created["id"].as_str().unwrap());
+    let patch = async |change: Value| world.send(Method::PATCH, &path, change.to_string()).await;
+    let kept = patch(json!({ "order": "none" })).await.json();
+    assert_eq!((&kept["order"], &kept["retry_schedule"]), (&json!("none"), &json!("1s,90s")));
+    let back = patch(json!({ "retry_schedule": null, "directories": [] })).await.json();
+    assert_eq!((&back["retry_schedule"], &back["directories"]), (&json!(null), &json!([])));
+    for fixed in [json!({ "kind": "directory" }), json!({ "start": "now" })] {
+        assert_eq!(patch(fixed).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    }
+}
+
+#[tokio::test]
+async fn each_field_that_is_wrong_is_named() {
+    let world = World::new();
+    let nobody = "org_00000000000000000000000000";
+    let body = json!({
+        "endpoint_url": URL, "events": ["dsync.*", "dsync.use*", "*"], "order": "fifo",
+        "organizations": [nobody, "acme"], "directories": "all", "retry_schedule": "soon",
+        "kind": "other", "start": "yesterday", "format": "xml",
+    });
+    let fields = [
+        "events[1]",
+        "events[2]",
+        "organizations[1]",
+        "directories",
+        "order",
+        "retry_schedule",
+        "format",
+        "kind",
+        "start",
+        "organizations[0]",
+    ];
+    assert_eq!(fields_of(&world, body).await, fields);
+    let many: Vec<String> = (0..101).map(|n| format!("directory_{n:026}")).collect();
+    let body = json!({ "endpoint_url": URL, "directories": many });
+    assert_eq!(fields_of(&world, body).await, ["directories"]);
+    assert!(world.fake.state().endpoints.is_empty());
+}
+
+#[tokio::test]
+async fn an_operational_endpoint_gets_every_operational_event_and_nothing_else() {
+    let world = World::new();
+    let body = json!({ "endpoint_url": URL, "kind": "operational" });
+    let created = world.post("/webhook_endpoints", body).await.json();
+    let events = json!([
+        "endpoint.failing",
+        "endpoint.disabled",
+        "endpoint.recovered",
+        "delivery.exhausted",
+    ]);
+    assert_eq!((&created["kind"], &created["events"]), (&json!("operational"), &events));
+    let body = json!({ "endpoint_url": "https://b.example", "kind": "operational", "order": "none",
+        "events": ["dsync.deleted"], "directories": [], "format": "scim_set", "start": "beginning" });
+    assert_eq!(
+        fields_of(&world, body).await,
+        ["events", "directories", "order", "format", "start"]
+    );
 }

@@ -3,9 +3,11 @@
 
 mod audit;
 mod configuration;
+mod deliveries;
 mod endpoints;
 mod fake;
 mod oauth;
+mod outward;
 mod reading;
 mod refusals;
 mod repeating;

@@ -10,7 +10,7 @@ use crate::fake::FakeEvent;
 use crate::world::{World, id};
 
 /// Every call that reads.
-const READS: [&str; 11] = [
+const READS: [&str; 12] = [
     "/organizations",
     "/organizations/external_id/x",
     "/directories",
@@ -22,6 +22,7 @@ const READS: [&str; 11] = [
     "/events",
     "/webhook_endpoints",
     "/api_keys",
+    "/signing_keys",
 ];
 
 #[tokio::test]
@@ -57,6 +58,7 @@ async fn a_key_for_reading_does_not_write() {
         (Method::DELETE, "/directories/directory_x"),
         (Method::PUT, "/directories/directory_x/role_mapping"),
         (Method::POST, "/directories/directory_x/tokens"),
+        (Method::POST, "/signing_keys"),
         (Method::DELETE, "/directories/directory_x/tokens/y"),
         (Method::PATCH, "/directories/directory_x/oauth_client"),
         (Method::POST, "/directories/directory_x/oauth_client/secrets"),
@@ -64,6 +66,7 @@ async fn a_key_for_reading_does_not_write() {
         (Method::POST, "/webhook_endpoints"),
         (Method::PATCH, "/webhook_endpoints/we_x"),
         (Method::DELETE, "/webhook_endpoints/we_x"),
+        (Method::POST, "/webhook_endpoints/we_x/rotate_secret"),
         (Method::POST, "/api_keys"),
         (Method::DELETE, "/api_keys/api_key_x"),
     ] {
@@ -144,6 +147,8 @@ async fn a_key_of_one_organization_does_not_reach_what_belongs_to_none() {
     limited.get("/webhook_endpoints").await.is(403, &refused);
     limited.get("/webhook_endpoints/we_x").await.is(403, &refused);
     limited.post("/webhook_endpoints", json!({})).await.is(403, &refused);
+    limited.get("/signing_keys").await.is(403, &refused);
+    limited.post("/signing_keys", json!({})).await.is(403, &refused);
     limited.post("/organizations", json!({ "name": "New" })).await.is(403, &refused);
     limited.post("/api_keys", json!({ "name": "k", "scope": "full" })).await.is(403, &refused);
     let change = json!({ "external_id": "guess" }).to_string();

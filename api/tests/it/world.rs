@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use api::ports::{ApiKey, Permission};
+use api::ports::{ApiKey, KeyPair, Permission, Secret};
 use api::{Api, Limits, digest, router, waiting_room};
 use axum::Router;
 use axum::body::Body;
@@ -86,6 +86,8 @@ impl World {
             directories: fake.clone(),
             oauth_clients: fake.clone(),
             endpoints: fake.clone(),
+            deliveries: fake.clone(),
+            trials: fake.clone(),
             reading: fake.clone(),
             audit: Arc::new(FakeAudit),
             verifier: Arc::new(FakeAudit),
@@ -99,6 +101,13 @@ impl World {
             edge: Arc::new(Counting::default()),
             check_url: Arc::new(|url| {
                 if url.starts_with("https://") { Ok(()) } else { Err("must be https".to_owned()) }
+            }),
+            check_certificate: Arc::new(|chain, _| {
+                if chain.starts_with("-----BEGIN") { Ok(()) } else { Err("it is none".to_owned()) }
+            }),
+            make_key_pair: Arc::new(|seed| KeyPair {
+                private: Secret::new(format!("whsk_{}", seed[0])),
+                public: format!("whpk_{}", seed[0]),
             }),
             public_url: "https://sync.example".into(),
         };

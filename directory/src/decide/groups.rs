@@ -42,11 +42,11 @@ pub(super) fn replace(
     commit: &mut Commit<'_, '_>,
     id: ScimId,
     attributes: &Attributes,
-    member_ids: &[String],
+    members: MemberOp,
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
     let after = update(commit, &before, attributes.clone())?;
-    members::change(commit, &after, &[MemberOp::Replace(member_ids.to_vec())])?;
+    members::change(commit, &after, &[members])?;
     Ok(Answer::Group(after))
 }
 
@@ -58,7 +58,7 @@ pub(super) fn patch(
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
     let mut attributes = Attributes::clone(&before.attributes);
-    patch::apply(
+    commit.applied = patch::apply(
         &mut attributes,
         &GROUP,
         operations,

@@ -149,9 +149,22 @@ fn push_hidden(
 #[derive(Default)]
 struct Wanted {
     order: Vec<Member>,
-    member: BTreeMap<Member, bool>,
+    /// Who was named last to leave is not wanted; who was named last to join is wanted unless everyone
+    /// had to leave since.
+    member: BTreeMap<Member, Wish>,
+    /// How often everyone had to leave. Only the first time are they looked up: a request may say so a
+    /// thousand times, of a hundred thousand members.
+    clears: usize,
     /// Pending members that are wanted so far, by the form in which user names are compared.
     pending: BTreeMap<String, Vec<String>>,
+}
+
+/// What was said of a member last.
+#[derive(Clone, Copy)]
+enum Wish {
+    Leaves,
+    /// It joins, after everyone had to leave so many times.
+    Joins(usize),
 }
 
 impl Wanted {
@@ -166,6 +179,10 @@ impl Wanted {
                     }
                 }
                 MemberOp::Clear => wanted.clear(facts, group)?,
+                MemberOp::ReplaceShown(values) => {
+                    wanted.clear_users(facts, group)?;
+                    wanted.add(facts, values)?;
+                }
                 MemberOp::Replace(values) => {
                     wanted.clear(facts, group)?;
                     wanted.add(facts, values)?;
@@ -179,7 +196,8 @@ impl Wanted {
         if let (Member::Pending(value), true) = (&member, wanted) {
             self.pending.entry(name_key(value)).or_default().push(value.clone());
         }
-        if self.member.insert(member.clone(), wanted).is_none() {
+        let wish = if wanted { Wish::Joins(self.clears) } else { Wish::Leaves };
+        if self.member.insert(member.clone(), wish).is_none() {
             self.order.push(member);
         }
     }
@@ -211,14 +229,15 @@ impl Wanted {
     }
 
     fn clear(&mut self, facts: &Facts, group: ScimId) -> Result<(), Missing> {
+        self.clears += 1;
+        self.pending.clear();
+        if self.clears > 1 {
+            return Ok(());
+        }
         let mut asking = Asking::default();
         let users = asking.note(facts.members(group));
         let pending = asking.note(facts.pending.of(group));
         asking.done()?;
-        for member in self.member.values_mut() {
-            *member = false;
-        }
-        self.pending.clear();
         for user in users.into_iter().flatten() {
             self.set(Member::User(*user), false);
         }
@@ -228,10 +247,17 @@ impl Wanted {
         Ok(())
     }
 
+    fn clear_users(&mut self, facts: &Facts, group: ScimId) -> Result<(), Missing> {
+        for user in facts.members(group)? {
+            self.set(Member::User(*user), false);
+        }
+        Ok(())
+    }
+
     fn in_order(self) -> impl Iterator<Item = (Member, bool)> {
-        let Self { order, member, .. } = self;
+        let Self { order, member, clears, .. } = self;
         order.into_iter().map(move |one| {
-            let wanted = member[&one];
+            let wanted = matches!(member[&one], Wish::Joins(after) if after == clears);
             (one, wanted)
         })
     }

@@ -14,6 +14,7 @@ use super::members::CHANGES_MAX;
 use super::{Commit, Undecided, users};
 use crate::diff::previous_user;
 use crate::facts::{Asking, Facts, Missing};
+use crate::patch::Applied;
 use crate::{Group, Rejection, Stamp};
 
 /// The roles that a user has by the groups that it is in.
@@ -24,7 +25,7 @@ pub(super) fn of_user(facts: &Facts, user: ScimId) -> Result<Option<Vec<Role>>, 
     }
     let mut asking = Asking::default();
     let mut groups = Vec::new();
-    for id in facts.groups_of(user)? {
+    for id in facts.groups_of.of(user)? {
         groups.extend(asking.note(facts.group(*id)).flatten());
     }
     asking.done()?;
@@ -94,7 +95,7 @@ pub(super) fn follow(
     affected: BTreeSet<ScimId>,
     stamp: &mut Stamp<'_>,
 ) -> Result<Vec<Draft>, Missing> {
-    let mut commit = Commit { facts, stamp, drafts: Vec::new() };
+    let mut commit = Commit { facts, stamp, drafts: Vec::new(), applied: Applied::default() };
     for id in affected {
         let Some(before) = facts.user(id)?.filter(|user| !user.shown.hidden) else { continue };
         let roles = of_user(facts, id)?;

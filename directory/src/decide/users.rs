@@ -50,7 +50,7 @@ pub(super) fn patch(
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
     let mut attributes = Attributes::clone(&before.attributes);
-    patch::apply(
+    commit.applied = patch::apply(
         &mut attributes,
         &USER,
         operations,
@@ -82,6 +82,8 @@ fn is_disabled(attributes: &Attributes) -> bool {
 
 pub(super) fn delete(commit: &mut Commit<'_, '_>, id: ScimId) -> Result<Answer, Undecided> {
     let user = existing(commit.facts, id)?;
+    // They get a new version with it, by which the next command may go.
+    commit.facts.groups_of.of(id)?;
     let event = if user.shown.hidden {
         Event::InactiveUserChanged(inactive(commit, &user, InactiveUserChange::Deleted))
     } else {
@@ -101,7 +103,7 @@ pub(super) fn refresh(commit: &mut Commit<'_, '_>, ids: &[ScimId]) -> Result<Ans
         let Some(Some(user)) = asking.note(commit.facts.user(*id)) else { continue };
         if let Some(after) = asking.note(refreshed(commit, user)).flatten() {
             if user.shown.hidden && !after.shown.hidden {
-                asking.note(commit.facts.groups_of(*id));
+                asking.note(commit.facts.groups_of.of(*id));
             }
             changed.push((user, after));
         }
@@ -213,7 +215,7 @@ fn rejoin(commit: &mut Commit<'_, '_>, user: &User) -> Result<(), Undecided> {
     let facts = commit.facts;
     let mut asking = Asking::default();
     let mut groups = Vec::new();
-    for id in facts.groups_of(user.id)? {
+    for id in facts.groups_of.of(user.id)? {
         groups.extend(asking.note(facts.group(*id)).flatten());
     }
     asking.done()?;

@@ -1,11 +1,11 @@
-//! What is gathered later, brought to the point that was decided since.
+//! Taking in what was gathered later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::ScimId;
 
 use super::Facts;
-use crate::resource::text;
+use crate::resource::{Group, User, text};
 
 impl Facts {
     /// Takes in what was gathered later, when none, some or all of what was decided here had taken
@@ -23,7 +23,8 @@ impl Facts {
             self.user_names.entry(name).or_insert(holder);
         }
         self.absorb_external_ids(later.user_external_ids);
-        for (id, group) in later.groups {
+        for (id, mut group) in later.groups {
+            group.iter_mut().for_each(|group| self.groups_of.touch(group));
             self.groups.entry(id).or_insert(group);
         }
         for (id, holder) in later.group_external_ids {
@@ -33,11 +34,11 @@ impl Facts {
             self.group_names.entry(name).or_insert(holder);
         }
         for ((group, user), member) in later.memberships {
-            let member = member && !self.is_gone(group, user);
+            let member = member && !is_gone(&self.groups, &self.users, group, user);
             self.memberships.entry((group, user)).or_insert(member);
         }
         for (group, mut everyone) in later.members_of {
-            everyone.retain(|user| !self.is_gone(group, *user));
+            everyone.retain(|user| !is_gone(&self.groups, &self.users, group, *user));
             for ((_, user), member) in self.memberships.range(within(group)) {
                 if *member {
                     everyone.insert(*user)
@@ -47,26 +48,16 @@ impl Facts {
             }
             self.members_of.entry(group).or_insert(everyone);
         }
-        self.absorb_groups_of(later.groups_of);
-    }
-
-    fn absorb_groups_of(&mut self, mut later: BTreeMap<ScimId, BTreeSet<ScimId>>) {
-        if later.is_empty() {
-            return;
-        }
-        for ((group, user), joined) in &self.memberships {
-            if let Some(groups) = later.get_mut(user) {
-                if *joined {
+        self.groups_of.absorb(later.groups_of, |user, groups| {
+            for ((group, _), member) in self.memberships.iter().filter(|((_, of), _)| *of == user) {
+                if *member {
                     groups.insert(*group)
                 } else {
                     groups.remove(group)
                 };
             }
-        }
-        for (user, mut groups) in later {
-            groups.retain(|group| !self.is_gone(*group, user));
-            self.groups_of.entry(user).or_insert(groups);
-        }
+            groups.retain(|group| !is_gone(&self.groups, &self.users, *group, user));
+        });
     }
 
     /// All holders are among the users, which were taken in before.
@@ -91,13 +82,17 @@ impl Facts {
         let known = self.users.get(&user).and_then(Option::as_ref);
         known.and_then(|user| text(&user.attributes, "externalId")) == Some(id)
     }
+}
 
-    /// Whether a command decided before has taken the group or the user away.
-    fn is_gone(&self, group: ScimId, user: ScimId) -> bool {
-        let gone = |known: Option<bool>| known == Some(false);
-        gone(self.users.get(&user).map(Option::is_some))
-            || gone(self.groups.get(&group).map(Option::is_some))
-    }
+/// Whether a command decided before has taken the group or the user away.
+fn is_gone(
+    groups: &BTreeMap<ScimId, Option<Group>>,
+    users: &BTreeMap<ScimId, Option<User>>,
+    group: ScimId,
+    user: ScimId,
+) -> bool {
+    let gone = |known: Option<bool>| known == Some(false);
+    gone(users.get(&user).map(Option::is_some)) || gone(groups.get(&group).map(Option::is_some))
 }
 
 /// Every membership of a group.

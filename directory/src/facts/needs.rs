@@ -29,7 +29,7 @@ pub struct Needs {
     pub memberships: BTreeSet<(ScimId, ScimId)>,
     /// Everyone who is a member of these groups, as users.
     pub members_of: BTreeSet<ScimId>,
-    /// Every group that these users are in, as groups.
+    /// The groups of which these users are members.
     pub groups_of: BTreeSet<ScimId>,
     /// Everyone who is pending under these names, in whatever group, with those groups.
     pub pending: BTreeSet<String>,
@@ -59,13 +59,14 @@ impl Needs {
             }
             Command::DeleteUser { id } => {
                 needs.users.insert(*id);
+                needs.groups_of.insert(*id);
             }
             Command::RefreshUsers { ids } => needs.users.extend(ids),
             Command::CreateGroup { attributes, members } => {
                 needs.group_identity(attributes);
                 members.iter().for_each(|text| needs.member(None, text));
             }
-            Command::ReplaceGroup { id, attributes, members } => {
+            Command::ReplaceGroup { id, attributes, members, .. } => {
                 needs.groups.insert(*id);
                 needs.group_identity(attributes);
                 needs.everyone_in(*id);
@@ -109,7 +110,7 @@ impl Needs {
         self.group_names.retain(|name| !facts.group_names.contains_key(name));
         self.memberships.retain(|(group, user)| facts.is_member(*group, *user).is_err());
         self.members_of.retain(|group| !facts.members_of.contains_key(group));
-        self.groups_of.retain(|user| !facts.groups_of.contains_key(user));
+        self.groups_of.retain(|user| !facts.groups_of.knows(*user));
         self.pending.retain(|name| !facts.pending.knows_name(name));
         self.pending_of.retain(|group| !facts.pending.knows_group(*group));
         self

@@ -123,6 +123,28 @@ fn what_cannot_be_compared_is_refused_even_with_nothing_to_compare() {
 }
 
 #[test]
+fn a_user_of_whom_no_active_is_said_counts_as_active() {
+    let of = |resource: &str, filter: &str| {
+        let resource = parse(resource.as_bytes()).unwrap();
+        matches(&filter.parse().unwrap(), &resource, &USER).unwrap()
+    };
+    for (filter, unassigned, active, inactive) in [
+        ("active eq true", true, true, false),
+        (r#"active eq "True""#, true, true, false),
+        ("active ne true", false, false, true),
+        ("active eq false", false, false, true),
+        ("active ne false", true, true, false),
+        ("not (active eq true)", false, false, true),
+        ("active pr", false, true, true),
+        ("active eq null", true, false, false),
+    ] {
+        let users = ["{}", r#"{"active":true}"#, r#"{"active":false}"#];
+        let found = users.map(|user| of(user, filter));
+        assert_eq!(found, [unassigned, active, inactive], "{filter}");
+    }
+}
+
+#[test]
 fn members_are_compared_by_their_identifier() {
     let group = parse(br#"{"displayName":"G","members":[{"value":"u1"},{"value":"u2"}]}"#).unwrap();
     let verdict = |filter: &str| matches(&filter.parse().unwrap(), &group, &GROUP).unwrap();

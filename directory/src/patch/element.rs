@@ -1,9 +1,13 @@
 //! Operations on single values of a multi-valued attribute.
 
-use schemas::scim::{Attributes, ScimError, ScimType, VALUES_MAX, Value, coerce};
+use std::collections::HashMap;
+
+use schemas::scim::{
+    AttributeDef, Attributes, ScimError, ScimType, VALUES_MAX, Value, coerce_one, echo, identity,
+};
 
 use super::target::{Target, invalid_path};
-use super::{NoMatch, Op};
+use super::{Applied, NoMatch, Op};
 use crate::matching::element_matches;
 
 impl Target<'_> {
@@ -13,7 +17,7 @@ impl Target<'_> {
         holder: &mut Attributes,
         op: Op,
         value: Value,
-    ) -> Result<(), ScimError> {
+    ) -> Result<Applied, ScimError> {
         if !holder.contains(&self.name) {
             holder.insert(self.name.as_str(), Vec::new());
         }
@@ -29,25 +33,45 @@ impl Target<'_> {
             return Err(self.no_target());
         }
         if op == Op::Remove || value.is_absent() {
-            self.remove_chosen(items, &chosen);
-            return Ok(());
+            self.remove_chosen(items, &chosen, value);
+            return Ok(Applied::default());
         }
         if !any {
             let element = self.upsert(value)?;
-            return add(&self.name, items, element);
+            add(self.def, &self.name, items, vec![element])?;
+            return Ok(Applied { upserted: self.filter.is_some() });
         }
+        self.change_chosen(items, &chosen, value)?;
+        Ok(Applied::default())
+    }
+
+    /// Sets what the value says in those that were chosen; what it says to be empty goes.
+    fn change_chosen(
+        &self,
+        items: &mut Vec<Value>,
+        chosen: &[bool],
+        value: Value,
+    ) -> Result<(), ScimError> {
         let cleared: Vec<String> = value.as_complex().map_or_else(Vec::new, |parts| {
             let empty = parts.iter().filter(|(_, value)| value.is_absent());
             empty.map(|(name, _)| name.to_owned()).collect()
         });
-        let change = self.element(Attributes::new(), value)?;
-        if is_primary(&change) {
-            yield_primary(
-                items.iter_mut().zip(&chosen).filter(|(_, chosen)| !**chosen).map(|(item, _)| item),
-            );
+        if self.sub.is_none()
+            && self.def.is_some_and(AttributeDef::has_value)
+            && cleared.iter().any(|name| name.eq_ignore_ascii_case("value"))
+        {
+            self.remove_chosen(items, chosen, Value::Null);
+            return Ok(());
         }
-        for (item, _) in items.iter_mut().zip(&chosen).filter(|(_, chosen)| **chosen) {
+        let change = self.element(Attributes::new(), value)?;
+        let is_primary = is_primary(&change);
+        for (item, chosen) in items.iter_mut().zip(chosen) {
             match (item, &change) {
+                (item, _) if !chosen => {
+                    if is_primary {
+                        yield_primary(std::iter::once(item));
+                    }
+                }
                 (Value::Complex(there), Value::Complex(parts)) => {
                     merge(there, parts.clone());
                     cleared.iter().for_each(|name| drop(there.remove(name)));
@@ -58,8 +82,13 @@ impl Target<'_> {
         Ok(())
     }
 
-    /// RFC 7644 §3.5.2.2: the last sub-attribute takes its value along.
-    fn remove_chosen(&self, items: &mut Vec<Value>, chosen: &[bool]) {
+    /// RFC 7644 §3.5.2.2, and only what agrees with a value that the remove lists. The last sub-attribute
+    /// takes its value along, and so does `value`, which is what the others are said of (RFC 7643 §2.4):
+    /// of an address that is no more, `{"type": "work"}` would still pass for the one to write to.
+    fn remove_chosen(&self, items: &mut Vec<Value>, chosen: &[bool], listed: Value) {
+        let listed = self.listed(listed);
+        let is_listed = |there: &Value| listed.as_ref().is_none_or(|listed| listed.covers(there));
+        let has_value = self.def.is_some_and(AttributeDef::has_value);
         let mut chosen = chosen.iter();
         items.retain_mut(|item| {
             if chosen.next() == Some(&false) {
@@ -67,11 +96,15 @@ impl Target<'_> {
             }
             match (self.sub, item) {
                 (Some(sub), Value::Complex(parts)) => {
+                    if parts.get(sub).is_none_or(|there| !is_listed(there)) {
+                        return true;
+                    }
                     parts.remove(sub);
-                    !parts.is_empty()
+                    let left = if has_value && sub == "value" { 0 } else { parts.len() };
+                    left > 0
                 }
                 (Some(_), _) => true,
-                (None, _) => false,
+                (None, item) => !is_listed(item),
             }
         });
     }
@@ -106,41 +139,61 @@ impl Target<'_> {
             }
         }
         let Some(def) = self.def else { return Ok(parts.into()) };
-        let checked = coerce(def, &self.name, Value::List(vec![parts.into()]))?;
-        Ok(checked.and_then(|list| list.into_list().pop()).unwrap_or(Attributes::new().into()))
+        let checked = coerce_one(def, &self.name, parts.into())?;
+        Ok(checked.unwrap_or(Attributes::new().into()))
     }
 
     fn no_target(&self) -> ScimError {
         let filter = self.filter.map(ToString::to_string).unwrap_or_default();
-        let detail = format!("No value of \"{}\" matches [{filter}].", self.name);
+        let (name, filter) = (echo(&self.name), echo(&filter));
+        let detail = format!("No value of \"{name}\" matches [{filter}].");
         ScimError::new(ScimType::NoTarget, detail)
     }
 
     fn not_an_object(&self) -> ScimError {
-        let detail =
-            format!("A value of \"{}\" must be one object of its sub-attributes.", self.name);
+        let detail = format!(
+            "A value of \"{}\" must be one object of its sub-attributes.",
+            echo(&self.name)
+        );
         ScimError::invalid_value(detail)
     }
 }
 
-/// Adds a value unless it is there, RFC 7644 §3.5.2.1; one that is there by its value and type
-/// takes on what else is said of it.
-pub(super) fn add(name: &str, items: &mut Vec<Value>, item: Value) -> Result<(), ScimError> {
-    let there = items.iter().position(|there| is_same(there, &item));
-    if is_primary(&item) {
-        let others = items.iter_mut().enumerate().filter(|(at, _)| Some(*at) != there);
-        yield_primary(others.map(|(_, item)| item));
+/// Adds values unless they are there, RFC 7644 §3.5.2.1. One that is there by its value and type keeps
+/// these as they are spelt, and takes on what else is said of it.
+pub(super) fn add(
+    def: Option<&'static AttributeDef>,
+    name: &str,
+    there: &mut Vec<Value>,
+    items: Vec<Value>,
+) -> Result<(), ScimError> {
+    let mut known = HashMap::with_capacity(there.len() + items.len());
+    for (at, item) in there.iter().enumerate() {
+        known.entry(identity(def, item)).or_insert(at);
     }
-    let Some(at) = there else {
-        if items.len() >= VALUES_MAX {
-            let detail = format!("The attribute \"{name}\" may have at most {VALUES_MAX} values.");
-            return Err(ScimError::invalid_value(detail));
+    for item in items {
+        let at = *known.entry(identity(def, &item)).or_insert(there.len());
+        if is_primary(&item) {
+            let others = there.iter_mut().enumerate().filter(|(other, _)| *other != at);
+            yield_primary(others.map(|(_, item)| item));
         }
-        items.push(item);
-        return Ok(());
-    };
-    if let (Value::Complex(there), Value::Complex(parts)) = (&mut items[at], item) {
-        merge(there, parts);
+        match (there.get_mut(at), item) {
+            (None, _) if at >= VALUES_MAX => {
+                let detail = format!(
+                    "The attribute \"{}\" may have at most {VALUES_MAX} values.",
+                    echo(name)
+                );
+                return Err(ScimError::invalid_value(detail));
+            }
+            (None, item) => there.push(item),
+            (Some(Value::Complex(there)), Value::Complex(mut parts)) => {
+                if parts.contains("value") {
+                    ["value", "type"].iter().for_each(|name| drop(parts.remove(name)));
+                    merge(there, parts);
+                }
+            }
+            (Some(_), _) => {}
+        }
     }
     Ok(())
 }
@@ -153,34 +206,6 @@ pub(super) fn merge(there: &mut Attributes, parts: Attributes) {
         } else {
             there.insert(name, value);
         }
-    }
-}
-
-/// Whether a value is one that a remove lists: all that is said of it agrees, `$ref` and `display`
-/// apart, which are said for people.
-pub(super) fn covers(item: &Value, listed: &Value) -> bool {
-    match (item, listed) {
-        (Value::Complex(item), Value::Complex(listed)) => match listed.get("value") {
-            Some(value) => {
-                let kind = listed.get("type").filter(|kind| **kind != Value::Null);
-                item.get("value") == Some(value)
-                    && kind.is_none_or(|kind| item.get("type") == Some(kind))
-            }
-            // What says nothing means nothing.
-            None if listed.is_empty() => false,
-            None => listed.iter().all(|(name, value)| item.get(name) == Some(value)),
-        },
-        (Value::Complex(item), listed) => item.get("value") == Some(listed),
-        (item, listed) => item == listed,
-    }
-}
-
-fn is_same(one: &Value, other: &Value) -> bool {
-    match (one.as_complex(), other.as_complex()) {
-        (Some(one), Some(other)) if one.contains("value") => {
-            ["value", "type"].iter().all(|name| one.get(name) == other.get(name))
-        }
-        _ => one == other,
     }
 }
 

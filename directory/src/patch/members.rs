@@ -18,6 +18,8 @@ pub enum MemberOp {
     Clear,
     /// These and no others.
     Replace(Vec<String>),
+    /// These and no others of those who are shown: who is pending stays so.
+    ReplaceShown(Vec<String>),
 }
 
 /// Takes the operations on `members` out of a group's PATCH; the rest is for [`super::apply`].
@@ -65,7 +67,9 @@ impl MemberOp {
     #[must_use]
     pub fn named(&self) -> &[String] {
         match self {
-            Self::Add(ids) | Self::Remove(ids) | Self::Replace(ids) => ids,
+            Self::Add(ids) | Self::Remove(ids) | Self::Replace(ids) | Self::ReplaceShown(ids) => {
+                ids
+            }
             Self::Clear => &[],
         }
     }
@@ -75,7 +79,7 @@ impl MemberOp {
     pub const fn is_about_everyone(&self) -> bool {
         match self {
             Self::Add(_) | Self::Remove(_) => false,
-            Self::Clear | Self::Replace(_) => true,
+            Self::Clear | Self::Replace(_) | Self::ReplaceShown(_) => true,
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use schemas::scim::{
     AttrPath, AttributeDef, Attributes, Filter, Mutability, ScimError, ScimType, Value, coerce,
+    echo,
 };
 
-use super::{NoMatch, Op, Rules, element, passing_over_read_only};
+use super::listed::{Listed, comparisons};
+use super::work::{names, terms, weight};
+use super::{Applied, NoMatch, Op, Rules, element, passing_over_read_only};
 use crate::matching::check_element;
 
 /// What a path leads to.
@@ -74,8 +77,40 @@ impl<'p> Target<'p> {
         } else {
             return Ok(());
         };
-        let detail = format!("The attribute \"{}\" {what}.", self.full_name());
+        let detail = format!("The attribute \"{}\" {what}.", echo(&self.full_name()));
         Err(ScimError::new(ScimType::Mutability, detail))
+    }
+
+    /// The attribute of the resource itself that the target is, or is a part of.
+    pub(super) fn top(&self) -> &str {
+        self.extension.as_deref().unwrap_or(&self.name)
+    }
+
+    /// What a change with this value costs at most: a look at all that is there and at the value; where
+    /// single values are chosen, one for each term of the filter and each part that is set, and a copy of
+    /// the value for each.
+    pub(super) fn cost(&self, resource: &Attributes, op: Op, value: &Value) -> usize {
+        let sent = weight(value);
+        let Some(there) = resource.get(self.top()) else { return sent };
+        let held = weight(there);
+        let (looks, copies) = match (self.filter, self.sub) {
+            (None, None) if op == Op::Remove => (comparisons(value), 0),
+            (None, None) => (0, 0),
+            (filter, _) => {
+                let copies = self.items(there).map_or(1, <[Value]>::len);
+                (filter.map_or(0, terms) + names(value) + comparisons(value), copies)
+            }
+        };
+        let looks = held.saturating_mul(1 + looks);
+        looks.saturating_add(sent.saturating_mul(1 + copies))
+    }
+
+    fn items<'t>(&self, top: &'t Value) -> Option<&'t [Value]> {
+        let held = match (&self.extension, top) {
+            (Some(_), Value::Complex(parts)) => parts.get(&self.name)?,
+            (_, top) => top,
+        };
+        held.as_list()
     }
 
     pub(super) fn change(
@@ -83,7 +118,7 @@ impl<'p> Target<'p> {
         holder: &mut Attributes,
         op: Op,
         value: Value,
-    ) -> Result<(), ScimError> {
+    ) -> Result<Applied, ScimError> {
         let there = holder.get(&self.name);
         let plural = match self.def {
             Some(def) => def.multi_valued,
@@ -92,7 +127,7 @@ impl<'p> Target<'p> {
         let whole = self.sub.is_none();
         // Nothing to add to what is there.
         if op == Op::Add && whole && value.is_absent() && (plural || value != Value::Null) {
-            return Ok(());
+            return Ok(Applied::default());
         }
         if plural && (self.filter.is_some() || self.sub.is_some()) {
             return self.change_elements(holder, op, value);
@@ -103,20 +138,33 @@ impl<'p> Target<'p> {
             (Op::Add | Op::Replace, None) => self.set(holder, op, value),
             (_, Some(sub)) => self.change_part(holder, op, sub, value),
         }
+        .map(|()| Applied::default())
     }
 
-    /// RFC 7644 §3.5.2.2; with a list of values only these go, as Entra ID and JumpCloud mean it.
+    /// RFC 7644 §3.5.2.2. The RFC knows no value there; who sends one says what is to go, and nothing else
+    /// goes. Entra ID and JumpCloud list so the members of a group that leave, and a late remove of an old
+    /// manager or address must not take the new one (AzureAD/SCIMReferenceCode, issue 87).
     fn remove(&self, holder: &mut Attributes, value: Value) -> Result<(), ScimError> {
-        match holder.get_mut(&self.name) {
-            Some(Value::List(items)) if value != Value::Null => {
-                let listed = value.into_list();
-                items.retain(|item| !listed.iter().any(|listed| element::covers(item, listed)));
-            }
-            Some(_) | None => {
+        let is_list = holder.get(&self.name).is_some_and(|there| there.as_list().is_some());
+        let listed = if is_list && value != Value::Null {
+            Some(Listed::new(self.def, value.into_list()))
+        } else {
+            self.listed(value)
+        };
+        match (holder.get_mut(&self.name), listed) {
+            (Some(Value::List(items)), Some(listed)) => items.retain(|item| !listed.covers(item)),
+            (Some(there), Some(listed)) if !listed.covers(there) => {}
+            (Some(_) | None, _) => {
                 holder.remove(&self.name);
             }
         }
         Ok(())
+    }
+
+    /// What a remove lists for the target, if it does.
+    pub(super) fn listed(&self, value: Value) -> Option<Listed> {
+        let def = if self.sub.is_some() { self.sub_def } else { self.def };
+        (!value.is_absent()).then(|| Listed::new(def, value.into_list()))
     }
 
     /// The whole attribute, RFC 7644 §3.5.2.1 and §3.5.2.3.
@@ -137,7 +185,7 @@ impl<'p> Target<'p> {
         };
         match (holder.get_mut(&self.name), value) {
             (Some(Value::List(there)), Value::List(items)) if op == Op::Add => {
-                items.into_iter().try_for_each(|item| element::add(&self.name, there, item))
+                element::add(self.def, &self.name, there, items)
             }
             (Some(Value::Complex(there)), Value::Complex(parts))
                 if !self.refers_elsewhere(there, &parts) =>
@@ -176,6 +224,9 @@ impl<'p> Target<'p> {
         sub: &str,
         value: Value,
     ) -> Result<(), ScimError> {
+        if op == Op::Remove && !self.is_part_listed(holder, sub, &value) {
+            return Ok(());
+        }
         let clears = op == Op::Remove || value.is_absent();
         if sub == "value" && self.def.is_some_and(AttributeDef::has_value) {
             // A reference is one with its identifier: `manager.value` is `manager`.
@@ -193,6 +244,13 @@ impl<'p> Target<'p> {
             None => parts.remove(sub),
         };
         Ok(())
+    }
+
+    /// Whether a sub-attribute agrees with the value that a remove has, if it has one.
+    fn is_part_listed(&self, holder: &Attributes, sub: &str, value: &Value) -> bool {
+        let Some(listed) = self.listed(value.clone()) else { return true };
+        let parts = holder.get(&self.name).and_then(Value::as_complex);
+        parts.and_then(|parts| parts.get(sub)).is_some_and(|there| listed.covers(there))
     }
 
     /// The value as it will be kept, if the schema knows the attribute.
@@ -236,5 +294,6 @@ pub(super) fn complex_at<'t>(
 }
 
 pub(super) fn invalid_path(path: &dyn std::fmt::Display, what: &str) -> ScimError {
-    ScimError::new(ScimType::InvalidPath, format!("The attribute \"{path}\" {what}."))
+    let path = path.to_string();
+    ScimError::new(ScimType::InvalidPath, format!("The attribute \"{}\" {what}.", echo(&path)))
 }

@@ -1,6 +1,7 @@
 //! Pending members, decided on facts that are gathered from a store which trails behind.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
 
+mod versions;
 mod world;
 
 use std::collections::BTreeSet;
@@ -43,6 +44,7 @@ fn a_member_who_does_not_exist_is_pending_and_only_once() {
         id: group,
         attributes: group_body("Sales"),
         members: vec!["Ada@Acme.example".into()],
+        keeps_pending: false,
     };
     assert_eq!(world.kinds(&put), []);
     let kinds = world.kinds(&create_group("Support", &["ada@acme.example"]));
@@ -112,8 +114,27 @@ fn a_pending_member_is_removed_as_any_member_is() {
     let mut world = World::empty();
     let id = world.group("Sales", &["ext-1", "ext-2"]);
     let (attributes, members) = (group_body("Sales"), vec!["ext-2".into()]);
-    let put = Command::ReplaceGroup { id, attributes, members };
+    let put = Command::ReplaceGroup { id, attributes, members, keeps_pending: false };
     assert_eq!(world.kinds(&put), [WAITS_NO_MORE]);
+    assert_eq!(world.waiting(), ["ext-2"]);
+}
+
+#[test]
+fn who_changes_what_was_shown_leaves_those_waiting_who_are_not_shown() {
+    let mut world = World::empty();
+    let id = world.group("Sales", &["ext-1", "ext-2"]);
+    world.kinds(&create_user("ada", Some("ext-3")));
+    let put = |members: &[&str], keeps_pending| Command::ReplaceGroup {
+        id,
+        attributes: group_body("Sales"),
+        members: members.iter().copied().map(str::to_owned).collect(),
+        keeps_pending,
+    };
+    assert_eq!(world.kinds(&put(&["ext-3"], true)), [EventType::GroupUserAdded]);
+    assert_eq!(world.waiting(), ["ext-1", "ext-2"]);
+    assert_eq!(world.kinds(&put(&["ext-2", "ext-4"], true)), [EventType::GroupUserRemoved, WAITS]);
+    assert_eq!(world.waiting(), ["ext-1", "ext-2", "ext-4"], "who is named waits as well");
+    assert_eq!(world.kinds(&put(&["ext-2"], false)), [WAITS_NO_MORE, WAITS_NO_MORE]);
     assert_eq!(world.waiting(), ["ext-2"]);
 }
 

@@ -152,6 +152,10 @@ impl World {
             }
             facts.members_of.insert(group, members);
         }
+        for user in needs.groups_of {
+            let groups = self.store.groups_of.get(user).cloned().unwrap_or_default();
+            facts.groups_of.all_of(user, groups);
+        }
         let mut groups = needs.groups;
         for user in needs.groups_of {
             let of = self.store.members_of.iter().filter(|(_, members)| members.contains(&user));

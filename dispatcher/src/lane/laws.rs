@@ -5,9 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use schemas::EventType;
+
+use super::parking::LOADED_MAX;
 use super::tests::{endpoint, event};
 use super::*;
 use crate::Failure;
+use crate::ports::{Flush, Outcome};
+use crate::schedule::Next;
 
 /// What the world does next; the numbers choose among what is possible.
 #[derive(Clone, Debug)]
@@ -47,7 +52,7 @@ fn feed() -> impl Strategy<Value = Vec<FeedEvent>> {
             let mut event = event(position, user, group);
             // Some events are of a type that no endpoint gets.
             if position % 7 == 0 && kind == 3 {
-                event.event = EventType::TokenCreated;
+                event.topic = Topic::Directory(EventType::TokenCreated);
             }
             event
         });
@@ -59,9 +64,25 @@ fn order() -> impl Strategy<Value = Order> {
     prop_oneof![3 => Just(Order::Resource), 1 => Just(Order::Directory), 1 => Just(Order::None)]
 }
 
+fn lane(order: Order, replay: Option<&Replay>, state: LaneState) -> Lane {
+    let endpoint = endpoint(order);
+    match replay {
+        None => Lane::new(&endpoint, state, Schedule::default()),
+        Some(replay) => Lane::replaying(replay, &endpoint, state, Schedule::default()),
+    }
+}
+
+fn is_wanted(event: &FeedEvent) -> bool {
+    match event.topic {
+        Topic::Directory(kind) => kind.is_subscribable(),
+        Topic::Operational(_) => false,
+    }
+}
+
 /// The store, the endpoint and the clock around a lane.
 struct World {
     order: Order,
+    replay: Option<Replay>,
     feed: Vec<FeedEvent>,
     accepted: usize,
     now: Timestamp,
@@ -71,21 +92,27 @@ struct World {
     pending: Vec<Action>,
     /// Delivered or exhausted.
     settled: BTreeSet<FeedPosition>,
+    /// The same, and written.
+    written: BTreeSet<FeedPosition>,
+    /// Whether it was written that a replay has ended.
+    is_finished: bool,
 }
 
 impl World {
-    fn new(order: Order, feed: Vec<FeedEvent>) -> Self {
-        let lane = Lane::new(&endpoint(order), LaneState::default(), Schedule::default());
+    fn new(order: Order, feed: Vec<FeedEvent>, replay: Option<Replay>) -> Self {
         let mut world = Self {
             order,
-            accepted: feed.len() / 2,
+            accepted: if replay.is_some() { feed.len() } else { feed.len() / 2 },
+            lane: lane(order, replay.as_ref(), LaneState::default()),
+            replay,
             feed,
             now: Timestamp::from_millis(1_000_000),
-            lane,
             stored: LaneState::default(),
             in_flight: Vec::new(),
             pending: Vec::new(),
             settled: BTreeSet::new(),
+            written: BTreeSet::new(),
+            is_finished: false,
         };
         world.input(Input::Tick);
         world
@@ -108,6 +135,7 @@ impl World {
 
     fn begin(&mut self, send: Send) {
         let lines = lines_of(&send.event, self.order);
+        assert!(!self.written.contains(&send.event.position), "sent again, though it is done");
         for other in &self.in_flight {
             assert_ne!(other.event.position, send.event.position, "sent twice at a time");
             let others = lines_of(&other.event, self.order);
@@ -160,6 +188,7 @@ impl World {
             duration,
             outcome,
             retry_after: None,
+            excerpt: None,
         }));
     }
 
@@ -173,7 +202,7 @@ impl World {
             let shares = lines_of(earlier, self.order)
                 .iter()
                 .any(|line| lines.iter().any(|other| other == line));
-            if shares && earlier.event.is_subscribable() {
+            if shares && is_wanted(earlier) {
                 assert!(
                     self.settled.contains(&earlier.position),
                     "{:?} before {:?}",
@@ -190,12 +219,17 @@ impl World {
         }
         let index = which % self.pending.len();
         match self.pending.remove(index) {
-            Action::ReadFeed { after, limit } => {
+            Action::ReadFeed { after, up_to, limit } => {
                 let accepted = &self.feed[..self.accepted];
-                let events = accepted.iter().filter(|event| event.position > after);
+                let end = up_to.unwrap_or(FeedPosition(u64::MAX));
+                let events = accepted.iter().filter(|e| e.position > after && e.position <= end);
                 let events: Vec<_> = events.take(limit.min(40)).cloned().collect();
+                if up_to.is_some() && events.len() < limit.min(40) {
+                    self.input(Input::FedLast(events));
+                    return true;
+                }
                 if events.is_empty() {
-                    self.pending.insert(index, Action::ReadFeed { after, limit });
+                    self.pending.insert(index, Action::ReadFeed { after, up_to, limit });
                     return false;
                 }
                 self.input(Input::Fed(events));
@@ -230,18 +264,27 @@ impl World {
             self.stored.blocked.iter().map(|row| (row.line, *row)).collect();
         rows.retain(|line, _| !flush.unblocked.contains(line));
         rows.extend(flush.blocked.iter().map(|row| (row.line, *row)));
+        let is_done = |attempt: &&Attempt| match attempt.outcome {
+            Outcome::Delivered { .. } => true,
+            Outcome::Failed(_) => attempt.exhausted,
+        };
+        self.written.extend(flush.attempts.iter().filter(is_done).map(|done| done.position));
+        assert!(flush.done.len() <= 2 * WINDOW_MAX, "too much is done beyond the cursor");
         self.stored = LaneState {
             cursor: flush.cursor,
+            done: flush.done,
             blocked: rows.into_values().collect(),
             failing_since: flush.failing_since,
+            is_told: flush.is_told,
         };
+        self.is_finished |= flush.is_finished;
         self.nothing_is_passed_over();
     }
 
     /// The law of the cursor: it passed only what is settled or waits in a row of each of its lines.
     fn nothing_is_passed_over(&self) {
         let passed = self.feed.iter().filter(|event| event.position <= self.stored.cursor);
-        for event in passed.filter(|event| event.event.is_subscribable()) {
+        for event in passed.filter(|event| is_wanted(event)) {
             let waits = lines_of(event, self.order).iter().all(|line| {
                 let row = self.stored.blocked.iter().find(|row| row.line == line);
                 row.is_some_and(|row| row.from <= event.position)
@@ -260,7 +303,7 @@ impl World {
         self.in_flight.clear();
         self.pending.clear();
         let state = self.stored.clone();
-        self.lane = Lane::new(&endpoint(self.order), state, Schedule::default());
+        self.lane = lane(self.order, self.replay.as_ref(), state);
         self.input(Input::Tick);
     }
 
@@ -280,11 +323,14 @@ impl World {
             self.now = self.now.max(due);
             self.input(Input::Tick);
         }
-        for event in self.feed.iter().filter(|event| event.event.is_subscribable()) {
-            assert!(self.settled.contains(&event.position), "never sent {:?}", event.position);
+        let up_to = self.replay.as_ref().map(|replay| replay.up_to);
+        let end = up_to.or(self.feed.last().map(|event| event.position)).unwrap_or_default();
+        for event in self.feed.iter().filter(|event| is_wanted(event)) {
+            let is_settled = self.settled.contains(&event.position);
+            assert_eq!(is_settled, event.position <= end, "{:?}", event.position);
         }
-        let end = self.feed.last().map(|event| event.position);
-        assert_eq!(Some(self.stored.cursor), end, "the cursor reached the end");
+        assert_eq!(self.stored.cursor, end, "the cursor reached the end");
+        assert_eq!(self.is_finished, self.replay.is_some());
         assert_eq!(self.stored.blocked, [], "no line waits");
         assert_eq!(self.lane.blocked_lines(), 0);
         assert!(self.lane.is_idle());
@@ -300,7 +346,28 @@ proptest! {
         feed in feed(),
         steps in steps(),
     ) {
-        let mut world = World::new(order, feed);
+        let mut world = World::new(order, feed, None);
+        for step in &steps {
+            world.take(step);
+        }
+        world.heal();
+    }
+
+    #[test]
+    fn a_replay_sends_its_part_in_the_order_of_its_lines_and_ends(
+        order in order(),
+        feed in feed(),
+        up_to in 1_u64..130,
+        steps in steps(),
+    ) {
+        let replay = Replay {
+            id: schemas::ReplayId::from_bits(8),
+            endpoint: endpoint(order).id,
+            up_to: FeedPosition(up_to),
+            filter: crate::ports::Filter::default(),
+            rate: std::num::NonZeroU32::new(50).unwrap(),
+        };
+        let mut world = World::new(order, feed, Some(replay));
         for step in &steps {
             world.take(step);
         }

@@ -1,18 +1,23 @@
 use bytes::Bytes;
-use schemas::{DirectoryId, EventId, Format, ScimId, Seq};
+use schemas::{DirectoryId, EndpointId, EndpointKind, EventId, EventType, Format, ScimId, Seq};
 
 use super::*;
 use crate::Failure;
+use crate::ports::{DisableReason, Filter, Flush, Outcome};
 
 pub(super) fn endpoint(order: Order) -> Endpoint {
     Endpoint {
         id: EndpointId::from_bits(1),
+        kind: EndpointKind::Directory,
         url: "https://app.example/hook".to_owned(),
         secrets: vec![crate::Secret::new("whsec_AAAA".to_owned())],
-        events: Vec::new(),
+        filter: Filter::default(),
         enabled: true,
         order,
+        retry_schedule: None,
         format: Format::Webhook,
+        timeout: None,
+        identity: None,
         created_at: Timestamp::from_millis(0),
     }
 }
@@ -27,7 +32,8 @@ pub(super) fn event(position: u64, user: Option<u128>, group: Option<u128>) -> F
     FeedEvent {
         position: FeedPosition(position),
         id: EventId::from_bits(u128::from(position)),
-        event: kind,
+        topic: Topic::Directory(kind),
+        organization_id: None,
         directory_id: DirectoryId::from_bits(9),
         seq: Seq(position),
         user: user.map(ScimId::from_bits),
@@ -59,6 +65,7 @@ fn completed(position: u64, millis: i64, failure: Option<Failure>) -> Input {
         duration: Duration::from_millis(5),
         outcome: failure.map_or(Outcome::Delivered { status: 200 }, Outcome::Failed),
         retry_after: None,
+        excerpt: None,
     })
 }
 
@@ -338,4 +345,57 @@ fn the_core_does_ten_thousand_deliveries_a_second() {
     let rate = f64::from(done) / begin.elapsed().as_secs_f64();
     println!("{rate:.0} deliveries a second");
     assert!(rate > 10_000.0, "{rate:.0} deliveries a second");
+}
+
+#[test]
+fn the_operator_is_told_once_that_an_endpoint_fails_and_once_that_it_is_back() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    let feed: Vec<_> = (1..=20).map(|n| event(n, Some(n.into()), None)).collect();
+    let mut notices = Vec::new();
+    let mut note = |actions: Vec<Action>| {
+        notices.extend(flushed(actions).into_iter().flat_map(|flush| flush.notices));
+    };
+    for (position, _) in sent(&step(&mut lane, Input::Fed(feed), 0)) {
+        note(step(&mut lane, completed(position, 7, Some(Failure::Timeout)), 7));
+    }
+    note(step(&mut lane, Input::Tick, 200));
+    step(&mut lane, Input::Flushed, 200);
+    let probe = sent(&step(&mut lane, Input::Tick, 6_000));
+    note(step(&mut lane, completed(probe[0].0, 6_000, Some(Failure::Timeout)), 6_000));
+    note(step(&mut lane, Input::Tick, 6_200));
+    step(&mut lane, Input::Flushed, 6_200);
+    let probe = sent(&step(&mut lane, Input::Tick, 60_000));
+    note(step(&mut lane, completed(probe[0].0, 60_000, None), 60_000));
+    note(step(&mut lane, Input::Tick, 60_200));
+    let disables_at = at(7).after(FAILING_MAX);
+    let failing = Notice::Failing { since: at(7), failure: Failure::Timeout, disables_at };
+    assert_eq!(notices, [(at(7), failing), (at(60_000), Notice::Recovered { since: at(7) })]);
+}
+
+#[test]
+fn what_waits_for_a_probe_and_what_follows_takes_no_room_from_endpoints_that_are_well() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    let pools = |actions: &[Action]| -> Vec<Pool> {
+        let sends = actions.iter().filter_map(|action| match action {
+            Action::Send(send) => Some(send.pool),
+            Action::ReadFeed { .. }
+            | Action::ReadLine(_)
+            | Action::Flush(_)
+            | Action::Disable(_) => None,
+        });
+        sends.collect()
+    };
+    let feed: Vec<_> = (1..=100).map(|n| event(n, Some(n.into()), None)).collect();
+    let first = step(&mut lane, Input::Fed(feed), 0);
+    assert!(pools(&first).iter().all(|pool| *pool == Pool::Fresh));
+    // Four more go out before the fifth failure opens the circuit.
+    for position in 1..=68 {
+        step(&mut lane, completed(position, 0, Some(Failure::Timeout)), 0);
+    }
+    let probe = step(&mut lane, Input::Tick, 6_000);
+    assert_eq!(pools(&probe), [Pool::Retry]);
+    let after = step(&mut lane, completed(sent(&probe)[0].0, 6_000, None), 6_000);
+    assert_eq!(pools(&after), [Pool::Retry; 2]);
 }

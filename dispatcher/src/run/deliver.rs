@@ -1,4 +1,4 @@
-//! Runs the lane of one endpoint: carries out its actions and tells it what came of them.
+//! Runs one lane: carries out its actions and tells it what came of them.
 
 use std::sync::Arc;
 
@@ -6,42 +6,30 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use schemas::{EndpointId, Format, Timestamp};
-use tokio::sync::oneshot;
+use schemas::{EndpointId, Timestamp};
+use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use super::flush::Request;
-use super::{Progress, Shared, persist};
+use super::read::{Source, read_feed, read_line};
+use super::{Making, Progress, Shared, persist};
 use crate::client;
 use crate::failure::Failure;
-use crate::lane::{Action, Completed, Input, Lane, LineRead, Send};
-use crate::ports::{DisableReason, Endpoint, FeedEvent, FeedPosition, Flush, Outcome};
-use crate::security_event::{Issuer, Unsayable};
-use crate::signature::{Letter, Signer};
+use crate::lane::{Action, Completed, Input, Lane, Pool, Send};
+use crate::ports::{DisableReason, FeedEvent, Flush, Outcome};
+use crate::schedule::Schedule;
+use crate::security_event::Unsayable;
+use crate::target::Target;
 
 /// Something under way. `None`: nothing came of it, because the lane is to stop.
 type Job = BoxFuture<'static, Option<Input>>;
 
-/// Where an endpoint's requests go, what they say and how they are signed.
-struct Target {
-    id: EndpointId,
-    url: Url,
-    signer: Signer,
-    form: Form,
-}
-
-/// The format of an endpoint, with what it takes to write it.
-enum Form {
-    Webhook,
-    ScimSet(Issuer),
-}
-
 struct Delivering {
     shared: Arc<Shared>,
     target: Arc<Target>,
+    source: Source,
     lane: Lane,
     stop: CancellationToken,
     sends: FuturesUnordered<Job>,
@@ -54,7 +42,7 @@ struct Delivering {
 
 /// Waits for the lane that was there before, then delivers until `stop`.
 pub(super) async fn run(
-    endpoint: Endpoint,
+    making: Making,
     before: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
     stop: CancellationToken,
@@ -63,60 +51,40 @@ pub(super) async fn run(
         // It was told to stop. Had it panicked, its last flush is as good a place to start from.
         drop(before.await);
     }
-    let (Ok(url), Some(signer)) = (Url::parse(&endpoint.url), Signer::new(&endpoint.secrets))
-    else {
+    let started = stop.run_until_cancelled(start(making, Arc::clone(&shared), stop.clone()));
+    let Some(Some(delivering)) = started.await else { return };
+    let id = delivering.target.id;
+    delivering.run().await;
+    shared.note_progress(id, None);
+}
+
+/// `None` if there is nothing to run any more.
+async fn start(making: Making, shared: Arc<Shared>, stop: CancellationToken) -> Option<Delivering> {
+    let Making { endpoint, replay } = making;
+    let replay_id = replay.as_ref().map(|replay| replay.id);
+    let Some(target) = Target::new(&endpoint, replay_id, &shared.config.issuer) else {
         tracing::error!(endpoint.id = %endpoint.id, "endpoint has no usable URL or no secret");
-        return;
+        return None;
     };
-    let form = stop.run_until_cancelled(Form::of(&endpoint, &shared));
-    let Some(form) = form.await else { return };
-    let target = Arc::new(Target { id: endpoint.id, url, signer, form });
-    let asked = persist("cannot read where a lane stands", || shared.store.lane(endpoint.id));
-    let Some(Some(state)) = stop.run_until_cancelled(asked).await else { return };
-    let lane = Lane::new(&endpoint, state, shared.config.schedule.clone());
-    let delivering = Delivering {
-        shared: Arc::clone(&shared),
+    let (id, target) = (target.id, Arc::new(target));
+    let state = persist("cannot read where a lane stands", || shared.store.lane(id)).await?;
+    let of_endpoint = endpoint.retry_schedule.as_ref().map(Schedule::from);
+    let schedule = of_endpoint.unwrap_or_else(|| shared.config.schedule.clone());
+    Some(Delivering {
+        source: Source::of(&endpoint, replay.as_ref()),
+        lane: match &replay {
+            None => Lane::new(&endpoint, state, schedule),
+            Some(replay) => Lane::replaying(replay, &endpoint, state, schedule),
+        },
+        shared,
         target,
-        lane,
         stop,
         sends: FuturesUnordered::new(),
         reads: FuturesUnordered::new(),
         writes: FuturesUnordered::new(),
         actions: Vec::new(),
         grace: None,
-    };
-    delivering.run().await;
-    shared.note_progress(endpoint.id, None);
-}
-
-impl Form {
-    async fn of(endpoint: &Endpoint, shared: &Shared) -> Self {
-        match endpoint.format {
-            Format::Webhook => Self::Webhook,
-            Format::ScimSet => {
-                let ask = || shared.store.signing_key();
-                Self::ScimSet(Issuer {
-                    key: persist("cannot read the signing key", ask).await,
-                    url: Arc::clone(&shared.config.issuer),
-                    audience: endpoint.url.clone(),
-                })
-            }
-        }
-    }
-
-    const fn format(&self) -> Format {
-        match self {
-            Self::Webhook => Format::Webhook,
-            Self::ScimSet(_) => Format::ScimSet,
-        }
-    }
-
-    fn body(&self, event: &FeedEvent) -> Result<Bytes, Unsayable> {
-        match self {
-            Self::Webhook => Ok(event.body.clone()),
-            Self::ScimSet(issuer) => issuer.token(event),
-        }
-    }
+    })
 }
 
 impl Delivering {
@@ -185,10 +153,12 @@ impl Delivering {
                 let (target, stop) = (Arc::clone(&self.target), self.stop.clone());
                 self.sends.push(Box::pin(send(shared, target, event, stop)));
             }
-            Action::ReadFeed { after, limit } => {
-                self.reads.push(Box::pin(read_feed(shared, after, limit)));
+            Action::ReadFeed { after, up_to, limit } => {
+                self.reads.push(Box::pin(read_feed(shared, self.source, after, up_to, limit)));
             }
-            Action::ReadLine(read) => self.reads.push(Box::pin(read_line(shared, read))),
+            Action::ReadLine(read) => {
+                self.reads.push(Box::pin(read_line(shared, self.source, read)));
+            }
             Action::Flush(batch) => {
                 let blocked_lines = self.lane.blocked_lines();
                 let progress = Progress { cursor: batch.cursor, blocked_lines };
@@ -196,7 +166,7 @@ impl Delivering {
                 self.writes.push(Box::pin(flush(shared, batch)));
             }
             Action::Disable(reason) => {
-                self.writes.push(Box::pin(disable(shared, self.target.id, reason)));
+                self.writes.push(Box::pin(disable(shared, self.target.id.endpoint, reason)));
             }
         }
     }
@@ -204,15 +174,18 @@ impl Delivering {
     fn tell(&self, was_open: bool) {
         let is_open = self.lane.is_open();
         if is_open && !was_open {
-            tracing::warn!(endpoint.id = %self.target.id, "endpoint fails, sending it a probe now and then");
+            tracing::warn!(endpoint.id = %self.target.id.endpoint, "endpoint fails, sending it a probe now and then");
         } else if was_open && !is_open {
-            tracing::info!(endpoint.id = %self.target.id, "endpoint answers again");
+            tracing::info!(endpoint.id = %self.target.id.endpoint, "endpoint answers again");
         }
     }
 }
 
 /// How long a lane waits at most when nothing is due: any while will do, inputs wake it.
 const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// After this a request counts as slow: many times what an app needs that is well.
+const SLOW_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// How long the last flush may take once requests are given up.
 const FINAL_WRITE: std::time::Duration = std::time::Duration::from_secs(1);
@@ -223,43 +196,60 @@ async fn send(
     send: Send,
     stop: CancellationToken,
 ) -> Option<Input> {
-    let permit = shared.pool(send.pool).acquire();
-    let _permit = stop.run_until_cancelled(permit).await?.ok()?;
+    let Send { event, attempt, pool } = send;
+    let permit = shared.pool(pool).acquire();
+    let permit = stop.run_until_cancelled(permit).await?.ok()?;
     let at = shared.edge.now();
     let begin = Instant::now();
-    let Send { event, attempt, .. } = send;
-    let answer = match request(&target, &event, attempt, at) {
-        Ok(request) => shared.sender.send(request, at).await,
+    let body = stop.run_until_cancelled(body(&shared, &target, &event)).await?;
+    let answer = match body.map(|body| target.request(&event, attempt, at, body)) {
+        Ok(request) => exchange(&shared, permit, pool, request, at).await,
         Err(error) => unreadable(&target, &event, &error),
     };
     let duration = begin.elapsed();
-    note_attempt(target.id, event.id, answer.outcome, duration);
-    let (outcome, retry_after) = (answer.outcome, answer.retry_after);
+    note_attempt(target.id.endpoint, event.id, answer.outcome, duration);
+    let client::Answer { outcome, retry_after, excerpt } = answer;
     let position = event.position;
-    Some(Input::Completed(Completed { position, at, duration, outcome, retry_after }))
+    Some(Input::Completed(Completed { position, at, duration, outcome, retry_after, excerpt }))
 }
 
-fn request(
-    target: &Target,
-    event: &FeedEvent,
-    attempt: u16,
+/// The event as the endpoint gets it. The key is asked for each time: another may have taken its place.
+async fn body(shared: &Shared, target: &Target, event: &FeedEvent) -> Result<Bytes, Unsayable> {
+    let Some(issuer) = target.issuer() else { return Ok(event.body.clone()) };
+    let key = persist("cannot read the signing key", || shared.store.signing_key()).await;
+    issuer.token(event, &key)
+}
+
+/// Sends. A first attempt that is slow gives its room to others, as long as there is room for slow
+/// ones: an endpoint that went silent must not hold up those that answer.
+async fn exchange(
+    shared: &Shared,
+    permit: SemaphorePermit<'_>,
+    pool: Pool,
+    request: client::Request,
     at: Timestamp,
-) -> Result<client::Request, Unsayable> {
-    let body = target.form.body(event)?;
-    let format = target.form.format();
-    let letter = Letter { id: event.id, seq: event.seq, attempt, format, body: &body };
-    let headers = target.signer.headers(letter, at);
-    Ok(client::Request { url: target.url.clone(), headers, body })
+) -> client::Answer {
+    let mut sent = shared.sender.send(request, at);
+    match pool {
+        Pool::Retry => return sent.await,
+        Pool::Fresh => {}
+    }
+    if let Ok(answer) = tokio::time::timeout(SLOW_AFTER, &mut sent).await {
+        return answer;
+    }
+    let Ok(_slow) = shared.slow.try_acquire() else { return sent.await };
+    drop(permit);
+    sent.await
 }
 
 fn unreadable(target: &Target, event: &FeedEvent, error: &Unsayable) -> client::Answer {
     tracing::error!(
         error = error as &dyn std::error::Error,
-        endpoint.id = %target.id,
+        endpoint.id = %target.id.endpoint,
         event.id = %event.id,
         "event cannot be put into the format of its endpoint"
     );
-    client::Answer { outcome: Outcome::Failed(Failure::Unreadable), retry_after: None }
+    client::Answer::failed(Failure::Unreadable)
 }
 
 fn note_attempt(
@@ -280,25 +270,6 @@ fn note_attempt(
     };
     metrics::counter!("dispatcher_attempts_total", "outcome" => name).increment(1);
     metrics::histogram!("dispatcher_attempt_seconds").record(duration.as_secs_f64());
-}
-
-async fn read_feed(shared: Arc<Shared>, after: FeedPosition, limit: usize) -> Option<Input> {
-    loop {
-        let read = || shared.store.feed(after, limit);
-        let events: Vec<FeedEvent> = persist("cannot read the feed", read).await;
-        if !events.is_empty() {
-            return Some(Input::Fed(events));
-        }
-        // The store returns at once if an event has come since; none is missed in between.
-        persist("cannot wait for the feed", || shared.store.wait_feed(after)).await;
-    }
-}
-
-async fn read_line(shared: Arc<Shared>, read: LineRead) -> Option<Input> {
-    let (line, after, up_to) = (read.line(), read.after(), read.up_to());
-    let page = || shared.store.line(line, after, up_to, LineRead::LIMIT);
-    let events = persist("cannot read a line", page).await;
-    Some(Input::LineRead(read, events))
 }
 
 async fn flush(shared: Arc<Shared>, flush: Flush) -> Option<Input> {

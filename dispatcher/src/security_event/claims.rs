@@ -13,7 +13,7 @@ use schemas::wire::{
 use schemas::{EventId, EventType, ScimId, Seq};
 use serde::{Deserialize, Serialize};
 
-use crate::ports::FeedEvent;
+use crate::ports::{FeedEvent, Topic};
 
 const CREATE: &str = "urn:ietf:params:scim:event:prov:create:full";
 const PUT: &str = "urn:ietf:params:scim:event:prov:put:full";
@@ -101,7 +101,8 @@ pub fn claims<'a>(event: &FeedEvent, context: Context<'a>) -> Result<Claims<'a>,
 }
 
 fn told(event: &FeedEvent, data: &str) -> Result<(Subject, Events), Unsayable> {
-    match event.event {
+    let Topic::Directory(kind) = event.topic else { return Err(Unsayable::NoSubject) };
+    match kind {
         EventType::UserCreated => user_is_there(event, data),
         EventType::UserUpdated => user_is_now(event, data),
         EventType::UserDeleted => {
@@ -122,7 +123,7 @@ fn told(event: &FeedEvent, data: &str) -> Result<(Subject, Events), Unsayable> {
         | EventType::GroupPendingMemberRemoved
         | EventType::InactiveUserChanged
         | EventType::TokenCreated
-        | EventType::TokenRevoked => Err(Unsayable::NotScim(event.event)),
+        | EventType::TokenRevoked => Err(Unsayable::NotScim(kind)),
     }
 }
 

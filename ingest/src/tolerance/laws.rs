@@ -48,7 +48,7 @@ impl Meant {
         match self {
             Self::Active(is) => replace("active", json!(is)),
             Self::Text(path, value) => replace(path, json!(value)),
-            Self::Cleared(path) => replace(path, Json::Null),
+            Self::Cleared(path) => json!({"op": "remove", "path": path}),
             Self::Department(of) => replace(&format!("{enterprise}:department"), json!(of)),
             Self::Manager(id) => replace(&format!("{enterprise}:manager"), json!({"value": id})),
             Self::NoManager => json!({"op": "remove", "path": format!("{enterprise}:manager")}),
@@ -76,7 +76,8 @@ impl Meant {
             (Self::Active(is), _) => bare("active", text(*is)),
             (Self::Text(path, value), 0 | 1) => replace(path, json!(value)),
             (Self::Text(path, value), _) => bare(path, json!(value)),
-            (Self::Cleared(path), 0 | 1) => replace(path, json!("")),
+            (Self::Cleared(path), 0) => replace(path, json!("")),
+            (Self::Cleared(path), 1) => replace(path, Json::Null),
             (Self::Cleared(path), _) => bare(path, json!("")),
             (Self::Department(of), 0) => bare(&format!("{enterprise}:department"), json!(of)),
             (Self::Department(of), 1) => bare(&misspelt, json!({"department": of})),
@@ -105,11 +106,12 @@ impl Meant {
 /// A user with something of everything, after these operations went through the pass.
 fn patched(operations: Vec<Json>) -> (Result<Attributes, ScimError>, Vec<Rewrite>) {
     let body = json!({"schemas": [PATCH_OP_URN], "Operations": operations}).to_string();
-    let Tolerated { body, rewrites } = patch(&USER, parse(body.as_bytes()).unwrap());
+    let Tolerated { body, rewrites } =
+        patch(&USER, parse(body.as_bytes()).unwrap(), UnknownSchema::Reject).unwrap();
     let mut resource = user();
     let outcome = parse_operations(&body)
         .and_then(|operations| apply(&mut resource, &USER, &operations, NoMatch::Upsert));
-    (outcome.map(|()| resource), rewrites)
+    (outcome.map(|_| resource), rewrites)
 }
 
 fn user() -> Attributes {

@@ -5,8 +5,9 @@ use schemas::scim::{
     AttrPath, AttributeDef, Attributes, Filter, Kind, Literal, Path, ResourceSchema, Schema, Value,
 };
 
+use super::filter::is_unqualified;
 use super::{Pass, Rewrite};
-use crate::quirks::entra;
+use crate::quirks::{entra, okta};
 
 /// What the path of an operation leads to, as far as values are concerned.
 #[derive(Clone, Copy)]
@@ -67,7 +68,10 @@ impl Pass<'_> {
             }
             None => path,
         };
-        let Ok(Path::Element { attribute, mut filter, sub }) = path.parse() else { return path };
+        self.check_name(&path);
+        let Ok(parsed) = path.parse() else { return path };
+        self.check_qualified(&parsed);
+        let Path::Element { attribute, mut filter, sub } = parsed else { return path };
         let def = self.schema.find(attribute.urn.as_deref(), &attribute.attribute, None);
         let changed = def.is_some_and(|found| mend_booleans(&mut filter, found.attribute));
         if !changed {
@@ -75,6 +79,17 @@ impl Pass<'_> {
         }
         self.note(Rewrite::BooleanAsText);
         Path::Element { attribute, filter, sub }.to_string()
+    }
+
+    fn check_qualified(&mut self, path: &Path) {
+        let attribute = match path {
+            Path::Attribute(attribute) | Path::Element { attribute, .. } => attribute,
+            Path::Extension(_) => return,
+        };
+        let found = self.schema.find(attribute.urn.as_deref(), &attribute.attribute, None);
+        if found.is_some_and(|found| is_unqualified(&found, attribute)) {
+            self.note(Rewrite::UnqualifiedExtension);
+        }
     }
 
     fn with_path(&mut self, fields: &mut Attributes, op: &str, path: &str) {
@@ -91,6 +106,12 @@ impl Pass<'_> {
     /// no value.
     fn at(&mut self, target: Target, value: Value, op: &str) -> Value {
         let clears = value.as_str() == Some("");
+        if value == Value::Null {
+            if op != "remove" {
+                self.note(Rewrite::NullValue);
+            }
+            return value;
+        }
         match target {
             Target::Unknown => value,
             // A list of nothing, not a wish to remove everything.
@@ -101,11 +122,11 @@ impl Pass<'_> {
             Target::Attribute(_) | Target::Item(_) | Target::Extension(_) if clears => {
                 self.cleared()
             }
-            // Members of groups are read where they are taken out of the body.
-            Target::Attribute(def) if def.name == "members" => value,
+            Target::Attribute(def) if def.name == "members" => self.value(def, value),
             // What a remove lists is compared with what is there.
-            Target::Attribute(def) if op == "remove" => {
-                value.map_list(|item| item.map_complex(|parts| self.parts(def, parts)))
+            Target::Attribute(def) | Target::Item(def) if op == "remove" && def.multi_valued => {
+                let mut item = |item: Value| item.map_complex(|parts| self.parts(def, parts));
+                if value.as_list().is_some() { value.map_list(item) } else { item(value) }
             }
             Target::Attribute(def) => self.value(def, value),
             Target::Item(def) => self.one_item(def, value),
@@ -132,6 +153,10 @@ impl Pass<'_> {
         let (mut operations, mut plain) = (Vec::new(), Attributes::new());
         for (name, value) in values.clone() {
             let name = self.path(String::from(name));
+            if name.parse().is_ok_and(|path| is_passed_over(self.schema, &path)) {
+                self.note(Rewrite::ReadOnlyWithoutPath);
+                continue;
+            }
             if is_plain(self.schema, &name, &value) {
                 plain.insert(name, value);
                 continue;
@@ -140,13 +165,9 @@ impl Pass<'_> {
             let mut operation =
                 Attributes::from([("op", op.clone()), ("path", name.as_str().into())]);
             operation.insert("value", value);
-            let read_only = name.parse().is_ok_and(|path| is_read_only(self.schema, &path));
-            // As in a PUT, what is readOnly is passed over where no path names it.
-            if !read_only {
-                let text = op.as_str().unwrap_or_default().to_owned();
-                self.with_path(&mut operation, &text, &name);
-                operations.push(operation.into());
-            }
+            let text = op.as_str().unwrap_or_default().to_owned();
+            self.with_path(&mut operation, &text, &name);
+            operations.push(operation.into());
         }
         if !plain.is_empty() || operations.is_empty() {
             let mut fields = fields;
@@ -202,11 +223,10 @@ fn is_plain(schema: &ResourceSchema, name: &str, value: &Value) -> bool {
     unknown && name.contains(':') && value.as_complex().is_some()
 }
 
-fn is_read_only(schema: &ResourceSchema, path: &Path) -> bool {
-    use schemas::scim::Mutability;
+fn is_passed_over(schema: &ResourceSchema, path: &Path) -> bool {
     let Path::Attribute(path) = path else { return false };
     let found = schema.find(path.urn.as_deref(), &path.attribute, None);
-    found.is_some_and(|found| found.attribute.mutability == Mutability::ReadOnly)
+    found.is_some_and(|found| okta::is_passed_over(found.attribute))
 }
 
 fn target(schema: &ResourceSchema, path: &Path) -> Target {

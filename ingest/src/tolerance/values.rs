@@ -3,13 +3,20 @@
 use schemas::scim::{AttributeDef, Attributes, Kind, Value};
 
 use super::{Pass, Rewrite};
-use crate::quirks::entra;
+use crate::quirks::{entra, onelogin};
 
 impl Pass<'_> {
     /// A whole attribute.
     pub(super) fn value(&mut self, def: &'static AttributeDef, value: Value) -> Value {
+        if value == Value::Null {
+            self.note(Rewrite::NullValue);
+            return value;
+        }
         if value.as_str() == Some("") && (def.multi_valued || def.kind == Kind::Complex) {
             return self.cleared();
+        }
+        if def.name == "members" {
+            return self.members(value);
         }
         match (def.multi_valued, def.kind) {
             (true, _) if self.is_change && value.as_complex().is_some() => {
@@ -52,6 +59,21 @@ impl Pass<'_> {
         item.map_complex(|parts| self.parts(def, parts))
     }
 
+    /// Members are read by their identifiers where they are taken out of the body.
+    fn members(&mut self, value: Value) -> Value {
+        if self.is_change && value.as_list().is_none() {
+            self.note(Rewrite::OneForList);
+        }
+        let bare = |item: &Value| item.as_str().is_some_and(|id| !id.is_empty());
+        if bare(&value) || value.as_list().is_some_and(|items| items.iter().any(bare)) {
+            self.note(Rewrite::BareMember);
+        }
+        let object = |item: Value| {
+            if bare(&item) { Attributes::from([("value", item)]).into() } else { item }
+        };
+        if value.as_list().is_some() { value.map_list(object) } else { object(value) }
+    }
+
     /// A single reference, such as manager.
     fn reference(&mut self, def: &'static AttributeDef, value: Value) -> Value {
         let mut value = value;
@@ -62,6 +84,9 @@ impl Pass<'_> {
         if value.as_str().is_some_and(|id| !id.is_empty()) {
             self.note(Rewrite::BareReference);
             return Attributes::from([("value", value)]).into();
+        }
+        if value.as_complex_mut().is_some_and(|parts| onelogin::rename_manager_id(def, parts)) {
+            self.note(Rewrite::ManagerId);
         }
         let target = value.as_complex().and_then(|parts| parts.get("value"));
         if value.as_str() == Some("") || target.is_some_and(|id| id.as_str() == Some("")) {

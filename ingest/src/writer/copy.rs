@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use directory::{Answer, Command, Facts, Missing, Needs, Rejection, Stamp, Undecided, decide};
+use directory::patch::Applied;
+use directory::{
+    Answer, Command, Decision, Facts, Missing, Needs, Rejection, Stamp, Undecided, decide,
+};
 use schemas::record::{Sealed, seal};
 use schemas::{Actor, Head};
 
@@ -18,6 +21,8 @@ pub(crate) struct Decided {
     pub(crate) head: Option<Head>,
     /// How many events it causes.
     pub(crate) events: usize,
+    /// What came of its operations, if it was a PATCH.
+    pub(crate) applied: Applied,
     /// Its records, until they are sent.
     pub(crate) records: Vec<Sealed>,
 }
@@ -81,10 +86,12 @@ impl WorkingCopy {
                 let head = records.last().map(|last| last.head);
                 self.line.extend(head);
                 let events = records.len();
-                Decided { outcome: Ok(decision.answer), head, events, records }
+                let Decision { answer, applied, .. } = decision;
+                Decided { outcome: Ok(answer), head, events, records, applied }
             }
             Err(Undecided::Rejected(rejection)) => {
-                Decided { outcome: Err(rejection), head: None, events: 0, records: Vec::new() }
+                let (applied, records) = (Applied::default(), Vec::new());
+                Decided { outcome: Err(rejection), head: None, events: 0, records, applied }
             }
             Err(Undecided::Missing(missing)) => return Err(missing),
         };

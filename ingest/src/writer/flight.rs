@@ -204,7 +204,7 @@ fn answer_up_to_loss(ready: Vec<Ready>, verdicts: &[bool]) -> Vec<Request> {
 /// Gives a request its answer.
 pub(super) fn answer((request, decided): Ready) {
     // Who asked may have gone away; what was done is done.
-    let events = decided.events;
-    let done = decided.outcome.map(|answer| Done { answer, events });
+    let Decided { outcome, events, applied, .. } = decided;
+    let done = outcome.map(|answer| Done { answer, events, applied });
     let _ = request.answer.send(done.map_err(WriteError::Rejected));
 }

@@ -33,6 +33,10 @@ pub(super) fn refuse(requests: Vec<Request>, error: WriteError) {
     }
 }
 
+/// The rules refuse an event that is too large, and say why. What stands around it in a record, with what a
+/// client calls itself, takes a few hundred bytes.
+const _: () = assert!(directory::decide::EVENT_BYTES_MAX + 8 * 1024 <= log::RECORD_BYTES_MAX);
+
 /// The same for the log's refusal.
 pub(super) fn refusal(error: AppendError) -> WriteError {
     match error {

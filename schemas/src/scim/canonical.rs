@@ -1,17 +1,17 @@
 //! Bringing what a client sent to the one shape that is kept.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::schema::{AttributeDef, Kind, Mutability, ResourceSchema};
-use super::{Attributes, DEPTH_MAX, NAMES_MAX, Name, ScimError, Value};
+use super::{Attributes, DEPTH_MAX, NAMES_MAX, Name, ScimError, Value, echo, identity};
 
 /// How many members one request may name. Entra ID and Okta send a few hundred at once; a larger
 /// group is filled by several requests.
 pub const MEMBERS_MAX: usize = 20_000;
 
-/// How many values a multi-valued attribute of a resource may have; people have a handful. Members
-/// of groups are counted by [`MEMBERS_MAX`].
+/// How many values a list in a resource may have, whether a schema knows the attribute or not; people
+/// have a handful. Members of groups are counted by [`MEMBERS_MAX`].
 pub const VALUES_MAX: usize = 1_000;
 
 const MEMBERS: &str = "members";
@@ -40,18 +40,30 @@ pub fn canonicalise(schema: &ResourceSchema, body: Attributes) -> Result<Attribu
     }
 }
 
-/// Checks that a resource keeps to [`DEPTH_MAX`] and [`NAMES_MAX`], so that it can be read again.
+/// Checks that a resource of which one attribute has changed still keeps to [`DEPTH_MAX`],
+/// [`NAMES_MAX`] and [`VALUES_MAX`], at the cost of that attribute.
 ///
 /// # Errors
 /// `invalidValue` if it does not.
-pub fn check_bounds(resource: &Attributes) -> Result<(), ScimError> {
-    if resource.is_bounded(0) {
-        return Ok(());
+pub fn check_change(resource: &Attributes, changed: &str) -> Result<(), ScimError> {
+    if resource.len() > NAMES_MAX {
+        return Err(unbounded());
     }
-    let detail = format!(
-        "A resource may have at most {NAMES_MAX} attributes, nested at most {DEPTH_MAX} levels deep."
-    );
-    Err(ScimError::invalid_value(detail))
+    match resource.get(changed) {
+        Some(value) if !value.is_bounded(1) => Err(unbounded()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What is kept must be readable again.
+fn check_bounds(resource: &Attributes) -> Result<(), ScimError> {
+    if resource.is_bounded(0) { Ok(()) } else { Err(unbounded()) }
+}
+
+fn unbounded() -> ScimError {
+    ScimError::invalid_value(format!(
+        "A resource may have at most {NAMES_MAX} attributes, nested at most {DEPTH_MAX} levels deep, and {VALUES_MAX} values in one list."
+    ))
 }
 
 /// Checks a value against the definition of its attribute, which `name` is called in errors, and
@@ -65,7 +77,7 @@ pub fn coerce(
     value: Value,
 ) -> Result<Option<Value>, ScimError> {
     if !def.multi_valued {
-        return one(def, name, value);
+        return coerce_one(def, name, value);
     }
     if value == Value::Null {
         return Ok(None);
@@ -78,9 +90,11 @@ pub fn coerce(
         return Err(ScimError::invalid_value(detail));
     }
     let mut kept = Vec::with_capacity(items.len());
-    for item in items {
-        kept.extend(one(def, name, item)?);
+    let count = items.len();
+    for (at, item) in items.into_iter().enumerate() {
+        kept.extend(coerce_one(def, name, item).map_err(|error| in_list(error, at, count))?);
     }
+    let kept = distinct(def, kept);
     if kept.iter().filter(|item| is_primary(item)).count() > 1 {
         let detail = format!(
             "The attribute \"{name}\" has more than one value with \"primary\": true; at most one may be primary."
@@ -88,6 +102,28 @@ pub fn coerce(
         return Err(ScimError::invalid_value(detail));
     }
     Ok((!kept.is_empty()).then_some(Value::List(kept)))
+}
+
+/// RFC 7643 §2.4: the same value and type at most once. The first stays, and takes on what only a later
+/// one says.
+fn distinct(def: &AttributeDef, items: Vec<Value>) -> Vec<Value> {
+    let mut seen = HashMap::with_capacity(items.len());
+    let mut kept: Vec<Value> = Vec::with_capacity(items.len());
+    for item in items {
+        let at = *seen.entry(identity(Some(def), &item)).or_insert(kept.len());
+        match (kept.get_mut(at), item) {
+            (None, item) => kept.push(item),
+            (Some(Value::Complex(first)), Value::Complex(later)) => {
+                for (name, part) in later {
+                    if !first.contains(&name) {
+                        first.insert(name, part);
+                    }
+                }
+            }
+            (Some(_), _) => {}
+        }
+    }
+    kept
 }
 
 /// Takes `members` out of the body of a group: `None` if absent, an empty list if empty.
@@ -112,8 +148,9 @@ pub fn member_ids(value: Value) -> Result<Vec<String>, ScimError> {
     }
     let mut seen = HashSet::with_capacity(items.len());
     let mut ids = Vec::with_capacity(items.len());
-    for item in items {
-        let id = member_id(item)?;
+    let count = items.len();
+    for (at, item) in items.into_iter().enumerate() {
+        let id = member_id(item).map_err(|error| in_list(error, at, count))?;
         if seen.insert(id.clone()) {
             ids.push(id);
         }
@@ -156,8 +193,11 @@ fn entry(
     Ok(coerce(def, &def.name, value)?.map(|value| (def.name.into(), value)))
 }
 
-/// One value, of a single-valued attribute or of a list.
-fn one(
+/// The same for one value, of a single-valued attribute or of a list.
+///
+/// # Errors
+/// See [`coerce`].
+pub fn coerce_one(
     def: &AttributeDef,
     name: &dyn fmt::Display,
     value: Value,
@@ -194,12 +234,15 @@ fn complex(
     name: &dyn fmt::Display,
     value: Value,
 ) -> Result<Option<Value>, ScimError> {
-    if !def.multi_valued && def.has_value() {
-        // A reference without its target says nothing.
-        let target = value.as_complex().and_then(|parts| parts.get("value"));
-        if target.is_some_and(|id| *id == Value::Null || id.as_str() == Some("")) {
+    if def.has_value() {
+        // What is said of no value, or of a reference without its target, says nothing (RFC 7643 §2.4).
+        let said_of = value.as_complex().and_then(|parts| parts.get("value"));
+        if said_of.is_some_and(|of| *of == Value::Null || of.as_str() == Some("")) {
             return Ok(None);
         }
+    }
+    if def.has_value() && value.as_complex().is_none() {
+        return Err(wrong(name, "an object such as {\"value\": \"…\"}", &value));
     }
     known_parts(def.sub_attributes, name, Some(name), value)
 }
@@ -286,10 +329,17 @@ fn right_kind(kind: Kind) -> &'static str {
     }
 }
 
+/// Says in which value of a list an error is, counted from 1.
+fn in_list(error: ScimError, at: usize, count: usize) -> ScimError {
+    let detail = error.detail.trim_end_matches('.');
+    let detail = format!("{detail} (value {} of {count}).", at + 1);
+    ScimError { detail, ..error }
+}
+
 fn wrong(name: &dyn fmt::Display, right: &str, found: &Value) -> ScimError {
     let found = match found.as_str() {
-        Some(text) if text.len() <= 60 => format!("{text:?}"),
-        Some(_) | None => found.kind().to_owned(),
+        Some(text) => format!("{:?}", echo(text)),
+        None => found.kind().to_owned(),
     };
     let detail = format!("The attribute \"{name}\" must be {right}, but the request has {found}.");
     ScimError::invalid_value(detail)

@@ -1,8 +1,30 @@
 //! What a SCIM client is told when its request cannot be done, RFC 7644 §3.12.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::{Attributes, ERROR_URN, ParseError, Value};
+
+/// How much of what a client sent an error says back to it, in characters: enough to find it again. A
+/// value may be as long as a body.
+pub const ECHO_MAX: usize = 120;
+
+/// How long the sentence of an error may be, in characters. Sentences are far shorter; this holds however
+/// many things one of them names.
+pub const DETAIL_MAX: usize = 1_024;
+
+/// What a client sent, as an error says it back: its beginning, if it is long.
+#[must_use]
+pub fn echo(text: &str) -> Cow<'_, str> {
+    cut(text, ECHO_MAX)
+}
+
+fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
 
 /// A refusal with the status, the kind and a sentence for the administrator who reads the identity
 /// provider's log: what was wrong, in which attribute, what would be right.
@@ -99,12 +121,17 @@ impl fmt::Display for ScimType {
 impl ScimError {
     /// A refusal of this kind, with the status that goes with it.
     pub fn new(scim_type: ScimType, detail: impl Into<String>) -> Self {
-        Self { status: scim_type.status(), scim_type: Some(scim_type), detail: detail.into() }
+        Self { scim_type: Some(scim_type), ..Self::with_status(scim_type.status(), detail) }
     }
 
     /// A refusal that RFC 7644 has no kind for: 401, 404, 412, 413 and so on.
     pub fn with_status(status: u16, detail: impl Into<String>) -> Self {
-        Self { status, scim_type: None, detail: detail.into() }
+        let detail = detail.into();
+        let detail = match cut(&detail, DETAIL_MAX) {
+            Cow::Owned(cut) => cut,
+            Cow::Borrowed(_) => detail,
+        };
+        Self { status, scim_type: None, detail }
     }
 
     /// The value is missing or does not fit.
@@ -147,5 +174,14 @@ mod tests {
             r#"{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"409","scimType":"uniqueness","detail":"The userName is taken."}"#
         );
         assert!(!ScimError::with_status(404, "Not here.").body().contains("scimType"));
+    }
+
+    #[test]
+    fn what_is_long_is_said_back_by_its_beginning() {
+        assert_eq!(echo("short"), "short");
+        let long = "ü".repeat(ECHO_MAX + 1);
+        assert_eq!(echo(&long), format!("{}…", "ü".repeat(ECHO_MAX)));
+        let error = ScimError::invalid_value("x".repeat(1_000_000));
+        assert_eq!(error.detail.chars().count(), DETAIL_MAX + 1);
     }
 }

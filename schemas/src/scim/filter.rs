@@ -247,7 +247,21 @@ impl<'a> Parser<'a> {
         if word.eq_ignore_ascii_case("not") && self.lexer.sees('(') {
             return Ok(Filter::Not(Box::new(self.enclosed('(', ')')?)));
         }
+        if word.eq_ignore_ascii_case("not") && !self.sees_operator() {
+            let what = "what follows \"not\" must stand in parentheses, as in not (active eq true)";
+            return Err(self.lexer.wrong(what.to_owned()));
+        }
         self.test(path)
+    }
+
+    /// Whether an operator follows, or nothing that could be a condition.
+    fn sees_operator(&self) -> bool {
+        let word = self.lexer.peek_word();
+        if word.is_empty() {
+            return true;
+        }
+        let is = |operator: &str| operator.eq_ignore_ascii_case(word);
+        is("pr") || CompareOp::ALL.iter().any(|op| is(op.as_str()))
     }
 
     fn has(&mut self, path: AttrPath) -> Result<Filter, Malformed> {

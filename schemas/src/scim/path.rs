@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::filter::Parser;
 use super::lexer::{Lexer, Malformed};
-use super::{FILTER_LENGTH_MAX, Filter, ScimError, ScimType};
+use super::{FILTER_LENGTH_MAX, Filter, ScimError, ScimType, echo};
 
 /// How long the path of a PATCH operation may be, in bytes: as long as a filter, as it may hold one.
 pub const PATH_LENGTH_MAX: usize = FILTER_LENGTH_MAX;
@@ -86,6 +86,7 @@ impl FromStr for AttrPath {
 
     fn from_str(text: &str) -> Result<Self, ScimError> {
         Self::from_word(text).ok_or_else(|| {
+            let text = echo(text);
             let detail = format!(
                 "{text:?} is not an attribute; right are \"userName\", \"name.familyName\" or \"URN:attribute\"."
             );

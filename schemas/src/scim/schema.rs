@@ -52,6 +52,9 @@ pub struct AttributeDef {
     pub canonical_values: &'static [&'static str],
     /// What a reference may lead to.
     pub reference_types: &'static [&'static str],
+    /// What a boolean counts as in a comparison while it has no value. RFC 7643 leaves to the service what
+    /// an attribute means, and so what its absence does.
+    pub unassigned_is: Option<bool>,
     /// The parts of a complex attribute.
     pub sub_attributes: &'static [AttributeDef],
     /// A sentence for people.

@@ -61,7 +61,7 @@ pub const CORE_USER: Schema = Schema {
         string("preferredLanguage", "The preferred languages, as in Accept-Language."),
         string("locale", "The locale for dates, numbers and currency, such as en-GB."),
         string("timezone", "The time zone, such as Europe/Berlin."),
-        of(Kind::Boolean, "active", "Whether the account may be used."),
+        of(Kind::Boolean, "active", "Whether the account may be used.").unassigned_is(true),
         string("password", "Accepted, never kept.").exact().write_only(),
         plural("emails", "E-mail addresses.", EMAIL),
         plural("phoneNumbers", "Telephone numbers.", PHONE),
@@ -347,6 +347,7 @@ const fn of(kind: Kind, name: &'static str, description: &'static str) -> Attrib
         uniqueness: Uniqueness::None,
         canonical_values: &[],
         reference_types: &[],
+        unassigned_is: None,
         sub_attributes: &[],
         description,
     }
@@ -415,6 +416,10 @@ impl AttributeDef {
 
     const fn unique(self) -> Self {
         Self { uniqueness: Uniqueness::Server, ..self }
+    }
+
+    const fn unassigned_is(self, truth: bool) -> Self {
+        Self { unassigned_is: Some(truth), ..self }
     }
 
     const fn suggested(self, canonical_values: &'static [&'static str]) -> Self {

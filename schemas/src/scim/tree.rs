@@ -3,16 +3,18 @@
 //! What is written satisfies `JSON.stringify(JSON.parse(text)) === text`, so that a customer who
 //! re-serialises a webhook body before verifying its signature gets the very same bytes.
 
+mod read;
+mod write;
+
 use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Error as _, SerializeMap, Serializer};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::name::{Name, NameSeed};
+use super::VALUES_MAX;
+use super::name::Name;
+
+pub use read::{ParseError, parse};
 
 /// How deep objects and lists may nest; RFC 7643 needs four levels, so this only stops attacks.
 pub const DEPTH_MAX: usize = 64;
@@ -20,10 +22,6 @@ pub const DEPTH_MAX: usize = 64;
 /// How many names one object may have. The largest known resource has under a hundred; the bound
 /// keeps the linear look-up by name linear in the size of a body.
 pub const NAMES_MAX: usize = 512;
-
-/// What is ours may wrap a client's tree in further levels and names, as an event does with a
-/// resource, and must still be readable: a record that is not would stop its reader.
-const SLACK: usize = 32;
 
 /// 2^53: up to here every integer has its own double, and JavaScript reads it unchanged.
 const INTEGER_MAX: i64 = 1 << 53;
@@ -53,25 +51,6 @@ pub enum Value {
 #[derive(Clone, Default)]
 pub struct Attributes(Vec<(Name, Value)>);
 
-/// A request body that is not a usable JSON object: says what and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ParseError(String);
-
-/// Reads a request body, which must be one JSON object.
-///
-/// # Errors
-/// What is not JSON, not an object, nested over [`DEPTH_MAX`], wider than [`NAMES_MAX`], has the same
-/// name twice in one object, or U+0000 in a name or a text: databases keep no text with it, or lose
-/// what follows it.
-pub fn parse(bytes: &[u8]) -> Result<Attributes, ParseError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let object = Object { levels: DEPTH_MAX, names: NAMES_MAX, nul: false };
-    let body = deserializer.deserialize_map(object);
-    let body = body.and_then(|body| deserializer.end().map(|()| body));
-    body.map_err(|error| ParseError(error.to_string()))
-}
-
 impl Value {
     /// The number as every reader of JSON will see it: whole numbers up to 2^53 are integers.
     #[must_use]
@@ -95,14 +74,17 @@ impl Value {
         }
     }
 
-    /// Whether it keeps to [`DEPTH_MAX`] and [`NAMES_MAX`], standing inside of `depth` others.
+    /// Whether it keeps to [`DEPTH_MAX`], [`NAMES_MAX`] and [`VALUES_MAX`], standing inside of `depth`
+    /// others.
     pub(super) fn is_bounded(&self, depth: usize) -> bool {
         match self {
             Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Decimal(_) | Self::String(_) => {
                 true
             }
             Self::List(items) => {
-                depth < DEPTH_MAX && items.iter().all(|item| item.is_bounded(depth + 1))
+                depth < DEPTH_MAX
+                    && items.len() <= VALUES_MAX
+                    && items.iter().all(|item| item.is_bounded(depth + 1))
             }
             Self::Complex(attributes) => attributes.is_bounded(depth),
         }
@@ -274,7 +256,8 @@ impl Attributes {
         self.0.is_empty()
     }
 
-    /// Whether it keeps to [`DEPTH_MAX`] and [`NAMES_MAX`], standing inside of `depth` others.
+    /// Whether it keeps to [`DEPTH_MAX`], [`NAMES_MAX`] and [`VALUES_MAX`], standing inside of `depth`
+    /// others.
     pub(super) fn is_bounded(&self, depth: usize) -> bool {
         depth < DEPTH_MAX
             && self.len() <= NAMES_MAX
@@ -320,184 +303,6 @@ impl IntoIterator for Attributes {
 
     fn into_iter(self) -> Self::IntoIter {
         self.0.into_iter()
-    }
-}
-
-impl Serialize for Value {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(truth) => serializer.serialize_bool(*truth),
-            Self::Integer(number) if number.abs() <= INTEGER_MAX => {
-                serializer.serialize_i64(*number)
-            }
-            Self::Integer(number) => decimal(*number as f64, serializer),
-            Self::Decimal(number) => decimal(*number, serializer),
-            Self::String(text) => serializer.serialize_str(text),
-            Self::List(items) => serializer.collect_seq(items),
-            Self::Complex(attributes) => attributes.serialize(serializer),
-        }
-    }
-}
-
-/// Prints as ECMAScript's `Number::toString` does.
-fn decimal<S: Serializer>(number: f64, serializer: S) -> Result<S::Ok, S::Error> {
-    if !number.is_finite() {
-        return serializer.serialize_unit();
-    }
-    let text = ryu_js::Buffer::new().format_finite(number).to_owned();
-    RawValue::from_string(text).map_err(S::Error::custom)?.serialize(serializer)
-}
-
-impl Serialize for Attributes {
-    /// `JSON.parse` moves names that look like array indices to the front, in ascending order.
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.len()))?;
-        let mut indexed: Vec<_> = self.iter().filter(|(name, _)| is_index(name)).collect();
-        indexed.sort_by_key(|(name, _)| (name.len(), *name));
-        for (name, value) in indexed {
-            map.serialize_entry(name, value)?;
-        }
-        for (name, value) in self.iter().filter(|(name, _)| !is_index(name)) {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-/// An array index of ECMAScript: the shortest spelling of 0 to 2^32 - 2.
-fn is_index(name: &str) -> bool {
-    name.bytes().all(|byte| byte.is_ascii_digit())
-        && (name == "0" || !name.starts_with('0'))
-        && name.parse::<u32>().is_ok_and(|index| index < u32::MAX)
-}
-
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Tree(Object::OURS).deserialize(deserializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Attributes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Object::OURS)
-    }
-}
-
-/// Reads any value, an object in it as this one.
-#[derive(Clone, Copy)]
-struct Tree(Object);
-
-/// Reads an object with so many levels, its own the first, so many names in each object, and U+0000 in
-/// names and texts or not.
-#[derive(Clone, Copy)]
-struct Object {
-    levels: usize,
-    names: usize,
-    nul: bool,
-}
-
-impl Object {
-    const OURS: Self = Self { levels: DEPTH_MAX + SLACK, names: NAMES_MAX + SLACK, nul: true };
-
-    fn inside<E: de::Error>(self) -> Result<Tree, E> {
-        if self.levels == 0 {
-            return Err(E::custom(format_args!("nested deeper than {DEPTH_MAX} levels")));
-        }
-        Ok(Tree(Self { levels: self.levels - 1, ..self }))
-    }
-
-    fn check<E: de::Error>(self, text: &str) -> Result<(), E> {
-        if self.nul || !text.contains('\0') {
-            return Ok(());
-        }
-        Err(E::custom("a text cannot hold the character U+0000"))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Tree {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Tree {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, truth: bool) -> Result<Value, E> {
-        Ok(Value::Bool(truth))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::number(number as f64))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(Value::number(number as f64))
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(Value::number(number))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
-        self.0.check(text)?;
-        Ok(Value::from(text))
-    }
-
-    fn visit_string<E: de::Error>(self, text: String) -> Result<Value, E> {
-        self.0.check(&text)?;
-        Ok(Value::String(text))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let seed = self.0.inside()?;
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element_seed(seed)? {
-            items.push(item);
-        }
-        Ok(Value::List(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value, A::Error> {
-        self.0.visit_map(map).map(Value::Complex)
-    }
-}
-
-impl<'de> Visitor<'de> for Object {
-    type Value = Attributes;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Attributes, A::Error> {
-        let seed = self.inside()?;
-        let mut attributes = Attributes::new();
-        while let Some(name) = map.next_key_seed(NameSeed)? {
-            self.check(&name)?;
-            if attributes.contains(&name) {
-                let what = format_args!("the name {name:?} is there twice (names ignore case)");
-                return Err(de::Error::custom(what));
-            }
-            if attributes.len() == self.names {
-                let what = format_args!("more than {NAMES_MAX} names in one object");
-                return Err(de::Error::custom(what));
-            }
-            let value = map.next_value_seed(seed)?;
-            attributes.0.push((name, value));
-        }
-        Ok(attributes)
     }
 }
 

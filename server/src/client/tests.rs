@@ -125,12 +125,6 @@ fn an_event_is_one_line_with_the_names_people_know() {
 }
 
 #[test]
-fn an_endpoint_without_a_choice_gets_all_that_webhooks_carry() {
-    assert_eq!(names(Vec::new()).len(), 10);
-    assert_eq!(names(vec![EventType::UserCreated]), ["dsync.user.created"]);
-}
-
-#[test]
 fn a_short_directory_type_becomes_its_slug() {
     assert_eq!(full_slug("okta"), "okta scim v2.0");
     assert_eq!(full_slug("okta scim v2.0"), "okta scim v2.0");

@@ -123,6 +123,36 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "allow_endpoint_networks",
+        default: Default::Absent("none"),
+        help: "Private networks that webhooks may go to; loopback, link-local and metadata addresses one by one",
+        expects: "networks and addresses separated by commas, such as 10.1.0.0/16,127.0.0.1",
+        secret: false,
+    },
+    Setting {
+        key: "egress_proxy",
+        default: Default::Absent(
+            "webhooks go out directly; the proxy variables of the environment are not read",
+        ),
+        help: "HTTP proxy that webhooks go out through, by CONNECT; it resolves their names",
+        expects: "a URL such as http://proxy.example.com:3128, with user name and password where it wants them",
+        secret: true,
+    },
+    Setting {
+        key: "extra_ca",
+        default: Default::Absent("the certificate authorities of the system alone"),
+        help: "PEM file of certificate authorities that endpoints of webhooks may have beside those of the system",
+        expects: "the path of a file",
+        secret: false,
+    },
+    Setting {
+        key: "webhook_timeout",
+        default: Default::Value("30s"),
+        help: "How long a webhook may take in all, from the name to the last byte of the answer, unless its endpoint says otherwise",
+        expects: "1s to 30s",
+        secret: false,
+    },
+    Setting {
         key: "retry_schedule",
         default: Default::Value("5s,30s,2m,10m,30m,1h,3h,6h,12h,24h,24h"),
         help: "Waits between the attempts of a webhook, before jitter; one attempt more than waits",
@@ -141,6 +171,20 @@ pub const SETTINGS: &[Setting] = &[
         default: Default::Value("none"),
         help: "Fields of users and groups that are sent empty, as WorkOS sends them since 2026: none, or a list of raw_attributes, emails, username, job_title and groups",
         expects: "none, or a list such as raw_attributes,emails,username,job_title,groups",
+        secret: false,
+    },
+    Setting {
+        key: "attempts_kept",
+        default: Default::Value("10000"),
+        help: "How many attempts of deliveries are remembered of each endpoint; a thousand or a tenth more may be",
+        expects: "a whole number from 1 to 10000000",
+        secret: false,
+    },
+    Setting {
+        key: "attempts_kept_for",
+        default: Default::Value("30d"),
+        help: "How long attempts of deliveries are remembered, with what endpoints answered to those that failed",
+        expects: "a whole number from 1 with h or d, such as 30d",
         secret: false,
     },
     Setting {

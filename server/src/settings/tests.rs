@@ -90,6 +90,9 @@ fn a_wrong_value_says_where_it_stands_and_what_would_be_right() {
         ("retry_schedule", "5 seconds", "\"5 seconds\" is not a list of waits"),
         ("inactive_users", "hide", "\"hide\" is none of the choices"),
         ("emptied_fields", "emails,name", "\"name\" is no such field"),
+        ("attempts_kept", "0", "\"0\" is not a whole number from 1 to 10000000"),
+        ("attempts_kept_for", "30", "\"30\" is not a number of hours or days"),
+        ("attempts_kept_for", "0d", "\"0d\" is not a number of hours or days"),
         ("scim_rate_limit", "-1", "\"-1\" is not such a number"),
         ("master_key", "c2hvcnQ=", "it has 5 bytes"),
         ("log_format", "xml", "\"xml\" is none of the choices"),
@@ -133,6 +136,32 @@ fn what_this_build_cannot_run_is_a_right_value_that_serving_refuses() {
     let error = settings.require_embedded().unwrap_err();
     assert_eq!(error.problems.len(), 2);
     assert!(error.to_string().contains("a Kafka log was asked for; set log to embedded"));
+}
+
+#[test]
+fn what_webhooks_may_reach_and_how_is_read() {
+    let variables = [
+        ("DSYNC_ALLOW_ENDPOINT_NETWORKS", "10.1.0.0/16, 127.0.0.1"),
+        ("DSYNC_EGRESS_PROXY", "http://proxy.example:3128"),
+        ("DSYNC_WEBHOOK_TIMEOUT", "2s"),
+    ];
+    let settings = resolved(&[], &variables, "extra_ca = 'ca.pem'").unwrap().settings;
+    let networks: Vec<String> =
+        settings.allow_endpoint_networks.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["10.1.0.0/16", "127.0.0.1/32"]);
+    assert!(settings.egress_proxy.is_some());
+    assert_eq!(settings.extra_ca.as_deref(), Some(Path::new("ca.pem")));
+    assert_eq!(settings.webhook_timeout, Duration::from_secs(2));
+    for (name, value, why) in [
+        ("DSYNC_ALLOW_ENDPOINT_NETWORKS", "127.0.0.0/8", "opens only address by address"),
+        ("DSYNC_ALLOW_ENDPOINT_NETWORKS", "10.0.0.0/8,", "neither an address nor a network"),
+        ("DSYNC_EGRESS_PROXY", "proxy:3128", "not the URL of an HTTP proxy"),
+        ("DSYNC_WEBHOOK_TIMEOUT", "31s", "no such time"),
+        ("DSYNC_WEBHOOK_TIMEOUT", "500ms", "no such time"),
+    ] {
+        let message = message(resolved(&[], &[(name, value)], ""));
+        assert!(message.contains(why), "{message}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -12,6 +13,9 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use directory::InactiveUsers;
 use directory::rules::Emptied;
 use dispatcher::Schedule;
+use dispatcher::address::network;
+use dispatcher::egress::{InvalidProxy, Proxy, TIMEOUTS};
+use ipnet::IpNet;
 use schemas::RateLimit;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
@@ -172,6 +176,46 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
         "false" | "0" => Ok(false),
         _ => Err(format!("{text:?} is neither yes nor no")),
     }
+}
+
+/// The most attempts of an endpoint that may be remembered: a gigabyte.
+const ATTEMPTS_MAX: u32 = 10_000_000;
+
+pub(super) fn count(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok().filter(|count| (1..=ATTEMPTS_MAX).contains(count));
+    count.ok_or_else(|| format!("{text:?} is not a whole number from 1 to {ATTEMPTS_MAX}"))
+}
+
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    let hours = |number: &str, unit: u64| {
+        let number: u32 = number.parse().ok().filter(|number| *number > 0)?;
+        Some(Duration::from_secs(u64::from(number) * unit * 3_600))
+    };
+    let age = match (text.strip_suffix('h'), text.strip_suffix('d')) {
+        (Some(number), _) => hours(number, 1),
+        (None, Some(number)) => hours(number, 24),
+        (None, None) => None,
+    };
+    age.ok_or_else(|| format!("{text:?} is not a number of hours or days"))
+}
+
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let parts = text.split(',').map(str::trim);
+    parts.map(|part| network(part).map_err(|error| error.to_string())).collect()
+}
+
+pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
+    text.parse().map_err(|error: InvalidProxy| error.to_string())
+}
+
+pub(super) fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("the path is empty".to_owned()) } else { Ok(PathBuf::from(text)) }
+}
+
+pub(super) fn webhook_timeout(text: &str) -> Result<Duration, String> {
+    let seconds = text.strip_suffix('s').and_then(|number| number.parse().ok());
+    let timeout = seconds.map(Duration::from_secs).filter(|time| TIMEOUTS.contains(time));
+    timeout.ok_or_else(|| format!("{text:?} is no such time"))
 }
 
 pub(super) fn schedule(text: &str) -> Result<Schedule, String> {

@@ -47,10 +47,12 @@ impl Config {
             .run(move |connection| {
                 match answer {
                     Some((status, body)) => connection
-                        .prepare_cached("UPDATE answers SET status = ?2, body = ?3 WHERE key = ?1")?
+                        .prepare_cached(
+                            "UPDATE kept_answers SET status = ?2, body = ?3 WHERE key = ?1",
+                        )?
                         .execute(params![key, status, body])?,
                     None => connection
-                        .prepare_cached("DELETE FROM answers WHERE key = ?1")?
+                        .prepare_cached("DELETE FROM kept_answers WHERE key = ?1")?
                         .execute([key])?,
                 };
                 Ok(())
@@ -66,22 +68,22 @@ fn begin(
     request: Digest,
     now: Timestamp,
 ) -> Result<Option<Stored>, DbError> {
-    let sql = "SELECT request, begun_at, status, body FROM answers WHERE key = ?1";
+    let sql = "SELECT request, begun_at, status, body FROM kept_answers WHERE key = ?1";
     let found = first(connection, sql, [key], stored)?;
     if let Some(found) = found.filter(|found| counts(found, now)) {
         return Ok(Some(found));
     }
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO answers (key, request, begun_at) VALUES (?1, ?2, ?3)",
+            "INSERT OR REPLACE INTO kept_answers (key, request, begun_at) VALUES (?1, ?2, ?3)",
         )?
         .execute(params![key, request, now.millis()])?;
     // Two at a time: they go faster than they come.
     let kept = i64::try_from(ANSWERS_KEPT.as_millis()).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
-            "DELETE FROM answers WHERE key IN (SELECT key FROM answers WHERE begun_at < ?1
-                 OR (SELECT count(*) FROM answers) > ?2 ORDER BY begun_at LIMIT 2)",
+            "DELETE FROM kept_answers WHERE key IN (SELECT key FROM kept_answers WHERE begun_at < ?1
+                 OR (SELECT count(*) FROM kept_answers) > ?2 ORDER BY begun_at LIMIT 2)",
         )?
         .execute(params![now.millis() - kept, as_sql(ANSWERS_MAX)])?;
     Ok(None)

@@ -1,61 +1,90 @@
-//! How far deliveries have come: cursors, blocked lines, attempts.
+//! How far lanes have come: cursors and blocked lines, written together with the attempts.
 
-use dispatcher::Failure;
 use dispatcher::ports::{
-    Attempt, Blocked, DisableReason, FeedPosition, Flush, LaneState, Line, Outcome,
+    Blocked, DisableReason, FeedPosition, Flush, LaneId, LaneState, Line, Outcome,
 };
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, EndpointId, EventId, ScimId, Timestamp};
 
-use super::Config;
+use super::attempts::{self, Retention};
+use super::{Config, operational, replays};
 use crate::error::{DbError, unreadable};
 use crate::sqlite::{as_sql, from_sql};
 use crate::state::rows::{Time, all, first};
 
-/// How many attempts are kept for each endpoint: the latest days of a busy one, years of a quiet one.
-const ATTEMPTS_KEPT: i64 = 10_000;
+/// The rows of lines that wait: those of the lane that follows the feed by its endpoint, those of a
+/// replay by its own id.
+#[derive(Clone, Copy)]
+struct Rows {
+    delete: &'static str,
+    insert: &'static str,
+    select: &'static str,
+    owner: [u8; 16],
+}
 
-/// Old attempts are dropped once in so many, so that a flush seldom pays for it.
-const DROP_EVERY: i64 = 2_000;
+impl Rows {
+    const fn of(lane: LaneId) -> Self {
+        match lane.replay {
+            None => Self {
+                delete: "DELETE FROM blocked_lines WHERE endpoint = ?1 AND line = ?2",
+                insert:
+                    "INSERT INTO blocked_lines (endpoint, line, from_position, failures, due_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT DO UPDATE SET from_position = excluded.from_position,
+                         failures = excluded.failures, due_at = excluded.due_at",
+                select: "SELECT line, from_position, failures, due_at FROM blocked_lines
+                     WHERE endpoint = ?1",
+                owner: lane.endpoint.to_bytes(),
+            },
+            Some(replay) => Self {
+                delete: "DELETE FROM replay_lines WHERE replay = ?1 AND line = ?2",
+                insert: "INSERT INTO replay_lines (replay, line, from_position, failures, due_at)
+                     VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT DO UPDATE SET from_position = excluded.from_position,
+                         failures = excluded.failures, due_at = excluded.due_at",
+                select: "SELECT line, from_position, failures, due_at FROM replay_lines
+                     WHERE replay = ?1",
+                owner: replay.to_bytes(),
+            },
+        }
+    }
+}
 
 impl Config {
-    pub(crate) async fn lane(&self, endpoint: EndpointId) -> Result<Option<LaneState>, DbError> {
+    pub(crate) async fn lane(&self, lane: LaneId) -> Result<Option<LaneState>, DbError> {
         self.read(move |connection| {
-            let sql = "SELECT cursor, failing_since FROM endpoints WHERE id = ?1";
-            let id = endpoint.to_bytes();
-            let found = first(connection, sql, [id], |row| {
-                let since = row.get::<_, Option<Time>>(1)?.map(|time| time.0);
-                Ok((FeedPosition(from_sql(row.get(0)?)), since))
-            })?;
-            let Some((cursor, failing_since)) = found else { return Ok(None) };
-            let sql = "SELECT line, from_position, failures, due_at FROM blocked_lines
-                WHERE endpoint = ?1";
-            let blocked = all(connection, sql, [id], |row| {
-                let line: String = row.get(0)?;
-                Ok(Blocked {
-                    line: line_named(&line).ok_or_else(|| unreadable("line")(line.as_str()))?,
-                    from: FeedPosition(from_sql(row.get(1)?)),
-                    failures: row.get(2)?,
-                    due: row.get::<_, Option<Time>>(3)?.map(|time| time.0),
-                })
-            })?;
-            Ok(Some(LaneState { cursor, blocked, failing_since }))
+            let found = match lane.replay {
+                None => standing(connection, lane.endpoint)?,
+                Some(replay) => replays::standing(connection, replay)?,
+            };
+            let Some(state) = found else { return Ok(None) };
+            Ok(Some(LaneState { blocked: blocked(connection, Rows::of(lane))?, ..state }))
         })
         .await
     }
 
-    /// All in one transaction. What belongs to an endpoint that was deleted meanwhile is dropped.
+    /// All in one transaction. What belongs to an endpoint or a replay that was deleted meanwhile is
+    /// dropped.
     pub(crate) async fn flush(&self, flushes: Vec<Flush>) -> Result<(), DbError> {
-        self.progress
+        let retention = self.retention();
+        let edge = std::sync::Arc::clone(&self.edge);
+        let (told, is_finished) = self
+            .progress
             .run(move |connection| {
                 let transaction = connection.transaction()?;
                 for one in &flushes {
-                    flush(&transaction, one)?;
+                    flush(&transaction, one, retention, &*edge)?;
                 }
+                let told = operational::end(&transaction)?;
                 transaction.commit()?;
-                Ok(())
+                Ok((told, flushes.iter().any(|flush| flush.is_finished)))
             })
-            .await
+            .await?;
+        self.told(told);
+        if is_finished {
+            self.endpoints_changed();
+        }
+        Ok(())
     }
 
     pub(crate) async fn disable(
@@ -63,14 +92,21 @@ impl Config {
         endpoint: EndpointId,
         reason: DisableReason,
     ) -> Result<(), DbError> {
-        self.change(move |connection| {
-            connection.execute(
-                "UPDATE endpoints SET enabled = 0, disabled_reason = ?2 WHERE id = ?1",
-                params![endpoint.to_bytes(), reason.name()],
-            )?;
-            Ok(())
-        })
-        .await?;
+        let edge = std::sync::Arc::clone(&self.edge);
+        let told = self
+            .change(move |connection| {
+                let changed = connection.execute(
+                    "UPDATE endpoints SET enabled = 0, disabled_reason = ?2
+                     WHERE id = ?1 AND enabled",
+                    params![endpoint.to_bytes(), reason.name()],
+                )?;
+                if changed > 0 {
+                    operational::disabled(connection, endpoint, reason, &*edge)?;
+                }
+                operational::end(connection)
+            })
+            .await?;
+        self.told(told);
         self.endpoints_changed();
         Ok(())
     }
@@ -82,115 +118,100 @@ impl Config {
     }
 }
 
-fn flush(connection: &Connection, flush: &Flush) -> Result<(), DbError> {
-    let id = flush.endpoint.to_bytes();
-    let failed = flush.attempts.iter().rev().take_while(|attempt| attempt.failed()).count();
+fn standing(connection: &Connection, id: EndpointId) -> Result<Option<LaneState>, DbError> {
+    let sql = "SELECT cursor, failing_since, is_told, done FROM endpoints WHERE id = ?1";
+    first(connection, sql, [id.to_bytes()], |row| {
+        let cursor = FeedPosition(from_sql(row.get(0)?));
+        Ok(LaneState {
+            cursor,
+            done: positions(cursor, &row.get::<_, Vec<u8>>(3)?),
+            blocked: Vec::new(),
+            failing_since: row.get::<_, Option<Time>>(1)?.map(|time| time.0),
+            is_told: row.get(2)?,
+        })
+    })
+}
+
+fn blocked(connection: &Connection, rows: Rows) -> Result<Vec<Blocked>, DbError> {
+    all(connection, rows.select, [rows.owner], |row| {
+        let line: String = row.get(0)?;
+        Ok(Blocked {
+            line: line_named(&line).ok_or_else(|| unreadable("line")(line.as_str()))?,
+            from: FeedPosition(from_sql(row.get(1)?)),
+            failures: row.get(2)?,
+            due: row.get::<_, Option<Time>>(3)?.map(|time| time.0),
+        })
+    })
+}
+
+fn flush(
+    connection: &Connection,
+    flush: &Flush,
+    retention: Retention,
+    edge: &dyn schemas::Edge,
+) -> Result<(), DbError> {
+    let moved = match flush.lane.replay {
+        None => moved(connection, flush)?,
+        Some(replay) => replays::moved(connection, replay, flush, edge.now())?,
+    };
+    if !moved {
+        return Ok(());
+    }
+    let rows = Rows::of(flush.lane);
+    for line in &flush.unblocked {
+        connection.prepare_cached(rows.delete)?.execute(params![rows.owner, line_name(*line)])?;
+    }
+    for blocked in &flush.blocked {
+        connection.prepare_cached(rows.insert)?.execute(params![
+            rows.owner,
+            line_name(blocked.line),
+            as_sql(blocked.from.0),
+            blocked.failures,
+            blocked.due.map(Timestamp::millis),
+        ])?;
+    }
+    attempts::add(connection, flush, retention)?;
+    operational::note(connection, flush, edge)
+}
+
+/// Positions beyond a cursor as they are kept.
+pub(super) fn distances(cursor: FeedPosition, done: &[FeedPosition]) -> Vec<u8> {
+    let distance = |position: &FeedPosition| position.0.checked_sub(cursor.0)?.try_into().ok();
+    done.iter().filter_map(distance).flat_map(u32::to_be_bytes).collect()
+}
+
+/// The other way round.
+pub(super) fn positions(cursor: FeedPosition, distances: &[u8]) -> Vec<FeedPosition> {
+    let (distances, _) = distances.as_chunks::<4>();
+    let position = |bytes: &[u8; 4]| FeedPosition(cursor.0 + u64::from(u32::from_be_bytes(*bytes)));
+    distances.iter().map(position).collect()
+}
+
+fn moved(connection: &Connection, flush: &Flush) -> Result<bool, DbError> {
+    let has_failed = |outcome: Outcome| match outcome {
+        Outcome::Failed(_) => true,
+        Outcome::Delivered { .. } => false,
+    };
+    let outcomes = flush.attempts.iter().rev().map(|attempt| attempt.outcome);
+    let failed = outcomes.take_while(|outcome| has_failed(*outcome)).count();
     let all_failed = failed == flush.attempts.len();
     let moved = connection
         .prepare_cached(
             "UPDATE endpoints SET cursor = ?2, failing_since = ?3,
-                 failed_in_a_row = CASE WHEN ?4 THEN failed_in_a_row ELSE 0 END + ?5
+                 failed_in_a_row = CASE WHEN ?4 THEN failed_in_a_row ELSE 0 END + ?5, is_told = ?6,
+                 done = ?7
              WHERE id = ?1",
         )?
         .execute(params![
-            id,
+            flush.lane.endpoint.to_bytes(),
             as_sql(flush.cursor.0),
             flush.failing_since.map(Timestamp::millis),
             all_failed,
             as_sql(failed as u64),
+            flush.is_told,
+            distances(flush.cursor, &flush.done),
         ])?;
-    if moved == 0 {
-        return Ok(());
-    }
-    for line in &flush.unblocked {
-        connection
-            .prepare_cached("DELETE FROM blocked_lines WHERE endpoint = ?1 AND line = ?2")?
-            .execute(params![id, line_name(*line)])?;
-    }
-    for blocked in &flush.blocked {
-        connection
-            .prepare_cached(
-                "INSERT INTO blocked_lines (endpoint, line, from_position, failures, due_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO UPDATE SET from_position = excluded.from_position,
-                     failures = excluded.failures, due_at = excluded.due_at",
-            )?
-            .execute(params![
-                id,
-                line_name(blocked.line),
-                as_sql(blocked.from.0),
-                blocked.failures,
-                blocked.due.map(Timestamp::millis),
-            ])?;
-    }
-    for attempt in &flush.attempts {
-        insert(connection, id, attempt)?;
-    }
-    Ok(())
-}
-
-fn insert(connection: &Connection, id: [u8; 16], attempt: &Attempt) -> Result<(), DbError> {
-    let (status, failure) = match attempt.outcome {
-        Outcome::Delivered { status } => (Some(status), None),
-        Outcome::Failed(failure) => (status_of(failure), Some(failure.to_string())),
-    };
-    connection
-        .prepare_cached(
-            "INSERT INTO attempts (endpoint, event_id, position, attempt, at, duration_ms, status,
-                 failure, exhausted) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?
-        .execute(params![
-            id,
-            attempt.event_id.to_bytes(),
-            as_sql(attempt.position.0),
-            attempt.attempt,
-            attempt.at.millis(),
-            i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
-            status,
-            failure,
-            attempt.exhausted,
-        ])?;
-    if connection.last_insert_rowid() % DROP_EVERY == 0 {
-        drop_old(connection, id)?;
-    }
-    Ok(())
-}
-
-fn drop_old(connection: &Connection, id: [u8; 16]) -> Result<(), DbError> {
-    connection
-        .prepare_cached(
-            "DELETE FROM attempts WHERE endpoint = ?1 AND key <= (
-                 SELECT key FROM attempts WHERE endpoint = ?1
-                 ORDER BY key DESC LIMIT 1 OFFSET ?2)",
-        )?
-        .execute(params![id, ATTEMPTS_KEPT])?;
-    Ok(())
-}
-
-const fn status_of(failure: Failure) -> Option<u16> {
-    match failure {
-        Failure::Status(status) => Some(status),
-        Failure::Refused
-        | Failure::Dns
-        | Failure::Connect
-        | Failure::Tls
-        | Failure::Timeout
-        | Failure::Protocol
-        | Failure::Unreadable => None,
-    }
-}
-
-trait Failed {
-    fn failed(&self) -> bool;
-}
-
-impl Failed for Attempt {
-    fn failed(&self) -> bool {
-        match self.outcome {
-            Outcome::Failed(_) => true,
-            Outcome::Delivered { .. } => false,
-        }
-    }
+    Ok(moved > 0)
 }
 
 fn line_name(line: Line) -> String {

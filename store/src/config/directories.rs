@@ -1,7 +1,6 @@
 //! Directories and their tokens.
 
-use api::ports::{Conflict, LIVE_TOKENS_MAX, NewDirectory, NewToken, Reach, Token};
-use directory::resource::ScimSettings;
+use api::ports::{Conflict, LIVE_TOKENS_MAX, NewDirectory, NewToken, Reach, ScimService, Token};
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Timestamp, TokenId};
 
@@ -67,26 +66,37 @@ impl Config {
         &self,
         reach: Reach,
         id: DirectoryId,
-    ) -> Result<ScimSettings, DbError> {
+    ) -> Result<ScimService, DbError> {
         self.check_reach(reach, id)?;
         let known = self.known();
-        known.get(id).map(|known| known.directory.scim).ok_or_else(not_found)
+        let known = known.get(id).ok_or_else(not_found)?;
+        Ok(ScimService { settings: known.directory.scim, debug_until: known.debug_until })
     }
 
     pub(crate) async fn set_scim_settings(
         &self,
         reach: Reach,
         id: DirectoryId,
-        settings: ScimSettings,
+        service: ScimService,
         at: Timestamp,
     ) -> Result<(), DbError> {
         self.check_reach(reach, id)?;
+        let ScimService { settings, debug_until } = service;
         let json = serde_json::to_string(&settings).map_err(unreadable("SCIM settings"))?;
         self.change(move |connection| {
+            let until = debug_until.map(Timestamp::millis);
             connection.execute(
-                "UPDATE directories SET scim = ?2, updated_at = ?3 WHERE id = ?1",
-                params![id.to_bytes(), json, at.millis()],
+                "UPDATE directories SET scim = ?2, updated_at = ?3, debug_until = ?4 WHERE id = ?1",
+                params![id.to_bytes(), json, at.millis(), until],
             )?;
+            if debug_until.is_none() {
+                // Who has seen enough wants nothing of it to stay.
+                connection.execute(
+                    "UPDATE scim_requests SET request_body = NULL, response_body = NULL
+                     WHERE directory = ?1",
+                    [id.to_bytes()],
+                )?;
+            }
             Ok(())
         })
         .await

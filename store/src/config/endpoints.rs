@@ -1,24 +1,29 @@
 //! Webhook endpoints, as they are configured.
 
-use api::ports::{
-    Conflict, Delivering, Endpoint, EndpointChange, LastError, Page, PageRequest, Secret,
-};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use api::ports::{Conflict, Endpoint, EndpointChange, Page, PageRequest, Secret};
 use dispatcher::ports as lanes;
 use rusqlite::{Connection, Row, params};
-use schemas::{EndpointId, EventId, EventType, Format, Timestamp};
+use schemas::{
+    DirectoryId, EndpointId, EndpointKind, EventType, Format, OrganizationId, Timestamp, Waits,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::{Config, Sealer};
+use super::{Config, Sealer, operational, outward};
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
 use crate::ports::{conflict, not_found};
-use crate::sqlite::{as_sql, from_sql};
+use crate::sqlite::as_sql;
 use crate::state::rows::{Time, all, first};
 
-const COLUMNS: &str =
-    "id, url, events, enabled, delivery_order, secret, created_at, updated_at, format";
+const COLUMNS: &str = "id, url, events, enabled, delivery_order, secret, created_at, updated_at, \
+    format, kind, retry_schedule, organizations, directories";
 
-/// What the success rate speaks of.
-const RATED: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+/// How many of them there are; what [`outward`] reads comes after.
+const COLUMNS_LEN: usize = 13;
 
 /// An endpoint's row; its secret still sealed.
 #[derive(Debug)]
@@ -32,6 +37,13 @@ struct Stored {
     created_at: Timestamp,
     updated_at: Timestamp,
     format: Format,
+    kind: EndpointKind,
+    retry_schedule: Option<Waits>,
+    organizations: Vec<OrganizationId>,
+    directories: Vec<DirectoryId>,
+    outward: outward::Sealed,
+    /// What signs beside the secret.
+    retired: Vec<outward::Retired>,
 }
 
 impl Config {
@@ -46,35 +58,48 @@ impl Config {
     }
 
     pub(crate) async fn endpoint(&self, id: EndpointId) -> Result<Endpoint, DbError> {
-        self.read(move |connection| get(connection, id)).await?.open(&self.sealer)
+        let mut stored = self.read(move |connection| get(connection, id)).await?;
+        stored.retired = self.retired_secrets().await?.remove(&id).unwrap_or_default();
+        stored.open(&self.sealer)
     }
 
-    /// A new endpoint gets what comes after the feed's present end.
+    /// A new endpoint gets what comes after `cursor`; if it is the operator's, what he is told next.
     pub(crate) async fn create_endpoint(
         &self,
         endpoint: Endpoint,
-        feed_end: u64,
+        cursor: u64,
     ) -> Result<(), DbError> {
         let sealed = self.sealer.seal(endpoint.id.to_bytes(), endpoint.secret.expose());
+        let outward = outward::Sealed::seal(endpoint.outward, endpoint.id, &self.sealer);
         self.change(move |connection| {
+            let cursor = match endpoint.kind {
+                EndpointKind::Directory => cursor,
+                EndpointKind::Operational => operational::end(connection)?,
+            };
             let written = connection.execute(
                 "INSERT INTO endpoints (id, url, events, enabled, delivery_order, secret,
-                     created_at, updated_at, cursor, format)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                     created_at, updated_at, cursor, format, kind, retry_schedule, organizations,
+                     directories)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
                 params![
                     endpoint.id.to_bytes(),
                     endpoint.url,
-                    names(&endpoint.events)?,
+                    json(&endpoint.events)?,
                     endpoint.enabled,
-                    lanes::Order::default().name(),
+                    endpoint.order.name(),
                     sealed,
                     endpoint.created_at.millis(),
                     endpoint.updated_at.millis(),
-                    as_sql(feed_end),
+                    as_sql(cursor),
                     endpoint.format.name(),
+                    endpoint.kind.name(),
+                    endpoint.retry_schedule.as_ref().map(Waits::to_string),
+                    json(&endpoint.organizations)?,
+                    json(&endpoint.directories)?,
                 ],
             );
-            written.map(drop).map_err(|error| conflict(error, Conflict::EndpointUrl))
+            written.map_err(|error| conflict(error, Conflict::EndpointUrl))?;
+            outward.write(connection, endpoint.id)
         })
         .await?;
         self.endpoints_changed();
@@ -86,41 +111,25 @@ impl Config {
         id: EndpointId,
         change: EndpointChange,
     ) -> Result<Endpoint, DbError> {
-        let updated = self
-            .change(move |connection| {
-                let mut stored = get(connection, id)?;
-                stored.url = change.url.unwrap_or(stored.url);
-                stored.events = change.events.unwrap_or(stored.events);
-                stored.format = change.format.unwrap_or(stored.format);
-                stored.updated_at = change.updated_at;
-                if let Some(enabled) = change.enabled {
-                    stored.enabled = enabled;
-                }
-                let written = connection.execute(
-                    "UPDATE endpoints SET url = ?2, events = ?3, enabled = ?4, updated_at = ?5,
-                         format = ?6 WHERE id = ?1",
-                    params![
-                        id.to_bytes(),
-                        stored.url,
-                        names(&stored.events)?,
-                        stored.enabled,
-                        stored.updated_at.millis(),
-                        stored.format.name(),
-                    ],
-                );
-                written.map_err(|error| conflict(error, Conflict::EndpointUrl))?;
-                if change.enabled == Some(true) {
-                    connection.execute(
-                        "UPDATE endpoints SET disabled_reason = NULL, failing_since = NULL,
-                             failed_in_a_row = 0 WHERE id = ?1",
-                        [id.to_bytes()],
-                    )?;
-                }
-                Ok(stored)
-            })
-            .await?;
+        let sealer = Arc::clone(&self.sealer);
+        self.change(move |connection| {
+            let is_enabled = change.enabled == Some(true);
+            let outward = change.outward.clone();
+            let stored = get(connection, id)?.changed(change);
+            stored.write(connection)?;
+            if is_enabled {
+                connection.execute(
+                    "UPDATE endpoints SET disabled_reason = NULL, failing_since = NULL,
+                         failed_in_a_row = 0, is_told = 0 WHERE id = ?1",
+                    [id.to_bytes()],
+                )?;
+            }
+            let outward = outward.on(stored.outward.open(id, &sealer)?);
+            outward::Sealed::seal(outward, id, &sealer).write(connection, id)
+        })
+        .await?;
         self.endpoints_changed();
-        updated.open(&self.sealer)
+        self.endpoint(id).await
     }
 
     pub(crate) async fn delete_endpoint(&self, id: EndpointId) -> Result<(), DbError> {
@@ -134,55 +143,99 @@ impl Config {
         Ok(())
     }
 
-    /// How deliveries go, but for what only the feed tells.
-    pub(crate) async fn delivering(
-        &self,
-        id: EndpointId,
-        now: Timestamp,
-        feed_end: u64,
-    ) -> Result<(Delivering, u64), DbError> {
-        let since = now.millis() - i64::try_from(RATED.as_millis()).unwrap_or(i64::MAX);
-        self.read(move |connection| delivering(connection, id, since, feed_end)).await
-    }
-
     /// The endpoints as the dispatcher needs them.
     pub(crate) async fn lanes(&self) -> Result<lanes::Endpoints, DbError> {
         // The version first: a change in between shows as a later version, and is looked at again.
         let version = *self.endpoints_version.borrow();
         let found = self.stored_endpoints().await?;
         let list = found.into_iter().map(|stored| stored.into_lane(&self.sealer));
-        Ok(lanes::Endpoints { version, list: list.collect::<Result<_, _>>()? })
+        let list = list.collect::<Result<_, _>>()?;
+        Ok(lanes::Endpoints { version, list, replays: self.live_replays().await? })
     }
 
     async fn stored_endpoints(&self) -> Result<Vec<Stored>, DbError> {
-        let sql = format!("SELECT {COLUMNS} FROM endpoints ORDER BY id");
-        self.read(move |connection| all(connection, &sql, [], read)).await
+        let sql = format!("SELECT {COLUMNS}, {} FROM endpoints ORDER BY id", outward::COLUMNS);
+        let mut found = self.read(move |connection| all(connection, &sql, [], read)).await?;
+        let mut retired = self.retired_secrets().await?;
+        for stored in &mut found {
+            stored.retired = retired.remove(&stored.id).unwrap_or_default();
+        }
+        Ok(found)
     }
 }
 
 impl Stored {
+    fn changed(mut self, change: EndpointChange) -> Self {
+        self.url = change.url.unwrap_or(self.url);
+        self.events = change.events.unwrap_or(self.events);
+        self.enabled = change.enabled.unwrap_or(self.enabled);
+        self.format = change.format.unwrap_or(self.format);
+        self.order = change.order.unwrap_or(self.order);
+        self.retry_schedule = change.retry_schedule.unwrap_or(self.retry_schedule);
+        self.organizations = change.organizations.unwrap_or(self.organizations);
+        self.directories = change.directories.unwrap_or(self.directories);
+        self.updated_at = change.updated_at;
+        self
+    }
+
+    fn write(&self, connection: &Connection) -> Result<(), DbError> {
+        let written = connection.execute(
+            "UPDATE endpoints SET url = ?2, events = ?3, enabled = ?4, updated_at = ?5, format = ?6,
+                 delivery_order = ?7, retry_schedule = ?8, organizations = ?9, directories = ?10
+             WHERE id = ?1",
+            params![
+                self.id.to_bytes(),
+                self.url,
+                json(&self.events)?,
+                self.enabled,
+                self.updated_at.millis(),
+                self.format.name(),
+                self.order.name(),
+                self.retry_schedule.as_ref().map(Waits::to_string),
+                json(&self.organizations)?,
+                json(&self.directories)?,
+            ],
+        );
+        written.map(drop).map_err(|error| conflict(error, Conflict::EndpointUrl))
+    }
+
     fn open(self, sealer: &Sealer) -> Result<Endpoint, DbError> {
         Ok(Endpoint {
             secret: Secret::new(sealer.open(self.id.to_bytes(), &self.sealed)?),
             id: self.id,
             url: self.url,
+            kind: self.kind,
             enabled: self.enabled,
             events: self.events,
+            organizations: self.organizations,
+            directories: self.directories,
+            order: self.order,
+            retry_schedule: self.retry_schedule,
             format: self.format,
             created_at: self.created_at,
             updated_at: self.updated_at,
+            outward: self.outward.open(self.id, sealer)?,
+            previous_secret_until: outward::until(&self.retired),
         })
     }
 
     fn into_lane(self, sealer: &Sealer) -> Result<lanes::Endpoint, DbError> {
-        let secret = sealer.open(self.id.to_bytes(), &self.sealed)?;
+        let outward = self.outward.open(self.id, sealer)?;
         Ok(lanes::Endpoint {
+            secrets: outward::signing(self.id, &self.sealed, &self.retired, &outward, sealer)?,
+            identity: outward::identity(&outward)?,
+            timeout: outward.timeout,
             id: self.id,
             url: self.url,
-            secrets: vec![lanes::Secret::new(secret)],
-            events: self.events,
+            kind: self.kind,
+            filter: lanes::Filter {
+                events: self.events,
+                organizations: self.organizations,
+                directories: self.directories,
+            },
             enabled: self.enabled,
             order: self.order,
+            retry_schedule: self.retry_schedule,
             format: self.format,
             created_at: self.created_at,
         })
@@ -190,75 +243,52 @@ impl Stored {
 }
 
 fn get(connection: &Connection, id: EndpointId) -> Result<Stored, DbError> {
-    let sql = format!("SELECT {COLUMNS} FROM endpoints WHERE id = ?1");
+    let sql = format!("SELECT {COLUMNS}, {} FROM endpoints WHERE id = ?1", outward::COLUMNS);
     first(connection, &sql, [id.to_bytes()], read)?.ok_or_else(not_found)
 }
 
 fn read(row: &Row<'_>) -> Result<Stored, DbError> {
-    let events: String = row.get(2)?;
-    let order: String = row.get(4)?;
-    let format: String = row.get(8)?;
+    let retry_schedule: Option<String> = row.get(10)?;
     Ok(Stored {
         id: EndpointId::from_bytes(row.get(0)?),
         url: row.get(1)?,
-        events: serde_json::from_str(&events).map_err(unreadable("event types"))?,
+        events: list(row, 2, "event types")?,
         enabled: row.get(3)?,
-        order: lanes::Order::named(&order).ok_or_else(|| unreadable("order")(order.as_str()))?,
+        order: named(row, 4, "order")?,
         sealed: row.get(5)?,
         created_at: row.get::<_, Time>(6)?.0,
         updated_at: row.get::<_, Time>(7)?.0,
-        format: format.parse().map_err(unreadable("format"))?,
+        format: named(row, 8, "format")?,
+        kind: named(row, 9, "kind of endpoint")?,
+        retry_schedule: retry_schedule
+            .map(|text| text.parse().map_err(unreadable("retry schedule")))
+            .transpose()?,
+        organizations: list(row, 11, "organizations")?,
+        directories: list(row, 12, "directories")?,
+        outward: outward::Sealed::read(row, COLUMNS_LEN)?,
+        retired: Vec::new(),
     })
 }
 
-fn names(events: &[EventType]) -> Result<String, DbError> {
-    serde_json::to_string(events).map_err(unreadable("event types"))
+/// One of our words.
+fn named<T>(row: &Row<'_>, column: usize, what: &'static str) -> Result<T, DbError>
+where
+    T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let name: String = row.get(column)?;
+    name.parse().map_err(unreadable(what))
 }
 
-/// What is known here, and the position before the first event that waits.
-fn delivering(
-    connection: &Connection,
-    id: EndpointId,
-    since: i64,
-    feed_end: u64,
-) -> Result<(Delivering, u64), DbError> {
-    let sql = "SELECT cursor, failing_since, failed_in_a_row, disabled_reason,
-        (SELECT count(*) FROM blocked_lines WHERE endpoint = id),
-        (SELECT min(from_position) FROM blocked_lines WHERE endpoint = id),
-        (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2),
-        (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2 AND failure IS NULL)
-        FROM endpoints WHERE id = ?1";
-    let found = first(connection, sql, params![id.to_bytes(), since], |row| {
-        let cursor = from_sql(row.get(0)?);
-        let blocked: Option<i64> = row.get(5)?;
-        let first_waiting = blocked.map_or(cursor, |at| from_sql(at).saturating_sub(1).min(cursor));
-        let delivering = Delivering {
-            // Of a blocked line just the first event is counted: the rest has no row of its own.
-            lag_events: feed_end.saturating_sub(cursor) + from_sql(row.get(4)?),
-            oldest_waiting: None,
-            attempts: from_sql(row.get(6)?),
-            delivered: from_sql(row.get(7)?),
-            failing_since: row.get::<_, Option<Time>>(1)?.map(|time| time.0),
-            failed_in_a_row: from_sql(row.get(2)?),
-            last_error: last_error(connection, id)?,
-            disabled_reason: row.get(3)?,
-        };
-        Ok((delivering, first_waiting))
-    })?;
-    found.ok_or_else(not_found)
+/// A list as it is kept: JSON.
+pub(super) fn list<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+    what: &'static str,
+) -> Result<Vec<T>, DbError> {
+    let list: String = row.get(column)?;
+    serde_json::from_str(&list).map_err(unreadable(what))
 }
 
-fn last_error(connection: &Connection, id: EndpointId) -> Result<Option<LastError>, DbError> {
-    let sql = "SELECT at, event_id, failure, status FROM attempts
-        WHERE endpoint = ?1 AND failure IS NOT NULL ORDER BY key DESC LIMIT 1";
-    first(connection, sql, [id.to_bytes()], |row| {
-        let failure: String = row.get(2)?;
-        let name = failure.split(' ').next().unwrap_or_default().to_owned();
-        Ok(LastError {
-            at: row.get::<_, Time>(0)?.0,
-            event_id: EventId::from_bytes(row.get(1)?),
-            failure: name,
-            status: row.get(3)?,
-        })
-    })
+pub(super) fn json<T: Serialize>(list: &[T]) -> Result<String, DbError> {
+    serde_json::to_string(list).map_err(unreadable("list"))
 }

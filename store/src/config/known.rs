@@ -29,6 +29,8 @@ pub(crate) struct KnownDirectory {
     pub(crate) partition: Partition,
     /// How long the access tokens live that are issued to its client.
     pub(crate) token_lifetime: Duration,
+    /// Until when bodies are kept with its requests.
+    pub(crate) debug_until: Option<Timestamp>,
 }
 
 /// A token that opens a directory, or a client secret that gets access tokens for it.
@@ -60,10 +62,10 @@ pub(crate) enum Entry<'a> {
     Token(&'a KnownDirectory, &'a KnownToken),
     /// A directory, by an access token that was issued with this secret.
     Secret(&'a KnownDirectory, &'a KnownToken),
-    /// Nothing any more: the access token that opened it has expired.
-    Expired,
-    /// Nothing.
-    Nothing,
+    /// Nothing any more: the access token that opened this directory has expired.
+    Expired(&'a KnownDirectory),
+    /// Nothing, at this directory if there is one at the endpoint.
+    Nothing(Option<&'a KnownDirectory>),
 }
 
 /// A domain as it is stored with its organization and, as of its creation, with a directory.
@@ -113,7 +115,7 @@ impl Known {
         let secret = issued.and_then(|issued| self.secrets.get(&issued.secret));
         let directory = at_endpoint.and_then(|id| self.directories.get(id));
         let Some(directory) = directory.filter(|known| !known.directory.deleting) else {
-            return Entry::Nothing;
+            return Entry::Nothing(None);
         };
         let fits = |token: &&KnownToken| token.directory == directory.directory.id;
         match (token.filter(fits), secret.filter(fits), issued) {
@@ -121,8 +123,8 @@ impl Known {
             (None, Some(secret), Some(issued)) if now < issued.expires_at => {
                 Entry::Secret(directory, secret)
             }
-            (None, Some(_), Some(_)) => Entry::Expired,
-            (None, Some(_) | None, _) => Entry::Nothing,
+            (None, Some(_), Some(_)) => Entry::Expired(directory),
+            (None, Some(_) | None, _) => Entry::Nothing(Some(directory)),
         }
     }
 
@@ -177,7 +179,7 @@ pub(crate) fn load(connection: &Connection) -> Result<Known, DbError> {
     let mut known = Known::default();
     let sql = "SELECT id, organization, kind, name, external_key, endpoint_id, partition, deleting,
         domains, created_at, updated_at, scim, token_lifetime_s, attribute_map, inactive_users,
-        role_mapping FROM directories";
+        role_mapping, debug_until FROM directories";
     let general = general_rules(connection)?;
     for directory in all(connection, sql, [], |row| directory(row, general))? {
         let id = directory.directory.id;
@@ -258,5 +260,6 @@ fn directory(row: &rusqlite::Row<'_>, general: GeneralRules) -> Result<KnownDire
         endpoint_id: row.get(5)?,
         partition: Partition(row.get(6)?),
         token_lifetime: Duration::from_secs(row.get::<_, u32>(12)?.into()),
+        debug_until: row.get::<_, Option<Time>>(16)?.map(|time| time.0),
     })
 }

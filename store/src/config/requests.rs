@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use api::ports::{Cursor, Order, Page, PageRequest, ScimRequest};
-use ingest::request_log::{KEPT, Requested};
+use ingest::request_log::{KEPT, Requested, UNAUTHORIZED_KEPT};
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, RequestId};
 
@@ -14,7 +14,13 @@ use crate::sqlite::{as_sql, from_sql};
 use crate::state::rows::{Time, all};
 
 impl Config {
-    pub(crate) async fn keep_requests(&self, requests: Vec<Requested>) -> Result<(), DbError> {
+    pub(crate) async fn keep_requests(&self, mut requests: Vec<Requested>) -> Result<(), DbError> {
+        // Bodies that were on their way here when they were turned off stay away.
+        let known = self.known();
+        let is_off = |id| known.get(id).is_none_or(|known| known.debug_until.is_none());
+        for request in requests.iter_mut().filter(|request| is_off(request.directory)) {
+            (request.request_body, request.response_body) = (None, None);
+        }
         self.progress
             .run(move |connection| {
                 let transaction = connection.transaction()?;
@@ -47,8 +53,8 @@ fn insert(connection: &Connection, request: &Requested) -> Result<(), DbError> {
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO scim_requests (directory, id, at, method, path, status, scim_type,
-                 detail, duration_us, events, tolerated)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 detail, duration_us, events, tolerated, request_body, response_body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             request.directory.to_bytes(),
@@ -62,17 +68,23 @@ fn insert(connection: &Connection, request: &Requested) -> Result<(), DbError> {
             as_sql(duration),
             request.events,
             tolerated,
+            request.request_body,
+            request.response_body,
         ])?;
     Ok(())
 }
 
+/// Drops what is older than the latest that are kept, first of those that nobody was let in with.
 fn drop_old(connection: &Connection, directory: DirectoryId) -> Result<(), DbError> {
-    connection
-        .prepare_cached(
-            "DELETE FROM scim_requests WHERE directory = ?1 AND id <= (
-                 SELECT id FROM scim_requests WHERE directory = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-        )?
-        .execute(params![directory.to_bytes(), as_sql(KEPT as u64)])?;
+    for (which, kept) in [("status = 401", UNAUTHORIZED_KEPT), ("TRUE", KEPT)] {
+        let sql = format!(
+            "DELETE FROM scim_requests WHERE directory = ?1 AND {which} AND id <= (
+                 SELECT id FROM scim_requests WHERE directory = ?1 AND {which}
+                 ORDER BY id DESC LIMIT 1 OFFSET ?2)"
+        );
+        let parameters = params![directory.to_bytes(), as_sql(kept as u64)];
+        connection.prepare_cached(&sql)?.execute(parameters)?;
+    }
     Ok(())
 }
 
@@ -95,7 +107,8 @@ fn read(
         |id| id.to_bytes().to_vec(),
     );
     let sql = format!(
-        "SELECT id, at, method, path, status, scim_type, detail, duration_us, events, tolerated
+        "SELECT id, at, method, path, status, scim_type, detail, duration_us, events, tolerated,
+             request_body, response_body
          FROM scim_requests WHERE directory = ?1 AND id {operator} ?2 ORDER BY id {order} LIMIT ?3"
     );
     let limit = i64::from(page.limit) + 1;
@@ -113,6 +126,8 @@ fn read(
             duration: Duration::from_micros(from_sql(row.get(7)?)),
             events: row.get(8)?,
             tolerated: serde_json::from_str(&tolerated).map_err(unreadable("request"))?,
+            request_body: row.get(10)?,
+            response_body: row.get(11)?,
         })
     })?;
     let more = items.len() > page.limit as usize;

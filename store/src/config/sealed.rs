@@ -14,6 +14,27 @@ use crate::error::{DbError, unreadable};
 
 const NONCE_BYTES: usize = 24;
 
+/// What is sealed, where an owner has more than one: none may be put into the place of another.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum What {
+    /// The secret itself, or a seed.
+    Secret,
+    /// The key of the certificate that is shown to an endpoint.
+    ClientKey,
+    /// The key that signs for an endpoint beside its secret.
+    PrivateKey,
+}
+
+impl What {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Secret => b"",
+            Self::ClientKey => b"client key",
+            Self::PrivateKey => b"private key",
+        }
+    }
+}
+
 pub(super) struct Sealer {
     cipher: XChaCha20Poly1305,
     edge: Arc<dyn Edge>,
@@ -32,16 +53,31 @@ impl Sealer {
 
     /// The nonce, then the sealed secret.
     pub(super) fn seal(&self, owner: [u8; 16], secret: &str) -> Vec<u8> {
+        self.seal_as(What::Secret, owner, secret)
+    }
+
+    pub(super) fn seal_as(&self, what: What, owner: [u8; 16], secret: &str) -> Vec<u8> {
         let nonce = &self.edge.secret()[..NONCE_BYTES];
-        let payload = Payload { msg: secret.as_bytes(), aad: &owner };
+        let aad = [&owner[..], what.label()].concat();
+        let payload = Payload { msg: secret.as_bytes(), aad: &aad };
         let sealed = self.cipher.encrypt(XNonce::from_slice(nonce), payload);
         [nonce, &sealed.expect("a secret is far below the cipher's limit")].concat()
     }
 
     pub(super) fn open(&self, owner: [u8; 16], sealed: &[u8]) -> Result<String, DbError> {
+        self.open_as(What::Secret, owner, sealed)
+    }
+
+    pub(super) fn open_as(
+        &self,
+        what: What,
+        owner: [u8; 16],
+        sealed: &[u8],
+    ) -> Result<String, DbError> {
         let failed = || unreadable("secret")("it was sealed under another master key");
         let (nonce, sealed) = sealed.split_at_checked(NONCE_BYTES).ok_or_else(failed)?;
-        let payload = Payload { msg: sealed, aad: &owner };
+        let aad = [&owner[..], what.label()].concat();
+        let payload = Payload { msg: sealed, aad: &aad };
         let opened = self.cipher.decrypt(XNonce::from_slice(nonce), payload);
         String::from_utf8(opened.map_err(|_| failed())?).map_err(unreadable("secret"))
     }

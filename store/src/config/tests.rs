@@ -2,12 +2,15 @@ use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use api::ports::{NewToken, Reach};
+use api::ports::{AttemptFilter, NewToken, Reach};
 use base64::Engine as _;
 use directory::resource::{UnknownMember, UnknownSchema};
+use dispatcher::ports::{Filter, LaneId};
+use dispatcher::security_event::SigningKey;
 use ingest::ports::Issue;
 use schemas::DirectoryId;
 
+use super::attempts::Walk;
 use super::*;
 
 struct Still;
@@ -99,6 +102,43 @@ async fn an_endpoint_from_before_formats_gets_webhooks() {
 }
 
 #[tokio::test]
+async fn an_endpoint_from_before_replays_goes_on_as_it_was_and_keeps_its_attempts() {
+    let folder = of_the_first_version();
+    let options = Options { writable: true, synchronous: "FULL", cache_kib: CACHE_KIB };
+    let config = open(&folder);
+    let sealed = config.sealer.seal([5; 16], "whsec_AAAA");
+    config.close();
+    let connection = connect(&file(&folder), options).unwrap();
+    connection
+        .execute(
+            "INSERT INTO endpoints (id, url, events, enabled, delivery_order, secret, created_at,
+                 updated_at, cursor) VALUES (?1, 'https://a', '[]', 1, 'directory', ?2, 1, 1, 7)",
+            ([5_u8; 16], sealed),
+        )
+        .unwrap();
+    connection
+        .execute(
+            "INSERT INTO attempts (endpoint, event_id, position, attempt, at, duration_ms, status,
+                 failure, exhausted) VALUES (?1, ?1, 3, 1, 1000, 5, 503, 'status 503', 0)",
+            [[5_u8; 16]],
+        )
+        .unwrap();
+    let config = open(&folder);
+    let lanes = config.lanes().await.unwrap();
+    let endpoint = &lanes.list[0];
+    assert_eq!(endpoint.kind, schemas::EndpointKind::Directory);
+    assert_eq!(endpoint.order, schemas::DeliveryOrder::Directory);
+    assert_eq!((&endpoint.retry_schedule, &endpoint.filter), (&None, &Filter::default()));
+    assert_eq!(lanes.replays, []);
+    let lane = LaneId { endpoint: endpoint.id, replay: None };
+    assert_eq!(config.lane(lane).await.unwrap().unwrap().cursor.0, 7);
+    let walk = Walk { endpoint: endpoint.id, from: None, falling: true, limit: 10 };
+    let attempts = config.attempts(walk, AttemptFilter::default()).await.unwrap();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!((attempts[0].failure.as_deref(), attempts[0].status), (Some("status"), Some(503)));
+}
+
+#[tokio::test]
 async fn the_private_key_lies_sealed_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let config = open(&folder);
@@ -129,6 +169,8 @@ async fn settings_from_before_one_was_added_have_its_default() {
     let settings = r#"{"patch_group_response":"200","unknown_schema":"reject"}"#;
     file.execute("UPDATE directories SET scim = ?1", [settings]).unwrap();
     let read = open(&folder).scim_settings(Reach::Everything, DIRECTORY).unwrap();
+    assert_eq!(read.debug_until, None);
+    let read = read.settings;
     assert_eq!(read.unknown_member, UnknownMember::Reject);
     assert_eq!(read.unknown_schema, UnknownSchema::Reject);
 }

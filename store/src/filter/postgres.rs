@@ -7,7 +7,7 @@
 use super::{Dialect, Parameter};
 
 /// The dialect of PostgreSQL, for tables with the columns of those on SQLite: keys, versions and milliseconds are
-/// `bigint`, ids `bytea`, texts `text`, and attributes `json`, which keeps them as they were written.
+/// `bigint`, truths `boolean`, ids `bytea`, texts `text`, and attributes `json`, which keeps them as they were written.
 #[derive(Debug)]
 pub struct Postgres;
 
@@ -51,6 +51,10 @@ impl Dialect for Postgres {
 
     fn quoted(text: &str) -> String {
         format!("to_json({text})")
+    }
+
+    fn truth(column: &str) -> String {
+        format!("to_json({column})")
     }
 
     fn object(parts: &[(&str, &str)]) -> String {

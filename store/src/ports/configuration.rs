@@ -4,12 +4,11 @@ use api::ports::{
     Answers, ApiKey, Begun, Delivering, Digest, Directories, Directory, DirectoryChange,
     DirectoryFilter, Endpoint, EndpointChange, Endpoints, KeptAnswer, Keys, NewDirectory, NewToken,
     Organization, OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest,
-    PortError, Progress, Reach, ScimRequest, Token, VerificationKey, VerificationKeys,
+    PortError, Progress, Reach, Rotation, ScimRequest, ScimService, SecretRotation, Start, Token,
+    VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
-use directory::resource::ScimSettings;
 use dispatcher::ports::FeedPosition;
-use dispatcher::security_event::PublicKey;
 use schemas::wire::DirectoryState;
 use schemas::{
     ApiKeyId, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId, UserId,
@@ -141,11 +140,7 @@ impl Directories for Store {
         found.filter(|directory| reach.covers(directory.organization_id)).ok_or(PortError::NotFound)
     }
 
-    async fn scim_settings(
-        &self,
-        reach: Reach,
-        id: DirectoryId,
-    ) -> Result<ScimSettings, PortError> {
+    async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError> {
         self.config.scim_settings(reach, id).map_err(port_error)
     }
 
@@ -153,10 +148,10 @@ impl Directories for Store {
         &self,
         reach: Reach,
         id: DirectoryId,
-        settings: ScimSettings,
+        service: ScimService,
         at: Timestamp,
     ) -> Result<(), PortError> {
-        self.config.set_scim_settings(reach, id, settings, at).await.map_err(port_error)
+        self.config.set_scim_settings(reach, id, service, at).await.map_err(port_error)
     }
 
     async fn requests(
@@ -293,13 +288,29 @@ impl Endpoints for Store {
         Ok(delivering)
     }
 
-    async fn create(&self, endpoint: Endpoint) -> Result<(), PortError> {
+    async fn create(&self, endpoint: Endpoint, start: Start) -> Result<(), PortError> {
         let feed_end = *self.state.progress().feed_end().borrow();
-        self.config.create_endpoint(endpoint, feed_end).await.map_err(port_error)
+        let cursor = match start {
+            Start::Now => feed_end,
+            Start::Beginning => 0,
+            Start::At(time) => {
+                let first = self.state.first_from(time).await.map_err(port_error)?;
+                first.map_or(feed_end, |first| first.saturating_sub(1))
+            }
+        };
+        self.config.create_endpoint(endpoint, cursor).await.map_err(port_error)
     }
 
     async fn update(&self, id: EndpointId, change: EndpointChange) -> Result<Endpoint, PortError> {
         self.config.update_endpoint(id, change).await.map_err(port_error)
+    }
+
+    async fn rotate_secret(
+        &self,
+        id: EndpointId,
+        rotation: SecretRotation,
+    ) -> Result<Endpoint, PortError> {
+        self.config.rotate_secret(id, rotation).await.map_err(port_error)
     }
 
     async fn delete(&self, id: EndpointId) -> Result<(), PortError> {
@@ -310,8 +321,10 @@ impl Endpoints for Store {
 #[async_trait]
 impl VerificationKeys for Store {
     async fn verification_keys(&self) -> Result<Vec<VerificationKey>, PortError> {
-        let key = self.config.signing_key().await.map_err(port_error)?;
-        let PublicKey { kid, x } = key.public().clone();
-        Ok(vec![VerificationKey { kid, x }])
+        self.config.verification_keys().await.map_err(port_error)
+    }
+
+    async fn rotate(&self, rotation: Rotation) -> Result<VerificationKey, PortError> {
+        self.config.rotate_signing_key(rotation).await.map_err(port_error)
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dispatcher::ports::{
-    DeliveryStore, DisableReason, Endpoints, FeedEvent, FeedPosition, Flush, LaneState, Line,
-    StoreError,
+    DeliveryStore, DisableReason, Endpoints, FeedEvent, FeedPosition, Flush, LaneId, LaneState,
+    Line, StoreError,
 };
 use dispatcher::security_event::SigningKey;
 use schemas::EndpointId;
@@ -27,12 +27,12 @@ impl DeliveryStore for Store {
         self.config.wait_endpoints_changed(version).await.map_err(store_error)
     }
 
-    async fn lane(&self, endpoint: EndpointId) -> Result<Option<LaneState>, StoreError> {
-        self.config.lane(endpoint).await.map_err(store_error)
+    async fn lane(&self, lane: LaneId) -> Result<Option<LaneState>, StoreError> {
+        self.config.lane(lane).await.map_err(store_error)
     }
 
     async fn feed(&self, after: FeedPosition, limit: usize) -> Result<Vec<FeedEvent>, StoreError> {
-        self.state.feed(after, limit).await.map_err(store_error)
+        self.state.feed(self.config.known(), after, limit).await.map_err(store_error)
     }
 
     async fn line(
@@ -42,13 +42,25 @@ impl DeliveryStore for Store {
         up_to: FeedPosition,
         limit: usize,
     ) -> Result<Vec<FeedEvent>, StoreError> {
-        self.state.line(line, after, up_to, limit).await.map_err(store_error)
+        self.state.line(self.config.known(), line, after, up_to, limit).await.map_err(store_error)
     }
 
     async fn wait_feed(&self, after: FeedPosition) -> Result<(), StoreError> {
         let mut end = self.state.progress().feed_end();
         let waited = end.wait_for(|end| *end > after.0).await;
         waited.map(drop).map_err(|closed| StoreError::Unavailable(closed.into()))
+    }
+
+    async fn operational(
+        &self,
+        after: FeedPosition,
+        limit: usize,
+    ) -> Result<Vec<FeedEvent>, StoreError> {
+        self.config.operational(after, limit).await.map_err(store_error)
+    }
+
+    async fn wait_operational(&self, after: FeedPosition) -> Result<(), StoreError> {
+        self.config.wait_operational(after).await.map_err(store_error)
     }
 
     async fn feed_end(&self) -> Result<FeedPosition, StoreError> {
@@ -61,6 +73,10 @@ impl DeliveryStore for Store {
 
     async fn disable(&self, endpoint: EndpointId, reason: DisableReason) -> Result<(), StoreError> {
         self.config.disable(endpoint, reason).await.map_err(store_error)
+    }
+
+    async fn tidy(&self) -> Result<(), StoreError> {
+        self.config.forget_attempts().await.map_err(store_error)
     }
 }
 

@@ -33,8 +33,12 @@ impl Replica for Store {
                 (directory, token)
             }
             Entry::Secret(directory, secret) => (directory, secret),
-            Entry::Expired => return Ok(Admission::Expired),
-            Entry::Nothing => return Ok(Admission::Refused),
+            Entry::Expired(directory) => {
+                return Ok(Admission::Expired(directory.directory.id));
+            }
+            Entry::Nothing(at_endpoint) => {
+                return Ok(Admission::Refused(at_endpoint.map(|known| known.directory.id)));
+            }
         };
         let id = directory.directory.id;
         let activated = self.is_activated(id).await.map_err(unavailable)?;
@@ -43,6 +47,7 @@ impl Replica for Store {
             partition: directory.partition,
             activated,
             scim: directory.directory.scim,
+            keeps_bodies: directory.debug_until.is_some_and(|until| now < until),
             token_id: token.id,
             token_suffix: token.suffix.clone(),
         }))

@@ -1,7 +1,9 @@
 //! The feed, as the dispatcher reads it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use dispatcher::ports::{FeedEvent, FeedPosition, Line};
+use dispatcher::ports::{FeedEvent, FeedPosition, Line, Topic};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, params};
 use schemas::record::{Context, PublicEvent};
@@ -12,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::rows::{Time, all, first};
 use super::{State, directory_row};
+use crate::config::Known;
 use crate::error::{DbError, unreadable};
 use crate::sqlite::{as_sql, from_sql};
 
@@ -21,6 +24,7 @@ const COLUMNS: &str = "feed.position, feed.event_id, feed.event, feed.created_at
 impl State {
     pub(crate) async fn feed(
         &self,
+        known: Arc<Known>,
         after: FeedPosition,
         limit: usize,
     ) -> Result<Vec<FeedEvent>, DbError> {
@@ -29,13 +33,16 @@ impl State {
                 "SELECT {COLUMNS} FROM feed JOIN directories ON directories.key = feed.directory
                  WHERE feed.position > ?1 ORDER BY feed.position LIMIT ?2"
             );
-            all(connection, &sql, params![as_sql(after.0), as_sql(limit as u64)], event)
+            all(connection, &sql, params![as_sql(after.0), as_sql(limit as u64)], |row| {
+                event(&known, row)
+            })
         })
         .await
     }
 
     pub(crate) async fn line(
         &self,
+        known: Arc<Known>,
         line: Line,
         after: FeedPosition,
         up_to: FeedPosition,
@@ -53,7 +60,7 @@ impl State {
                 }
                 Line::Stream(id) => {
                     let Some(key) = directory(id)? else { return Ok(Vec::new()) };
-                    return stream(connection, key, after.0, up_to.0, limit);
+                    return stream(connection, &known, key, (after.0, up_to.0), limit);
                 }
             };
             let value: Sql = match line {
@@ -67,7 +74,7 @@ impl State {
                  ORDER BY feed.position LIMIT ?4"
             );
             let parameters = params![value, as_sql(after.0), as_sql(up_to.0), as_sql(limit as u64)];
-            all(connection, &sql, parameters, event)
+            all(connection, &sql, parameters, |row| event(&known, row))
         })
         .await
     }
@@ -89,9 +96,9 @@ impl State {
 /// an index for that and none for the positions of a stream.
 fn stream(
     connection: &Connection,
+    known: &Known,
     directory: i64,
-    after: u64,
-    up_to: u64,
+    (after, up_to): (u64, u64),
     limit: usize,
 ) -> Result<Vec<FeedEvent>, DbError> {
     let sql = format!(
@@ -101,7 +108,9 @@ fn stream(
     );
     let after = as_sql(seq_up_to(connection, directory, after)?.0);
     let up_to = as_sql(seq_up_to(connection, directory, up_to)?.0);
-    all(connection, &sql, params![directory, after, up_to, as_sql(limit as u64)], event)
+    all(connection, &sql, params![directory, after, up_to, as_sql(limit as u64)], |row| {
+        event(known, row)
+    })
 }
 
 /// The last place in a stream whose event stands at this position or before it; 0 if none does.
@@ -125,16 +134,18 @@ pub(crate) fn seq_up_to(
     Ok(Seq(fits))
 }
 
-fn event(row: &Row<'_>) -> Result<FeedEvent, DbError> {
+fn event(known: &Known, row: &Row<'_>) -> Result<FeedEvent, DbError> {
     let id = |column| -> Result<Option<ScimId>, DbError> {
         Ok(row.get::<_, Option<[u8; 16]>>(column)?.map(ScimId::from_bytes))
     };
     let name = row.get_ref(2)?.as_str().map_err(unreadable("event type"))?;
+    let directory_id = DirectoryId::from_bytes(row.get(5)?);
     Ok(FeedEvent {
         position: FeedPosition(from_sql(row.get(0)?)),
         id: EventId::from_bytes(row.get(1)?),
-        event: name.parse().map_err(unreadable("event type"))?,
-        directory_id: DirectoryId::from_bytes(row.get(5)?),
+        topic: Topic::Directory(name.parse().map_err(unreadable("event type"))?),
+        organization_id: known.origin(directory_id).map(|origin| origin.organization_id),
+        directory_id,
         seq: Seq(from_sql(row.get(6)?)),
         user: id(7)?,
         group: id(8)?,

@@ -223,7 +223,7 @@ impl Gathering<'_> {
         for group in &ids {
             self.group(*group)?;
         }
-        self.facts.groups_of.insert(user, ids.into_iter().collect());
+        self.facts.groups_of.all_of(user, ids.into_iter().collect());
         Ok(())
     }
 

@@ -148,7 +148,8 @@ fn too_many(query: &ListQuery) -> ScimError {
     let what = if query.filter.is_some() { "This filter" } else { "Sorting all resources" };
     let detail = format!(
         "{what} would have to look at more than {SCAN_MAX} resources. Filter by userName, externalId, emails, \
-         id or meta.lastModified, or by displayName or members for groups."
+         id or a later meta.lastModified, or by displayName or members for groups; what is filtered by active \
+         alone is read on by cursor, however much it is."
     );
     ScimError::new(ScimType::TooMany, detail)
 }
@@ -195,7 +196,10 @@ struct Scan<K: Kind> {
     parameters: Vec<Sql>,
     /// What leaves a handful of candidates, if an index serves the filter.
     indexed: Option<Condition>,
+    /// The column that says how many match, so that reading ends with the page.
+    counted: Option<&'static str>,
     sort: Option<AttrPath>,
+    base: String,
     kind: K,
     /// Where the last row that was read stands.
     after: Vec<u8>,
@@ -211,19 +215,29 @@ const OWN_PARAMETERS: usize = 3;
 impl<K: Kind> Scan<K> {
     fn new(directory: DirectoryId, query: &ListQuery, kind: K) -> Self {
         let (condition, parameters) = match &query.filter {
-            Some(filter) => compile::<Sqlite>(filter, &K::TABLE, OWN_PARAMETERS + 1),
+            Some(filter) => compile::<Sqlite>(filter, &K::TABLE, &query.base, OWN_PARAMETERS + 1),
             None => ("TRUE".to_owned(), Vec::new()),
+        };
+        let sorted = query.sort.is_some();
+        let counted = query.filter.as_ref().and_then(|filter| kind.counted(filter));
+        let counted = counted.filter(|_| !sorted);
+        // What is counted need not be read from the first on.
+        let after = match &query.start {
+            Start::After(place) if counted.is_some() => place.order.to_vec(),
+            Start::After(_) | Start::Skip(_) => Vec::new(),
         };
         Self {
             directory,
             condition: condition.into(),
             parameters: parameters.into_iter().map(sql).collect(),
-            indexed: query.filter.as_ref().and_then(|filter| kind.indexed(filter)),
+            indexed: query.filter.as_ref().and_then(|filter| kind.indexed(&query.base, filter)),
             sort: query.sort.as_ref().map(|sort| sort.by.clone()),
+            base: query.base.clone(),
             kind,
-            after: Vec::new(),
+            after,
             read: 0,
             ended: false,
+            counted,
             page: Page::new(query),
         }
     }
@@ -235,9 +249,15 @@ impl<K: Kind> Scan<K> {
             return Ok(self);
         };
         let (among, second, third) = match &self.indexed {
-            Some((among, value)) => {
+            Some(Condition { is_range: true, sql, value })
+                if self.is_wide(connection, directory.key, sql, value)? =>
+            {
+                self.read = SCAN_MAX + 1;
+                return Ok(self);
+            }
+            Some(Condition { sql, value, .. }) => {
                 self.ended = true;
-                (format!("{among} AND ?3 IS NULL"), value.clone(), Sql::Null)
+                (format!("{sql} AND ?3 IS NULL"), value.clone(), Sql::Null)
             }
             None => {
                 let last = self.bound(connection, directory.key)?;
@@ -256,7 +276,23 @@ impl<K: Kind> Scan<K> {
         } else {
             self.take(connection, &among, parameters)?;
         }
+        self.ended |= self.counted.is_some() && self.page.is_full();
         Ok(self)
+    }
+
+    /// Whether more rows fulfil a condition than a list may read. The index alone tells.
+    fn is_wide(
+        &self,
+        connection: &Connection,
+        directory: i64,
+        among: &str,
+        value: &Sql,
+    ) -> Result<bool, DbError> {
+        let name = K::NAME;
+        let sql = format!("SELECT 1 FROM {name} WHERE {among} LIMIT 1 OFFSET ?3");
+        let found =
+            first(connection, &sql, params![directory, value, as_sql(SCAN_MAX)], |_| Ok(()));
+        Ok(found?.is_some())
     }
 
     /// Where the next chunk of rows ends.
@@ -280,10 +316,7 @@ impl<K: Kind> Scan<K> {
         among: &str,
         parameters: Vec<Sql>,
     ) -> Result<(), DbError> {
-        let (name, order, condition) = (K::NAME, K::ORDER, &self.condition);
-        let sql = format!(
-            "SELECT {name}.key, {name}.{order} FROM {name} WHERE {among} AND {condition} ORDER BY {name}.{order}"
-        );
+        let sql = selection::<K>(among, &self.condition, self.indexed.is_some());
         let found = all(connection, &sql, params_from_iter(parameters), |row| {
             Ok(Found { key: row.get(0)?, place: Place { key: None, order: row.get(1)? } })
         })?;
@@ -301,10 +334,10 @@ impl<K: Kind> Scan<K> {
         let Some(by) = &self.sort else { return Ok(()) };
         let (name, condition, columns) = (K::NAME, &self.condition, K::COLUMNS);
         let sql = format!("SELECT {columns} FROM {name} WHERE {among} AND {condition}");
-        let kind = self.kind;
+        let (kind, base) = (self.kind, &self.base);
         let found = all(connection, &sql, params_from_iter(parameters), |row| {
             let row = kind.read(row)?;
-            let key = sorting::sort_key(&kind.subject(&row), by, K::TABLE.schema);
+            let key = sorting::sort_key(&kind.subject(base, &row), by, K::TABLE.schema);
             Ok(Found { key: kind.key(&row), place: Place { key, order: kind.order(&row) } })
         })?;
         found.into_iter().for_each(|found| self.page.take(found));
@@ -313,7 +346,13 @@ impl<K: Kind> Scan<K> {
 
     /// Reads the resources of the page.
     fn finish(self, connection: &Connection) -> Result<Listed<K::View>, DbError> {
-        let (total, found, next) = self.page.finish();
+        let (mut total, found, next) = self.page.finish();
+        if let Some(column) = self.counted {
+            let counted = format!("SELECT {column} FROM directories WHERE id = ?1");
+            let counted =
+                first(connection, &counted, [self.directory.to_bytes()], |row| Ok(row.get(0)?))?;
+            total = counted.map_or(0, from_sql);
+        }
         let sql = format!("SELECT {} FROM {} WHERE key = ?1", K::COLUMNS, K::NAME);
         let mut items = Vec::with_capacity(found.len());
         for found in found {
@@ -326,6 +365,16 @@ impl<K: Kind> Scan<K> {
     }
 }
 
+/// The places of the rows that match, in their order. What an index serves is sorted afterwards: SQLite would
+/// rather walk through the whole directory in order than look up a few rows by the other index and sort them.
+fn selection<K: Kind>(among: &str, condition: &str, indexed: bool) -> String {
+    let (name, order, sorted) = (K::NAME, K::ORDER, if indexed { "+" } else { "" });
+    format!(
+        "SELECT {name}.key, {name}.{order} FROM {name} WHERE {among} AND {condition} \
+         ORDER BY {sorted}{name}.{order}"
+    )
+}
+
 fn sql(parameter: Parameter) -> Sql {
     match parameter {
         Parameter::Text(text) => text.into(),
@@ -334,3 +383,6 @@ fn sql(parameter: Parameter) -> Sql {
         Parameter::Bytes(bytes) => bytes.into(),
     }
 }
+
+#[cfg(test)]
+mod plans;

@@ -10,7 +10,7 @@ use schemas::ScimId;
 use schemas::scim::{Filter, USER};
 
 use crate::world::{Stream, World, scim};
-use generated::{Generated, generated, user_subject};
+use generated::{BASE, Case, Generated, ON_GROUPS, ON_USERS, generated, user_subject};
 
 async fn list(world: &World, stream: &Stream, query: ListQuery) -> Listed<UserView> {
     world.store.list_users(stream.id, query).await.unwrap()
@@ -21,8 +21,8 @@ fn ids(listed: &Listed<UserView>) -> Vec<ScimId> {
 }
 
 /// All of a list in one page.
-const fn whole(filter: Option<Filter>) -> ListQuery {
-    ListQuery { filter, sort: None, start: Start::Skip(0), count: 1_000 }
+fn whole(filter: Option<Filter>) -> ListQuery {
+    ListQuery { filter, base: BASE.to_owned(), ..ListQuery::first(1_000) }
 }
 
 #[tokio::test]
@@ -30,16 +30,18 @@ async fn a_filter_finds_in_sqlite_what_it_finds_in_memory() {
     let mut runner = TestRunner::deterministic();
     let generated = generated(&mut runner).await;
     let Generated { world, stream, .. } = &generated;
-    for case in generated.filters_on_users(&mut runner) {
-        let listed = list(world, stream, whole(Some(case.filter))).await;
-        assert_eq!(ids(&listed), case.expected, "{}", case.text);
-        assert_eq!(listed.total, case.expected.len() as u64, "{}", case.text);
+    let found = |total: u64, ids: Vec<ScimId>, case: &Case| {
+        assert_eq!(ids, case.expected, "{}", case.text);
+        assert_eq!(total, case.expected.len() as u64, "{}", case.text);
+    };
+    for case in generated.filters(&ON_USERS, &mut runner) {
+        let listed = list(world, stream, whole(Some(case.filter.clone()))).await;
+        found(listed.total, ids(&listed), &case);
     }
-    for case in generated.filters_on_groups(&mut runner) {
-        let listed = world.store.list_groups(stream.id, whole(Some(case.filter))).await.unwrap();
-        let found: Vec<_> = listed.items.iter().map(|group| group.id).collect();
-        assert_eq!(found, case.expected, "{}", case.text);
-        assert_eq!(listed.total, case.expected.len() as u64, "{}", case.text);
+    for case in generated.filters(&ON_GROUPS, &mut runner) {
+        let query = whole(Some(case.filter.clone()));
+        let listed = world.store.list_groups(stream.id, query).await.unwrap();
+        found(listed.total, listed.items.iter().map(|group| group.id).collect(), &case);
     }
 }
 
@@ -53,6 +55,7 @@ async fn a_sorted_list_shows_everyone_once_by_number_and_by_cursor() {
         ("title", true),
         ("emails.value", false),
         ("meta.created", true),
+        ("meta.location", true),
     ] {
         let sort = Sort { by: by.parse().unwrap(), descending };
         let mut expected: Vec<_> = everyone.iter().collect();
@@ -66,7 +69,7 @@ async fn a_sorted_list_shows_everyone_once_by_number_and_by_cursor() {
             list(
                 &world,
                 &stream,
-                ListQuery { filter: None, sort: Some(sort.clone()), start, count: 7 },
+                ListQuery { sort: Some(sort.clone()), start, count: 7, ..whole(None) },
             )
             .await
         };
@@ -95,7 +98,7 @@ async fn a_cursor_shows_who_was_there_once_whoever_comes_or_goes() {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.add(&mut stream, (1..=30).map(crate::world::user).collect()).await;
     let page = async |world: &World, start| {
-        let query = ListQuery { filter: None, sort: None, start, count: 10 };
+        let query = ListQuery { start, ..ListQuery::first(10) };
         world.store.list_users(stream.id, query).await.unwrap()
     };
     let first = page(&world, Start::Skip(0)).await;

@@ -1,6 +1,7 @@
 //! The state of a store, through the ports of the roles that write and read it.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod deliveries;
 mod delivery;
 mod endpoints;
 mod filters;
@@ -9,5 +10,6 @@ mod projection;
 mod reading;
 mod rebuild;
 mod replica;
+mod requests;
 mod verify;
 mod world;

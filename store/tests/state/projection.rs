@@ -3,7 +3,7 @@
 use api::ports::{Counts, Directories, Reach};
 use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition};
-use ingest::ports::{ListQuery, Replica, ReplicaError, Start};
+use ingest::ports::{ListQuery, Replica, ReplicaError};
 use log::Offset;
 use projector::{Batch, Position, ProjectionStore, StoreError, StoredHead};
 use schemas::{Change, Seq};
@@ -250,7 +250,7 @@ async fn who_is_hidden_is_counted_for_the_identity_provider_alone() {
     world.add(&mut stream, vec![user(1), hidden(2), user(3), hidden(3), hidden(4), user(4)]).await;
     let expected = Counts { active_users: 2, inactive_users: 0, groups: 0 };
     assert_eq!(counts(&world, &stream).await, expected);
-    let all = ListQuery { filter: None, sort: None, start: Start::Skip(0), count: 0 };
+    let all = ListQuery::first(0);
     assert_eq!(world.store.list_users(stream.id, all).await.unwrap().total, 4);
     world.add(&mut stream, vec![user_gone(2), user_gone(3), user_gone(4)]).await;
     let expected = Counts { active_users: 1, inactive_users: 0, groups: 0 };

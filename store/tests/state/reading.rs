@@ -4,7 +4,7 @@ use api::ports::{
     Cursor, EventFilter, GroupFilter, Order, Page, PageRequest, PortError, Reach, Reading,
     UserFilter,
 };
-use dispatcher::ports::{DeliveryStore, FeedPosition};
+use dispatcher::ports::{DeliveryStore, FeedPosition, Topic};
 use schemas::{EventId, EventType, GroupId, UserId};
 
 use crate::world::{
@@ -100,7 +100,7 @@ async fn events_are_paged_both_ways_within_the_callers_reach() {
                         one.organization
                     }
                 }
-            }) && only.is_none_or(|only| only == event.event)
+            }) && only.is_none_or(|only| Topic::Directory(only) == event.topic)
         });
         found.map(|event| event.id).collect()
     };

@@ -4,18 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
-use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
+use api::fixtures;
+use api::ports::{Directories, Organizations, Reach};
 use directory::resource::name_key;
 use log::{Entry, Offset, Partition};
 use projector::rebuild::Scan;
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
 use rusqlite::Connection;
 use schemas::record::{Draft, Sealed, seal};
+use schemas::samples::sample;
 use schemas::scim::{Attributes, Value};
-use schemas::wire::{DirectoryToken, DirectoryType, TokenTag};
+use schemas::wire::{DirectoryToken, TokenTag};
 use schemas::{
-    Actor, Change, DirectoryId, Edge, Event, EventId, GroupId, Head, Mapped, OrganizationId,
-    Record, RequestId, ScimId, Shown, StoredChange, Timestamp, TokenId, UserId,
+    Actor, Change, DirectoryId, Edge, Event, EventId, EventType, GroupId, Head, Mapped,
+    OrganizationId, Record, RequestId, ScimId, Shown, StoredChange, Timestamp, TokenId, UserId,
 };
 use store::Store;
 use tempfile::TempDir;
@@ -72,6 +74,8 @@ pub(crate) struct World {
     pub(crate) values: Vec<Vec<u8>>,
     /// What the next commits are caused by.
     pub(crate) request: Option<RequestId>,
+    /// Of which type the next events are; without it they tell of tokens.
+    pub(crate) samples: Option<EventType>,
     events: u128,
 }
 
@@ -102,42 +106,21 @@ impl World {
             position: Position::default(),
             values: Vec::new(),
             request: None,
+            samples: None,
             events: 0,
         }
     }
 
     pub(crate) async fn organization(&self, number: u128) -> OrganizationId {
-        let id = OrganizationId::from_bits(number);
-        let organization = Organization {
-            id,
-            name: format!("organization {number}"),
-            external_id: None,
-            metadata: std::collections::BTreeMap::new(),
-            domains: Vec::new(),
-            created_at: Timestamp::from_millis(1),
-            updated_at: Timestamp::from_millis(1),
-        };
+        let organization = fixtures::organization(number);
+        let id = organization.id;
         Organizations::create(&*self.store, organization).await.unwrap();
         id
     }
 
-    pub(crate) async fn directory(&self, organization: OrganizationId, number: u128) -> Stream {
-        let id = DirectoryId::from_bits(number);
-        let new = NewDirectory {
-            id,
-            organization_id: organization,
-            endpoint_id: format!("endpoint-{number}"),
-            external_key: format!("key-{number}"),
-            kind: DirectoryType::Generic,
-            name: format!("directory {number}"),
-            token: NewToken {
-                id: TokenId::from_bits(number),
-                digest: [u8::try_from(number).unwrap(); 32],
-                suffix: "a1b2".into(),
-                created_at: Timestamp::from_millis(1),
-            },
-            created_at: Timestamp::from_millis(1),
-        };
+    pub(crate) async fn directory(&self, organization: OrganizationId, number: u8) -> Stream {
+        let new = fixtures::directory(organization, number);
+        let id = new.id;
         Directories::create(&*self.store, Reach::Everything, new).await.unwrap();
         Stream { id, organization, head: Head::default() }
     }
@@ -198,7 +181,8 @@ impl World {
         Batch { passed: Offset(self.values.len() as u64), accepted, stopped: Vec::new() }
     }
 
-    /// A store never looks at what apps are told, so that all events say something of a token.
+    /// A store looks at no more of what apps are told than its type, so that all events say something of
+    /// a token, unless samples are wanted.
     fn draft(&mut self, stream: &Stream, change: &Change) -> Draft {
         self.events += 1;
         let at = time_of(self.events);
@@ -210,7 +194,9 @@ impl World {
             token_suffix: "a1b2".into(),
             created_at: at,
         };
-        let event = if matches!(change, Change::UserGone { .. } | Change::GroupGone { .. }) {
+        let event = if let Some(kind) = self.samples {
+            serde_json::from_str(sample(kind)).unwrap()
+        } else if matches!(change, Change::UserGone { .. } | Change::GroupGone { .. }) {
             Event::TokenRevoked(token)
         } else {
             Event::TokenCreated(token)

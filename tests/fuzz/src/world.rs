@@ -1,16 +1,15 @@
 //! A SCIM service with one directory, complete but for the network: writers, a log in memory, a projector,
 //! a store.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use api::ports::{Directories, NewDirectory, NewToken, Organization, Organizations, Reach};
+use api::fixtures;
+use api::ports::{Directories, Organizations, Reach};
 use axum::Router;
 use log::memory::Memory;
 use log::{EventLog, Partition};
-use schemas::wire::DirectoryType;
-use schemas::{DirectoryId, Edge, OrganizationId, Timestamp, TokenId};
+use schemas::{Edge, Timestamp};
 use sha2::{Digest as _, Sha256};
 use store::Store;
 use tempfile::TempDir;
@@ -89,28 +88,9 @@ impl Drop for World {
 }
 
 async fn make_directory(store: &Store) {
-    let (organization_id, created_at) = (OrganizationId::from_bits(1), Timestamp::from_millis(1));
-    let organization = Organization {
-        id: organization_id,
-        name: "Acme".into(),
-        external_id: None,
-        metadata: BTreeMap::new(),
-        domains: Vec::new(),
-        created_at,
-        updated_at: created_at,
-    };
+    let organization = fixtures::organization(1);
+    let mut new = fixtures::directory(organization.id, 1);
+    (new.endpoint_id, new.token.digest) = (ENDPOINT.to_owned(), Sha256::digest(TOKEN).into());
     Organizations::create(store, organization).await.expect("an organization");
-    let digest = Sha256::digest(TOKEN).into();
-    let token = NewToken { id: TokenId::from_bits(1), digest, suffix: "oken".into(), created_at };
-    let new = NewDirectory {
-        id: DirectoryId::from_bits(1),
-        organization_id,
-        endpoint_id: ENDPOINT.into(),
-        external_key: "key".into(),
-        kind: DirectoryType::Generic,
-        name: "Acme".into(),
-        token,
-        created_at,
-    };
     Directories::create(store, Reach::Everything, new).await.expect("a directory");
 }

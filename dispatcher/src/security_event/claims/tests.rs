@@ -4,7 +4,7 @@ use schemas::{DirectoryId, Format, RequestId};
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::ports::FeedPosition;
+use crate::ports::{FeedPosition, Topic};
 
 const CONTEXT: Context<'_> =
     Context { issuer: "https://sync.example", audience: "https://app.example/events" };
@@ -21,7 +21,8 @@ fn event(kind: EventType, user: Option<ScimId>, group: Option<ScimId>, data: &Js
     FeedEvent {
         position: FeedPosition(1),
         id,
-        event: kind,
+        topic: Topic::Directory(kind),
+        organization_id: None,
         directory_id: DirectoryId::from_bits(9),
         seq: Seq(42),
         user,

@@ -88,9 +88,18 @@ fn a_value_of_the_wrong_type_is_refused_by_name_and_with_what_is_right() {
         (r#""name":"N""#.into(), r#""name" must be an object"#),
         (r#""name":{"givenName":[]}"#.into(), r#""name.givenName" must be a string"#),
         (r#""emails":{"value":"a"}"#.into(), r#""emails" must be a list"#),
-        (r#""emails":["a"]"#.into(), r#""emails" must be an object"#),
-        (r#""emails":[{"value":1}]"#.into(), r#""emails.value" must be a string"#),
-        (r#""emails":[{"primary":true},{"primary":true}]"#.into(), "at most one may be primary"),
+        (
+            r#""emails":["a"]"#.into(),
+            r#""emails" must be an object such as {"value": "…"}, but the request has "a" (value 1 of 1)."#,
+        ),
+        (
+            r#""emails":[{"value":"a"},{"value":"b"},{"value":1}]"#.into(),
+            r#""emails.value" must be a string, but the request has a number (value 3 of 3)."#,
+        ),
+        (
+            r#""emails":[{"value":"a","primary":true},{"value":"b","primary":true}]"#.into(),
+            "at most one may be primary",
+        ),
         (
             r#""x509Certificates":[{"value":"!"}]"#.into(),
             r#""x509Certificates.value" must be a string in base64"#,
@@ -143,6 +152,40 @@ fn members_are_taken_out_of_a_body() {
     }
     let many = Value::List((0..=MEMBERS_MAX).map(|at| at.to_string().into()).collect());
     assert_eq!(member_ids(many).unwrap_err().status, 413);
+}
+
+#[test]
+fn the_same_value_and_type_are_kept_once() {
+    let cases = [
+        (
+            r#""emails":[{"value":"a","type":"work"},{"value":"b"},{"value":"A","type":"Work"}]"#,
+            r#"{"emails":[{"value":"a","type":"work"},{"value":"b"}]}"#,
+        ),
+        (
+            r#""emails":[{"value":"a","primary":true},{"value":"a","primary":true}]"#,
+            r#"{"emails":[{"value":"a","primary":true}]}"#,
+        ),
+        (
+            r#""emails":[{"value":"a","display":"D"},{"value":"a","primary":true,"display":"E"}]"#,
+            r#"{"emails":[{"value":"a","display":"D","primary":true}]}"#,
+        ),
+        (
+            r#""emails":[{"value":"a","type":"work"},{"value":"a","type":"home"},{"value":"a"}]"#,
+            r#"{"emails":[{"value":"a","type":"work"},{"value":"a","type":"home"},{"value":"a"}]}"#,
+        ),
+        (
+            r#""photos":[{"value":"http://x/A"},{"value":"http://x/a"}]"#,
+            r#"{"photos":[{"value":"http://x/A"},{"value":"http://x/a"}]}"#,
+        ),
+        (
+            r#""addresses":[{"locality":"Bonn"},{"locality":"bonn"},{"locality":"Bonn","type":"work"}]"#,
+            r#"{"addresses":[{"locality":"Bonn"},{"locality":"Bonn","type":"work"}]}"#,
+        ),
+        (r#""tags":["a","a"]"#, r#"{"tags":["a","a"]}"#),
+    ];
+    for (given, kept) in cases {
+        assert_eq!(user(given).unwrap(), kept, "{given}");
+    }
 }
 
 #[test]

@@ -81,7 +81,10 @@ fn a_filter_that_cannot_be_read_is_refused_with_the_place() {
         ("é pr", "found 'é'"),
         (r#"t eq "é" x"#, "character 10"),
         ("a pr)", "expected the end, found ')'"),
-        ("not a pr", "expected an operator"),
+        ("not a pr", "what follows \"not\" must stand in parentheses"),
+        ("not active eq true", "character 5: what follows \"not\" must stand in parentheses"),
+        ("a pr and NOT emails[type eq \"x\"]", "as in not (active eq true)"),
+        ("not", "found the end"),
     ];
     for (text, detail) in cases {
         let error = error::<Filter>(text);

@@ -1,11 +1,16 @@
 //! What lists of users and of groups do differently.
 
+use std::time::Duration;
+
+use directory::matching::truth;
 use directory::resource::name_key;
 use ingest::ports::{Reference, UserView};
 use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
-use schemas::ScimId;
-use schemas::scim::{AttrPath, Attributes, CompareOp, Filter, Literal, instant};
+use schemas::scim::{
+    AttrPath, Attributes, CompareOp, Filter, GROUP, Literal, ResourceSchema, USER, instant,
+};
+use schemas::{ScimId, Seq, Timestamp};
 
 use super::super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, group, user};
 use crate::error::DbError;
@@ -34,28 +39,31 @@ pub(crate) trait Kind: Copy + Send + 'static {
 
     /// A condition to which the comparison of this attribute comes down, if an index serves it. It may let
     /// through more than the comparison does.
-    fn served(self, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition>;
+    fn served(self, base: &str, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition>;
 
     /// A condition that an index serves and that everything fulfils which fulfils the filter.
-    fn indexed(self, filter: &Filter) -> Option<Condition> {
+    fn indexed(self, base: &str, filter: &Filter) -> Option<Condition> {
         match filter {
             Filter::Compare { path, op, value: Literal::String(value) } => {
-                self.served(path, *op, value)
+                self.served(base, path, *op, value)
             }
             Filter::Compare { path, op: CompareOp::Eq, value: Literal::Bool(false) } => {
-                self.served(path, CompareOp::Eq, "false")
+                self.served(base, path, CompareOp::Eq, "false")
             }
-            Filter::And(parts) => parts.iter().find_map(|part| self.indexed(part)),
+            Filter::And(parts) => parts.iter().find_map(|part| self.indexed(base, part)),
             // What one value fulfils, some value fulfils.
             Filter::Has { path, filter } => inside(path, filter)
                 .into_iter()
-                .find_map(|(path, op, value)| self.served(&path, op, value)),
+                .find_map(|(path, op, value)| self.served(base, &path, op, value)),
             Filter::Compare { .. } | Filter::Or(_) | Filter::Not(_) | Filter::Present(_) => None,
         }
     }
 
-    /// The attributes that it is sorted by: what is kept, and `id` and `meta`.
-    fn subject(self, row: &Self::Row) -> Attributes;
+    /// How many fulfil the filter, in the directory's row, if they are counted there.
+    fn counted(self, filter: &Filter) -> Option<&'static str>;
+
+    /// The attributes that it is sorted by: what is kept, `id` and `meta`, and `active` as it is in effect.
+    fn subject(self, base: &str, row: &Self::Row) -> Attributes;
 
     fn view(self, connection: &Connection, row: Self::Row) -> Result<Self::View, DbError>;
 }
@@ -64,7 +72,27 @@ pub(crate) trait Kind: Copy + Send + 'static {
 ///
 /// A `+` keeps SQLite from using an index on that column: without statistics it would rather walk the
 /// whole directory in order than look up a few rows and sort them.
-pub(crate) type Condition = (&'static str, Sql);
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    pub(crate) sql: &'static str,
+    pub(crate) value: Sql,
+    /// Whether any number of rows may fulfil it, so that they are counted before they are read.
+    pub(crate) is_range: bool,
+}
+
+impl Condition {
+    const fn new(sql: &'static str, value: Sql) -> Self {
+        Self { sql, value, is_range: false }
+    }
+
+    const fn range(sql: &'static str, value: Sql) -> Self {
+        Self { sql, value, is_range: true }
+    }
+}
+
+/// By how much the clocks of those who write may differ, at the very most: who was created after a moment was
+/// changed no earlier than this before it.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(3_600);
 
 /// The comparisons with texts that a filter in brackets demands of one value.
 fn inside<'f>(path: &AttrPath, filter: &'f Filter) -> Vec<(AttrPath, CompareOp, &'f str)> {
@@ -106,7 +134,7 @@ impl Kind for Users {
         user.user_id.to_bytes()
     }
 
-    fn served(self, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
+    fn served(self, base: &str, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
         let found =
             Self::TABLE.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
         let sub = found.sub.map(|sub| sub.name);
@@ -114,40 +142,78 @@ impl Kind for Users {
             return None;
         }
         match (found.attribute.name, sub, op) {
-            ("userName", None, CompareOp::Eq) => {
-                Some(("users.directory = ?1 AND users.name_key = ?2", name_key(value).into()))
-            }
-            ("externalId", None, CompareOp::Eq) => {
-                Some(("users.directory = ?1 AND users.external_id = ?2", value.to_owned().into()))
-            }
+            ("userName", None, CompareOp::Eq) => Some(Condition::new(
+                "users.directory = ?1 AND users.name_key = ?2",
+                name_key(value).into(),
+            )),
+            ("externalId", None, CompareOp::Eq) => Some(Condition::new(
+                "users.directory = ?1 AND users.external_id = ?2",
+                value.to_owned().into(),
+            )),
             ("id", None, CompareOp::Eq) => {
-                Some(("+users.directory = ?1 AND users.scim_id = ?2", id(value)))
+                Some(Condition::new("+users.directory = ?1 AND users.scim_id = ?2", id(value)))
             }
-            ("emails", None | Some("value"), CompareOp::Eq) => Some((
+            ("meta", Some("location"), CompareOp::Eq) => {
+                let value = USERS.id_in(base, value).unwrap_or_default();
+                Some(Condition::new("+users.directory = ?1 AND users.scim_id = ?2", id(value)))
+            }
+            ("emails", None | Some("value"), CompareOp::Eq) => Some(Condition::new(
                 "+users.directory = ?1 AND users.key IN (
                     SELECT key FROM users WHERE directory = ?1 AND email = ?2
                     UNION ALL SELECT user_key FROM emails WHERE directory = ?1 AND value = ?2)",
                 value.to_lowercase().into(),
             )),
-            ("groups", None | Some("value"), CompareOp::Eq) => Some((
+            ("groups", None | Some("value" | "$ref"), CompareOp::Eq) => Some(Condition::new(
                 "+users.directory = ?1 AND users.key IN (SELECT user_key FROM memberships
                     WHERE group_key = (SELECT key FROM groups WHERE scim_id = ?2))",
-                id(value),
+                id(referred_to(&GROUPS, base, sub, value)),
             )),
             ("active", None, CompareOp::Eq) if value.eq_ignore_ascii_case("false") => {
-                Some(("users.directory = ?1 AND users.active = 0 AND ?2 IS NULL", Sql::Null))
+                Some(Condition::new(
+                    "users.directory = ?1 AND users.active = 0 AND ?2 IS NULL",
+                    Sql::Null,
+                ))
             }
-            ("meta", Some("lastModified"), CompareOp::Gt | CompareOp::Ge) => {
-                Some(("users.directory = ?1 AND users.updated_at >= ?2", millis(value)?))
+            ("meta", Some("lastModified"), CompareOp::Eq | CompareOp::Gt | CompareOp::Ge) => {
+                Some(Condition::range(SINCE, Sql::Integer(millis(value)?)))
+            }
+            ("meta", Some("created"), CompareOp::Eq | CompareOp::Gt | CompareOp::Ge) => {
+                let apart = i64::try_from(CLOCKS_APART_MAX.as_millis()).unwrap_or(i64::MAX);
+                let since = millis(value)?.saturating_sub(apart);
+                Some(Condition::range(SINCE, Sql::Integer(since)))
             }
             _ => None,
         }
     }
 
-    fn subject(self, (_, user): &Self::Row) -> Attributes {
+    fn counted(self, filter: &Filter) -> Option<&'static str> {
+        let Filter::Compare { path, op, value } = filter else { return None };
+        let found =
+            Self::TABLE.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
+        let is_active = found.extension.is_none() && found.attribute.name == "active";
+        let truth = truth(value).filter(|_| is_active)?;
+        let of_active = match op {
+            CompareOp::Eq => truth,
+            CompareOp::Ne => !truth,
+            CompareOp::Co
+            | CompareOp::Sw
+            | CompareOp::Ew
+            | CompareOp::Gt
+            | CompareOp::Ge
+            | CompareOp::Lt
+            | CompareOp::Le => return None,
+        };
+        of_active.then_some("active_users")
+    }
+
+    fn subject(self, base: &str, (_, user): &Self::Row) -> Attributes {
         let mut subject = Attributes::clone(&user.attributes);
         subject.insert("id", user.id.to_string());
-        subject.insert("meta", meta("User", user.created_at, user.updated_at, user.version));
+        if !subject.contains("active") {
+            subject.insert("active", true);
+        }
+        let times = [user.created_at, user.updated_at];
+        subject.insert("meta", meta(&USER, base, user.id, times, user.version));
         subject
     }
 
@@ -181,33 +247,44 @@ impl Kind for Groups {
         group.group_id.to_bytes()
     }
 
-    fn served(self, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
+    fn served(self, base: &str, path: &AttrPath, op: CompareOp, value: &str) -> Option<Condition> {
         let found =
             Self::TABLE.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
         let sub = found.sub.map(|sub| sub.name);
         match (found.attribute.name, sub, op) {
-            ("displayName", None, CompareOp::Eq) => {
-                Some(("groups.directory = ?1 AND groups.name_key = ?2", name_key(value).into()))
-            }
-            ("externalId", None, CompareOp::Eq) => {
-                Some(("groups.directory = ?1 AND groups.external_id = ?2", value.to_owned().into()))
-            }
+            ("displayName", None, CompareOp::Eq) => Some(Condition::new(
+                "groups.directory = ?1 AND groups.name_key = ?2",
+                name_key(value).into(),
+            )),
+            ("externalId", None, CompareOp::Eq) => Some(Condition::new(
+                "groups.directory = ?1 AND groups.external_id = ?2",
+                value.to_owned().into(),
+            )),
             ("id", None, CompareOp::Eq) => {
-                Some(("+groups.directory = ?1 AND groups.scim_id = ?2", id(value)))
+                Some(Condition::new("+groups.directory = ?1 AND groups.scim_id = ?2", id(value)))
             }
-            ("members", None | Some("value"), CompareOp::Eq) => Some((
+            ("meta", Some("location"), CompareOp::Eq) => {
+                let value = GROUPS.id_in(base, value).unwrap_or_default();
+                Some(Condition::new("+groups.directory = ?1 AND groups.scim_id = ?2", id(value)))
+            }
+            ("members", None | Some("value" | "$ref"), CompareOp::Eq) => Some(Condition::new(
                 "+groups.directory = ?1 AND groups.key IN (SELECT group_key FROM memberships
                     WHERE user_key = (SELECT key FROM users WHERE scim_id = ?2))",
-                id(value),
+                id(referred_to(&USERS, base, sub, value)),
             )),
             _ => None,
         }
     }
 
-    fn subject(self, (_, group): &Self::Row) -> Attributes {
+    fn counted(self, _: &Filter) -> Option<&'static str> {
+        None
+    }
+
+    fn subject(self, base: &str, (_, group): &Self::Row) -> Attributes {
         let mut subject = Attributes::clone(&group.attributes);
         subject.insert("id", group.id.to_string());
-        let meta = meta("Group", group.created_at, group.modified_at, group.version);
+        let times = [group.created_at, group.modified_at];
+        let meta = meta(&GROUP, base, group.id, times, group.version);
         subject.insert("meta", meta);
         subject
     }
@@ -217,6 +294,11 @@ impl Kind for Groups {
     }
 }
 
+/// The id in the `value` or the `$ref` of a reference.
+fn referred_to<'v>(to: &Table, base: &str, sub: Option<&str>, value: &'v str) -> &'v str {
+    if sub == Some("$ref") { to.id_in(base, value).unwrap_or_default() } else { value }
+}
+
 /// What is no id of ours is no id of anything: an empty blob matches nothing. References are compared
 /// without case, and ids have none but the small.
 fn id(value: &str) -> Sql {
@@ -224,10 +306,11 @@ fn id(value: &str) -> Sql {
     Sql::Blob(id.map_or_else(|_| Vec::new(), |id| id.to_bytes().to_vec()))
 }
 
+const SINCE: &str = "users.directory = ?1 AND users.updated_at >= ?2";
+
 /// The last millisecond that is not after a moment.
-fn millis(moment: &str) -> Option<Sql> {
-    let millis = i64::try_from(instant(moment)?.div_euclid(1_000_000)).ok()?;
-    Some(Sql::Integer(millis))
+fn millis(moment: &str) -> Option<i64> {
+    i64::try_from(instant(moment)?.div_euclid(1_000_000)).ok()
 }
 
 pub(crate) fn user_view(
@@ -249,15 +332,17 @@ fn reference(row: &rusqlite::Row<'_>) -> Result<Reference, DbError> {
 }
 
 fn meta(
-    kind: &str,
-    created: schemas::Timestamp,
-    last_modified: schemas::Timestamp,
-    version: schemas::Seq,
+    schema: &ResourceSchema,
+    base: &str,
+    id: ScimId,
+    [created, last_modified]: [Timestamp; 2],
+    version: Seq,
 ) -> Attributes {
     Attributes::from([
-        ("resourceType", kind.to_owned()),
+        ("resourceType", schema.name.to_owned()),
         ("created", created.to_string()),
         ("lastModified", last_modified.to_string()),
+        ("location", format!("{base}{}/{id}", schema.endpoint)),
         ("version", format!("W/\"{version}\"")),
     ])
 }

@@ -63,6 +63,11 @@ impl Page {
         }
     }
 
+    /// Whether what comes changes nothing but the total, in a list without an order of its own.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.more || self.count == 0
+    }
+
     /// How many match, what is on the page, and the place of its last if others follow.
     pub(crate) fn finish(mut self) -> (u64, Vec<Found>, Option<Place>) {
         if let Some(direction) = self.sorted {

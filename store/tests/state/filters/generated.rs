@@ -1,74 +1,29 @@
 //! A directory of every shape that resources can have, and filters on it with what they find in memory.
 
+mod queries;
+mod resources;
+
 use directory::Group;
 use directory::matching::matches;
 use ingest::ports::{Member, Reference, Replica, UserView};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use schemas::ScimId;
-use schemas::scim::{Attributes, FILTER_DEPTH_MAX, Filter, GROUP, ResourceSchema, USER, Value};
+use schemas::scim::{Attributes, Filter, ResourceSchema, USER, Value};
+use schemas::{ScimId, Seq, Timestamp};
+
+pub(super) use queries::{Kind, ON_GROUPS, ON_USERS};
+use queries::{addresses, filter, largest};
+use resources::{group_attributes, user_attributes};
 
 use super::whole;
-use crate::world::{Stream, World, group_with, joins, scim, user_with};
+use crate::world::{Stream, World, group_with, joins, user_with};
 
-/// How many filters are compared, on [`USERS`] users or [`GROUPS`] groups each.
-const FILTERS_ON_USERS: usize = 3_000;
-const FILTERS_ON_GROUPS: usize = 1_000;
 const USERS: u128 = 60;
 const GROUPS: u128 = 20;
 
-const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
-
-/// Texts that differ by case, in what folds to several letters, in what wildcards and quotes are made of,
-/// and in the orders of a language, of UTF-16 and of code points.
-const TEXTS: &[&str] = &[
-    "",
-    "a",
-    "A",
-    "ab",
-    "aB",
-    "b",
-    "B",
-    "ba",
-    "ß",
-    "ẞ",
-    "SS",
-    "ΌΣΟΣ",
-    "όσος",
-    "ΑΣ ΑΣΑ",
-    "İ",
-    "i̇",
-    "I",
-    "ı",
-    "é",
-    "É",
-    "ﬁ",
-    "ａ",
-    "𐐀",
-    "𐐨",
-    "𝔘x",
-    "%",
-    "_",
-    "a%b",
-    "'",
-    "\\\"",
-    "\\\\",
-    "\\u0001",
-    "\\n",
-    "$1",
-    "true",
-    "True",
-    "false",
-    "10",
-    "9",
-    "[]",
-    "{}",
-    "null",
-    "W/",
-    "work",
-    "home",
-];
+/// Where the resources are.
+pub(super) const BASE: &str = "https://scim.test/scim/v2.0/e";
 
 /// A directory, and what of it a filter can see.
 pub(super) struct Generated {
@@ -116,27 +71,24 @@ pub(super) async fn generated(runner: &mut TestRunner) -> Generated {
     }
     Generated { world, stream, users, groups }
 }
-
 impl Generated {
-    pub(super) fn filters_on_users(&self, runner: &mut TestRunner) -> Vec<Case> {
-        let users: Vec<_> =
-            self.users.iter().map(|view| (view.user.id, user_subject(view))).collect();
-        let filters = filter(ON_USERS, &["emails", "unknown", "groups"]);
-        let texts = (0..FILTERS_ON_USERS).map(|_| draw(&filters, runner));
-        let found = cases(texts, &users, &USER);
-        assert!(found.len() > FILTERS_ON_USERS / 2, "{} filters are valid", found.len());
+    /// Filters on one kind of resource.
+    pub(super) fn filters(&self, kind: &Kind, runner: &mut TestRunner) -> Vec<Case> {
+        let subjects = self.subjects(kind);
+        let filters = filter(kind.paths, kind.lists);
+        let texts = (0..kind.filters).map(|_| draw(&filters, runner));
+        let found = cases(texts.chain(largest()).chain(addresses(kind)), &subjects, kind.schema);
+        assert!(found.len() > kind.filters / 2, "{} filters are valid", found.len());
         found
     }
 
-    pub(super) fn filters_on_groups(&self, runner: &mut TestRunner) -> Vec<Case> {
-        let groups: Vec<_> = (self.groups.iter())
-            .map(|(group, members)| (group.id, group_subject(group, members)))
-            .collect();
-        let filters = filter(ON_GROUPS, &["members", "unknown"]);
-        let texts = (0..FILTERS_ON_GROUPS).map(|_| draw(&filters, runner));
-        let found = cases(texts.chain(largest()), &groups, &GROUP);
-        assert!(found.len() > FILTERS_ON_GROUPS / 2, "{} filters are valid", found.len());
-        found
+    fn subjects(&self, kind: &Kind) -> Vec<(ScimId, Attributes)> {
+        if kind.schema.name == USER.name {
+            self.users.iter().map(|view| (view.user.id, user_subject(view))).collect()
+        } else {
+            let groups = self.groups.iter();
+            groups.map(|(group, members)| (group.id, group_subject(group, members))).collect()
+        }
     }
 }
 
@@ -165,235 +117,17 @@ fn cases(
     assert!(telling > cases.len() / 10, "{telling} of {} filters tell any apart", cases.len());
     cases
 }
-
-/// The deepest filter and two of the longest.
-fn largest() -> [String; 3] {
-    let (opening, closing) =
-        ("not (".repeat(FILTER_DEPTH_MAX - 1), ")".repeat(FILTER_DEPTH_MAX - 1));
-    let many = |by: &str| vec!["x.y ne 1"; 250].join(by);
-    [format!("{opening}displayName sw \"a\"{closing}"), many(" and "), many(" or ")]
-}
-
-/// What is kept of a user beside the name.
-fn user_attributes() -> impl Strategy<Value = String> {
-    let email = (text(), prop::option::of(text()), prop::option::of(any::<bool>())).prop_map(
-        |(value, kind, primary)| {
-            let kind = kind.map(|kind| format!(r#","type":{kind}"#)).unwrap_or_default();
-            let primary = primary.map(|is| format!(r#","primary":{is}"#)).unwrap_or_default();
-            format!(r#"{{"value":{value}{kind}{primary}}}"#)
-        },
-    );
-    let emails = prop::collection::vec(email, 1..4).prop_map(|emails| {
-        // At most one is primary, as everywhere.
-        let mut seen = false;
-        let one = |email: String| {
-            let again = seen && email.contains(r#""primary":true"#);
-            seen |= email.contains(r#""primary":true"#);
-            if again { email.replace(r#""primary":true"#, r#""primary":false"#) } else { email }
-        };
-        format!("[{}]", emails.into_iter().map(one).collect::<Vec<_>>().join(","))
-    });
-    let extension = (text(), text()).prop_map(|(department, manager)| {
-        format!(r#"{{"department":{department},"manager":{{"value":{manager}}}}}"#)
-    });
-    (
-        maybe("title", text().boxed()),
-        maybe("displayName", text().boxed()),
-        maybe("externalId", text().boxed()),
-        maybe("active", any::<bool>().prop_map(|is| is.to_string()).boxed()),
-        maybe("name", text().prop_map(|family| format!(r#"{{"familyName":{family}}}"#)).boxed()),
-        maybe("emails", emails.boxed()),
-        maybe(ENTERPRISE, extension.boxed()),
-        unknown_attributes(),
-    )
-        .prop_map(|(a, b, c, d, e, f, g, h)| [a, b, c, d, e, f, g, h].concat())
-}
-
-/// What is kept of a group beside the name.
-fn group_attributes() -> impl Strategy<Value = String> {
-    (maybe("externalId", text().boxed()), unknown_attributes()).prop_map(|(a, b)| a + &b)
-}
-
-/// What no schema knows, in every shape.
-fn unknown_attributes() -> impl Strategy<Value = String> {
-    let empty = [
-        "[]",
-        "{}",
-        "null",
-        "[[],{},null]",
-        r#"{"value":[],"part":{}}"#,
-        r#"[{"value":null,"part":[]}]"#,
-        r#"{"value":{"value":"a"},"part":["a"]}"#,
-    ];
-    let other = prop_oneof![
-        prop::sample::select(empty.to_vec()).prop_map(str::to_owned),
-        scalar(),
-        prop::collection::vec(scalar(), 1..3).prop_map(|items| format!("[{}]", items.join(","))),
-        (scalar(), scalar())
-            .prop_map(|(value, part)| format!(r#"{{"Value":{value},"Part":{part}}}"#)),
-        (scalar(), scalar())
-            .prop_map(|(value, part)| format!(r#"[{{"value":{value}}},{part},[1],{{"x":null}}]"#)),
-    ];
-    let extension = prop_oneof![
-        4 => text().prop_map(|of| format!(r#"{{"Colour":{of}}}"#)),
-        1 => scalar(),
-        1 => scalar().prop_map(|item| format!("[{item}]")),
-    ];
-    (maybe("urn:example:Other", extension.boxed()), maybe("Unknown", other.boxed()))
-        .prop_map(|(a, b)| a + &b)
-}
-
-fn maybe(name: &'static str, value: BoxedStrategy<String>) -> impl Strategy<Value = String> {
-    prop::option::weighted(0.6, value).prop_map(move |value| {
-        value.map(|value| format!(r#","{name}":{value}"#)).unwrap_or_default()
-    })
-}
-
-fn text() -> impl Strategy<Value = String> {
-    prop::sample::select(TEXTS).prop_map(|text| format!("\"{text}\""))
-}
-
-fn scalar() -> impl Strategy<Value = String> {
-    let others =
-        ["true", "false", "0", "10", "10.0", "9.5", "-1", "1e300", "5e-324", "9007199254740993"];
-    prop_oneof![4 => text(), 1 => prop::sample::select(others.to_vec()).prop_map(str::to_owned)]
-}
-
-fn literal() -> impl Strategy<Value = String> {
-    let words = [
-        "true",
-        "False",
-        "null",
-        "0",
-        "10",
-        "1e1",
-        "9.5",
-        "-1",
-        "1e300",
-        "5e-324",
-        "9007199254740992",
-    ];
-    let moments_and_names = [
-        r#""1970-01-01T00:00:00.005Z""#,
-        r#""1970-01-01T01:00:00.005+01:00""#,
-        r#""1970-01-01T00:00:00.0051Z""#,
-        r#""1970-01-01""#,
-        r#""2030-01-01T00:00:00Z""#,
-        r#""user1""#,
-        r#""USER12""#,
-        r#""User""#,
-        r#""GROUP6""#,
-    ];
-    prop_oneof![
-        8 => text(),
-        2 => prop::sample::select(words.to_vec()).prop_map(str::to_owned),
-        1 => (0..85_u128).prop_map(|number| format!("\"{}\"", scim(number))),
-        1 => prop::sample::select(moments_and_names.to_vec()).prop_map(str::to_owned),
-    ]
-}
-
-const ON_USERS: &[&str] = &[
-    "userName",
-    "title",
-    "externalId",
-    "active",
-    "name.familyName",
-    "name",
-    "emails",
-    "emails.value",
-    "emails.type",
-    "emails.primary",
-    "department",
-    "manager",
-    "manager.value",
-    "unknown",
-    "unknown.value",
-    "UNKNOWN.part",
-    "id",
-    "meta.created",
-    "meta.lastModified",
-    "meta.resourceType",
-    "meta.version",
-    "groups",
-    "groups.value",
-    "groups.display",
-    "urn:example:Other:colour",
-    "nickName",
-    "schemas",
-    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
-];
-
-const ON_GROUPS: &[&str] = &[
-    "displayName",
-    "externalId",
-    "unknown",
-    "unknown.value",
-    "UNKNOWN.part",
-    "id",
-    "meta.created",
-    "meta.lastModified",
-    "meta.resourceType",
-    "meta.version",
-    "members",
-    "members.value",
-    "members.display",
-    "members.type",
-    "urn:example:Other:colour",
-    "schemas",
-];
-
-/// Filters on these paths, and in brackets behind those in `lists`.
-fn filter(
-    paths: &'static [&'static str],
-    lists: &'static [&'static str],
-) -> impl Strategy<Value = String> {
-    const PARTS: &[&str] = &["value", "type", "primary", "part", "display"];
-    let inner = prop_oneof![4 => compare(PARTS), 1 => present(PARTS)];
-    let inner = (inner.clone(), inner).prop_flat_map(|(one, other)| {
-        prop::sample::select(vec![
-            one.clone(),
-            format!("{one} and {other}"),
-            format!("{one} or {other}"),
-            format!("not ({one})"),
-        ])
-    });
-    let has =
-        (prop::sample::select(lists), inner).prop_map(|(path, inner)| format!("{path}[{inner}]"));
-    let leaf = prop_oneof![6 => compare(paths), 1 => present(paths), 3 => has];
-    leaf.prop_recursive(3, 8, 3, |inner| {
-        prop_oneof![
-            (inner.clone(), inner.clone())
-                .prop_map(|(one, other)| format!("({one}) and ({other})")),
-            (inner.clone(), inner.clone()).prop_map(|(one, other)| format!("({one}) or ({other})")),
-            inner.prop_map(|one| format!("not ({one})")),
-        ]
-    })
-}
-
-fn compare(paths: &'static [&'static str]) -> impl Strategy<Value = String> + Clone {
-    const OPERATORS: &[&str] = &["eq", "ne", "co", "sw", "ew", "gt", "ge", "lt", "le"];
-    let literal = literal().boxed();
-    (prop::sample::select(paths), prop::sample::select(OPERATORS), literal)
-        .prop_map(|(path, op, literal)| format!("{path} {op} {literal}"))
-}
-
-fn present(paths: &'static [&'static str]) -> impl Strategy<Value = String> + Clone {
-    prop::sample::select(paths).prop_map(|path| format!("{path} pr"))
-}
-
 /// All that a filter can see of a user.
 pub(super) fn user_subject(view: &UserView) -> Attributes {
     let UserView { user, groups } = view;
     let mut subject = Attributes::clone(&user.attributes);
     subject.insert("id", user.id.to_string());
-    let meta = [
-        ("resourceType", "User".to_owned()),
-        ("created", user.created_at.to_string()),
-        ("lastModified", user.updated_at.to_string()),
-        ("version", format!("W/\"{}\"", user.version)),
-    ];
-    subject.insert("meta", Attributes::from(meta));
-    subject.insert("groups", references(groups, "direct"));
+    let times = [user.created_at, user.updated_at];
+    subject.insert("meta", meta("User", user.id, times, user.version));
+    if !subject.contains("active") {
+        subject.insert("active", true);
+    }
+    subject.insert("groups", references(groups, "Groups", "direct"));
     subject
 }
 
@@ -401,20 +135,34 @@ pub(super) fn user_subject(view: &UserView) -> Attributes {
 fn group_subject(group: &Group, members: &[Member]) -> Attributes {
     let mut subject = Attributes::clone(&group.attributes);
     subject.insert("id", group.id.to_string());
-    let meta = [
-        ("resourceType", "Group".to_owned()),
-        ("created", group.created_at.to_string()),
-        ("lastModified", group.modified_at.to_string()),
-        ("version", format!("W/\"{}\"", group.version)),
-    ];
-    subject.insert("meta", Attributes::from(meta));
-    subject.insert("members", references(members.iter().map(|member| &member.user), "User"));
+    let times = [group.created_at, group.modified_at];
+    subject.insert("meta", meta("Group", group.id, times, group.version));
+    let members = members.iter().map(|member| &member.user);
+    subject.insert("members", references(members, "Users", "User"));
     subject
 }
 
-fn references<'r>(to: impl IntoIterator<Item = &'r Reference>, kind: &str) -> Vec<Value> {
+fn meta(kind: &str, id: ScimId, [created, modified]: [Timestamp; 2], version: Seq) -> Attributes {
+    Attributes::from([
+        ("resourceType", kind.to_owned()),
+        ("created", created.to_string()),
+        ("lastModified", modified.to_string()),
+        ("location", format!("{BASE}/{kind}s/{id}")),
+        ("version", format!("W/\"{version}\"")),
+    ])
+}
+
+fn references<'r>(
+    to: impl IntoIterator<Item = &'r Reference>,
+    place: &str,
+    kind: &str,
+) -> Vec<Value> {
     let one = |to: &Reference| {
-        let mut parts = Attributes::from([("value", to.id.to_string()), ("type", kind.to_owned())]);
+        let mut parts = Attributes::from([
+            ("value", to.id.to_string()),
+            ("$ref", format!("{BASE}/{place}/{}", to.id)),
+            ("type", kind.to_owned()),
+        ]);
         if let Some(display) = &to.display {
             parts.insert("display", display.clone());
         }

@@ -10,7 +10,7 @@ use tests::Postgres;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::generated::{Case, Generated, generated};
+use super::generated::{BASE, Case, Generated, ON_GROUPS, ON_USERS, generated};
 
 /// Ends the test, aloud, where there is no PostgreSQL.
 macro_rules! postgres {
@@ -33,8 +33,8 @@ async fn a_filter_finds_in_postgresql_what_it_finds_in_memory() {
     let generated = generated(&mut runner).await;
     load(&client, &generated).await;
     for (name, table, cases) in [
-        ("users", filter::USERS, generated.filters_on_users(&mut runner)),
-        ("groups", filter::GROUPS, generated.filters_on_groups(&mut runner)),
+        ("users", filter::USERS, generated.filters(&ON_USERS, &mut runner)),
+        ("groups", filter::GROUPS, generated.filters(&ON_GROUPS, &mut runner)),
     ] {
         for case in cases {
             let found = find(&client, name, &table, &case).await;
@@ -113,7 +113,8 @@ async fn postgresql_writes_moments_and_ids_as_scim_does() {
 }
 
 async fn load(client: &Client, generated: &Generated) {
-    const USER: &str = "INSERT INTO users VALUES ($1, $2, $3, $4, $5, $6, $7::text::json)";
+    const USER: &str = "INSERT INTO users VALUES ($1, $2, $3, $4, $5, $6, $7::text::json,
+        coalesce(($7::text::json ->> 'active')::boolean, TRUE))";
     const GROUP: &str = "INSERT INTO groups VALUES ($1, $2, $3, $4, $5, $6, $7::text::json)";
     client.batch_execute(filter::Postgres::SETTINGS).await.unwrap();
     client.batch_execute(include_str!("postgres.sql")).await.unwrap();
@@ -152,7 +153,7 @@ async fn insert(
 }
 
 async fn find(client: &Client, name: &str, table: &Table, case: &Case) -> Vec<ScimId> {
-    let (condition, parameters) = compile::<filter::Postgres>(&case.filter, table, 1);
+    let (condition, parameters) = compile::<filter::Postgres>(&case.filter, table, BASE, 1);
     let sql = format!("SELECT scim_id FROM {name} WHERE {condition} ORDER BY key");
     let parameters: Vec<_> = parameters.iter().map(typed).collect();
     let rows = client.query_typed(&sql, &parameters).await;

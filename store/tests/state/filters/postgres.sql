@@ -6,7 +6,8 @@ CREATE TABLE users (
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL,
     version    bigint NOT NULL,
-    attributes json NOT NULL
+    attributes json NOT NULL,
+    active     boolean NOT NULL
 );
 CREATE TABLE groups (
     key         bigint PRIMARY KEY,

@@ -1,0 +1,213 @@
+//! `/webhook_endpoints/{id}/replay` and `…/replays`: part of the history sent once more.
+
+use std::num::NonZeroU32;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use schemas::{DirectoryId, EndpointId, EndpointKind, EventType, ReplayId, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::auth::{Reader, Writer};
+use crate::body::{Fields, Segments, path_id};
+use crate::endpoints::{WHAT as ENDPOINT, events};
+use crate::error::Error;
+use crate::page::Query;
+use crate::ports::{NewReplay, Order, Point, PortError, Range, Reach, Replay};
+use crate::router::Api;
+
+const WHAT: &str = "replay";
+
+/// How many events a second a replay sends unless it is told: an hour for a directory of a hundred
+/// thousand users, and hardly a load for an app.
+const RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
+
+/// The most events a second that may be asked for.
+const RATE_MAX: u32 = 1_000;
+
+pub(crate) async fn create(
+    State(api): State<Api>,
+    Writer(caller): Writer,
+    Segments(id): Segments<String>,
+    mut fields: Fields,
+) -> Result<Response, Error> {
+    caller.unlimited()?;
+    let endpoint = path_id(ENDPOINT, &id)?;
+    let found = api.endpoints.get(endpoint).await.map_err(Error::about(ENDPOINT, endpoint))?;
+    let range = read_range(&mut fields);
+    let directory = fields.id("directory");
+    let events = events(&mut fields).unwrap_or_default();
+    let rate = fields.number("rate", 1..=RATE_MAX).and_then(NonZeroU32::new).unwrap_or(RATE);
+    must_exist(&api, range, directory, &mut fields).await?;
+    if found.kind == EndpointKind::Operational {
+        let message =
+            "An operational endpoint cannot replay what the operator was told.".to_owned();
+        fields.wrong("id", "invalid", message);
+    }
+    let (Some(range), []) = (range, fields.errors()) else {
+        return Err(Error::Invalid(fields.into_errors()));
+    };
+    let created_at = api.edge.now();
+    let id = ReplayId::from_bits(api.edge.id());
+    let new = NewReplay { id, endpoint, range, directory, events, rate, created_at };
+    let replay = api.deliveries.start_replay(new).await;
+    let replay = replay.map_err(Error::about(ENDPOINT, endpoint))?;
+    let answer = json!({ "replay_id": replay.id, "events": replay.total });
+    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+pub(crate) async fn list(
+    State(api): State<Api>,
+    Reader(caller): Reader,
+    Segments(id): Segments<String>,
+    query: Query,
+) -> Result<Response, Error> {
+    caller.unlimited()?;
+    let id = path_id(ENDPOINT, &id)?;
+    let paging = query.paging(caller.reach, Order::Descending)?;
+    let page = api.deliveries.replays(id, paging.request).await;
+    let page = page.map_err(Error::about(ENDPOINT, id))?;
+    Ok(paging.answer(page, |replay| replay.id, ReplayBody::from))
+}
+
+pub(crate) async fn get(
+    State(api): State<Api>,
+    Reader(caller): Reader,
+    Segments((endpoint, id)): Segments<(String, String)>,
+) -> Result<Json<ReplayBody>, Error> {
+    caller.unlimited()?;
+    let (endpoint, id) = (path_id(ENDPOINT, &endpoint)?, path_id(WHAT, &id)?);
+    let replay = api.deliveries.replay(endpoint, id).await.map_err(Error::about(WHAT, id))?;
+    Ok(Json(replay.into()))
+}
+
+pub(crate) async fn cancel(
+    State(api): State<Api>,
+    Writer(caller): Writer,
+    Segments((endpoint, id)): Segments<(String, String)>,
+) -> Result<StatusCode, Error> {
+    caller.unlimited()?;
+    let (endpoint, id) = (path_id(ENDPOINT, &endpoint)?, path_id(WHAT, &id)?);
+    api.deliveries.cancel_replay(endpoint, id).await.map_err(Error::about(WHAT, id))?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Either one event, or a range.
+fn read_range(fields: &mut Fields) -> Option<Range> {
+    let event = fields.id("event_id").map(Point::Event);
+    if let Some(event) = event {
+        for name in ["from", "to"] {
+            if fields.take(name).is_some() {
+                let message = format!("{name} and event_id exclude each other.");
+                fields.wrong(name, "invalid", message);
+            }
+        }
+        return Some(Range { from: event, to: Some(event) });
+    }
+    if fields.errors().is_empty() {
+        fields.require("from");
+    }
+    let (from, to) = (point(fields, "from"), point(fields, "to"));
+    if let (Some(Point::At(from)), Some(Point::At(to))) = (from, to)
+        && from > to
+    {
+        fields.wrong("to", "invalid", "to lies before from.".to_owned());
+    }
+    Some(Range { from: from?, to })
+}
+
+fn point(fields: &mut Fields, name: &str) -> Option<Point> {
+    let value = fields.take(name)?;
+    let text = value.as_str().unwrap_or_default();
+    let event = text.parse().ok().map(Point::Event);
+    let point = event.or_else(|| text.parse().ok().map(Point::At));
+    if point.is_none() {
+        let message = format!(
+            "{name} must be the id of an event or a time such as 2026-03-02T10:15:30.123Z."
+        );
+        fields.wrong(name, "invalid", message);
+    }
+    point
+}
+
+async fn must_exist(
+    api: &Api,
+    range: Option<Range>,
+    directory: Option<DirectoryId>,
+    fields: &mut Fields,
+) -> Result<(), Error> {
+    let points = range.into_iter().flat_map(|range| {
+        let is_one = range.to == Some(range.from);
+        let from = if is_one { "event_id" } else { "from" };
+        [(from, Some(range.from)), ("to", range.to.filter(|_| !is_one))]
+    });
+    for (name, point) in points {
+        if let Some(Point::Event(id)) = point {
+            let found = api.reading.event(Reach::Everything, id).await.map(drop);
+            must_be_found(fields, name, found)?;
+        }
+    }
+    if let Some(id) = directory {
+        let found = api.directories.get(Reach::Everything, id).await.map(drop);
+        must_be_found(fields, "directory", found)?;
+    }
+    Ok(())
+}
+
+fn must_be_found(
+    fields: &mut Fields,
+    name: &str,
+    found: Result<(), PortError>,
+) -> Result<(), Error> {
+    match found {
+        Ok(()) => Ok(()),
+        Err(PortError::NotFound) => {
+            fields.wrong(name, "not_found", format!("{name} is the id of nothing."));
+            Ok(())
+        }
+        Err(error @ (PortError::Conflict(_) | PortError::Unavailable(_) | PortError::Full(_))) => {
+            Err(error.into())
+        }
+    }
+}
+
+/// A replay as the API shows it.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Replay")]
+pub(crate) struct ReplayBody {
+    object: &'static str,
+    id: ReplayId,
+    endpoint_id: EndpointId,
+    status: &'static str,
+    directory: Option<DirectoryId>,
+    /// The types that it was narrowed to; empty for all that the endpoint subscribes to.
+    event_types: Vec<EventType>,
+    rate: u32,
+    events: u64,
+    delivered: u64,
+    exhausted: u64,
+    created_at: Timestamp,
+    finished_at: Option<Timestamp>,
+}
+
+impl From<Replay> for ReplayBody {
+    fn from(replay: Replay) -> Self {
+        Self {
+            object: "replay",
+            id: replay.id,
+            endpoint_id: replay.endpoint,
+            status: if replay.finished_at.is_some() { "finished" } else { "running" },
+            directory: replay.directory,
+            event_types: replay.events,
+            rate: replay.rate,
+            events: replay.total,
+            delivered: replay.delivered,
+            exhausted: replay.exhausted,
+            created_at: replay.created_at,
+            finished_at: replay.finished_at,
+        }
+    }
+}

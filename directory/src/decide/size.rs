@@ -1,0 +1,176 @@
+//! How large an event may be.
+
+use std::io::{self, Write};
+
+use schemas::record::Draft;
+use schemas::scim::{Attributes, ScimError, Value, echo};
+use schemas::{Change, Event};
+use serde::Serialize;
+
+use crate::Rejection;
+
+/// How many bytes an event may have with what it does to the state. The log takes records of 900 KiB; the
+/// rest is what stands around an event in its record.
+pub const EVENT_BYTES_MAX: usize = 888 * 1024;
+
+/// How often an event holds a part of a tree at most: as it is, for the state, and in what is made of it
+/// for customer apps. A `userName` may be the `idp_id` too, and the key by which it is found.
+const COPIES_MAX: usize = 6;
+
+/// In how many bytes JSON writes one byte of a text at most.
+const ESCAPE_MAX: usize = 6;
+
+/// Refuses what the log would not take, before others are written together with it.
+pub(super) fn refuse_too_large(drafts: &[Draft]) -> Result<(), Rejection> {
+    for draft in drafts {
+        let held = held(draft);
+        let most: usize = held.iter().flatten().map(|(_, tree)| size(tree)).sum();
+        // Nearly all events surely fit, and need not be written to be measured.
+        if most * COPIES_MAX * ESCAPE_MAX <= EVENT_BYTES_MAX {
+            continue;
+        }
+        let bytes = written(&draft.event) + written(&draft.change);
+        if bytes > EVENT_BYTES_MAX {
+            return Err(too_large(bytes, held).into());
+        }
+    }
+    Ok(())
+}
+
+/// A tree, and what it is of.
+type Held<'t> = Option<(&'static str, &'t Attributes)>;
+
+/// The trees in an event and in what it does to the state. Apps may be sent less than there is, and more.
+fn held(draft: &Draft) -> [Held<'_>; 4] {
+    let [first, second] = in_event(&draft.event);
+    [first, second, mapped(&draft.event), in_change(&draft.change)]
+}
+
+/// What the state keeps of a user or a group.
+fn in_change(change: &Change) -> Held<'_> {
+    match change {
+        Change::User { attributes, .. } => Some(("user", attributes)),
+        Change::Group { attributes, .. } => Some(("group", attributes)),
+        Change::UserGone { .. }
+        | Change::GroupGone { .. }
+        | Change::MemberAdded { .. }
+        | Change::MemberRemoved { .. }
+        | Change::PendingMemberAdded { .. }
+        | Change::PendingMemberRemoved { .. }
+        | Change::DirectoryActivated
+        | Change::DirectoryGone
+        | Change::TokenMade { .. }
+        | Change::TokenRevoked { .. } => None,
+    }
+}
+
+/// What the attribute map made of a user.
+const fn mapped(event: &Event) -> Held<'_> {
+    let user = match event {
+        Event::UserCreated(user) | Event::UserDeleted(user) => user,
+        Event::UserUpdated(updated) => &updated.user,
+        Event::GroupUserAdded(membership) | Event::GroupUserRemoved(membership) => &membership.user,
+        Event::GroupCreated(_)
+        | Event::GroupDeleted(_)
+        | Event::GroupUpdated(_)
+        | Event::GroupPendingMemberAdded(_)
+        | Event::GroupPendingMemberRemoved(_)
+        | Event::InactiveUserChanged(_)
+        | Event::Activated(_)
+        | Event::Deleted(_)
+        | Event::TokenCreated(_)
+        | Event::TokenRevoked(_) => return None,
+    };
+    Some(("user as apps see it", &user.custom_attributes))
+}
+
+/// The trees in an event.
+fn in_event(event: &Event) -> [Held<'_>; 2] {
+    match event {
+        Event::UserCreated(user) | Event::UserDeleted(user) => {
+            [Some(("user", &user.raw_attributes)), None]
+        }
+        Event::UserUpdated(updated) => [
+            Some(("user", &updated.user.raw_attributes)),
+            Some(("user before", &updated.previous_attributes)),
+        ],
+        Event::GroupCreated(group) | Event::GroupDeleted(group) => {
+            [Some(("group", &group.raw_attributes)), None]
+        }
+        Event::GroupUpdated(updated) => [
+            Some(("group", &updated.group.raw_attributes)),
+            Some(("group before", &updated.previous_attributes)),
+        ],
+        Event::GroupUserAdded(membership) | Event::GroupUserRemoved(membership) => [
+            Some(("user", &membership.user.raw_attributes)),
+            Some(("group", &membership.group.raw_attributes)),
+        ],
+        Event::GroupPendingMemberAdded(pending) | Event::GroupPendingMemberRemoved(pending) => {
+            [Some(("group", &pending.group.raw_attributes)), None]
+        }
+        Event::InactiveUserChanged(_)
+        | Event::Activated(_)
+        | Event::Deleted(_)
+        | Event::TokenCreated(_)
+        | Event::TokenRevoked(_) => [None, None],
+    }
+}
+
+/// A size that grows with that of the JSON: its texts as they are, and some bytes for everything else.
+fn size(tree: &Attributes) -> usize {
+    const OTHER: usize = 32;
+    fn of(value: &Value) -> usize {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) => OTHER,
+            Value::String(text) => OTHER + text.len(),
+            Value::List(items) => OTHER + items.iter().map(of).sum::<usize>(),
+            Value::Complex(parts) => OTHER + size(parts),
+        }
+    }
+    tree.iter().map(|(name, value)| name.len() + of(value)).sum()
+}
+
+fn too_large(bytes: usize, held: [Held<'_>; 4]) -> ScimError {
+    let all = held.into_iter().flatten();
+    let all = all.flat_map(|(what, tree)| tree.iter().map(move |(name, part)| (what, name, part)));
+    let largest = all.max_by_key(|(_, _, part)| written(part));
+    let what = largest.map(|(what, name, part)| {
+        let (name, part) = within(name, part);
+        let bytes = written(part);
+        format!("; \"{}\" of the {what} is the largest with {bytes}", echo(&name))
+    });
+    let detail = format!(
+        "The change would take {bytes} bytes in one event, more than {EVENT_BYTES_MAX}{}. Send less of it.",
+        what.unwrap_or_default()
+    );
+    ScimError::with_status(413, detail)
+}
+
+/// The largest attribute of an extension, or what is no extension.
+fn within<'t>(name: &str, value: &'t Value) -> (String, &'t Value) {
+    let parts = value.as_complex().filter(|_| name.contains(':'));
+    match parts.and_then(|parts| parts.iter().max_by_key(|(_, part)| written(part))) {
+        Some((part, value)) => (format!("{name}:{part}"), value),
+        None => (name.to_owned(), value),
+    }
+}
+
+/// How many bytes this is as JSON.
+fn written(value: &impl Serialize) -> usize {
+    let mut bytes = Counted(0);
+    serde_json::to_writer(&mut bytes, value).expect("events hold nothing that JSON cannot");
+    bytes.0
+}
+
+struct Counted(usize);
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

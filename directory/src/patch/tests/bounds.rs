@@ -1,0 +1,77 @@
+//! What one PATCH may cost.
+
+use schemas::scim::VALUES_MAX;
+
+use super::*;
+
+/// `"attribute":[…]` with as many distinct values as there may be.
+fn full(attribute: &str) -> String {
+    let values: Vec<_> = (0..VALUES_MAX).map(|at| format!(r#"{{"value":"v{at}"}}"#)).collect();
+    format!(r#""{attribute}":[{}]"#, values.join(","))
+}
+
+fn times(count: usize, operation: &str) -> String {
+    vec![operation; count].join(",")
+}
+
+/// What a PATCH of a user with a full list of e-mail addresses comes to.
+fn outcome(operations: &str) -> Result<Attributes, ScimError> {
+    patched(&full("emails"), operations)
+}
+
+#[test]
+fn a_hundred_operations_on_a_full_attribute_are_no_trouble() {
+    let emails = full("emails");
+    let add = format!(r#"{{"op":"add","value":{{{emails}}}}}"#);
+    assert_eq!(patched("", &times(119, &add)), Ok(user(&emails)));
+    let find = r#"{"op":"replace","path":"emails[value eq \"v999\"].type","value":"work"}"#;
+    assert!(outcome(&times(119, find)).is_ok());
+    let remove = format!(r#"{{"op":"remove","path":"emails","value":[{{"value":"v7"}}]}},{add}"#);
+    assert!(outcome(&times(100, &remove)).is_ok());
+}
+
+#[test]
+fn what_would_take_too_many_steps_is_refused_before_it_is_done() {
+    let terms = vec![r#"value co \"nowhere\""#; 40].join(" or ");
+    let filter = format!(r#"{{"op":"add","path":"emails[{terms} or value pr].type","value":"w"}}"#);
+    assert!(outcome(&times(30, &filter)).is_ok());
+    let partial = vec![r#"{"display":"x","type":"work"}"#; 2_000].join(",");
+    let remove = format!(r#"{{"op":"remove","path":"emails","value":[{partial}]}}"#);
+    let text = "x".repeat(200_000);
+    let copies = format!(r#"{{"op":"replace","path":"emails.display","value":"{text}"}}"#);
+    let parts: Vec<_> = (0..500).map(|at| format!(r#""x{at}":1"#)).collect();
+    let parts =
+        format!(r#"{{"op":"add","path":"emails[value pr]","value":{{{}}}}}"#, parts.join(","));
+    for operations in [times(50, &filter), remove, copies, times(3, &parts)] {
+        let error = outcome(&operations).unwrap_err();
+        assert_eq!((error.status, error.scim_type), (400, Some(ScimType::TooMany)));
+        assert!(error.detail.contains("several requests"), "{}", error.detail);
+    }
+}
+
+#[test]
+fn a_list_that_no_schema_knows_is_bounded_too() {
+    let list = |from: usize, to: usize| {
+        let values: Vec<_> = (from..to).map(|at| at.to_string()).collect();
+        format!(r#"{{"op":"add","path":"x","value":[{}]}}"#, values.join(","))
+    };
+    assert!(patched("", &list(0, VALUES_MAX)).is_ok());
+    refused(&[
+        ("", &list(0, VALUES_MAX + 1), ScimType::InvalidValue),
+        (
+            "",
+            &format!("{},{}", list(0, VALUES_MAX), list(VALUES_MAX, VALUES_MAX + 1)),
+            ScimType::InvalidValue,
+        ),
+    ]);
+}
+
+#[test]
+fn a_resource_does_not_grow_out_of_bounds() {
+    let names = |from: usize| {
+        let names: Vec<_> = (from..from + 300).map(|at| format!(r#""x{at}":1"#)).collect();
+        format!(r#"{{"op":"add","value":{{{}}}}}"#, names.join(","))
+    };
+    assert!(patched("", &names(0)).is_ok());
+    refused(&[("", &format!("{},{}", names(0), names(300)), ScimType::InvalidValue)]);
+}

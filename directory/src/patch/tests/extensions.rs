@@ -1,0 +1,115 @@
+//! Attributes of extensions, and of what no schema knows.
+
+use super::*;
+
+#[test]
+fn extensions_are_reached_by_urn_by_name_and_as_a_whole() {
+    let hr = format!(r#""{ENTERPRISE}":{{"department":"HR"}}"#);
+    let both = format!(r#""{ENTERPRISE}":{{"department":"HR","division":"D"}}"#);
+    check(&[
+        ("", &format!(r#"{{"op":"replace","path":"{ENTERPRISE}:DEPARTMENT","value":"HR"}}"#), &hr),
+        ("", r#"{"op":"add","path":"department","value":"HR"}"#, &hr),
+        (&hr, &format!(r#"{{"op":"add","value":{{"{ENTERPRISE}":{{"division":"D"}}}}}}"#), &both),
+        (
+            &hr,
+            &format!(
+                r#"{{"op":"replace","path":"{}","value":{{"division":"D"}}}}"#,
+                ENTERPRISE.to_uppercase().replace("URN", "urn")
+            ),
+            &both,
+        ),
+        (&hr, &format!(r#"{{"op":"replace","value":{{"{ENTERPRISE}:division":"D"}}}}"#), &both),
+        (&both, &format!(r#"{{"op":"remove","path":"{ENTERPRISE}:division"}}"#), &hr),
+        (&both, &format!(r#"{{"op":"remove","path":"{ENTERPRISE}"}}"#), ""),
+        (&hr, &format!(r#"{{"op":"remove","path":"{ENTERPRISE}:department"}}"#), ""),
+        (
+            "",
+            r#"{"op":"replace","value":{"urn:ietf:params:scim:schemas:core:2.0:User":{"title":"T"}}}"#,
+            r#""title":"T""#,
+        ),
+        (
+            "",
+            r#"{"op":"replace","value":{"displayName":"F","name.givenName":"K","name.familyName":"U"}}"#,
+            r#""displayName":"F","name":{"givenName":"K","familyName":"U"}"#,
+        ),
+    ]);
+}
+
+#[test]
+fn a_manager_is_set_and_cleared() {
+    let manager = |inner: &str| format!(r#""{ENTERPRISE}":{{"manager":{inner}}}"#);
+    let (a, b) = (manager(r#"{"value":"a","$ref":"r"}"#), manager(r#"{"value":"b"}"#));
+    for path in ["manager", &format!("{ENTERPRISE}:manager")] {
+        let add = format!(r#"{{"op":"add","path":"{path}","value":{{"value":"b"}}}}"#);
+        check(&[(&a, &add, &b)]);
+    }
+    check(&[
+        (&a, &format!(r#"{{"op":"replace","path":"{ENTERPRISE}:manager.value","value":"b"}}"#), &b),
+        (
+            &a,
+            &format!(r#"{{"op":"replace","path":"{ENTERPRISE}:manager","value":{{"value":"a"}}}}"#),
+            &a,
+        ),
+        (&a, r#"{"op":"replace","path":"manager.value","value":null}"#, ""),
+        (&a, r#"{"op":"replace","path":"manager","value":{"value":""}}"#, ""),
+        (&a, r#"{"op":"replace","path":"manager","value":null}"#, ""),
+        (&a, r#"{"op":"remove","path":"manager"}"#, ""),
+    ]);
+    refused(&[(
+        &a,
+        r#"{"op":"replace","path":"manager.displayName","value":"x"}"#,
+        ScimType::Mutability,
+    )]);
+}
+
+#[test]
+fn a_name_with_a_urn_that_was_kept_flat_does_not_hide_the_extension() {
+    let flat = format!(r#""{ENTERPRISE}:department":"old""#);
+    let change = format!(r#"{{"op":"replace","path":"{ENTERPRISE}:department","value":"HR"}}"#);
+    check(&[(&flat, &change, &format!(r#"{flat},"{ENTERPRISE}":{{"department":"HR"}}"#))]);
+}
+
+#[test]
+fn unknown_attributes_are_kept_and_changed_as_they_are() {
+    check(&[
+        (
+            "",
+            r#"{"op":"add","path":"urn:ietf:params:scim:schemas:core:2.0:User:shoe","value":"43"}"#,
+            r#""shoe":"43""#,
+        ),
+        (
+            "",
+            r#"{"op":"add","path":"urn:custom:1.0:User:a.b","value":1}"#,
+            r#""urn:custom:1.0:User":{"a":{"b":1}}"#,
+        ),
+        (
+            "",
+            r#"{"op":"add","value":{"urn:custom:thing":{"a":1}}}"#,
+            r#""urn:custom:thing":{"a":1}"#,
+        ),
+        (
+            r#""urn:custom:thing":{"a":1,"b":2}"#,
+            r#"{"op":"remove","path":"urn:custom:thing:a"}"#,
+            r#""urn:custom:thing":{"b":2}"#,
+        ),
+        (r#""urn:custom:thing":{"a":1}"#, r#"{"op":"remove","path":"urn:custom:thing"}"#, ""),
+        (
+            r#""tags":["a"]"#,
+            r#"{"op":"add","path":"tags","value":["a","b"]}"#,
+            r#""tags":["a","b"]"#,
+        ),
+        (
+            r#""tags":["a","b"]"#,
+            r#"{"op":"remove","path":"tags[value eq \"a\"]"}"#,
+            r#""tags":["b"]"#,
+        ),
+        (
+            "",
+            r#"{"op":"add","path":"x[type eq \"t\"].value","value":1}"#,
+            r#""x":[{"type":"t","value":1}]"#,
+        ),
+        ("", r#"{"op":"add","path":"x","value":""}"#, r#""x":"""#),
+        (r#""x":1"#, r#"{"op":"replace","path":"x","value":null}"#, ""),
+    ]);
+    refused(&[(r#""x":1"#, r#"{"op":"add","path":"x.y","value":1}"#, ScimType::InvalidPath)]);
+}

@@ -1,0 +1,72 @@
+//! Operations on members of groups.
+
+use schemas::scim::GROUP;
+
+use super::*;
+
+#[test]
+fn members_are_split_from_the_other_operations() {
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    let cases = [
+        (
+            r#"{"op":"add","path":"members","value":[{"$ref":null,"value":"a"},{"value":"b"},{"value":"a"}]}"#,
+            vec![MemberOp::Add(ids(&["a", "b"]))],
+        ),
+        (r#"{"op":"add","path":"Members","value":"a"}"#, vec![MemberOp::Add(ids(&["a"]))]),
+        (r#"{"op":"add","path":"members","value":[]}"#, vec![]),
+        (
+            r#"{"op":"remove","path":"members","value":[{"$ref":null,"value":"a"}]}"#,
+            vec![MemberOp::Remove(ids(&["a"]))],
+        ),
+        (r#"{"op":"remove","path":"members","value":[]}"#, vec![]),
+        (r#"{"op":"remove","path":"members"}"#, vec![MemberOp::Clear]),
+        (r#"{"op":"remove","path":"members","value":null}"#, vec![MemberOp::Clear]),
+        (
+            r#"{"op":"remove","path":"members[value eq \"a\"]"}"#,
+            vec![MemberOp::Remove(ids(&["a"]))],
+        ),
+        (
+            r#"{"op":"remove","path":"members[value eq \"a\" or (value eq \"b\")]"}"#,
+            vec![MemberOp::Remove(ids(&["a", "b"]))],
+        ),
+        (r#"{"op":"replace","path":"members","value":[]}"#, vec![MemberOp::Replace(vec![])]),
+        (
+            r#"{"op":"replace","value":{"members":[{"value":"a"}]}}"#,
+            vec![MemberOp::Replace(ids(&["a"]))],
+        ),
+        (
+            r#"{"op":"add","value":{"urn:ietf:params:scim:schemas:core:2.0:Group:members":["a"]}}"#,
+            vec![MemberOp::Add(ids(&["a"]))],
+        ),
+        (r#"{"op":"replace","value":{"members":null}}"#, vec![]),
+    ];
+    for (text, expected) in cases {
+        let (others, members) = split_members(operations(text).unwrap()).unwrap();
+        assert_eq!((others, members), (vec![], expected), "{text}");
+    }
+    for text in [
+        r#"{"op":"remove","path":"members[display eq \"a\"]"}"#,
+        r#"{"op":"remove","path":"members[value eq \"a\" and type eq \"User\"]"}"#,
+        r#"{"op":"add","path":"members.value","value":"x"}"#,
+    ] {
+        let error = split_members(operations(text).unwrap()).unwrap_err();
+        assert_eq!(error.scim_type, Some(ScimType::InvalidPath), "{text}");
+    }
+    for sub in ["display", "value", "$ref"] {
+        let text =
+            format!(r#"{{"op":"replace","path":"members[value eq \"a\"].{sub}","value":"x"}}"#);
+        let error = split_members(operations(&text).unwrap()).unwrap_err();
+        assert_eq!(error.scim_type, Some(ScimType::Mutability), "{text}");
+    }
+}
+
+#[test]
+fn a_rename_never_touches_members() {
+    let text = r#"{"op":"replace","value":{"id":"g","displayName":"New"}},{"op":"replace","path":"externalId","value":"x"},{"op":"replace","value":{"displayName":"Newer","members":["a"]}}"#;
+    let (others, members) = split_members(operations(text).unwrap()).unwrap();
+    assert_eq!(members, [MemberOp::Replace(vec!["a".to_owned()])]);
+    let mut group = canonicalise(&GROUP, tree(r#"{"displayName":"Old"}"#)).unwrap();
+    apply(&mut group, &GROUP, &others, NoMatch::Upsert).unwrap();
+    let after = canonicalise(&GROUP, tree(r#"{"displayName":"Newer","externalId":"x"}"#)).unwrap();
+    assert_eq!(group, after);
+}

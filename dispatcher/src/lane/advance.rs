@@ -1,0 +1,151 @@
+//! What a lane begins: reads, requests, writes.
+
+use schemas::Timestamp;
+
+use super::io::{Action, LineRead, Pool, Send};
+use super::lines::lines_of;
+use super::parking::LOADED_MAX;
+use super::window::WINDOW_MAX;
+use super::{
+    FLUSH_COMPLETIONS, FLUSH_EVERY, Flying, Lane, Origin, REPLAY_IN_FLIGHT_MAX, UNWRITTEN_MAX,
+};
+use crate::circuit::{Circuit, IN_FLIGHT_MAX, Signal};
+use crate::ports::{FeedEvent, Flush};
+
+impl Lane {
+    /// Whatever is possible is begun.
+    pub(super) fn move_on(&mut self, now: Timestamp, dice: f64, actions: &mut Vec<Action>) {
+        self.note_cursor(now);
+        if !self.is_stopped {
+            if self.in_flight.is_empty() {
+                self.circuit = self.circuit.next(Signal::Tick, &self.schedule, now, dice);
+            }
+            self.read(now, actions);
+            self.send(now, actions);
+        }
+        self.flush(now, actions);
+    }
+
+    fn read(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        match self.circuit {
+            Circuit::Open { .. } => return,
+            Circuit::Probing { .. } => {
+                let has_candidate = self.window.is_ready() || self.parking.is_ready();
+                if !self.in_flight.is_empty() || has_candidate {
+                    return;
+                }
+                if !self.parking.is_loading() {
+                    self.read_line(actions);
+                }
+                if !self.parking.is_loading() {
+                    self.parking.hurry();
+                    self.read_line(actions);
+                }
+            }
+            Circuit::Closed { .. } | Circuit::Ramping { .. } => {
+                self.parking.tick(now);
+                while self.read_line(actions) {}
+            }
+        }
+        let room = self.window.room();
+        let up_to = self.replay.as_ref().map(|replay| replay.up_to);
+        if up_to.is_some_and(|up_to| self.read_to >= up_to) {
+            return;
+        }
+        // Half a window at a time, so that a read is worth its cost.
+        if !self.is_reading && room >= WINDOW_MAX / 2 && !self.parking.is_full() {
+            self.is_reading = true;
+            actions.push(Action::ReadFeed { after: self.read_to, up_to, limit: room });
+        }
+    }
+
+    fn read_line(&mut self, actions: &mut Vec<Action>) -> bool {
+        let page = self.parking.next_read();
+        actions.extend(page.map(|page| Action::ReadLine(LineRead { page })));
+        page.is_some()
+    }
+
+    fn send(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let limit = self.circuit.limit().min(self.in_flight_max());
+        self.resumes_at = None;
+        while self.in_flight.len() < limit && self.attempts.len() < UNWRITTEN_MAX {
+            if let Some(at) = self.pace.as_ref().and_then(|pace| pace.closed_until(now)) {
+                let has_work = self.window.is_ready() || self.parking.is_ready();
+                self.resumes_at = has_work.then_some(at);
+                return;
+            }
+            // Lines get up to half of the room, and all of it if the window has nothing to send.
+            let share = if self.window.is_ready() { limit / 2 } else { limit };
+            let sent = (self.retries_in_flight < share.min(LOADED_MAX) && self.send_line(actions))
+                || self.send_fresh(actions);
+            if !sent {
+                return;
+            }
+            if let Some(pace) = &mut self.pace {
+                pace.take(now);
+            }
+        }
+    }
+
+    fn send_fresh(&mut self, actions: &mut Vec<Action>) -> bool {
+        let Some((number, event, failures)) = self.window.take() else { return false };
+        let is_well = self.replay.is_none() && self.circuit.is_closed();
+        let pool = if is_well { Pool::Fresh } else { Pool::Retry };
+        self.launch(Origin::Window(number), event, failures, pool, actions);
+        true
+    }
+
+    fn send_line(&mut self, actions: &mut Vec<Action>) -> bool {
+        let Some((line, event, failures)) = self.parking.take() else { return false };
+        self.retries_in_flight += 1;
+        self.launch(Origin::Line(line), event, failures, Pool::Retry, actions);
+        true
+    }
+
+    fn launch(
+        &mut self,
+        origin: Origin,
+        event: FeedEvent,
+        failures: u16,
+        pool: Pool,
+        actions: &mut Vec<Action>,
+    ) {
+        let attempt = failures.saturating_add(1);
+        let lines = lines_of(&event, self.order);
+        let (event_id, topic) = (event.id, event.topic);
+        let flying = Flying { origin, attempt, event_id, topic, lines };
+        self.in_flight.insert(event.position, flying);
+        actions.push(Action::Send(Send { event, attempt, pool }));
+    }
+
+    /// The most requests in flight, whatever the circuit permits.
+    const fn in_flight_max(&self) -> usize {
+        if self.replay.is_some() { REPLAY_IN_FLIGHT_MAX } else { IN_FLIGHT_MAX }
+    }
+
+    fn flush(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        let Some(since) = self.unwritten_since.filter(|_| !self.is_flushing) else { return };
+        let is_last = self.is_stopped && self.in_flight.is_empty();
+        let is_due = since.after(FLUSH_EVERY) <= now;
+        if !(is_due || is_last || self.attempts.len() >= FLUSH_COMPLETIONS) {
+            return;
+        }
+        let cursor = self.cursor();
+        let (blocked, unblocked) = self.parking.changes(cursor);
+        self.flushed_cursor = cursor;
+        self.unwritten_since = None;
+        self.is_flushing = true;
+        actions.push(Action::Flush(Flush {
+            lane: self.id,
+            cursor,
+            done: self.done.range(cursor.next()..).copied().collect(),
+            blocked,
+            unblocked,
+            failing_since: self.failing_since,
+            is_told: self.is_told,
+            notices: std::mem::take(&mut self.notices),
+            attempts: std::mem::take(&mut self.attempts),
+            is_finished: self.is_finished(),
+        }));
+    }
+}

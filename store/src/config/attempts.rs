@@ -1,0 +1,223 @@
+//! What was sent, for as long as it is kept.
+
+use std::time::Duration;
+
+use api::ports::{AttemptFilter, AttemptStatus};
+use dispatcher::Failure;
+use dispatcher::ports::{Attempt, Flush, Outcome};
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, params, params_from_iter};
+use schemas::{AttemptId, EndpointId, EventId, ReplayId, Timestamp};
+
+use super::Config;
+use crate::error::DbError;
+use crate::sqlite::{as_sql, from_sql};
+use crate::state::rows::{Time, all};
+
+/// Old attempts are dropped once in so many, or once in a tenth of those that are kept, if that is more:
+/// a flush is to pay little for it.
+const DROP_EVERY: i64 = 1_000;
+
+/// How long attempts are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// How many of each endpoint; a thousand or a tenth more may be.
+    pub count: u32,
+    /// For how long.
+    pub age: Duration,
+}
+
+impl Default for Retention {
+    /// The latest hours of a busy endpoint, the latest month of a quiet one: a megabyte each, and up to
+    /// forty if all of them failed with long answers.
+    fn default() -> Self {
+        Self { count: 10_000, age: Duration::from_secs(30 * 24 * 60 * 60) }
+    }
+}
+
+/// A row as it is kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) key: i64,
+    pub(crate) event_id: EventId,
+    pub(crate) position: u64,
+    /// The type, if it is an operational event.
+    pub(crate) told: Option<String>,
+    pub(crate) attempt: u16,
+    pub(crate) at: Timestamp,
+    pub(crate) duration: Duration,
+    pub(crate) status: Option<u16>,
+    pub(crate) failure: Option<String>,
+    pub(crate) exhausted: bool,
+    pub(crate) replay: Option<ReplayId>,
+    pub(crate) answer: Option<Vec<u8>>,
+}
+
+impl Kept {
+    /// The time and the number of the row, so that ids sort as lists do.
+    pub(crate) const fn id(&self) -> AttemptId {
+        let millis = self.at.millis().unsigned_abs() as u128;
+        AttemptId::from_bits((millis << 80) | self.key.unsigned_abs() as u128)
+    }
+}
+
+/// The number of the row in an id.
+pub(crate) fn key_of(id: AttemptId) -> i64 {
+    i64::try_from(id.bits() & u128::from(u64::MAX)).unwrap_or(i64::MAX)
+}
+
+/// Which rows to read, and from where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk {
+    pub(crate) endpoint: EndpointId,
+    /// Not this one, but what comes after it.
+    pub(crate) from: Option<i64>,
+    /// From new to old.
+    pub(crate) falling: bool,
+    pub(crate) limit: u32,
+}
+
+impl Config {
+    /// Attempts in the order of a walk, without regard to what only the feed tells of them.
+    pub(crate) async fn attempts(
+        &self,
+        walk: Walk,
+        filter: AttemptFilter,
+    ) -> Result<Vec<Kept>, DbError> {
+        self.read(move |connection| read(connection, walk, &filter)).await
+    }
+
+    /// Drops what is too old, whatever endpoint it was sent to.
+    pub(crate) async fn forget_attempts(&self) -> Result<(), DbError> {
+        let before = before(self.now(), self.retention());
+        self.progress
+            .run(move |connection| {
+                connection.execute("DELETE FROM attempts WHERE at < ?1", [before])?;
+                Ok(())
+            })
+            .await
+    }
+}
+
+pub(super) fn add(
+    connection: &Connection,
+    flush: &Flush,
+    retention: Retention,
+) -> Result<(), DbError> {
+    let endpoint = flush.lane.endpoint.to_bytes();
+    for attempt in &flush.attempts {
+        let key = insert(connection, flush, attempt)?;
+        if key % DROP_EVERY.max(i64::from(retention.count) / 10) == 0 {
+            drop_old(connection, endpoint, retention)?;
+        }
+    }
+    Ok(())
+}
+
+fn insert(connection: &Connection, flush: &Flush, attempt: &Attempt) -> Result<i64, DbError> {
+    let (status, failure) = match attempt.outcome {
+        Outcome::Delivered { status } => (Some(status), None),
+        Outcome::Failed(failure) => (failure.status(), Some(failure)),
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO attempts (endpoint, event_id, position, attempt, at, duration_ms, status,
+                 failure, exhausted, replay) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            flush.lane.endpoint.to_bytes(),
+            attempt.event_id.to_bytes(),
+            as_sql(attempt.position.0),
+            attempt.attempt,
+            attempt.at.millis(),
+            i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX),
+            status,
+            failure.map(Failure::name),
+            attempt.exhausted,
+            flush.lane.replay.map(ReplayId::to_bytes),
+        ])?;
+    let key = connection.last_insert_rowid();
+    if let Some(excerpt) = &attempt.excerpt {
+        connection
+            .prepare_cached("INSERT INTO answers (attempt, body) VALUES (?1, ?2)")?
+            .execute(params![key, &excerpt[..]])?;
+    }
+    Ok(key)
+}
+
+fn drop_old(
+    connection: &Connection,
+    endpoint: [u8; 16],
+    retention: Retention,
+) -> Result<(), DbError> {
+    connection
+        .prepare_cached(
+            "DELETE FROM attempts WHERE endpoint = ?1 AND key <= (
+                 SELECT key FROM attempts WHERE endpoint = ?1
+                 ORDER BY key DESC LIMIT 1 OFFSET ?2)",
+        )?
+        .execute(params![endpoint, retention.count])?;
+    Ok(())
+}
+
+fn before(now: Timestamp, retention: Retention) -> i64 {
+    now.millis().saturating_sub(i64::try_from(retention.age.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn read(connection: &Connection, walk: Walk, filter: &AttemptFilter) -> Result<Vec<Kept>, DbError> {
+    let (operator, order) = if walk.falling { ("<", "DESC") } else { (">", "ASC") };
+    let edge = walk.from.unwrap_or(if walk.falling { i64::MAX } else { 0 });
+    let mut sql = format!(
+        "SELECT key, event_id, position, attempt, at, duration_ms, status, failure, exhausted, replay,
+             (SELECT body FROM answers WHERE attempt = key),
+             (SELECT event FROM operational_events AS told
+              WHERE told.position = attempts.position AND told.id = attempts.event_id)
+         FROM attempts WHERE endpoint = ? AND key {operator} ?"
+    );
+    let mut parameters: Vec<Sql> = vec![walk.endpoint.to_bytes().to_vec().into(), edge.into()];
+    let mut and = |condition: &str, value: Option<Sql>| {
+        sql.push_str(condition);
+        parameters.extend(value);
+    };
+    if let Some(id) = filter.event {
+        and(" AND event_id = ?", Some(id.to_bytes().to_vec().into()));
+    }
+    match filter.status {
+        None => {}
+        Some(AttemptStatus::Delivered) => and(" AND failure IS NULL", None),
+        Some(AttemptStatus::Failed) => and(" AND failure IS NOT NULL", None),
+        Some(AttemptStatus::Exhausted) => and(" AND exhausted", None),
+        Some(AttemptStatus::Answered(status)) => {
+            and(" AND status = ?", Some(i64::from(status).into()));
+        }
+    }
+    if let Some(since) = filter.since {
+        and(" AND at >= ?", Some(since.millis().into()));
+    }
+    if let Some(until) = filter.until {
+        and(" AND at <= ?", Some(until.millis().into()));
+    }
+    and(&format!(" ORDER BY key {order} LIMIT ?"), Some(i64::from(walk.limit).into()));
+    all(connection, &sql, params_from_iter(parameters), |row| {
+        let failure: Option<String> = row.get(7)?;
+        Ok(Kept {
+            key: row.get(0)?,
+            event_id: EventId::from_bytes(row.get(1)?),
+            position: from_sql(row.get(2)?),
+            attempt: row.get(3)?,
+            at: row.get::<_, Time>(4)?.0,
+            duration: Duration::from_millis(from_sql(row.get(5)?)),
+            status: row.get(6)?,
+            failure: failure.as_deref().map(word),
+            exhausted: row.get(8)?,
+            replay: row.get::<_, Option<[u8; 16]>>(9)?.map(ReplayId::from_bytes),
+            answer: row.get(10)?,
+            told: row.get(11)?,
+        })
+    })
+}
+
+/// The name of a failure. Rows of the first version say the status with it.
+pub(super) fn word(failure: &str) -> String {
+    failure.split(' ').next().unwrap_or_default().to_owned()
+}

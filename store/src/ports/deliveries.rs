@@ -1,0 +1,191 @@
+//! The API's port on what was sent and is to be sent once more.
+
+use api::ports::{
+    Attempt, AttemptFilter, Cursor, Deliveries, Endpoint, NewReplay, Order, Page, PageRequest,
+    Point, PortError, Replay, Resource,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use schemas::{AttemptId, DirectoryId, EndpointId, EventType, Format, ReplayId};
+
+use super::port_error;
+use crate::Store;
+use crate::config::attempts::{Kept, Walk, key_of};
+use crate::config::replays::Extent;
+use crate::error::DbError;
+use crate::state::places::Counted;
+
+/// How much of a request is shown; of answers no more is kept.
+const EXCERPT_MAX: usize = 4 * 1024;
+
+/// How many attempts are read at a time while looking for those of a resource or a type.
+const CHUNK: u32 = 500;
+
+#[async_trait]
+impl Deliveries for Store {
+    async fn attempts(
+        &self,
+        endpoint: EndpointId,
+        page: PageRequest<AttemptId>,
+        filter: AttemptFilter,
+    ) -> Result<Page<Attempt>, PortError> {
+        let format = self.config.endpoint(endpoint).await.map_err(port_error)?.format;
+        let mut found = self.attempts_page(endpoint, &page, &filter).await.map_err(port_error)?;
+        match format {
+            Format::Webhook => {}
+            // What was sent is a token, which nobody keeps.
+            Format::ScimSet => found.items.iter_mut().for_each(|attempt| attempt.request = None),
+        }
+        Ok(found)
+    }
+
+    async fn start_replay(&self, new: NewReplay) -> Result<Replay, PortError> {
+        let endpoint = self.config.endpoint(new.endpoint).await.map_err(port_error)?;
+        let extent = self.extent(&new, &endpoint).await.map_err(port_error)?;
+        self.config.create_replay(new, extent).await.map_err(port_error)
+    }
+
+    async fn replays(
+        &self,
+        endpoint: EndpointId,
+        page: PageRequest<ReplayId>,
+    ) -> Result<Page<Replay>, PortError> {
+        self.config.replays(endpoint, page).await.map_err(port_error)
+    }
+
+    async fn replay(&self, endpoint: EndpointId, id: ReplayId) -> Result<Replay, PortError> {
+        self.config.replay(endpoint, id).await.map_err(port_error)
+    }
+
+    async fn cancel_replay(&self, endpoint: EndpointId, id: ReplayId) -> Result<(), PortError> {
+        self.config.cancel_replay(endpoint, id).await.map_err(port_error)
+    }
+}
+
+impl Store {
+    async fn attempts_page(
+        &self,
+        endpoint: EndpointId,
+        page: &PageRequest<AttemptId>,
+        filter: &AttemptFilter,
+    ) -> Result<Page<Attempt>, DbError> {
+        let (bound, backwards) = match page.cursor {
+            None => (None, false),
+            Some(Cursor::After(id)) => (Some(id), false),
+            Some(Cursor::Before(id)) => (Some(id), true),
+        };
+        let falling = (page.order == Order::Descending) != backwards;
+        let limit = page.limit as usize;
+        let walk = Walk { endpoint, from: bound.map(key_of), falling, limit: page.limit + 1 };
+        let mut items = self.walk(walk, limit + 1, filter).await?;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        if backwards {
+            items.reverse();
+        }
+        let (has_before, has_after) =
+            if backwards { (more, true) } else { (bound.is_some(), more) };
+        Ok(Page { items, has_before, has_after })
+    }
+
+    /// Reads on until there are enough. What only the feed tells is looked up chunk by chunk.
+    async fn walk(
+        &self,
+        mut walk: Walk,
+        enough: usize,
+        filter: &AttemptFilter,
+    ) -> Result<Vec<Attempt>, DbError> {
+        let is_of_feed = filter.kind.is_some() || filter.resource.is_some();
+        if is_of_feed {
+            walk.limit = CHUNK;
+        }
+        let naming = filter.resource.map(|resource| match resource {
+            Resource::User(id) => id.to_string(),
+            Resource::Group(id) => id.to_string(),
+        });
+        let mut found = Vec::new();
+        loop {
+            let rows = self.config.attempts(walk, filter.clone()).await?;
+            let is_last = rows.len() < walk.limit as usize;
+            walk.from = rows.last().map(|row| row.key);
+            let positions = rows.iter().map(|row| row.position).collect();
+            let mut about = self.state.about(positions, naming.clone()).await?;
+            for row in rows {
+                let told = if row.told.is_some() { None } else { about.get_mut(&row.position) };
+                let told = told.map(|about| (about.event.clone(), about.body.clone()));
+                let is_of_type = filter.kind.is_none_or(|kind: EventType| {
+                    told.as_ref().is_some_and(|(event, _)| event == kind.name())
+                });
+                if (is_of_feed && told.is_none()) || !is_of_type {
+                    continue;
+                }
+                found.push(attempt(row, told));
+                if found.len() >= enough {
+                    return Ok(found);
+                }
+            }
+            if is_last || !is_of_feed {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn extent(&self, new: &NewReplay, endpoint: &Endpoint) -> Result<Extent, DbError> {
+        let end = *self.state.progress().feed_end().borrow();
+        let first = match new.range.from {
+            Point::Event(id) => self.state.position(id).await?,
+            Point::At(time) => self.state.first_from(time).await?,
+        };
+        let up_to = match new.range.to {
+            None => end,
+            Some(Point::Event(id)) => self.state.position(id).await?.unwrap_or(0),
+            Some(Point::At(time)) => self.state.last_until(time).await?,
+        };
+        let Some(first) = first else { return Ok(Extent { after: end, up_to: end, total: 0 }) };
+        let after = first.saturating_sub(1);
+        let up_to = up_to.max(after);
+        let directories = self.directories_of(new, endpoint);
+        let wanted = |event: &EventType| {
+            endpoint.format.carries(*event)
+                && (endpoint.events.is_empty() || endpoint.events.contains(event))
+                && (new.events.is_empty() || new.events.contains(event))
+        };
+        let events = EventType::ALL.iter().copied().filter(wanted).collect();
+        let total = self.state.count(Counted { after, up_to, directories, events }).await?;
+        Ok(Extent { after, up_to, total })
+    }
+
+    /// The directories whose events the replay sends; `None` for all.
+    fn directories_of(&self, new: &NewReplay, endpoint: &Endpoint) -> Option<Vec<DirectoryId>> {
+        let (organizations, directories) = (&endpoint.organizations, &endpoint.directories);
+        if organizations.is_empty() && directories.is_empty() {
+            return new.directory.map(|id| vec![id]);
+        }
+        let known = self.config.known();
+        let wanted = known.directories().filter(|directory| {
+            (organizations.is_empty() || organizations.contains(&directory.organization_id))
+                && (directories.is_empty() || directories.contains(&directory.id))
+                && new.directory.is_none_or(|id| id == directory.id)
+        });
+        Some(wanted.map(|directory| directory.id).collect())
+    }
+}
+
+fn attempt(row: Kept, told: Option<(String, Bytes)>) -> Attempt {
+    let (event, body) = told.unzip();
+    let has_failed = row.failure.is_some();
+    Attempt {
+        id: row.id(),
+        event_id: row.event_id,
+        event: row.told.or(event),
+        attempt: row.attempt,
+        at: row.at,
+        duration: row.duration,
+        status: row.status,
+        failure: row.failure,
+        exhausted: row.exhausted,
+        replay: row.replay,
+        request: body.filter(|_| has_failed).map(|body| body.slice(..body.len().min(EXCERPT_MAX))),
+        response: row.answer.map(Bytes::from),
+    }
+}

@@ -1,0 +1,142 @@
+//! Places in the feed: where an event or a time stands, and how much lies between two of them.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+use schemas::{DirectoryId, EventId, EventType, Timestamp};
+
+use super::State;
+use super::feed::body;
+use super::rows::{all, first};
+use crate::error::{DbError, unreadable};
+use crate::sqlite::{as_sql, from_sql};
+
+/// How far events may stand from the order of their times: directories are decided on at the same time
+/// and accepted one after the other.
+const DISORDER: u64 = 1_000;
+
+/// How many positions are counted in one go, so that others get their turn in between.
+const COUNTED: u64 = 20_000;
+
+/// What an attempt does not say of its event.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) event: String,
+    pub(crate) body: bytes::Bytes,
+}
+
+/// Which events are counted.
+#[derive(Clone, Debug)]
+pub(crate) struct Counted {
+    pub(crate) after: u64,
+    pub(crate) up_to: u64,
+    /// `None` for all.
+    pub(crate) directories: Option<Vec<DirectoryId>>,
+    pub(crate) events: Vec<EventType>,
+}
+
+impl State {
+    /// Where an event stands.
+    pub(crate) async fn position(&self, id: EventId) -> Result<Option<u64>, DbError> {
+        self.read(move |connection| {
+            let sql = "SELECT position FROM feed WHERE event_id = ?1";
+            first(connection, sql, [id.to_bytes()], |row| Ok(from_sql(row.get(0)?)))
+        })
+        .await
+    }
+
+    /// The first event that was decided at this time or later, if there is one.
+    pub(crate) async fn first_from(&self, time: Timestamp) -> Result<Option<u64>, DbError> {
+        self.read(move |connection| {
+            let near = near(connection, time)?;
+            let sql = "SELECT min(position) FROM feed WHERE position > ?1 AND created_at >= ?2";
+            let after = as_sql(near.saturating_sub(DISORDER));
+            let found: Option<i64> =
+                connection.query_row(sql, params![after, time.millis()], |row| row.get(0))?;
+            Ok(found.map(from_sql))
+        })
+        .await
+    }
+
+    /// The last event that was decided at this time or before; 0 if there is none.
+    pub(crate) async fn last_until(&self, time: Timestamp) -> Result<u64, DbError> {
+        self.read(move |connection| {
+            // A millisecond on, so that those of the time itself lie before it.
+            let after = Timestamp::from_millis(time.millis() + 1);
+            let up_to = near(connection, after)?.saturating_add(DISORDER);
+            let sql = "SELECT max(position) FROM feed WHERE position <= ?1 AND created_at <= ?2";
+            let parameters = params![as_sql(up_to), time.millis()];
+            let found: Option<i64> = connection.query_row(sql, parameters, |row| row.get(0))?;
+            Ok(found.map_or(0, from_sql))
+        })
+        .await
+    }
+
+    /// How many events there are.
+    pub(crate) async fn count(&self, counted: Counted) -> Result<u64, DbError> {
+        let mut total = 0;
+        let mut after = counted.after;
+        while after < counted.up_to {
+            let up_to = counted.up_to.min(after + COUNTED);
+            let part = Counted { after, up_to, ..counted.clone() };
+            total += self.read(move |connection| count(connection, &part)).await?;
+            after = up_to;
+        }
+        Ok(total)
+    }
+
+    /// What the feed tells of the events at these positions; if `naming` is given, just of those whose
+    /// data holds that text.
+    pub(crate) async fn about(
+        &self,
+        positions: Vec<u64>,
+        naming: Option<String>,
+    ) -> Result<BTreeMap<u64, About>, DbError> {
+        self.read(move |connection| {
+            let list = serde_json::to_string(&positions).map_err(unreadable("positions"))?;
+            let sql = "SELECT position, event_id, event, created_at, data FROM feed
+                WHERE position IN (SELECT value FROM json_each(?1))
+                    AND (?2 IS NULL OR instr(data, ?2) > 0)";
+            let found = all(connection, sql, params![list, naming], |row| {
+                let about = About { event: row.get(2)?, body: body(row)? };
+                Ok((from_sql(row.get(0)?), about))
+            })?;
+            Ok(found.into_iter().collect())
+        })
+        .await
+    }
+}
+
+/// A position near which events change from before a time to after it. Times rise with positions but
+/// for a little, so a bisection comes close.
+fn near(connection: &Connection, time: Timestamp) -> Result<u64, DbError> {
+    let last: Option<i64> =
+        connection.query_row("SELECT max(position) FROM feed", [], |row| row.get(0))?;
+    let mut at = connection.prepare_cached(
+        "SELECT created_at FROM feed WHERE position >= ?1 ORDER BY position LIMIT 1",
+    )?;
+    let (mut before, mut after) = (0, last.map_or(0, from_sql) + 1);
+    while before + 1 < after {
+        let middle = before + (after - before) / 2;
+        let millis: i64 = at.query_row([as_sql(middle)], |row| row.get(0))?;
+        if millis < time.millis() { before = middle } else { after = middle }
+    }
+    Ok(after)
+}
+
+fn count(connection: &Connection, counted: &Counted) -> Result<u64, DbError> {
+    let names: Vec<&str> = counted.events.iter().map(|event| event.name()).collect();
+    let names = serde_json::to_string(&names).map_err(unreadable("event types"))?;
+    let ids = counted.directories.as_ref().map(|ids| {
+        let hex: Vec<String> = ids.iter().map(|id| hex::encode_upper(id.to_bytes())).collect();
+        serde_json::to_string(&hex)
+    });
+    let ids = ids.transpose().map_err(unreadable("directories"))?;
+    let sql = "SELECT count(*) FROM feed WHERE position > ?1 AND position <= ?2
+        AND event IN (SELECT value FROM json_each(?3))
+        AND (?4 IS NULL OR directory IN (SELECT key FROM directories
+            WHERE hex(id) IN (SELECT value FROM json_each(?4))))";
+    let parameters = params![as_sql(counted.after), as_sql(counted.up_to), names, ids];
+    let found = first(connection, sql, parameters, |row| Ok(from_sql(row.get(0)?)))?;
+    Ok(found.unwrap_or(0))
+}

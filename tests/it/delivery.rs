@@ -1,0 +1,10 @@
+//! Deliveries as apps meet them: in order, beside neighbours that are not well, through crashes, and
+//! once more when asked for.
+
+mod crash;
+mod fairness;
+mod operational;
+mod order;
+mod record;
+mod replay;
+mod world;

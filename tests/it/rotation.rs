@@ -1,0 +1,151 @@
+//! A secret is changed while webhooks are under way, and no app misses one.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::json;
+use tests::server::eventually;
+use tests::{Delivery, Directory, Receiver, Server};
+use tokio::task::JoinHandle;
+
+/// How long both secrets sign. Short, since the test lives through it.
+const OVERLAP_SECONDS: u32 = 3;
+
+/// Events one after the other, until the handle is dropped.
+struct Traffic(JoinHandle<()>);
+
+impl Traffic {
+    fn start(directory: Directory) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "it ends with the test at the latest")]
+        Self(tokio::spawn(async move {
+            for number in 0.. {
+                directory.user(&format!("user-{number}@acme.example")).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The one secret that an app knows.
+type Known = Arc<Mutex<String>>;
+
+/// An app that refuses what is not signed by the secret that it knows.
+async fn app(known: &Known, is_signed: fn(&Delivery, &str) -> bool) -> Receiver {
+    let known = Arc::clone(known);
+    Receiver::answering(
+        move |_, delivery| {
+            if is_signed(delivery, &known.lock().unwrap()) { 200 } else { 401 }
+        },
+    )
+    .await
+}
+
+fn signatures(delivery: &Delivery) -> usize {
+    delivery.header("webhook-signature").split(' ').count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_changes_its_secret_within_the_overlap_misses_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let api = server.api();
+    let known = Known::default();
+    let app = app(&known, Delivery::is_signed_by).await;
+    let (id, old) = api.endpoint(app.url()).await;
+    known.lock().unwrap().clone_from(&old);
+    let directory = api.directory("generic scim v2.0", "Acme").await;
+    let _traffic = Traffic::start(directory);
+    app.wait_for(20).await;
+
+    let path = format!("/webhook_endpoints/{id}");
+    let overlap = json!({ "overlap_seconds": OVERLAP_SECONDS });
+    let (status, rotated) =
+        api.send("POST", &format!("{path}/rotate_secret"), Some(&overlap)).await;
+    assert_eq!(status, 200, "{rotated}");
+    let new = rotated["secret"].as_str().unwrap().to_owned();
+    assert_ne!(new, old);
+    // The old secret is enough at first…
+    let both = wait_for(&app, "both secrets sign", |delivery| signatures(delivery) == 2).await;
+    assert!(both.is_signed_by(&old) && both.is_signed_by(&new));
+    assert!(both.is_signed_for_workos(&old), "its header has not switched yet");
+    // …and from here on the new one.
+    known.lock().unwrap().clone_from(&new);
+    let alone = wait_for(&app, "the new secret signs alone", |delivery| {
+        signatures(delivery) == 1 && delivery.is_signed_by(&new)
+    })
+    .await;
+    assert!(!alone.is_signed_by(&old) && alone.is_signed_for_workos(&new));
+
+    let endpoint = api.get(&path).await;
+    assert_eq!(endpoint["health"]["last_error"], json!(null), "nothing was refused");
+    assert_eq!(endpoint["previous_secret_until"], json!(null));
+    assert_eq!(endpoint["secret"], new.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workos_header_switches_at_the_end_of_the_overlap() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let api = server.api();
+    let app = Receiver::start().await;
+    let (id, old) = api.endpoint(app.url()).await;
+    let directory = api.directory("generic scim v2.0", "Acme").await;
+    let _traffic = Traffic::start(directory);
+    app.wait_for(5).await;
+    let path = format!("/webhook_endpoints/{id}/rotate_secret");
+    let begin = now_millis();
+    let overlap = json!({ "overlap_seconds": OVERLAP_SECONDS });
+    let (_, rotated) = api.send("POST", &path, Some(&overlap)).await;
+    let new = rotated["secret"].as_str().unwrap().to_owned();
+    let end = now_millis() + i64::from(OVERLAP_SECONDS) * 1_000;
+    let is_new = |delivery: &Delivery| delivery.is_signed_for_workos(&new);
+    wait_for(&app, "the header switches", is_new).await;
+    let seen = app.arrived().len();
+    let arrived = app.wait_for(seen + 10).await;
+
+    // The switch is at a moment between these two.
+    let earliest = begin + i64::from(OVERLAP_SECONDS) * 1_000;
+    for delivery in &arrived {
+        let at = delivery.signed_at_millis();
+        assert!(at >= earliest || delivery.is_signed_for_workos(&old), "at {at}");
+        assert!(at < end || is_new(delivery), "at {at}");
+    }
+    assert!(arrived.iter().any(|delivery| signatures(delivery) == 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_overlap_the_old_secret_is_worth_nothing_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let api = server.api();
+    let app = Receiver::start().await;
+    let (id, old) = api.endpoint(app.url()).await;
+    let path = format!("/webhook_endpoints/{id}/rotate_secret");
+    let (_, rotated) = api.send("POST", &path, Some(&json!({ "overlap_seconds": 0 }))).await;
+    let new = rotated["secret"].as_str().unwrap();
+    let directory = api.directory("generic scim v2.0", "Acme").await;
+    directory.user("ada@acme.example").await;
+    let is_new = |delivery: &Delivery| delivery.is_signed_by(new);
+    let delivery = wait_for(&app, "the new secret signs", is_new).await;
+    assert!(!delivery.is_signed_by(&old) && delivery.is_signed_for_workos(new));
+}
+
+async fn wait_for(app: &Receiver, what: &str, is: impl Fn(&Delivery) -> bool) -> Delivery {
+    eventually(what, || async { app.arrived().into_iter().find(&is) }).await
+}
+
+fn now_millis() -> i64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what the server says is compared with the clock"
+    )]
+    let now = std::time::SystemTime::now();
+    let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
