@@ -157,12 +157,6 @@ impl World {
             facts.groups_of.all_of(user, groups);
         }
         let mut groups = needs.groups;
-        for user in needs.groups_of {
-            let of = self.store.members_of.iter().filter(|(_, members)| members.contains(&user));
-            let of: BTreeSet<_> = of.map(|(group, _)| *group).collect();
-            groups.extend(&of);
-            facts.groups_of.insert(user, of);
-        }
         for name in needs.pending {
             let same = |one: &&PendingMember| one.value == name || one.name_key == name_key(&name);
             let found: Vec<_> = self.pending.iter().filter(same).cloned().collect();

@@ -6,7 +6,7 @@ use schemas::scim::Filter;
 use super::kind::{Groups, Kind, Users};
 use super::*;
 use crate::filter::register;
-use crate::state::{FEED_INDEXES, INDEXES, PENDING_MEMBERS, SCHEMA};
+use crate::state::{FEED_INDEXES, INDEXES, PENDING_MEMBERS, SCHEMA, SHOWN, SHOWN_INDEXES};
 
 const BASE: &str = "https://scim.test";
 const DIRECTORY: DirectoryId = DirectoryId::from_bits(1);
@@ -14,7 +14,7 @@ const DIRECTORY: DirectoryId = DirectoryId::from_bits(1);
 fn database() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     register(&connection).unwrap();
-    let schema = format!("{SCHEMA}{FEED_INDEXES}{INDEXES}{PENDING_MEMBERS}");
+    let schema = format!("{SCHEMA}{FEED_INDEXES}{INDEXES}{PENDING_MEMBERS}{SHOWN}{SHOWN_INDEXES}");
     connection.execute_batch(&schema).unwrap();
     connection
         .execute(
