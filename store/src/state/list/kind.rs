@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use directory::matching::truth;
+use directory::matching::telling;
 use directory::resource::name_key;
 use ingest::ports::{Reference, UserView};
 use rusqlite::Connection;
@@ -191,18 +191,9 @@ impl Kind for Users {
         let found =
             Self::TABLE.schema.find(path.urn.as_deref(), &path.attribute, path.sub.as_deref())?;
         let is_active = found.extension.is_none() && found.attribute.name == "active";
-        let truth = truth(value).filter(|_| is_active)?;
-        let of_active = match op {
-            CompareOp::Eq => truth,
-            CompareOp::Ne => !truth,
-            CompareOp::Co
-            | CompareOp::Sw
-            | CompareOp::Ew
-            | CompareOp::Gt
-            | CompareOp::Ge
-            | CompareOp::Lt
-            | CompareOp::Le => return None,
-        };
+        // What tells inactive users from the others is that they say so.
+        let telling = telling(Some(found.attribute), *op, value).filter(|_| is_active)?;
+        let of_active = !telling.value && !telling.is_there;
         of_active.then_some("active_users")
     }
 
