@@ -32,6 +32,7 @@ mod error;
 mod events;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
+mod forgetful;
 mod groups;
 mod idempotency;
 mod jwks;

@@ -28,5 +28,6 @@ mod receivers;
 mod requests;
 mod rotation;
 mod scim;
+mod sdks;
 mod sets;
 mod tenants;
