@@ -24,6 +24,7 @@ mod misbehaving;
 mod oauth;
 mod pending;
 mod promises;
+mod reach;
 mod receivers;
 mod requests;
 mod rotation;
