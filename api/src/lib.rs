@@ -53,5 +53,6 @@ mod users;
 
 pub use api_keys::{FirstKey, first_key};
 pub use limits::Limits;
+pub use openapi::description;
 pub use router::{Api, CheckCertificate, CheckUrl, MakeKeyPair, router, waiting_room};
 pub use secrets::{client_id, digest};

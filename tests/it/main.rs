@@ -31,4 +31,5 @@ mod rotation;
 mod scim;
 mod sdks;
 mod sets;
+mod shell;
 mod tenants;
