@@ -75,7 +75,7 @@ fn read_filter(query: &Query) -> Result<AuditFilter, Error> {
         organization: query.id("organization_id")?,
         directory: directories::filter(query)?,
         user: users::filter(query)?,
-        group: groups::filter(query)?,
+        group: groups::filter(query.one("group"))?,
         actor: query.text("actor"),
         request: query.parsed::<RequestId>("request_id")?,
         text: query.text("q"),

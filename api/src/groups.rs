@@ -51,8 +51,8 @@ pub(crate) async fn get(
 }
 
 /// The group that a list of users is limited to.
-pub(crate) fn filter(query: &Query) -> Result<Option<GroupId>, Error> {
-    query.one("group").map(|text| path_id(WHAT, text)).transpose()
+pub(crate) fn filter(group: Option<&str>) -> Result<Option<GroupId>, Error> {
+    group.map(|text| path_id(WHAT, text)).transpose()
 }
 
 /// 404 for a group that a list is limited to and that is not there.

@@ -34,6 +34,7 @@ mod error;
 mod events;
 #[cfg(feature = "fixtures")]
 pub mod fixtures;
+mod forgetful;
 mod groups;
 mod idempotency;
 mod jwks;
@@ -57,5 +58,6 @@ mod users;
 
 pub use api_keys::{FirstKey, first_key};
 pub use limits::Limits;
+pub use openapi::description;
 pub use router::{Api, CheckCertificate, CheckUrl, MakeKeyPair, router, waiting_room};
 pub use secrets::{client_id, digest};

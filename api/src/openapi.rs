@@ -22,6 +22,12 @@ pub(crate) async fn show() -> Json<&'static Value> {
     Json(&DOCUMENT)
 }
 
+/// The description itself.
+#[must_use]
+pub fn description() -> &'static Value {
+    &DOCUMENT
+}
+
 fn document() -> Value {
     let settings = SchemaSettings::draft2020_12().for_serialize().with(|settings| {
         settings.definitions_path = "/components/schemas".into();

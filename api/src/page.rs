@@ -31,7 +31,7 @@ impl<S: Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    fn parse(query: &str) -> Self {
+    pub(crate) fn parse(query: &str) -> Self {
         Self(url::form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 
@@ -44,6 +44,14 @@ impl Query {
     /// The same as an owned text.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.one(name).map(str::to_owned)
+    }
+
+    /// Cuts a parameter off at a separator, and answers with what stood behind it.
+    pub(crate) fn cut(&mut self, name: &str, separator: char) -> Option<String> {
+        let (_, value) = self.0.iter_mut().find(|(key, _)| key == name)?;
+        let at = value.find(separator)?;
+        let behind = value.split_off(at);
+        behind.strip_prefix(separator).map(str::to_owned)
     }
 
     /// A parameter that may hold several values, in any of the three ways in which SDKs write that:
@@ -128,7 +136,7 @@ impl<K> Paging<K> {
     }
 
     /// The cursors around a page.
-    pub(crate) fn metadata<T>(&self, page: &Page<T>, id: impl Fn(&T) -> Id<K>) -> Metadata<K> {
+    pub(crate) fn metadata<T>(&self, page: &Page<T>, id: impl Fn(&T) -> Id<K>) -> Metadata<Id<K>> {
         let front = page.items.first().filter(|_| page.has_before).map(&id);
         let back = page.items.last().filter(|_| page.has_after).map(&id);
         let (before, after) = if self.reversed { (back, front) } else { (front, back) };
@@ -136,7 +144,7 @@ impl<K> Paging<K> {
     }
 
     /// Has the list go on from an object that is not on the page: the last that was looked at.
-    pub(crate) fn go_on_from(&self, metadata: &mut Metadata<K>, id: Id<K>) {
+    pub(crate) fn go_on_from(&self, metadata: &mut Metadata<Id<K>>, id: Id<K>) {
         let back = matches!(self.request.cursor, Some(Cursor::Before(_)));
         let cursor = if back == self.reversed { &mut metadata.after } else { &mut metadata.before };
         *cursor = Some(id);
@@ -153,25 +161,27 @@ impl<K> Paging<K> {
         K: Kind,
     {
         let list_metadata = self.metadata(&page, id);
-        let data = page.items.into_iter().map(show).collect();
-        Json(List { object: "list", data, list_metadata }).into_response()
+        list(page.items.into_iter().map(show).collect(), list_metadata)
     }
 }
 
-/// The ids to go on from; `null` where the list ends.
+/// A list as it goes out.
+pub(crate) fn list(data: Vec<impl Serialize>, list_metadata: Metadata<impl Serialize>) -> Response {
+    Json(List { object: "list", data, list_metadata }).into_response()
+}
+
+/// The cursors to go on from; `null` where the list ends.
 #[derive(Serialize)]
-#[serde(bound = "K: Kind")]
-pub(crate) struct Metadata<K> {
-    pub(crate) before: Option<Id<K>>,
-    pub(crate) after: Option<Id<K>>,
+pub(crate) struct Metadata<C> {
+    pub(crate) before: Option<C>,
+    pub(crate) after: Option<C>,
 }
 
 #[derive(Serialize)]
-#[serde(bound = "K: Kind, T: Serialize")]
-struct List<K, T> {
+struct List<C, T> {
     object: &'static str,
     data: Vec<T>,
-    list_metadata: Metadata<K>,
+    list_metadata: Metadata<C>,
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use schemas::wire::DirectoryUserWithGroups;
 use crate::auth::{Caller, Reader};
 use crate::body::{Segments, path_id};
 use crate::error::Error;
-use crate::page::{Paging, Query};
+use crate::forgetful::{Forgetful, group_behind};
+use crate::page::{Paging, Query, list as list_of};
 use crate::ports::{Order, Page, UserFilter};
 use crate::router::Api;
 use crate::{directories, groups};
@@ -20,12 +21,14 @@ pub(crate) const WHAT: &str = "directory user";
 pub(crate) async fn list(
     State(api): State<Api>,
     Reader(caller): Reader,
-    query: Query,
+    forgetful: Forgetful,
+    mut query: Query,
 ) -> Result<Response, Error> {
+    let behind = group_behind(&mut query);
     let paging = query.paging(caller.reach, Order::Descending)?;
     let mut filter = UserFilter {
         directory: directories::filter(&query)?,
-        group: groups::filter(&query)?,
+        group: groups::filter(query.one("group").or(behind.as_deref()))?,
         idp_id: query.text("idp_id"),
         email: query.text("email"),
     };
@@ -40,7 +43,8 @@ pub(crate) async fn list(
         directories::must_exist(&api, caller, filter.directory).await?;
         groups::must_exist(&api, caller, filter.group).await?;
     }
-    Ok(paging.answer(page, |found| found.user.id, |found| found))
+    let cursors = forgetful.cursors(paging.metadata(&page, |found| found.user.id), filter.group);
+    Ok(list_of(page.items, cursors))
 }
 
 pub(crate) async fn get(

@@ -7,16 +7,30 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use schemas::wire::DirectoryType;
-use schemas::{DirectoryId, OrganizationId, Timestamp, TokenId};
+use schemas::DirectoryId;
 
 use crate::settings::{SETTINGS, Setting};
 
+mod directory;
 mod endpoint;
+mod history;
+mod organization;
+mod outward;
+mod page;
+mod people;
 
+pub use directory::{DirectoryCommand, OauthCommand, SecretCommand, TokenCommand};
 pub use endpoint::NewEndpoint;
+pub use history::{
+    AuditCommand, AuditFilter, EventCommand, EventsCommand, ExportFormat, StreamFormat,
+};
+pub use organization::OrgCommand;
+pub use outward::{
+    EndpointCommand, KeyCommand, Outward, ReplayCommand, Scope, SigningKeyCommand, Status,
+};
+pub use page::Page;
+pub use people::{GroupCommand, UserCommand};
 
 /// The commands that use every setting. The others, which talk to a server, show a few.
 const WITH_EVERY_SETTING: &[&str] = &["serve", "demo", "verify", "rebuild", "config"];
@@ -73,9 +87,24 @@ pub enum Command {
     /// API keys
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Users of directories
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Groups of directories
+    #[command(subcommand)]
+    Group(GroupCommand),
     /// The events, in order
     #[command(subcommand)]
     Events(EventsCommand),
+    /// One event
+    #[command(subcommand)]
+    Event(EventCommand),
+    /// The history, for auditors
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// The keys that Security Event Tokens are signed with
+    #[command(subcommand)]
+    SigningKey(SigningKeyCommand),
 }
 
 /// `dsync serve`.
@@ -111,141 +140,6 @@ pub enum ConfigCommand {
     Print,
     /// Every setting with its variable, its default and what it does
     Env,
-}
-
-/// `dsync org …`.
-#[derive(Debug, Subcommand)]
-pub enum OrgCommand {
-    /// Create an organization
-    Create {
-        /// Its name
-        name: String,
-    },
-}
-
-/// `dsync directory …`.
-#[derive(Debug, Subcommand)]
-pub enum DirectoryCommand {
-    /// Create a directory; prints its SCIM endpoint and, this once, its bearer token
-    Create {
-        /// The organization it belongs to
-        #[arg(long, value_name = "ORG")]
-        organization: OrganizationId,
-        /// The identity provider
-        #[arg(long = "type", value_name = "TYPE", default_value = DirectoryType::Generic.slug())]
-        #[arg(value_parser = directory_types())]
-        kind: String,
-        /// Its name
-        #[arg(long)]
-        name: String,
-    },
-    /// The bearer tokens of a directory, two at most
-    #[command(subcommand)]
-    Token(TokenCommand),
-    /// The OAuth client of a directory, for identity providers that take no bearer token
-    #[command(subcommand)]
-    Oauth(OauthCommand),
-}
-
-/// `dsync directory token …`.
-#[derive(Debug, Subcommand)]
-pub enum TokenCommand {
-    /// Create a bearer token; it is printed this once
-    Create {
-        /// The directory it opens
-        directory: DirectoryId,
-    },
-}
-
-/// `dsync directory oauth …`.
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub enum OauthCommand {
-    /// The client id, where it gets access tokens, and its secrets by their last characters
-    Show {
-        /// The directory of the client
-        directory: DirectoryId,
-    },
-    /// The secrets of the client, two at most
-    #[command(subcommand)]
-    Secret(SecretCommand),
-}
-
-/// `dsync directory oauth secret …`.
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub enum SecretCommand {
-    /// Create a client secret; it is printed this once
-    Create {
-        /// The directory of the client
-        directory: DirectoryId,
-    },
-    /// Delete a client secret, and end the access tokens that were issued with it
-    Delete {
-        /// The directory of the client
-        directory: DirectoryId,
-        /// The id of the secret, as `show` prints it
-        secret: TokenId,
-    },
-}
-
-/// `dsync endpoint …`.
-#[derive(Debug, Subcommand)]
-pub enum EndpointCommand {
-    /// Create a webhook endpoint; prints its signing secret
-    Create(NewEndpoint),
-}
-
-/// `dsync key …`.
-#[derive(Debug, Subcommand)]
-pub enum KeyCommand {
-    /// Create an API key; it is printed this once
-    Create {
-        /// What it is for
-        name: String,
-        /// What it may do
-        #[arg(long, value_enum, default_value = "full")]
-        scope: Scope,
-    },
-}
-
-/// What an API key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Scope {
-    /// Everything
-    Full,
-    /// Read what customer apps read
-    Read,
-    /// Read the history, for auditors
-    Audit,
-}
-
-/// `dsync events …`.
-#[derive(Debug, Subcommand)]
-pub enum EventsCommand {
-    /// The latest events, a line each
-    Tail {
-        /// Go on with what comes
-        #[arg(long, short)]
-        follow: bool,
-    },
-    /// Events from the oldest to the newest, for another program
-    Export {
-        /// Only this directory
-        #[arg(long, value_name = "DIR")]
-        directory: Option<DirectoryId>,
-        /// Only events from this time on, such as 2026-03-02T10:15:30Z or 2026-03-02
-        #[arg(long, value_name = "TIME", value_parser = time)]
-        since: Option<Timestamp>,
-        /// One JSON object a line
-        #[arg(long, value_enum, default_value = "ndjson")]
-        format: ExportFormat,
-    },
-}
-
-/// The form of an export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum ExportFormat {
-    /// One JSON object a line
-    Ndjson,
 }
 
 /// A command line with the settings that its flags gave.
@@ -308,27 +202,8 @@ fn given(matches: &ArgMatches) -> BTreeMap<&'static str, String> {
     SETTINGS.iter().filter_map(text).collect()
 }
 
-fn directory_types() -> PossibleValuesParser {
-    let value = |kind: DirectoryType| {
-        let slug = kind.slug();
-        // `okta` is enough at a shell.
-        let short = slug.split_once(" scim").map_or(slug, |(short, _)| short);
-        clap::builder::PossibleValue::new(slug).alias(short)
-    };
-    PossibleValuesParser::new(DirectoryType::ALL.map(value))
-}
-
-fn time(text: &str) -> Result<Timestamp, String> {
-    let midnight = format!("{text}T00:00:00Z");
-    text.parse()
-        .or_else(|_| midnight.parse())
-        .map_err(|error: schemas::time::InvalidTimestamp| error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
-    use schemas::Format;
-
     use super::*;
 
     fn flags(line: &str) -> BTreeMap<&'static str, String> {
@@ -380,23 +255,17 @@ mod tests {
 
     #[test]
     fn an_endpoint_gets_webhooks_unless_told_otherwise() {
+        use schemas::Format;
         let format = |line: &str| {
             let parsed = parse(line.split(' ').map(OsString::from)).ok()?.cli.command;
-            let Command::Endpoint(EndpointCommand::Create(NewEndpoint { format, .. })) = parsed
-            else {
+            let Command::Endpoint(EndpointCommand::Create { new, .. }) = parsed else {
                 panic!("endpoint")
             };
-            Some(format)
+            Some(new.format)
         };
         let create = "dsync endpoint create https://app.example";
         assert_eq!(format(create), Some(Format::Webhook));
         assert_eq!(format(&format!("{create} --format scim_set")), Some(Format::ScimSet));
         assert_eq!(format(&format!("{create} --format set")), None);
-    }
-
-    #[test]
-    fn a_day_counts_from_its_midnight() {
-        assert_eq!(time("2026-03-02").unwrap().to_string(), "2026-03-02T00:00:00.000Z");
-        assert!(time("yesterday").is_err());
     }
 }

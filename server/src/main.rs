@@ -72,6 +72,11 @@ async fn hand_over(command: Command, resolved: Resolved, json: bool) -> anyhow::
         | Command::Directory(_)
         | Command::Endpoint(_)
         | Command::Key(_)
+        | Command::SigningKey(_)
+        | Command::User(_)
+        | Command::Group(_)
+        | Command::Event(_)
+        | Command::Audit(_)
         | Command::Events(_)) => Ok(client::run(command, &settings, json).await?),
         Command::Config(_) => unreachable!("answered before there was a runtime"),
     }

@@ -14,6 +14,16 @@ pub fn line(text: impl fmt::Display) -> io::Result<()> {
     out.flush()
 }
 
+/// Writes a part of something longer.
+///
+/// # Errors
+/// As for [`line`].
+pub fn bytes(part: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(part)?;
+    out.flush()
+}
+
 /// Writes a line for the person at the shell to standard error, so that a pipe does not get it.
 pub fn note(text: impl fmt::Display) {
     // Where even that cannot be written there is nobody left to tell.

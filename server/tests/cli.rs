@@ -174,7 +174,8 @@ fn help_shows_what_matters_to_each_command() {
     let shell = Shell::new();
     let top = shell.run("--help");
     assert_eq!(top.code, Some(0));
-    let commands = "serve demo verify rebuild config org directory endpoint key events";
+    let commands = "serve demo verify rebuild config org directory endpoint key user group events event \
+        audit signing-key";
     for command in commands.split_whitespace() {
         line(&top.out, command);
     }

@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use http::header::ACCEPT;
 use http::{Method, StatusCode};
-use reqwest::redirect;
+use reqwest::{RequestBuilder, Response, redirect};
 use serde_json::Value;
 use url::{Host, Url};
 
+use super::request::Request;
+use crate::print;
 use crate::settings::{Secret, Settings};
 
 /// A server that does not accept a connection within this is not there.
@@ -15,6 +18,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// The longest that one call may take; the SDKs wait as long.
 const CALL_MAX: Duration = Duration::from_secs(60);
+
+/// The longest that a whole history may take to arrive.
+const STREAM_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The most of an answer that is not JSON that a message quotes.
 const QUOTE_MAX: usize = 200;
@@ -79,6 +85,9 @@ pub enum ClientError {
         /// The start of the answer.
         start: String,
     },
+    /// A check found a difference.
+    #[error("the history and the state are not what they should be")]
+    NotVerified,
     /// Standard output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] std::io::Error),
@@ -123,33 +132,67 @@ impl Connection {
         self.call(Method::GET, path, |request| request.query(query)).await
     }
 
-    /// Creates.
+    /// Makes a call.
     ///
     /// # Errors
     /// When there is no answer, or one that says no.
-    pub async fn post(&self, path: &str, body: &Value) -> Result<Value, ClientError> {
-        self.call(Method::POST, path, |request| request.json(body)).await
+    pub(super) async fn send(&self, request: &Request) -> Result<Value, ClientError> {
+        let fill = |sent: RequestBuilder| match &request.body {
+            Some(body) => sent.query(&request.query).json(body),
+            None => sent.query(&request.query),
+        };
+        self.call(request.method.clone(), &request.path(), fill).await
     }
 
-    /// Deletes.
+    /// Makes a call and prints its answer as it comes, in this form.
     ///
     /// # Errors
-    /// When there is no answer, or one that says no.
-    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
-        self.call(Method::DELETE, path, |request| request).await.map(drop)
+    /// When there is no answer, one that says no, or one that breaks off.
+    pub(super) async fn stream(&self, request: &Request, form: &str) -> Result<(), ClientError> {
+        let fill = |sent: RequestBuilder| {
+            sent.query(&request.query).header(ACCEPT, form).timeout(STREAM_MAX)
+        };
+        let path = request.path();
+        let mut response = self.response(&request.method, &path, fill).await?;
+        if !response.status().is_success() {
+            return self.read(request.method.clone(), &path, response).await.map(drop);
+        }
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
+            print::bytes(&chunk)?;
+        }
+        Ok(())
     }
 
     async fn call(
         &self,
         method: Method,
         path: &str,
-        fill: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Value, ClientError> {
+        let response = self.response(&method, path, fill).await?;
+        self.read(method, path, response).await
+    }
+
+    async fn response(
+        &self,
+        method: &Method,
+        path: &str,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, ClientError> {
         let mut request = fill(self.client.request(method.clone(), format!("{}{path}", self.base)));
         if let Some(key) = &self.key {
             request = request.bearer_auth(key.expose());
         }
-        let response = request.send().await.map_err(|error| self.failed(&error))?;
+        request.send().await.map_err(|error| self.failed(&error))
+    }
+
+    /// What an answer says, if it does not say no.
+    async fn read(
+        &self,
+        method: Method,
+        path: &str,
+        response: Response,
+    ) -> Result<Value, ClientError> {
         let status = response.status();
         let header = response.headers().get("x-request-id");
         let request_id = header.and_then(|id| id.to_str().ok()).map(str::to_owned);
@@ -157,20 +200,14 @@ impl Connection {
         if status == StatusCode::UNAUTHORIZED {
             return Err(ClientError::Unauthorized { sent: self.key.is_some() });
         }
-        if status == StatusCode::NO_CONTENT {
+        if status.is_success() && text.is_empty() {
             return Ok(Value::Null);
         }
         let json = serde_json::from_str(&text);
         if !status.is_success() {
             let message = json.as_ref().ok().and_then(message);
-            let message = message.unwrap_or_else(|| start(&text));
-            return Err(ClientError::Refused {
-                method,
-                path: path.to_owned(),
-                status,
-                message,
-                request_id,
-            });
+            let (message, path) = (message.unwrap_or_else(|| start(&text)), path.to_owned());
+            return Err(ClientError::Refused { method, path, status, message, request_id });
         }
         json.map_err(|_| ClientError::NotJson { url: self.base.clone(), start: start(&text) })
     }

@@ -9,6 +9,10 @@ use super::connection::{ClientError, Connection};
 use super::show;
 use crate::print;
 
+/// The call that both commands make.
+#[cfg(test)]
+pub(super) const CALL: &str = "GET /events";
+
 /// How many events `tail` starts with, as `tail` does with lines.
 const TAIL: usize = 10;
 

@@ -14,6 +14,20 @@ pub(super) fn pairs(object: &Value) -> String {
     table.to_string()
 }
 
+/// A row for each item of a list, with these of its fields.
+pub(super) fn table(list: &Value, columns: &[&str]) -> String {
+    let mut table = Table::new(columns);
+    for item in list.get("data").and_then(Value::as_array).into_iter().flatten() {
+        let cell = |name: &&str| match item.get(*name) {
+            Some(Value::Array(items)) => items.iter().map(plain).collect::<Vec<_>>().join(","),
+            Some(value) => plain(value),
+            None => String::new(),
+        };
+        table.row(columns.iter().map(cell).map(|cell| printable(&cell)).collect());
+    }
+    table.to_string()
+}
+
 fn collect(path: &str, value: &Value, table: &mut Table) {
     let text = match value {
         Value::Object(fields) => {
@@ -79,6 +93,10 @@ fn subject(event: &Value) -> String {
 fn name(thing: &Value) -> String {
     let keys = ["username", "email", "name", "token_suffix", "id"];
     let found = keys.iter().find_map(|key| thing.get(key).and_then(Value::as_str));
-    // Names come from outside; a control character must not reach the terminal.
-    found.unwrap_or("-").chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    printable(found.unwrap_or("-"))
+}
+
+/// Names come from outside; a control character must not reach the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -7,6 +7,8 @@ use axum::{Json, Router};
 use http::{HeaderMap, StatusCode};
 
 use super::*;
+use serde_json::json;
+
 use crate::settings::resolve;
 
 /// A server that answers with these routes, and the settings that lead to it.
@@ -33,7 +35,8 @@ async fn a_call_sends_the_key_and_the_body() {
     };
     let settings = server(Router::new().route("/organizations", post(echo))).await;
     let connection = Connection::new(&settings).unwrap();
-    let answer = connection.post("/organizations", &json!({"name": "Acme"})).await.unwrap();
+    let create = planned("org create Acme");
+    let answer = connection.send(&create).await.unwrap();
     assert_eq!(answer, json!({"key": "Bearer sk_1", "body": {"name": "Acme"}}));
 }
 
@@ -48,7 +51,7 @@ async fn a_refusal_is_told_with_its_reason() {
         .route("/events", get(|| async { StatusCode::UNAUTHORIZED }))
         .route("/page", get(|| async { "<html>" }));
     let connection = Connection::new(&server(routes).await).unwrap();
-    let error = connection.post("/organizations", &json!({})).await.unwrap_err();
+    let error = connection.send(&planned("org create Acme")).await.unwrap_err();
     let expected = "POST /organizations: 422 Unprocessable Entity: Validation failed. (name: required) (request req_1)";
     assert_eq!(error.to_string(), expected);
     let error = connection.get("/events", &[]).await.unwrap_err().to_string();
@@ -108,10 +111,17 @@ fn objects_in_a_list_are_numbered() {
 #[tokio::test]
 async fn a_deletion_needs_no_body_and_is_refused_like_any_call() {
     let gone = axum::routing::delete(|| async { StatusCode::NO_CONTENT });
-    let connection = Connection::new(&server(Router::new().route("/here", gone)).await).unwrap();
-    connection.delete("/here").await.unwrap();
-    let error = connection.delete("/there").await.unwrap_err().to_string();
-    assert!(error.starts_with("DELETE /there: 404 Not Found"), "{error}");
+    let key = format!("api_key_{ID}");
+    let routes = Router::new().route(&format!("/api_keys/{key}"), gone);
+    let connection = Connection::new(&server(routes).await).unwrap();
+    let delete = format!("key delete {key}");
+    assert_eq!(connection.send(&planned(&delete)).await.unwrap(), Value::Null);
+    let other = planned(&format!("endpoint delete we_{ID}"));
+    let error = connection.send(&other).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("DELETE /webhook_endpoints/we_{ID}: 404 Not Found")),
+        "{error}"
+    );
 }
 
 #[test]
@@ -125,7 +135,107 @@ fn an_event_is_one_line_with_the_names_people_know() {
 }
 
 #[test]
+fn what_is_not_mentioned_is_not_sent() {
+    let update = planned(&format!("org update org_{ID} --name New"));
+    assert_eq!(update.body, Some(json!({"name": "New"})));
+    let update = planned(&format!("endpoint update we_{ID} --status disabled --ed25519 true"));
+    assert_eq!(update.body, Some(json!({"status": "disabled", "ed25519": true})));
+    let set = "directory settings DIR --set unknown_member=pending --set debug_requests=true";
+    let body = planned(&set.replace("DIR", &format!("directory_{ID}"))).body;
+    assert_eq!(body, Some(json!({"unknown_member": "pending", "debug_requests": true})));
+}
+
+#[test]
 fn a_short_directory_type_becomes_its_slug() {
-    assert_eq!(full_slug("okta"), "okta scim v2.0");
-    assert_eq!(full_slug("okta scim v2.0"), "okta scim v2.0");
+    assert_eq!(plan::full_slug("okta"), "okta scim v2.0");
+    assert_eq!(plan::full_slug("okta scim v2.0"), "okta scim v2.0");
+}
+
+#[test]
+fn a_list_is_a_table_without_control_characters() {
+    let list =
+        json!({"data": [{"id": "1", "name": "A\u{1b}", "events": ["a", "b"]}, {"id": "22"}]});
+    assert_eq!(
+        show::table(&list, &["id", "name", "events"]),
+        "ID  NAME  EVENTS\n1   A\u{fffd}    a,b\n22"
+    );
+}
+
+/// A command line for each call. `_` stands for what an id has behind its prefix.
+const COMMANDS: &[&str] = &[
+    "org create Acme",
+    "org list --search a",
+    "org get org__",
+    "org get --external-id a/b",
+    "org update org__ --name New",
+    "org delete org__",
+    "directory create --organization org__ --name N",
+    "directory list --organization org__",
+    "directory get directory__",
+    "directory delete directory__",
+    "directory requests directory__",
+    "directory update directory__ --inactive-users delete",
+    "directory preview directory__ {}",
+    "directory roles directory__",
+    "directory roles directory__ --set {}",
+    "directory settings directory__",
+    "directory settings directory__ --set unknown_member=pending",
+    "directory token create directory__",
+    "directory token list directory__",
+    "directory token revoke directory__ directory_token__",
+    "directory oauth show directory__",
+    "directory oauth update directory__ --token-lifetime 3600",
+    "directory oauth secret create directory__",
+    "directory oauth secret delete directory__ directory_token__",
+    "user list --directory directory__ --email a@b.example",
+    "user list --group directory_group__",
+    "user get directory_user__",
+    "group list --user directory_user__",
+    "group get directory_group__",
+    "event get event__",
+    "audit events --user directory_user__ --format csv",
+    "audit verify",
+    "endpoint create https://a.example",
+    "endpoint list",
+    "endpoint get we__",
+    "endpoint update we__ --url https://b.example",
+    "endpoint delete we__",
+    "endpoint rotate-secret we__ --overlap 60",
+    "endpoint deliveries we__ --status failed --since 2026-03-02",
+    "endpoint test we__",
+    "endpoint replay start we__ --from 2026-03-02T10:15:30.123Z --directory directory__",
+    "endpoint replay list we__",
+    "endpoint replay get we__ replay__",
+    "endpoint replay cancel we__ replay__",
+    "key create N --organization org__",
+    "key list",
+    "key delete api_key__",
+    "signing-key list",
+    "signing-key rotate --compromised",
+    "signing-key jwks",
+];
+
+#[test]
+fn there_is_a_command_for_every_call_of_the_api() {
+    let mut sent = std::collections::BTreeSet::from([events::CALL.to_owned()]);
+    for line in COMMANDS {
+        let request = planned(&line.replace("__", &format!("_{ID}")));
+        sent.insert(format!("{} {}", request.method, request.call));
+        assert!(!request.path().contains(['{', '}']), "{line}");
+    }
+    let mut described = std::collections::BTreeSet::new();
+    for (path, methods) in api::description()["paths"].as_object().unwrap() {
+        let methods = methods.as_object().unwrap().keys();
+        described.extend(methods.map(|method| format!("{} {path}", method.to_uppercase())));
+    }
+    assert_eq!(sent, described);
+}
+
+/// What an id may have behind its prefix.
+const ID: &str = "00000000000000000000000000";
+
+fn planned(line: &str) -> Request {
+    let words = std::iter::once("dsync").chain(line.split(' ')).map(std::ffi::OsString::from);
+    let parsed = crate::cli::parse(words).unwrap_or_else(|error| panic!("{line}: {error}"));
+    plan::plan(parsed.cli.command).unwrap()
 }

@@ -1,0 +1,117 @@
+//! A key that is limited to one organization, and everything that belongs to others. Every call of the
+//! description is tried with everything of theirs that a call can name, in every place where it can be
+//! named, so that a call that is added is tried as well.
+
+mod probes;
+mod world;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use tests::Server;
+use tests::server::http_client;
+
+use probes::{Probe, calls};
+use world::{World, strings};
+
+/// How many calls have to show something of one's own for the result to say something.
+const SHOWING_MIN: usize = 12;
+
+/// How many requests have to name something of others.
+const PROBES_MIN: usize = 1_000;
+
+struct Limited<'a> {
+    base: &'a str,
+    key: &'a str,
+    http: reqwest::Client,
+    /// What is of others and must not be seen.
+    foreign: &'a BTreeSet<String>,
+}
+
+impl Limited<'_> {
+    /// Sends it and looks whether the answer has anything of others that the caller has not named.
+    async fn send(&self, probe: &Probe, known: &[String]) -> (u16, String) {
+        let method = probe.method.to_uppercase().parse().unwrap();
+        let mut request = self.http.request(method, format!("{}{}", self.base, probe.path));
+        request = request.bearer_auth(self.key).header("accept", probe.accept.as_str());
+        if let Some(body) = &probe.body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let text = answer.text().await.unwrap();
+        assert!(status < 500, "{probe:?}: {status} {text}");
+        let leaked = self.foreign.iter().find(|foreign| {
+            text.contains(foreign.as_str()) && !known.iter().any(|known| known.contains(*foreign))
+        });
+        assert_eq!(leaked, None, "{probe:?}: {status} {text}");
+        (status, text)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_one_organization_sees_nothing_of_another() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let (acme, rival) = (World::new(&server, "acme").await, World::new(&server, "rival").await);
+    let api = server.api();
+    let description = api.get("/openapi.json").await;
+    let calls = calls(&description);
+    let own = strings(&acme.seen_by(&api, &calls).await);
+    let theirs = rival.seen_by(&api, &calls).await;
+    let mut foreign: BTreeSet<String> = strings(&theirs).difference(&own).cloned().collect();
+    // Some are in lists of everybody's alone.
+    foreign.extend(rival.ids.iter().cloned().chain(rival.texts()));
+    let limited =
+        Limited { base: server.base(), key: &acme.key, http: http_client(), foreign: &foreign };
+
+    // What it may see, it sees, and nothing else.
+    let (mut showing, mut closed) = (BTreeSet::new(), BTreeMap::new());
+    for probe in probes::of_its_own(&calls, &acme) {
+        let (status, text) = limited.send(&probe, &[]).await;
+        if status == 200 && own.iter().any(|own| text.contains(own.as_str())) {
+            showing.insert(probe.call);
+        } else if status == 403 && !probe.call.contains('{') {
+            let everything = world::without_times(api.get(&probe.path).await);
+            closed.insert(probe.path, everything);
+        }
+    }
+    assert!(closed.contains_key("/webhook_endpoints"), "they get the events of everybody");
+    assert!(showing.len() >= SHOWING_MIN, "{showing:?}");
+
+    // What is there and of others is answered like what is not there.
+    let mut sent = 0;
+    for (probe, twin) in probes::of_others(&calls, &acme, &rival) {
+        let known = [probe.named.clone(), twin.named.clone()];
+        // What one of the other requests has said is known as well.
+        let known =
+            if probe.is_reading() { known.to_vec() } else { [&rival.texts()[..], &known].concat() };
+        let there = limited.send(&probe, &known).await;
+        let nowhere = limited.send(&twin, &known).await;
+        assert_eq!(there.0, nowhere.0, "{probe:?}: {}", there.1);
+        // What a change of its own answers with has a time in it.
+        if probe.is_reading() || there.0 >= 400 {
+            let said = without(&there.1, &probe.named);
+            assert_eq!(said, without(&nowhere.1, &twin.named), "{probe:?} and {twin:?}");
+        }
+        sent += 1;
+    }
+    assert!(sent >= PROBES_MIN, "only {sent} requests");
+    let after = rival.seen_by(&api, &calls).await;
+    for (path, before) in theirs.as_object().unwrap() {
+        assert_eq!(*before, after[path], "{path}: nothing of others changes");
+    }
+    for (path, before) in closed {
+        let after = world::without_times(api.get(&path).await);
+        assert_eq!(before, after, "{path}: what it may not read it may not change");
+    }
+}
+
+/// An answer without what was named and what differs from one request to the next.
+fn without(answer: &str, named: &str) -> String {
+    let answer = answer.replace(named, "…");
+    match serde_json::from_str::<Value>(&answer) {
+        Ok(json) => world::without_times(json).to_string(),
+        Err(_) => answer,
+    }
+}

@@ -1,0 +1,107 @@
+//! The command line client against a server, as a person at a shell uses it.
+
+use serde_json::Value;
+use tests::server::{command, json_of};
+use tests::{Directory, Server};
+
+/// What a command said.
+struct Said {
+    out: String,
+    err: String,
+    code: Option<i32>,
+}
+
+/// Runs a command of the client against this server.
+fn run(server: &Server, line: &str) -> Said {
+    let mut command = command(server.data());
+    let listen = server.base().strip_prefix("http://").unwrap();
+    let output =
+        command.env("DSYNC_LISTEN", listen).args(line.split_whitespace()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said { out: text(output.stdout), err: text(output.stderr), code: output.status.code() }
+}
+
+/// The same with `--json`; it has to work.
+fn ask(server: &Server, line: &str) -> Value {
+    let said = run(server, &format!("{line} --json"));
+    assert_eq!(said.code, Some(0), "{line}: {}", said.err);
+    if said.out.is_empty() { Value::Null } else { json_of(said.out.as_bytes()) }
+}
+
+fn id(of: &Value) -> &str {
+    of["id"].as_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customer_is_set_up_looked_into_and_deleted_from_a_shell() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let ask = |line: &str| ask(&server, line);
+    let org = ask("org create Acme --external-id a/1 --domains acme.example");
+    assert_eq!(id(&ask("org get --external-id a/1")), id(&org));
+    let changed = ask(&format!("org update {} --name Acme+Inc", id(&org)));
+    assert_eq!((&changed["name"], &changed["external_id"]), (&"Acme+Inc".into(), &"a/1".into()));
+
+    let created =
+        ask(&format!("directory create --organization {} --type okta --name People", id(&org)));
+    let directory = Directory::new(&created, server.base());
+    directory.user("adele@acme.example").await;
+    directory.group("Engineering").await;
+    let of = &directory.id;
+    let users = ask(&format!("user list --directory {of} --email adele@acme.example"));
+    let user = ask(&format!("user get {}", id(&users["data"][0])));
+    assert_eq!(user["username"], "adele@acme.example");
+    let table = run(&server, &format!("group list --directory {of}")).out;
+    let rows: Vec<&str> = table.lines().collect();
+    assert_eq!(rows.len(), 2, "{table}");
+    assert!(rows[0].starts_with("ID ") && rows[1].contains("Engineering"), "{table}");
+    let settings = ask(&format!("directory settings {of} --set unknown_member=pending"));
+    assert_eq!(settings["unknown_member"], "pending");
+
+    let second = ask(&format!("directory token create {of}"));
+    assert_eq!(ask(&format!("directory token list {of}"))["data"].as_array().unwrap().len(), 2);
+    let revoked = run(&server, &format!("directory token revoke {of} {}", id(&second)));
+    assert!(revoked.err.contains("is revoked") && revoked.out.is_empty(), "{}", revoked.err);
+    assert_eq!(ask(&format!("directory token list {of}"))["data"].as_array().unwrap().len(), 1);
+
+    ask(&format!("directory delete {of}"));
+    let refused = run(&server, &format!("directory get directory_{}", "0".repeat(26)));
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.err.contains("404"), "{}", refused.err);
+    ask(&format!("org delete {}", id(&org)));
+    assert_eq!(ask("org list")["data"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_keys_and_the_history_are_at_hand_at_a_shell() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let ask = |line: &str| ask(&server, line);
+    let endpoint = ask("endpoint create https://app.example/hooks --events dsync.user.created");
+    let changed = ask(&format!("endpoint update {} --status disabled --timeout 5", id(&endpoint)));
+    assert_eq!((&changed["status"], &changed["timeout_seconds"]), (&"disabled".into(), &5.into()));
+    let rotated = ask(&format!("endpoint rotate-secret {} --overlap 60", id(&endpoint)));
+    assert_ne!(rotated["secret"], endpoint["secret"]);
+    ask(&format!("endpoint delete {}", id(&endpoint)));
+    assert_eq!(ask("endpoint list")["data"], serde_json::json!([]));
+
+    let key = ask("key create auditor --scope audit");
+    let listed = run(&server, "key list").out;
+    assert!(
+        listed.contains("auditor") && !listed.contains(key["key"].as_str().unwrap()),
+        "{listed}"
+    );
+    ask(&format!("key delete {}", id(&key)));
+
+    let directory = server.api().directory("okta scim v2.0", "Acme").await;
+    directory.user("adele@acme.example").await;
+    let event = &server.api().events("dsync.user.created").await[0];
+    assert_eq!(ask(&format!("event get {}", id(event))), *event);
+    let lines = run(&server, "audit events --text adele").out;
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+    assert_eq!(json_of(lines.as_bytes())["id"], event["id"]);
+    let csv = run(&server, &format!("audit events --directory {} --format csv", directory.id)).out;
+    // Its token, its activation, its user, and the names of the columns.
+    assert_eq!(csv.lines().count(), 4, "{csv}");
+    assert_eq!(ask("audit verify")["verified"], true);
+}
