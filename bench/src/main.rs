@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p bench` runs everything against a release build of `dsync` that it starts
 //! itself, on loopback and in a temporary directory, and prints a JSON line for each figure.
-//! `cargo run --release -p bench -- creates members rebuild idle` runs some of it.
+//! `cargo run --release -p bench -- creates members rebuild idle lists` runs some of it.
 //!
 //! The bare limit for writes is an HTTP handler that parses the same body and waits for a group
 //! commit of the same bytes to SQLite with `synchronous=FULL`: what any server of this kind on this
@@ -15,13 +15,14 @@ mod creates;
 mod dsync;
 mod idle;
 mod limit;
+mod lists;
 mod load;
 mod members;
 mod rebuild;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const SCENARIOS: [&str; 4] = ["creates", "members", "rebuild", "idle"];
+const SCENARIOS: [&str; 5] = ["creates", "members", "rebuild", "idle", "lists"];
 
 fn main() -> Result<(), Failure> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
@@ -45,6 +46,9 @@ fn main() -> Result<(), Failure> {
     }
     if wanted("idle") {
         runtime.block_on(idle::run())?;
+    }
+    if wanted("lists") {
+        runtime.block_on(lists::run())?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use api::ports::{
     Counts, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
 };
 use directory::normalise::{Origin, directory_group, directory_user};
+use directory::resource::name_key;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, params_from_iter};
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
@@ -32,30 +33,8 @@ impl State {
         filter: UserFilter,
     ) -> Result<Page<DirectoryUserWithGroups>, DbError> {
         self.read(move |connection| {
-            let mut conditions = Conditions::default();
             let confined = confined(connection, &known, request.reach, None, filter.directory)?;
-            if let Some(group) = filter.group {
-                let of = "users.key IN (SELECT user_key FROM memberships WHERE group_key = \
-                    (SELECT key FROM groups WHERE group_id = {}))";
-                conditions.and(of, bytes(group.to_bytes()));
-            }
-            if let Some(idp_id) = filter.idp_id {
-                let is = "coalesce(users.external_id, users.attributes ->> '$.userName') = {}";
-                conditions.and(is, idp_id);
-            }
-            if let Some(email) = filter.email {
-                conditions.and("users.email = {}", email.to_lowercase());
-            }
-            let columns = Columns {
-                // The members of a group are looked up, not found by walking their directory.
-                directory: if filter.group.is_some() {
-                    "+users.directory"
-                } else {
-                    "users.directory"
-                },
-                order: "users.user_id",
-                order_within: "users.user_id",
-            };
+            let (conditions, columns) = users_where(&filter, confined.as_deref());
             let bound = |id: UserId, _, _| Ok(bytes(id.to_bytes()));
             let found =
                 page(&request, &columns, confined, &conditions, bound, |rest, parameters| {
@@ -303,6 +282,57 @@ pub(crate) struct Standing {
     pub(crate) activated: bool,
     pub(crate) gone: bool,
     pub(crate) counts: Counts,
+}
+
+/// What narrows a list of users, and what such a list runs by. A `+` keeps the database from an index that
+/// would lead through a whole directory to the few that are asked for.
+fn users_where(filter: &UserFilter, confined: Option<&[i64]>) -> (Conditions, Columns) {
+    let mut conditions = Conditions::default();
+    let is_of_few = filter.idp_id.is_some() || filter.email.is_some();
+    if let Some(group) = filter.group.map(|group| bytes(group.to_bytes())) {
+        let of = if is_of_few {
+            // Whether a few are members is looked up for each, in the directory of the group.
+            "users.directory = (SELECT directory FROM groups WHERE group_id = {})
+             AND EXISTS (SELECT 1 FROM memberships WHERE user_key = users.key
+                 AND group_key = (SELECT key FROM groups WHERE group_id = {}))"
+        } else {
+            "users.key IN (SELECT user_key FROM memberships WHERE group_key = \
+                (SELECT key FROM groups WHERE group_id = {}))"
+        };
+        conditions.and_all(of, vec![group; of.matches("{}").count()]);
+    }
+    if let Some(idp_id) = &filter.idp_id {
+        with_idp_id(&mut conditions, idp_id, confined);
+    }
+    if let Some(email) = &filter.email {
+        conditions.and("users.email = {}", email.to_lowercase());
+    }
+    let is_looked_up = filter.idp_id.is_some() || (filter.group.is_some() && !is_of_few);
+    let directory = if is_looked_up { "+users.directory" } else { "users.directory" };
+    let order = if is_of_few { "+users.user_id" } else { "users.user_id" };
+    (conditions, Columns { directory, order, order_within: order })
+}
+
+/// Who has no `externalId` goes by the name. Each is looked up in an index of its own; the one of names has
+/// them folded.
+fn with_idp_id(conditions: &mut Conditions, idp_id: &str, confined: Option<&[i64]>) {
+    let keys = confined.map(|keys| serde_json::to_string(keys).unwrap_or_default());
+    let within =
+        if keys.is_some() { "json_each({})" } else { "(SELECT key AS value FROM directories)" };
+    let is = format!(
+        "users.key IN (
+             SELECT one.key FROM {within} AS within
+             CROSS JOIN users AS one ON one.directory = within.value AND one.external_id = {{}}
+             UNION ALL
+             SELECT one.key FROM {within} AS within
+             CROSS JOIN users AS one ON one.directory = within.value AND one.name_key = {{}}
+             WHERE one.external_id IS NULL AND one.attributes ->> '$.userName' = {{}})"
+    );
+    let keys = || keys.clone().map(Sql::Text);
+    let id = || Sql::Text(idp_id.to_owned());
+    let by_id = keys().into_iter().chain([id()]);
+    let by_name = keys().into_iter().chain([Sql::Text(name_key(idp_id)), id()]);
+    conditions.and_all(&is, by_id.chain(by_name));
 }
 
 fn with_groups(

@@ -23,6 +23,16 @@ impl Conditions {
         self.sql.push(condition.replace("{}", &format!("?{}", self.parameters.len())));
     }
 
+    /// The same with several: each `{}` stands for the next.
+    pub(crate) fn and_all(&mut self, condition: &str, parameters: impl IntoIterator<Item = Sql>) {
+        let mut condition = condition.to_owned();
+        for parameter in parameters {
+            self.parameters.push(parameter);
+            condition = condition.replacen("{}", &format!("?{}", self.parameters.len()), 1);
+        }
+        self.sql.push(condition);
+    }
+
     /// What `{}` stood for, in order.
     pub(crate) fn parameters(&self) -> &[Sql] {
         &self.parameters
