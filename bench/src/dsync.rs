@@ -66,6 +66,11 @@ impl Dsync {
         Ok(Self { child, api })
     }
 
+    /// Its API, with every right.
+    pub(crate) const fn api(&self) -> &Target {
+        &self.api
+    }
+
     /// A new directory, and where its identity provider sends requests.
     pub(crate) async fn directory(&self, name: &str) -> Result<Target, Failure> {
         let organization = self.post("/organizations", &json!({ "name": name })).await?;

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p bench` runs everything against a release build of `dsync` that it starts
 //! itself, on loopback and in a temporary directory, and prints a JSON line for each figure.
-//! `cargo run --release -p bench -- creates members rebuild idle deliveries` runs some of it.
+//! `cargo run --release -p bench -- creates members rebuild idle deliveries lists` runs some of it.
 //!
 //! The bare limit for writes is an HTTP handler that parses the same body and waits for a group
 //! commit of the same bytes to SQLite with `synchronous=FULL`: what any server of this kind on this
@@ -16,6 +16,7 @@ mod deliveries;
 mod dsync;
 mod idle;
 mod limit;
+mod lists;
 mod load;
 mod members;
 mod rebuild;
@@ -23,7 +24,7 @@ mod sink;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const SCENARIOS: [&str; 5] = ["creates", "members", "rebuild", "idle", "deliveries"];
+const SCENARIOS: [&str; 6] = ["creates", "members", "rebuild", "idle", "deliveries", "lists"];
 
 fn main() -> Result<(), Failure> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
@@ -50,6 +51,9 @@ fn main() -> Result<(), Failure> {
     }
     if wanted("deliveries") {
         runtime.block_on(deliveries::run())?;
+    }
+    if wanted("lists") {
+        runtime.block_on(lists::run())?;
     }
     Ok(())
 }

@@ -7,27 +7,18 @@ use std::sync::Arc;
 use api::ports::{
     Counts, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
 };
+use directory::resource::name_key;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, params_from_iter};
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
 use schemas::{DirectoryId, EventId, EventType, GroupId, UserId};
 
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
-use super::{State, directory_row, feed};
+use super::{State, feed};
 use crate::config::Known;
 use crate::error::DbError;
 use crate::sqlite::{as_sql, from_sql};
 use page::{Columns, Conditions, confined, map_page, page};
-
-/// The address that apps see: what an attribute map has chosen stands for what is chosen without one.
-const EMAIL: &str = "(users.mapped_email = {} OR \
-    (users.email = {} AND users.shown ->> '$.mapped' IS NULL))";
-
-/// The same within a directory, as two look-ups: for an OR the directory would be walked through.
-const EMAIL_WITHIN: &str = "users.key IN (
-    SELECT key FROM users WHERE directory = {0} AND mapped_email = {1}
-    UNION ALL SELECT key FROM users
-    WHERE directory = {0} AND email = {1} AND shown ->> '$.mapped' IS NULL)";
 
 fn bytes(id: [u8; 16]) -> Sql {
     Sql::Blob(id.to_vec())
@@ -41,41 +32,8 @@ impl State {
         filter: UserFilter,
     ) -> Result<Page<DirectoryUserWithGroups>, DbError> {
         self.read(move |connection| {
-            let mut conditions = Conditions::default();
-            conditions.and("users.hidden = {}", 0);
             let confined = confined(connection, &known, request.reach, None, filter.directory)?;
-            if let Some(group) = filter.group {
-                let of = "users.key IN (SELECT user_key FROM memberships WHERE group_key = \
-                    (SELECT key FROM groups WHERE group_id = {}))";
-                conditions.and(of, bytes(group.to_bytes()));
-            }
-            if let Some(idp_id) = filter.idp_id {
-                let is = "coalesce(users.shown ->> '$.mapped.idp_id', users.external_id, \
-                    users.attributes ->> '$.userName') = {}";
-                conditions.and(is, idp_id);
-            }
-            let by_email = filter.email.is_some() && filter.directory.is_some();
-            if let Some(email) = filter.email {
-                let email = email.to_lowercase();
-                match filter.directory {
-                    Some(id) => {
-                        let key = directory_row(connection, id)?.map(|row| row.key);
-                        conditions.and_both(EMAIL_WITHIN, [key.into(), email.into()]);
-                    }
-                    None => conditions.and(EMAIL, email),
-                }
-            }
-            let columns = Columns {
-                // Members of a group and owners of an address are looked up, not found by walking their
-                // directory.
-                directory: if filter.group.is_some() || by_email {
-                    "+users.directory"
-                } else {
-                    "users.directory"
-                },
-                order: "users.user_id",
-                order_within: "users.user_id",
-            };
+            let (conditions, columns) = users_where(&filter, confined.as_deref());
             let bound = |id: UserId, _, _| Ok(bytes(id.to_bytes()));
             let found =
                 page(&request, &columns, confined, &conditions, bound, |rest, parameters| {
@@ -332,6 +290,84 @@ pub(crate) struct Standing {
     pub(crate) activated: bool,
     pub(crate) gone: bool,
     pub(crate) counts: Counts,
+}
+
+/// What narrows a list of users, and what such a list runs by. A `+` keeps the database from an index that
+/// would lead through a whole directory to the few that are asked for.
+fn users_where(filter: &UserFilter, confined: Option<&[i64]>) -> (Conditions, Columns) {
+    let mut conditions = Conditions::default();
+    conditions.and("users.hidden = {}", 0);
+    let is_of_few = filter.idp_id.is_some() || filter.email.is_some();
+    if let Some(group) = filter.group.map(|group| bytes(group.to_bytes())) {
+        let of = if is_of_few {
+            // Whether a few are members is looked up for each, in the directory of the group.
+            "users.directory = (SELECT directory FROM groups WHERE group_id = {})
+             AND EXISTS (SELECT 1 FROM memberships WHERE user_key = users.key
+                 AND group_key = (SELECT key FROM groups WHERE group_id = {}))"
+        } else {
+            "users.key IN (SELECT user_key FROM memberships WHERE group_key = \
+                (SELECT key FROM groups WHERE group_id = {}))"
+        };
+        conditions.and_all(of, vec![group; of.matches("{}").count()]);
+    }
+    if let Some(idp_id) = &filter.idp_id {
+        with_idp_id(&mut conditions, idp_id, confined);
+    }
+    if let Some(email) = &filter.email {
+        with_email(&mut conditions, &email.to_lowercase(), confined);
+    }
+    let is_looked_up = is_of_few || filter.group.is_some();
+    let directory = if is_looked_up { "+users.directory" } else { "users.directory" };
+    let order = if is_of_few { "+users.user_id" } else { "users.user_id" };
+    (conditions, Columns { directory, order, order_within: order })
+}
+
+/// What the attribute map chose, else the `externalId`, else the name: each is looked up in an index of its
+/// own; the one of names has them folded.
+fn with_idp_id(conditions: &mut Conditions, idp_id: &str, confined: Option<&[i64]>) {
+    let id = || Sql::Text(idp_id.to_owned());
+    let unmapped = "one.shown ->> '$.mapped.idp_id' IS NULL";
+    let by_map = "one.shown IS NOT NULL AND one.shown ->> '$.mapped.idp_id' = {}".to_owned();
+    let by_id = format!("one.external_id = {{}} AND {unmapped}");
+    let by_name = format!(
+        "one.name_key = {{}} AND one.external_id IS NULL AND one.attributes ->> '$.userName' = {{}}
+         AND {unmapped}"
+    );
+    let name = Sql::Text(name_key(idp_id));
+    let ways = [(by_map, vec![id()]), (by_id, vec![id()]), (by_name, vec![name, id()])];
+    looked_up(conditions, confined, ways);
+}
+
+/// The address that the attribute map chose, else the one that is chosen without.
+fn with_email(conditions: &mut Conditions, email: &str, confined: Option<&[i64]>) {
+    let email = || vec![Sql::Text(email.to_owned())];
+    let unmapped = "one.email = {} AND one.shown ->> '$.mapped' IS NULL".to_owned();
+    looked_up(
+        conditions,
+        confined,
+        [("one.mapped_email = {}".to_owned(), email()), (unmapped, email())],
+    );
+}
+
+/// Who is found in one of these ways. For an `OR` the database would walk through the directory.
+fn looked_up(
+    conditions: &mut Conditions,
+    confined: Option<&[i64]>,
+    ways: impl IntoIterator<Item = (String, Vec<Sql>)>,
+) {
+    let keys = confined.map(|keys| serde_json::to_string(keys).unwrap_or_default());
+    let within =
+        if keys.is_some() { "json_each({})" } else { "(SELECT key AS value FROM directories)" };
+    let (mut selects, mut parameters) = (Vec::new(), Vec::new());
+    for (way, values) in ways {
+        selects.push(format!(
+            "SELECT one.key FROM {within} AS within
+             CROSS JOIN users AS one ON one.directory = within.value AND {way}"
+        ));
+        parameters.extend(keys.clone().map(Sql::Text).into_iter().chain(values));
+    }
+    let is = format!("users.key IN ({})", selects.join(" UNION ALL "));
+    conditions.and_all(&is, parameters);
 }
 
 fn with_groups(

@@ -239,6 +239,33 @@ async fn a_user_is_found_by_the_address_and_the_id_that_it_shows() {
 }
 
 #[tokio::test]
+async fn whoever_has_no_external_id_is_found_by_the_exact_name() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let named = user_with(2, "ext-1", "");
+    let has_another = user_with(1, "Name", r#","externalId":"ext-1""#);
+    let plain = user_with(3, "Plain", "");
+    world.add(&mut stream, vec![has_another, named, plain, group(10), joins(10, 3)]).await;
+    let directory = Some(stream.id);
+    for (idp_id, group, expected) in [
+        ("ext-1", None, &[1, 2][..]),
+        ("Name", None, &[]),
+        ("Plain", None, &[3]),
+        ("plain", None, &[]),
+        ("Plain", Some(GroupId::from_bits(10)), &[3]),
+        ("ext-1", Some(GroupId::from_bits(10)), &[]),
+    ] {
+        for directory in [directory, None] {
+            let filter = UserFilter { directory, group, idp_id: Some(idp_id.into()), email: None };
+            let found = world.store.users(request(ALL, 10, Order::Ascending, None), filter).await;
+            let ids: Vec<UserId> = found.unwrap().items.iter().map(|found| found.user.id).collect();
+            let expected: Vec<UserId> =
+                expected.iter().map(|bits| UserId::from_bits(*bits)).collect();
+            assert_eq!(ids, expected, "{idp_id}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_lies_outside_of_the_reach_does_not_exist() {
     let (world, [one, ..]) = with_two_organizations().await;
     let own = Reach::Organization(one.organization);

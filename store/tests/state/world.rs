@@ -208,7 +208,8 @@ impl World {
 /// Makes the first state of a closed store what the version before attribute maps left.
 pub(crate) fn before_attribute_maps(folder: &Path) {
     let state = Connection::open(folder.join("state-1.db")).unwrap();
-    let undo = "DROP INDEX users_directory; DROP INDEX users_mapped_email;
+    let undo =
+        "DROP INDEX users_directory; DROP INDEX users_mapped_email; DROP INDEX users_mapped_idp_id;
         ALTER TABLE users DROP COLUMN hidden; ALTER TABLE users DROP COLUMN mapped_email;
         ALTER TABLE users DROP COLUMN shown; ALTER TABLE directories DROP COLUMN hidden_users;
         CREATE INDEX users_directory ON users (directory, user_id);

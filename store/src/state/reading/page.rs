@@ -23,13 +23,12 @@ impl Conditions {
         self.sql.push(condition.replace("{}", &format!("?{}", self.parameters.len())));
     }
 
-    /// `{0}` and `{1}` in the condition stand for the parameters.
-    pub(crate) fn and_both(&mut self, condition: &str, parameters: [Sql; 2]) {
+    /// The same with several: each `{}` stands for the next.
+    pub(crate) fn and_all(&mut self, condition: &str, parameters: impl IntoIterator<Item = Sql>) {
         let mut condition = condition.to_owned();
-        for (index, parameter) in parameters.into_iter().enumerate() {
+        for parameter in parameters {
             self.parameters.push(parameter);
-            let place = format!("?{}", self.parameters.len());
-            condition = condition.replace(&format!("{{{index}}}"), &place);
+            condition = condition.replacen("{}", &format!("?{}", self.parameters.len()), 1);
         }
         self.sql.push(condition);
     }
