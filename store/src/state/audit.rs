@@ -61,8 +61,9 @@ fn audit(
         confined(connection, known, request.reach, filter.organization, filter.directory)?;
     let mut conditions = Conditions::default();
     if let Some(keys) = confined {
+        // The list runs by position; an index of the directory would have to be sorted as a whole.
         let keys = serde_json::to_string(&keys).unwrap_or_default();
-        conditions.and("feed.directory IN (SELECT value FROM json_each({}))", keys);
+        conditions.and("+feed.directory IN (SELECT value FROM json_each({}))", keys);
     }
     if !about(connection, filter, &mut conditions)? {
         return Ok(nothing);
@@ -249,7 +250,9 @@ fn window(
         // An index leads through the events of one user or group.
         return Ok(Window::default());
     }
-    let sql = "SELECT coalesce(min(position), 1), coalesce(max(position), 0) FROM feed";
+    // Each on its own is a look at one end; both in one would count through everything between them.
+    let sql = "SELECT coalesce((SELECT min(position) FROM feed), 1),
+        coalesce((SELECT max(position) FROM feed), 0)";
     let (low, high) = connection
         .prepare_cached(sql)?
         .query_row([], |row| Ok((from_sql(row.get(0)?), from_sql(row.get(1)?))))?;
