@@ -17,7 +17,7 @@ pub fn line(text: impl fmt::Display) -> io::Result<()> {
 /// Writes a part of something longer.
 ///
 /// # Errors
-/// As for [`line`].
+/// As for [`line()`].
 pub fn bytes(part: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(part)?;

@@ -192,11 +192,8 @@ fn begin(
         None => None,
     };
     let by_time = match (rising, filter.from, filter.to) {
-        (true, Some(from), _) => {
-            let from = from.millis().saturating_sub(millis(CLOCKS_APART_MAX));
-            Some(edge_of(connection, Timestamp::from_millis(from), true)?)
-        }
-        (false, _, Some(to)) => Some(edge_of(connection, to.after(CLOCKS_APART_MAX), false)?),
+        (true, Some(from), _) => Some(not_before(connection, from)?),
+        (false, _, Some(to)) => Some(not_after(connection, to)?),
         (true, None, _) | (false, _, None) => None,
     };
     Ok(match (rising, behind_cursor, by_time) {
@@ -206,6 +203,17 @@ fn begin(
         (true, Some(one), Some(other)) => one.max(other),
         (false, Some(one), Some(other)) => one.min(other),
     })
+}
+
+/// Where to begin to look for events of this time or later.
+pub(super) fn not_before(connection: &Connection, from: Timestamp) -> Result<u64, DbError> {
+    let from = from.millis().saturating_sub(millis(CLOCKS_APART_MAX));
+    edge_of(connection, Timestamp::from_millis(from), true)
+}
+
+/// Up to where to look for events of this time or earlier.
+pub(super) fn not_after(connection: &Connection, to: Timestamp) -> Result<u64, DbError> {
+    edge_of(connection, to.after(CLOCKS_APART_MAX), false)
 }
 
 /// The position of the first event whose id is of this time or later, or of the last that is of it or

@@ -13,6 +13,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
 use schemas::{DirectoryId, EventId, EventType, GroupId, UserId};
 
+use super::audit::{not_after, not_before};
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
 use super::{State, feed};
 use crate::config::Known;
@@ -164,11 +165,14 @@ impl State {
                 let list = serde_json::to_string(&names).unwrap_or_default();
                 conditions.and("feed.event IN (SELECT value FROM json_each({}))", list);
             }
+            // No index has the times; ids begin with them, and lead to where the range lies.
             if let Some(from) = filter.from {
                 conditions.and("feed.created_at >= {}", from.millis());
+                conditions.and("feed.position >= {}", as_sql(not_before(connection, from)?));
             }
             if let Some(to) = filter.to {
                 conditions.and("feed.created_at <= {}", to.millis());
+                conditions.and("feed.position <= {}", as_sql(not_after(connection, to)?));
             }
             let columns = Columns {
                 directory: "feed.directory",
