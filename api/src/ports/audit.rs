@@ -72,7 +72,7 @@ pub struct Audited {
 pub enum Verification {
     /// The chain is whole, and state and feed are what it says.
     Whole {
-        /// How many events it has.
+        /// How many events it has: of the one directory, if it was asked for one.
         events: u64,
     },
     /// The first difference.

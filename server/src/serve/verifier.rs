@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::ports::{BoxError, PortError, Verification, Verifier};
 use async_trait::async_trait;
 use log::{Embedded, Offset, Partition};
-use projector::verify::{VerifyError, verify};
+use projector::verify::{Snapshot as _, VerifyError, verify};
 use schemas::DirectoryId;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -69,7 +69,16 @@ fn walk_all(
         let scan = Box::new(scan.map(move |entry| {
             if end.is_cancelled() { Err("the server ends".into()) } else { entry }
         }));
-        events += verify(partition, scan, &mut snapshot, directory, &mut |_| {})?.events;
+        let seen = verify(partition, scan, &mut snapshot, directory, &mut |_| {})?;
+        events += match directory {
+            None => seen.events,
+            // How many others have is none of the business of who asks for one.
+            Some(id) => {
+                let heads = snapshot.heads(partition).map_err(VerifyError::Store)?;
+                let own = heads.into_iter().find(|stored| stored.directory_id == id);
+                own.map_or(0, |stored| stored.head.seq.0)
+            }
+        };
     }
     Ok(events)
 }
