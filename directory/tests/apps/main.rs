@@ -4,7 +4,7 @@
 
 mod app;
 #[path = "../pending/world.rs"]
-#[allow(dead_code, reason = "other tests use the rest of it")]
+#[expect(dead_code, reason = "other tests use the rest of it")]
 mod world;
 
 use std::sync::Arc;
