@@ -197,6 +197,8 @@ impl Running {
         let (stopped, projecting) = tokio::sync::watch::channel(None);
         for partition in (0..PARTITIONS).map(Partition) {
             let log = Arc::clone(&self.log) as Arc<dyn EventLog>;
+            let (store, end) = (self.store.clone(), self.end_roles.clone());
+            self.roles.spawn(projector::lag::measure(log.clone(), store, partition, end));
             let run = projector::run(log, self.store.clone(), partition, self.end_roles.clone());
             let stopped = stopped.clone();
             self.roles.spawn(async move {
