@@ -27,7 +27,6 @@ pub async fn measure(
         let Ok(tail) = log.tail(partition).await else { continue };
         let lag = tail.0.saturating_sub(position.next.0);
         let lag = u32::try_from(lag).unwrap_or(u32::MAX);
-        metrics::gauge!("projector_lag_records", "partition" => label.clone())
-            .set(f64::from(lag));
+        metrics::gauge!("projector_lag_records", "partition" => label.clone()).set(f64::from(lag));
     }
 }

@@ -15,6 +15,7 @@ mod corpus;
 mod crash;
 mod cycle;
 mod delivery;
+mod deploy;
 mod description;
 mod disk;
 mod egress;
