@@ -21,7 +21,7 @@ fn read(path: &str) -> String {
 fn yaml(path: &str) -> Option<Value> {
     const SCRIPT: &str = "import json, sys, yaml; print(json.dumps(yaml.safe_load(sys.stdin)))";
     let Some(folder) = std::env::var_os("DSYNC_TEST_PYTHON") else {
-        println!("SKIPPED: DSYNC_TEST_PYTHON names no folder; ./test sets it up");
+        eprintln!("SKIPPED: DSYNC_TEST_PYTHON names no folder; ./test sets it up");
         return None;
     };
     let file = std::fs::File::open(root().join(path)).expect(path);
