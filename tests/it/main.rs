@@ -10,6 +10,7 @@ mod attributes;
 mod audit;
 mod bad_input;
 mod bulk;
+mod cluster;
 mod conformance;
 mod corpus;
 mod crash;

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, wherever that happens"
 )]
 
+pub mod load;
 pub mod postgres;
 pub mod receiver;
 pub mod scim;
