@@ -36,6 +36,7 @@ mod events;
 pub mod fixtures;
 mod forgetful;
 mod groups;
+mod host_names;
 mod idempotency;
 mod jwks;
 mod limits;

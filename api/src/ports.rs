@@ -1,7 +1,7 @@
 //! What the API needs from the rest of the system, cut by use.
 //!
 //! Configuration is read and written through [`Keys`], [`Organizations`], [`Directories`],
-//! [`OauthClients`] and [`Endpoints`]; a write has happened, durably, when the call returns. What the log made of the
+//! [`OauthClients`], [`HostNames`] and [`Endpoints`]; a write has happened, durably, when the call returns. What the log made of the
 //! directories is read through [`Reading`] and [`Audit`] and never written; [`Verifier`] walks through the log itself. [`VerificationKeys`] is what anyone may know of
 //! what tokens are signed with. [`Streams`] lets the event log say what
 //! configuration says.
@@ -14,6 +14,7 @@ mod audit;
 mod deliveries;
 mod directories;
 mod endpoints;
+mod host_names;
 mod keys;
 mod oauth;
 mod organizations;
@@ -36,6 +37,7 @@ pub use directories::{
     Progress, ScimRequest, ScimService, Token,
 };
 pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret, Start};
+pub use host_names::{HOST_NAMES_MAX, Host, HostFilter, HostNames, HostOwner, NewHost};
 pub use keys::{ApiKey, Keys, Permission};
 pub use oauth::{OauthClient, OauthClients, TOKEN_LIFETIME_SECS};
 pub use organizations::{
@@ -159,6 +161,12 @@ pub enum Conflict {
     /// [`LIVE_REPLAYS_MAX`] replays of the endpoint are under way.
     #[error("the endpoint has as many replays under way as it may")]
     LiveReplays,
+    /// The host name is somebody's already.
+    #[error("the host name is in use")]
+    HostName,
+    /// There are [`HOST_NAMES_MAX`] host names of the organization or directory.
+    #[error("the owner has as many host names as it may")]
+    HostNames,
     /// A signing key waits for its turn already.
     #[error("a new signing key waits for its turn already")]
     SigningKeyWaits,

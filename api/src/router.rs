@@ -1,5 +1,6 @@
 //! The routes, and what the handlers share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::get;
-use schemas::{DirectoryId, Edge};
+use schemas::host_name::public_url_at;
+use schemas::{DirectoryId, Edge, HostName};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,8 +18,8 @@ use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::ports::{
-    Answers, Audit, Deliveries, Directories, Endpoints, KeyPair, Keys, OauthClients, Organizations,
-    Reading, Streams, Trials, VerificationKeys, Verifier,
+    Answers, Audit, Deliveries, Directories, Endpoints, HostNames, KeyPair, Keys, OauthClients,
+    Organizations, Reading, Streams, Trials, VerificationKeys, Verifier,
 };
 use crate::{calls, events, idempotency, openapi};
 
@@ -45,6 +47,8 @@ pub struct Api {
     pub directories: Arc<dyn Directories>,
     /// The OAuth clients of directories.
     pub oauth_clients: Arc<dyn OauthClients>,
+    /// Host names of organizations and directories.
+    pub host_names: Arc<dyn HostNames>,
     /// Webhook endpoints.
     pub endpoints: Arc<dyn Endpoints>,
     /// What webhook endpoints were sent.
@@ -84,6 +88,11 @@ pub struct Api {
 }
 
 impl Api {
+    /// Where a directory or an organization with this host name is reached.
+    pub(crate) fn address(&self, host_name: Option<&HostName>) -> Cow<'_, str> {
+        public_url_at(&self.public_url, host_name)
+    }
+
     /// Lets the event stream of a directory tell what configuration says. A failure is not the
     /// caller's: what was asked for is done, and the stream catches up.
     pub(crate) async fn reconcile(&self, directory: DirectoryId) {

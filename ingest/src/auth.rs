@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
-use axum::http::header::{AUTHORIZATION, USER_AGENT};
+use axum::http::header::{AUTHORIZATION, HOST, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use directory::Command;
-use schemas::{Actor, RequestId, ScimId};
+use schemas::host_name::public_url_at;
+use schemas::{Actor, HostName, RequestId, ScimId};
 use sha2::{Digest, Sha256};
 
 use crate::error::Failure;
@@ -26,6 +27,9 @@ const MISSING: &str =
     "No bearer token came along: the Authorization header is missing or not \"Bearer …\".";
 const UNKNOWN: &str = "The bearer token is none of this directory's tokens, or it was revoked. \
                        Compare its last four characters with those of the live tokens.";
+const ELSEWHERE: &str = "The token is right, but the request came through a host name of another directory or \
+                         organization. The identity provider has to use the address that is shown with this \
+                         directory.";
 const EXPIRED: &str = "The access token has expired; the identity provider has to get another.";
 
 /// An authenticated request, apart from its body.
@@ -67,12 +71,17 @@ impl FromRequestParts<Ingest> for Call {
         // that the answer takes the same time and tells nothing.
         let token = bearer(parts);
         let digest = Sha256::digest(token.unwrap_or_default()).into();
+        let host = host(parts, &ingest.public_url);
         let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_default();
-        let access = match ingest.replica.access(endpoint, digest).await? {
+        let access = match ingest.replica.access(endpoint, digest, host.as_ref()).await? {
             Admission::Granted(access) => access,
             Admission::Expired(directory) => {
                 notes.unauthorized(Some(directory), EXPIRED);
                 return Err(Failure::expired());
+            }
+            Admission::Elsewhere(directory) => {
+                notes.elsewhere(directory, ELSEWHERE);
+                return Err(Failure::elsewhere());
             }
             Admission::Refused(at_endpoint) if token.is_some() => {
                 notes.unauthorized(at_endpoint, UNKNOWN);
@@ -115,7 +124,10 @@ impl FromRequestParts<Ingest> for Call {
         }
         Ok(Self {
             query,
-            base: format!("{}/scim/v2.0/{endpoint}", ingest.public_url),
+            base: format!(
+                "{}/scim/v2.0/{endpoint}",
+                public_url_at(&ingest.public_url, access.host_name.as_ref())
+            ),
             conditions: version::conditions(&parts.headers),
             id: named("id").map(str::to_owned),
             access,
@@ -123,6 +135,17 @@ impl FromRequestParts<Ingest> for Call {
             notes,
         })
     }
+}
+
+/// The host name that a request came through, if it is none of the installation's own. The target of a request comes
+/// before its `Host` (RFC 9112 §3.2.2). What a proxy in front says elsewhere is not believed: it has to hand the `Host`
+/// on.
+pub(crate) fn host(parts: &Parts, public_url: &str) -> Option<HostName> {
+    let authority = match parts.uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => parts.headers.get(HOST)?.to_str().ok()?,
+    };
+    HostName::of_authority(authority).filter(|host| !host.is_of(public_url))
 }
 
 /// The token of `Authorization: Bearer …`; the scheme in any case (RFC 9110 §11.1).

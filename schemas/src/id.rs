@@ -58,6 +58,8 @@ kinds! {
     ReplayId, Replay = "replay";
     /// An API key: `api_key_…`. The id is not the secret.
     ApiKeyId, ApiKey = "api_key";
+    /// A host name of an organization or a directory: `host_name_…`.
+    HostNameId, HostName = "host_name";
     /// An HTTP request that reached us: `req_…`.
     RequestId, Request = "req";
 }

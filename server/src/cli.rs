@@ -15,6 +15,7 @@ use crate::settings::{SETTINGS, Setting};
 mod directory;
 mod endpoint;
 mod history;
+mod host_name;
 mod organization;
 mod outward;
 mod page;
@@ -25,6 +26,7 @@ pub use endpoint::NewEndpoint;
 pub use history::{
     AuditCommand, AuditFilter, EventCommand, EventsCommand, ExportFormat, StreamFormat,
 };
+pub use host_name::HostNameCommand;
 pub use organization::OrgCommand;
 pub use outward::{
     EndpointCommand, KeyCommand, Outward, ReplayCommand, Scope, SigningKeyCommand, Status,
@@ -81,6 +83,9 @@ pub enum Command {
     /// Directories: the identity provider connections of organizations
     #[command(subcommand)]
     Directory(DirectoryCommand),
+    /// Host names of customers, under which their directories are reached
+    #[command(subcommand)]
+    HostName(HostNameCommand),
     /// Webhook endpoints
     #[command(subcommand)]
     Endpoint(EndpointCommand),

@@ -179,15 +179,15 @@ impl Running {
         });
         let oauth = ingest::oauth::router(ingest::oauth::Oauth {
             clients: self.store.clone(),
+            public_url: self.base.as_str().into(),
             edge: Arc::clone(&edge),
         });
         let api = self.api(settings, keys, writers, tester, &edge);
         let readiness = self.readiness(projecting);
-        let routes = http::operations(readiness, telemetry)
-            .merge(console::router())
-            .merge(scim)
-            .merge(oauth)
-            .merge(api::router(api));
+        let own =
+            http::operations(readiness, telemetry).merge(console::router()).merge(api::router(api));
+        let own = http::not_for_customers(own, self.store.clone(), self.base.as_str().into());
+        let routes = own.merge(scim).merge(oauth);
         self.listen(http::wrap(routes, edge), listener);
         Ok(())
     }
@@ -269,6 +269,7 @@ impl Running {
             organizations: self.store.clone(),
             directories: self.store.clone(),
             oauth_clients: self.store.clone(),
+            host_names: self.store.clone(),
             endpoints: self.store.clone(),
             deliveries: self.store.clone(),
             trials: Arc::new(trials::Testing(tester)),

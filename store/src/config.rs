@@ -13,6 +13,7 @@ mod deliveries;
 mod directories;
 mod endpoints;
 mod health;
+mod host_names;
 mod keys;
 mod known;
 mod oauth;
@@ -53,6 +54,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/signing_keys.sql"),
     include_str!("config/outward.sql"),
     include_str!("config/app_rules.sql"),
+    include_str!("config/host_names.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;

@@ -3,6 +3,7 @@
 mod configuration;
 mod deliveries;
 mod delivery;
+mod host_names;
 mod oauth;
 pub(crate) mod paging;
 mod projection;

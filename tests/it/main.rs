@@ -20,6 +20,7 @@ mod disk;
 mod egress;
 mod entra;
 mod events;
+mod host_names;
 mod hostile;
 mod inactive;
 mod javascript;

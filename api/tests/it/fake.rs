@@ -3,13 +3,14 @@
 mod configuration;
 mod directories;
 mod endpoints;
+mod host_names;
 mod reading;
 
 use std::sync::{Mutex, MutexGuard};
 
 use api::ports::{
     ApiKey, Attempt, AttemptFilter, BoxError, Cursor, Delivering, Digest, Directory, Endpoint,
-    EventFilter, NewReplay, Order, Organization, Page, PageRequest, PortError, Reach, Replay,
+    EventFilter, Host, NewReplay, Order, Organization, Page, PageRequest, PortError, Reach, Replay,
     Rotation, Sample, ScimService, Start, StoredEvent, Token,
 };
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
@@ -33,6 +34,7 @@ pub(crate) struct State {
     pub(crate) secrets: Vec<(DirectoryId, Token, Digest)>,
     /// The last that was set, whichever client it was for.
     pub(crate) token_lifetime_secs: Option<u32>,
+    pub(crate) hosts: Vec<Host>,
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) delivering: Delivering,
     /// With what the last endpoint was created.

@@ -6,6 +6,7 @@ mod configuration;
 mod deliveries;
 mod endpoints;
 mod fake;
+mod host_names;
 mod oauth;
 mod outward;
 mod reading;

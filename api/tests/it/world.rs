@@ -85,6 +85,7 @@ impl World {
             organizations: fake.clone(),
             directories: fake.clone(),
             oauth_clients: fake.clone(),
+            host_names: fake.clone(),
             endpoints: fake.clone(),
             deliveries: fake.clone(),
             trials: fake.clone(),

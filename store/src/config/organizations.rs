@@ -9,8 +9,8 @@ use api::ports::{
 use rusqlite::{Connection, Row, params};
 use schemas::{DirectoryId, OrganizationId, Timestamp};
 
-use super::Config;
 use super::known::StoredDomain;
+use super::{Config, host_names};
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
 use crate::ports::{conflict, not_found};
@@ -120,6 +120,7 @@ impl Config {
                 params![id.to_bytes(), at.millis()],
                 |row| Ok(DirectoryId::from_bytes(row.get(0)?)),
             )?;
+            host_names::remove_of_organization(connection, id)?;
             connection.execute("DELETE FROM organizations WHERE id = ?1", [id.to_bytes()])?;
             Ok(marked)
         })

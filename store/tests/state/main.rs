@@ -5,6 +5,7 @@ mod deliveries;
 mod delivery;
 mod endpoints;
 mod filters;
+mod host_names;
 mod oauth;
 mod projection;
 mod reading;
