@@ -14,8 +14,8 @@ use crate::directories::DirectoryBody;
 use crate::oauth::{ClientBody, CreatedSecretBody};
 use crate::{
     api_keys, attribute_map, audit, deliveries, directories, endpoints, events, groups, host_names,
-    jwks, oauth, organizations, outward, replays, requests, role_mapping, scim_settings,
-    signing_keys, tokens, trials, users,
+    jwks, oauth, organizations, outward, portal_links, replays, requests, role_mapping,
+    scim_settings, signing_keys, tokens, trials, users,
 };
 
 /// A subject, and the calls about it.
@@ -42,6 +42,7 @@ pub(crate) fn sections() -> Vec<Section> {
         Section { name: "Organizations", calls: organizations() },
         Section { name: "Directories", calls: directories() },
         Section { name: "Host names", calls: host_names() },
+        Section { name: "Portal links", calls: portal_links() },
         Section { name: "Credentials of identity providers", calls: credentials() },
         Section { name: "Users and groups", calls: people() },
         Section { name: "Events", calls: events() },
@@ -204,6 +205,29 @@ fn host_names() -> Vec<Call> {
             .answers::<host_names::HostNameBody>(OK),
         delete("/host_names/{id}", host_names::delete)
             .says("Remove a host name; its owner is reached under it no more.")
+            .done(NO_CONTENT),
+    ]
+}
+
+fn portal_links() -> Vec<Call> {
+    let url = json!({ "type": "string", "format": "uri", "minLength": 1, "maxLength": 2_048 });
+    let new = object(
+        &["organization"],
+        json!({ "organization": { "type": "string" }, "intent": { "enum": portal_links::intents() },
+            "return_url": url, "success_url": url }),
+    );
+    vec![
+        post("/portal/generate_link", portal_links::generate)
+            .says("Make a link to the setup page of an organization; shown this once.")
+            .takes(new)
+            .answers::<portal_links::LinkBody>(CREATED),
+        get("/portal/links", portal_links::list)
+            .says("The latest links to setup pages, without what opens them.")
+            .paged()
+            .text("organization", "Those of this organization.")
+            .lists::<portal_links::PortalLinkBody>(),
+        delete("/portal/links/{id}", portal_links::revoke)
+            .says("Revoke a link to a setup page, and end the session of who has opened it.")
             .done(NO_CONTENT),
     ]
 }

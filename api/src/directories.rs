@@ -32,7 +32,8 @@ pub(crate) async fn list(
 ) -> Result<Response, Error> {
     let paging = query.paging(caller.reach, Order::Descending)?;
     let filter = DirectoryFilter {
-        organization: organizations::filter(&api, caller.reach, &query).await?,
+        organization: organizations::filter(&api, caller.reach, query.one("organization_id"))
+            .await?,
         search: query.text("search"),
         domain: query.text("domain").map(|domain| domain.to_lowercase()),
     };

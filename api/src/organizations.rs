@@ -114,9 +114,9 @@ pub(crate) async fn delete(
 pub(crate) async fn filter(
     api: &Api,
     reach: Reach,
-    query: &Query,
+    text: Option<&str>,
 ) -> Result<Option<OrganizationId>, Error> {
-    let Some(text) = query.one("organization_id") else { return Ok(None) };
+    let Some(text) = text else { return Ok(None) };
     let foreign = || Error::ForeignOrganization(text.to_owned());
     let id = text.parse().map_err(|_| foreign())?;
     let found = api.organizations.get(reach, id).await;

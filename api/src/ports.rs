@@ -6,6 +6,8 @@
 //! what tokens are signed with. [`Streams`] lets the event log say what
 //! configuration says.
 //!
+//! [`PortalLinks`] are made and revoked by whoever calls the API; [`Portal`] is what the setup page sees of them.
+//!
 //! Every call that could show something of an organization takes a [`Reach`], and the implementation
 //! applies it in its query: what lies outside does not exist.
 
@@ -19,6 +21,7 @@ mod keys;
 mod oauth;
 mod organizations;
 mod outward;
+mod portal;
 mod reading;
 mod trials;
 mod verification;
@@ -45,6 +48,10 @@ pub use organizations::{
 };
 pub use outward::{
     ClientCertificate, KeyPair, Outward, OutwardChange, SIGNING_SECRETS_MAX, SecretRotation,
+};
+pub use portal::{
+    LINK_LIFETIME, LINKS_KEPT, LIVE_LINKS_MAX, NewPortalLink, NewPortalSession, Opening, Portal,
+    PortalLink, PortalLinks, PortalSession, SESSION_LIFETIME, WhyVoid,
 };
 pub use reading::{EventFilter, FeedEnd, GroupFilter, Reading, StoredEvent, UserFilter};
 pub use trials::{Sample, Trial, Trials};

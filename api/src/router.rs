@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::ports::{
     Answers, Audit, Deliveries, Directories, Endpoints, HostNames, KeyPair, Keys, OauthClients,
-    Organizations, Reading, Streams, Trials, VerificationKeys, Verifier,
+    Organizations, PortalLinks, Reading, Streams, Trials, VerificationKeys, Verifier,
 };
 use crate::{calls, events, idempotency, openapi};
 
@@ -49,6 +49,8 @@ pub struct Api {
     pub oauth_clients: Arc<dyn OauthClients>,
     /// Host names of organizations and directories.
     pub host_names: Arc<dyn HostNames>,
+    /// Links to the setup pages of organizations.
+    pub portal_links: Arc<dyn PortalLinks>,
     /// Webhook endpoints.
     pub endpoints: Arc<dyn Endpoints>,
     /// What webhook endpoints were sent.
@@ -93,22 +95,27 @@ impl Api {
         public_url_at(&self.public_url, host_name)
     }
 
-    /// Lets the event stream of a directory tell what configuration says. A failure is not the
-    /// caller's: what was asked for is done, and the stream catches up.
+    /// See [`reconcile`].
     pub(crate) async fn reconcile(&self, directory: DirectoryId) {
-        let done = tokio::time::timeout(RECONCILE_WAIT_MAX, self.streams.reconcile(directory));
-        match done.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                directory.id = %directory,
-                "event stream does not tell yet what configuration says"
-            ),
-            Err(_) => tracing::warn!(
-                directory.id = %directory,
-                "event stream takes long to tell what configuration says"
-            ),
-        }
+        reconcile(&*self.streams, directory).await;
+    }
+}
+
+/// Lets the event stream of a directory tell what configuration says. A failure is not the caller's: what was asked
+/// for is done, and the stream catches up.
+pub async fn reconcile(streams: &dyn Streams, directory: DirectoryId) {
+    let done = tokio::time::timeout(RECONCILE_WAIT_MAX, streams.reconcile(directory));
+    match done.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            directory.id = %directory,
+            "event stream does not tell yet what configuration says"
+        ),
+        Err(_) => tracing::warn!(
+            directory.id = %directory,
+            "event stream takes long to tell what configuration says"
+        ),
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use axum::http::header::{AUTHORIZATION, HOST, USER_AGENT};
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method};
 use directory::Command;
 use schemas::host_name::public_url_at;
@@ -137,15 +138,11 @@ impl FromRequestParts<Ingest> for Call {
     }
 }
 
-/// The host name that a request came through, if it is none of the installation's own. The target of a request comes
-/// before its `Host` (RFC 9112 §3.2.2). What a proxy in front says elsewhere is not believed: it has to hand the `Host`
-/// on.
+/// The customer's host name that a request came through.
 pub(crate) fn host(parts: &Parts, public_url: &str) -> Option<HostName> {
-    let authority = match parts.uri.authority() {
-        Some(authority) => authority.as_str(),
-        None => parts.headers.get(HOST)?.to_str().ok()?,
-    };
-    HostName::of_authority(authority).filter(|host| !host.is_of(public_url))
+    let target = parts.uri.authority().map(Authority::as_str);
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    HostName::of_request(target, host, public_url)
 }
 
 /// The token of `Authorization: Bearer …`; the scheme in any case (RFC 9110 §11.1).

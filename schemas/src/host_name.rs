@@ -37,6 +37,13 @@ impl HostName {
         authority_host(authority).parse().ok()
     }
 
+    /// The name that a request came through, if it is none of the installation's own: the authority of its target comes
+    /// before its `Host` (RFC 9112 §3.2.2). What a proxy in front says elsewhere is not believed.
+    #[must_use]
+    pub fn of_request(target: Option<&str>, host: Option<&str>, public_url: &str) -> Option<Self> {
+        Self::of_authority(target.or(host)?).filter(|name| !name.is_of(public_url))
+    }
+
     /// Whether this is the host of a URL.
     #[must_use]
     pub fn is_of(&self, url: &str) -> bool {
@@ -175,6 +182,15 @@ mod tests {
         assert_eq!(public_url_at("https://sync.example.com/x", None), "https://sync.example.com/x");
         assert_eq!(path_of("https://sync.example.com/x"), "/x");
         assert_eq!(path_of("https://sync.example.com"), "");
+    }
+
+    #[test]
+    fn the_target_of_a_request_comes_before_its_host_and_the_installation_has_no_customer() {
+        let of = |target, host| HostName::of_request(target, host, "https://sync.example.com");
+        assert_eq!(of(None, Some("a.test")), Some(name("a.test")));
+        assert_eq!(of(Some("b.test:80"), Some("a.test")), Some(name("b.test")));
+        assert_eq!(of(None, Some("sync.example.com:443")), None);
+        assert_eq!(of(None, None), None);
     }
 
     #[test]

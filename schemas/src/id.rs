@@ -60,6 +60,8 @@ kinds! {
     ApiKeyId, ApiKey = "api_key";
     /// A host name of an organization or a directory: `host_name_…`.
     HostNameId, HostName = "host_name";
+    /// A link to the setup page of an organization: `portal_link_…`. The id is not the secret.
+    PortalLinkId, PortalLink = "portal_link";
     /// An HTTP request that reached us: `req_…`.
     RequestId, Request = "req";
 }

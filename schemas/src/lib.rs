@@ -34,7 +34,8 @@ pub use format::Format;
 pub use host_name::HostName;
 pub use id::{
     ApiKeyId, AttemptId, DirectoryId, EndpointId, EventId, GroupId, HostNameId, Id,
-    OrganizationDomainId, OrganizationId, ReplayId, RequestId, ScimId, TokenId, UserId,
+    OrganizationDomainId, OrganizationId, PortalLinkId, ReplayId, RequestId, ScimId, TokenId,
+    UserId,
 };
 pub use rate::{Bucket, Buckets, RateLimit};
 pub use record::{Actor, Record};

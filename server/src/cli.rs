@@ -20,6 +20,7 @@ mod organization;
 mod outward;
 mod page;
 mod people;
+mod portal_link;
 
 pub use directory::{DirectoryCommand, OauthCommand, SecretCommand, TokenCommand};
 pub use endpoint::NewEndpoint;
@@ -33,6 +34,7 @@ pub use outward::{
 };
 pub use page::Page;
 pub use people::{GroupCommand, UserCommand};
+pub use portal_link::PortalLinkCommand;
 
 /// The commands that use every setting. The others, which talk to a server, show a few.
 const WITH_EVERY_SETTING: &[&str] = &["serve", "demo", "verify", "rebuild", "config"];
@@ -86,6 +88,9 @@ pub enum Command {
     /// Host names of customers, under which their directories are reached
     #[command(subcommand)]
     HostName(HostNameCommand),
+    /// Links to the setup page of an organization, for its administrators
+    #[command(subcommand)]
+    PortalLink(PortalLinkCommand),
     /// Webhook endpoints
     #[command(subcommand)]
     Endpoint(EndpointCommand),

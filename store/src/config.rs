@@ -20,6 +20,7 @@ mod oauth;
 mod operational;
 mod organizations;
 mod outward;
+mod portal_links;
 pub(crate) mod replays;
 mod requests;
 mod sealed;
@@ -55,6 +56,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/outward.sql"),
     include_str!("config/app_rules.sql"),
     include_str!("config/host_names.sql"),
+    include_str!("config/portal_links.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;

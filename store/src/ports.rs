@@ -6,6 +6,7 @@ mod delivery;
 mod host_names;
 mod oauth;
 pub(crate) mod paging;
+mod portal_links;
 mod projection;
 mod reading;
 mod refreshes;

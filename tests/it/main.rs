@@ -36,5 +36,6 @@ mod rotation;
 mod scim;
 mod sdks;
 mod sets;
+mod setup;
 mod shell;
 mod tenants;

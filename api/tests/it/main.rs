@@ -9,6 +9,7 @@ mod fake;
 mod host_names;
 mod oauth;
 mod outward;
+mod portal_links;
 mod reading;
 mod refusals;
 mod repeating;

@@ -86,6 +86,7 @@ impl World {
             directories: fake.clone(),
             oauth_clients: fake.clone(),
             host_names: fake.clone(),
+            portal_links: fake.clone(),
             endpoints: fake.clone(),
             deliveries: fake.clone(),
             trials: fake.clone(),

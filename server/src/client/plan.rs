@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::request::{Request, Shown};
 use crate::cli::{
     AuditCommand, AuditFilter, Command, DirectoryCommand, EventCommand, GroupCommand,
-    HostNameCommand, OauthCommand, OrgCommand, SecretCommand, StreamFormat, TokenCommand,
-    UserCommand,
+    HostNameCommand, OauthCommand, OrgCommand, PortalLinkCommand, SecretCommand, StreamFormat,
+    TokenCommand, UserCommand,
 };
 
 /// The call of a command, for those that make one call.
@@ -20,6 +20,7 @@ pub(super) fn plan(command: Command) -> Option<Request> {
         Command::Org(command) => organization(command),
         Command::Directory(command) => directory(command),
         Command::HostName(command) => host_name(command),
+        Command::PortalLink(command) => portal_link(command),
         Command::Endpoint(command) => outward::endpoint(command),
         Command::Key(command) => outward::key(command),
         Command::SigningKey(command) => outward::signing_key(command),
@@ -200,6 +201,24 @@ fn host_name(command: HostNameCommand) -> Request {
         HostNameCommand::Get { id } => Request::get(HOST_NAME, Shown::Object).id(id),
         HostNameCommand::Delete { id } => {
             Request::delete(HOST_NAME, "is removed; nothing is reached under it any more").id(id)
+        }
+    }
+}
+
+fn portal_link(command: PortalLinkCommand) -> Request {
+    match command {
+        PortalLinkCommand::Create { organization, return_url, success_url } => {
+            post("/portal/generate_link", Shown::Once("link")).body(json!({
+                "organization": organization, "return_url": return_url, "success_url": success_url,
+            }))
+        }
+        PortalLinkCommand::List { organization, page } => {
+            let columns = &["id", "organization_id", "state", "created_at", "used_at"];
+            let list = Request::get("/portal/links", Shown::Table(columns)).page(page);
+            list.with("organization", organization)
+        }
+        PortalLinkCommand::Revoke { id } => {
+            Request::delete("/portal/links/{id}", "is revoked; it opens nothing any more").id(id)
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
+use http::uri::Authority;
 use http::{StatusCode, header};
 use schemas::HostName;
 use serde_json::json;
@@ -26,19 +27,12 @@ async fn keep_away(
     request: Request,
     next: Next,
 ) -> Response {
-    let host = host(&request).filter(|host| !host.is_of(&public_url));
+    let target = request.uri().authority().map(Authority::as_str);
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = HostName::of_request(target, host, &public_url);
     if host.is_some_and(|host| host_names.by_name(&host).is_some()) {
         let body = json!({ "code": "not_found", "message": "There is no such path." });
         return (StatusCode::NOT_FOUND, Json(body)).into_response();
     }
     next.run(request).await
-}
-
-/// The target of a request comes before its `Host` (RFC 9112 §3.2.2).
-fn host(request: &Request) -> Option<HostName> {
-    let authority = match request.uri().authority() {
-        Some(authority) => authority.as_str(),
-        None => request.headers().get(header::HOST)?.to_str().ok()?,
-    };
-    HostName::of_authority(authority)
 }

@@ -7,6 +7,7 @@ mod endpoints;
 mod filters;
 mod host_names;
 mod oauth;
+mod portal_links;
 mod projection;
 mod reading;
 mod rebuild;

@@ -48,6 +48,9 @@ impl World {
         let host =
             json!({ "host_name": format!("{mark}-host.example"), "organization_id": organization });
         let host = api.create("/host_names", &host).await;
+        let link = json!({ "organization": organization, "return_url": format!("https://{mark}-return.example") });
+        api.create("/portal/generate_link", &link).await;
+        let links = api.get(&format!("/portal/links?organization={organization}")).await;
         let first = |list: &'static str| first(&api, list, &directory.id);
         let (user, group) = (first("directory_users").await, first("directory_groups").await);
         let tokens = api.get(&format!("{path}/tokens")).await;
@@ -69,6 +72,7 @@ impl World {
             id(&endpoint),
             id(&key),
             id(&host),
+            id(&links["data"][0]),
         ];
         let external = Some(format!("{mark}-external"));
         Self { key: key["key"].as_str().unwrap().to_owned(), ids, external, mark }
