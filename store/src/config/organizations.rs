@@ -101,7 +101,8 @@ impl Config {
         .await
     }
 
-    /// Deletes the organization and marks its directories, whose streams still have to say so.
+    /// Deletes the organization with the keys that are limited to it, and marks its directories, whose streams still
+    /// have to say so.
     pub(crate) async fn delete_organization(
         &self,
         reach: Reach,
@@ -121,6 +122,7 @@ impl Config {
                 |row| Ok(DirectoryId::from_bytes(row.get(0)?)),
             )?;
             host_names::remove_of_organization(connection, id)?;
+            connection.execute("DELETE FROM api_keys WHERE organization = ?1", [id.to_bytes()])?;
             connection.execute("DELETE FROM organizations WHERE id = ?1", [id.to_bytes()])?;
             Ok(marked)
         })
