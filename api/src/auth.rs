@@ -10,6 +10,8 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
+use schemas::ApiKeyId;
+
 use crate::error::Error;
 use crate::ports::{ApiKey, Permission, Reach};
 use crate::router::Api;
@@ -34,6 +36,8 @@ pub(crate) struct Caller {
     /// What it may see.
     pub(crate) reach: Reach,
     permission: Permission,
+    /// The key that it showed.
+    pub(crate) key: ApiKeyId,
 }
 
 impl Caller {
@@ -92,7 +96,7 @@ async fn identify(parts: &Parts, api: &Api) -> Result<Caller, Error> {
     api.limits.take(key.id, address).map_err(Error::TooMany)?;
     note_use(api, &key).await;
     let reach = key.organization_id.map_or(Reach::Everything, Reach::Organization);
-    Ok(Caller { reach, permission: key.permission })
+    Ok(Caller { reach, permission: key.permission, key: key.id })
 }
 
 /// RFC 9110 §11.1: the name of the scheme is case-insensitive.

@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 
 use crate::audit::{EventBody, VerificationBody};
 use crate::call::{Access, Call, delete, get, patch, post, put};
-use crate::directories::{CreatedBody, DirectoryBody};
+use crate::directories::DirectoryBody;
 use crate::oauth::{ClientBody, CreatedSecretBody};
 use crate::{
-    api_keys, attribute_map, audit, deliveries, directories, endpoints, events, groups, jwks,
-    oauth, organizations, outward, replays, requests, role_mapping, scim_settings, signing_keys,
-    tokens, trials, users,
+    api_keys, attribute_map, audit, deliveries, directories, endpoints, events, groups, host_names,
+    jwks, oauth, organizations, outward, portal_links, replays, requests, role_mapping,
+    scim_settings, signing_keys, tokens, trials, users,
 };
 
 /// A subject, and the calls about it.
@@ -41,6 +41,8 @@ pub(crate) fn sections() -> Vec<Section> {
     vec![
         Section { name: "Organizations", calls: organizations() },
         Section { name: "Directories", calls: directories() },
+        Section { name: "Host names", calls: host_names() },
+        Section { name: "Portal links", calls: portal_links() },
         Section { name: "Credentials of identity providers", calls: credentials() },
         Section { name: "Users and groups", calls: people() },
         Section { name: "Events", calls: events() },
@@ -136,7 +138,7 @@ fn directories() -> Vec<Call> {
         post("/directories", directories::create)
             .says("Create a directory; shows its SCIM endpoint and, this once, its bearer token.")
             .takes(new)
-            .answers::<CreatedBody>(CREATED),
+            .answers::<DirectoryBody>(CREATED),
         get("/directories/{id}", directories::get)
             .says("Get a directory.")
             .answers::<DirectoryBody>(OK),
@@ -178,6 +180,55 @@ fn directories() -> Vec<Call> {
             .says("The latest SCIM requests of a directory.")
             .paged()
             .lists::<requests::RequestBody>(),
+    ]
+}
+
+fn host_names() -> Vec<Call> {
+    let new = object(
+        &["host_name"],
+        json!({ "host_name": { "type": "string" }, "organization_id": { "type": "string" },
+            "directory_id": { "type": "string" } }),
+    );
+    vec![
+        get("/host_names", host_names::list)
+            .says("List the host names of organizations and directories.")
+            .paged()
+            .text("organization_id", "Those of this organization and its directories.")
+            .text("directory", "Those of this directory alone.")
+            .lists::<host_names::HostNameBody>(),
+        post("/host_names", host_names::create)
+            .says("Have an organization, or one directory, reached under a host name of its own.")
+            .takes(new)
+            .answers::<host_names::HostNameBody>(CREATED),
+        get("/host_names/{id}", host_names::get)
+            .says("Get a host name.")
+            .answers::<host_names::HostNameBody>(OK),
+        delete("/host_names/{id}", host_names::delete)
+            .says("Remove a host name; its owner is reached under it no more.")
+            .done(NO_CONTENT),
+    ]
+}
+
+fn portal_links() -> Vec<Call> {
+    let url = json!({ "type": "string", "format": "uri", "minLength": 1, "maxLength": 2_048 });
+    let new = object(
+        &["organization"],
+        json!({ "organization": { "type": "string" }, "intent": { "enum": portal_links::intents() },
+            "return_url": url, "success_url": url }),
+    );
+    vec![
+        post("/portal/generate_link", portal_links::generate)
+            .says("Make a link to the setup page of an organization; shown this once.")
+            .takes(new)
+            .answers::<portal_links::LinkBody>(CREATED),
+        get("/portal/links", portal_links::list)
+            .says("The latest links to setup pages, without what opens them.")
+            .paged()
+            .text("organization", "Those of this organization.")
+            .lists::<portal_links::PortalLinkBody>(),
+        delete("/portal/links/{id}", portal_links::revoke)
+            .says("Revoke a link to a setup page, and end the session of who has opened it.")
+            .done(NO_CONTENT),
     ]
 }
 

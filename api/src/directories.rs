@@ -17,8 +17,7 @@ use crate::body::{Fields, NAME_MAX, Segments, path_id};
 use crate::error::Error;
 use crate::page::Query;
 use crate::ports::{
-    Directory, DirectoryChange, DirectoryFilter, NewDirectory, NewToken, Order, PortError,
-    Progress, Reach,
+    Directory, DirectoryChange, DirectoryFilter, NewDirectory, NewToken, Order, Progress,
 };
 use crate::router::Api;
 use crate::{attribute_map, organizations, secrets};
@@ -33,12 +32,17 @@ pub(crate) async fn list(
 ) -> Result<Response, Error> {
     let paging = query.paging(caller.reach, Order::Descending)?;
     let filter = DirectoryFilter {
-        organization: organization(&api, caller.reach, &query).await?,
+        organization: organizations::filter(&api, caller.reach, query.one("organization_id"))
+            .await?,
         search: query.text("search"),
         domain: query.text("domain").map(|domain| domain.to_lowercase()),
     };
     let page = api.directories.list(paging.request, filter).await?;
-    Ok(paging.answer(page, |directory| directory.id, DirectoryBody::from))
+    Ok(paging.answer(
+        page,
+        |directory| directory.id,
+        |directory| DirectoryBody::of(&api, directory),
+    ))
 }
 
 pub(crate) async fn get(
@@ -48,7 +52,7 @@ pub(crate) async fn get(
 ) -> Result<Json<DirectoryBody>, Error> {
     let id = path_id(WHAT, &id)?;
     let directory = api.directories.get(caller.reach, id).await;
-    Ok(Json(directory.map_err(Error::about(WHAT, id))?.into()))
+    Ok(Json(DirectoryBody::of(&api, directory.map_err(Error::about(WHAT, id))?)))
 }
 
 pub(crate) async fn create(
@@ -62,11 +66,8 @@ pub(crate) async fn create(
     let created = api.directories.create(caller.reach, new).await;
     let directory = created.map_err(Error::about(organizations::WHAT, organization))?;
     api.reconcile(directory.id).await;
-    let scim = ScimBody {
-        endpoint: format!("{}/scim/v2.0/{}", api.public_url, directory.endpoint_id),
-        bearer_token: token.text,
-    };
-    let body = CreatedBody { directory: directory.into(), scim };
+    let mut body = DirectoryBody::of(&api, directory);
+    body.scim.bearer_token = Some(token.text);
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
@@ -81,7 +82,7 @@ pub(crate) async fn update(
     api.directories.get(caller.reach, id).await.map_err(Error::about(WHAT, id))?;
     let change = read_change(fields)?;
     let updated = api.directories.update(caller.reach, id, change, api.edge.now()).await;
-    Ok(Json(updated.map_err(Error::about(WHAT, id))?.into()))
+    Ok(Json(DirectoryBody::of(&api, updated.map_err(Error::about(WHAT, id))?)))
 }
 
 fn read_change(mut fields: Fields) -> Result<DirectoryChange, Error> {
@@ -109,22 +110,6 @@ pub(crate) async fn delete(
     deleted.map_err(Error::about(WHAT, id))?;
     api.reconcile(id).await;
     Ok(StatusCode::ACCEPTED)
-}
-
-/// The organization that a list is limited to. One that is not there, and one of somebody else, get
-/// the same 403.
-async fn organization(
-    api: &Api,
-    reach: Reach,
-    query: &Query,
-) -> Result<Option<OrganizationId>, Error> {
-    let Some(text) = query.one("organization_id") else { return Ok(None) };
-    let foreign = || Error::ForeignOrganization(text.to_owned());
-    let id = text.parse().map_err(|_| foreign())?;
-    let found = api.organizations.get(reach, id).await;
-    found.map(|_| Some(id)).map_err(|error| {
-        if matches!(error, PortError::NotFound) { foreign() } else { error.into() }
-    })
 }
 
 fn read_new(api: &Api, mut fields: Fields, token: &secrets::Minted) -> Result<NewDirectory, Error> {
@@ -194,6 +179,7 @@ pub(crate) struct DirectoryBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<String>,
     metadata: MetadataBody,
+    scim: ScimBody,
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     attribute_map: Arc<AttributeMap>,
     #[schemars(with = "String")]
@@ -230,20 +216,16 @@ pub(crate) struct UserCounts {
 #[schemars(rename = "ScimConnection")]
 pub(crate) struct ScimBody {
     endpoint: String,
-    bearer_token: String,
+    /// The text of the first token, in the answer to the making of the directory and never again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bearer_token: Option<String>,
 }
 
-#[derive(Serialize, JsonSchema)]
-#[schemars(rename = "CreatedDirectory")]
-pub(crate) struct CreatedBody {
-    #[serde(flatten)]
-    directory: DirectoryBody,
-    scim: ScimBody,
-}
-
-impl From<Directory> for DirectoryBody {
-    fn from(directory: Directory) -> Self {
+impl DirectoryBody {
+    fn of(api: &Api, directory: Directory) -> Self {
         let counts = directory.counts;
+        let address = api.address(directory.host_name.as_ref());
+        let endpoint = format!("{address}/scim/v2.0/{}", directory.endpoint_id);
         Self {
             object: DirectoryTag::Tag,
             id: directory.id,
@@ -257,6 +239,7 @@ impl From<Directory> for DirectoryBody {
                 users: UserCounts { active: counts.active_users, inactive: counts.inactive_users },
                 groups: counts.groups,
             },
+            scim: ScimBody { endpoint, bearer_token: None },
             attribute_map: directory.apps.attribute_map,
             inactive_users: directory.apps.inactive_users,
             refresh: directory.refresh.into(),

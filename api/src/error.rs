@@ -219,6 +219,14 @@ fn conflicting(conflict: Conflict) -> Value {
             "too_many_replays",
             "The endpoint has four replays under way, as many as it may. Wait for one or delete one first.",
         ),
+        Conflict::HostName => coded(
+            "duplicate_host_name",
+            "This host name belongs to an organization or a directory already. Remove it there first.",
+        ),
+        Conflict::HostNames => coded(
+            "too_many_host_names",
+            "There are ten host names for this already, as many as may be. Remove one first.",
+        ),
         Conflict::SigningKeyWaits => coded(
             "signing_key_waits",
             "A new signing key is shown already and signs within the hour. Wait, or send \"compromised\": true to \

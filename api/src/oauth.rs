@@ -27,7 +27,7 @@ pub(crate) async fn show(
     let id = path_id(directories::WHAT, &id)?;
     let client = api.oauth_clients.client(caller.reach, id).await;
     let client = client.map_err(Error::about(directories::WHAT, id))?;
-    Ok(Json(ClientBody::of(client, token_endpoint(&api))))
+    Ok(Json(ClientBody::of(client, &api)))
 }
 
 pub(crate) async fn update(
@@ -49,7 +49,7 @@ pub(crate) async fn update(
         None => api.oauth_clients.client(caller.reach, id).await,
     };
     let client = client.map_err(Error::about(directories::WHAT, id))?;
-    Ok(Json(ClientBody::of(client, token_endpoint(&api))))
+    Ok(Json(ClientBody::of(client, &api)))
 }
 
 /// Answers with everything that the identity provider's page asks for.
@@ -65,10 +65,11 @@ pub(crate) async fn create_secret(
     let new = new_token(&api, &minted, api.edge.now());
     let secret = api.oauth_clients.add_secret(caller.reach, id, new).await.map_err(about())?;
     api.reconcile(id).await;
+    let token_endpoint = token_endpoint(&api, &client);
     let body = CreatedSecretBody {
         secret: secret.into(),
         client_id: client.client_id,
-        token_endpoint: token_endpoint(&api),
+        token_endpoint,
         client_secret: minted.text,
     };
     Ok((StatusCode::CREATED, Json(body)).into_response())
@@ -87,8 +88,8 @@ pub(crate) async fn revoke_secret(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn token_endpoint(api: &Api) -> String {
-    format!("{}/scim/oauth/token", api.public_url)
+fn token_endpoint(api: &Api, client: &OauthClient) -> String {
+    format!("{}/scim/oauth/token", api.address(client.host_name.as_ref()))
 }
 
 /// A client as the API shows it.
@@ -124,7 +125,8 @@ pub(crate) struct CreatedSecretBody {
 }
 
 impl ClientBody {
-    fn of(client: OauthClient, token_endpoint: String) -> Self {
+    fn of(client: OauthClient, api: &Api) -> Self {
+        let token_endpoint = token_endpoint(api, &client);
         Self {
             object: ClientTag::Tag,
             client_id: client.client_id,

@@ -17,7 +17,8 @@ use crate::body::{Fields, MapLimits, NAME_MAX, Segments, path_id};
 use crate::error::Error;
 use crate::page::Query;
 use crate::ports::{
-    Domain, DomainState, Order, Organization, OrganizationChange, OrganizationFilter,
+    Domain, DomainState, Order, Organization, OrganizationChange, OrganizationFilter, PortError,
+    Reach,
 };
 use crate::router::Api;
 
@@ -106,6 +107,22 @@ pub(crate) async fn delete(
         api.reconcile(directory).await;
     }
     Ok(StatusCode::ACCEPTED)
+}
+
+/// The organization that a list is limited to. One that is not there, and one of somebody else, get
+/// the same 403.
+pub(crate) async fn filter(
+    api: &Api,
+    reach: Reach,
+    text: Option<&str>,
+) -> Result<Option<OrganizationId>, Error> {
+    let Some(text) = text else { return Ok(None) };
+    let foreign = || Error::ForeignOrganization(text.to_owned());
+    let id = text.parse().map_err(|_| foreign())?;
+    let found = api.organizations.get(reach, id).await;
+    found.map(|_| Some(id)).map_err(|error| {
+        if matches!(error, PortError::NotFound) { foreign() } else { error.into() }
+    })
 }
 
 fn read_new(api: &Api, mut fields: Fields) -> Result<Organization, Error> {

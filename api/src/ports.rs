@@ -1,10 +1,12 @@
 //! What the API needs from the rest of the system, cut by use.
 //!
 //! Configuration is read and written through [`Keys`], [`Organizations`], [`Directories`],
-//! [`OauthClients`] and [`Endpoints`]; a write has happened, durably, when the call returns. What the log made of the
+//! [`OauthClients`], [`HostNames`] and [`Endpoints`]; a write has happened, durably, when the call returns. What the log made of the
 //! directories is read through [`Reading`] and [`Audit`] and never written; [`Verifier`] walks through the log itself. [`VerificationKeys`] is what anyone may know of
 //! what tokens are signed with. [`Streams`] lets the event log say what
 //! configuration says.
+//!
+//! [`PortalLinks`] are made and revoked by whoever calls the API; [`Portal`] is what the setup page sees of them.
 //!
 //! Every call that could show something of an organization takes a [`Reach`], and the implementation
 //! applies it in its query: what lies outside does not exist.
@@ -14,10 +16,12 @@ mod audit;
 mod deliveries;
 mod directories;
 mod endpoints;
+mod host_names;
 mod keys;
 mod oauth;
 mod organizations;
 mod outward;
+mod portal;
 mod reading;
 mod trials;
 mod verification;
@@ -36,6 +40,7 @@ pub use directories::{
     Progress, ScimRequest, ScimService, Token,
 };
 pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret, Start};
+pub use host_names::{HOST_NAMES_MAX, Host, HostFilter, HostNames, HostOwner, NewHost};
 pub use keys::{ApiKey, Keys, Permission};
 pub use oauth::{OauthClient, OauthClients, TOKEN_LIFETIME_SECS};
 pub use organizations::{
@@ -43,6 +48,10 @@ pub use organizations::{
 };
 pub use outward::{
     ClientCertificate, KeyPair, Outward, OutwardChange, SIGNING_SECRETS_MAX, SecretRotation,
+};
+pub use portal::{
+    LINK_LIFETIME, LINKS_KEPT, LIVE_LINKS_MAX, NewPortalLink, NewPortalSession, Opening, Portal,
+    PortalLink, PortalLinks, PortalSession, SESSION_LIFETIME, WhyVoid,
 };
 pub use reading::{EventFilter, FeedEnd, GroupFilter, Reading, StoredEvent, UserFilter};
 pub use trials::{Sample, Trial, Trials};
@@ -159,6 +168,12 @@ pub enum Conflict {
     /// [`LIVE_REPLAYS_MAX`] replays of the endpoint are under way.
     #[error("the endpoint has as many replays under way as it may")]
     LiveReplays,
+    /// The host name is somebody's already.
+    #[error("the host name is in use")]
+    HostName,
+    /// There are [`HOST_NAMES_MAX`] host names of the organization or directory.
+    #[error("the owner has as many host names as it may")]
+    HostNames,
     /// A signing key waits for its turn already.
     #[error("a new signing key waits for its turn already")]
     SigningKeyWaits,

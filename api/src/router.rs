@@ -1,5 +1,6 @@
 //! The routes, and what the handlers share.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::get;
-use schemas::{DirectoryId, Edge};
+use schemas::host_name::public_url_at;
+use schemas::{DirectoryId, Edge, HostName};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,8 +18,8 @@ use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::ports::{
-    Answers, Audit, Deliveries, Directories, Endpoints, KeyPair, Keys, OauthClients, Organizations,
-    Reading, Streams, Trials, VerificationKeys, Verifier,
+    Answers, Audit, Deliveries, Directories, Endpoints, HostNames, KeyPair, Keys, OauthClients,
+    Organizations, PortalLinks, Reading, Streams, Trials, VerificationKeys, Verifier,
 };
 use crate::{calls, events, idempotency, openapi};
 
@@ -45,6 +47,10 @@ pub struct Api {
     pub directories: Arc<dyn Directories>,
     /// The OAuth clients of directories.
     pub oauth_clients: Arc<dyn OauthClients>,
+    /// Host names of organizations and directories.
+    pub host_names: Arc<dyn HostNames>,
+    /// Links to the setup pages of organizations.
+    pub portal_links: Arc<dyn PortalLinks>,
     /// Webhook endpoints.
     pub endpoints: Arc<dyn Endpoints>,
     /// What webhook endpoints were sent.
@@ -84,22 +90,32 @@ pub struct Api {
 }
 
 impl Api {
-    /// Lets the event stream of a directory tell what configuration says. A failure is not the
-    /// caller's: what was asked for is done, and the stream catches up.
+    /// Where a directory or an organization with this host name is reached.
+    pub(crate) fn address(&self, host_name: Option<&HostName>) -> Cow<'_, str> {
+        public_url_at(&self.public_url, host_name)
+    }
+
+    /// See [`reconcile`].
     pub(crate) async fn reconcile(&self, directory: DirectoryId) {
-        let done = tokio::time::timeout(RECONCILE_WAIT_MAX, self.streams.reconcile(directory));
-        match done.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                directory.id = %directory,
-                "event stream does not tell yet what configuration says"
-            ),
-            Err(_) => tracing::warn!(
-                directory.id = %directory,
-                "event stream takes long to tell what configuration says"
-            ),
-        }
+        reconcile(&*self.streams, directory).await;
+    }
+}
+
+/// Lets the event stream of a directory tell what configuration says. A failure is not the caller's: what was asked
+/// for is done, and the stream catches up.
+pub async fn reconcile(streams: &dyn Streams, directory: DirectoryId) {
+    let done = tokio::time::timeout(RECONCILE_WAIT_MAX, streams.reconcile(directory));
+    match done.await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            directory.id = %directory,
+            "event stream does not tell yet what configuration says"
+        ),
+        Err(_) => tracing::warn!(
+            directory.id = %directory,
+            "event stream takes long to tell what configuration says"
+        ),
     }
 }
 

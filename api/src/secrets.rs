@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use schemas::Edge;
+use schemas::{Edge, TokenId};
 use sha2::{Digest as _, Sha256};
 
-use crate::ports::{Digest, Secret};
+use crate::ports::{Digest, NewToken, Secret};
 
 /// How much of a secret is shown afterwards, to tell one from another.
 const SUFFIX_LEN: usize = 4;
@@ -32,6 +32,31 @@ pub(crate) struct Minted {
     pub(crate) digest: Digest,
     /// Its last characters.
     pub(crate) suffix: String,
+}
+
+/// Something that opens one thing for one browser: a link, a session.
+#[derive(Debug)]
+pub struct Ticket {
+    /// The text, to be given away this once.
+    pub text: Secret,
+    /// What is kept.
+    pub digest: Digest,
+}
+
+/// A fresh ticket.
+#[must_use]
+pub fn ticket(edge: &dyn Edge) -> Ticket {
+    let text = URL_SAFE_NO_PAD.encode(edge.secret());
+    Ticket { digest: digest(&text), text: Secret::new(text) }
+}
+
+/// A bearer token for an identity provider, made at this moment, and its text.
+#[must_use]
+pub fn bearer_token(edge: &dyn Edge) -> (NewToken, Secret) {
+    let minted = token(edge);
+    let id = TokenId::from_bits(edge.id());
+    let (digest, suffix) = (minted.digest, minted.suffix);
+    (NewToken { id, digest, suffix, created_at: edge.now() }, Secret::new(minted.text))
 }
 
 /// A token for an identity provider.

@@ -3,11 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
-use axum::http::header::{AUTHORIZATION, USER_AGENT};
+use axum::http::header::{AUTHORIZATION, HOST, USER_AGENT};
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method};
 use directory::Command;
-use schemas::{Actor, RequestId, ScimId};
+use schemas::host_name::public_url_at;
+use schemas::{Actor, HostName, RequestId, ScimId};
 use sha2::{Digest, Sha256};
 
 use crate::error::Failure;
@@ -26,6 +28,9 @@ const MISSING: &str =
     "No bearer token came along: the Authorization header is missing or not \"Bearer …\".";
 const UNKNOWN: &str = "The bearer token is none of this directory's tokens, or it was revoked. \
                        Compare its last four characters with those of the live tokens.";
+const ELSEWHERE: &str = "The token is right, but the request came through a host name of another directory or \
+                         organization. The identity provider has to use the address that is shown with this \
+                         directory.";
 const EXPIRED: &str = "The access token has expired; the identity provider has to get another.";
 
 /// An authenticated request, apart from its body.
@@ -67,12 +72,17 @@ impl FromRequestParts<Ingest> for Call {
         // that the answer takes the same time and tells nothing.
         let token = bearer(parts);
         let digest = Sha256::digest(token.unwrap_or_default()).into();
+        let host = host(parts, &ingest.public_url);
         let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_default();
-        let access = match ingest.replica.access(endpoint, digest).await? {
+        let access = match ingest.replica.access(endpoint, digest, host.as_ref()).await? {
             Admission::Granted(access) => access,
             Admission::Expired(directory) => {
                 notes.unauthorized(Some(directory), EXPIRED);
                 return Err(Failure::expired());
+            }
+            Admission::Elsewhere(directory) => {
+                notes.elsewhere(directory, ELSEWHERE);
+                return Err(Failure::elsewhere());
             }
             Admission::Refused(at_endpoint) if token.is_some() => {
                 notes.unauthorized(at_endpoint, UNKNOWN);
@@ -115,7 +125,10 @@ impl FromRequestParts<Ingest> for Call {
         }
         Ok(Self {
             query,
-            base: format!("{}/scim/v2.0/{endpoint}", ingest.public_url),
+            base: format!(
+                "{}/scim/v2.0/{endpoint}",
+                public_url_at(&ingest.public_url, access.host_name.as_ref())
+            ),
             conditions: version::conditions(&parts.headers),
             id: named("id").map(str::to_owned),
             access,
@@ -123,6 +136,13 @@ impl FromRequestParts<Ingest> for Call {
             notes,
         })
     }
+}
+
+/// The customer's host name that a request came through.
+pub(crate) fn host(parts: &Parts, public_url: &str) -> Option<HostName> {
+    let target = parts.uri.authority().map(Authority::as_str);
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    HostName::of_request(target, host, public_url)
 }
 
 /// The token of `Authorization: Bearer …`; the scheme in any case (RFC 9110 §11.1).

@@ -78,6 +78,13 @@ impl Failure {
         Self { challenge: INVALID_TOKEN, ..error.into() }
     }
 
+    /// Told to who has a right token alone, so that nobody else learns of it whether there is a directory.
+    pub(crate) fn elsewhere() -> Self {
+        let detail = "There is no such directory at this host name. Check Tenant URL: the address of a directory \
+                      is shown with it.";
+        ScimError::with_status(404, detail).into()
+    }
+
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
         ScimError::with_status(404, format!("{what} {:?} does not exist.", echo(id))).into()
     }

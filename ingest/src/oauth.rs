@@ -19,6 +19,7 @@ use schemas::Edge;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::auth;
 use crate::body::collect;
 use crate::ports::{Clients, Issue};
 use refusal::Refusal;
@@ -44,6 +45,8 @@ const HEADERS: [(HeaderName, &str); 3] = [
 pub struct Oauth {
     /// The clients.
     pub clients: Arc<dyn Clients>,
+    /// Where identity providers reach this installation, without a slash at the end.
+    pub public_url: Arc<str>,
     /// The dice that tokens are made with.
     pub edge: Arc<dyn Edge>,
 }
@@ -58,9 +61,10 @@ async fn token(State(oauth): State<Oauth>, request: Request) -> Result<Response,
     let (parts, body) = request.into_parts();
     let body = collect(body, BODY_BYTES_MAX).await?;
     let client = request::read(&parts.headers, &body)?;
+    let host = auth::host(&parts, &oauth.public_url);
     let token = format!("dsync_access_{}", URL_SAFE_NO_PAD.encode(oauth.edge.secret()));
     let digest = Sha256::digest(&token).into();
-    match oauth.clients.issue(&client.id, client.secret, digest).await? {
+    match oauth.clients.issue(&client.id, client.secret, digest, host.as_ref()).await? {
         Issue::Issued { lifetime } => {
             let expires_in = lifetime.as_secs();
             let issued = Issued { access_token: token, token_type: "Bearer", expires_in };

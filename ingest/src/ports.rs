@@ -9,7 +9,7 @@ use directory::sorting::SortKey;
 use directory::{Facts, Group, Needs, User};
 use log::{Offset, Partition};
 use schemas::scim::{AttrPath, Filter, ScimError};
-use schemas::{DirectoryId, Head, ScimId, TokenId};
+use schemas::{DirectoryId, Head, HostName, ScimId, TokenId};
 use serde::{Deserialize, Serialize};
 
 pub use refreshes::{Refresh, RefreshProgress, Refreshes, ToRefresh};
@@ -25,6 +25,8 @@ pub struct Access {
     pub partition: Partition,
     /// Whether the stream already says that the identity provider has connected.
     pub activated: bool,
+    /// The host name that its addresses have, if it is not that of the installation.
+    pub host_name: Option<HostName>,
     /// How its SCIM service behaves.
     pub scim: ScimSettings,
     /// Whether its request log keeps bodies just now.
@@ -43,6 +45,9 @@ pub enum Admission {
     /// It is an access token that opened this very directory until it expired. Told apart only for a
     /// while after that.
     Expired(DirectoryId),
+    /// It opens this directory, but not under the host name that the request came through, which is of another
+    /// directory or organization.
+    Elsewhere(DirectoryId),
     /// The token or the endpoint is unknown, the token is of another directory, or revoked, or the
     /// directory is gone. With the directory at the endpoint, if there is one: for its own request log, never
     /// for the caller.
@@ -156,11 +161,13 @@ pub struct Listed<T> {
 #[async_trait]
 pub trait Replica: Send + Sync {
     /// What the token with this SHA-256 digest opens at this endpoint: a bearer token of the directory,
-    /// or an access token that was issued to its OAuth client.
+    /// or an access token that was issued to its OAuth client. A host name that is nobody's counts as none: under
+    /// it every directory is reached.
     async fn access(
         &self,
         endpoint_id: &str,
         token_digest: Digest,
+        host: Option<&HostName>,
     ) -> Result<Admission, ReplicaError>;
 
     /// Where a directory's stream lies; `None` if there is no such directory.

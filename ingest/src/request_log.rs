@@ -198,6 +198,12 @@ impl Notes {
         let _ = self.0.directory.set(directory);
     }
 
+    /// Who may enter this directory has come to the wrong door.
+    pub(crate) fn elsewhere(&self, directory: DirectoryId, why: &'static str) {
+        let _ = self.0.unauthorized.set(why);
+        self.of_directory(directory);
+    }
+
     /// Nobody was let in, at this directory if there is one at the endpoint.
     pub(crate) fn unauthorized(&self, at_endpoint: Option<DirectoryId>, why: &'static str) {
         let _ = self.0.unauthorized.set(why);

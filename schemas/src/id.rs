@@ -58,6 +58,10 @@ kinds! {
     ReplayId, Replay = "replay";
     /// An API key: `api_key_…`. The id is not the secret.
     ApiKeyId, ApiKey = "api_key";
+    /// A host name of an organization or a directory: `host_name_…`.
+    HostNameId, HostName = "host_name";
+    /// A link to the setup page of an organization: `portal_link_…`. The id is not the secret.
+    PortalLinkId, PortalLink = "portal_link";
     /// An HTTP request that reached us: `req_…`.
     RequestId, Request = "req";
 }

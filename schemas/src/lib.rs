@@ -15,6 +15,7 @@ pub mod delivery;
 pub mod edge;
 pub mod event;
 pub mod format;
+pub mod host_name;
 pub mod id;
 pub mod rate;
 pub mod record;
@@ -30,9 +31,11 @@ pub use delivery::{DeliveryOrder, EndpointKind, OperationalEvent};
 pub use edge::Edge;
 pub use event::{Event, EventType};
 pub use format::Format;
+pub use host_name::HostName;
 pub use id::{
-    ApiKeyId, AttemptId, DirectoryId, EndpointId, EventId, GroupId, Id, OrganizationDomainId,
-    OrganizationId, ReplayId, RequestId, ScimId, TokenId, UserId,
+    ApiKeyId, AttemptId, DirectoryId, EndpointId, EventId, GroupId, HostNameId, Id,
+    OrganizationDomainId, OrganizationId, PortalLinkId, ReplayId, RequestId, ScimId, TokenId,
+    UserId,
 };
 pub use rate::{Bucket, Buckets, RateLimit};
 pub use record::{Actor, Record};

@@ -15,22 +15,26 @@ use crate::settings::{SETTINGS, Setting};
 mod directory;
 mod endpoint;
 mod history;
+mod host_name;
 mod organization;
 mod outward;
 mod page;
 mod people;
+mod portal_link;
 
 pub use directory::{DirectoryCommand, OauthCommand, SecretCommand, TokenCommand};
 pub use endpoint::NewEndpoint;
 pub use history::{
     AuditCommand, AuditFilter, EventCommand, EventsCommand, ExportFormat, StreamFormat,
 };
+pub use host_name::HostNameCommand;
 pub use organization::OrgCommand;
 pub use outward::{
     EndpointCommand, KeyCommand, Outward, ReplayCommand, Scope, SigningKeyCommand, Status,
 };
 pub use page::Page;
 pub use people::{GroupCommand, UserCommand};
+pub use portal_link::PortalLinkCommand;
 
 /// The commands that use every setting. The others, which talk to a server, show a few.
 const WITH_EVERY_SETTING: &[&str] = &["serve", "demo", "verify", "rebuild", "config"];
@@ -81,6 +85,12 @@ pub enum Command {
     /// Directories: the identity provider connections of organizations
     #[command(subcommand)]
     Directory(DirectoryCommand),
+    /// Host names of customers, under which their directories are reached
+    #[command(subcommand)]
+    HostName(HostNameCommand),
+    /// Links to the setup page of an organization, for its administrators
+    #[command(subcommand)]
+    PortalLink(PortalLinkCommand),
     /// Webhook endpoints
     #[command(subcommand)]
     Endpoint(EndpointCommand),

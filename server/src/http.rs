@@ -19,8 +19,10 @@ use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 
+mod customers;
 mod operations;
 
+pub use customers::not_for_customers;
 pub use operations::{Readiness, operations};
 
 /// The header that carries the id of a request back to who made it.

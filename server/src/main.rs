@@ -70,6 +70,8 @@ async fn hand_over(command: Command, resolved: Resolved, json: bool) -> anyhow::
         }
         command @ (Command::Org(_)
         | Command::Directory(_)
+        | Command::HostName(_)
+        | Command::PortalLink(_)
         | Command::Endpoint(_)
         | Command::Key(_)
         | Command::SigningKey(_)

@@ -179,15 +179,16 @@ impl Running {
         });
         let oauth = ingest::oauth::router(ingest::oauth::Oauth {
             clients: self.store.clone(),
+            public_url: self.base.as_str().into(),
             edge: Arc::clone(&edge),
         });
         let api = self.api(settings, keys, writers, tester, &edge);
+        let setup = console::setup::router(self.setup(&api));
         let readiness = self.readiness(projecting);
-        let routes = http::operations(readiness, telemetry)
-            .merge(console::router())
-            .merge(scim)
-            .merge(oauth)
-            .merge(api::router(api));
+        let own =
+            http::operations(readiness, telemetry).merge(console::router()).merge(api::router(api));
+        let own = http::not_for_customers(own, self.store.clone(), self.base.as_str().into());
+        let routes = own.merge(scim).merge(oauth).merge(setup);
         self.listen(http::wrap(routes, edge), listener);
         Ok(())
     }
@@ -271,6 +272,8 @@ impl Running {
             organizations: self.store.clone(),
             directories: self.store.clone(),
             oauth_clients: self.store.clone(),
+            host_names: self.store.clone(),
+            portal_links: self.store.clone(),
             endpoints: self.store.clone(),
             deliveries: self.store.clone(),
             trials: Arc::new(trials::Testing(tester)),
@@ -299,6 +302,18 @@ impl Running {
             }),
             make_key_pair: Arc::new(key_pair),
             public_url: self.base.as_str().into(),
+        }
+    }
+
+    fn setup(&self, api: &api::Api) -> console::setup::Setup {
+        console::setup::Setup {
+            portal: self.store.clone(),
+            organizations: Arc::clone(&api.organizations),
+            directories: Arc::clone(&api.directories),
+            host_names: Arc::clone(&api.host_names),
+            streams: Arc::clone(&api.streams),
+            edge: Arc::clone(&api.edge),
+            public_url: Arc::clone(&api.public_url),
         }
     }
 

@@ -13,12 +13,14 @@ mod deliveries;
 mod directories;
 mod endpoints;
 mod health;
+mod host_names;
 mod keys;
 mod known;
 mod oauth;
 mod operational;
 mod organizations;
 mod outward;
+mod portal_links;
 pub(crate) mod replays;
 mod requests;
 mod sealed;
@@ -53,6 +55,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/signing_keys.sql"),
     include_str!("config/outward.sql"),
     include_str!("config/app_rules.sql"),
+    include_str!("config/host_names.sql"),
+    include_str!("config/portal_links.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;

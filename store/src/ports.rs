@@ -3,8 +3,10 @@
 mod configuration;
 mod deliveries;
 mod delivery;
+mod host_names;
 mod oauth;
 pub(crate) mod paging;
+mod portal_links;
 mod projection;
 mod reading;
 mod refreshes;

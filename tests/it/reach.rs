@@ -7,7 +7,7 @@ mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::Server;
 use tests::server::http_client;
 
@@ -115,4 +115,20 @@ fn without(answer: &str, named: &str) -> String {
         Ok(json) => world::without_times(json).to_string(),
         Err(_) => answer,
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_goes_with_the_organization_that_it_is_limited_to() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let api = server.api();
+    let organization = api.create("/organizations", &json!({ "name": "Acme" })).await;
+    let key = json!({ "name": "acme", "scope": "full", "organization_id": organization["id"] });
+    let key = api.create("/api_keys", &key).await;
+    let limited = api.with_key(key["key"].as_str().unwrap());
+    assert_eq!(limited.send("GET", "/organizations", None).await.0, 200);
+    let path = format!("/organizations/{}", organization["id"].as_str().unwrap());
+    assert_eq!(api.send("DELETE", &path, None).await.0, 202);
+    assert_eq!(limited.send("GET", "/organizations", None).await.0, 401);
+    assert_eq!(api.get("/api_keys").await["data"], json!([]));
 }

@@ -58,6 +58,20 @@ async fn a_customer_is_set_up_looked_into_and_deleted_from_a_shell() {
     let settings = ask(&format!("directory settings {of} --set unknown_member=pending"));
     assert_eq!(settings["unknown_member"], "pending");
 
+    let host = ask(&format!("host-name create scim.acme.example --organization {}", id(&org)));
+    let shown = ask(&format!("directory get {of}"));
+    let endpoint = shown["scim"]["endpoint"].as_str().unwrap();
+    assert!(endpoint.starts_with("http://scim.acme.example:"), "{endpoint}");
+    let listed = run(&server, &format!("host-name list --directory {of}")).out;
+    assert!(!listed.contains("scim.acme.example"), "it is not of the directory alone: {listed}");
+    assert_eq!(ask(&format!("host-name get {}", id(&host))), host);
+    ask(&format!("host-name delete {}", id(&host)));
+    let link = run(&server, &format!("portal-link create {}", id(&org)));
+    assert!(link.out.contains("/setup/") && link.err.contains("not shown again"), "{}", link.err);
+    let links = ask(&format!("portal-link list --organization {}", id(&org)));
+    ask(&format!("portal-link revoke {}", id(&links["data"][0])));
+    assert_eq!(ask("portal-link list")["data"][0]["state"], "revoked");
+
     let second = ask(&format!("directory token create {of}"));
     assert_eq!(ask(&format!("directory token list {of}"))["data"].as_array().unwrap().len(), 2);
     let revoked = run(&server, &format!("directory token revoke {of} {}", id(&second)));

@@ -118,6 +118,15 @@ async function allEvents() {
   say('added_event', [added.data.directoryId, added.data.user.email, added.data.group.name]);
 }
 
+async function portal() {
+  const { organization } = config;
+  const urls = { returnUrl: 'https://app.example/settings', successUrl: 'https://app.example/done' };
+  const generate = (intent) => workos.portal.generateLink({ organization, intent, ...urls });
+  const { link } = await generate('dsync');
+  const other = await refusal(() => generate('sso'));
+  say('portal', { link: link.slice(0, link.lastIndexOf('/')), other: other.status });
+}
+
 async function refusals() {
   say('nobody', (await refusal(() => directorySync.getUser(config.nobody))).code);
   const other = new WorkOS('sk_of_nobody', server);
@@ -132,6 +141,7 @@ async function main() {
   await people();
   await allOrganizations();
   await allEvents();
+  await portal();
   await refusals();
 }
 

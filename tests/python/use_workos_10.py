@@ -145,6 +145,18 @@ def endpoints():
     })
 
 
+def portal():
+    generate = workos.admin_portal.generate_link
+    wanted = {
+        "organization": config["organization"],
+        "return_url": "https://app.example/settings",
+        "success_url": "https://app.example/done",
+    }
+    made = generate(intent="dsync", **wanted)
+    other = refusal(generate, intent="sso", **wanted)
+    say("portal", {"link": made.link.rpartition("/")[0], "other": other.status_code})
+
+
 def refusals():
     say("nobody", refusal(workos.directory_sync.get_user, config["nobody"]).code)
     other = client("sk_of_nobody").directory_sync
@@ -157,4 +169,5 @@ people()
 organizations()
 events()
 endpoints()
+portal()
 refusals()

@@ -114,6 +114,18 @@ def events():
     say("added_event", [added.data.directory_id, added.data.user.email, added.data.group.name])
 
 
+def portal():
+    generate = workos.portal.generate_link
+    wanted = {
+        "organization_id": config["organization"],
+        "return_url": "https://app.example/settings",
+        "success_url": "https://app.example/done",
+    }
+    made = generate(intent="dsync", **wanted)
+    other = refusal(lambda: generate(intent="sso", **wanted))
+    say("portal", {"link": made.link.rpartition("/")[0], "other": other.response.status_code})
+
+
 def refusals():
     nobody = refusal(workos.directory_sync.get_user, config["nobody"])
     say("nobody", nobody.code)
@@ -126,4 +138,5 @@ directories()
 people()
 organizations()
 events()
+portal()
 refusals()

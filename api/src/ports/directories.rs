@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use directory::resource::ScimSettings;
 use directory::{AppRules, AttributeMap, InactiveUsers, RoleMapping};
 use schemas::wire::{DirectoryState, DirectoryType};
-use schemas::{DirectoryId, OrganizationId, RequestId, Timestamp, TokenId, UserId};
+use schemas::{DirectoryId, HostName, OrganizationId, RequestId, Timestamp, TokenId, UserId};
 
 #[cfg(doc)]
 use super::LIVE_TOKENS_MAX;
@@ -56,6 +56,8 @@ pub struct Directory {
     pub organization_id: OrganizationId,
     /// The unguessable last part of its SCIM address.
     pub endpoint_id: String,
+    /// The host name that its addresses have, if it is not that of the installation.
+    pub host_name: Option<HostName>,
     /// An opaque key of older integrations.
     pub external_key: String,
     /// The identity provider.

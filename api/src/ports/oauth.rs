@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use schemas::{DirectoryId, Timestamp, TokenId};
+use schemas::{DirectoryId, HostName, Timestamp, TokenId};
 
 #[cfg(doc)]
 use super::LIVE_SECRETS_MAX;
@@ -18,6 +18,8 @@ pub const TOKEN_LIFETIME_SECS: RangeInclusive<u32> = 3_600..=21_600;
 pub struct OauthClient {
     /// Its public name, as [`client_id`](crate::client_id) makes it.
     pub client_id: String,
+    /// The host name that the addresses of its directory have, if it is not that of the installation.
+    pub host_name: Option<HostName>,
     /// How long the access tokens live that are issued from now on, within [`TOKEN_LIFETIME_SECS`].
     pub token_lifetime_secs: u32,
     /// Its live secrets, newest first. They were last used when an access token was last issued with

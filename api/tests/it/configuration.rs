@@ -100,10 +100,10 @@ async fn a_new_directory_shows_its_token_once_and_tells_its_stream() {
     let created = world.post("/directories", body).await;
     let mut created_json = created.json();
     assert_eq!(created.status, StatusCode::CREATED);
-    let scim = created_json.as_object_mut().unwrap().remove("scim").unwrap();
-    let endpoint = scim["endpoint"].as_str().unwrap();
+    let scim = created_json["scim"].as_object_mut().unwrap();
+    let token = scim.remove("bearer_token").unwrap().as_str().unwrap().to_owned();
+    let endpoint = scim["endpoint"].as_str().unwrap().to_owned();
     assert!(endpoint.starts_with("https://sync.example/scim/v2.0/"), "{endpoint}");
-    let token = scim["bearer_token"].as_str().unwrap();
     assert_eq!(token.len(), "dsync_".len() + 43);
 
     let directory = created_json["id"].as_str().unwrap().to_owned();
@@ -113,6 +113,7 @@ async fn a_new_directory_shows_its_token_once_and_tells_its_stream() {
         "external_key": created_json["external_key"], "type": "azure scim v2.0",
         "state": "unlinked", "name": "Acme Entra",
         "metadata": { "users": { "active": 0, "inactive": 0 }, "groups": 0 },
+        "scim": { "endpoint": endpoint },
         "attribute_map": { "standard": {}, "predefined": [], "custom": {} },
         "inactive_users": "keep", "refresh": { "state": "done", "done": 0, "total": 0 },
         "created_at": TIME, "updated_at": TIME,
@@ -121,7 +122,7 @@ async fn a_new_directory_shows_its_token_once_and_tells_its_stream() {
     world.get(&format!("/directories/{directory}")).await.is(200, &shown);
     let state = world.fake.state();
     assert_eq!(state.reconciled, [directory.parse().unwrap()]);
-    assert_eq!(state.tokens[0].2, digest(token));
+    assert_eq!(state.tokens[0].2, digest(&token));
 }
 
 #[tokio::test]

@@ -85,6 +85,8 @@ impl World {
             organizations: fake.clone(),
             directories: fake.clone(),
             oauth_clients: fake.clone(),
+            host_names: fake.clone(),
+            portal_links: fake.clone(),
             endpoints: fake.clone(),
             deliveries: fake.clone(),
             trials: fake.clone(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use schemas::HostName;
 
 use super::ReplicaError;
 
@@ -42,11 +43,12 @@ pub enum Issue {
 #[async_trait]
 pub trait Clients: Send + Sync {
     /// Issues the access token with this digest to the client with this id and secret. An unknown
-    /// client and a wrong secret take the same time.
+    /// client and a wrong secret take the same time, and so does a host name of others.
     async fn issue(
         &self,
         client_id: &str,
         secret: Digest,
         access_token: Digest,
+        host: Option<&HostName>,
     ) -> Result<Issue, ReplicaError>;
 }

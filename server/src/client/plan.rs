@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::request::{Request, Shown};
 use crate::cli::{
-    AuditCommand, AuditFilter, Command, DirectoryCommand, EventCommand, GroupCommand, OauthCommand,
-    OrgCommand, SecretCommand, StreamFormat, TokenCommand, UserCommand,
+    AuditCommand, AuditFilter, Command, DirectoryCommand, EventCommand, GroupCommand,
+    HostNameCommand, OauthCommand, OrgCommand, PortalLinkCommand, SecretCommand, StreamFormat,
+    TokenCommand, UserCommand,
 };
 
 /// The call of a command, for those that make one call.
@@ -18,6 +19,8 @@ pub(super) fn plan(command: Command) -> Option<Request> {
     Some(match command {
         Command::Org(command) => organization(command),
         Command::Directory(command) => directory(command),
+        Command::HostName(command) => host_name(command),
+        Command::PortalLink(command) => portal_link(command),
         Command::Endpoint(command) => outward::endpoint(command),
         Command::Key(command) => outward::key(command),
         Command::SigningKey(command) => outward::signing_key(command),
@@ -180,6 +183,43 @@ fn oauth(command: OauthCommand) -> Request {
         )
         .id(directory)
         .id(secret),
+    }
+}
+
+fn host_name(command: HostNameCommand) -> Request {
+    const HOST_NAME: &str = "/host_names/{id}";
+    match command {
+        HostNameCommand::Create { host_name, organization, directory } => {
+            post("/host_names", Shown::Object).body(json!({ "host_name": host_name,
+                "organization_id": organization, "directory_id": directory }))
+        }
+        HostNameCommand::List { organization, directory, page } => {
+            let columns = &["id", "host_name", "organization_id", "directory_id"];
+            let list = Request::get("/host_names", Shown::Table(columns)).page(page);
+            list.with("organization_id", organization).with("directory", directory)
+        }
+        HostNameCommand::Get { id } => Request::get(HOST_NAME, Shown::Object).id(id),
+        HostNameCommand::Delete { id } => {
+            Request::delete(HOST_NAME, "is removed; nothing is reached under it any more").id(id)
+        }
+    }
+}
+
+fn portal_link(command: PortalLinkCommand) -> Request {
+    match command {
+        PortalLinkCommand::Create { organization, return_url, success_url } => {
+            post("/portal/generate_link", Shown::Once("link")).body(json!({
+                "organization": organization, "return_url": return_url, "success_url": success_url,
+            }))
+        }
+        PortalLinkCommand::List { organization, page } => {
+            let columns = &["id", "organization_id", "state", "created_at", "used_at"];
+            let list = Request::get("/portal/links", Shown::Table(columns)).page(page);
+            list.with("organization", organization)
+        }
+        PortalLinkCommand::Revoke { id } => {
+            Request::delete("/portal/links/{id}", "is revoked; it opens nothing any more").id(id)
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use api::ports::{Conflict, LIVE_TOKENS_MAX, NewDirectory, NewToken, Reach, ScimS
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Timestamp, TokenId};
 
-use super::{Config, organizations};
+use super::{Config, host_names, organizations};
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
 use crate::state::rows::{Time, all, first};
@@ -53,6 +53,7 @@ impl Config {
     ) -> Result<(), DbError> {
         self.check_reach(reach, id)?;
         self.change(move |connection| {
+            host_names::remove_of_directory(connection, id)?;
             connection.execute(
                 "UPDATE directories SET deleting = 1, updated_at = ?2 WHERE id = ?1 AND deleting = 0",
                 params![id.to_bytes(), at.millis()],

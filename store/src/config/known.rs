@@ -6,18 +6,19 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use api::client_id;
-use api::ports::Digest;
+use api::ports::{Digest, Host, HostOwner};
 use directory::normalise::Origin;
 use directory::rules::GeneralRules;
 use directory::{AppRules, Directory, DirectoryToken, InactiveUsers};
 use log::Partition;
 use rusqlite::Connection;
 use schemas::wire::{DirectoryType, DomainTag, OrganizationDomain};
-use schemas::{DirectoryId, OrganizationDomainId, OrganizationId, Timestamp, TokenId};
+use schemas::{DirectoryId, HostName, OrganizationDomainId, OrganizationId, Timestamp, TokenId};
 use serde::{Deserialize, Serialize};
 
 use super::access::AccessToken;
 use super::app_rules::general_rules;
+use super::host_names;
 use crate::error::{DbError, unreadable};
 use crate::state::rows::{Time, all};
 
@@ -26,6 +27,8 @@ use crate::state::rows::{Time, all};
 pub(crate) struct KnownDirectory {
     pub(crate) directory: Directory,
     pub(crate) endpoint_id: String,
+    /// The host name that its addresses have: its own, or that of its organization.
+    pub(crate) host_name: Option<HostName>,
     pub(crate) partition: Partition,
     /// How long the access tokens live that are issued to its client.
     pub(crate) token_lifetime: Duration,
@@ -53,6 +56,9 @@ pub(crate) struct Known {
     /// Those that are live, of directories that are not being deleted.
     secrets: BTreeMap<TokenId, KnownToken>,
     by_secret: BTreeMap<Digest, TokenId>,
+    hosts: BTreeMap<HostName, Host>,
+    /// Of those the one that addresses have, for each who has any.
+    shown_hosts: BTreeMap<HostOwner, HostName>,
 }
 
 /// What a token opens at an endpoint.
@@ -62,6 +68,8 @@ pub(crate) enum Entry<'a> {
     Token(&'a KnownDirectory, &'a KnownToken),
     /// A directory, by an access token that was issued with this secret.
     Secret(&'a KnownDirectory, &'a KnownToken),
+    /// Nothing here: the token opens this directory, but the host name is of others.
+    Elsewhere(&'a KnownDirectory),
     /// Nothing any more: the access token that opened this directory has expired.
     Expired(&'a KnownDirectory),
     /// Nothing, at this directory if there is one at the endpoint.
@@ -106,6 +114,7 @@ impl Known {
         endpoint_id: &str,
         digest: Digest,
         issued: Option<AccessToken>,
+        host: Option<&HostName>,
         now: Timestamp,
     ) -> Entry<'_> {
         // All are looked up whatever the first finds, so that the time tells nothing. Comparing
@@ -113,12 +122,20 @@ impl Known {
         let at_endpoint = self.by_endpoint.get(endpoint_id);
         let token = self.live_tokens.get(&digest);
         let secret = issued.and_then(|issued| self.secrets.get(&issued.secret));
+        let host = host.and_then(|name| self.hosts.get(name));
         let directory = at_endpoint.and_then(|id| self.directories.get(id));
         let Some(directory) = directory.filter(|known| !known.directory.deleting) else {
             return Entry::Nothing(None);
         };
         let fits = |token: &&KnownToken| token.directory == directory.directory.id;
+        let elsewhere = host.is_some_and(|host| !directory.is_reached_through(host));
         match (token.filter(fits), secret.filter(fits), issued) {
+            // Only who may enter is told that this is the wrong door. To all others a directory of another host
+            // name is as unknown as one that does not exist.
+            (Some(_), _, _) if elsewhere => Entry::Elsewhere(directory),
+            (None, Some(_), Some(issued)) if elsewhere && now < issued.expires_at => {
+                Entry::Elsewhere(directory)
+            }
             (Some(token), _, _) => Entry::Token(directory, token),
             (None, Some(secret), Some(issued)) if now < issued.expires_at => {
                 Entry::Secret(directory, secret)
@@ -133,17 +150,49 @@ impl Known {
         &self,
         client_id: &str,
         secret: Digest,
+        host: Option<&HostName>,
     ) -> Option<(&KnownDirectory, &KnownToken)> {
         // As for entries, nothing that is looked up depends on what was found.
         let of_client = self.by_client.get(client_id);
         let secret = self.by_secret.get(&secret).and_then(|id| self.secrets.get(id));
+        let host = host.and_then(|name| self.hosts.get(name));
         let (directory, secret) = (self.directories.get(of_client?)?, secret?);
+        if host.is_some_and(|host| !directory.is_reached_through(host)) {
+            return None;
+        }
         (secret.directory == directory.directory.id).then_some((directory, secret))
     }
 
     /// Whether access tokens that were issued with this secret open anything.
     pub(crate) fn has_secret(&self, id: TokenId) -> bool {
         self.secrets.contains_key(&id)
+    }
+
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.values()
+    }
+
+    /// Whose this name is.
+    pub(crate) fn host(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.get(name)
+    }
+
+    /// The name that the address of an organization has.
+    pub(crate) fn host_name_of_organization(&self, id: OrganizationId) -> Option<&HostName> {
+        self.shown_hosts.get(&HostOwner::Organization(id))
+    }
+
+    /// Takes over the host names. The one that was added last is shown.
+    fn add_hosts(&mut self, hosts: BTreeMap<HostName, Host>) {
+        let mut latest: Vec<&Host> = hosts.values().collect();
+        latest.sort_by_key(|host| host.id);
+        self.shown_hosts = latest.iter().map(|host| (host.owner, host.name.clone())).collect();
+        self.hosts = hosts;
+        for (id, known) in &mut self.directories {
+            let own = self.shown_hosts.get(&HostOwner::Directory(*id));
+            let organization = HostOwner::Organization(known.directory.organization_id);
+            known.host_name = own.or_else(|| self.shown_hosts.get(&organization)).cloned();
+        }
     }
 
     fn add_token(&mut self, directory: DirectoryId, row: TokenRow) {
@@ -160,6 +209,12 @@ impl Known {
             }
         }
         known.directory.tokens.push(token);
+    }
+}
+
+impl KnownDirectory {
+    fn is_reached_through(&self, host: &Host) -> bool {
+        host.serves(self.directory.organization_id, self.directory.id)
     }
 }
 
@@ -203,6 +258,7 @@ pub(crate) fn load(connection: &Connection) -> Result<Known, DbError> {
     for (directory, row) in tokens {
         known.add_token(directory, row);
     }
+    known.add_hosts(host_names::load(connection)?);
     Ok(known)
 }
 
@@ -258,6 +314,7 @@ fn directory(row: &rusqlite::Row<'_>, general: GeneralRules) -> Result<KnownDire
             updated_at: row.get::<_, Time>(10)?.0,
         },
         endpoint_id: row.get(5)?,
+        host_name: None,
         partition: Partition(row.get(6)?),
         token_lifetime: Duration::from_secs(row.get::<_, u32>(12)?.into()),
         debug_until: row.get::<_, Option<Time>>(16)?.map(|time| time.0),

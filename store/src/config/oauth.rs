@@ -10,7 +10,7 @@ use api::client_id;
 use api::ports::{Conflict, Digest, LIVE_SECRETS_MAX, NewToken, OauthClient, Reach, Token};
 use ingest::ports::{ACCESS_TOKENS_MAX, ISSUE_WINDOW, ISSUES_MAX, Issue};
 use rusqlite::{Connection, TransactionBehavior, params};
-use schemas::{DirectoryId, Timestamp, TokenId};
+use schemas::{DirectoryId, HostName, Timestamp, TokenId};
 
 use super::access::{AccessToken, AccessTokens};
 use super::directories::{Kind, check_lives, live_tokens, made, put_token, revoke_token};
@@ -107,10 +107,11 @@ impl Config {
         client_id: &str,
         secret: Digest,
         access_token: Digest,
+        host: Option<&HostName>,
     ) -> Result<Issue, DbError> {
         let (lifetime, wanted) = {
             let known = self.known();
-            let Some((directory, secret)) = known.client(client_id, secret) else {
+            let Some((directory, secret)) = known.client(client_id, secret, host) else {
                 return Ok(Issue::Unknown);
             };
             let (lifetime, now) = (directory.token_lifetime, self.now());
@@ -160,11 +161,12 @@ pub(super) fn load(connection: &Connection) -> Result<AccessTokens, DbError> {
 }
 
 fn client(connection: &Connection, known: &Known, id: DirectoryId) -> Result<OauthClient, DbError> {
-    let endpoint_id = &known.get(id).ok_or_else(not_found)?.endpoint_id;
+    let directory = known.get(id).ok_or_else(not_found)?;
     let sql = "SELECT token_lifetime_s FROM directories WHERE id = ?1";
     let lifetime = first(connection, sql, [id.to_bytes()], |row| Ok(row.get(0)?))?;
     Ok(OauthClient {
-        client_id: client_id(endpoint_id),
+        client_id: client_id(&directory.endpoint_id),
+        host_name: directory.host_name.clone(),
         token_lifetime_secs: lifetime.ok_or_else(not_found)?,
         secrets: live_tokens(connection, id, Kind::ClientSecret)?,
     })

@@ -9,8 +9,8 @@ use api::ports::{
 use rusqlite::{Connection, Row, params};
 use schemas::{DirectoryId, OrganizationId, Timestamp};
 
-use super::Config;
 use super::known::StoredDomain;
+use super::{Config, host_names};
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
 use crate::ports::{conflict, not_found};
@@ -101,7 +101,8 @@ impl Config {
         .await
     }
 
-    /// Deletes the organization and marks its directories, whose streams still have to say so.
+    /// Deletes the organization with the keys that are limited to it, and marks its directories, whose streams still
+    /// have to say so.
     pub(crate) async fn delete_organization(
         &self,
         reach: Reach,
@@ -120,6 +121,8 @@ impl Config {
                 params![id.to_bytes(), at.millis()],
                 |row| Ok(DirectoryId::from_bytes(row.get(0)?)),
             )?;
+            host_names::remove_of_organization(connection, id)?;
+            connection.execute("DELETE FROM api_keys WHERE organization = ?1", [id.to_bytes()])?;
             connection.execute("DELETE FROM organizations WHERE id = ?1", [id.to_bytes()])?;
             Ok(marked)
         })

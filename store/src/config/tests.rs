@@ -74,11 +74,11 @@ async fn a_directory_from_before_oauth_keeps_its_token_and_has_a_client() {
     let config = open(&folder);
     let now = config.now();
     let known = config.known();
-    assert!(matches!(known.entry("endpoint", [1; 32], None, now), Entry::Token(..)));
+    assert!(matches!(known.entry("endpoint", [1; 32], None, None, now), Entry::Token(..)));
     let client = config.oauth_client(Reach::Everything, DIRECTORY).await.unwrap();
     assert_eq!((client.token_lifetime_secs, client.secrets.len()), (3_600, 0));
     config.add_client_secret(Reach::Everything, DIRECTORY, secret()).await.unwrap();
-    let issue = config.issue(&client.client_id, [2; 32], [3; 32]).await.unwrap();
+    let issue = config.issue(&client.client_id, [2; 32], [3; 32], None).await.unwrap();
     assert!(matches!(issue, Issue::Issued { .. }), "{issue:?}");
 }
 
@@ -181,7 +181,7 @@ async fn what_is_void_opens_nothing_though_the_caller_did_not_wait() {
     let config = open(&folder);
     config.add_client_secret(Reach::Everything, DIRECTORY, secret()).await.unwrap();
     let client = config.oauth_client(Reach::Everything, DIRECTORY).await.unwrap();
-    config.issue(&client.client_id, [2; 32], [3; 32]).await.unwrap();
+    config.issue(&client.client_id, [2; 32], [3; 32], None).await.unwrap();
     {
         let mut revoking =
             pin!(config.revoke_client_secret(Reach::Everything, DIRECTORY, secret().id));

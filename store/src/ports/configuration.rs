@@ -254,6 +254,7 @@ fn describe(
         id: configured.id,
         organization_id: configured.organization_id,
         endpoint_id: known.endpoint_id.clone(),
+        host_name: known.host_name.clone(),
         external_key: configured.external_key.clone(),
         kind: configured.kind,
         state,

@@ -3,7 +3,7 @@
 use api::ports::{NewToken, OauthClient, OauthClients, PortError, Reach, Token};
 use async_trait::async_trait;
 use ingest::ports::{Clients, Digest, Issue, ReplicaError};
-use schemas::{DirectoryId, Timestamp, TokenId};
+use schemas::{DirectoryId, HostName, Timestamp, TokenId};
 
 use super::port_error;
 use super::replica::unavailable;
@@ -49,7 +49,11 @@ impl OauthClients for Store {
 
 impl Store {
     /// A directory whose stream says that it is gone is not found.
-    async fn must_be_there(&self, reach: Reach, id: DirectoryId) -> Result<(), PortError> {
+    pub(super) async fn must_be_there(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+    ) -> Result<(), PortError> {
         api::ports::Directories::get(self, reach, id).await.map(drop)
     }
 }
@@ -61,7 +65,8 @@ impl Clients for Store {
         client_id: &str,
         secret: Digest,
         access_token: Digest,
+        host: Option<&HostName>,
     ) -> Result<Issue, ReplicaError> {
-        self.config.issue(client_id, secret, access_token).await.map_err(unavailable)
+        self.config.issue(client_id, secret, access_token, host).await.map_err(unavailable)
     }
 }

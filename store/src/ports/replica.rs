@@ -9,7 +9,7 @@ use ingest::ports::{
 use ingest::request_log::{RequestStore, Requested};
 use log::{Offset, Partition};
 use rusqlite::params;
-use schemas::{DirectoryId, Head, ScimId, Timestamp};
+use schemas::{DirectoryId, Head, HostName, ScimId, Timestamp};
 
 use crate::Store;
 use crate::config::{Entry, KnownToken, TOKEN_USE_EVERY};
@@ -24,10 +24,11 @@ impl Replica for Store {
         &self,
         endpoint_id: &str,
         token_digest: [u8; 32],
+        host: Option<&HostName>,
     ) -> Result<Admission, ReplicaError> {
         let (known, now) = (self.config.known(), self.config.now());
         let issued = self.config.access_token(token_digest);
-        let (directory, token) = match known.entry(endpoint_id, token_digest, issued, now) {
+        let (directory, token) = match known.entry(endpoint_id, token_digest, issued, host, now) {
             Entry::Token(directory, token) => {
                 self.note_use(token, now).await;
                 (directory, token)
@@ -35,6 +36,9 @@ impl Replica for Store {
             Entry::Secret(directory, secret) => (directory, secret),
             Entry::Expired(directory) => {
                 return Ok(Admission::Expired(directory.directory.id));
+            }
+            Entry::Elsewhere(directory) => {
+                return Ok(Admission::Elsewhere(directory.directory.id));
             }
             Entry::Nothing(at_endpoint) => {
                 return Ok(Admission::Refused(at_endpoint.map(|known| known.directory.id)));
@@ -46,6 +50,7 @@ impl Replica for Store {
             directory_id: id,
             partition: directory.partition,
             activated,
+            host_name: directory.host_name.clone(),
             scim: directory.directory.scim,
             keeps_bodies: directory.debug_until.is_some_and(|until| now < until),
             token_id: token.id,

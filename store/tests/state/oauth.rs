@@ -48,7 +48,7 @@ impl World {
     /// Asks for an access token with the secret of this byte.
     async fn issue(&self, stream: &Stream, byte: u8, number: u32) -> Issue {
         let client_id = self.client(stream.id).await.client_id;
-        self.store.issue(&client_id, [byte; 32], token(number)).await.unwrap()
+        self.store.issue(&client_id, [byte; 32], token(number), None).await.unwrap()
     }
 
     async fn must_issue(&self, stream: &Stream, byte: u8, number: u32) {
@@ -57,7 +57,7 @@ impl World {
     }
 
     async fn enter(&self, endpoint: &str, number: u32) -> Admission {
-        self.store.access(endpoint, token(number)).await.unwrap()
+        self.store.access(endpoint, token(number), None).await.unwrap()
     }
 
     async fn is_open(&self, number: u32) -> bool {
@@ -102,7 +102,7 @@ async fn an_access_token_opens_its_directory_and_is_told_by_its_secret() {
 #[tokio::test]
 async fn a_secret_opens_nothing_itself_and_a_bearer_token_gets_no_access_token() {
     let (world, stream) = World::with_a_secret().await;
-    let by_secret = world.store.access("endpoint-1", [100; 32]).await.unwrap();
+    let by_secret = world.store.access("endpoint-1", [100; 32], None).await.unwrap();
     assert!(matches!(by_secret, Admission::Refused(_)));
     assert_eq!(world.issue(&stream, 1, 1).await, Issue::Unknown);
     let tokens = world.store.tokens(ALL, stream.id).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_client_with_the_secret_of_another_gets_nothing() {
     world.add_secret(&other, 101).await;
     assert_eq!(world.issue(&stream, 101, 1).await, Issue::Unknown);
     assert_eq!(world.issue(&other, 100, 1).await, Issue::Unknown);
-    let unknown = world.store.issue("nobody", [100; 32], token(1)).await.unwrap();
+    let unknown = world.store.issue("nobody", [100; 32], token(1), None).await.unwrap();
     assert_eq!(unknown, Issue::Unknown);
 }
 
@@ -192,11 +192,17 @@ async fn nothing_is_lost_when_the_store_is_opened_again() {
 
     let again = open_with(world.folder.path(), world.edge.clone());
     assert_eq!(again.client(ALL, stream.id).await.unwrap(), client);
-    let entered = again.access("endpoint-1", token(2)).await.unwrap();
+    let entered = again.access("endpoint-1", token(2), None).await.unwrap();
     assert!(matches!(entered, Admission::Granted(_)), "{entered:?}");
-    assert!(matches!(again.access("endpoint-1", token(1)).await.unwrap(), Admission::Refused(_)));
+    assert!(matches!(
+        again.access("endpoint-1", token(1), None).await.unwrap(),
+        Admission::Refused(_)
+    ));
     world.edge.pass(HOUR);
-    assert!(matches!(again.access("endpoint-1", token(2)).await.unwrap(), Admission::Expired(_)));
+    assert!(matches!(
+        again.access("endpoint-1", token(2), None).await.unwrap(),
+        Admission::Expired(_)
+    ));
 }
 
 #[tokio::test]
@@ -259,8 +265,11 @@ async fn of_too_many_tokens_the_oldest_goes() {
     }
     world.store.close();
     let again = open_with(world.folder.path(), world.edge.clone());
-    assert!(matches!(again.access("endpoint-1", token(2)).await.unwrap(), Admission::Refused(_)));
-    let entered = again.access("endpoint-1", token(3)).await.unwrap();
+    assert!(matches!(
+        again.access("endpoint-1", token(2), None).await.unwrap(),
+        Admission::Refused(_)
+    ));
+    let entered = again.access("endpoint-1", token(3), None).await.unwrap();
     assert!(matches!(entered, Admission::Granted(_)), "{entered:?}");
 }
 

@@ -45,6 +45,12 @@ impl World {
         assert_eq!(api.send("PATCH", &its_path, Some(&disabled)).await.0, 200);
         let key = json!({ "name": format!("{mark}-key"), "scope": "full", "organization_id": organization });
         let key = api.create("/api_keys", &key).await;
+        let host =
+            json!({ "host_name": format!("{mark}-host.example"), "organization_id": organization });
+        let host = api.create("/host_names", &host).await;
+        let link = json!({ "organization": organization, "return_url": format!("https://{mark}-return.example") });
+        api.create("/portal/generate_link", &link).await;
+        let links = api.get(&format!("/portal/links?organization={organization}")).await;
         let first = |list: &'static str| first(&api, list, &directory.id);
         let (user, group) = (first("directory_users").await, first("directory_groups").await);
         let tokens = api.get(&format!("{path}/tokens")).await;
@@ -65,6 +71,8 @@ impl World {
             secret["secret_id"].as_str().or(secret["id"].as_str()).unwrap().to_owned(),
             id(&endpoint),
             id(&key),
+            id(&host),
+            id(&links["data"][0]),
         ];
         let external = Some(format!("{mark}-external"));
         Self { key: key["key"].as_str().unwrap().to_owned(), ids, external, mark }
@@ -76,6 +84,7 @@ impl World {
         let mut texts: Vec<String> =
             words.iter().map(|word| format!("{}-{word}", self.mark)).collect();
         texts.push(format!("{}-user@same.example", self.mark));
+        texts.push(format!("{}-host.example", self.mark));
         texts.push(format!("ext-{}-user@same.example", self.mark));
         texts.push(format!("https://{}-endpoint.example/hooks", self.mark));
         texts

@@ -8,6 +8,7 @@ use futures_util::TryStreamExt as _;
 use serde_json::{Value, json};
 use tests::server::http_client;
 use workos::helpers::webhook_verification::WebhookVerifier;
+use workos::resources::admin_portal::GenerateLinkParams;
 use workos::resources::directory_sync::{ListDirectoriesParams, ListGroupsParams, ListUsersParams};
 use workos::resources::events::ListEventsParams;
 use workos::resources::organizations::{
@@ -19,9 +20,9 @@ use workos::resources::webhooks::{
 use workos::transport::{HttpRequest, HttpResponse, HttpTransport, TransportError};
 use workos::{
     Client, CreateWebhookEndpoint, CreateWebhookEndpointEvents, DirectoryUserWithGroups, Error,
-    Organization, OrganizationDomainData, OrganizationDomainDataState, OrganizationInput,
-    UpdateOrganization, UpdateWebhookEndpoint, UpdateWebhookEndpointEvents,
-    UpdateWebhookEndpointStatus,
+    GenerateLink, GenerateLinkIntent, Organization, OrganizationDomainData,
+    OrganizationDomainDataState, OrganizationInput, UpdateOrganization, UpdateWebhookEndpoint,
+    UpdateWebhookEndpointEvents, UpdateWebhookEndpointStatus,
 };
 
 use super::Seen;
@@ -68,6 +69,7 @@ pub(super) async fn see(config: &Value) -> Seen {
     organizations(&client, config, &mut seen).await.expect("organizations are seen");
     events(&client, config, &mut seen).await.expect("events are seen");
     endpoints(&client, &mut seen).await.expect("webhook endpoints are seen");
+    portal(&client, config, &mut seen).await.expect("a portal link is seen");
     refusals(&client, config, &mut seen).await;
     seen
 }
@@ -310,6 +312,24 @@ async fn count(client: &Client) -> Result<usize, Error> {
     let all: Vec<_> =
         client.webhooks().list_webhook_endpoints_auto_paging(all).try_collect().await?;
     Ok(all.len())
+}
+
+async fn portal(client: &Client, config: &Value, seen: &mut Seen) -> Result<(), Error> {
+    let api = client.admin_portal();
+    let wanted = |intent| {
+        GenerateLinkParams::new(GenerateLink {
+            return_url: Some("https://app.example/settings".into()),
+            success_url: Some("https://app.example/done".into()),
+            organization: text(config, "organization"),
+            intent: Some(intent),
+            it_contact_emails: None,
+        })
+    };
+    let made = api.generate_link(wanted(GenerateLinkIntent::Dsync)).await?;
+    let other = status(api.generate_link(wanted(GenerateLinkIntent::SSO)).await);
+    let base = made.link.rsplit_once('/').map(|(base, _)| base);
+    seen.insert("portal".into(), json!({ "link": base, "other": other }));
+    Ok(())
 }
 
 async fn refusals(client: &Client, config: &Value, seen: &mut Seen) {

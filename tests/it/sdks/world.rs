@@ -99,6 +99,7 @@ impl World {
                 "updated": ["disabled", ["dsync.group.created", "dsync.group.deleted"]],
                 "after_deletion": 0,
             },
+            "portal": { "link": format!("{}/setup", self.server.base()), "other": 422 },
             "nobody": "entity_not_found",
             "wrong_key": 401,
         })));

@@ -43,6 +43,7 @@ impl Directories for Fake {
             id: new.id,
             organization_id: new.organization_id,
             endpoint_id: new.endpoint_id,
+            host_name: None,
             external_key: new.external_key,
             kind: new.kind,
             state: DirectoryState::Inactive,
@@ -179,6 +180,7 @@ impl OauthClients for Fake {
         let own = state.secrets.iter().rev().filter(|(directory, ..)| *directory == id);
         Ok(OauthClient {
             client_id: api::client_id(&directory.endpoint_id),
+            host_name: None,
             token_lifetime_secs: state.token_lifetime_secs.unwrap_or(3_600),
             secrets: own.map(|(_, secret, _)| secret.clone()).collect(),
         })

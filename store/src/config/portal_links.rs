@@ -1,0 +1,206 @@
+//! Links to the setup page, and the sessions of who has opened one.
+
+use api::ports::{
+    Cursor, Digest, LINKS_KEPT, LIVE_LINKS_MAX, NewPortalLink, NewPortalSession, Opening, Order,
+    Page, PageRequest, PortalLink, PortalSession, Reach,
+};
+use rusqlite::{Connection, Row, TransactionBehavior, params};
+use schemas::{ApiKeyId, OrganizationId, PortalLinkId, Timestamp};
+
+use super::{Config, organizations};
+use crate::error::DbError;
+use crate::ports::not_found;
+use crate::sqlite::as_sql;
+use crate::state::reading::page::{Conditions, finished, is_forwards};
+use crate::state::rows::{Time, all, first};
+
+const COLUMNS: &str =
+    "id, organization, return_url, success_url, created_by, created_at, expires_at,
+    used_at, revoked_at";
+
+/// What holds of a link that waits to be opened. `?1` is its organization, `?2` the time.
+const LIVE: &str =
+    "organization = ?1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > ?2";
+
+impl Config {
+    pub(crate) async fn portal_links(
+        &self,
+        page: PageRequest<PortalLinkId>,
+        organization: Option<OrganizationId>,
+    ) -> Result<Page<PortalLink>, DbError> {
+        let mut conditions = Conditions::default();
+        let own = match page.reach {
+            Reach::Everything => None,
+            Reach::Organization(own) => Some(own),
+        };
+        // An index leads through one organization in the order of ids.
+        for wanted in own.into_iter().chain(organization) {
+            conditions.and("organization = {}", wanted.to_bytes().to_vec());
+        }
+        let rising = (page.order == Order::Ascending) == is_forwards(&page);
+        if let Some(Cursor::After(id) | Cursor::Before(id)) = page.cursor {
+            let condition = if rising { "id > {}" } else { "id < {}" };
+            conditions.and(condition, id.to_bytes().to_vec());
+        }
+        let (wanted, direction) = (conditions.to_sql(), if rising { "ASC" } else { "DESC" });
+        let sql = format!(
+            "SELECT {COLUMNS} FROM portal_links WHERE {wanted} ORDER BY id {direction} LIMIT {}",
+            page.limit + 1
+        );
+        self.read(move |connection| {
+            let parameters = rusqlite::params_from_iter(conditions.parameters());
+            Ok(finished(all(connection, &sql, parameters, read)?, &page))
+        })
+        .await
+    }
+
+    pub(crate) async fn create_portal_link(
+        &self,
+        reach: Reach,
+        new: NewPortalLink,
+    ) -> Result<(), DbError> {
+        if !reach.covers(new.organization_id) {
+            return Err(not_found());
+        }
+        self.durable
+            .run(move |connection| {
+                let transaction =
+                    connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                organizations::get(&transaction, new.organization_id)?;
+                put(&transaction, &new)?;
+                make_room(&transaction, new.organization_id, new.created_at)?;
+                Ok(transaction.commit()?)
+            })
+            .await
+    }
+
+    pub(crate) async fn revoke_portal_link(
+        &self,
+        reach: Reach,
+        id: PortalLinkId,
+        at: Timestamp,
+    ) -> Result<(), DbError> {
+        let sql = format!("SELECT {COLUMNS} FROM portal_links WHERE id = ?1");
+        self.durable
+            .run(move |connection| {
+                let link = first(connection, &sql, [id.to_bytes()], read)?;
+                link.filter(|link| reach.covers(link.organization_id)).ok_or_else(not_found)?;
+                connection.execute(
+                    "UPDATE portal_links SET revoked_at = ?2, session = NULL,
+                         session_expires_at = NULL
+                     WHERE id = ?1 AND revoked_at IS NULL",
+                    params![id.to_bytes(), at.millis()],
+                )?;
+                Ok(())
+            })
+            .await
+    }
+
+    pub(crate) async fn portal_link(&self, token: Digest) -> Result<Option<PortalLink>, DbError> {
+        self.read(move |connection| by_digest(connection, token)).await
+    }
+
+    pub(crate) async fn open_portal_link(
+        &self,
+        token: Digest,
+        session: NewPortalSession,
+        now: Timestamp,
+    ) -> Result<Opening, DbError> {
+        self.durable
+            .run(move |connection| {
+                // One statement decides, so that of those who come at once one is the first.
+                let opened = connection.execute(
+                    "UPDATE portal_links SET used_at = ?2, session = ?3, session_expires_at = ?4
+                     WHERE digest = ?1 AND used_at IS NULL AND revoked_at IS NULL
+                         AND expires_at > ?2",
+                    params![token, now.millis(), session.digest, session.expires_at.millis()],
+                )?;
+                let Some(link) = by_digest(connection, token)? else { return Ok(Opening::Unknown) };
+                if opened > 0 {
+                    let expires_at = session.expires_at;
+                    return Ok(Opening::Opened(PortalSession { link, expires_at }));
+                }
+                let void = link.void(now);
+                Ok(void.map_or(Opening::Unknown, |why| Opening::Void(link, why)))
+            })
+            .await
+    }
+
+    pub(crate) async fn portal_session(
+        &self,
+        session: Digest,
+        now: Timestamp,
+    ) -> Result<Option<PortalSession>, DbError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, session_expires_at FROM portal_links
+             WHERE session = ?1 AND session_expires_at > ?2"
+        );
+        self.read(move |connection| {
+            first(connection, &sql, params![session, now.millis()], |row| {
+                Ok(PortalSession { link: read(row)?, expires_at: row.get::<_, Time>(9)?.0 })
+            })
+        })
+        .await
+    }
+}
+
+fn by_digest(connection: &Connection, token: Digest) -> Result<Option<PortalLink>, DbError> {
+    let sql = format!("SELECT {COLUMNS} FROM portal_links WHERE digest = ?1");
+    first(connection, &sql, [token], read)
+}
+
+fn put(connection: &Connection, new: &NewPortalLink) -> Result<(), DbError> {
+    connection.execute(
+        "INSERT INTO portal_links (id, digest, organization, return_url, success_url, created_by,
+             created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            new.id.to_bytes(),
+            new.digest,
+            new.organization_id.to_bytes(),
+            new.return_url,
+            new.success_url,
+            new.created_by.map(ApiKeyId::to_bytes),
+            new.created_at.millis(),
+            new.expires_at.millis(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Revokes the live links beyond the limit, and forgets those beyond the other that open nothing any more.
+fn make_room(
+    connection: &Connection,
+    organization: OrganizationId,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let (organization, now) = (organization.to_bytes(), now.millis());
+    let sql = format!(
+        "UPDATE portal_links SET revoked_at = ?2 WHERE id IN (SELECT id FROM portal_links
+             WHERE {LIVE} ORDER BY expires_at DESC, id DESC LIMIT -1 OFFSET ?3)"
+    );
+    connection.execute(&sql, params![organization, now, as_sql(LIVE_LINKS_MAX as u64)])?;
+    let sql = format!(
+        "DELETE FROM portal_links WHERE id IN (SELECT id FROM portal_links
+             WHERE organization = ?1 ORDER BY id DESC LIMIT -1 OFFSET ?3)
+         AND NOT ({LIVE}) AND coalesce(session_expires_at, 0) <= ?2"
+    );
+    connection.execute(&sql, params![organization, now, LINKS_KEPT])?;
+    Ok(())
+}
+
+fn read(row: &Row<'_>) -> Result<PortalLink, DbError> {
+    let time = |index| -> Result<Option<Timestamp>, DbError> {
+        Ok(row.get::<_, Option<Time>>(index)?.map(|time| time.0))
+    };
+    Ok(PortalLink {
+        id: PortalLinkId::from_bytes(row.get(0)?),
+        organization_id: OrganizationId::from_bytes(row.get(1)?),
+        return_url: row.get(2)?,
+        success_url: row.get(3)?,
+        created_by: row.get::<_, Option<[u8; 16]>>(4)?.map(ApiKeyId::from_bytes),
+        created_at: row.get::<_, Time>(5)?.0,
+        expires_at: row.get::<_, Time>(6)?.0,
+        used_at: time(7)?,
+        revoked_at: time(8)?,
+    })
+}
