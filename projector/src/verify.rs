@@ -367,6 +367,7 @@ impl Feed<'_> {
                 Some(ReadError::Corrupt { partition, offset }) => {
                     format!("the log of partition {} has no record {}", partition.0, offset.0)
                 }
+                Some(lost @ ReadError::Lost { .. }) => lost.to_string(),
                 Some(ReadError::Unavailable(_)) | None => return error,
             },
             RebuildError::Poison(poison) => poison.to_string(),

@@ -159,6 +159,13 @@ impl Kafka {
         usize::try_from(found.expect("there is one").leader()).expect("it has a leader")
     }
 
+    /// How many nodes are known to be there.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        let client: BaseConsumer = self.client().create().expect("the settings are sound");
+        client.fetch_metadata(None, QUESTION).map_or(0, |metadata| metadata.brokers().len())
+    }
+
     /// Ends a node at once, as a power cut would.
     pub fn kill(&self, node: usize) {
         self.own().nodes()[node].kill();
@@ -190,11 +197,9 @@ impl Kafka {
 
     /// Waits until every node is known to be there.
     fn answers(&self, nodes: usize) {
-        let client: BaseConsumer = self.client().create().expect("the settings are sound");
         let begun = tokio::time::Instant::now();
         while begun.elapsed() < START {
-            let there = client.fetch_metadata(None, QUESTION);
-            if there.is_ok_and(|metadata| metadata.brokers().len() == nodes) {
+            if self.count() == nodes {
                 return;
             }
             self.own().nodes().iter_mut().for_each(Node::must_live);
@@ -266,6 +271,9 @@ fn identity(authority: &Path) -> PathBuf {
     let key = rcgen::KeyPair::generate().expect("a key");
     let mut params = rcgen::CertificateParams::new([]).expect("no names");
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    // A name of its own: OpenSSL takes a certificate whose issuer has the same name for its own issuer.
+    params.distinguished_name.push(rcgen::DnType::CommonName, "authority of a test");
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
     let issuer = rcgen::CertifiedIssuer::self_signed(params, key).expect("a certificate");
     std::fs::write(authority, issuer.pem()).expect("the folder is ours");
 
