@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -13,6 +13,9 @@ use rdkafka::metadata::Metadata;
 use super::QUESTION_WITHIN;
 use super::config::Config;
 use crate::contract::{Offset, Partition};
+
+/// How long a leader that is being replaced is given before it is asked for again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 /// How many lines of log and errors are taken from librdkafka after each question: more than come between two.
 const HEARD_AT_ONCE: usize = 64;
@@ -118,13 +121,22 @@ impl Asker {
         found
     }
 
-    /// The first record that the broker holds of a partition, and the tail.
+    /// The first record that the broker holds of a partition, and the tail. Asks again while a leader is being replaced.
+    #[expect(clippy::disallowed_methods, reason = "it measures a wait, on a thread without tokio")]
     pub(super) fn watermarks(&self, partition: Partition) -> KafkaResult<(Offset, Offset)> {
-        let number = partition.0.into();
-        let found = self.client.fetch_watermarks(&self.topic, number, QUESTION_WITHIN);
-        self.hear();
-        let (begin, tail) = found?;
-        Ok((Offset(begin.unsigned_abs()), Offset(tail.unsigned_abs())))
+        let deadline = Instant::now() + QUESTION_WITHIN;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let found = self.client.fetch_watermarks(&self.topic, partition.0.into(), left);
+            self.hear();
+            match found {
+                Ok((begin, tail)) => {
+                    return Ok((Offset(begin.unsigned_abs()), Offset(tail.unsigned_abs())));
+                }
+                Err(error) if left.is_zero() => return Err(error),
+                Err(_) => std::thread::sleep(ASK_AGAIN_AFTER.min(left)),
+            }
+        }
     }
 
     /// Hands what has queued up to the callbacks, which a poll does not tell from an empty queue. There are no messages,
