@@ -16,6 +16,7 @@
 mod client;
 mod config;
 mod follower;
+mod group;
 mod headers;
 mod producer;
 mod scan;
@@ -39,6 +40,7 @@ use crate::contract::{
 use client::{Asker, Context, Reach};
 pub use config::{Config, check_setting, is_secret};
 use follower::{Follower, Shared};
+pub use group::Group;
 use producer::Producer;
 pub use scan::Scan;
 use topic::Shape;

@@ -66,6 +66,18 @@ const CONSUMER: &[(&str, &str)] = &[
     ("check.crcs", "true"),
 ];
 
+/// For the one client that is a member of a group.
+const MEMBER: &[(&str, &str)] = &[
+    // A member that comes or goes moves the partitions that have to move, and no others.
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    // So long after its last sign of life a member is replaced. Writes of its partitions wait that long for their verdict.
+    ("session.timeout.ms", "6000"),
+    ("heartbeat.interval.ms", "2000"),
+    ("enable.auto.commit", "false"),
+    // Nothing is read through this client; without this, a group without positions is an error.
+    ("auto.offset.reset", "latest"),
+];
+
 /// What no setting may take away, each with what it holds up.
 const FIXED: &[(&[&str], &str)] = &[
     (&["bootstrap.servers", "metadata.broker.list"], "the setting log names the brokers"),
@@ -145,6 +157,13 @@ impl Config {
     pub(super) fn consumer(&self) -> ClientConfig {
         let mut config = self.client(CONSUMER);
         config.set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB.to_string());
+        self.add_further(config)
+    }
+
+    /// For a member of the group of those who follow this topic.
+    pub(super) fn member(&self) -> ClientConfig {
+        let mut config = self.client(MEMBER);
+        config.set("group.id", format!("{}.projector", self.topic));
         self.add_further(config)
     }
 
