@@ -23,6 +23,8 @@ mod events;
 mod hostile;
 mod inactive;
 mod javascript;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod misbehaving;
 mod oauth;
 mod pending;
