@@ -11,6 +11,7 @@
 
 pub mod fold;
 pub mod judge;
+pub mod lag;
 pub mod ports;
 pub mod rebuild;
 pub mod run;

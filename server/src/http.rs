@@ -88,6 +88,7 @@ impl Seen {
             ("status", status.as_str().to_owned()),
         ];
         metrics::counter!("http_requests_total", &labels).increment(1);
+        metrics::histogram!("http_request_seconds", &labels[1..2]).record(duration.as_secs_f64());
         let (status, duration_ms) = (status.as_u16(), duration.as_secs_f64() * 1_000.0);
         if self.is_probe() {
             tracing::debug!(http.status = status, duration_ms, "answered {status}");

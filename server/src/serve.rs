@@ -200,6 +200,8 @@ impl Running {
         let (stopped, projecting) = tokio::sync::watch::channel(None);
         for partition in self.partitions() {
             let log = self.log.port();
+            let (store, end) = (self.store.clone(), self.end_roles.clone());
+            self.roles.spawn(projector::lag::measure(Arc::clone(&log), store, partition, end));
             let run = projector::run(log, self.store.clone(), partition, self.end_roles.clone());
             let stopped = stopped.clone();
             self.roles.spawn(async move {

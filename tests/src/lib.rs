@@ -10,6 +10,7 @@
 
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod load;
 pub mod postgres;
 pub mod receiver;
 pub mod scim;

@@ -108,7 +108,8 @@ pub fn command(data: &Path) -> Command {
 }
 
 /// The binary that the same build made: beside the folder of this test.
-fn binary() -> PathBuf {
+#[must_use]
+pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("a test is a program");
     let folder = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
     folder.join("dsync")
