@@ -149,6 +149,22 @@ pub enum ReadError {
         /// The offset from which the read started: the damage lies there or beyond.
         offset: Offset,
     },
+    /// Records that were in the log are not there any more: somebody deleted them, or put another log in its place.
+    /// Trying again will not help, and skipping would lose what they said.
+    #[error(
+        "DSYNC-003: the log has lost records: offset {} of partition {} was asked for, and it holds {} up to {}",
+        offset.0, partition.0, begin.0, tail.0
+    )]
+    Lost {
+        /// The partition that was read.
+        partition: Partition,
+        /// What was asked for.
+        offset: Offset,
+        /// The first record that is left.
+        begin: Offset,
+        /// The tail of what is left.
+        tail: Offset,
+    },
 }
 
 /// The check that every implementation makes before it looks at its medium.

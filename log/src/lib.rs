@@ -1,7 +1,7 @@
 //! The event log: the one place where what happened is kept for good.
 //!
 //! [`EventLog`] is the contract, `conformance` checks it, [`embedded::Embedded`] is the log on one
-//! machine. The log knows bytes and order; what the bytes mean, and which of them count, is the
+//! machine and `kafka::Kafka`, with the feature `kafka`, the one past it. The log knows bytes and order; what the bytes mean, and which of them count, is the
 //! business of `schemas` and of who reads.
 //!
 //! Start with [`EventLog`].
@@ -10,6 +10,8 @@
 pub mod conformance;
 mod contract;
 pub mod embedded;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(any(test, feature = "conformance"))]
 pub mod memory;
 
@@ -18,3 +20,5 @@ pub use contract::{
     ReadLimit, Source,
 };
 pub use embedded::Embedded;
+#[cfg(feature = "kafka")]
+pub use kafka::Kafka;

@@ -15,7 +15,9 @@ pub mod lag;
 pub mod ports;
 pub mod rebuild;
 pub mod run;
+pub mod share;
 pub mod verify;
 
 pub use ports::{Accepted, Batch, Position, ProjectionStore, StoreError, StoredHead};
 pub use run::{Error, Projector, run};
+pub use share::{Stopped, share};

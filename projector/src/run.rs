@@ -225,7 +225,7 @@ async fn follow(
 const fn is_lasting(error: &Error) -> bool {
     match error {
         Error::Poison(_) | Error::Behind { .. } | Error::Store(StoreError::Replaced) => true,
-        Error::Log(ReadError::Corrupt { .. }) => true,
+        Error::Log(ReadError::Corrupt { .. } | ReadError::Lost { .. }) => true,
         Error::Log(ReadError::Unavailable(_)) => false,
         Error::Store(StoreError::Unavailable(_) | StoreError::Full(_)) => false,
     }

@@ -3,7 +3,7 @@
 //! Nothing is changed. The first difference ends the walk and is named: the directory, the place in
 //! its stream, and what differs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use log::{Partition, ReadError};
 use schemas::{Change, DirectoryId, ScimId, Seq, Shown};
@@ -163,7 +163,9 @@ pub fn verify(
         (Err(_), _) => true,
     }));
 
-    let mut feed = Feed { snapshot, page: Vec::new().into_iter(), read: 0 };
+    // The feed holds the events of every partition, in the order of their arrival.
+    let of_partition = heads.iter().map(|stored| stored.directory_id).collect();
+    let mut feed = Feed { snapshot, of_partition, page: Vec::new().into_iter(), read: 0 };
     let mut seen = Seen::default();
     let judge = judged(partition, scan, |chunk| {
         for entry in &chunk.feed {
@@ -340,22 +342,30 @@ fn difference(directory_id: DirectoryId, seq: Option<Seq>, what: &str) -> Verify
     VerifyError::Difference(Difference { directory_id: Some(directory_id), seq, what })
 }
 
-/// The stored feed, page by page.
+/// The stored feed of one partition, page by page.
 struct Feed<'a> {
     snapshot: &'a mut dyn Snapshot,
+    of_partition: BTreeSet<DirectoryId>,
     page: std::vec::IntoIter<StoredEvent>,
     read: u64,
 }
 
 impl Feed<'_> {
     fn next(&mut self) -> Result<Option<StoredEvent>, VerifyError> {
-        if let Some(event) = self.page.next() {
-            return Ok(Some(event));
+        let of_partition = &self.of_partition;
+        while !of_partition.is_empty() {
+            if let Some(event) = self.page.find(|event| of_partition.contains(&event.directory_id))
+            {
+                return Ok(Some(event));
+            }
+            let page = self.snapshot.feed(self.read, PAGE).map_err(VerifyError::Store)?;
+            if page.is_empty() {
+                return Ok(None);
+            }
+            self.read += page.len() as u64;
+            self.page = page.into_iter();
         }
-        let page = self.snapshot.feed(self.read, PAGE).map_err(VerifyError::Store)?;
-        self.read += page.len() as u64;
-        self.page = page.into_iter();
-        Ok(self.page.next())
+        Ok(None)
     }
 
     /// Where the log can be read no further although it should be: the event that the feed has there is
@@ -367,6 +377,7 @@ impl Feed<'_> {
                 Some(ReadError::Corrupt { partition, offset }) => {
                     format!("the log of partition {} has no record {}", partition.0, offset.0)
                 }
+                Some(lost @ ReadError::Lost { .. }) => lost.to_string(),
                 Some(ReadError::Unavailable(_)) | None => return error,
             },
             RebuildError::Poison(poison) => poison.to_string(),

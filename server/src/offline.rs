@@ -3,16 +3,14 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use log::{Embedded, Offset, Partition};
-use projector::rebuild::{Scan, Seen};
+use projector::rebuild::Seen;
 use schemas::{DirectoryId, Edge};
 use serde_json::json;
 
 use crate::edge::SystemEdge;
 use crate::print::line;
-use crate::serve::{DataDir, PARTITIONS, log_path, open_store};
+use crate::serve::{DataDir, LogSource, open_store};
 use crate::settings::Settings;
 
 /// Checks the history and the state against each other.
@@ -37,10 +35,10 @@ pub async fn verify(
 }
 
 fn verify_all(settings: &Settings, directory: Option<DirectoryId>) -> anyhow::Result<Seen> {
-    let mut total = Seen::default();
-    for partition in (0..PARTITIONS).map(Partition) {
+    let (mut total, log) = (Seen::default(), LogSource::of(settings));
+    for partition in log.partitions()? {
         let mut snapshot = store::Snapshot::open(&settings.data_dir)?;
-        let (scan, length) = scan(settings, partition)?;
+        let (scan, length) = log.scan(partition)?;
         let bar = bar(length);
         let seen =
             projector::verify::verify(partition, scan, &mut snapshot, directory, &mut |seen| {
@@ -87,9 +85,9 @@ pub async fn rebuild(settings: Settings, as_json: bool) -> anyhow::Result<()> {
 }
 
 fn rebuild_all(settings: &Settings, generation: &mut store::Generation) -> anyhow::Result<Seen> {
-    let mut total = Seen::default();
-    for partition in (0..PARTITIONS).map(Partition) {
-        let (scan, length) = scan(settings, partition)?;
+    let (mut total, log) = (Seen::default(), LogSource::of(settings));
+    for partition in log.partitions()? {
+        let (scan, length) = log.scan(partition)?;
         let bar = bar(length);
         let seen = projector::rebuild::rebuild(partition, scan, generation, &mut |seen| {
             bar.set_position(seen.records);
@@ -98,14 +96,6 @@ fn rebuild_all(settings: &Settings, generation: &mut store::Generation) -> anyho
         total = add(total, seen);
     }
     Ok(total)
-}
-
-fn scan(settings: &Settings, partition: Partition) -> anyhow::Result<(Scan<'static>, u64)> {
-    let path = log_path(&settings.data_dir);
-    let scan = Embedded::scan(&path, partition, Offset(0))
-        .with_context(|| format!("there is no log to read at {}", path.display()))?;
-    let length = scan.len_hint().map_err(anyhow::Error::from_boxed)?;
-    Ok((Box::new(scan), length))
 }
 
 /// On a terminal, a bar with speed and time left; elsewhere nothing.

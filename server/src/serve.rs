@@ -5,22 +5,22 @@
 
 mod keys;
 mod lock;
+mod log;
 mod streams;
 mod trials;
 mod verifier;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::log::{Offset, Partition};
 use anyhow::Context as _;
 use api::ports::KeyPair;
 use axum::Router;
 use directory::rules::GeneralRules;
 use dispatcher::egress::{Identity, certificates};
 use ingest::ports::Replica;
-use log::{Embedded, EventLog, Offset, Partition};
 use schemas::Edge;
 use store::Store;
 use tokio::net::TcpListener;
@@ -35,9 +35,8 @@ use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 
 pub use lock::DataDir;
-
-/// The embedded log is one partition: one writer thread gains nothing from several.
-pub const PARTITIONS: u16 = 1;
+pub(crate) use log::LogSource;
+use log::OpenLog;
 
 /// How long the projection may take to catch up with the log before the server listens all the same.
 /// After a crash it is milliseconds behind.
@@ -57,7 +56,7 @@ const ROLES_END: Duration = Duration::from_secs(6);
 pub async fn run(settings: Settings, roles: Vec<Role>, telemetry: Telemetry) -> anyhow::Result<()> {
     if Role::ALL.iter().any(|role| !roles.contains(role)) {
         anyhow::bail!(
-            "the embedded log and store serve one process: leave out --role, so that all roles run in it"
+            "the embedded store serves one process: leave out --role, so that all roles run in it"
         );
     }
     let running = Running::start(&settings, telemetry).await?;
@@ -83,7 +82,7 @@ pub async fn told_to_end() -> std::io::Result<()> {
 #[derive(Debug)]
 pub struct Running {
     base: String,
-    log: Arc<Embedded>,
+    log: OpenLog,
     store: Arc<Store>,
     requests: TaskTracker,
     roles: TaskTracker,
@@ -106,7 +105,7 @@ impl Running {
             count: settings.attempts_kept,
             age: settings.attempts_kept_for,
         });
-        let log = Arc::new(Embedded::open(&log_path(&settings.data_dir), PARTITIONS)?);
+        let log = LogSource::of(settings).open().await?;
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
@@ -146,7 +145,7 @@ impl Running {
         let projecting = self.start_projectors();
         self.catch_up().await?;
         let writers = Arc::new(ingest::Writers::new(
-            Arc::clone(&self.log) as Arc<dyn EventLog>,
+            self.log.port(),
             self.store.clone(),
             Arc::clone(&edge),
             self.roles.clone(),
@@ -193,13 +192,17 @@ impl Running {
         Ok(())
     }
 
+    fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
+        (0..self.log.port().partitions()).map(Partition)
+    }
+
     /// One projector for each partition. A projector that cannot go on is told by `/readyz`.
     fn start_projectors(&self) -> tokio::sync::watch::Receiver<Option<String>> {
         let (stopped, projecting) = tokio::sync::watch::channel(None);
-        for partition in (0..PARTITIONS).map(Partition) {
-            let log = Arc::clone(&self.log) as Arc<dyn EventLog>;
+        for partition in self.partitions() {
+            let log = self.log.port();
             let (store, end) = (self.store.clone(), self.end_roles.clone());
-            self.roles.spawn(projector::lag::measure(log.clone(), store, partition, end));
+            self.roles.spawn(projector::lag::measure(Arc::clone(&log), store, partition, end));
             let run = projector::run(log, self.store.clone(), partition, self.end_roles.clone());
             let stopped = stopped.clone();
             self.roles.spawn(async move {
@@ -215,8 +218,9 @@ impl Running {
     /// Waits until the projection holds what the log held when the process ended: the first read after a
     /// crash must not miss what a later one shows.
     async fn catch_up(&self) -> anyhow::Result<()> {
-        for partition in (0..PARTITIONS).map(Partition) {
-            let Some(last) = self.log.tail(partition).await?.0.checked_sub(1) else { continue };
+        let log = self.log.port();
+        for partition in self.partitions() {
+            let Some(last) = log.tail(partition).await?.0.checked_sub(1) else { continue };
             let passed = self.store.wait_applied(partition, Offset(last));
             match tokio::time::timeout(CATCH_UP_MAX, passed).await {
                 Ok(Ok(())) => {}
@@ -281,6 +285,7 @@ impl Running {
             audit: self.store.clone(),
             verifier: Arc::new(verifier::Walker::new(
                 settings.data_dir.clone(),
+                LogSource::of(settings),
                 self.end_roles.clone(),
             )),
             verification_keys: self.store.clone(),
@@ -318,7 +323,7 @@ impl Running {
     }
 
     fn readiness(&self, projecting: tokio::sync::watch::Receiver<Option<String>>) -> Readiness {
-        let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
+        let (log, store) = (self.log.port(), Arc::clone(&self.store));
         Readiness::default()
             .with("log", move || {
                 let log = Arc::clone(&log);
@@ -371,11 +376,6 @@ impl Running {
             tracing::error!(%error, "closing the files has panicked");
         }
     }
-}
-
-/// Where the log is.
-pub(crate) fn log_path(data_dir: &Path) -> std::path::PathBuf {
-    data_dir.join("log.db")
 }
 
 /// Opens the store with the master key of the settings, or the one that is kept beside it.

@@ -33,7 +33,7 @@ mod value;
 pub use error::{Problem, SettingsError, Source};
 pub use listing::{effective, reference};
 pub use table::{Default, SETTINGS, Setting};
-pub use value::{LogFormat, LogSetting, MasterKey, Secret, StoreSetting};
+pub use value::{KafkaTopic, LogFormat, LogSetting, MasterKey, Secret, StoreSetting};
 
 use sources::Given;
 
@@ -51,6 +51,10 @@ pub struct Settings {
     pub public_url: Option<Url>,
     /// Which log.
     pub log: LogSetting,
+    /// With how many partitions its topic is made.
+    pub kafka_partitions: u16,
+    /// What librdkafka is told beside what we tell it.
+    pub kafka: BTreeMap<String, Secret>,
     /// Which store.
     pub store: StoreSetting,
     /// A key with full scope that exists by being named here.
@@ -123,11 +127,11 @@ impl Settings {
     /// Refuses a log or a store that this build cannot run.
     ///
     /// # Errors
-    /// When `log` or `store` names anything but the embedded one.
+    /// When `store` names anything but the embedded one, or `log` Kafka in a build without it.
     pub fn require_embedded(&self) -> Result<(), SettingsError> {
         let mut problems = Vec::new();
-        if let LogSetting::Kafka(_) = self.log {
-            problems.push(Problem::NotInThisBuild { setting: "log", wanted: "a Kafka log" });
+        if matches!(self.log, LogSetting::Kafka(_)) && !cfg!(feature = "kafka") {
+            problems.push(Problem::WithoutKafka { setting: "log" });
         }
         if let StoreSetting::Postgres(_) = self.store {
             problems.push(Problem::NotInThisBuild { setting: "store", wanted: "PostgreSQL" });
@@ -154,6 +158,19 @@ pub struct Resolved {
     pub settings: Settings,
     /// Where each came from.
     pub origins: Vec<Origin>,
+    /// The settings of `[kafka]`, by their names at librdkafka.
+    pub kafka: Vec<FromKafka>,
+}
+
+/// One setting of `[kafka]`.
+#[derive(Clone, Debug)]
+pub struct FromKafka {
+    /// Its name.
+    pub key: String,
+    /// Its value as text, a secret replaced by stars.
+    pub shown: String,
+    /// Where it stands.
+    pub source: Source,
 }
 
 impl Resolved {
@@ -215,7 +232,7 @@ pub fn resolve(
         (_, Err(error)) => return Err(error),
         (None, Ok(())) => unreachable!("a setting without a value has left a problem"),
     };
-    Ok(Resolved { settings, origins: given.origins() })
+    Ok(Resolved { settings, origins: given.origins(), kafka: given.kafka_origins() })
 }
 
 fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
@@ -224,6 +241,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let data_dir = given.required("data_dir", value::directory, problems);
     let public_url = given.optional("public_url", value::public_url, problems);
     let log = given.required("log", value::log, problems);
+    let kafka_partitions = given.required("kafka_partitions", value::partitions, problems);
     let store = given.required("store", value::store, problems);
     let api_key = given.optional("api_key", value::key, problems);
     let console_password = given.optional("console_password", value::password, problems);
@@ -251,6 +269,8 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         data_dir: data_dir?,
         public_url: public_url?,
         log: log?,
+        kafka_partitions: kafka_partitions?,
+        kafka: given.kafka(),
         store: store?,
         api_key: api_key?,
         console_password: console_password?,

@@ -9,7 +9,11 @@ const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:
 #[tokio::test(flavor = "multi_thread")]
 async fn an_entra_cycle_causes_exactly_these_webhooks_in_this_order() {
     let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path());
+    cycle(Server::start(data.path())).await;
+}
+
+/// The whole cycle on a server whose history is empty.
+pub(crate) async fn cycle(server: Server) {
     let receiver = Receiver::start().await;
     let api = server.api();
     let (_, secret) = api.endpoint(receiver.url()).await;

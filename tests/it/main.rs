@@ -26,6 +26,8 @@ mod host_names;
 mod hostile;
 mod inactive;
 mod javascript;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod misbehaving;
 mod oauth;
 mod pending;

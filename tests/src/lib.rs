@@ -1,5 +1,5 @@
 //! What the black-box tests share: a server of its own for each test, a client for its interfaces,
-//! a receiver that checks webhooks with code of its own, and a PostgreSQL for whoever stores in one.
+//! a receiver that checks webhooks with code of its own, a PostgreSQL for whoever stores in one, and a Kafka.
 //!
 //! Nothing here knows the inside of dsync. The binary is started, spoken to over HTTP and killed.
 #![expect(
@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, wherever that happens"
 )]
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod load;
 pub mod postgres;
 pub mod receiver;
@@ -15,6 +17,8 @@ pub mod scim;
 pub mod server;
 pub mod sink;
 
+#[cfg(feature = "kafka")]
+pub use kafka::Kafka;
 pub use postgres::Postgres;
 pub use receiver::{Delivery, Receiver};
 pub use scim::{Directory, Scim};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use api::ports::{BoxError, PortError, Verification, Verifier};
 use async_trait::async_trait;
-use log::{Embedded, Offset, Partition};
+use projector::rebuild::RebuildError;
 use projector::verify::{Snapshot as _, VerifyError, verify};
 use schemas::DirectoryId;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::{PARTITIONS, log_path};
+use super::LogSource;
 
 /// A walk reads the whole log and keeps the fold of it in memory: one is enough at a time.
 const WALKS_MAX: usize = 1;
@@ -19,13 +19,14 @@ const WALKS_MAX: usize = 1;
 /// Walks beside the running server.
 pub(super) struct Walker {
     data_dir: Arc<PathBuf>,
+    log: LogSource,
     walks: Arc<Semaphore>,
     end: CancellationToken,
 }
 
 impl Walker {
-    pub(super) fn new(data_dir: PathBuf, end: CancellationToken) -> Self {
-        Self { data_dir: Arc::new(data_dir), walks: Arc::new(Semaphore::new(WALKS_MAX)), end }
+    pub(super) fn new(data_dir: PathBuf, log: LogSource, end: CancellationToken) -> Self {
+        Self { data_dir: Arc::new(data_dir), log, walks: Arc::new(Semaphore::new(WALKS_MAX)), end }
     }
 }
 
@@ -35,11 +36,12 @@ impl Verifier for Walker {
         let unavailable = |error: BoxError| PortError::Unavailable(error);
         let walk = Arc::clone(&self.walks).acquire_owned().await;
         let walk = walk.map_err(|error| unavailable(error.into()))?;
-        let (data_dir, end) = (Arc::clone(&self.data_dir), self.end.clone());
+        let (data_dir, log) = (Arc::clone(&self.data_dir), self.log.clone());
+        let end = self.end.clone();
         let walked = tokio::task::spawn_blocking(move || {
             // Held until the walk is over, whether or not the caller still waits.
             let _walk = walk;
-            walk_all(&data_dir, directory, &end)
+            walk_all(&data_dir, &log, directory, &end)
         });
         let walked = walked.await.map_err(|error| unavailable(error.into()))?;
         match walked {
@@ -56,15 +58,16 @@ impl Verifier for Walker {
 
 fn walk_all(
     data_dir: &std::path::Path,
+    log: &LogSource,
     directory: Option<DirectoryId>,
     end: &CancellationToken,
 ) -> Result<u64, VerifyError> {
+    let unread = |error: anyhow::Error| VerifyError::Walk(RebuildError::Log(error.into()));
     let mut events = 0;
-    for partition in (0..PARTITIONS).map(Partition) {
+    for partition in log.partitions().map_err(unread)? {
         let mut snapshot =
             store::Snapshot::open(data_dir).map_err(|error| VerifyError::Store(error.into()))?;
-        let scan = Embedded::scan(&log_path(data_dir), partition, Offset(0))
-            .map_err(|error| VerifyError::Store(error.into()))?;
+        let (scan, _) = log.scan(partition).map_err(unread)?;
         let end = end.clone();
         let scan = Box::new(scan.map(move |entry| {
             if end.is_cancelled() { Err("the server ends".into()) } else { entry }

@@ -70,6 +70,25 @@ pub enum Problem {
         /// What the system says.
         why: String,
     },
+    /// A setting of `[kafka]` that is wrong, or must stay as it is.
+    #[error("kafka.{key} ({at}): {why}")]
+    Kafka {
+        /// Its name at librdkafka.
+        key: String,
+        /// Where it stands.
+        at: Source,
+        /// What is wrong with it. Never its value.
+        why: String,
+    },
+    /// A right value that asks for what this build has not.
+    #[error(
+        "{setting}: a Kafka log was asked for, and this build has none; build dsync with `--features kafka`, or set \
+         {setting} to embedded"
+    )]
+    WithoutKafka {
+        /// The key of the setting.
+        setting: &'static str,
+    },
     /// A right value that asks for what was not built in.
     #[error(
         "{setting}: this build runs the embedded log and the embedded store only, and {wanted} was \

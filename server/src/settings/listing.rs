@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::table::{Default, SETTINGS, Setting};
-use super::{Origin, Resolved};
+use super::{FromKafka, Origin, Resolved};
 use crate::print::Table;
 
 /// What stands for a secret that is set.
@@ -29,6 +29,15 @@ pub(super) fn shown(setting: &Setting, text: &str) -> String {
     }
 }
 
+/// The text of a setting of `[kafka]` as it may be shown: what is not known to be harmless is hidden.
+pub(super) fn shown_of_kafka(key: &str, text: &str) -> String {
+    #[cfg(feature = "kafka")]
+    let is_secret = log::kafka::is_secret(key);
+    #[cfg(not(feature = "kafka"))]
+    let is_secret = !key.is_empty();
+    if is_secret { HIDDEN.to_owned() } else { text.to_owned() }
+}
+
 /// The effective configuration with the source of each value.
 #[must_use]
 pub fn effective(resolved: &Resolved, as_json: bool) -> String {
@@ -37,7 +46,13 @@ pub fn effective(resolved: &Resolved, as_json: bool) -> String {
             let value = json!({"value": origin.shown, "source": origin.source.to_string()});
             (origin.setting.key.to_owned(), value)
         };
-        let entries: serde_json::Map<String, Value> = resolved.origins.iter().map(entry).collect();
+        let of_kafka = |found: &FromKafka| {
+            let value = json!({"value": found.shown, "source": found.source.to_string()});
+            (format!("kafka.{}", found.key), value)
+        };
+        let entries = resolved.origins.iter().map(entry);
+        let entries: serde_json::Map<String, Value> =
+            entries.chain(resolved.kafka.iter().map(of_kafka)).collect();
         return format!("{:#}", Value::Object(entries));
     }
     let mut table = Table::new(&["setting", "value", "source"]);
@@ -48,6 +63,10 @@ pub fn effective(resolved: &Resolved, as_json: bool) -> String {
             (None, Default::Value(text)) => text.to_owned(),
         };
         table.row(vec![origin.setting.key.to_owned(), value, origin.source.to_string()]);
+    }
+    for found in &resolved.kafka {
+        let key = format!("kafka.{}", found.key);
+        table.row(vec![key, found.shown.clone(), found.source.to_string()]);
     }
     table.to_string()
 }
@@ -84,5 +103,9 @@ pub fn reference(as_json: bool) -> String {
         lines.push(format!("    Default: {default}"));
         lines.push(format!("    Key in the file: {}. Flag: --{}.", setting.key, setting.flag()));
     }
+    lines.push(
+        "\n[kafka]\n    The table of the file whose keys go to librdkafka as they stand, such as security.protocol."
+            .to_owned(),
+    );
     lines.join("\n")
 }

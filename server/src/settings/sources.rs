@@ -7,7 +7,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Problem, Source};
 use super::table::{Default, ENV_PREFIX, SETTINGS, Setting};
-use super::{File, Origin, listing};
+use super::value::Secret;
+use super::{File, FromKafka, Origin, listing};
 
 /// The table of the file whose keys go to librdkafka as they stand.
 const KAFKA_TABLE: &str = "kafka";
@@ -15,7 +16,11 @@ const KAFKA_TABLE: &str = "kafka";
 /// The winning text of each setting, with its origin.
 pub(super) struct Given {
     texts: BTreeMap<&'static str, (String, Source)>,
+    kafka: Kafka,
 }
+
+/// The settings of `[kafka]`, by their names at librdkafka.
+type Kafka = BTreeMap<String, (String, Source)>;
 
 impl Given {
     pub(super) fn gather(
@@ -25,9 +30,9 @@ impl Given {
         problems: &mut Vec<Problem>,
     ) -> Self {
         // From the weakest to the strongest: a later one replaces an earlier one.
-        let mut texts = defaults();
+        let (mut texts, mut kafka) = (defaults(), Kafka::new());
         if let Some(file) = file {
-            texts.append(&mut from_file(file, problems));
+            texts.append(&mut from_file(file, &mut kafka, problems));
         }
         texts.append(&mut from_env(env, problems));
         for setting in SETTINGS {
@@ -35,7 +40,22 @@ impl Given {
                 texts.insert(setting.key, (text.clone(), Source::Flag(setting.flag())));
             }
         }
-        Self { texts }
+        Self { texts, kafka }
+    }
+
+    pub(super) fn kafka(&self) -> BTreeMap<String, Secret> {
+        let hidden =
+            |(key, (text, _)): (&String, &(String, _))| (key.clone(), Secret::new(text.clone()));
+        self.kafka.iter().map(hidden).collect()
+    }
+
+    pub(super) fn kafka_origins(&self) -> Vec<FromKafka> {
+        let origin = |(key, (text, source)): (&String, &(String, Source))| FromKafka {
+            key: key.clone(),
+            shown: listing::shown_of_kafka(key, text),
+            source: source.clone(),
+        };
+        self.kafka.iter().map(origin).collect()
     }
 
     /// Whether anybody said it, rather than the default.
@@ -125,6 +145,7 @@ fn is_ours(name: &OsStr) -> bool {
 
 fn from_file(
     file: File<'_>,
+    kafka: &mut Kafka,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<&'static str, (String, Source)> {
     let mut texts = BTreeMap::new();
@@ -151,13 +172,50 @@ fn from_file(
                 None => problems.push(wrong(setting, at, "a value of this type says nothing here")),
             }
         } else if name == KAFKA_TABLE {
-            problems.push(Problem::NotInThisBuild { setting: "log", wanted: "[kafka]" });
+            for_kafka(value.get_ref(), "", &at, kafka, problems);
         } else {
             let nearest = nearest(&name, SETTINGS.iter().map(|setting| setting.key.to_owned()));
             problems.push(Problem::Unknown { name, at, nearest });
         }
     }
     texts
+}
+
+/// Takes in a setting of `[kafka]`, whose name may be written with dots, `sasl.username`, which makes tables in tables.
+fn for_kafka(
+    value: &DeValue<'_>,
+    name: &str,
+    at: &Source,
+    kafka: &mut Kafka,
+    problems: &mut Vec<Problem>,
+) {
+    let wrong = |why: String| Problem::Kafka { key: name.to_owned(), at: at.clone(), why };
+    if let DeValue::Table(table) = value {
+        for (key, value) in table {
+            let separator = if name.is_empty() { "" } else { "." };
+            let name = format!("{name}{separator}{}", key.get_ref());
+            for_kafka(value.get_ref(), &name, at, kafka, problems);
+        }
+        return;
+    }
+    match text_of(value) {
+        Some(text) => match check_for_kafka(name, &text) {
+            Ok(()) => drop(kafka.insert(name.to_owned(), (text, at.clone()))),
+            Err(why) => problems.push(wrong(why)),
+        },
+        None => problems.push(wrong("a value of this type says nothing here".to_owned())),
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn check_for_kafka(key: &str, value: &str) -> Result<(), String> {
+    log::kafka::check_setting(key, value)
+}
+
+/// Nobody reads them in a build without Kafka, where `log` cannot name it.
+#[cfg(not(feature = "kafka"))]
+fn check_for_kafka(_: &str, _: &str) -> Result<(), String> {
+    Ok(())
 }
 
 /// The text form of a value of the file: a list is its items with commas between them.

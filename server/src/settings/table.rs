@@ -88,6 +88,13 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "kafka_partitions",
+        default: Default::Value("1"),
+        help: "Partitions with which the topic of the log is made if it is missing; one that is there keeps its own",
+        expects: "a whole number from 1 to 1024",
+        secret: false,
+    },
+    Setting {
         key: "store",
         default: Default::Value("embedded"),
         help: "The store: embedded, or postgres://user:password@host/database",

@@ -83,6 +83,10 @@ fn a_wrong_value_says_where_it_stands_and_what_would_be_right() {
         ("public_url", "https://example.com/?a=b", "has a query or a fragment"),
         ("log", "redis", "\"redis\" is none of the choices"),
         ("log", "kafka://host/topic", "a host with its port, or the topic, is missing"),
+        ("log", "kafka://host:9092", "a host with its port, or the topic, is missing"),
+        ("log", "kafka://host:9092/a topic", "\"a topic\" is no name of a topic"),
+        ("log", "kafka://me:hunter2@host:9092/topic", "which belong into [kafka]"),
+        ("kafka_partitions", "0", "\"0\" is not a whole number from 1 to 1024"),
         ("store", "mysql", "\"mysql\" is none of the choices"),
         ("api_key", "sk one", "it is empty, or has spaces or characters beyond ASCII"),
         ("console_password", "", "it is empty"),
@@ -132,10 +136,38 @@ fn no_message_and_no_debug_form_holds_a_secret() {
 fn what_this_build_cannot_run_is_a_right_value_that_serving_refuses() {
     let flags = [("log", "kafka://a:9092,b:9092/dsync"), ("store", "postgres://host/db")];
     let settings = resolved(&flags, &[], "").unwrap().settings;
-    assert_eq!(settings.log, LogSetting::Kafka("a:9092,b:9092/dsync".to_owned()));
+    let (brokers, topic) = ("a:9092,b:9092".to_owned(), "dsync".to_owned());
+    assert_eq!(settings.log, LogSetting::Kafka(KafkaTopic { brokers, topic }));
+    assert_eq!(settings.kafka_partitions, 1);
     let error = settings.require_embedded().unwrap_err();
-    assert_eq!(error.problems.len(), 2);
-    assert!(error.to_string().contains("a Kafka log was asked for; set log to embedded"));
+    assert_eq!(error.problems.len(), if cfg!(feature = "kafka") { 1 } else { 2 });
+    if !cfg!(feature = "kafka") {
+        assert!(error.to_string().contains("build dsync with `--features kafka`"), "{error}");
+    }
+}
+
+#[test]
+fn settings_of_librdkafka_come_from_a_table_and_secrets_among_them_are_hidden() {
+    let file = "[kafka]\nsecurity.protocol = 'SASL_SSL'\n'sasl.password' = 'hunter2'\n\
+        statistics.interval.ms = 0\n";
+    let right = resolved(&[], &[], file).unwrap();
+    assert_eq!(right.settings.kafka["security.protocol"].expose(), "SASL_SSL");
+    assert_eq!(right.settings.kafka["sasl.password"].expose(), "hunter2");
+    assert_eq!(right.settings.kafka["statistics.interval.ms"].expose(), "0");
+    let shown = [effective(&right, false), effective(&right, true), format!("{right:?}")].concat();
+    assert!(shown.contains("kafka.sasl.password") && !shown.contains("hunter2"), "{shown}");
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn a_setting_of_librdkafka_that_is_wrong_or_must_stay_says_why() {
+    let file =
+        "[kafka]\nacks = 1\n'sasl.mechansim' = 'PLAIN'\n'sasl.password' = [[1]]\nlinger.ms = 5\n";
+    let wrong = message(resolved(&[], &[], file));
+    let lines: Vec<&str> = wrong.lines().collect();
+    assert_eq!(lines.len(), 2, "{wrong}");
+    assert!(wrong.contains("kafka.acks (dsync.toml line 1): it is not to be set: "), "{wrong}");
+    assert!(wrong.contains("kafka.sasl.mechansim (dsync.toml line 1): No such"), "{wrong}");
 }
 
 #[test]

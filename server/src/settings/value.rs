@@ -75,8 +75,17 @@ impl fmt::Debug for MasterKey {
 pub enum LogSetting {
     /// The one in `data_dir`.
     Embedded,
-    /// A Kafka cluster: `host:port,host:port/topic`.
-    Kafka(String),
+    /// A topic of a Kafka cluster.
+    Kafka(KafkaTopic),
+}
+
+/// A topic of a Kafka cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaTopic {
+    /// Some of its brokers: `host:port,host:port`.
+    pub brokers: String,
+    /// The topic.
+    pub topic: String,
 }
 
 /// Which store.
@@ -126,14 +135,37 @@ pub(super) fn log(text: &str) -> Result<LogSetting, String> {
         return Ok(LogSetting::Embedded);
     }
     let rest = text.strip_prefix("kafka://").ok_or_else(|| unknown_backend(text))?;
-    let complete = rest.split_once('/').is_some_and(|(hosts, topic)| {
-        hosts.split(',').all(|host| host.contains(':')) && !topic.is_empty()
-    });
-    if complete {
-        Ok(LogSetting::Kafka(rest.to_owned()))
-    } else {
-        Err("a host with its port, or the topic, is missing".to_owned())
+    if rest.contains('@') {
+        return Err("it holds a user name or a password, which belong into [kafka]".to_owned());
     }
+    let (brokers, topic) = rest.split_once('/').unwrap_or((rest, ""));
+    if !brokers.split(',').all(is_broker) || topic.is_empty() {
+        return Err("a host with its port, or the topic, is missing".to_owned());
+    }
+    if !is_topic(topic) {
+        return Err(format!("{topic:?} is no name of a topic"));
+    }
+    Ok(LogSetting::Kafka(KafkaTopic { brokers: brokers.to_owned(), topic: topic.to_owned() }))
+}
+
+fn is_broker(text: &str) -> bool {
+    text.trim().rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
+/// What Kafka takes (`org.apache.kafka.common.internals.Topic`).
+fn is_topic(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    text.len() <= 249 && text.chars().all(plain) && ![".", ".."].contains(&text)
+}
+
+/// More partitions than a cluster is happy with.
+const PARTITIONS_MAX: u16 = 1_024;
+
+pub(super) fn partitions(text: &str) -> Result<u16, String> {
+    let count = text.parse().ok().filter(|count| (1..=PARTITIONS_MAX).contains(count));
+    count.ok_or_else(|| format!("{text:?} is not a whole number from 1 to {PARTITIONS_MAX}"))
 }
 
 pub(super) fn store(text: &str) -> Result<StoreSetting, String> {

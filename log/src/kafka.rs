@@ -1,0 +1,469 @@
+//! The log past one machine: one topic of Apache Kafka, spoken to through librdkafka.
+//!
+//! ```text
+//!  append ──▶ producer ──▶ brokers ──▶ follower ──▶ window of each partition ──▶ read, wait_past
+//!             (acks=all)               (a thread)
+//! ```
+//!
+//! A partition of the log is a partition of the topic, with the same number and the same offsets. Kafka has no
+//! conditional append and no leases of ours are on it: which records count is settled by the chain in them.
+//!
+//! The follower fetches where readers stand. Reading takes what it has fetched, or says that there is nothing when
+//! nothing is known to be written; only what is known to be there is waited for, and not for long.
+//!
+//! Nothing here blocks a thread of the runtime: librdkafka's questions that do are asked on threads for blocking.
+
+mod client;
+mod config;
+mod follower;
+mod group;
+mod headers;
+mod producer;
+mod scan;
+mod topic;
+mod window;
+
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
+use rdkafka::types::RDKafkaRespErr;
+use tokio::time::{Instant, timeout_at};
+
+use crate::contract::{
+    Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit, Source,
+    check_sizes,
+};
+use client::{Asker, Context, Reach};
+pub use config::{Config, check_setting, is_secret};
+use follower::{Follower, Shared};
+pub use group::Group;
+use producer::Producer;
+pub use scan::Scan;
+use topic::Shape;
+use window::Found;
+
+/// How long a broker may take to answer a question.
+const QUESTION_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long a cluster may take to be found, and a topic to have its leaders, when the log is opened.
+const OPEN_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long records that are known to be there may take to arrive.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long appends on their way may take when the log is closed.
+const CLOSE_WITHIN_MS: u64 = 3_000;
+
+/// How often a cluster that was not reachable is asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// More partitions than a cluster is happy with, and few enough for a number of ours.
+const PARTITIONS_MAX: usize = 1 << 15;
+
+/// The log in a topic.
+pub struct Kafka {
+    config: Config,
+    asker: Arc<Asker>,
+    producer: Producer,
+    shared: Arc<Shared>,
+    reach: Arc<Reach>,
+    /// When the cluster was last asked whether it is there again. Held while it is asked.
+    asked: tokio::sync::Mutex<Option<Instant>>,
+    follower: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Why the log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A setting of `[kafka]` is wrong, or must stay as it is.
+    #[error("kafka.{key}: {why}")]
+    Setting {
+        /// Its name.
+        key: String,
+        /// What is wrong with it. Never its value.
+        why: String,
+    },
+    /// No client can be made with these settings.
+    #[error("librdkafka cannot work with these settings: {why}")]
+    Client {
+        /// Its own words.
+        why: String,
+    },
+    /// Nobody answers.
+    #[error(
+        "no Kafka broker answers at {brokers}: {why}; check that the brokers run, that log names them with the right \
+         ports, and that [kafka] has the security.protocol and credentials they ask for"
+    )]
+    Unreachable {
+        /// Where it was tried.
+        brokers: String,
+        /// What librdkafka says.
+        why: String,
+    },
+    /// The topic is missing and cannot be made.
+    #[error(
+        "the topic {topic} does not exist and cannot be made: {why}; make it with cleanup.policy=delete, \
+         retention.ms=-1, retention.bytes=-1 and min.insync.replicas=2, or let this user make it"
+    )]
+    NotMade {
+        /// Its name.
+        topic: String,
+        /// What the cluster says.
+        why: String,
+    },
+    /// Its settings cannot be read, so nobody knows whether it is safe.
+    #[error(
+        "the settings of the topic {topic} cannot be read: {why}; allow this user DescribeConfigs on it"
+    )]
+    NotDescribed {
+        /// Its name.
+        topic: String,
+        /// What the cluster says.
+        why: String,
+    },
+    /// It is there and cannot be used, for now or for good.
+    #[error("the topic {topic} cannot be used: {why}")]
+    Unusable {
+        /// Its name.
+        topic: String,
+        /// Why not.
+        why: String,
+    },
+    /// It would lose records.
+    #[error("DSYNC-010: the topic {topic} would lose records: {}", .dangers.join("; "))]
+    Dangerous {
+        /// Its name.
+        topic: String,
+        /// Which settings, and what to do about each.
+        dangers: Vec<String>,
+    },
+    /// The log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl Kafka {
+    /// Opens the log. A topic that is missing is made; one that would lose records is refused.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster cannot be reached, or the topic not be used.
+    pub async fn open(config: Config) -> Result<Self, OpenError> {
+        config.check()?;
+        let context = Context::default();
+        let reach = Arc::clone(&context.0);
+        let asker = Arc::new(Asker::new(&config, context.clone()).map_err(unfit)?);
+        let admin = config.admin().create_with_context(context.clone()).map_err(unfit)?;
+        let looking = Looking { config: &config, asker: &asker, reach: &reach };
+        let shape = looking.shape(&admin).await?;
+        topic::check(&admin, &config.topic, shape).await?;
+
+        let shared = Arc::new(Shared::new(shape.partitions));
+        let producer = Producer::new(&config, Arc::clone(&reach)).map_err(unfit)?;
+        let follower = Follower {
+            client: config.consumer().create_with_context(context).map_err(unfit)?,
+            asker: Arc::clone(&asker),
+            shared: Arc::clone(&shared),
+            reach: Arc::clone(&reach),
+            topic: config.topic.clone(),
+        };
+        let follower = follower.start();
+        let follower = follower.map_err(|error| OpenError::Client { why: error.to_string() })?;
+        Ok(Self {
+            config,
+            asker,
+            producer,
+            shared,
+            reach,
+            asked: tokio::sync::Mutex::new(None),
+            follower: Mutex::new(Some(follower)),
+        })
+    }
+
+    /// Everything from an offset on, up to the tail as it is; for tools that read all of it. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read, or does not hold the offset.
+    pub fn scan(config: &Config, partition: Partition, from: Offset) -> Result<Scan, OpenError> {
+        Scan::open(config, partition, from)
+    }
+
+    /// How many partitions the topic has. Blocks; for tools that read the log without opening it.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster cannot be reached, or there is no such topic.
+    pub fn count_partitions(config: &Config) -> Result<u16, OpenError> {
+        scan::count_partitions(config)
+    }
+
+    /// Lets what is on its way arrive, and ends the thread. Blocks; for shutdown.
+    pub fn close(&self) {
+        self.producer.close();
+        self.shared.close();
+        let follower = self.follower.lock().expect("locked here alone").take();
+        if follower.is_some_and(|follower| follower.join().is_err()) {
+            tracing::error!("the reader of the log has panicked");
+        }
+    }
+
+    /// What is wrong while no broker answers. Every now and then one is asked, so that the first who comes after an
+    /// outage finds its end.
+    async fn reachable(&self) -> Result<(), Source> {
+        if !self.reach.is_down() {
+            return Ok(());
+        }
+        let mut asked = self.asked.lock().await;
+        let rests = asked.is_some_and(|asked| asked.elapsed() < ASK_AGAIN_AFTER);
+        if self.reach.is_down() && !rests {
+            let there = self.ask(|asker| asker.metadata(ASK_AGAIN_AFTER).map(drop)).await;
+            *asked = Some(Instant::now());
+            if there.is_ok() {
+                self.reach.answered();
+            }
+        }
+        if !self.reach.is_down() {
+            return Ok(());
+        }
+        let complaint = self.reach.complaint().unwrap_or_default();
+        Err(format!("no broker answers at {}: {complaint}", self.config.brokers).into())
+    }
+
+    /// Asks what takes a round trip, on a thread for blocking.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Asker) -> KafkaResult<T> + Send + 'static,
+    ) -> Result<T, Source> {
+        let asker = Arc::clone(&self.asker);
+        let answer = tokio::task::spawn_blocking(move || question(&asker)).await;
+        answer.map_err(Source::from)?.map_err(Source::from)
+    }
+
+    /// Asks the broker for the first record and the tail of a partition.
+    async fn watermarks(&self, partition: Partition) -> Result<(Offset, Offset), ReadError> {
+        self.reachable().await.map_err(ReadError::Unavailable)?;
+        let found = self.ask(move |asker| asker.watermarks(partition)).await;
+        let found = found.map_err(ReadError::Unavailable)?;
+        self.reach.answered();
+        Ok(found)
+    }
+
+    /// Looks at what the broker holds, and lets fetching begin at `from`.
+    async fn go_to(&self, partition: Partition, from: Offset) -> Result<Offset, ReadError> {
+        let known = self.shared.window(partition).tail();
+        let held = self.watermarks(partition).await?;
+        {
+            let mut window = self.shared.window(partition);
+            window.look(from, held, known)?;
+            window.want(from);
+        }
+        self.shared.tell(partition);
+        self.shared.wake_follower();
+        Ok(held.1)
+    }
+}
+
+#[async_trait]
+impl EventLog for Kafka {
+    fn partitions(&self) -> u16 {
+        self.shared.partitions()
+    }
+
+    async fn append(
+        &self,
+        partition: Partition,
+        records: Vec<Append>,
+    ) -> Result<Offset, AppendError> {
+        check_sizes(&records)?;
+        self.reachable().await.map_err(AppendError::Unavailable)?;
+        let last = self.producer.append(partition, &records).await?;
+        self.reach.answered();
+        self.shared.reaches(partition, last.next());
+        Ok(last)
+    }
+
+    async fn read(
+        &self,
+        partition: Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, ReadError> {
+        let deadline = Instant::now() + READ_WITHIN;
+        let mut changed = self.shared.subscribe(partition);
+        // What was written when the question came is answered in one piece. What comes meanwhile is not waited for.
+        let mut goal = self.shared.window(partition).tail();
+        while !self.shared.is_closing() {
+            let (found, is_low) = {
+                let mut window = self.shared.window(partition);
+                (window.read(from, limit, goal)?, window.is_low())
+            };
+            if is_low {
+                self.shared.wake_follower();
+            }
+            match found {
+                Found::Entries(entries) => return Ok(entries),
+                Found::Tail => return Ok(Vec::new()),
+                Found::Elsewhere if self.go_to(partition, from).await? <= from => {
+                    return Ok(Vec::new());
+                }
+                Found::Elsewhere => {}
+                Found::Coming if timeout_at(deadline, changed.changed()).await.is_ok() => {}
+                Found::Coming if goal.take().is_some() => {}
+                Found::Coming => {
+                    let why = "records that are there do not arrive from the broker";
+                    return Err(ReadError::Unavailable(why.into()));
+                }
+            }
+        }
+        Err(closing())
+    }
+
+    async fn wait_past(&self, partition: Partition, offset: Offset) -> Result<(), ReadError> {
+        let mut changed = self.shared.subscribe(partition);
+        while !self.shared.is_closing() {
+            let (past, must_wake) = {
+                let mut window = self.shared.window(partition);
+                let past = window.is_past(offset)?;
+                (past, !past && window.watch(offset))
+            };
+            if past {
+                return Ok(());
+            }
+            if must_wake {
+                self.shared.wake_follower();
+            }
+            if changed.changed().await.is_err() {
+                break;
+            }
+        }
+        Err(closing())
+    }
+
+    async fn tail(&self, partition: Partition) -> Result<Offset, ReadError> {
+        let (_, tail) = self.watermarks(partition).await?;
+        self.shared.reaches(partition, tail);
+        Ok(tail)
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        self.shared.close();
+    }
+}
+
+impl std::fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kafka").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+fn closing() -> ReadError {
+    ReadError::Unavailable("the log is closing".into())
+}
+
+fn unfit(error: KafkaError) -> OpenError {
+    // Its own display shows the value, which may be a password.
+    let why = if let KafkaError::ClientConfig(_, why, key, _) = error {
+        format!("{key}: {why}")
+    } else {
+        error.to_string()
+    };
+    OpenError::Client { why }
+}
+
+type Admin = rdkafka::admin::AdminClient<Context>;
+
+fn unreachable(config: &Config, reach: &Reach, error: &KafkaError) -> OpenError {
+    let why = reach.complaint().unwrap_or_else(|| error.to_string());
+    OpenError::Unreachable { brokers: config.brokers.clone(), why }
+}
+
+/// Finds the cluster and the topic in it.
+struct Looking<'a> {
+    config: &'a Config,
+    asker: &'a Arc<Asker>,
+    reach: &'a Reach,
+}
+
+impl Looking<'_> {
+    /// The shape of the topic, once every partition has a leader. Makes the topic if there is none.
+    async fn shape(&self, admin: &Admin) -> Result<Shape, OpenError> {
+        let deadline = Instant::now() + OPEN_WITHIN;
+        let mut is_made = false;
+        loop {
+            let (brokers, found) = self.look(deadline).await?;
+            match found {
+                Ok(shape) => return Ok(shape),
+                Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
+                    if !is_made =>
+                {
+                    let Config { topic, partitions, .. } = self.config;
+                    topic::create(admin, topic, *partitions, brokers).await?;
+                    is_made = true;
+                }
+                Err(code) if Instant::now() >= deadline || is_final(code) => {
+                    return Err(unusable(&self.config.topic, code));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// How many brokers there are, and the topic among them. While nobody answers it is tried again until the deadline.
+    async fn look(
+        &self,
+        deadline: Instant,
+    ) -> Result<(usize, Result<Shape, RDKafkaErrorCode>), OpenError> {
+        loop {
+            let asker = Arc::clone(self.asker);
+            let looked = tokio::task::spawn_blocking(move || {
+                let metadata = asker.metadata(QUESTION_WITHIN)?;
+                Ok((metadata.brokers().len(), shape(&metadata.topics()[0])))
+            });
+            let looked: KafkaResult<_> = looked.await.unwrap_or(Err(KafkaError::Canceled));
+            match looked {
+                Ok(found) => return Ok(found),
+                Err(error) if Instant::now() >= deadline || self.reach.is_refused() => {
+                    return Err(unreachable(self.config, self.reach, &error));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+fn shape(topic: &MetadataTopic) -> Result<Shape, RDKafkaErrorCode> {
+    let error = topic.error().or_else(|| topic.partitions().iter().find_map(|one| one.error()));
+    match error {
+        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE) | None => {}
+        Some(error) => return Err(error.into()),
+    }
+    let copies = topic.partitions().iter().map(|one| one.replicas().len()).min().unwrap_or(0);
+    match u16::try_from(topic.partitions().len()) {
+        Ok(0) => Err(RDKafkaErrorCode::UnknownTopicOrPartition),
+        Ok(partitions) if usize::from(partitions) <= PARTITIONS_MAX => {
+            Ok(Shape { partitions, copies })
+        }
+        Ok(_) | Err(_) => Err(RDKafkaErrorCode::InvalidPartitions),
+    }
+}
+
+/// Whether waiting will not help.
+fn is_final(code: RDKafkaErrorCode) -> bool {
+    [
+        RDKafkaErrorCode::TopicAuthorizationFailed,
+        RDKafkaErrorCode::InvalidTopic,
+        RDKafkaErrorCode::InvalidPartitions,
+    ]
+    .contains(&code)
+}
+
+fn unusable(topic: &str, code: RDKafkaErrorCode) -> OpenError {
+    OpenError::Unusable { topic: topic.to_owned(), why: code.to_string() }
+}

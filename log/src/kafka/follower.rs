@@ -1,0 +1,224 @@
+//! The reading side: one consumer for all partitions, on a thread of its own, which fills their windows.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use tokio::sync::{Notify, watch};
+
+use super::client::{Asker, Context, Reach};
+use super::window::{Taken, Window};
+use crate::contract::{Entry, Offset, Partition};
+
+/// How long to wait before something that failed is tried again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+pub(super) type Client = StreamConsumer<Context>;
+
+/// What readers and the follower share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    partitions: Vec<Followed>,
+    /// Somebody wants to read elsewhere, or has read so much that fetching may go on, or the log closes.
+    woken: Notify,
+    closing: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Followed {
+    /// A lock of the standard library: held to look or to put, never over an await.
+    window: Mutex<Window>,
+    /// Tells whoever waits for this partition to look again.
+    changed: watch::Sender<()>,
+}
+
+impl Shared {
+    pub(super) fn new(partitions: u16) -> Self {
+        let followed = |number| Followed {
+            window: Mutex::new(Window::new(Partition(number))),
+            changed: watch::Sender::new(()),
+        };
+        Self {
+            partitions: (0..partitions).map(followed).collect(),
+            woken: Notify::new(),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn partitions(&self) -> u16 {
+        u16::try_from(self.partitions.len()).expect("it was made from a u16")
+    }
+
+    pub(super) fn window(&self, partition: Partition) -> MutexGuard<'_, Window> {
+        let followed = &self.partitions[usize::from(partition.0)];
+        followed.window.lock().expect("nothing panics while it is held")
+    }
+
+    /// Subscribe first, then look: what changes in between is not missed.
+    pub(super) fn subscribe(&self, partition: Partition) -> watch::Receiver<()> {
+        self.partitions[usize::from(partition.0)].changed.subscribe()
+    }
+
+    /// Something is known to be written up to here.
+    pub(super) fn reaches(&self, partition: Partition, tail: Offset) {
+        self.window(partition).reaches(tail);
+        self.tell(partition);
+    }
+
+    pub(super) fn tell(&self, partition: Partition) {
+        self.partitions[usize::from(partition.0)].changed.send_replace(());
+    }
+
+    pub(super) fn wake_follower(&self) {
+        self.woken.notify_one();
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.woken.notify_one();
+        (0..self.partitions()).for_each(|number| self.tell(Partition(number)));
+    }
+}
+
+/// Fetches where readers stand.
+pub(super) struct Follower {
+    pub(super) client: Client,
+    pub(super) asker: Arc<Asker>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) reach: Arc<Reach>,
+    pub(super) topic: String,
+}
+
+impl Follower {
+    /// Starts the thread. It ends when the log closes.
+    pub(super) fn start(self) -> std::io::Result<JoinHandle<()>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        std::thread::Builder::new()
+            .name("log-kafka-reader".to_owned())
+            .spawn(move || runtime.block_on(self.run()))
+    }
+
+    async fn run(self) {
+        while !self.shared.is_closing() {
+            tokio::select! {
+                biased;
+                () = self.shared.woken.notified() => self.serve(),
+                message = self.client.recv() => match message {
+                    Ok(message) => self.take(&message),
+                    Err(error) => self.look_into(&error).await,
+                },
+            }
+        }
+    }
+
+    /// Lets fetching begin where readers want it, and go on where it rested.
+    fn serve(&self) {
+        for partition in (0..self.shared.partitions()).map(Partition) {
+            self.move_to_wanted(partition);
+            let wakes = self.shared.window(partition).wakes();
+            if wakes && let Err(error) = self.client.resume(&self.list(partition, None)) {
+                tracing::error!(%error, "fetching from the log does not go on");
+            }
+        }
+    }
+
+    fn move_to_wanted(&self, partition: Partition) {
+        let moved = self.shared.window(partition).move_to_wanted();
+        let Some(from) = moved else { return };
+        if let Err(error) = self.assign(partition, from) {
+            tracing::warn!(%error, "the log cannot be read from offset {}", from.0);
+        }
+        self.shared.tell(partition);
+    }
+
+    /// What was fetched for the old place and not delivered yet is thrown away with it.
+    fn assign(&self, partition: Partition, from: Offset) -> KafkaResult<()> {
+        let here = self.list(partition, None);
+        if self.client.assignment()?.find_partition(&self.topic, partition.0.into()).is_some() {
+            self.client.resume(&here)?;
+            self.client.incremental_unassign(&here)?;
+        }
+        self.client.incremental_assign(&self.list(partition, Some(from)))
+    }
+
+    fn list(&self, partition: Partition, from: Option<Offset>) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        let mut added = list.add_partition(&self.topic, partition.0.into());
+        if let Some(from) = from {
+            let from = i64::try_from(from.0).unwrap_or(i64::MAX);
+            added.set_offset(rdkafka::Offset::Offset(from)).expect("it is not negative");
+        }
+        list
+    }
+
+    fn take(&self, message: &BorrowedMessage<'_>) {
+        self.reach.answered();
+        let number = u16::try_from(message.partition()).unwrap_or(u16::MAX);
+        if number >= self.shared.partitions() {
+            return;
+        }
+        let partition = Partition(number);
+        let value = Bytes::copy_from_slice(message.payload().unwrap_or_default());
+        let offset = Offset(message.offset().unsigned_abs());
+        let taken = self.shared.window(partition).take(Entry { offset, value });
+        match taken {
+            Taken::Yes => self.shared.tell(partition),
+            Taken::Full => {
+                self.shared.tell(partition);
+                if let Err(error) = self.client.pause(&self.list(partition, None)) {
+                    tracing::warn!(%error, "fetching from the log does not rest");
+                }
+            }
+            Taken::No => {}
+            Taken::Hole => self.move_to_wanted(partition),
+        }
+    }
+
+    /// An error of the consumer does not say of which partition. Where a reader stands outside of what the broker holds,
+    /// records are gone; everywhere else fetching begins anew.
+    async fn look_into(&self, error: &KafkaError) {
+        let moved = [
+            RDKafkaErrorCode::OffsetOutOfRange,
+            RDKafkaErrorCode::AutoOffsetReset,
+            RDKafkaErrorCode::LogTruncation,
+        ];
+        let code = error.rdkafka_error_code();
+        if !code.is_some_and(|code| moved.contains(&code)) {
+            tracing::debug!(%error, "fetching from the log has failed, and goes on");
+            return;
+        }
+        tracing::warn!(%error, "the log does not hold what is read from it");
+        for partition in (0..self.shared.partitions()).map(Partition) {
+            let end = self.shared.window(partition).end();
+            let Some(end) = end else { continue };
+            while !self.shared.is_closing() && self.compare(partition, end).is_err() {
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        }
+    }
+
+    fn compare(&self, partition: Partition, end: Offset) -> KafkaResult<()> {
+        let (begin, tail) = self.asker.watermarks(partition)?;
+        let mut window = self.shared.window(partition);
+        if (begin..=tail).contains(&end) {
+            window.want(end);
+            drop(window);
+            self.move_to_wanted(partition);
+        } else {
+            window.lose(end, begin, tail);
+            drop(window);
+            self.shared.tell(partition);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+//! Following the partitions that fall to this process.
+//!
+//! ```text
+//!  assignment: {0, 2} ──▶ {2, 3}        0 is stopped, 2 goes on, 3 begins
+//! ```
+//!
+//! Who assigns does not matter for what is right: should two processes follow one partition for a while, the store
+//! refuses the one whose position is old.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{EventLog, Partition};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::ports::{ProjectionStore, StoreError};
+use crate::run::{Error, run};
+
+/// How long one that was replaced waits before it looks whether the other is still there. Until then one of them
+/// learns that the partition is not its own any more.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Why partitions are not followed although they should be, by number.
+pub type Stopped = BTreeMap<Partition, String>;
+
+/// Follows what is assigned, until shutdown. What stands still for good is told to `stopped`.
+pub async fn share(
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn ProjectionStore>,
+    mut assigned: watch::Receiver<BTreeSet<Partition>>,
+    stopped: watch::Sender<Stopped>,
+    shutdown: CancellationToken,
+) {
+    let mut following =
+        Following { log, store, stopped, running: BTreeMap::new(), tasks: JoinSet::new() };
+    while !shutdown.is_cancelled() {
+        let wanted = assigned.borrow_and_update().clone();
+        following.follow(&wanted);
+        tokio::select! {
+            changed = assigned.changed() => if changed.is_err() {
+                // Whoever assigned is gone; what is followed stays so until shutdown.
+                following.wait_for_end_or(&shutdown).await;
+            },
+            Some(ended) = following.tasks.join_next() => following.note(ended),
+            () = shutdown.cancelled() => {}
+        }
+    }
+    following.follow(&BTreeSet::new());
+    while following.tasks.join_next().await.is_some() {}
+}
+
+type Ended = (Partition, Result<(), Error>);
+
+struct Following {
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn ProjectionStore>,
+    stopped: watch::Sender<Stopped>,
+    running: BTreeMap<Partition, CancellationToken>,
+    tasks: JoinSet<Ended>,
+}
+
+impl Following {
+    /// Stops what is not wanted any more and begins what is. What is still stopping begins again when it has stopped.
+    fn follow(&mut self, wanted: &BTreeSet<Partition>) {
+        for (partition, stop) in &self.running {
+            if !wanted.contains(partition) {
+                stop.cancel();
+            }
+        }
+        // Given back and assigned anew, it is looked at anew.
+        self.stopped.send_if_modified(|stopped| {
+            let before = stopped.len();
+            stopped.retain(|partition, _| wanted.contains(partition));
+            stopped.len() != before
+        });
+        for partition in wanted {
+            let stuck = self.stopped.borrow().contains_key(partition);
+            if !stuck && !self.running.contains_key(partition) {
+                self.begin(*partition);
+            }
+        }
+    }
+
+    fn begin(&mut self, partition: Partition) {
+        let stop = CancellationToken::new();
+        self.running.insert(partition, stop.clone());
+        let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
+        self.tasks.spawn(async move { (partition, follow(log, store, partition, stop).await) });
+    }
+
+    fn note(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
+        // A panic takes the number with it; the hook has logged it. Nothing of that partition is skipped: the next
+        // assignment begins where the store stands.
+        let Ok((partition, ended)) = ended else { return };
+        self.running.remove(&partition);
+        if let Err(error) = ended {
+            tracing::error!(
+                partition = partition.0,
+                error = &error as &dyn std::error::Error,
+                "{error}"
+            );
+            self.stopped.send_modify(|stopped| drop(stopped.insert(partition, error.to_string())));
+        }
+    }
+
+    async fn wait_for_end_or(&mut self, shutdown: &CancellationToken) {
+        loop {
+            tokio::select! {
+                Some(ended) = self.tasks.join_next() => self.note(ended),
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+}
+
+/// Follows one partition while it is ours, whoever else believes the same.
+async fn follow(
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn ProjectionStore>,
+    partition: Partition,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    loop {
+        let ran = run(Arc::clone(&log), Arc::clone(&store), partition, stop.clone()).await;
+        let Err(Error::Store(StoreError::Replaced)) = ran else { return ran };
+        tracing::warn!(partition = partition.0, "another projector follows this partition too");
+        metrics::counter!("projector_replaced_total").increment(1);
+        if stop.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN_AFTER)).await.is_none() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Which log: the one place that knows more than one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use log::{Embedded, EventLog, Offset, Partition};
+use projector::rebuild::Scan;
+
+use crate::settings::{LogSetting, Settings};
+
+/// The embedded log is one partition: one writer thread gains nothing from several.
+const PARTITIONS: u16 = 1;
+
+/// Where the log is, before anybody has opened it.
+#[derive(Clone, Debug)]
+pub(crate) enum LogSource {
+    Embedded(PathBuf),
+    #[cfg(feature = "kafka")]
+    Kafka(Arc<log::kafka::Config>),
+}
+
+/// A log at work.
+#[derive(Clone, Debug)]
+pub(super) enum OpenLog {
+    Embedded(Arc<Embedded>),
+    #[cfg(feature = "kafka")]
+    Kafka(Arc<log::Kafka>),
+}
+
+impl LogSource {
+    /// What the settings name. They were checked to name what this build has.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        match &settings.log {
+            #[cfg(feature = "kafka")]
+            LogSetting::Kafka(topic) => {
+                let further = settings.kafka.iter();
+                Self::Kafka(Arc::new(log::kafka::Config {
+                    brokers: topic.brokers.clone(),
+                    topic: topic.topic.clone(),
+                    partitions: settings.kafka_partitions,
+                    further: further
+                        .map(|(key, value)| (key.clone(), value.expose().to_owned()))
+                        .collect(),
+                }))
+            }
+            #[cfg(not(feature = "kafka"))]
+            LogSetting::Kafka(_) => unreachable!("the settings were checked"),
+            LogSetting::Embedded => Self::Embedded(settings.data_dir.join("log.db")),
+        }
+    }
+
+    pub(super) async fn open(&self) -> anyhow::Result<OpenLog> {
+        Ok(match self {
+            Self::Embedded(path) => OpenLog::Embedded(Arc::new(Embedded::open(path, PARTITIONS)?)),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(config) => {
+                OpenLog::Kafka(Arc::new(log::Kafka::open((**config).clone()).await?))
+            }
+        })
+    }
+
+    /// Every partition there is. May block.
+    pub(crate) fn partitions(&self) -> anyhow::Result<Vec<Partition>> {
+        let count = match self {
+            Self::Embedded(_) => PARTITIONS,
+            #[cfg(feature = "kafka")]
+            Self::Kafka(config) => log::Kafka::count_partitions(config)?,
+        };
+        Ok((0..count).map(Partition).collect())
+    }
+
+    /// All of a partition, and about how much that is. Blocks.
+    pub(crate) fn scan(&self, partition: Partition) -> anyhow::Result<(Scan<'static>, u64)> {
+        match self {
+            Self::Embedded(path) => {
+                let scan = Embedded::scan(path, partition, Offset(0))
+                    .with_context(|| format!("there is no log to read at {}", path.display()))?;
+                let length = scan.len_hint().map_err(anyhow::Error::from_boxed)?;
+                Ok((Box::new(scan), length))
+            }
+            #[cfg(feature = "kafka")]
+            Self::Kafka(config) => {
+                let scan = log::Kafka::scan(config, partition, Offset(0))?;
+                let length = scan.len_hint();
+                Ok((Box::new(scan), length))
+            }
+        }
+    }
+}
+
+impl OpenLog {
+    pub(super) fn port(&self) -> Arc<dyn EventLog> {
+        match self {
+            Self::Embedded(log) => Arc::clone(log) as Arc<dyn EventLog>,
+            #[cfg(feature = "kafka")]
+            Self::Kafka(log) => Arc::clone(log) as Arc<dyn EventLog>,
+        }
+    }
+
+    /// Lets what is on its way arrive, and ends its threads. Blocks; for shutdown.
+    pub(super) fn close(&self) {
+        match self {
+            Self::Embedded(log) => log.close(),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(log) => log.close(),
+        }
+    }
+}

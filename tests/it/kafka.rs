@@ -1,0 +1,165 @@
+//! A server whose log is a topic of Kafka, all roles in one process: nothing else about it is different.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Output;
+
+use serde_json::json;
+use tests::kafka::Missing;
+use tests::scim::user_body;
+use tests::server::{command, eventually};
+use tests::{Directory, Kafka, Receiver, Server};
+
+/// Says aloud what was not checked where there are no brokers.
+pub(crate) fn brokers<T>(found: Result<T, Missing>) -> Option<T> {
+    found.map_err(|missing| eprintln!("NOT CHECKED: {missing}")).ok()
+}
+
+/// The setting of a log in a topic of these brokers.
+pub(crate) fn log_in(brokers: &Kafka, topic: &str) -> String {
+    format!("kafka://{}/{topic}", brokers.bootstrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entra_cycle_runs_over_a_log_in_kafka() {
+    let Some(brokers) = brokers(Kafka::shared()) else { return };
+    let data = tempfile::tempdir().unwrap();
+    let log = log_in(brokers, &brokers.fresh_name());
+    let server = Server::start_with(data.path(), &[("DSYNC_LOG", &log)]);
+    crate::entra::cycle(server).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_survives_kill_minus_nine_and_a_rebuild_from_the_topic() {
+    let Some(brokers) = brokers(Kafka::shared()) else { return };
+    let data = tempfile::tempdir().unwrap();
+    let log = log_in(brokers, &brokers.fresh_name());
+    let settings = [("DSYNC_LOG", log.as_str()), ("DSYNC_KAFKA_PARTITIONS", "3")];
+    let receiver = Receiver::start().await;
+
+    let server = Server::start_with(data.path(), &settings);
+    server.api().endpoint(receiver.url()).await;
+    let directory = server.api().directory("azure scim v2.0", "Contoso").await;
+    let mut users = provision(&directory, 0..50).await;
+    server.kill();
+
+    let server = Server::start_with(data.path(), &settings);
+    let directory = directory.at(server.base());
+    assert_eq!(names(&directory).await, users);
+    users.extend(provision(&directory, 50..60).await);
+    let verified = run(data.path(), &log, "verify");
+    assert!(verified.status.success(), "{verified:?}");
+    let said = String::from_utf8_lossy(&verified.stdout);
+    // The users, the directory, and its token.
+    assert!(said.contains("62 events"), "{said}");
+    everything_arrives(&server, &receiver).await;
+    assert!(server.terminate().success());
+
+    let rebuilt = run(data.path(), &log, "rebuild");
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+    let server = Server::start_with(data.path(), &settings);
+    assert_eq!(names(&directory.at(server.base())).await, users);
+    let walked = server.api().get("/audit/verify").await;
+    assert_eq!(walked["events"], 62, "{walked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_no_broker_answers_writes_are_put_off_and_reads_go_on() {
+    let Some(brokers) = brokers(Kafka::start(1)) else { return };
+    let data = tempfile::tempdir().unwrap();
+    let log = log_in(&brokers, &brokers.fresh_name());
+    let server = Server::start_with(data.path(), &[("DSYNC_LOG", &log)]);
+    let directory = server.api().directory("azure scim v2.0", "Contoso").await;
+    let users = provision(&directory, 0..5).await;
+    assert_eq!(server.api().send("GET", "/readyz", None).await.0, 200);
+
+    brokers.kill(0);
+    let refused = eventually("a refusal", || async {
+        let refused = directory.send("POST", "/Users", Some(user_body("late@x.example"))).await;
+        (refused.status == 503).then_some(refused)
+    })
+    .await;
+    assert!(refused.retry_after.is_some(), "it says when to come back: {refused:?}");
+    assert_eq!(names(&directory).await, users);
+    let (status, ready) = server.api().send("GET", "/readyz", None).await;
+    assert_eq!(status, 503);
+    assert_ne!(ready["checks"]["log"], "ok", "{ready}");
+    assert_eq!(ready["checks"]["store"], "ok", "{ready}");
+
+    brokers.start_again(0);
+    eventually("a write", || async {
+        let written = directory.send("POST", "/Users", Some(user_body("back@x.example"))).await;
+        matches!(written.status, 201 | 409).then_some(())
+    })
+    .await;
+    eventually("readiness", || async {
+        (server.api().send("GET", "/readyz", None).await.0 == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_opened_says_what_to_do() {
+    let data = tempfile::tempdir().unwrap();
+    let output = run(data.path(), "kafka://127.0.0.1:1/dsync", "serve");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no Kafka broker answers at 127.0.0.1:1: "), "{said}");
+    assert!(said.contains("check that the brokers run"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_would_lose_records_stops_the_start() {
+    let Some(brokers) = brokers(Kafka::shared()) else { return };
+    let (data, topic) = (tempfile::tempdir().unwrap(), brokers.fresh_name());
+    brokers.create_topic(&topic, 1, &[("retention.ms", "604800000")]).await;
+    let output = run(data.path(), &log_in(brokers, &topic), "serve");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("DSYNC-010") && said.contains("retention.ms is 604800000"), "{said}");
+}
+
+#[test]
+fn secrets_for_kafka_are_not_printed() {
+    let data = tempfile::tempdir().unwrap();
+    let file = "log = 'kafka://a:9092/dsync'\n[kafka]\nsecurity.protocol = 'SASL_SSL'\n\
+        'sasl.password' = 'hunter2'\n";
+    std::fs::write(data.path().join("dsync.toml"), file).unwrap();
+    let printed = command(data.path()).args(["config", "print"]).output().unwrap();
+    let said = String::from_utf8_lossy(&printed.stdout);
+    assert!(printed.status.success(), "{printed:?}");
+    assert!(said.contains("SASL_SSL") && said.contains("kafka.sasl.password"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+}
+
+/// Runs a command with this log, and waits for its end.
+fn run(data: &Path, log: &str, what: &str) -> Output {
+    command(data).arg(what).env("DSYNC_LOG", log).output().unwrap()
+}
+
+async fn provision(directory: &Directory, numbers: std::ops::Range<u32>) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for number in numbers {
+        let name = format!("person{number}@contoso.example");
+        directory.send("POST", "/Users", Some(user_body(&name))).await.expect(201);
+        names.insert(name);
+    }
+    names
+}
+
+async fn names(directory: &Directory) -> BTreeSet<String> {
+    let all = directory.send("GET", "/Users?count=1000", None).await.expect(200);
+    let users = all.body["Resources"].as_array().unwrap();
+    users.iter().map(|user| user["userName"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn everything_arrives(server: &Server, receiver: &Receiver) {
+    let events = server.api().events("dsync.activated,dsync.user.created").await;
+    let ids: BTreeSet<String> = events.iter().map(|event| json!(event["id"]).to_string()).collect();
+    eventually("every webhook", || async {
+        let arrived: BTreeSet<String> =
+            receiver.arrived().iter().map(|sent| json!(sent.id()).to_string()).collect();
+        ids.is_subset(&arrived).then_some(())
+    })
+    .await;
+}
