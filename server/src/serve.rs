@@ -106,6 +106,7 @@ impl Running {
             count: settings.attempts_kept,
             age: settings.attempts_kept_for,
         });
+        store.set_general_brake(settings.brake);
         let log = Arc::new(Embedded::open(&log_path(&settings.data_dir), PARTITIONS)?);
         let listener = TcpListener::bind(settings.listen)
             .await

@@ -39,6 +39,7 @@ pub(super) fn event(position: u64, user: Option<u128>, group: Option<u128>) -> F
         user: user.map(ScimId::from_bits),
         group: group.map(|group| ScimId::from_bits(group + 1_000_000_000)),
         request: None,
+        held: None,
         body: Bytes::from_static(b"{}"),
     }
 }
