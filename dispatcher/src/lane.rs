@@ -319,6 +319,8 @@ impl Lane {
 }
 
 #[cfg(test)]
+mod held;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod outage;

@@ -1,6 +1,6 @@
 //! The feed and the directories as the brake looks at them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dispatcher::brake::{Counts, Seen};
@@ -58,17 +58,18 @@ impl State {
         watched: Arc<BTreeSet<DirectoryId>>,
     ) -> Result<SeenPage, DbError> {
         self.read(move |connection| {
-            let mut keys: BTreeMap<i64, DirectoryId> = BTreeMap::new();
-            for id in watched.iter() {
-                keys.extend(directory_row(connection, *id)?.map(|row| (row.key, *id)));
-            }
-            let sql = "SELECT position, directory, event, created_at, user_id, group_id, data
-                FROM feed WHERE position > ?1 ORDER BY position LIMIT ?2";
+            let sql = "SELECT feed.position, directories.id, feed.event, feed.created_at,
+                    feed.user_id, feed.group_id, feed.data
+                FROM feed JOIN directories ON directories.key = feed.directory
+                WHERE feed.position > ?1 ORDER BY feed.position LIMIT ?2";
             let page = params![as_sql(after.0), as_sql(limit as u64)];
             let rows = all(connection, sql, page, |row| {
                 let position = FeedPosition(from_sql(row.get(0)?));
-                let Some(id) = keys.get(&row.get(1)?) else { return Ok((position, None)) };
-                Ok((position, Some((*id, seen(connection, position, row)?))))
+                let id = DirectoryId::from_bytes(row.get(1)?);
+                if !watched.contains(&id) {
+                    return Ok((position, None));
+                }
+                Ok((position, Some((id, seen(connection, position, row)?))))
             })?;
             let read_to = rows.last().map_or(after, |(position, _)| *position);
             Ok(SeenPage {
