@@ -111,7 +111,12 @@ fn a_million_held_events_cost_one_row_and_a_release_as_many_lines_as_leave_room(
                 let first = read.after().0 + 1;
                 (first..first + LineRead::LIMIT as u64).map(|at| held(at, at.into())).collect()
             }
-            _ => vec![held(read.up_to().0, read.up_to().0.into())],
+            Line::User(_)
+            | Line::Group(_)
+            | Line::Directory(_)
+            | Line::Stream(_)
+            | Line::Event(_)
+            | Line::HeldStream(_) => vec![held(read.up_to().0, read.up_to().0.into())],
         };
         let actions = step(&mut lane, Input::LineRead(read, page), 200);
         reads.extend(actions.iter().filter_map(|action| match action {

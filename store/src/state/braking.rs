@@ -99,21 +99,33 @@ fn seen(connection: &Connection, position: FeedPosition, row: &Row<'_>) -> Resul
         is_active: false,
         ended: 0,
     };
-    match (kind, user, group) {
-        (EventType::UserCreated, ..) => seen.is_active = stated(data)?.state == UserState::Active,
-        (EventType::UserUpdated, ..) => {
+    match kind {
+        EventType::UserCreated => seen.is_active = stated(data)?.state == UserState::Active,
+        EventType::UserUpdated => {
             let Stated { state, previous_attributes } = stated(data)?;
             seen.is_active = state == UserState::Active;
             seen.was_active = previous_attributes.state.unwrap_or(state) == UserState::Active;
         }
-        (EventType::UserDeleted, Some(user), _) => {
+        EventType::UserDeleted => {
+            let Some(user) = user else { return Ok(seen) };
             seen.was_active = was_active(connection, user, position)?;
             seen.ended = ended(connection, "user_id", user, position)?;
         }
-        (EventType::GroupDeleted, _, Some(group)) => {
+        EventType::GroupDeleted => {
+            let Some(group) = group else { return Ok(seen) };
             seen.ended = ended(connection, "group_id", group, position)?;
         }
-        _ => {}
+        EventType::Activated
+        | EventType::Deleted
+        | EventType::GroupCreated
+        | EventType::GroupUpdated
+        | EventType::GroupUserAdded
+        | EventType::GroupUserRemoved
+        | EventType::GroupPendingMemberAdded
+        | EventType::GroupPendingMemberRemoved
+        | EventType::InactiveUserChanged
+        | EventType::TokenCreated
+        | EventType::TokenRevoked => {}
     }
     Ok(seen)
 }
