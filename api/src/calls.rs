@@ -143,12 +143,15 @@ fn directories() -> Vec<Call> {
             .says("Get a directory.")
             .answers::<DirectoryBody>(OK),
         patch("/directories/{id}", directories::update)
-            .says("Change the name of a directory, or what apps are told of its users.")
+            .says("Change the name of a directory, what apps are told of its users, or its brake.")
             .takes(object(
                 &[],
                 json!({ "name": name(), "attribute_map": { "type": "object" },
-                    "inactive_users": { "enum": ["keep", "delete"] } }),
+                    "inactive_users": { "enum": ["keep", "delete"] }, "brake": brake() }),
             ))
+            .answers::<DirectoryBody>(OK),
+        post("/directories/{id}/release", directories::release)
+            .says("Let apps be told what is held of a directory because much of it was removed at once.")
             .answers::<DirectoryBody>(OK),
         post("/directories/{id}/attribute_map/preview", attribute_map::preview)
             .says("What another attribute map would change, for up to 20 users.")
@@ -230,6 +233,16 @@ fn portal_links() -> Vec<Call> {
             .says("Revoke a link to a setup page, and end the session of who has opened it.")
             .done(NO_CONTENT),
     ]
+}
+
+fn brake() -> Value {
+    json!({ "anyOf": [
+        { "enum": ["off"] },
+        { "type": "object", "required": ["share"], "additionalProperties": false, "properties": {
+            "share": { "type": "number", "minimum": 0.001, "maximum": 1 },
+            "window_seconds": { "type": "integer", "minimum": 1, "maximum": 604_800, "default": 3_600 },
+            "floor": { "type": "integer", "minimum": 0, "maximum": u32::MAX, "default": 10 } } },
+    ] })
 }
 
 fn role_mapping() -> Value {

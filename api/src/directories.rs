@@ -1,6 +1,7 @@
 //! `/directories`: identity provider connections.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -8,16 +9,19 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use directory::{AttributeMap, InactiveUsers};
 use schemars::JsonSchema;
+use schemas::brake::{WINDOW_MAX, WINDOW_MIN};
 use schemas::wire::{DirectoryState, DirectoryTag, DirectoryType};
-use schemas::{DirectoryId, OrganizationId, Timestamp, TokenId};
+use schemas::{Brake, BrakeChoice, DirectoryId, OrganizationId, Share, Timestamp, TokenId};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::auth::{Caller, Reader, Writer};
 use crate::body::{Fields, NAME_MAX, Segments, path_id};
 use crate::error::Error;
 use crate::page::Query;
 use crate::ports::{
-    Directory, DirectoryChange, DirectoryFilter, NewDirectory, NewToken, Order, Progress,
+    Directory, DirectoryChange, DirectoryFilter, Hold, HoldState, NewDirectory, NewToken, Order,
+    Progress,
 };
 use crate::router::Api;
 use crate::{attribute_map, organizations, secrets};
@@ -94,9 +98,60 @@ fn read_change(mut fields: Fields) -> Result<DirectoryChange, Error> {
         attribute_map: attribute_map::read(&mut fields),
         inactive_users: policy.map(Some).or(default_policy.then_some(None)),
         role_mapping: None,
+        brake: brake(&mut fields),
     };
     fields.refuse_others();
     if fields.errors().is_empty() { Ok(change) } else { Err(Error::Invalid(fields.into_errors())) }
+}
+
+/// `off` is no brake; `null` is the one of the settings.
+fn brake(fields: &mut Fields) -> Option<BrakeChoice> {
+    if fields.is_null("brake") {
+        fields.take("brake");
+        return Some(BrakeChoice::General);
+    }
+    let value = fields.take("brake")?;
+    if value == "off" {
+        return Some(BrakeChoice::Off);
+    }
+    let read = brake_of(&value);
+    if read.is_none() {
+        let message = "brake must be \"off\" or an object with share (more than 0, at most 1), \
+            window_seconds (1 to 604800) and floor (a whole number), of which share is required.";
+        fields.wrong("brake", "invalid", message.to_owned());
+    }
+    read.map(BrakeChoice::Of)
+}
+
+fn brake_of(value: &Value) -> Option<Brake> {
+    let fields = value.as_object()?;
+    let known = ["share", "window_seconds", "floor"];
+    if fields.keys().any(|name| !known.contains(&name.as_str())) {
+        return None;
+    }
+    let number = |name, default| match fields.get(name) {
+        None => Some(default),
+        Some(value) => u32::try_from(value.as_u64()?).ok(),
+    };
+    let window_seconds = number("window_seconds", Brake::WINDOW_SECONDS)?;
+    let window = Duration::from_secs(window_seconds.into());
+    let share = Share::of(fields.get("share")?.as_f64()?)?;
+    let fits = (WINDOW_MIN..=WINDOW_MAX).contains(&window);
+    let floor = number("floor", Brake::FLOOR)?;
+    fits.then_some(Brake { share, window_seconds, floor })
+}
+
+/// Lets go what is held: what apps were not told of yet goes out, in its order.
+pub(crate) async fn release(
+    State(api): State<Api>,
+    Writer(caller): Writer,
+    Segments(id): Segments<String>,
+) -> Result<Json<DirectoryBody>, Error> {
+    let id = path_id(WHAT, &id)?;
+    let released = api.directories.release(caller.reach, id, api.edge.now()).await;
+    released.map_err(Error::about(WHAT, id))?;
+    let directory = api.directories.get(caller.reach, id).await;
+    Ok(Json(DirectoryBody::of(&api, directory.map_err(Error::about(WHAT, id))?)))
 }
 
 /// 202: its users and groups go a little later.
@@ -185,8 +240,25 @@ pub(crate) struct DirectoryBody {
     #[schemars(with = "String")]
     inactive_users: InactiveUsers,
     refresh: RefreshBody,
+    /// How much of it may be removed at once before what tells apps is held.
+    brake: Option<Brake>,
+    hold: Option<HoldBody>,
     created_at: Timestamp,
     updated_at: Timestamp,
+}
+
+/// What is held of a directory because too much of it was removed at once.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Hold")]
+pub(crate) struct HoldBody {
+    /// `held`, or `releasing` as long as not every endpoint has what was.
+    state: &'static str,
+    since: Timestamp,
+    users_removed: u64,
+    users: u64,
+    memberships_removed: u64,
+    memberships: u64,
+    events: u64,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -243,8 +315,27 @@ impl DirectoryBody {
             attribute_map: directory.apps.attribute_map,
             inactive_users: directory.apps.inactive_users,
             refresh: directory.refresh.into(),
+            brake: directory.brake,
+            hold: directory.hold.map(HoldBody::from),
             created_at: directory.created_at,
             updated_at: directory.updated_at,
+        }
+    }
+}
+
+impl From<Hold> for HoldBody {
+    fn from(hold: Hold) -> Self {
+        Self {
+            state: match hold.state {
+                HoldState::Held => "held",
+                HoldState::Releasing => "releasing",
+            },
+            since: hold.since,
+            users_removed: hold.users_removed,
+            users: hold.users,
+            memberships_removed: hold.memberships_removed,
+            memberships: hold.memberships,
+            events: hold.events,
         }
     }
 }

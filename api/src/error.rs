@@ -236,6 +236,7 @@ fn conflicting(conflict: Conflict) -> Value {
             "too_many_secrets",
             "Four secrets sign for this endpoint, as many as may. Wait until the overlap of one has ended, or rotate with an overlap of 0.",
         ),
+        Conflict::NotHeld => coded("directory_not_held", "Nothing of the directory is held."),
         Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
     }
 }

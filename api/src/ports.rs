@@ -36,8 +36,8 @@ pub use deliveries::{
     Replay, Resource,
 };
 pub use directories::{
-    Counts, Directories, Directory, DirectoryChange, DirectoryFilter, NewDirectory, NewToken,
-    Progress, ScimRequest, ScimService, Token,
+    Counts, Directories, Directory, DirectoryChange, DirectoryFilter, Hold, HoldState,
+    NewDirectory, NewToken, Progress, ScimRequest, ScimService, Token,
 };
 pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret, Start};
 pub use host_names::{HOST_NAMES_MAX, Host, HostFilter, HostNames, HostOwner, NewHost};
@@ -183,6 +183,9 @@ pub enum Conflict {
     /// The directory is being deleted.
     #[error("the directory is being deleted")]
     Deleting,
+    /// Nothing of the directory is held.
+    #[error("nothing of the directory is held")]
+    NotHeld,
 }
 
 /// Any error, kept as the cause.

@@ -13,6 +13,9 @@
 //! A replay is a lane too: it begins at a cursor of its own, ends at a position, keeps a
 //! [pace](Replay::rate) and has few requests in flight.
 //!
+//! While a directory is held, what has a hold waits in one line of its own, and everything behind it that
+//! the [brake](crate::brake) says has to. A replay is asked for by the operator and is not held.
+//!
 //! Four laws hold, whatever fails and whenever it is started anew from its last flush:
 //! - every subscribed event is delivered, or exhausted, at least once;
 //! - what a flush says was delivered is not sent again;
@@ -20,6 +23,7 @@
 //! - the cursor never passes an event that is neither delivered nor waiting in a blocked line.
 
 mod advance;
+mod holding;
 mod io;
 mod lines;
 mod pace;
@@ -33,6 +37,8 @@ use std::time::Duration;
 use schemas::{EventId, Timestamp};
 
 use crate::circuit::Circuit;
+pub use crate::lane::holding::Released;
+use crate::lane::holding::{Holding, directory_of};
 pub use crate::lane::io::{Action, Completed, Input, LineRead, Pool, Send};
 pub use crate::lane::lines::{Lines, lines_of};
 use crate::lane::pace::Pace;
@@ -88,6 +94,7 @@ pub struct Lane {
     circuit: Circuit,
     window: Window,
     parking: Parking,
+    holding: Holding,
     in_flight: HashMap<FeedPosition, Flying>,
     retries_in_flight: usize,
     /// How far the feed was taken in.
@@ -145,6 +152,7 @@ impl Lane {
             schedule,
             circuit,
             window: Window::default(),
+            holding: Holding::new(&blocked, cursor),
             parking: Parking::new(order, blocked, cursor),
             in_flight: HashMap::new(),
             retries_in_flight: 0,
@@ -178,6 +186,7 @@ impl Lane {
             Input::LineRead(read, events) => self.take_line(read.page, events, now),
             Input::Completed(completed) => self.complete(completed, now, dice, actions),
             Input::Flushed => self.is_flushing = false,
+            Input::Released(released) => self.holding.release(released),
             Input::Stop => self.is_stopped = true,
             Input::Abandoned => self.in_flight.clear(),
         }
@@ -212,6 +221,12 @@ impl Lane {
         self.parking.len()
     }
 
+    /// How many directories have events that are held, or wait for those that were.
+    #[must_use]
+    pub fn held_directories(&self) -> usize {
+        self.holding.len()
+    }
+
     /// Whether the endpoint as a whole fails.
     #[must_use]
     pub const fn is_open(&self) -> bool {
@@ -231,6 +246,9 @@ impl Lane {
             if self.done.contains(&event.position) || !self.wants(&event) {
                 continue;
             }
+            if self.replay.is_none() && self.holding.takes(&event, self.order) {
+                continue;
+            }
             let lines = lines_of(&event, self.order);
             if self.parking.blocks(lines) {
                 self.parking.wait(event.position, lines);
@@ -246,8 +264,31 @@ impl Lane {
         let last = events.last().map(|event| event.position).filter(|_| is_full);
         let read_to = last.unwrap_or(page.up_to);
         events.retain(|event| self.wants(event) && !self.done.contains(&event.position));
-        self.parking.fill(page, events, read_to, &self.window);
         self.note(now);
+        if directory_of(page.line).is_some() {
+            self.hand_over(page, &events, read_to);
+            return;
+        }
+        let ends = self.holding.end_of_line(&events, self.order);
+        events.retain(|event| !self.holding.has(event));
+        let read_to = ends.map_or(read_to, |ends| ends.min(read_to));
+        self.parking.fill(page, events, (read_to, ends), &self.window);
+    }
+
+    /// What was held and is released waits in its own lines from now on.
+    fn hand_over(&mut self, page: PageRead, events: &[FeedEvent], read_to: FeedPosition) {
+        let Self { holding, parking, window, order, .. } = self;
+        holding.fill(page, events, read_to, |event| {
+            if !Holding::has_room(parking.len()) {
+                return false;
+            }
+            let lines = lines_of(event, *order);
+            // The order of the endpoint was changed meanwhile: what comes late comes on its own.
+            let is_late = parking.is_past(event.position, lines);
+            let lines = if is_late { Lines::alone(event.id) } else { lines };
+            parking.hand(event.position, lines, window);
+            true
+        });
     }
 
     fn wants(&self, event: &FeedEvent) -> bool {
@@ -277,6 +318,8 @@ impl Lane {
     }
 }
 
+#[cfg(test)]
+mod held;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]

@@ -11,6 +11,8 @@
 //!   [`schedule`], the later ones of the line wait behind it, everything else flows on;
 //! - a [`circuit::Circuit`] opens when the endpoint as a whole fails: then nothing flows, and a
 //!   probe now and then finds out when it is back;
+//! - a *hold* keeps what removes much of a directory at once from going out until somebody says that it
+//!   may: see [`brake`];
 //! - an *attempt* is one HTTP request, [signed](signature), sent by a [`client::Client`] that calls
 //!   no [address] inside our network and leaves by the [egress] that the operator has set up;
 //! - the *format* of an endpoint is what it gets: the event itself, or a token that tells of it
@@ -32,6 +34,7 @@
 //! Start with [`lane`]; [`run()`] is what carries out its actions.
 
 pub mod address;
+pub mod brake;
 pub mod circuit;
 pub mod client;
 pub mod egress;

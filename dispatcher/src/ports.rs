@@ -11,6 +11,7 @@
 //! One lane owns its state: nobody else writes its cursor and its blocked lines. An endpoint has a lane that
 //! follows the feed, and one for each replay, which walks part of it once more.
 
+mod brake;
 mod endpoint;
 mod event;
 mod progress;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use schemas::EndpointId;
 
+pub use brake::{BrakeNotice, BrakeStore, Braked, Brakes, HeldEvent, Judgement, Kept, SeenPage};
 pub use endpoint::{Endpoint, Endpoints, Filter, LaneId, Order, Replay, Secret};
 pub use event::{FeedEvent, FeedPosition, Line, OPERATIONAL, Topic};
 pub use progress::{Attempt, Blocked, DisableReason, Flush, LaneState, Notice, Outcome};
@@ -40,7 +42,7 @@ pub enum StoreError {
 
 /// The store, as the dispatcher needs it.
 #[async_trait]
-pub trait DeliveryStore: Send + Sync {
+pub trait DeliveryStore: BrakeStore + Send + Sync {
     /// All endpoints and replays, and the version that the answer reflects, read together.
     async fn endpoints(&self) -> Result<Endpoints, StoreError>;
 

@@ -6,6 +6,7 @@
 
 mod deliver;
 mod flush;
+mod judge;
 mod read;
 mod tail;
 
@@ -23,6 +24,7 @@ use crate::client::Sender;
 use crate::lane::Pool;
 use crate::ports::{DeliveryStore, Endpoint, Endpoints, FeedPosition, LaneId, Replay, StoreError};
 use crate::schedule::Schedule;
+use judge::Gate;
 use tail::Tail;
 
 /// How long the store is left alone after it did not answer.
@@ -80,6 +82,7 @@ struct Shared {
     retries: Semaphore,
     slow: Semaphore,
     tail: Arc<Tail>,
+    gate: Arc<Gate>,
     flushes: mpsc::Sender<flush::Request>,
     progress: Mutex<BTreeMap<LaneId, Progress>>,
 }
@@ -132,11 +135,19 @@ pub async fn run(
     let (flushes, requests) = mpsc::channel(FLUSHES_MAX);
     let tasks = TaskTracker::new();
     tasks.spawn(flush::run(Arc::clone(&store), requests, shutdown.clone()));
-    let tail = Arc::new(Tail::new(Arc::clone(&store)));
+    let gate = Arc::new(Gate::default());
+    tasks.spawn(judge::run(
+        Arc::clone(&store),
+        Arc::clone(&gate),
+        Arc::clone(&edge),
+        shutdown.clone(),
+    ));
+    let tail = Arc::new(Tail::new(Arc::clone(&store), Arc::clone(&gate)));
     tasks.spawn(Arc::clone(&tail).run(shutdown.clone()));
     let shared = Arc::new(Shared {
         slow: Semaphore::new(config.slow_in_flight),
         tail,
+        gate,
         fresh: Semaphore::new(config.fresh_in_flight),
         retries: Semaphore::new(config.retries_in_flight),
         store,

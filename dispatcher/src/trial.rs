@@ -144,6 +144,7 @@ fn event(topic: Topic, id: EventId, at: Timestamp) -> FeedEvent {
         user: Some(ScimId::from_bits(id.bits())),
         group: Some(ScimId::from_bits(id.bits())),
         request: None,
+        held: None,
         body,
     }
 }

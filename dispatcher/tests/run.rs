@@ -1,18 +1,19 @@
 //! The whole dispatcher over a store in memory and an app that answers as it is told.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use dispatcher::brake::Counts;
 use dispatcher::client::{Answer, Request, Sender};
 use dispatcher::lane::lines_of;
 use dispatcher::ports::{
-    Attempt, DisableReason, Endpoints, Filter, Flush, LaneId, LaneState, Line, Order, Outcome,
-    StoreError, Topic,
+    self, Attempt, BrakeStore, Brakes, DisableReason, Endpoints, Filter, Flush, Judgement, LaneId,
+    LaneState, Line, Order, Outcome, SeenPage, StoreError, Topic,
 };
 use dispatcher::security_event::SigningKey;
 use dispatcher::{Config, DeliveryStore, Endpoint, Failure, FeedEvent, FeedPosition, Secret};
@@ -83,6 +84,7 @@ impl Store {
                 user: Some(ScimId::from_bits((n % users).into())),
                 group: None,
                 request: None,
+                held: None,
                 body: Bytes::from(n.to_string()),
             }));
         });
@@ -191,6 +193,51 @@ impl DeliveryStore for Store {
             found.unwrap().enabled = false;
         });
         Ok(())
+    }
+}
+
+/// There is no brake.
+#[async_trait]
+impl BrakeStore for Store {
+    async fn brakes(&self) -> Result<Brakes, StoreError> {
+        Ok(Brakes { version: 1, list: Vec::new() })
+    }
+
+    async fn wait_brakes_changed(&self, version: u64) -> Result<(), StoreError> {
+        if version == 1 { std::future::pending().await } else { Ok(()) }
+    }
+
+    async fn kept(&self) -> Result<ports::Kept, StoreError> {
+        Ok(ports::Kept { judged: FeedPosition(0), watches: Vec::new() })
+    }
+
+    async fn census(&self, _: DirectoryId) -> Result<(FeedPosition, Counts), StoreError> {
+        Ok((FeedPosition(0), Counts::default()))
+    }
+
+    async fn seen(
+        &self,
+        after: FeedPosition,
+        _: usize,
+        _: Arc<BTreeSet<DirectoryId>>,
+    ) -> Result<SeenPage, StoreError> {
+        Ok(SeenPage { events: Vec::new(), read_to: after })
+    }
+
+    async fn held_subjects(
+        &self,
+        _: DirectoryId,
+        _: BTreeSet<ScimId>,
+    ) -> Result<BTreeSet<ScimId>, StoreError> {
+        Ok(BTreeSet::new())
+    }
+
+    async fn judge(&self, _: Judgement) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn is_drained(&self, _: DirectoryId) -> Result<bool, StoreError> {
+        Ok(true)
     }
 }
 

@@ -66,15 +66,21 @@ pub enum OperationalEvent {
     EndpointRecovered,
     /// An event used up the schedule of an endpoint and waits for a replay.
     DeliveryExhausted,
+    /// So much of a directory was removed that what tells apps of it is held.
+    DirectoryHeld,
+    /// What was held of a directory goes out.
+    DirectoryReleased,
 }
 
 impl OperationalEvent {
     /// Every one.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::EndpointFailing,
         Self::EndpointDisabled,
         Self::EndpointRecovered,
         Self::DeliveryExhausted,
+        Self::DirectoryHeld,
+        Self::DirectoryReleased,
     ];
 
     /// Its name on the wire and in the store.
@@ -85,6 +91,8 @@ impl OperationalEvent {
             Self::EndpointDisabled => "endpoint.disabled",
             Self::EndpointRecovered => "endpoint.recovered",
             Self::DeliveryExhausted => "delivery.exhausted",
+            Self::DirectoryHeld => "directory.held",
+            Self::DirectoryReleased => "directory.released",
         }
     }
 }

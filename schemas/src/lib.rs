@@ -9,6 +9,7 @@
 //!
 //! Start with [`chain`]: the rest of the system follows from its verdict.
 
+pub mod brake;
 pub mod chain;
 pub mod change;
 pub mod delivery;
@@ -25,6 +26,7 @@ pub mod time;
 pub mod waits;
 pub mod wire;
 
+pub use brake::{Brake, BrakeChoice, Share};
 pub use chain::{Hash, Head, Seq};
 pub use change::{Change, Mapped, Shown, StoredChange};
 pub use delivery::{DeliveryOrder, EndpointKind, OperationalEvent};

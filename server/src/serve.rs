@@ -105,6 +105,7 @@ impl Running {
             count: settings.attempts_kept,
             age: settings.attempts_kept_for,
         });
+        store.set_general_brake(settings.brake);
         let log = LogSource::of(settings).open().await?;
         let listener = TcpListener::bind(settings.listen)
             .await

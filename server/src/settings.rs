@@ -20,7 +20,7 @@ use directory::rules::Emptied;
 use dispatcher::Schedule;
 use dispatcher::egress::Proxy;
 use ipnet::IpNet;
-use schemas::RateLimit;
+use schemas::{Brake, RateLimit};
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
@@ -79,6 +79,8 @@ pub struct Settings {
     pub inactive_users: InactiveUsers,
     /// What is sent empty.
     pub emptied_fields: Emptied,
+    /// How much of a directory may be removed at once, where a directory does not say it itself.
+    pub brake: Option<Brake>,
     /// How many attempts of deliveries are remembered of each endpoint.
     pub attempts_kept: u32,
     /// For how long they are remembered.
@@ -253,6 +255,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let extra_ca = given.optional("extra_ca", value::file, problems);
     let webhook_timeout = given.required("webhook_timeout", value::webhook_timeout, problems);
     let retry_schedule = given.required("retry_schedule", value::schedule, problems);
+    let brake = given.required("brake", value::brake, problems);
     let inactive_users = given.required("inactive_users", value::inactive_users, problems);
     let emptied_fields = given.required("emptied_fields", value::emptied_fields, problems);
     let attempts_kept = given.required("attempts_kept", value::count, problems);
@@ -281,6 +284,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         extra_ca: extra_ca?,
         webhook_timeout: webhook_timeout?,
         retry_schedule: retry_schedule?,
+        brake: brake?,
         inactive_users: inactive_users?,
         emptied_fields: emptied_fields?,
         attempts_kept: attempts_kept?,

@@ -9,6 +9,7 @@ mod access;
 mod answers;
 mod app_rules;
 pub(crate) mod attempts;
+mod brakes;
 mod deliveries;
 mod directories;
 mod endpoints;
@@ -27,12 +28,12 @@ mod sealed;
 mod signing_key;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use api::ports::Digest;
 use rusqlite::{Connection, TransactionBehavior};
-use schemas::{Edge, Timestamp, TokenId};
+use schemas::{Brake, Edge, Timestamp, TokenId};
 use tokio::sync::watch;
 
 use crate::error::{DbError, OpenError};
@@ -57,6 +58,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/app_rules.sql"),
     include_str!("config/host_names.sql"),
     include_str!("config/portal_links.sql"),
+    include_str!("config/brake.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -74,6 +76,10 @@ pub(crate) struct Config {
     memory: Arc<Memory>,
     endpoints_version: watch::Sender<u64>,
     refreshes_version: watch::Sender<u64>,
+    brakes_version: watch::Sender<u64>,
+    general_brake: Mutex<Option<Brake>>,
+    /// Whether any event is held.
+    any_held: AtomicBool,
     operational_end: watch::Sender<u64>,
     retention: Mutex<Retention>,
     generation: AtomicU64,
@@ -118,6 +124,7 @@ impl Config {
         let generation: i64 = durable
             .query_row("SELECT generation FROM meta", [], |row| row.get(0))
             .map_err(OpenError::at(path))?;
+        let any_held = brakes::any_held(&durable).map_err(&unreadable)?;
         let told = operational::end(&durable).map_err(&unreadable)?;
         Ok(Self {
             operational_end: watch::Sender::new(told),
@@ -128,6 +135,9 @@ impl Config {
             memory: Arc::new(memory),
             endpoints_version: watch::Sender::new(1),
             refreshes_version: watch::Sender::new(1),
+            brakes_version: watch::Sender::new(1),
+            general_brake: Mutex::default(),
+            any_held: AtomicBool::new(any_held),
             generation: AtomicU64::new(from_sql(generation)),
             signing_keys: RwLock::default(),
             sealer: Arc::new(Sealer::new(master_key, Arc::clone(&edge))),

@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use directory::rules::GeneralRules;
-use schemas::{DirectoryId, Edge};
+use schemas::{Brake, DirectoryId, Edge};
 
 use config::Config;
 pub use config::attempts::Retention;
@@ -75,6 +75,11 @@ impl Store {
     /// If they cannot be written.
     pub async fn set_general_rules(&self, rules: GeneralRules) -> Result<(), Unavailable> {
         Ok(self.config.set_general_rules(rules).await?)
+    }
+
+    /// Takes over the brake of directories that have none of their own; none if nobody says.
+    pub fn set_general_brake(&self, brake: Option<Brake>) {
+        self.config.set_general_brake(brake);
     }
 
     /// Says how long attempts at deliveries are remembered; the usual while if nobody says.

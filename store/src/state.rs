@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod braking;
 pub(crate) mod bulk;
 pub(crate) mod feed;
 mod flush;

@@ -1,6 +1,7 @@
 //! Deliveries as apps meet them: in order, beside neighbours that are not well, through crashes, and
 //! once more when asked for.
 
+mod brake;
 mod crash;
 mod fairness;
 mod operational;

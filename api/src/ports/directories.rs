@@ -6,7 +6,10 @@ use async_trait::async_trait;
 use directory::resource::ScimSettings;
 use directory::{AppRules, AttributeMap, InactiveUsers, RoleMapping};
 use schemas::wire::{DirectoryState, DirectoryType};
-use schemas::{DirectoryId, HostName, OrganizationId, RequestId, Timestamp, TokenId, UserId};
+use schemas::{
+    Brake, BrakeChoice, DirectoryId, HostName, OrganizationId, RequestId, Timestamp, TokenId,
+    UserId,
+};
 
 #[cfg(doc)]
 use super::LIVE_TOKENS_MAX;
@@ -45,6 +48,36 @@ pub struct DirectoryChange {
     pub inactive_users: Option<Option<InactiveUsers>>,
     /// Which roles users have by their groups.
     pub role_mapping: Option<RoleMapping>,
+    /// Its brake.
+    pub brake: Option<BrakeChoice>,
+}
+
+/// Whether what is held waits for its release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldState {
+    /// It does.
+    Held,
+    /// It goes out, and not every endpoint has it.
+    Releasing,
+}
+
+/// What is held of a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Whether it waits.
+    pub state: HoldState,
+    /// When it began.
+    pub since: Timestamp,
+    /// How many users were removed, from the beginning of the window.
+    pub users_removed: u64,
+    /// The most that it had in the window.
+    pub users: u64,
+    /// How many memberships were removed, from the beginning of the window.
+    pub memberships_removed: u64,
+    /// The most that it had in the window.
+    pub memberships: u64,
+    /// How many events are held.
+    pub events: u64,
 }
 
 /// One identity provider connection, as it is configured and as its stream has it.
@@ -75,6 +108,10 @@ pub struct Directory {
     pub apps: AppRules,
     /// Whether its users follow these rules yet.
     pub refresh: Progress,
+    /// How much of it may be removed at once.
+    pub brake: Option<Brake>,
+    /// What is held of it.
+    pub hold: Option<Hold>,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its configuration last changed.
@@ -203,6 +240,9 @@ pub trait Directories: Send + Sync {
         change: DirectoryChange,
         at: Timestamp,
     ) -> Result<Directory, PortError>;
+
+    /// Lets go what is held of one, a moment later. `Conflict(NotHeld)` if nothing is.
+    async fn release(&self, reach: Reach, id: DirectoryId, at: Timestamp) -> Result<(), PortError>;
 
     /// Some users of one as the rules see them: these, as far as they are there, or the latest.
     async fn sample(

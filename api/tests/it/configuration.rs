@@ -115,7 +115,7 @@ async fn a_new_directory_shows_its_token_once_and_tells_its_stream() {
         "metadata": { "users": { "active": 0, "inactive": 0 }, "groups": 0 },
         "scim": { "endpoint": endpoint },
         "attribute_map": { "standard": {}, "predefined": [], "custom": {} },
-        "inactive_users": "keep", "refresh": { "state": "done", "done": 0, "total": 0 },
+        "inactive_users": "keep", "refresh": { "state": "done", "done": 0, "total": 0 }, "brake": null, "hold": null,
         "created_at": TIME, "updated_at": TIME,
     });
     assert_eq!(created_json, shown);

@@ -41,10 +41,12 @@ impl Lane {
                     self.parking.hurry();
                     self.read_line(actions);
                 }
+                self.read_held(actions);
             }
             Circuit::Closed { .. } | Circuit::Ramping { .. } => {
                 self.parking.tick(now);
                 while self.read_line(actions) {}
+                self.read_held(actions);
             }
         }
         let room = self.window.room();
@@ -63,6 +65,11 @@ impl Lane {
         let page = self.parking.next_read();
         actions.extend(page.map(|page| Action::ReadLine(LineRead { page })));
         page.is_some()
+    }
+
+    fn read_held(&mut self, actions: &mut Vec<Action>) {
+        let page = self.holding.next_read(self.parking.len());
+        actions.extend(page.map(|page| Action::ReadLine(LineRead { page })));
     }
 
     fn send(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
@@ -131,7 +138,10 @@ impl Lane {
             return;
         }
         let cursor = self.cursor();
-        let (blocked, unblocked) = self.parking.changes(cursor);
+        let (mut blocked, mut unblocked) = self.parking.changes(cursor);
+        let (held, no_longer_held) = self.holding.changes(cursor);
+        blocked.extend(held);
+        unblocked.extend(no_longer_held);
         self.flushed_cursor = cursor;
         self.unwritten_since = None;
         self.is_flushing = true;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use schemas::Timestamp;
 
+use super::holding::Released;
 use super::parking::{PAGE, PageRead};
 use crate::ports::{DisableReason, FeedEvent, FeedPosition, Flush, Line, Outcome};
 
@@ -23,6 +24,8 @@ pub enum Input {
     Completed(Completed),
     /// The answer to [`Action::Flush`]: it is written.
     Flushed,
+    /// Which holds are released. Until the first of these, none is.
+    Released(Released),
     /// Send no more. When [`Lane::is_idle`](super::Lane::is_idle), the lane has written all it knows.
     Stop,
     /// After `Stop`: what is still in flight is given up, and will be sent again by another lane.

@@ -27,6 +27,8 @@ enum Step {
     Grow(u8),
     /// The process dies and starts from what was flushed.
     Crash,
+    /// What is held is released.
+    Release,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -37,6 +39,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (0_u32..40_000_000).prop_map(Step::Wait),
         2 => (1_u8..20).prop_map(Step::Grow),
         1 => Just(Step::Crash),
+        1 => Just(Step::Release),
     ];
     prop::collection::vec(step, 1..400)
 }
@@ -58,6 +61,44 @@ fn feed() -> impl Strategy<Value = Vec<FeedEvent>> {
         });
         each.collect()
     })
+}
+
+/// Gives some events a hold, as a brake does: from one of them on what it is about is held, and what
+/// touches that; later a second one, which takes in what the first had.
+fn hold(feed: &mut [FeedEvent], removals: &[bool], second: usize) {
+    let mut held = BTreeSet::new();
+    let mut hold = None;
+    for (number, event) in feed.iter_mut().enumerate() {
+        let subjects: Vec<_> = event.user.into_iter().chain(event.group).collect();
+        let is_removal =
+            removals.get(number).is_some_and(|removal| *removal && !subjects.is_empty());
+        if is_removal && (hold.is_none() || number == second) {
+            hold = Some(event.position);
+        }
+        let is_behind = subjects.iter().any(|subject| held.contains(subject));
+        if hold.is_some() && (is_removal || is_behind) {
+            event.held = hold;
+            held.extend(subjects);
+        }
+    }
+}
+
+fn held_feed() -> impl Strategy<Value = Vec<FeedEvent>> {
+    let removals = prop::collection::vec(prop::bool::weighted(0.2), 1..120);
+    (feed(), removals, 0_usize..120).prop_map(|(mut feed, removals, second)| {
+        hold(&mut feed, &removals, second);
+        feed
+    })
+}
+
+fn stands_in(event: &FeedEvent, line: Line, order: Order) -> bool {
+    match line {
+        Line::Held(_) => event.held.is_some(),
+        Line::HeldStream(_) => true,
+        Line::User(_) | Line::Group(_) | Line::Directory(_) | Line::Stream(_) | Line::Event(_) => {
+            lines_of(event, order).iter().any(|own| own == line)
+        }
+    }
 }
 
 fn order() -> impl Strategy<Value = Order> {
@@ -96,6 +137,8 @@ struct World {
     written: BTreeSet<FeedPosition>,
     /// Whether it was written that a replay has ended.
     is_finished: bool,
+    /// The last event that has a hold which is released.
+    released: FeedPosition,
 }
 
 impl World {
@@ -113,6 +156,7 @@ impl World {
             settled: BTreeSet::new(),
             written: BTreeSet::new(),
             is_finished: false,
+            released: FeedPosition(0),
         };
         world.input(Input::Tick);
         world
@@ -136,6 +180,8 @@ impl World {
     fn begin(&mut self, send: Send) {
         let lines = lines_of(&send.event, self.order);
         assert!(!self.written.contains(&send.event.position), "sent again, though it is done");
+        let is_held = send.event.held.is_some_and(|hold| hold > self.released);
+        assert!(self.replay.is_some() || !is_held, "{:?} is held", send.event.position);
         for other in &self.in_flight {
             assert_ne!(other.event.position, send.event.position, "sent twice at a time");
             let others = lines_of(&other.event, self.order);
@@ -157,6 +203,7 @@ impl World {
                 self.accepted = self.feed.len().min(self.accepted + usize::from(*more));
             }
             Step::Crash => self.crash(),
+            Step::Release => self.release(),
         }
     }
 
@@ -252,8 +299,7 @@ impl World {
         let range = accepted
             .iter()
             .filter(|event| event.position > read.after() && event.position <= read.up_to());
-        let stands =
-            |event: &&FeedEvent| lines_of(event, self.order).iter().any(|line| line == read.line());
+        let stands = |event: &&FeedEvent| stands_in(event, read.line(), self.order);
         range.filter(stands).take(LineRead::LIMIT).cloned().collect()
     }
 
@@ -285,10 +331,13 @@ impl World {
     fn nothing_is_passed_over(&self) {
         let passed = self.feed.iter().filter(|event| event.position <= self.stored.cursor);
         for event in passed.filter(|event| is_wanted(event)) {
-            let waits = lines_of(event, self.order).iter().all(|line| {
+            let has_row = |line| {
                 let row = self.stored.blocked.iter().find(|row| row.line == line);
                 row.is_some_and(|row| row.from <= event.position)
-            });
+            };
+            let waits = lines_of(event, self.order).iter().all(has_row)
+                || event.held.is_some() && has_row(Line::Held(event.directory_id))
+                || has_row(Line::HeldStream(event.directory_id));
             assert!(waits || self.settled.contains(&event.position), "lost {:?}", event.position);
         }
     }
@@ -296,7 +345,7 @@ impl World {
     fn bounds_hold(&self) {
         assert!(self.in_flight.len() <= crate::circuit::IN_FLIGHT_MAX);
         assert!(self.lane.blocked_lines() <= BLOCKED_LINES_MAX + 2 * WINDOW_MAX);
-        assert!(self.pending.len() <= LOADED_MAX + 2, "{:?}", self.pending);
+        assert!(self.pending.len() <= LOADED_MAX + 3, "{:?}", self.pending);
     }
 
     fn crash(&mut self) {
@@ -304,12 +353,25 @@ impl World {
         self.pending.clear();
         let state = self.stored.clone();
         self.lane = lane(self.order, self.replay.as_ref(), state);
-        self.input(Input::Tick);
+        self.tell_released();
+    }
+
+    /// The hold that is in force by what was accepted.
+    fn release(&mut self) {
+        let accepted = self.feed[..self.accepted].iter();
+        self.released = accepted.filter_map(|event| event.held).max().unwrap_or_default();
+        self.tell_released();
+    }
+
+    fn tell_released(&mut self) {
+        let directory = self.feed.first().map(|event| (event.directory_id, self.released));
+        self.input(Input::Released(directory.into_iter().collect()));
     }
 
     /// From here on everything goes well: all must be settled, and nothing may wait any more.
     fn heal(&mut self) {
         self.accepted = self.feed.len();
+        self.release();
         for _ in 0..100_000 {
             if !self.in_flight.is_empty() {
                 self.complete(0, 0);
@@ -332,7 +394,7 @@ impl World {
         assert_eq!(self.stored.cursor, end, "the cursor reached the end");
         assert_eq!(self.is_finished, self.replay.is_some());
         assert_eq!(self.stored.blocked, [], "no line waits");
-        assert_eq!(self.lane.blocked_lines(), 0);
+        assert_eq!((self.lane.blocked_lines(), self.lane.held_directories()), (0, 0));
         assert!(self.lane.is_idle());
     }
 }
@@ -354,9 +416,22 @@ proptest! {
     }
 
     #[test]
+    fn what_is_held_waits_for_its_release_and_arrives_then_in_the_order_of_its_lines(
+        order in order(),
+        feed in held_feed(),
+        steps in steps(),
+    ) {
+        let mut world = World::new(order, feed, None);
+        for step in &steps {
+            world.take(step);
+        }
+        world.heal();
+    }
+
+    #[test]
     fn a_replay_sends_its_part_in_the_order_of_its_lines_and_ends(
         order in order(),
-        feed in feed(),
+        feed in held_feed(),
         up_to in 1_u64..130,
         steps in steps(),
     ) {

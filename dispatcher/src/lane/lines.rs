@@ -1,5 +1,7 @@
 //! Which lines an event stands in.
 
+use schemas::EventId;
+
 use crate::ports::{FeedEvent, Line, Order};
 
 /// The one or two lines of an event. The first is the one that keeps its failures and its due time.
@@ -10,6 +12,11 @@ pub struct Lines {
 }
 
 impl Lines {
+    /// Of an event that waits for no other.
+    pub(crate) const fn alone(event: EventId) -> Self {
+        Self { first: Line::Event(event), second: None }
+    }
+
     /// The line that keeps the event's failures.
     #[must_use]
     pub const fn first(self) -> Line {

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use schemas::Timestamp;
 
+use crate::lane::holding::directory_of;
 use crate::lane::lines::{Lines, lines_of};
 use crate::lane::window::Window;
 use crate::ports::{Blocked, FeedEvent, FeedPosition, Line, Order};
@@ -70,6 +71,10 @@ impl Entry {
         }
     }
 
+    fn is_past(&self, position: FeedPosition) -> bool {
+        self.from > position || self.read_to >= position
+    }
+
     fn to_row(&self, line: Line) -> Blocked {
         Blocked { line, from: self.from, failures: self.failures, due: self.due }
     }
@@ -107,7 +112,7 @@ impl Parking {
     /// From the rows of the store; all up to `cursor` may wait in them.
     pub(crate) fn new(order: Order, rows: Vec<Blocked>, cursor: FeedPosition) -> Self {
         let mut parking = Self { order, ..Self::default() };
-        for row in rows {
+        for row in rows.into_iter().filter(|row| directory_of(row.line).is_none()) {
             let phase = if row.due.is_some() { Phase::Parked } else { Phase::Queued };
             match row.due {
                 Some(due) => drop(parking.timers.insert((due, row.line))),
@@ -184,6 +189,21 @@ impl Parking {
         }
     }
 
+    /// Whether one of these lines has gone past the position.
+    pub(crate) fn is_past(&self, position: FeedPosition, lines: Lines) -> bool {
+        let is_past =
+            |line| self.entries.get(&line).is_some_and(|entry: &Entry| entry.is_past(position));
+        lines.iter().any(is_past)
+    }
+
+    /// An event that was held waits here now, and has its turn when it is the first of its lines.
+    pub(crate) fn hand(&mut self, position: FeedPosition, lines: Lines, window: &Window) {
+        self.wait(position, lines);
+        for line in lines.iter().filter(|line| !window.holds(*line)) {
+            self.left_window(line);
+        }
+    }
+
     /// An event failed at the head of its lines. The first of them keeps the time; the others
     /// wait for it.
     pub(crate) fn park(
@@ -240,18 +260,19 @@ impl Parking {
     }
 
     /// A page was read: `events` are those that the endpoint wants; the line was read up to
-    /// `read_to`.
+    /// `read_to`, and nothing after `ends` waits in it, if that is known.
     pub(crate) fn fill(
         &mut self,
         read: PageRead,
         events: Vec<FeedEvent>,
-        read_to: FeedPosition,
+        (read_to, ends): (FeedPosition, Option<FeedPosition>),
         window: &Window,
     ) {
         let Some(entry) = self.entries.get_mut(&read.line) else { return };
         if entry.phase != Phase::Reading(read.number) {
             return;
         }
+        entry.last = ends.map_or(entry.last, |ends| ends.min(entry.last));
         entry.page = events.into();
         entry.read_to = read_to;
         self.advance(read.line, window);

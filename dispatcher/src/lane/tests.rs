@@ -39,6 +39,7 @@ pub(super) fn event(position: u64, user: Option<u128>, group: Option<u128>) -> F
         user: user.map(ScimId::from_bits),
         group: group.map(|group| ScimId::from_bits(group + 1_000_000_000)),
         request: None,
+        held: None,
         body: Bytes::from_static(b"{}"),
     }
 }
@@ -52,13 +53,13 @@ fn lane(order: Order) -> Lane {
 }
 
 /// Steps with the dice in the middle.
-fn step(lane: &mut Lane, input: Input, millis: i64) -> Vec<Action> {
+pub(super) fn step(lane: &mut Lane, input: Input, millis: i64) -> Vec<Action> {
     let mut actions = Vec::new();
     lane.step(input, at(millis), 0.5, &mut actions);
     actions
 }
 
-fn completed(position: u64, millis: i64, failure: Option<Failure>) -> Input {
+pub(super) fn completed(position: u64, millis: i64, failure: Option<Failure>) -> Input {
     Input::Completed(Completed {
         position: FeedPosition(position),
         at: at(millis),
@@ -69,7 +70,7 @@ fn completed(position: u64, millis: i64, failure: Option<Failure>) -> Input {
     })
 }
 
-fn sent(actions: &[Action]) -> Vec<(u64, u16)> {
+pub(super) fn sent(actions: &[Action]) -> Vec<(u64, u16)> {
     let sends = actions.iter().filter_map(|action| match action {
         Action::Send(send) => Some((send.event.position.0, send.attempt)),
         Action::ReadFeed { .. } | Action::ReadLine(_) | Action::Flush(_) | Action::Disable(_) => {
@@ -79,7 +80,7 @@ fn sent(actions: &[Action]) -> Vec<(u64, u16)> {
     sends.collect()
 }
 
-fn flushed(actions: Vec<Action>) -> Option<Flush> {
+pub(super) fn flushed(actions: Vec<Action>) -> Option<Flush> {
     actions.into_iter().find_map(|action| match action {
         Action::Flush(flush) => Some(flush),
         Action::ReadFeed { .. } | Action::ReadLine(_) | Action::Send(_) | Action::Disable(_) => {
@@ -88,7 +89,7 @@ fn flushed(actions: Vec<Action>) -> Option<Flush> {
     })
 }
 
-fn line_read(actions: &[Action]) -> Option<LineRead> {
+pub(super) fn line_read(actions: &[Action]) -> Option<LineRead> {
     actions.iter().find_map(|action| match action {
         Action::ReadLine(read) => Some(*read),
         Action::ReadFeed { .. } | Action::Flush(_) | Action::Send(_) | Action::Disable(_) => None,

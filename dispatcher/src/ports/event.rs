@@ -4,10 +4,14 @@ use bytes::Bytes;
 use schemas::{
     DirectoryId, EventId, EventType, OperationalEvent, OrganizationId, RequestId, ScimId, Seq,
 };
+use serde::{Deserialize, Serialize};
 
 /// Where in the feed. Positions grow in the order of acceptance, starting at 1; 0 lies before the
 /// first event. A position may be skipped, but none is ever filled in later.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct FeedPosition(pub u64);
 
 impl FeedPosition {
@@ -66,6 +70,9 @@ pub struct FeedEvent {
     pub group: Option<ScimId>,
     /// The SCIM request that caused it, if one did. Its events share it.
     pub request: Option<RequestId>,
+    /// The hold that it is held by, or stands behind, by the first event of that hold. It says nothing of
+    /// whether it was released since.
+    pub held: Option<FeedPosition>,
     /// The exact bytes of the event: the body of a webhook. Reading an event twice gives the same bytes.
     pub body: Bytes,
 }
@@ -88,4 +95,9 @@ pub enum Line {
     Stream(DirectoryId),
     /// One event alone, for endpoints without order.
     Event(EventId),
+    /// The events of the directory that have a hold: see [`FeedEvent::held`].
+    Held(DirectoryId),
+    /// Every event of the directory behind one that is held, for endpoints that want them one after the
+    /// other.
+    HeldStream(DirectoryId),
 }

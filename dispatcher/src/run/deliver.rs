@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use schemas::{EndpointId, Timestamp};
-use tokio::sync::{SemaphorePermit, oneshot};
+use tokio::sync::{SemaphorePermit, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use super::read::{Source, read_feed, read_line};
 use super::{Making, Progress, Shared, persist};
 use crate::client;
 use crate::failure::Failure;
-use crate::lane::{Action, Completed, Input, Lane, Pool, Send};
+use crate::lane::{Action, Completed, Input, Lane, Pool, Released, Send};
 use crate::ports::{DisableReason, FeedEvent, Flush, Outcome};
 use crate::schedule::Schedule;
 use crate::security_event::Unsayable;
@@ -36,6 +36,7 @@ struct Delivering {
     reads: FuturesUnordered<Job>,
     writes: FuturesUnordered<Job>,
     actions: Vec<Action>,
+    released: watch::Receiver<Released>,
     /// Once the lane is to stop: until when requests in flight may go on.
     grace: Option<Instant>,
 }
@@ -76,6 +77,7 @@ async fn start(making: Making, shared: Arc<Shared>, stop: CancellationToken) -> 
             None => Lane::new(&endpoint, state, schedule),
             Some(replay) => Lane::replaying(replay, &endpoint, state, schedule),
         },
+        released: shared.gate.released(),
         shared,
         target,
         stop,
@@ -89,7 +91,8 @@ async fn start(making: Making, shared: Arc<Shared>, stop: CancellationToken) -> 
 
 impl Delivering {
     async fn run(mut self) {
-        self.step(Input::Tick);
+        let released = self.released.borrow_and_update().clone();
+        self.step(Input::Released(released));
         while !self.is_over() {
             let input = self.next().await;
             self.step(input.unwrap_or(Input::Tick));
@@ -132,6 +135,9 @@ impl Delivering {
             Some(input) = self.sends.next() => input,
             Some(input) = self.writes.next() => input,
             Some(input) = self.reads.next() => input,
+            Ok(()) = self.released.changed() => {
+                Some(Input::Released(self.released.borrow_and_update().clone()))
+            }
             () = self.stop.cancelled(), if self.grace.is_none() => {
                 self.grace = Some(Instant::now() + self.shared.config.grace);
                 self.reads.clear();

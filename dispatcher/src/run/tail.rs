@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::judge::Gate;
 use super::persist;
 use crate::ports::{DeliveryStore, FeedEvent, FeedPosition};
 
@@ -30,6 +31,7 @@ const PAGE: usize = 256;
 /// See the module.
 pub(super) struct Tail {
     store: Arc<dyn DeliveryStore>,
+    gate: Arc<Gate>,
     ring: Mutex<Ring>,
     end: watch::Sender<FeedPosition>,
     /// The last position behind which somebody waits; without anybody nothing is read.
@@ -51,9 +53,10 @@ enum Held {
 }
 
 impl Tail {
-    pub(super) fn new(store: Arc<dyn DeliveryStore>) -> Self {
+    pub(super) fn new(store: Arc<dyn DeliveryStore>, gate: Arc<Gate>) -> Self {
         Self {
             store,
+            gate,
             ring: Mutex::default(),
             end: watch::Sender::new(FeedPosition(0)),
             wanted: watch::Sender::new(None),
@@ -67,8 +70,8 @@ impl Tail {
             match self.held(after, limit) {
                 Held::Events(events) => return events,
                 Held::Older => {
-                    let read = || self.store.feed(after, limit);
-                    let page = persist("cannot read the feed", read).await;
+                    self.gate.passed(after).await;
+                    let page = self.page(after, limit).await;
                     if !page.is_empty() {
                         return page;
                     }
@@ -91,6 +94,8 @@ impl Tail {
 
     async fn follow(&self) {
         let mut wanted = self.wanted.subscribe();
+        // What is there already is left to pages: who is far behind must not wait for the next event.
+        self.skip_to(persist("cannot read the feed", || self.store.feed_end()).await);
         loop {
             let is_behind = |wanted: &Option<FeedPosition>| {
                 wanted.is_some_and(|wanted| wanted >= *self.end.borrow())
@@ -99,8 +104,10 @@ impl Tail {
                 return;
             };
             persist("cannot wait for the feed", || self.store.wait_feed(after)).await;
+            self.gate.passed(after).await;
             let feed_end = persist("cannot read the feed", || self.store.feed_end()).await;
-            self.skip_to(FeedPosition(feed_end.0.saturating_sub(PAGE as u64)));
+            let end = feed_end.min(self.gate.judged());
+            self.skip_to(FeedPosition(end.0.saturating_sub(PAGE as u64)));
             while self.read_page().await == PAGE {}
         }
     }
@@ -115,9 +122,18 @@ impl Tail {
         });
     }
 
+    /// What is judged of the events after `after`.
+    async fn page(&self, after: FeedPosition, limit: usize) -> Vec<FeedEvent> {
+        // Looked up first: what is judged only while the page is read may lack its hold.
+        let judged = self.gate.judged();
+        let mut page = persist("cannot read the feed", || self.store.feed(after, limit)).await;
+        page.retain(|event| event.position <= judged);
+        page
+    }
+
     async fn read_page(&self) -> usize {
         let end = *self.end.borrow();
-        let page = persist("cannot read the feed", || self.store.feed(end, PAGE)).await;
+        let page = self.page(end, PAGE).await;
         let count = page.len();
         if let Some(last) = page.last().map(|event| event.position) {
             self.ring.lock().expect("nothing panics while it is held").extend(page);

@@ -2,8 +2,9 @@
 
 use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
+use schemas::brake::InvalidBrake;
 use schemas::wire::DirectoryType;
-use schemas::{DirectoryId, OrganizationId, TokenId, UserId};
+use schemas::{BrakeChoice, DirectoryId, OrganizationId, TokenId, UserId};
 use serde_json::Value;
 
 use super::Page;
@@ -57,6 +58,15 @@ pub enum DirectoryCommand {
         /// What becomes of attributes on the way to apps, as JSON
         #[arg(long, value_name = "JSON", value_parser = json)]
         attribute_map: Option<Value>,
+        /// How much may be removed at once before what tells apps is held, as share, window and floor; off, or
+        /// default for that of the settings
+        #[arg(long, value_name = "20%,1h,10", value_parser = brake)]
+        brake: Option<BrakeChoice>,
+    },
+    /// Let apps be told what is held of a directory because much of it was removed at once
+    Release {
+        /// Its id
+        directory: DirectoryId,
     },
     /// What another attribute map would change, for up to 20 users
     Preview {
@@ -174,6 +184,14 @@ fn directory_types() -> PossibleValuesParser {
         clap::builder::PossibleValue::new(slug).alias(short)
     };
     PossibleValuesParser::new(DirectoryType::ALL.map(value))
+}
+
+fn brake(text: &str) -> Result<BrakeChoice, InvalidBrake> {
+    match text {
+        "off" => Ok(BrakeChoice::Off),
+        "default" => Ok(BrakeChoice::General),
+        _ => text.parse().map(BrakeChoice::Of),
+    }
 }
 
 fn json(text: &str) -> Result<Value, serde_json::Error> {

@@ -3,8 +3,8 @@
 mod outward;
 
 use http::Method;
-use schemas::EventType;
 use schemas::wire::DirectoryType;
+use schemas::{BrakeChoice, EventType};
 use serde_json::{Map, Value, json};
 
 use super::request::{Request, Shown};
@@ -96,12 +96,17 @@ fn directory(command: DirectoryCommand) -> Request {
         DirectoryCommand::Get { directory } => {
             Request::get("/directories/{id}", Shown::Object).id(directory)
         }
-        DirectoryCommand::Update { directory, name, inactive_users, attribute_map } => {
-            Request::new(Method::PATCH, "/directories/{id}", Shown::Object).id(directory).body(
-                json!({
-                    "name": name, "inactive_users": inactive_users, "attribute_map": attribute_map,
-                }),
-            )
+        DirectoryCommand::Update { directory, name, inactive_users, attribute_map, brake } => {
+            let mut body = json!({
+                "name": name, "inactive_users": inactive_users, "attribute_map": attribute_map,
+            });
+            if let (Some(brake), Some(body)) = (brake, body.as_object_mut()) {
+                body.insert("brake".to_owned(), braked(brake));
+            }
+            Request::new(Method::PATCH, "/directories/{id}", Shown::Object).id(directory).body(body)
+        }
+        DirectoryCommand::Release { directory } => {
+            post("/directories/{id}/release", Shown::Object).id(directory)
         }
         DirectoryCommand::Preview { directory, attribute_map, users } => {
             let users = if users.is_empty() { Value::Null } else { json!(users) };
@@ -138,6 +143,14 @@ fn directory(command: DirectoryCommand) -> Request {
         }
         DirectoryCommand::Token(command) => token(command),
         DirectoryCommand::Oauth(command) => oauth(command),
+    }
+}
+
+fn braked(brake: BrakeChoice) -> Value {
+    match brake {
+        BrakeChoice::Of(brake) => json!(brake),
+        BrakeChoice::Off => json!("off"),
+        BrakeChoice::General => Value::Null,
     }
 }
 

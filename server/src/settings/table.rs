@@ -181,6 +181,13 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "brake",
+        default: Default::Value("off"),
+        help: "How much of a directory's users or memberships may be removed within a window before what tells apps of it is held for the operator, where a directory does not say it itself",
+        expects: "off, or a share, a window and how many never hold anything, such as 20%,1h,10",
+        secret: false,
+    },
+    Setting {
         key: "attempts_kept",
         default: Default::Value("10000"),
         help: "How many attempts of deliveries are remembered of each endpoint; a thousand or a tenth more may be",

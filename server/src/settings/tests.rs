@@ -92,6 +92,7 @@ fn a_wrong_value_says_where_it_stands_and_what_would_be_right() {
         ("console_password", "", "it is empty"),
         ("allow_http", "maybe", "\"maybe\" is neither yes nor no"),
         ("retry_schedule", "5 seconds", "\"5 seconds\" is not a list of waits"),
+        ("brake", "20", "\"20\" is not a share, a window and a floor"),
         ("inactive_users", "hide", "\"hide\" is none of the choices"),
         ("emptied_fields", "emails,name", "\"name\" is no such field"),
         ("attempts_kept", "0", "\"0\" is not a whole number from 1 to 10000000"),

@@ -16,7 +16,8 @@ use dispatcher::Schedule;
 use dispatcher::address::network;
 use dispatcher::egress::{InvalidProxy, Proxy, TIMEOUTS};
 use ipnet::IpNet;
-use schemas::RateLimit;
+use schemas::brake::InvalidBrake;
+use schemas::{Brake, RateLimit};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
@@ -252,6 +253,13 @@ pub(super) fn webhook_timeout(text: &str) -> Result<Duration, String> {
 
 pub(super) fn schedule(text: &str) -> Result<Schedule, String> {
     text.parse().map_err(|_| format!("{text:?} is not a list of waits"))
+}
+
+pub(super) fn brake(text: &str) -> Result<Option<Brake>, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error: InvalidBrake| error.to_string())
 }
 
 pub(super) fn inactive_users(text: &str) -> Result<InactiveUsers, String> {

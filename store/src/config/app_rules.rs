@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, params};
 use schemas::{DirectoryId, Timestamp, UserId};
 use tokio::sync::watch;
 
-use super::Config;
+use super::{Config, brakes};
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
 use crate::sqlite::{as_sql, from_sql};
@@ -28,6 +28,7 @@ impl Config {
         self.check_reach(reach, id)?;
         self.change(move |connection| update(connection, id, &change, at)).await?;
         self.refreshes_changed();
+        self.brakes_changed();
         Ok(())
     }
 
@@ -124,7 +125,7 @@ fn update(
     change: &DirectoryChange,
     at: Timestamp,
 ) -> Result<(), DbError> {
-    let sql = "SELECT deleting, name, attribute_map, inactive_users, role_mapping
+    let sql = "SELECT deleting, name, attribute_map, inactive_users, role_mapping, brake
         FROM directories WHERE id = ?1";
     let found = first(connection, sql, [id.to_bytes()], |row| {
         let rules = Rules {
@@ -132,27 +133,30 @@ fn update(
             inactive_users: row.get(3)?,
             role_mapping: row.get(4)?,
         };
-        Ok((row.get::<_, bool>(0)?, row.get::<_, String>(1)?, rules))
+        let named = (row.get::<_, String>(1)?, row.get::<_, Option<String>>(5)?);
+        Ok((row.get::<_, bool>(0)?, named, rules))
     })?;
-    let (deleting, name, before) = found.ok_or_else(not_found)?;
+    let (deleting, (name, brake), before) = found.ok_or_else(not_found)?;
     if deleting {
         return Err(conflicted(Conflict::Deleting));
     }
     let after = before.clone().changed(change)?;
     let new_name = change.name.as_ref().unwrap_or(&name);
-    if (new_name, &after) == (&name, &before) {
+    let new_brake = change.brake.map_or(Ok(brake.clone()), brakes::column)?;
+    if (new_name, &new_brake, &after) == (&name, &brake, &before) {
         return Ok(());
     }
     connection.execute(
         "UPDATE directories SET name = ?2, attribute_map = ?3, inactive_users = ?4,
-             role_mapping = ?5, updated_at = ?6 WHERE id = ?1",
+             role_mapping = ?5, updated_at = ?6, brake = ?7 WHERE id = ?1",
         params![
             id.to_bytes(),
             new_name,
             after.attribute_map,
             after.inactive_users,
             after.role_mapping,
-            at.millis()
+            at.millis(),
+            new_brake,
         ],
     )?;
     if after == before { Ok(()) } else { begin_refresh(connection, id) }

@@ -214,13 +214,15 @@ fn moved(connection: &Connection, flush: &Flush) -> Result<bool, DbError> {
     Ok(moved > 0)
 }
 
-fn line_name(line: Line) -> String {
+pub(super) fn line_name(line: Line) -> String {
     match line {
         Line::User(id) => format!("user {id}"),
         Line::Group(id) => format!("group {id}"),
         Line::Directory(id) => format!("directory {id}"),
         Line::Stream(id) => format!("stream {id}"),
         Line::Event(id) => format!("event {id}"),
+        Line::Held(id) => format!("held {id}"),
+        Line::HeldStream(id) => format!("held-stream {id}"),
     }
 }
 
@@ -231,6 +233,8 @@ fn line_named(name: &str) -> Option<Line> {
         "group" => id.parse::<ScimId>().ok().map(Line::Group),
         "directory" => id.parse::<DirectoryId>().ok().map(Line::Directory),
         "stream" => id.parse::<DirectoryId>().ok().map(Line::Stream),
+        "held" => id.parse::<DirectoryId>().ok().map(Line::Held),
+        "held-stream" => id.parse::<DirectoryId>().ok().map(Line::HeldStream),
         "event" => id.parse::<EventId>().ok().map(Line::Event),
         _ => None,
     }

@@ -41,7 +41,9 @@ impl Config {
             )?;
             put_token(connection, new.id, &new.token, Kind::Bearer)
         })
-        .await
+        .await?;
+        self.brakes_changed();
+        Ok(())
     }
 
     /// Marks a directory; its stream has to say so before it is gone.

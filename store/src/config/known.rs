@@ -13,12 +13,14 @@ use directory::{AppRules, Directory, DirectoryToken, InactiveUsers};
 use log::Partition;
 use rusqlite::Connection;
 use schemas::wire::{DirectoryType, DomainTag, OrganizationDomain};
-use schemas::{DirectoryId, HostName, OrganizationDomainId, OrganizationId, Timestamp, TokenId};
+use schemas::{
+    BrakeChoice, DirectoryId, HostName, OrganizationDomainId, OrganizationId, Timestamp, TokenId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::access::AccessToken;
 use super::app_rules::general_rules;
-use super::host_names;
+use super::{brakes, host_names};
 use crate::error::{DbError, unreadable};
 use crate::state::rows::{Time, all};
 
@@ -34,6 +36,8 @@ pub(crate) struct KnownDirectory {
     pub(crate) token_lifetime: Duration,
     /// Until when bodies are kept with its requests.
     pub(crate) debug_until: Option<Timestamp>,
+    /// What it says of its brake.
+    pub(crate) brake: BrakeChoice,
 }
 
 /// A token that opens a directory, or a client secret that gets access tokens for it.
@@ -89,6 +93,11 @@ pub(crate) struct StoredDomain {
 impl Known {
     pub(crate) fn directories(&self) -> impl Iterator<Item = &Directory> {
         self.directories.values().map(|known| &known.directory)
+    }
+
+    /// Those whose streams may still grow, and those that are gone.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &KnownDirectory> {
+        self.directories.values()
     }
 
     pub(crate) fn get(&self, id: DirectoryId) -> Option<&KnownDirectory> {
@@ -234,7 +243,7 @@ pub(crate) fn load(connection: &Connection) -> Result<Known, DbError> {
     let mut known = Known::default();
     let sql = "SELECT id, organization, kind, name, external_key, endpoint_id, partition, deleting,
         domains, created_at, updated_at, scim, token_lifetime_s, attribute_map, inactive_users,
-        role_mapping, debug_until FROM directories";
+        role_mapping, debug_until, brake FROM directories";
     let general = general_rules(connection)?;
     for directory in all(connection, sql, [], |row| directory(row, general))? {
         let id = directory.directory.id;
@@ -318,5 +327,6 @@ fn directory(row: &rusqlite::Row<'_>, general: GeneralRules) -> Result<KnownDire
         partition: Partition(row.get(6)?),
         token_lifetime: Duration::from_secs(row.get::<_, u32>(12)?.into()),
         debug_until: row.get::<_, Option<Time>>(16)?.map(|time| time.0),
+        brake: brakes::own(row, 17)?,
     })
 }

@@ -1,12 +1,15 @@
 //! What the operator is told, until he has been: a bounded list that only operational endpoints read.
 
+use dispatcher::brake::Hold;
 use dispatcher::ports::{
-    DisableReason, FeedEvent, FeedPosition, Flush, Notice, OPERATIONAL, Outcome, Topic,
+    BrakeNotice, DisableReason, FeedEvent, FeedPosition, Flush, Notice, OPERATIONAL, Outcome, Topic,
 };
 use rusqlite::{Connection, Row, params};
 use schemas::record::Context;
 use schemas::wire::EventTag;
-use schemas::{Edge, EndpointId, EndpointKind, EventId, OperationalEvent, Seq, Timestamp};
+use schemas::{
+    DirectoryId, Edge, EndpointId, EndpointKind, EventId, OperationalEvent, Seq, Timestamp,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -118,6 +121,35 @@ pub(super) fn disabled(
     insert(connection, OperationalEvent::EndpointDisabled, edge.now(), &data, edge)
 }
 
+/// Notes that a directory is held, or not any more.
+pub(super) fn directory(
+    connection: &Connection,
+    id: DirectoryId,
+    known: Option<&directory::Directory>,
+    (hold, notice): (&Hold, &BrakeNotice),
+    edge: &dyn Edge,
+) -> Result<(), DbError> {
+    let about = json!({
+        "object": "directory", "id": id,
+        "organization_id": known.map(|directory| directory.organization_id),
+        "name": known.map(|directory| &directory.name),
+        "held_since": hold.since,
+    });
+    let (event, at, more) = match notice {
+        BrakeNotice::Held { rule } => {
+            let more = json!({ "brake": rule,
+                "users_removed": hold.removed.users, "users": hold.of.users,
+                "memberships_removed": hold.removed.memberships,
+                "memberships": hold.of.memberships });
+            (OperationalEvent::DirectoryHeld, hold.since, more)
+        }
+        BrakeNotice::Released { at } => {
+            (OperationalEvent::DirectoryReleased, *at, json!({ "events": hold.events }))
+        }
+    };
+    insert(connection, event, at, &with(about, more), edge)
+}
+
 /// An endpoint as notices name it; `None` if nothing is told of it.
 fn about(connection: &Connection, id: EndpointId) -> Result<Option<Value>, DbError> {
     let sql = "SELECT url FROM endpoints WHERE id = ?1 AND kind = ?2";
@@ -179,6 +211,7 @@ fn event(row: &Row<'_>) -> Result<FeedEvent, DbError> {
         user: None,
         group: None,
         request: None,
+        held: None,
         body: serde_json::to_vec(&body).map_err(unreadable("operational event"))?.into(),
     })
 }

@@ -2,16 +2,16 @@
 
 use api::ports::{
     Answers, ApiKey, Begun, Delivering, Digest, Directories, Directory, DirectoryChange,
-    DirectoryFilter, Endpoint, EndpointChange, Endpoints, KeptAnswer, Keys, NewDirectory, NewToken,
-    Organization, OrganizationChange, OrganizationFilter, Organizations, Page, PageRequest,
-    PortError, Progress, Reach, Rotation, ScimRequest, ScimService, SecretRotation, Start, Token,
-    VerificationKey, VerificationKeys,
+    DirectoryFilter, Endpoint, EndpointChange, Endpoints, Hold, KeptAnswer, Keys, NewDirectory,
+    NewToken, Organization, OrganizationChange, OrganizationFilter, Organizations, Page,
+    PageRequest, PortError, Progress, Reach, Rotation, ScimRequest, ScimService, SecretRotation,
+    Start, Token, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
 use dispatcher::ports::FeedPosition;
 use schemas::wire::DirectoryState;
 use schemas::{
-    ApiKeyId, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId, UserId,
+    ApiKeyId, Brake, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId, UserId,
 };
 
 use super::paging::by_id;
@@ -181,6 +181,11 @@ impl Directories for Store {
         Directories::get(self, reach, id).await
     }
 
+    async fn release(&self, reach: Reach, id: DirectoryId, at: Timestamp) -> Result<(), PortError> {
+        Directories::get(self, reach, id).await?;
+        self.config.release(reach, id, at).await.map_err(port_error)
+    }
+
     async fn sample(
         &self,
         reach: Reach,
@@ -230,10 +235,13 @@ impl Store {
         let known = self.config.known();
         let standings = self.state.standings(ids.clone()).await.map_err(port_error)?;
         let refreshes = self.config.refresh_progress().await.map_err(port_error)?;
+        let mut holds = self.config.holds(ids.clone()).await.map_err(port_error)?;
         let described = ids.into_iter().zip(standings).filter(|(_, standing)| !standing.gone);
         let described = described.filter_map(|(id, standing)| {
             let refresh = refreshes.get(&id).copied().unwrap_or_default();
-            Some(describe(known.get(id)?, standing, refresh))
+            let known = known.get(id)?;
+            let braking = (self.config.brake_of(known.brake), holds.remove(&id));
+            Some(describe(known, standing, refresh, braking))
         });
         Ok(described.collect())
     }
@@ -243,6 +251,7 @@ fn describe(
     known: &crate::config::KnownDirectory,
     standing: Standing,
     refresh: Progress,
+    (brake, hold): (Option<Brake>, Option<Hold>),
 ) -> Directory {
     let configured = &known.directory;
     let state = match (configured.deleting, standing.activated) {
@@ -263,6 +272,8 @@ fn describe(
         counts: standing.counts,
         apps: configured.apps.clone(),
         refresh,
+        brake,
+        hold,
         created_at: configured.created_at,
         updated_at: configured.updated_at,
     }

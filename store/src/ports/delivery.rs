@@ -32,7 +32,8 @@ impl DeliveryStore for Store {
     }
 
     async fn feed(&self, after: FeedPosition, limit: usize) -> Result<Vec<FeedEvent>, StoreError> {
-        self.state.feed(self.config.known(), after, limit).await.map_err(store_error)
+        let events = self.state.feed(self.config.known(), after, limit).await;
+        self.with_holds(events.map_err(store_error)?).await.map_err(store_error)
     }
 
     async fn line(
@@ -42,7 +43,19 @@ impl DeliveryStore for Store {
         up_to: FeedPosition,
         limit: usize,
     ) -> Result<Vec<FeedEvent>, StoreError> {
-        self.state.line(self.config.known(), line, after, up_to, limit).await.map_err(store_error)
+        let known = self.config.known();
+        let events = match line {
+            Line::Held(directory) => self.held_line(directory, after, up_to, limit).await,
+            Line::HeldStream(directory) => {
+                self.state.line(known, Line::Stream(directory), after, up_to, limit).await
+            }
+            Line::User(_)
+            | Line::Group(_)
+            | Line::Directory(_)
+            | Line::Stream(_)
+            | Line::Event(_) => self.state.line(known, line, after, up_to, limit).await,
+        };
+        self.with_holds(events.map_err(store_error)?).await.map_err(store_error)
     }
 
     async fn wait_feed(&self, after: FeedPosition) -> Result<(), StoreError> {
@@ -80,7 +93,7 @@ impl DeliveryStore for Store {
     }
 }
 
-fn store_error(error: DbError) -> StoreError {
+pub(super) fn store_error(error: DbError) -> StoreError {
     match error {
         error @ DbError::Unreadable { .. } => StoreError::Corrupt(Box::new(error)),
         error @ (DbError::Sqlite(_) | DbError::Closed | DbError::Refused(_)) => {

@@ -58,7 +58,7 @@ impl State {
                 Line::Directory(_) => {
                     "feed.user_id IS NULL AND feed.group_id IS NULL AND feed.directory"
                 }
-                Line::Stream(id) => {
+                Line::Stream(id) | Line::Held(id) | Line::HeldStream(id) => {
                     let Some(key) = directory(id)? else { return Ok(Vec::new()) };
                     return stream(connection, &known, key, (after.0, up_to.0), limit);
                 }
@@ -66,7 +66,9 @@ impl State {
             let value: Sql = match line {
                 Line::User(id) | Line::Group(id) => id.to_bytes().to_vec().into(),
                 Line::Event(id) => id.to_bytes().to_vec().into(),
-                Line::Directory(id) | Line::Stream(id) => directory(id)?.into(),
+                Line::Directory(id) | Line::Stream(id) | Line::Held(id) | Line::HeldStream(id) => {
+                    directory(id)?.into()
+                }
             };
             let sql = format!(
                 "SELECT {COLUMNS} FROM feed JOIN directories ON directories.key = feed.directory
@@ -75,6 +77,25 @@ impl State {
             );
             let parameters = params![value, as_sql(after.0), as_sql(up_to.0), as_sql(limit as u64)];
             all(connection, &sql, parameters, |row| event(&known, row))
+        })
+        .await
+    }
+
+    /// The events at these positions, in the order of these.
+    pub(crate) async fn at(
+        &self,
+        known: Arc<Known>,
+        positions: Vec<u64>,
+    ) -> Result<Vec<FeedEvent>, DbError> {
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM feed JOIN directories ON directories.key = feed.directory
+                 WHERE feed.position = ?1"
+            );
+            let at =
+                |position| first(connection, &sql, [as_sql(position)], |row| event(&known, row));
+            let found = positions.into_iter().map(at).collect::<Result<Vec<_>, _>>()?;
+            Ok(found.into_iter().flatten().collect())
         })
         .await
     }
@@ -149,6 +170,7 @@ fn event(known: &Known, row: &Row<'_>) -> Result<FeedEvent, DbError> {
         seq: Seq(from_sql(row.get(6)?)),
         user: id(7)?,
         group: id(8)?,
+        held: None,
         request: request(row.get_ref(9)?.as_str().map_err(unreadable("actor"))?)?,
         body: body(row)?,
     })

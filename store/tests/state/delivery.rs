@@ -1,7 +1,12 @@
 //! The feed, as the dispatcher reads it.
 
-use dispatcher::ports::{DeliveryStore, FeedEvent, FeedPosition, Line};
-use schemas::{Change, RequestId};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dispatcher::ports::{
+    BrakeStore, DeliveryStore, FeedEvent, FeedPosition, HeldEvent, Judgement, Line,
+};
+use schemas::{Change, EventType, RequestId, ScimId};
 
 use crate::world::{Stream, World, event_id, group, joins, scim, user, user_gone};
 
@@ -28,7 +33,8 @@ fn stands_in(event: &FeedEvent, line: Line) -> bool {
         Line::Directory(id) => {
             event.directory_id == id && event.user.is_none() && event.group.is_none()
         }
-        Line::Stream(id) => event.directory_id == id,
+        Line::Held(id) => event.directory_id == id && event.held.is_some(),
+        Line::Stream(id) | Line::HeldStream(id) => event.directory_id == id,
         Line::Event(id) => event.id == id,
     }
 }
@@ -50,6 +56,79 @@ async fn the_feed_holds_every_event_once_in_order() {
         }
     }
     assert_eq!(paged, whole);
+}
+
+#[tokio::test]
+async fn what_is_judged_to_be_held_stands_in_a_line_of_its_own_until_it_is_closed() {
+    let (world, [one, _]) = with_two_streams().await;
+    let store = &world.store;
+    let whole = store.feed(FeedPosition(0), 1_000).await.unwrap();
+    let of_one = whole.iter().filter(|event| event.directory_id == one.id);
+    let held: Vec<HeldEvent> = of_one
+        .filter(|event| event.user.is_some())
+        .map(|event| HeldEvent {
+            directory: one.id,
+            position: event.position,
+            hold: FeedPosition(3),
+            subjects: event.user.into_iter().chain(event.group).collect(),
+        })
+        .collect();
+    let subjects: BTreeSet<ScimId> =
+        held.iter().flat_map(|event| event.subjects.iter().copied()).collect();
+    let judged = FeedPosition(7);
+    let judgement = Judgement { judged, held: held.clone(), ..Judgement::default() };
+    store.judge(judgement.clone()).await.unwrap();
+    // Who does not know whether it was written writes it again.
+    store.judge(judgement).await.unwrap();
+    assert_eq!(store.kept().await.unwrap().judged, judged);
+    let asked = store.held_subjects(one.id, subjects.clone()).await.unwrap();
+    assert_eq!(asked, subjects);
+
+    let marked = store.feed(FeedPosition(0), 1_000).await.unwrap();
+    let marked = marked.iter().filter(|event| event.held == Some(FeedPosition(3)));
+    let positions: Vec<FeedPosition> = held.iter().map(|event| event.position).collect();
+    assert!(marked.map(|event| event.position).eq(positions.iter().copied()));
+    let (mut paged, mut after) = (Vec::new(), FeedPosition(0));
+    loop {
+        let end = FeedPosition(whole.len() as u64);
+        let page = store.line(Line::Held(one.id), after, end, 3).await.unwrap();
+        let Some(last) = page.last() else { break };
+        after = last.position;
+        paged.extend(page.iter().map(|event| event.position));
+    }
+    assert_eq!(paged, positions);
+
+    let closed = vec![one.id];
+    store.judge(Judgement { judged, closed, ..Judgement::default() }).await.unwrap();
+    assert_eq!(store.feed(FeedPosition(0), 1_000).await.unwrap(), whole);
+    assert!(store.held_subjects(one.id, subjects).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_brake_counts_who_was_active_and_the_memberships_that_end_with_a_group() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    for (kind, changes) in [
+        (EventType::UserCreated, vec![user(1), user(2)]),
+        (EventType::GroupCreated, vec![group(7)]),
+        (EventType::GroupUserAdded, vec![joins(7, 1), joins(7, 2)]),
+        (EventType::UserDeleted, vec![user_gone(1)]),
+        (EventType::GroupDeleted, vec![Change::GroupGone { id: scim(7) }]),
+    ] {
+        world.samples = Some(kind);
+        world.add(&mut stream, changes).await;
+    }
+    let watched = Arc::new(BTreeSet::from([stream.id]));
+    let page = world.store.seen(FeedPosition(0), 100, watched).await.unwrap();
+    let ended: Vec<(EventType, u64)> =
+        page.events.iter().map(|(_, seen)| (seen.kind, seen.ended)).collect();
+    assert!(page.events[5].1.was_active);
+    assert_eq!(ended[5..], [(EventType::UserDeleted, 1), (EventType::GroupDeleted, 1)]);
+    assert_eq!(page.read_to, FeedPosition(7));
+    let nobody = Arc::new(BTreeSet::new());
+    let page = world.store.seen(FeedPosition(0), 100, nobody).await.unwrap();
+    assert_eq!((page.events.len(), page.read_to), (0, FeedPosition(7)));
+    let (end, counts) = world.store.census(stream.id).await.unwrap();
+    assert_eq!((end, counts.users, counts.memberships), (FeedPosition(7), 1, 0));
 }
 
 #[tokio::test]

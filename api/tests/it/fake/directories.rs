@@ -52,6 +52,8 @@ impl Directories for Fake {
             counts: Counts::default(),
             apps: AppRules::default(),
             refresh: Progress::default(),
+            brake: None,
+            hold: None,
             created_at: new.created_at,
             updated_at: new.created_at,
         };
@@ -83,7 +85,15 @@ impl Directories for Fake {
         if let Some(mapping) = change.role_mapping {
             found.apps.role_mapping = Arc::new(mapping);
         }
+        if let Some(brake) = change.brake {
+            found.brake = brake.effective(None);
+        }
         Ok(found.clone())
+    }
+
+    async fn release(&self, reach: Reach, id: DirectoryId, _: Timestamp) -> Result<(), PortError> {
+        Directories::get(self, reach, id).await?;
+        Err(PortError::Conflict(Conflict::NotHeld))
     }
 
     async fn sample(

@@ -28,6 +28,7 @@ fn event(kind: EventType, user: Option<ScimId>, group: Option<ScimId>, data: &Js
         user,
         group,
         request: Some(RequestId::from_bits(5)),
+        held: None,
         body: Bytes::from(body.to_string()),
     }
 }
