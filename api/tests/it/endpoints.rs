@@ -255,6 +255,8 @@ async fn an_operational_endpoint_gets_every_operational_event_and_nothing_else()
         "endpoint.disabled",
         "endpoint.recovered",
         "delivery.exhausted",
+        "directory.held",
+        "directory.released",
     ]);
     assert_eq!((&created["kind"], &created["events"]), (&json!("operational"), &events));
     let body = json!({ "endpoint_url": "https://b.example", "kind": "operational", "order": "none",

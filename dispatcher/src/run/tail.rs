@@ -94,8 +94,13 @@ impl Tail {
 
     async fn follow(&self) {
         let mut wanted = self.wanted.subscribe();
-        // What is there already is left to pages: who is far behind must not wait for the next event.
-        self.skip_to(persist("cannot read the feed", || self.store.feed_end()).await);
+        // The end of what is there already: nobody who is behind must wait for the next event to get it.
+        let end = persist("cannot read the feed", || self.store.feed_end()).await;
+        if end > FeedPosition(0) {
+            self.gate.passed(end.before()).await;
+            self.skip_to(FeedPosition(end.0.saturating_sub(PAGE as u64)));
+            while self.read_page().await == PAGE {}
+        }
         loop {
             let is_behind = |wanted: &Option<FeedPosition>| {
                 wanted.is_some_and(|wanted| wanted >= *self.end.borrow())

@@ -173,6 +173,8 @@ const COMMANDS: &[&str] = &[
     "directory list --organization org__",
     "directory get directory__",
     "directory delete directory__",
+    "directory release directory__",
+    "directory update directory__ --brake 20%,1h,10",
     "directory requests directory__",
     "directory update directory__ --inactive-users delete",
     "directory preview directory__ {}",
