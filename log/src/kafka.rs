@@ -15,9 +15,11 @@
 
 mod client;
 mod config;
+mod error;
 mod follower;
 mod group;
 mod headers;
+mod looking;
 mod producer;
 mod scan;
 mod topic;
@@ -28,9 +30,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::metadata::MetadataTopic;
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::error::KafkaResult;
 use tokio::time::{Instant, timeout_at};
 
 use crate::contract::{
@@ -39,11 +39,13 @@ use crate::contract::{
 };
 use client::{Asker, Context, Reach};
 pub use config::{Config, check_setting, is_secret};
+pub use error::OpenError;
+use error::unfit;
 use follower::{Follower, Shared};
 pub use group::Group;
+use looking::Looking;
 use producer::Producer;
 pub use scan::Scan;
-use topic::Shape;
 use window::Found;
 
 /// How long a broker may take to answer a question.
@@ -55,14 +57,12 @@ const OPEN_WITHIN: Duration = Duration::from_secs(20);
 /// How long records that are known to be there may take to arrive.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// How long appends on their way may take when the log is closed.
-const CLOSE_WITHIN_MS: u64 = 3_000;
+/// How long appends on their way may take when the log is closed. Whoever waited for one has been answered by then, so
+/// they are on their way only because no broker answers.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// How often a cluster that was not reachable is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
-
-/// More partitions than a cluster is happy with, and few enough for a number of ours.
-const PARTITIONS_MAX: usize = 1 << 15;
 
 /// The log in a topic.
 pub struct Kafka {
@@ -74,76 +74,6 @@ pub struct Kafka {
     /// When the cluster was last asked whether it is there again. Held while it is asked.
     asked: tokio::sync::Mutex<Option<Instant>>,
     follower: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// Why the log cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A setting of `[kafka]` is wrong, or must stay as it is.
-    #[error("kafka.{key}: {why}")]
-    Setting {
-        /// Its name.
-        key: String,
-        /// What is wrong with it. Never its value.
-        why: String,
-    },
-    /// No client can be made with these settings.
-    #[error("librdkafka cannot work with these settings: {why}")]
-    Client {
-        /// Its own words.
-        why: String,
-    },
-    /// Nobody answers.
-    #[error(
-        "no Kafka broker answers at {brokers}: {why}; check that the brokers run, that log names them with the right \
-         ports, and that [kafka] has the security.protocol and credentials they ask for"
-    )]
-    Unreachable {
-        /// Where it was tried.
-        brokers: String,
-        /// What librdkafka says.
-        why: String,
-    },
-    /// The topic is missing and cannot be made.
-    #[error(
-        "the topic {topic} does not exist and cannot be made: {why}; make it with cleanup.policy=delete, \
-         retention.ms=-1, retention.bytes=-1 and min.insync.replicas=2, or let this user make it"
-    )]
-    NotMade {
-        /// Its name.
-        topic: String,
-        /// What the cluster says.
-        why: String,
-    },
-    /// Its settings cannot be read, so nobody knows whether it is safe.
-    #[error(
-        "the settings of the topic {topic} cannot be read: {why}; allow this user DescribeConfigs on it"
-    )]
-    NotDescribed {
-        /// Its name.
-        topic: String,
-        /// What the cluster says.
-        why: String,
-    },
-    /// It is there and cannot be used, for now or for good.
-    #[error("the topic {topic} cannot be used: {why}")]
-    Unusable {
-        /// Its name.
-        topic: String,
-        /// Why not.
-        why: String,
-    },
-    /// It would lose records.
-    #[error("DSYNC-010: the topic {topic} would lose records: {}", .dangers.join("; "))]
-    Dangerous {
-        /// Its name.
-        topic: String,
-        /// Which settings, and what to do about each.
-        dangers: Vec<String>,
-    },
-    /// The log cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
 }
 
 impl Kafka {
@@ -161,6 +91,12 @@ impl Kafka {
         let looking = Looking { config: &config, asker: &asker, reach: &reach };
         let shape = looking.shape(&admin).await?;
         topic::check(&admin, &config.topic, shape).await?;
+        tracing::info!(
+            topic = config.topic,
+            partitions = shape.partitions,
+            copies = shape.copies,
+            "the log is a topic of Kafka"
+        );
 
         let shared = Arc::new(Shared::new(shape.partitions));
         let producer = Producer::new(&config, Arc::clone(&reach)).map_err(unfit)?;
@@ -170,6 +106,7 @@ impl Kafka {
             shared: Arc::clone(&shared),
             reach: Arc::clone(&reach),
             topic: config.topic.clone(),
+            again_at: std::cell::Cell::default(),
         };
         let follower = follower.start();
         let follower = follower.map_err(|error| OpenError::Client { why: error.to_string() })?;
@@ -315,6 +252,9 @@ impl EventLog for Kafka {
                 Found::Coming if timeout_at(deadline, changed.changed()).await.is_ok() => {}
                 Found::Coming if goal.take().is_some() => {}
                 Found::Coming => {
+                    // Whatever holds it up, the next reader begins anew.
+                    self.shared.window(partition).want(from);
+                    self.shared.wake_follower();
                     let why = "records that are there do not arrive from the broker";
                     return Err(ReadError::Unavailable(why.into()));
                 }
@@ -365,105 +305,4 @@ impl std::fmt::Debug for Kafka {
 
 fn closing() -> ReadError {
     ReadError::Unavailable("the log is closing".into())
-}
-
-fn unfit(error: KafkaError) -> OpenError {
-    // Its own display shows the value, which may be a password.
-    let why = if let KafkaError::ClientConfig(_, why, key, _) = error {
-        format!("{key}: {why}")
-    } else {
-        error.to_string()
-    };
-    OpenError::Client { why }
-}
-
-type Admin = rdkafka::admin::AdminClient<Context>;
-
-fn unreachable(config: &Config, reach: &Reach, error: &KafkaError) -> OpenError {
-    let why = reach.complaint().unwrap_or_else(|| error.to_string());
-    OpenError::Unreachable { brokers: config.brokers.clone(), why }
-}
-
-/// Finds the cluster and the topic in it.
-struct Looking<'a> {
-    config: &'a Config,
-    asker: &'a Arc<Asker>,
-    reach: &'a Reach,
-}
-
-impl Looking<'_> {
-    /// The shape of the topic, once every partition has a leader. Makes the topic if there is none.
-    async fn shape(&self, admin: &Admin) -> Result<Shape, OpenError> {
-        let deadline = Instant::now() + OPEN_WITHIN;
-        let mut is_made = false;
-        loop {
-            let (brokers, found) = self.look(deadline).await?;
-            match found {
-                Ok(shape) => return Ok(shape),
-                Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
-                    if !is_made =>
-                {
-                    let Config { topic, partitions, .. } = self.config;
-                    topic::create(admin, topic, *partitions, brokers).await?;
-                    is_made = true;
-                }
-                Err(code) if Instant::now() >= deadline || is_final(code) => {
-                    return Err(unusable(&self.config.topic, code));
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
-        }
-    }
-
-    /// How many brokers there are, and the topic among them. While nobody answers it is tried again until the deadline.
-    async fn look(
-        &self,
-        deadline: Instant,
-    ) -> Result<(usize, Result<Shape, RDKafkaErrorCode>), OpenError> {
-        loop {
-            let asker = Arc::clone(self.asker);
-            let looked = tokio::task::spawn_blocking(move || {
-                let metadata = asker.metadata(QUESTION_WITHIN)?;
-                Ok((metadata.brokers().len(), shape(&metadata.topics()[0])))
-            });
-            let looked: KafkaResult<_> = looked.await.unwrap_or(Err(KafkaError::Canceled));
-            match looked {
-                Ok(found) => return Ok(found),
-                Err(error) if Instant::now() >= deadline || self.reach.is_refused() => {
-                    return Err(unreachable(self.config, self.reach, &error));
-                }
-                Err(_) => {}
-            }
-        }
-    }
-}
-
-fn shape(topic: &MetadataTopic) -> Result<Shape, RDKafkaErrorCode> {
-    let error = topic.error().or_else(|| topic.partitions().iter().find_map(|one| one.error()));
-    match error {
-        Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_REPLICA_NOT_AVAILABLE) | None => {}
-        Some(error) => return Err(error.into()),
-    }
-    let copies = topic.partitions().iter().map(|one| one.replicas().len()).min().unwrap_or(0);
-    match u16::try_from(topic.partitions().len()) {
-        Ok(0) => Err(RDKafkaErrorCode::UnknownTopicOrPartition),
-        Ok(partitions) if usize::from(partitions) <= PARTITIONS_MAX => {
-            Ok(Shape { partitions, copies })
-        }
-        Ok(_) | Err(_) => Err(RDKafkaErrorCode::InvalidPartitions),
-    }
-}
-
-/// Whether waiting will not help.
-fn is_final(code: RDKafkaErrorCode) -> bool {
-    [
-        RDKafkaErrorCode::TopicAuthorizationFailed,
-        RDKafkaErrorCode::InvalidTopic,
-        RDKafkaErrorCode::InvalidPartitions,
-    ]
-    .contains(&code)
-}
-
-fn unusable(topic: &str, code: RDKafkaErrorCode) -> OpenError {
-    OpenError::Unusable { topic: topic.to_owned(), why: code.to_string() }
 }

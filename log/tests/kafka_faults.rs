@@ -1,4 +1,5 @@
 //! The log on three brokers, some of which are killed or held up: what was acknowledged stays, and it goes on by itself.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever that happens")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;

@@ -41,10 +41,11 @@ const CRATES: &[(&str, May)] = &[
     ("tests", May::Everything),
     ("fuzz", May::Everything),
     ("bench", May::Everything),
+    ("examples", May::Only(&[])),
 ];
 
 /// Crates that stand outside the product: nothing may depend on them.
-const OUTSIDE: &[&str] = &["tests", "fuzz", "bench"];
+const OUTSIDE: &[&str] = &["tests", "fuzz", "bench", "examples"];
 
 /// A crate that touches the world, and who of ours may hold it.
 struct Driver {
@@ -85,7 +86,7 @@ const DRIVERS: &[Driver] = &[
     Driver {
         name: "rdkafka",
         why: "the broker lives behind the log's port",
-        holders: &["dsync-log", "bench", "tests"],
+        holders: &["dsync-log", "bench", "tests", "examples"],
     },
     Driver {
         name: "reqwest",

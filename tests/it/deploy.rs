@@ -199,7 +199,7 @@ fn libraries(binary: &Path) -> Vec<PathBuf> {
 #[test]
 fn the_binary_runs_in_an_empty_root_with_only_its_libraries() {
     let root = tempfile::tempdir().expect("a folder");
-    let binary = server::binary();
+    let binary = server::binary("dsync");
     for file in libraries(&binary) {
         let copy = root.path().join(file.strip_prefix("/").expect("it is absolute"));
         std::fs::create_dir_all(copy.parent().expect("it has a folder")).expect("it can be made");

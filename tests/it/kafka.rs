@@ -3,12 +3,16 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
 use serde_json::json;
 use tests::kafka::Missing;
 use tests::scim::user_body;
-use tests::server::{command, eventually};
+use tests::server::{command, eventually, json_of, program};
 use tests::{Directory, Kafka, Receiver, Server};
+use tokio::time::Instant;
+
+use crate::events::Copy;
 
 /// Says aloud what was not checked where there are no brokers.
 pub(crate) fn brokers<T>(found: Result<T, Missing>) -> Option<T> {
@@ -64,6 +68,28 @@ async fn what_was_answered_survives_kill_minus_nine_and_a_rebuild_from_the_topic
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_example_rebuilds_a_directory_from_the_topic_alone() {
+    let Some(brokers) = brokers(Kafka::shared()) else { return };
+    let (data, topic) = (tempfile::tempdir().unwrap(), brokers.fresh_name());
+    let server = Server::start_with(data.path(), &[("DSYNC_LOG", &log_in(brokers, &topic))]);
+    let api = server.api();
+    let directory = api.directory("azure scim v2.0", "Acme").await;
+    let other = api.directory("okta scim v2.0", "Other").await;
+    tokio::join!(crate::events::live(&directory), provision(&other, 0..20));
+
+    let mut example = program("rebuild-from-kafka");
+    let arguments = [brokers.bootstrap(), &topic, &directory.id];
+    let output = example.args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let copy = json_of(&output.stdout);
+    let read = Copy::read(&api, &directory.id).await;
+    assert_eq!(copy["users"], json!(read.users));
+    assert_eq!(copy["groups"], json!(read.groups));
+    assert_eq!(copy["members"], json!(read.members.keys().collect::<Vec<_>>()));
+    assert_eq!(read.users.len(), 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_no_broker_answers_writes_are_put_off_and_reads_go_on() {
     let Some(brokers) = brokers(Kafka::start(1)) else { return };
     let data = tempfile::tempdir().unwrap();
@@ -96,6 +122,11 @@ async fn while_no_broker_answers_writes_are_put_off_and_reads_go_on() {
         (server.api().send("GET", "/readyz", None).await.0 == 200).then_some(())
     })
     .await;
+
+    brokers.kill(0);
+    let begun = Instant::now();
+    assert!(server.terminate().success());
+    assert!(begun.elapsed() < Duration::from_secs(10), "it ends without brokers too");
 }
 
 #[tokio::test(flavor = "multi_thread")]

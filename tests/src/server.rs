@@ -92,7 +92,7 @@ impl Drop for Server {
 /// The binary with the settings of a test, on this data directory, for any of its commands.
 #[must_use]
 pub fn command(data: &Path) -> Command {
-    let mut command = Command::new(binary());
+    let mut command = program("dsync");
     command.env_clear();
     command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command.current_dir(data);
@@ -107,12 +107,18 @@ pub fn command(data: &Path) -> Command {
     command
 }
 
-/// The binary that the same build made: beside the folder of this test.
+/// A program that the same build made.
 #[must_use]
-pub fn binary() -> PathBuf {
+pub fn program(name: &str) -> Command {
+    Command::new(binary(name))
+}
+
+/// Where it lies: beside the folder of this test.
+#[must_use]
+pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test is a program");
     let folder = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
-    folder.join("dsync")
+    folder.join(name)
 }
 
 /// What the server says beside its one line goes to a file, to read when a test fails.

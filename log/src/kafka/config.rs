@@ -6,7 +6,7 @@ use std::fmt;
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 
-use super::OpenError;
+use super::error::OpenError;
 
 /// How long an append may take before its outcome is called unknown. A cluster needs some ten seconds to notice that a
 /// leader is gone and to choose another (`broker.session.timeout.ms` is 9 s); what waits longer than this keeps an

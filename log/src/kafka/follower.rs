@@ -1,5 +1,6 @@
 //! The reading side: one consumer for all partitions, on a thread of its own, which fills their windows.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -11,6 +12,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::client::{Asker, Context, Reach};
 use super::window::{Taken, Window};
@@ -97,6 +99,8 @@ pub(super) struct Follower {
     pub(super) shared: Arc<Shared>,
     pub(super) reach: Arc<Reach>,
     pub(super) topic: String,
+    /// When to try again where fetching did not begin.
+    pub(super) again_at: Cell<Option<Instant>>,
 }
 
 impl Follower {
@@ -117,7 +121,19 @@ impl Follower {
                     Ok(message) => self.take(&message),
                     Err(error) => self.look_into(&error).await,
                 },
+                () = self.again() => {
+                    self.again_at.set(None);
+                    self.serve();
+                }
             }
+        }
+    }
+
+    /// Ends when something is to be tried again; never, if nothing is.
+    async fn again(&self) {
+        match self.again_at.get() {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
         }
     }
 
@@ -136,7 +152,9 @@ impl Follower {
         let moved = self.shared.window(partition).move_to_wanted();
         let Some(from) = moved else { return };
         if let Err(error) = self.assign(partition, from) {
-            tracing::warn!(%error, "the log cannot be read from offset {}", from.0);
+            tracing::warn!(%error, "the log cannot be read from offset {}, which is tried again", from.0);
+            self.shared.window(partition).want(from);
+            self.again_at.set(Some(Instant::now() + AGAIN_AFTER));
         }
         self.shared.tell(partition);
     }

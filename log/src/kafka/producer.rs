@@ -107,8 +107,7 @@ impl Producer {
     /// Waits until what is on its way has arrived, or may not. Blocks; for shutdown.
     pub(super) fn close(&self) {
         let client = self.client.lock().expect("nothing panics while it is held").clone();
-        let within = std::time::Duration::from_millis(super::CLOSE_WITHIN_MS);
-        if let Err(error) = client.flush(within) {
+        if let Err(error) = client.flush(super::CLOSE_WITHIN) {
             tracing::warn!(%error, "the log is closed with appends on their way");
         }
     }

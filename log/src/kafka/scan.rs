@@ -8,9 +8,11 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
+use super::OPEN_WITHIN;
 use super::client::{Asker, Context};
 use super::config::Config;
-use super::{OPEN_WITHIN, OpenError, unfit, unreachable, unusable};
+use super::error::{OpenError, unfit, unreachable, unusable};
+use super::looking;
 use crate::contract::{Entry, Offset, Partition, ReadError, Source};
 
 /// How long the next record may take to arrive, while it is known to be there.
@@ -99,7 +101,7 @@ pub(super) fn count_partitions(config: &Config) -> Result<u16, OpenError> {
     let context = Context::default();
     let found = asker(config, &context)?.metadata(OPEN_WITHIN);
     let metadata = found.map_err(|error| unreachable(config, &context.0, &error))?;
-    let shape = super::shape(&metadata.topics()[0]);
+    let shape = looking::shape(&metadata.topics()[0]);
     shape.map(|shape| shape.partitions).map_err(|code| unusable(&config.topic, code))
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::OpenError;
 use super::client::Context;
+use super::error::OpenError;
 
 /// How long the cluster may take for a change or a description.
 const WITHIN: Duration = Duration::from_secs(15);
