@@ -6,21 +6,20 @@
 mod keys;
 mod lock;
 mod log;
+mod outward;
+mod share;
 mod streams;
 mod trials;
 mod verifier;
+mod wiring;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::log::{Offset, Partition};
 use anyhow::Context as _;
-use api::ports::KeyPair;
 use axum::Router;
-use directory::rules::GeneralRules;
-use dispatcher::egress::{Identity, certificates};
-use ingest::ports::Replica;
 use schemas::Edge;
 use store::Store;
 use tokio::net::TcpListener;
@@ -29,14 +28,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::cli::Role;
 use crate::edge::SystemEdge;
-use crate::http::{self, Readiness};
 use crate::print;
-use crate::settings::Settings;
+use crate::settings::{LogSetting, Settings, StoreSetting};
 use crate::telemetry::Telemetry;
 
 pub use lock::DataDir;
 pub(crate) use log::LogSource;
 use log::OpenLog;
+use share::Share;
 
 /// How long the projection may take to catch up with the log before the server listens all the same.
 /// After a crash it is milliseconds behind.
@@ -54,16 +53,29 @@ const ROLES_END: Duration = Duration::from_secs(6);
 /// # Errors
 /// When a role cannot start.
 pub async fn run(settings: Settings, roles: Vec<Role>, telemetry: Telemetry) -> anyhow::Result<()> {
-    if Role::ALL.iter().any(|role| !roles.contains(role)) {
+    let roles: BTreeSet<Role> = roles.into_iter().collect();
+    let apart = Role::ALL.iter().any(|role| !roles.contains(role));
+    if apart && let Some(alone) = serves_one_process(&settings) {
         anyhow::bail!(
-            "the embedded store serves one process: leave out --role, so that all roles run in it"
+            "{alone} serves one process: leave out --role, so that all roles run in it, or set \
+             log to kafka://… and store to postgres://…"
         );
     }
-    let running = Running::start(&settings, telemetry).await?;
+    let running = Running::start_roles(&settings, roles, telemetry).await?;
     print::line(format_args!("dsync listening on {}", running.base()))?;
     told_to_end().await?;
     running.stop().await;
     Ok(())
+}
+
+/// What of log and store no second process can share.
+fn serves_one_process(settings: &Settings) -> Option<&'static str> {
+    match (&settings.log, &settings.store) {
+        (LogSetting::Embedded, StoreSetting::Embedded) => Some("the embedded log and store"),
+        (LogSetting::Embedded, StoreSetting::Postgres(_)) => Some("the embedded log"),
+        (LogSetting::Kafka(_), StoreSetting::Embedded) => Some("the embedded store"),
+        (LogSetting::Kafka(_), StoreSetting::Postgres(_)) => None,
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.
@@ -82,14 +94,17 @@ pub async fn told_to_end() -> std::io::Result<()> {
 #[derive(Debug)]
 pub struct Running {
     base: String,
+    part: BTreeSet<Role>,
     log: OpenLog,
     store: Arc<Store>,
     requests: TaskTracker,
     roles: TaskTracker,
     end_requests: CancellationToken,
     end_roles: CancellationToken,
+    /// Which partitions fall to this process.
+    share: Share,
     /// Held until the files are closed.
-    data_dir: DataDir,
+    data_dir: Option<DataDir>,
 }
 
 impl Running {
@@ -98,7 +113,20 @@ impl Running {
     /// # Errors
     /// When something of that fails; the message names it.
     pub async fn start(settings: &Settings, telemetry: Telemetry) -> anyhow::Result<Self> {
-        let data_dir = DataDir::lock(&settings.data_dir)?;
+        Self::start_roles(settings, Role::ALL.into(), telemetry).await
+    }
+
+    /// The same for some of the roles.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_roles(
+        settings: &Settings,
+        part: BTreeSet<Role>,
+        telemetry: Telemetry,
+    ) -> anyhow::Result<Self> {
+        let alone = serves_one_process(settings).is_some();
+        let data_dir = if alone { Some(DataDir::lock(&settings.data_dir)?) } else { None };
         let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
         let store = Arc::new(open_store(settings, &edge)?);
         store.remember_attempts(store::Retention {
@@ -106,19 +134,27 @@ impl Running {
             age: settings.attempts_kept_for,
         });
         store.set_general_brake(settings.brake);
-        let log = LogSource::of(settings).open().await?;
+        let source = LogSource::of(settings);
+        let log = source.open().await?;
+        let share = if part.contains(&Role::Projector) {
+            source.share(&log, alone)?
+        } else {
+            Share::Fixed(BTreeSet::new())
+        };
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
         let base = settings.base_url(listener.local_addr()?);
         let running = Self {
             base,
+            part,
             log,
             store,
             requests: TaskTracker::new(),
             roles: TaskTracker::new(),
             end_requests: CancellationToken::new(),
             end_roles: CancellationToken::new(),
+            share,
             data_dir,
         };
         running.wire(settings, telemetry, edge, listener).await?;
@@ -129,217 +165,6 @@ impl Running {
     #[must_use]
     pub fn base(&self) -> &str {
         &self.base
-    }
-
-    async fn wire(
-        &self,
-        settings: &Settings,
-        telemetry: Telemetry,
-        edge: Arc<dyn Edge>,
-        listener: TcpListener,
-    ) -> anyhow::Result<()> {
-        let rules = GeneralRules {
-            inactive_users: settings.inactive_users,
-            emptied: settings.emptied_fields,
-        };
-        self.store.set_general_rules(rules).await?;
-        let projecting = self.start_projectors();
-        self.catch_up().await?;
-        let writers = Arc::new(ingest::Writers::new(
-            self.log.port(),
-            self.store.clone(),
-            Arc::clone(&edge),
-            self.roles.clone(),
-            self.end_roles.clone(),
-        ));
-        let tester = self.start_dispatcher(settings, &edge)?;
-        let refreshing =
-            ingest::refresh::run(self.store.clone(), Arc::clone(&writers), self.end_roles.clone());
-        self.roles.spawn(refreshing);
-        streams::catch_up(&self.store, &writers, &self.roles, self.end_roles.clone());
-
-        let upkeep = telemetry.clone();
-        let end = self.end_roles.clone();
-        self.roles.spawn(async move { end.run_until_cancelled(upkeep.upkeep()).await });
-
-        let keys = keys::Configured::new(self.store.clone(), settings.api_key.as_ref(), &*edge);
-        keys::first_key(&keys, &edge).await?;
-        let (request_log, keeper) = ingest::request_log::RequestLog::new();
-        self.roles.spawn(keeper.run(self.store.clone(), self.end_roles.clone()));
-        let scim = ingest::router(ingest::Wiring {
-            replica: self.store.clone(),
-            writers: Arc::clone(&writers),
-            public_url: self.base.as_str().into(),
-            limits: Arc::new(ingest::Limits::new(
-                settings.scim_rate_limit,
-                !settings.scim_limits_loopback,
-            )),
-            request_log,
-            edge: Arc::clone(&edge),
-        });
-        let oauth = ingest::oauth::router(ingest::oauth::Oauth {
-            clients: self.store.clone(),
-            public_url: self.base.as_str().into(),
-            edge: Arc::clone(&edge),
-        });
-        let api = self.api(settings, keys, writers, tester, &edge);
-        let setup = console::setup::router(self.setup(&api));
-        let readiness = self.readiness(projecting);
-        let own =
-            http::operations(readiness, telemetry).merge(console::router()).merge(api::router(api));
-        let own = http::not_for_customers(own, self.store.clone(), self.base.as_str().into());
-        let routes = own.merge(scim).merge(oauth).merge(setup);
-        self.listen(http::wrap(routes, edge), listener);
-        Ok(())
-    }
-
-    fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
-        (0..self.log.port().partitions()).map(Partition)
-    }
-
-    /// One projector for each partition. A projector that cannot go on is told by `/readyz`.
-    fn start_projectors(&self) -> tokio::sync::watch::Receiver<Option<String>> {
-        let (stopped, projecting) = tokio::sync::watch::channel(None);
-        for partition in self.partitions() {
-            let log = self.log.port();
-            let (store, end) = (self.store.clone(), self.end_roles.clone());
-            self.roles.spawn(projector::lag::measure(Arc::clone(&log), store, partition, end));
-            let run = projector::run(log, self.store.clone(), partition, self.end_roles.clone());
-            let stopped = stopped.clone();
-            self.roles.spawn(async move {
-                if let Err(error) = run.await {
-                    tracing::error!(error = &error as &dyn std::error::Error, "{error}");
-                    stopped.send_replace(Some(error.to_string()));
-                }
-            });
-        }
-        projecting
-    }
-
-    /// Waits until the projection holds what the log held when the process ended: the first read after a
-    /// crash must not miss what a later one shows.
-    async fn catch_up(&self) -> anyhow::Result<()> {
-        let log = self.log.port();
-        for partition in self.partitions() {
-            let Some(last) = log.tail(partition).await?.0.checked_sub(1) else { continue };
-            let passed = self.store.wait_applied(partition, Offset(last));
-            match tokio::time::timeout(CATCH_UP_MAX, passed).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "the projection is behind the log; reads show what it holds")
-                }
-                Err(_) => tracing::warn!(
-                    "the projection is far behind the log; reads show what it holds so far"
-                ),
-            }
-        }
-        Ok(())
-    }
-
-    fn start_dispatcher(
-        &self,
-        settings: &Settings,
-        edge: &Arc<dyn Edge>,
-    ) -> anyhow::Result<dispatcher::Tester> {
-        let client = Arc::new(dispatcher::Client::new(egress(settings)?)?);
-        let tester = dispatcher::Tester::new(
-            self.store.clone(),
-            Arc::clone(&client) as Arc<dyn dispatcher::Sender>,
-            Arc::clone(edge),
-            &self.base,
-        );
-        let config = dispatcher::Config {
-            schedule: settings.retry_schedule.clone(),
-            ..dispatcher::Config::of(&self.base)
-        };
-        let run = dispatcher::run(
-            self.store.clone(),
-            client,
-            Arc::clone(edge),
-            config,
-            self.end_roles.clone(),
-        );
-        self.roles.spawn(run);
-        Ok(tester)
-    }
-
-    fn api(
-        &self,
-        settings: &Settings,
-        keys: keys::Configured,
-        writers: Arc<ingest::Writers>,
-        tester: dispatcher::Tester,
-        edge: &Arc<dyn Edge>,
-    ) -> api::Api {
-        let policy = policy(settings);
-        api::Api {
-            keys: Arc::new(keys),
-            organizations: self.store.clone(),
-            directories: self.store.clone(),
-            oauth_clients: self.store.clone(),
-            host_names: self.store.clone(),
-            portal_links: self.store.clone(),
-            endpoints: self.store.clone(),
-            deliveries: self.store.clone(),
-            trials: Arc::new(trials::Testing(tester)),
-            reading: self.store.clone(),
-            audit: self.store.clone(),
-            verifier: Arc::new(verifier::Walker::new(
-                settings.data_dir.clone(),
-                LogSource::of(settings),
-                self.end_roles.clone(),
-            )),
-            verification_keys: self.store.clone(),
-            streams: Arc::new(streams::Reconciling::new(writers)),
-            limits: Arc::new(api::Limits::new(
-                settings.api_rate_limit,
-                !settings.api_limits_loopback,
-            )),
-            answers: self.store.clone(),
-            tasks: self.requests.clone(),
-            waiting: api::waiting_room(),
-            end: self.end_requests.clone(),
-            edge: Arc::clone(edge),
-            check_url: Arc::new(move |url| {
-                dispatcher::check_url(url, &policy).map(drop).map_err(|error| error.to_string())
-            }),
-            check_certificate: Arc::new(|chain, key| {
-                Identity::from_pem(chain, key).map(drop).map_err(|error| error.to_string())
-            }),
-            make_key_pair: Arc::new(key_pair),
-            public_url: self.base.as_str().into(),
-        }
-    }
-
-    fn setup(&self, api: &api::Api) -> console::setup::Setup {
-        console::setup::Setup {
-            portal: self.store.clone(),
-            organizations: Arc::clone(&api.organizations),
-            directories: Arc::clone(&api.directories),
-            host_names: Arc::clone(&api.host_names),
-            streams: Arc::clone(&api.streams),
-            edge: Arc::clone(&api.edge),
-            public_url: Arc::clone(&api.public_url),
-        }
-    }
-
-    fn readiness(&self, projecting: tokio::sync::watch::Receiver<Option<String>>) -> Readiness {
-        let (log, store) = (self.log.port(), Arc::clone(&self.store));
-        Readiness::default()
-            .with("log", move || {
-                let log = Arc::clone(&log);
-                async move {
-                    log.tail(Partition(0)).await.map(drop).map_err(|error| error.to_string())
-                }
-            })
-            .with("store", move || {
-                let store = Arc::clone(&store);
-                async move { store.ready().await.map_err(|error| error.to_string()) }
-            })
-            .with("projector", move || {
-                let stopped = projecting.borrow().clone();
-                async move { stopped.map_or(Ok(()), Err) }
-            })
     }
 
     fn listen(&self, routes: Router, listener: TcpListener) {
@@ -367,8 +192,9 @@ impl Running {
                 "a role has not ended in time; what it had begun is done again at the next start"
             );
         }
-        let (log, store, data_dir) = (self.log, self.store, self.data_dir);
+        let Self { log, store, data_dir, share, .. } = self;
         let closed = tokio::task::spawn_blocking(move || {
+            share.give_back();
             log.close();
             store.close();
             drop(data_dir);
@@ -386,34 +212,4 @@ pub(crate) fn open_store(settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::R
         None => store::master_key::load_or_create(&settings.data_dir, edge.secret())?,
     };
     Ok(Store::open(&settings.data_dir, master_key, Arc::clone(edge))?)
-}
-
-fn key_pair(seed: &[u8; 32]) -> KeyPair {
-    let private = dispatcher::signature::private_key(seed);
-    let public = dispatcher::signature::public_key(&private).expect("it was just made");
-    KeyPair { private: api::ports::Secret::new(private.expose().to_owned()), public }
-}
-
-fn egress(settings: &Settings) -> anyhow::Result<dispatcher::Egress> {
-    let extra_ca = match &settings.extra_ca {
-        None => Vec::new(),
-        Some(path) => {
-            let read = || format!("cannot take certificate authorities from {}", path.display());
-            certificates(&std::fs::read(path).with_context(read)?).with_context(read)?
-        }
-    };
-    Ok(dispatcher::Egress {
-        proxy: settings.egress_proxy.clone(),
-        deadline: settings.webhook_timeout,
-        extra_ca,
-        ..policy(settings).into()
-    })
-}
-
-fn policy(settings: &Settings) -> dispatcher::Policy {
-    dispatcher::Policy {
-        allow_private: settings.allow_private_endpoints,
-        allow_http: settings.allow_http,
-        allow_networks: settings.allow_endpoint_networks.clone(),
-    }
 }

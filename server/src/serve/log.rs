@@ -1,5 +1,6 @@
 //! Which log: the one place that knows more than one.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use anyhow::Context as _;
 use log::{Embedded, EventLog, Offset, Partition};
 use projector::rebuild::Scan;
 
+use super::share::Share;
 use crate::settings::{LogSetting, Settings};
 
 /// The embedded log is one partition: one writer thread gains nothing from several.
@@ -64,6 +66,20 @@ impl LogSource {
         })
     }
 
+    /// Which partitions to follow: all of them in the only process there is, otherwise what falls to this one.
+    pub(super) fn share(&self, open: &OpenLog, alone: bool) -> anyhow::Result<Share> {
+        match self {
+            #[cfg(feature = "kafka")]
+            Self::Kafka(config) if !alone => Ok(Share::Group(log::kafka::Group::join(config)?)),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(_) => Ok(Share::Fixed(open.partitions())),
+            Self::Embedded(_) => {
+                debug_assert!(alone, "the embedded log serves one process");
+                Ok(Share::Fixed(open.partitions()))
+            }
+        }
+    }
+
     /// Every partition there is. May block.
     pub(crate) fn partitions(&self) -> anyhow::Result<Vec<Partition>> {
         let count = match self {
@@ -100,6 +116,10 @@ impl OpenLog {
             #[cfg(feature = "kafka")]
             Self::Kafka(log) => Arc::clone(log) as Arc<dyn EventLog>,
         }
+    }
+
+    fn partitions(&self) -> BTreeSet<Partition> {
+        (0..self.port().partitions()).map(Partition).collect()
     }
 
     /// Lets what is on its way arrive, and ends its threads. Blocks; for shutdown.

@@ -1,0 +1,261 @@
+//! Which role gets what.
+
+use std::sync::Arc;
+
+use ::log::{Offset, Partition};
+use axum::Router;
+use directory::rules::GeneralRules;
+use dispatcher::egress::Identity;
+use ingest::ports::Replica as _;
+use schemas::Edge;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::{CATCH_UP_MAX, LogSource, Running, keys, outward, streams, trials, verifier};
+use crate::cli::Role;
+use crate::http::{self, Readiness};
+use crate::settings::Settings;
+use crate::telemetry::Telemetry;
+
+/// What every role is wired with.
+struct Wiring<'a> {
+    running: &'a Running,
+    settings: &'a Settings,
+    edge: Arc<dyn Edge>,
+}
+
+impl Running {
+    pub(super) async fn wire(
+        &self,
+        settings: &Settings,
+        telemetry: Telemetry,
+        edge: Arc<dyn Edge>,
+        listener: TcpListener,
+    ) -> anyhow::Result<()> {
+        let rules = GeneralRules {
+            inactive_users: settings.inactive_users,
+            emptied: settings.emptied_fields,
+        };
+        self.store.set_general_rules(rules).await?;
+        let upkeep = telemetry.clone();
+        let end = self.end_roles.clone();
+        self.roles.spawn(async move { end.run_until_cancelled(upkeep.upkeep()).await });
+        let wiring = Wiring { running: self, settings, edge: Arc::clone(&edge) };
+        let routes = wiring.start(telemetry).await?;
+        self.listen(http::wrap(routes, edge), listener);
+        Ok(())
+    }
+
+    fn plays(&self, role: Role) -> bool {
+        self.part.contains(&role)
+    }
+
+    fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
+        (0..self.log.port().partitions()).map(Partition)
+    }
+
+    /// A projector for each partition that falls to this process. One that cannot go on is told by `/readyz`.
+    fn start_projectors(&self) -> watch::Receiver<projector::Stopped> {
+        let (stopped, projecting) = watch::channel(projector::Stopped::new());
+        for partition in self.partitions() {
+            let (store, end) = (self.store.clone(), self.end_roles.clone());
+            self.roles.spawn(projector::lag::measure(self.log.port(), store, partition, end));
+        }
+        self.roles.spawn(projector::share(
+            self.log.port(),
+            self.store.clone(),
+            self.share.assigned(),
+            stopped,
+            self.end_roles.clone(),
+        ));
+        projecting
+    }
+
+    /// Waits until the projection holds what the log held when the process ended: the first read after a
+    /// crash must not miss what a later one shows.
+    async fn catch_up(&self) -> anyhow::Result<()> {
+        let log = self.log.port();
+        for partition in self.partitions() {
+            let Some(last) = log.tail(partition).await?.0.checked_sub(1) else { continue };
+            let passed = self.store.wait_applied(partition, Offset(last));
+            match tokio::time::timeout(CATCH_UP_MAX, passed).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "the projection is behind the log; reads show what it holds")
+                }
+                Err(_) => tracing::warn!(
+                    "the projection is far behind the log; reads show what it holds so far"
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    fn readiness(&self, projecting: Option<watch::Receiver<projector::Stopped>>) -> Readiness {
+        let (log, store) = (self.log.port(), Arc::clone(&self.store));
+        let ready =
+            Readiness::default()
+                .with("log", move || {
+                    let log = Arc::clone(&log);
+                    async move {
+                        log.tail(Partition(0)).await.map(drop).map_err(|error| error.to_string())
+                    }
+                })
+                .with("store", move || {
+                    let store = Arc::clone(&store);
+                    async move { store.ready().await.map_err(|error| error.to_string()) }
+                });
+        let Some(projecting) = projecting else { return ready };
+        ready.with("projector", move || {
+            let stopped: Vec<String> = projecting.borrow().values().cloned().collect();
+            async move { if stopped.is_empty() { Ok(()) } else { Err(stopped.join("; ")) } }
+        })
+    }
+}
+
+impl Wiring<'_> {
+    /// Starts the roles that fall to this process. What they answer, as routes.
+    async fn start(&self, telemetry: Telemetry) -> anyhow::Result<Router> {
+        let running = self.running;
+        let projecting = running.plays(Role::Projector).then(|| running.start_projectors());
+        if running.data_dir.is_some() {
+            // Nobody else projects, so nobody else has gone on while this process was away.
+            running.catch_up().await?;
+        }
+        if running.plays(Role::Dispatcher) {
+            self.start_dispatcher()?;
+        }
+        let mut own = http::operations(running.readiness(projecting), telemetry);
+        let mut open = Router::new();
+        if running.plays(Role::Ingest) || running.plays(Role::Api) {
+            let writers = self.writers();
+            if running.plays(Role::Ingest) {
+                open = open.merge(self.ingest(&writers));
+            }
+            if running.plays(Role::Api) {
+                let api = self.api(writers).await?;
+                open = open.merge(console::setup::router(self.setup(&api)));
+                own = own.merge(console::router()).merge(api::router(api));
+            }
+        }
+        let own = http::not_for_customers(own, running.store.clone(), running.base.as_str().into());
+        Ok(own.merge(open))
+    }
+
+    fn writers(&self) -> Arc<ingest::Writers> {
+        let running = self.running;
+        Arc::new(ingest::Writers::new(
+            running.log.port(),
+            running.store.clone(),
+            Arc::clone(&self.edge),
+            running.roles.clone(),
+            running.end_roles.clone(),
+        ))
+    }
+
+    fn ingest(&self, writers: &Arc<ingest::Writers>) -> Router {
+        let Running { store, roles, end_roles, .. } = self.running;
+        roles.spawn(ingest::refresh::run(store.clone(), Arc::clone(writers), end_roles.clone()));
+        streams::catch_up(store, writers, roles, end_roles.clone());
+        let (request_log, keeper) = ingest::request_log::RequestLog::new();
+        roles.spawn(keeper.run(store.clone(), end_roles.clone()));
+        let scim = ingest::router(ingest::Wiring {
+            replica: store.clone(),
+            writers: Arc::clone(writers),
+            public_url: self.running.base.as_str().into(),
+            limits: Arc::new(ingest::Limits::new(
+                self.settings.scim_rate_limit,
+                !self.settings.scim_limits_loopback,
+            )),
+            request_log,
+            edge: Arc::clone(&self.edge),
+        });
+        scim.merge(ingest::oauth::router(ingest::oauth::Oauth {
+            clients: store.clone(),
+            public_url: self.running.base.as_str().into(),
+            edge: Arc::clone(&self.edge),
+        }))
+    }
+
+    fn client(&self) -> anyhow::Result<Arc<dispatcher::Client>> {
+        Ok(Arc::new(dispatcher::Client::new(outward::egress(self.settings)?)?))
+    }
+
+    fn start_dispatcher(&self) -> anyhow::Result<()> {
+        let running = self.running;
+        let config = dispatcher::Config {
+            schedule: self.settings.retry_schedule.clone(),
+            ..dispatcher::Config::of(&running.base)
+        };
+        running.roles.spawn(dispatcher::run(
+            running.store.clone(),
+            self.client()?,
+            Arc::clone(&self.edge),
+            config,
+            running.end_roles.clone(),
+        ));
+        Ok(())
+    }
+
+    async fn api(&self, writers: Arc<ingest::Writers>) -> anyhow::Result<api::Api> {
+        let (settings, store) = (self.settings, &self.running.store);
+        let keys = keys::Configured::new(store.clone(), settings.api_key.as_ref(), &*self.edge);
+        keys::first_key(&keys, &self.edge).await?;
+        let tester = dispatcher::Tester::new(
+            store.clone(),
+            self.client()? as Arc<dyn dispatcher::Sender>,
+            Arc::clone(&self.edge),
+            &self.running.base,
+        );
+        let policy = outward::policy(settings);
+        Ok(api::Api {
+            keys: Arc::new(keys),
+            organizations: store.clone(),
+            directories: store.clone(),
+            oauth_clients: store.clone(),
+            host_names: store.clone(),
+            portal_links: store.clone(),
+            endpoints: store.clone(),
+            deliveries: store.clone(),
+            trials: Arc::new(trials::Testing(tester)),
+            reading: store.clone(),
+            audit: store.clone(),
+            verifier: Arc::new(verifier::Walker::new(
+                settings.data_dir.clone(),
+                LogSource::of(settings),
+                self.running.end_roles.clone(),
+            )),
+            verification_keys: store.clone(),
+            streams: Arc::new(streams::Reconciling::new(writers)),
+            limits: Arc::new(api::Limits::new(
+                settings.api_rate_limit,
+                !settings.api_limits_loopback,
+            )),
+            answers: store.clone(),
+            tasks: self.running.requests.clone(),
+            waiting: api::waiting_room(),
+            end: self.running.end_requests.clone(),
+            edge: Arc::clone(&self.edge),
+            check_url: Arc::new(move |url| {
+                dispatcher::check_url(url, &policy).map(drop).map_err(|error| error.to_string())
+            }),
+            check_certificate: Arc::new(|chain, key| {
+                Identity::from_pem(chain, key).map(drop).map_err(|error| error.to_string())
+            }),
+            make_key_pair: Arc::new(outward::key_pair),
+            public_url: self.running.base.as_str().into(),
+        })
+    }
+
+    fn setup(&self, api: &api::Api) -> console::setup::Setup {
+        console::setup::Setup {
+            portal: self.running.store.clone(),
+            organizations: Arc::clone(&api.organizations),
+            directories: Arc::clone(&api.directories),
+            host_names: Arc::clone(&api.host_names),
+            streams: Arc::clone(&api.streams),
+            edge: Arc::clone(&api.edge),
+            public_url: Arc::clone(&api.public_url),
+        }
+    }
+}
