@@ -21,9 +21,12 @@ pub(super) fn put_user(
     let Change::User { id, user_id, name_key, created_at, attributes, shown } = change else {
         return Ok(());
     };
-    let before: Option<(i64, Counted)> = transaction
-        .prepare_cached("SELECT key, active, hidden FROM users WHERE scim_id = ?1")?
-        .query_row([id.to_bytes()], |row| Ok((row.get(0)?, Counted::of(row.get(1)?, row.get(2)?))))
+    let before = transaction
+        .prepare_cached("SELECT key, active, hidden, user_id FROM users WHERE scim_id = ?1")?
+        .query_row([id.to_bytes()], |row| {
+            let (active, hidden) = (row.get(1)?, row.get(2)?);
+            Ok((row.get(0)?, Counted::of(active, hidden), seen_as(hidden, row.get(3)?)))
+        })
         .optional()?;
     let shown = shown_columns(shown)?;
     let (columns, json) = (columns_of(attributes)?, attributes.get());
@@ -49,7 +52,7 @@ pub(super) fn put_user(
             shown.mapped_email,
             shown.json,
         ])?,
-        Some((key, _)) => {
+        Some((key, ..)) => {
             forget_emails(transaction, key)?;
             let mut update = transaction.prepare_cached(
                 "UPDATE users SET user_id = ?2, name_key = ?3, external_id = ?4, email = ?5,
@@ -76,11 +79,21 @@ pub(super) fn put_user(
         }
     };
     insert_other_emails(transaction, touched.key, key, &others)?;
-    if let Some((_, before)) = before {
+    if let Some((_, before, seen_before)) = before {
         touched.count(before, -1);
+        let seen = seen_as(shown.hidden, user_id.to_bytes());
+        if seen != seen_before {
+            let sql = "UPDATE memberships SET user_id = ?2 WHERE user_key = ?1";
+            transaction.prepare_cached(sql)?.execute(params![key, seen])?;
+        }
     }
     touched.count(Counted::of(active, shown.hidden), 1);
     Ok(())
+}
+
+/// By which id apps list a user in its groups, if they see it.
+fn seen_as(hidden: bool, user_id: [u8; 16]) -> Option<[u8; 16]> {
+    (!hidden).then_some(user_id)
 }
 
 pub(super) fn drop_user(
