@@ -13,6 +13,7 @@ mod progress;
 pub(crate) mod reading;
 mod refresh;
 pub(crate) mod rows;
+pub(crate) mod scratch;
 pub(crate) mod snapshot;
 
 use std::collections::BTreeMap;
