@@ -145,6 +145,9 @@ pub trait Snapshot {
     ) -> Result<(), VerifyError>;
 }
 
+/// A key and its value.
+pub type ScratchEntry = (Vec<u8>, Vec<u8>);
+
 /// Room on disk for what a walk has to remember: values by keys, in the order of the keys' bytes.
 pub trait Scratch {
     /// Puts a value in place of the one before.
@@ -166,7 +169,7 @@ pub trait Scratch {
     /// # Errors
     ///
     /// If it cannot be read.
-    fn first(&mut self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, BoxError>;
+    fn first(&mut self, prefix: &[u8]) -> Result<Option<ScratchEntry>, BoxError>;
 
     /// How many keys begin like this.
     ///

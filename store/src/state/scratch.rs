@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use projector::ports::BoxError;
+use projector::verify::ScratchEntry;
 use rusqlite::{Connection, params};
 
 use super::rows::first;
@@ -73,7 +74,7 @@ impl projector::verify::Scratch for Scratch {
         Ok(first(&self.connection, sql, [key], |row| Ok(row.get(0)?))?)
     }
 
-    fn first(&mut self, prefix: &[u8]) -> Result<Option<(Vec<u8>, Vec<u8>)>, BoxError> {
+    fn first(&mut self, prefix: &[u8]) -> Result<Option<ScratchEntry>, BoxError> {
         let sql =
             "SELECT key, value FROM scratch WHERE key >= ?1 AND key < ?2 ORDER BY key LIMIT 1";
         Ok(first(&self.connection, sql, params![prefix, behind(prefix)], |row| {

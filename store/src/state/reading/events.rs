@@ -22,7 +22,7 @@ pub(super) fn events(
     filter: &EventFilter,
 ) -> Result<Page<StoredEvent>, DbError> {
     let confined = confined(connection, known, request.reach, filter.organization, None)?;
-    let (conditions, columns) = events_where(connection, &filter)?;
+    let (conditions, columns) = events_where(connection, filter)?;
     let is_by_place = columns.order_within != columns.order;
     let bound = |id, rising, directory: Option<i64>| {
         let directory = directory.filter(|_| is_by_place);
