@@ -124,6 +124,11 @@ impl Dsync {
         memory_mib(self.child.id(), "VmRSS:")
     }
 
+    /// The most that it has held in memory so far, in MiB.
+    pub(crate) fn peak_mib(&self) -> Result<f64, Failure> {
+        memory_mib(self.child.id(), "VmHWM:")
+    }
+
     /// Ends it in peace.
     pub(crate) fn stop(mut self) -> Result<(), Failure> {
         let pid = self.child.id().to_string();

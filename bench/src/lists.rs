@@ -1,9 +1,10 @@
 //! Every list call at a million users, at the first page, at the last and narrowed by each filter.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::Failure;
 use crate::client::Target;
@@ -37,15 +38,8 @@ const ASK_EVERY: Duration = Duration::from_millis(200);
 const KEEP: &str = "BENCH_LISTS";
 
 pub(crate) async fn run() -> Result<(), Failure> {
-    let temporary = tempfile::tempdir()?;
-    let kept = std::env::var_os(KEEP).map(PathBuf::from);
-    let data = kept.as_deref().unwrap_or_else(|| temporary.path());
-    let is_new = !data.join("data").exists();
-    std::fs::create_dir_all(data)?;
-    let dsync = Dsync::start(data)?;
-    if is_new {
-        fill(&dsync).await?;
-    }
+    let data = Data::filled().await?;
+    let dsync = Dsync::start(data.path())?;
     let api = dsync.api();
     for (name, path) in lists(api).await? {
         let run = read(api, &path).await?;
@@ -59,6 +53,31 @@ pub(crate) async fn run() -> Result<(), Failure> {
         );
     }
     dsync.stop()
+}
+
+/// A folder with the directory in it.
+pub(crate) struct Data {
+    temporary: TempDir,
+    kept: Option<PathBuf>,
+}
+
+impl Data {
+    /// Fills it, unless that was done before.
+    pub(crate) async fn filled() -> Result<Self, Failure> {
+        let kept = std::env::var_os(KEEP).map(PathBuf::from);
+        let data = Self { temporary: tempfile::tempdir()?, kept };
+        if !data.path().join("data").exists() {
+            std::fs::create_dir_all(data.path())?;
+            let dsync = Dsync::start(data.path())?;
+            fill(&dsync).await?;
+            dsync.stop()?;
+        }
+        Ok(data)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.kept.as_deref().unwrap_or_else(|| self.temporary.path())
+    }
 }
 
 /// Reads a list often, or a few times if it is far off.

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p bench` runs everything against a release build of `dsync` that it starts
 //! itself, on loopback and in a temporary directory, and prints a JSON line for each figure.
-//! `cargo run --release -p bench -- creates members rebuild idle deliveries lists` runs some of it.
+//! `cargo run --release -p bench -- creates members rebuild idle deliveries lists export` runs some of it.
 //!
 //! The bare limit for writes is an HTTP handler that parses the same body and waits for a group
 //! commit of the same bytes to SQLite with `synchronous=FULL`: what any server of this kind on this
@@ -14,6 +14,7 @@ mod client;
 mod creates;
 mod deliveries;
 mod dsync;
+mod export;
 mod idle;
 mod limit;
 mod lists;
@@ -24,7 +25,8 @@ mod sink;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const SCENARIOS: [&str; 6] = ["creates", "members", "rebuild", "idle", "deliveries", "lists"];
+const SCENARIOS: [&str; 7] =
+    ["creates", "members", "rebuild", "idle", "deliveries", "lists", "export"];
 
 fn main() -> Result<(), Failure> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
@@ -54,6 +56,9 @@ fn main() -> Result<(), Failure> {
     }
     if wanted("lists") {
         runtime.block_on(lists::run())?;
+    }
+    if wanted("export") {
+        runtime.block_on(export::run())?;
     }
     Ok(())
 }

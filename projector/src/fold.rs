@@ -60,7 +60,7 @@ pub struct Fold {
 /// A [`schemas::Change`], read just as far as the fold needs it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Outline {
+pub(crate) enum Outline {
     User { id: ScimId },
     UserGone { id: ScimId },
     Group { id: ScimId },
@@ -78,8 +78,8 @@ enum Outline {
 /// A record on its way into the fold, read just as far as the fold needs it.
 #[derive(Clone, Debug)]
 pub struct Outlined {
-    outline: Outline,
-    resource: Box<str>,
+    pub(crate) outline: Outline,
+    pub(crate) resource: Box<str>,
     created_at: Timestamp,
 }
 
@@ -130,6 +130,11 @@ impl Fold {
         let directory = self.directories.entry(directory_id).or_default();
         directory.head = head;
         directory.apply(head.seq, record);
+    }
+
+    /// Notes how far a stream has come, and nothing else of the record.
+    pub fn pass(&mut self, directory_id: DirectoryId, head: Head) {
+        self.directories.entry(directory_id).or_default().head = head;
     }
 
     /// Notes that a gap has stopped a stream.

@@ -118,7 +118,7 @@ pub fn rebuild(
     progress: &mut dyn FnMut(Seen),
 ) -> Result<Seen, RebuildError> {
     let mut seen = Seen::default();
-    let judge = judged(partition, scan, |chunk| {
+    let judge = judged(partition, scan, Changes::Fold, |chunk| {
         generation.feed(&chunk.feed)?;
         seen.add(&chunk);
         progress(seen);
@@ -128,12 +128,23 @@ pub fn rebuild(
     Ok(seen)
 }
 
+/// What becomes of the changes of accepted records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Changes {
+    /// They are folded in memory.
+    Fold,
+    /// They are handed on with their chunk; the fold has the heads alone.
+    HandOn,
+}
+
 /// A number of records, judged.
 pub(crate) struct Chunk {
     records: u64,
     last: Offset,
     /// What was accepted with them.
     pub(crate) feed: Vec<FeedEntry>,
+    /// What each of these changes, unless it is folded.
+    pub(crate) changes: Vec<Outlined>,
 }
 
 impl Seen {
@@ -149,13 +160,14 @@ impl Seen {
 pub(crate) fn judged<E: From<RebuildError>>(
     partition: Partition,
     scan: Scan<'_>,
+    changes: Changes,
     mut each: impl FnMut(Chunk) -> Result<(), E>,
 ) -> Result<Judge, E> {
     std::thread::scope(|scope| {
         let (read_out, read_in) = sync_channel(CHUNKS_WAITING_MAX);
         let (judge_out, judge_in) = sync_channel(CHUNKS_WAITING_MAX);
         scope.spawn(move || read(scan, &read_out));
-        let judging = scope.spawn(move || judge(partition, &read_in, &judge_out));
+        let judging = scope.spawn(move || judge(partition, changes, &read_in, &judge_out));
         for chunk in judge_in {
             each(chunk.map_err(E::from)?)?;
         }
@@ -193,10 +205,11 @@ fn read(scan: Scan<'_>, out: &SyncSender<Result<Hashed, RebuildError>>) {
 /// Ends at the first record that cannot be read, or when nobody listens any more.
 fn judge(
     partition: Partition,
+    changes: Changes,
     chunks: &Receiver<Result<Hashed, RebuildError>>,
     out: &SyncSender<Result<Chunk, RebuildError>>,
 ) -> Judge {
-    let mut judge = Judge::default();
+    let mut judge = Judge::new(changes);
     for chunk in chunks {
         let (judged, poison) = match chunk {
             Ok(chunk) => judge.judge(partition, &chunk),
@@ -241,8 +254,8 @@ fn decode(entry: &Entry, hash: Hash) -> Result<Decoded, DecodeError> {
 }
 
 /// The streams as they are read, and what they fold to.
-#[derive(Default)]
 pub(crate) struct Judge {
+    changes: Changes,
     streams: BTreeMap<DirectoryId, Stream<Decoded>>,
     pending: BTreeMap<DirectoryId, Offset>,
     applied: Option<(Offset, Hash)>,
@@ -251,13 +264,28 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
+    fn new(changes: Changes) -> Self {
+        Self {
+            changes,
+            streams: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            applied: None,
+            read_to: Offset::default(),
+            fold: Fold::default(),
+        }
+    }
+
     /// Judges up to the first record that cannot be read.
     fn judge(&mut self, partition: Partition, hashed: &Hashed) -> (Chunk, Option<Poison>) {
-        let mut chunk =
-            Chunk { records: 0, last: self.read_to, feed: Vec::with_capacity(hashed.len()) };
+        let mut chunk = Chunk {
+            records: 0,
+            last: self.read_to,
+            feed: Vec::with_capacity(hashed.len()),
+            changes: Vec::new(),
+        };
         for (entry, hash) in hashed {
             match decode(entry, *hash) {
-                Ok(decoded) => self.admit(decoded, &mut chunk.feed),
+                Ok(decoded) => self.admit(decoded, &mut chunk),
                 Err(source) => {
                     let poison = Poison { partition, offset: entry.offset, source };
                     return (chunk, Some(poison));
@@ -270,7 +298,7 @@ impl Judge {
     }
 
     /// Judges a record and adds what was accepted with it.
-    fn admit(&mut self, decoded: Decoded, feed: &mut Vec<FeedEntry>) {
+    fn admit(&mut self, decoded: Decoded, chunk: &mut Chunk) {
         let directory_id = decoded.entry.directory_id;
         self.read_to = Offset(decoded.offset.0 + 1);
         if self.fold.directories.get(&directory_id).is_some_and(|directory| directory.stopped) {
@@ -290,18 +318,24 @@ impl Judge {
                 self.fold.stop(directory_id);
             }
             Admitted::Complete(commit) => {
-                let accepted =
-                    commit.into_iter().map(|(link, decoded)| self.accept(link.as_head(), decoded));
-                feed.extend(accepted);
+                for (link, decoded) in commit {
+                    self.accept(link.as_head(), decoded, chunk);
+                }
             }
         }
     }
 
-    fn accept(&mut self, head: Head, decoded: Decoded) -> FeedEntry {
+    fn accept(&mut self, head: Head, decoded: Decoded, chunk: &mut Chunk) {
         let Decoded { offset, entry, outlined, .. } = decoded;
         self.applied = Some((offset, head.hash));
-        self.fold.apply(entry.directory_id, head, outlined);
-        entry
+        match self.changes {
+            Changes::Fold => self.fold.apply(entry.directory_id, head, outlined),
+            Changes::HandOn => {
+                self.fold.pass(entry.directory_id, head);
+                chunk.changes.push(outlined);
+            }
+        }
+        chunk.feed.push(entry);
     }
 
     /// Where a reader that has read all of this goes on.

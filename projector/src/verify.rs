@@ -1,16 +1,20 @@
 //! Walks the hash chain of the log and compares what it folds to with the store.
 //!
 //! Nothing is changed. The first difference ends the walk and is named: the directory, the place in
-//! its stream, and what differs.
+//! its stream, and what differs. What has to be remembered on the way is kept on disk, so that the length
+//! of the history and the size of the directories take no memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod standing;
+
+use std::collections::BTreeSet;
 
 use log::{Partition, ReadError};
-use schemas::{Change, DirectoryId, ScimId, Seq, Shown};
+use schemas::{DirectoryId, ScimId, Seq, Shown};
 
-use crate::fold::{Folded, FoldedDirectory};
+use crate::fold::FoldedDirectory;
 use crate::ports::{BoxError, Position, StoredHead};
-use crate::rebuild::{FeedEntry, RebuildError, Scan, Seen, judged};
+use crate::rebuild::{Changes, FeedEntry, RebuildError, Scan, Seen, judged};
+use standing::Standing;
 
 /// How many feed entries are compared at once.
 const PAGE: usize = 1_024;
@@ -73,36 +77,115 @@ pub trait Snapshot {
     /// If it cannot be read.
     fn feed(&mut self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, BoxError>;
 
-    /// The users of a directory, in any order.
+    /// A user of a directory.
     ///
     /// # Errors
     ///
-    /// If they cannot be read.
-    fn users(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError>;
+    /// If it cannot be read.
+    fn user(
+        &mut self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<StoredResource>, BoxError>;
 
-    /// The groups of a directory, in any order.
+    /// How many users a directory has.
     ///
     /// # Errors
     ///
-    /// If they cannot be read.
-    fn groups(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError>;
+    /// If they cannot be counted.
+    fn count_users(&mut self, directory: DirectoryId) -> Result<u64, BoxError>;
 
-    /// The memberships of a directory as `(group, user)`, in any order.
+    /// A user of a directory of whom no event of the feed is the last word, if there is one.
     ///
     /// # Errors
     ///
     /// If they cannot be read.
-    fn memberships(&mut self, directory: DirectoryId) -> Result<Vec<(ScimId, ScimId)>, BoxError>;
+    fn stray_user(&mut self, directory: DirectoryId) -> Result<Option<ScimId>, BoxError>;
 
-    /// The pending members of a directory's groups, in any order.
+    /// A group of a directory.
     ///
     /// # Errors
     ///
-    /// If they cannot be read.
+    /// If it cannot be read.
+    fn group(
+        &mut self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<StoredResource>, BoxError>;
+
+    /// Calls for every group of a directory with the place that it was last changed at.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read, and whatever the call says.
+    fn groups(
+        &mut self,
+        directory: DirectoryId,
+        each: &mut dyn FnMut(ScimId, Seq) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError>;
+
+    /// Calls for every membership of a directory with group and user.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read, and whatever the call says.
+    fn memberships(
+        &mut self,
+        directory: DirectoryId,
+        each: &mut dyn FnMut(ScimId, ScimId) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError>;
+
+    /// Calls for every pending member of a directory's groups.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read, and whatever the call says.
     fn pending_members(
         &mut self,
         directory: DirectoryId,
-    ) -> Result<Vec<StoredPendingMember>, BoxError>;
+        each: &mut dyn FnMut(StoredPendingMember) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError>;
+}
+
+/// A key and its value.
+pub type ScratchEntry = (Vec<u8>, Vec<u8>);
+
+/// Room on disk for what a walk has to remember: values by keys, in the order of the keys' bytes.
+pub trait Scratch {
+    /// Puts a value in place of the one before.
+    ///
+    /// # Errors
+    ///
+    /// If the disk does not take it.
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), BoxError>;
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, BoxError>;
+
+    /// The first entry whose key begins like this.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    fn first(&mut self, prefix: &[u8]) -> Result<Option<ScratchEntry>, BoxError>;
+
+    /// How many keys begin like this.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be counted.
+    fn count(&mut self, prefix: &[u8]) -> Result<u64, BoxError>;
+
+    /// Removes every entry whose key begins like this, or is this.
+    ///
+    /// # Errors
+    ///
+    /// If the disk does not take it.
+    fn remove(&mut self, prefix: &[u8]) -> Result<(), BoxError>;
 }
 
 /// Why a verification does not end well.
@@ -117,6 +200,9 @@ pub enum VerifyError {
     /// The store cannot be read.
     #[error("the store cannot be read")]
     Store(#[source] BoxError),
+    /// What the walk has to remember cannot be written or read.
+    #[error("there is no room beside the store for what the walk has to remember")]
+    Scratch(#[source] BoxError),
 }
 
 /// The first difference.
@@ -152,6 +238,7 @@ pub fn verify(
     partition: Partition,
     scan: Scan<'_>,
     snapshot: &mut dyn Snapshot,
+    scratch: &mut dyn Scratch,
     only: Option<DirectoryId>,
     progress: &mut dyn FnMut(Seen),
 ) -> Result<Seen, VerifyError> {
@@ -166,12 +253,14 @@ pub fn verify(
     // The feed holds the events of every partition, in the order of their arrival.
     let of_partition = heads.iter().map(|stored| stored.directory_id).collect();
     let mut feed = Feed { snapshot, of_partition, page: Vec::new().into_iter(), read: 0 };
+    let mut standing = Standing::new(scratch);
     let mut seen = Seen::default();
-    let judge = judged(partition, scan, |chunk| {
-        for entry in &chunk.feed {
+    let judge = judged(partition, scan, Changes::HandOn, |chunk| {
+        for (entry, change) in chunk.feed.iter().zip(&chunk.changes) {
             let stored = feed.next()?;
             if only.is_none_or(|only| only == entry.directory_id) {
                 compare_event(entry, stored)?;
+                standing.take(feed.snapshot, entry, change)?;
             }
         }
         seen.add(&chunk);
@@ -184,8 +273,8 @@ pub fn verify(
     let folded = &judge.fold.directories;
     for stored in heads.iter().filter(|stored| only.is_none_or(|only| only == stored.directory_id))
     {
-        let directory = folded.get(&stored.directory_id);
-        compare_directory(snapshot, stored, directory)?;
+        compare_head(stored, folded.get(&stored.directory_id))?;
+        standing.ends(snapshot, stored.directory_id)?;
     }
     Ok(seen)
 }
@@ -213,11 +302,7 @@ fn compare_event(entry: &FeedEntry, stored: Option<StoredEvent>) -> Result<(), V
     Ok(())
 }
 
-fn compare_directory(
-    snapshot: &mut dyn Snapshot,
-    stored: &StoredHead,
-    folded: Option<&FoldedDirectory>,
-) -> Result<(), VerifyError> {
+fn compare_head(stored: &StoredHead, folded: Option<&FoldedDirectory>) -> Result<(), VerifyError> {
     let id = stored.directory_id;
     let nothing = FoldedDirectory::default();
     let folded = folded.unwrap_or(&nothing);
@@ -230,109 +315,6 @@ fn compare_directory(
             stored.head.seq
         );
         return Err(difference(id, Some(folded.head.seq), &what));
-    }
-    let users = snapshot.users(id).map_err(VerifyError::Store)?;
-    compare_resources(id, "user", &folded.users, users)?;
-    let groups = snapshot.groups(id).map_err(VerifyError::Store)?;
-    compare_resources(id, "group", &folded.groups, groups)?;
-    compare_memberships(snapshot, id, folded)?;
-    compare_pending_members(snapshot, id, folded)
-}
-
-fn compare_resources(
-    directory: DirectoryId,
-    what: &str,
-    folded: &BTreeMap<ScimId, Folded>,
-    stored: Vec<StoredResource>,
-) -> Result<(), VerifyError> {
-    let mut stored: BTreeMap<ScimId, StoredResource> =
-        stored.into_iter().map(|resource| (resource.id, resource)).collect();
-    for (id, folded) in folded {
-        let version = folded.members_changed.map_or(folded.version, |(_, seq)| seq);
-        let differs =
-            |how: &str| difference(directory, Some(version), &format!("{what} {id} {how}"));
-        let Some(stored) = stored.remove(id) else {
-            return Err(differs("is in the log and not in the store"));
-        };
-        if stored.version != version {
-            return Err(differs(&format!("has version {} in the store", stored.version)));
-        }
-        let change = serde_json::from_str::<Change>(&folded.resource);
-        if !change.is_ok_and(|change| has_attributes(&change, &stored)) {
-            return Err(differs("has other attributes in the store"));
-        }
-    }
-    match stored.into_keys().next() {
-        Some(id) => {
-            let what = format!("{what} {id} is in the store and not in the log");
-            Err(difference(directory, None, &what))
-        }
-        None => Ok(()),
-    }
-}
-
-fn has_attributes(change: &Change, stored: &StoredResource) -> bool {
-    match change {
-        Change::User { attributes, shown, .. } => {
-            **attributes == stored.attributes && *shown == stored.shown
-        }
-        Change::Group { attributes, .. } => **attributes == stored.attributes,
-        Change::UserGone { .. }
-        | Change::GroupGone { .. }
-        | Change::MemberAdded { .. }
-        | Change::MemberRemoved { .. }
-        | Change::PendingMemberAdded { .. }
-        | Change::PendingMemberRemoved { .. }
-        | Change::DirectoryActivated
-        | Change::DirectoryGone
-        | Change::TokenMade { .. }
-        | Change::TokenRevoked { .. } => false,
-    }
-}
-
-fn compare_memberships(
-    snapshot: &mut dyn Snapshot,
-    directory: DirectoryId,
-    folded: &FoldedDirectory,
-) -> Result<(), VerifyError> {
-    let stored = snapshot.memberships(directory).map_err(VerifyError::Store)?;
-    let in_log = |(group, user): &(ScimId, ScimId)| {
-        folded.members.get(group).is_some_and(|users| users.contains(user))
-    };
-    if let Some((group, user)) = stored.iter().find(|pair| !in_log(pair)) {
-        let what = format!("user {user} is in group {group} in the store and not in the log");
-        return Err(difference(directory, None, &what));
-    }
-    let expected: usize = folded.members.values().map(std::collections::BTreeSet::len).sum();
-    if stored.len() != expected {
-        let what = format!("the store holds {} memberships, the log {expected}", stored.len());
-        return Err(difference(directory, None, &what));
-    }
-    Ok(())
-}
-
-fn compare_pending_members(
-    snapshot: &mut dyn Snapshot,
-    directory: DirectoryId,
-    folded: &FoldedDirectory,
-) -> Result<(), VerifyError> {
-    let stored = snapshot.pending_members(directory).map_err(VerifyError::Store)?;
-    let in_log = |stored: &StoredPendingMember| {
-        let of_group = folded.pending_members.get(&stored.group);
-        let name_key = of_group.and_then(|values| values.get(stored.value.as_str()));
-        name_key.is_some_and(|name_key| **name_key == *stored.name_key)
-    };
-    if let Some(StoredPendingMember { group, value, .. }) =
-        stored.iter().find(|stored| !in_log(stored))
-    {
-        let what =
-            format!("{value:?} is pending in group {group} in the store and not so in the log");
-        return Err(difference(directory, None, &what));
-    }
-    let expected: usize = folded.pending_members.values().map(BTreeMap::len).sum();
-    if stored.len() != expected {
-        let what = format!("the store holds {} pending members, the log {expected}", stored.len());
-        return Err(difference(directory, None, &what));
     }
     Ok(())
 }

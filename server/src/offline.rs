@@ -38,12 +38,18 @@ fn verify_all(settings: &Settings, directory: Option<DirectoryId>) -> anyhow::Re
     let (mut total, log) = (Seen::default(), LogSource::of(settings));
     for partition in log.partitions()? {
         let mut snapshot = store::Snapshot::open(&settings.data_dir)?;
+        let mut scratch = store::Scratch::create(&settings.data_dir)?;
         let (scan, length) = log.scan(partition)?;
         let bar = bar(length);
-        let seen =
-            projector::verify::verify(partition, scan, &mut snapshot, directory, &mut |seen| {
-                bar.set_position(seen.records);
-            })?;
+        let mut progress = |seen: Seen| bar.set_position(seen.records);
+        let seen = projector::verify::verify(
+            partition,
+            scan,
+            &mut snapshot,
+            &mut scratch,
+            directory,
+            &mut progress,
+        )?;
         bar.finish_and_clear();
         total = add(total, seen);
     }

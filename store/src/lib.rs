@@ -30,6 +30,7 @@ use error::DbError;
 pub use error::OpenError;
 use state::State;
 pub use state::bulk::Generation;
+pub use state::scratch::Scratch;
 pub use state::snapshot::Snapshot;
 
 /// The store of one machine.

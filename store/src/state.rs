@@ -14,6 +14,7 @@ mod progress;
 pub(crate) mod reading;
 mod refresh;
 pub(crate) mod rows;
+pub(crate) mod scratch;
 pub(crate) mod snapshot;
 
 use std::collections::BTreeMap;
@@ -33,11 +34,13 @@ pub(crate) const SCHEMA: &str = include_str!("state/schema.sql");
 pub(crate) const PENDING_MEMBERS: &str = include_str!("state/pending_members.sql");
 pub(crate) const SHOWN: &str = include_str!("state/shown.sql");
 pub(crate) const SHOWN_INDEXES: &str = include_str!("state/shown_indexes.sql");
+pub(crate) const LISTS: &str = include_str!("state/lists.sql");
+pub(crate) const LISTS_INDEXES: &str = include_str!("state/lists_indexes.sql");
 pub(crate) const INDEXES: &str = include_str!("state/indexes.sql");
 pub(crate) const FEED_INDEXES: &str = include_str!("state/feed_indexes.sql");
 
 /// The version of the schema: how many migrations lead to it.
-const VERSION: i32 = 3;
+const VERSION: i32 = 4;
 
 /// The first version that knows of pending members.
 const PENDING_MEMBERS_SINCE: i32 = 2;
@@ -88,7 +91,8 @@ impl State {
         let mut writer = connect(path, writing).map_err(OpenError::at(path))?;
         let schema = format!("{SCHEMA}{FEED_INDEXES}{INDEXES}");
         let shown = format!("{SHOWN}{SHOWN_INDEXES}");
-        migrate(&mut writer, path, &[&schema, PENDING_MEMBERS, &shown])?;
+        let lists = format!("{LISTS}{LISTS_INDEXES}");
+        migrate(&mut writer, path, &[&schema, PENDING_MEMBERS, &shown, &lists])?;
         writer
             .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
             .map_err(OpenError::at(path))?;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::LogSource;
 
-/// A walk reads the whole log and keeps the fold of it in memory: one is enough at a time.
+/// A walk reads the whole log and keeps a core busy: one is enough at a time.
 const WALKS_MAX: usize = 1;
 
 /// Walks beside the running server.
@@ -67,12 +67,14 @@ fn walk_all(
     for partition in log.partitions().map_err(unread)? {
         let mut snapshot =
             store::Snapshot::open(data_dir).map_err(|error| VerifyError::Store(error.into()))?;
+        let mut scratch =
+            store::Scratch::create(data_dir).map_err(|error| VerifyError::Scratch(error.into()))?;
         let (scan, _) = log.scan(partition).map_err(unread)?;
         let end = end.clone();
         let scan = Box::new(scan.map(move |entry| {
             if end.is_cancelled() { Err("the server ends".into()) } else { entry }
         }));
-        let seen = verify(partition, scan, &mut snapshot, directory, &mut |_| {})?;
+        let seen = verify(partition, scan, &mut snapshot, &mut scratch, directory, &mut |_| {})?;
         events += match directory {
             None => seen.events,
             // How many others have is none of the business of who asks for one.

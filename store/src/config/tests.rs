@@ -43,6 +43,20 @@ fn open(folder: &tempfile::TempDir) -> Config {
     Config::open(&file(folder), [7; 32], Arc::new(Still)).unwrap()
 }
 
+/// What is known of two directories of one organization, with the ids 1 and 2.
+pub(crate) fn two_known_directories() -> Known {
+    let mut connection = Connection::open_in_memory().unwrap();
+    let nowhere = std::path::Path::new("");
+    migrate(&mut connection, nowhere, &MIGRATIONS[..1]).unwrap();
+    for (key, id) in ["one", "two"].into_iter().zip([1, 2].map(DirectoryId::from_bits)) {
+        let sql = "INSERT INTO directories VALUES
+            (?1, zeroblob(16), 'generic scim v2.0', ?2, ?2, ?2, 0, 0, '[]', 1, 1)";
+        connection.execute(sql, rusqlite::params![id.to_bytes(), key]).unwrap();
+    }
+    migrate(&mut connection, nowhere, MIGRATIONS).unwrap();
+    known::load(&connection).unwrap()
+}
+
 /// A file as the first version left it, with a directory and its token.
 fn of_the_first_version() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -240,9 +240,9 @@ impl<'a> Applying<'a> {
             Change::Group { .. } => put_group(transaction, touched, &accepted.change, at, version),
             Change::GroupGone { id } => drop_group(transaction, touched, *id),
             Change::MemberAdded { group, user } => {
-                let sql = "INSERT OR IGNORE INTO memberships (group_key, user_key)
-                    SELECT groups.key, users.key FROM groups, users
-                    WHERE groups.scim_id = ?1 AND users.scim_id = ?2";
+                let sql = "INSERT OR IGNORE INTO memberships (group_key, user_key, user_id)
+                    SELECT groups.key, users.key, CASE users.hidden WHEN 0 THEN users.user_id END
+                    FROM groups, users WHERE groups.scim_id = ?1 AND users.scim_id = ?2";
                 member(transaction, sql, *group, *user, at, version)
             }
             Change::MemberRemoved { group, user } => {

@@ -16,9 +16,12 @@ use crate::config::Known;
 use crate::error::{DbError, unreadable};
 use crate::sqlite::{as_sql, from_sql};
 
-/// How many events a page looks at when no index leads to what is asked for: some ten milliseconds.
-/// Then the page ends, and the list goes on from there.
-const LOOKED_AT_MAX: u64 = 10_000;
+/// How many events a page looks at when no index leads to what is asked for: some milliseconds. Then the
+/// page ends, and the list goes on from there.
+const LOOKED_AT_MAX: u64 = 4_000;
+
+/// The same where all that they tell is searched for a text.
+const SEARCHED_MAX: u64 = 1_000;
 
 /// How far the clocks of replicas may be apart. Ids of events begin with a time, and lead to where a
 /// range of times begins; what lies before it by less than this is looked at.
@@ -28,8 +31,9 @@ const CLOCKS_APART_MAX: std::time::Duration = std::time::Duration::from_secs(600
 /// gives out both.
 const TOLD_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// How many events are looked at to find the one that tells of a user or a group.
-const TELLING_MAX: i64 = 50_000;
+/// How many events are looked at to find the one that tells of a user or a group: far more than one decision
+/// and those beside it have in the meantime, and some milliseconds.
+const TELLING_MAX: i64 = 10_000;
 
 const COLUMNS: &str = "feed.position, feed.event_id, feed.event, feed.created_at, feed.data, \
     feed.seq, feed.hash, feed.prev, feed.actor, directories.id";
@@ -50,7 +54,7 @@ impl State {
     }
 }
 
-fn audit(
+pub(super) fn audit(
     connection: &Connection,
     known: &Known,
     request: &PageRequest<EventId>,
@@ -73,10 +77,9 @@ fn audit(
     let rising = (request.order == Order::Ascending) == forwards;
     let begin = begin(connection, request, filter, rising)?;
     let window = window(connection, filter, begin, rising)?;
-    if let Some((from, to)) = window.bounds(begin, rising) {
-        conditions.and("feed.position >= {}", as_sql(from));
-        conditions.and("feed.position <= {}", as_sql(to));
-    }
+    let (from, to) = window.bounds(begin, rising);
+    conditions.and("feed.position >= {}", as_sql(from));
+    conditions.and("feed.position <= {}", as_sql(to));
     let found = read(connection, &conditions, rising, request.limit as usize + 1)?;
     let is_full = found.len() > request.limit as usize;
     let mut page = finished(found, request);
@@ -156,7 +159,8 @@ fn narrow(filter: &AuditFilter, conditions: &mut Conditions) {
     if !filter.types.is_empty() {
         let names: Vec<&str> = filter.types.iter().map(|kind| kind.name()).collect();
         let list = serde_json::to_string(&names).unwrap_or_default();
-        conditions.and("feed.event IN (SELECT value FROM json_each({}))", list);
+        // The index of types would have to be sorted as a whole.
+        conditions.and("+feed.event IN (SELECT value FROM json_each({}))", list);
     }
     if let Some(actor) = &filter.actor {
         let is = "{} IN (feed.actor ->> '$.token_suffix', feed.actor ->> '$.ip', \
@@ -238,13 +242,9 @@ struct Window {
 
 impl Window {
     /// From the lowest to the highest position.
-    fn bounds(self, begin: u64, rising: bool) -> Option<(u64, u64)> {
+    fn bounds(self, begin: u64, rising: bool) -> (u64, u64) {
         let end = self.ends_at.unwrap_or(if rising { u64::MAX } else { 0 });
-        (begin != 1 || self.ends_at.is_some()).then_some(if rising {
-            (begin, end)
-        } else {
-            (end, begin)
-        })
+        if rising { (begin, end) } else { (end, begin) }
     }
 }
 
@@ -264,10 +264,11 @@ fn window(
     let (low, high) = connection
         .prepare_cached(sql)?
         .query_row([], |row| Ok((from_sql(row.get(0)?), from_sql(row.get(1)?))))?;
+    let most = if filter.text.is_some() { SEARCHED_MAX } else { LOOKED_AT_MAX };
     let ends_at = if rising {
-        Some(begin.saturating_add(LOOKED_AT_MAX - 1)).filter(|end| *end < high)
+        Some(begin.saturating_add(most - 1)).filter(|end| *end < high)
     } else {
-        Some(begin.min(high).saturating_sub(LOOKED_AT_MAX - 1)).filter(|end| *end > low)
+        Some(begin.min(high).saturating_sub(most - 1)).filter(|end| *end > low)
     };
     Ok(Window { ends_at })
 }

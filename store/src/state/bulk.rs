@@ -20,7 +20,10 @@ use super::apply::{
 };
 use super::flush::Flusher;
 use super::pending_members::INSERT_PENDING_MEMBER;
-use super::{FEED_INDEXES, INDEXES, PENDING_MEMBERS, SCHEMA, SHOWN, SHOWN_INDEXES, VERSION};
+use super::{
+    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, SCHEMA, SHOWN, SHOWN_INDEXES,
+    VERSION,
+};
 use crate::error::{DbError, OpenError, unreadable};
 use crate::sqlite::{Options, as_sql, connect};
 
@@ -60,6 +63,7 @@ impl Generation {
             .and_then(|()| connection.execute_batch(SCHEMA))
             .and_then(|()| connection.execute_batch(PENDING_MEMBERS))
             .and_then(|()| connection.execute_batch(SHOWN))
+            .and_then(|()| connection.execute_batch(LISTS))
             .and_then(|()| connection.execute_batch(FEED_INDEXES))
             .and_then(|()| connection.execute_batch("BEGIN"))
             .map_err(OpenError::at(path))?;
@@ -132,11 +136,9 @@ impl Generation {
                 let (Some(group), Some(user)) = (groups.get(group), users.get(user)) else {
                     continue;
                 };
-                self.connection
-                    .prepare_cached(
-                        "INSERT INTO memberships (group_key, user_key) VALUES (?1, ?2)",
-                    )?
-                    .execute([group, user])?;
+                let sql = "INSERT INTO memberships (group_key, user_key, user_id)
+                    SELECT ?1, key, CASE hidden WHEN 0 THEN user_id END FROM users WHERE key = ?2";
+                self.connection.prepare_cached(sql)?.execute([group, user])?;
             }
         }
         let pending = self.write_pending_members(key, folded, &groups)?;
@@ -268,6 +270,7 @@ impl Generation {
         self.connection.execute_batch("COMMIT")?;
         self.connection.execute_batch(INDEXES)?;
         self.connection.execute_batch(SHOWN_INDEXES)?;
+        self.connection.execute_batch(LISTS_INDEXES)?;
         self.connection.pragma_update(None, "user_version", VERSION)?;
         self.connection.flush_prepared_statement_cache();
         self.flusher.take().map_or(Ok(()), Flusher::finish).map_err(unreadable("new state"))

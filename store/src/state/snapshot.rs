@@ -5,12 +5,12 @@ use std::path::Path;
 
 use log::Partition;
 use projector::ports::BoxError;
-use projector::verify::{StoredEvent, StoredPendingMember, StoredResource};
+use projector::verify::{StoredEvent, StoredPendingMember, StoredResource, VerifyError};
 use projector::{Position, StoredHead};
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Hash, Head, ScimId, Seq};
 
-use super::rows::{all, attributes, shown};
+use super::rows::{all, attributes, first, shown};
 use super::{PENDING_MEMBERS_SINCE, SHOWN_SINCE, apply};
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, as_sql, connect, from_sql};
@@ -19,6 +19,10 @@ use crate::sqlite::{Options, as_sql, connect, from_sql};
 #[derive(Debug)]
 pub struct Snapshot {
     connection: Connection,
+    version: i32,
+    /// The column of what apps are shown of users. As long as no server has opened the file that knows of it,
+    /// they are shown what attributes say.
+    shown: &'static str,
 }
 
 impl Snapshot {
@@ -39,13 +43,30 @@ impl Snapshot {
         connection
             .execute_batch("BEGIN; SELECT count(*) FROM positions;")
             .map_err(OpenError::at(&path))?;
-        Ok(Self { connection })
+        let version = connection
+            .pragma_query_value(None, "user_version", |row| row.get(0))
+            .map_err(OpenError::at(&path))?;
+        let shown = if version < SHOWN_SINCE { "NULL" } else { "shown" };
+        Ok(Self { connection, version, shown })
     }
 }
 
 impl Snapshot {
-    fn version(&self) -> Result<i32, rusqlite::Error> {
-        self.connection.pragma_query_value(None, "user_version", |row| row.get(0))
+    /// Calls for each row of a directory, and holds one at a time.
+    fn each<T>(
+        &self,
+        sql: &str,
+        directory: DirectoryId,
+        read: impl Fn(&rusqlite::Row<'_>) -> Result<T, DbError>,
+        mut call: impl FnMut(T) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError> {
+        let unread = |error: rusqlite::Error| VerifyError::Store(error.into());
+        let mut select = self.connection.prepare_cached(sql).map_err(unread)?;
+        let mut rows = select.query([directory.to_bytes()]).map_err(unread)?;
+        while let Some(row) = rows.next().map_err(unread)? {
+            call(read(row).map_err(|error| VerifyError::Store(error.into()))?)?;
+        }
+        Ok(())
     }
 }
 
@@ -72,47 +93,93 @@ impl projector::verify::Snapshot for Snapshot {
         })?)
     }
 
-    fn users(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError> {
-        // As long as no server has opened the file that knows of it, apps are shown what attributes say.
-        let shown = if self.version()? < SHOWN_SINCE { "NULL" } else { "shown" };
+    fn user(
+        &mut self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<StoredResource>, BoxError> {
         let sql = format!(
-            "SELECT scim_id, version, attributes, {shown} FROM users
-             WHERE directory = (SELECT key FROM directories WHERE id = ?1)"
+            "SELECT scim_id, version, attributes, {} FROM users
+             WHERE scim_id = ?1 AND directory = (SELECT key FROM directories WHERE id = ?2)",
+            self.shown
         );
-        Ok(all(&self.connection, &sql, [directory.to_bytes()], resource)?)
+        let parameters = params![id.to_bytes(), directory.to_bytes()];
+        Ok(first(&self.connection, &sql, parameters, resource)?)
     }
 
-    fn groups(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError> {
-        let sql = "SELECT scim_id, version, attributes, NULL FROM groups
+    fn count_users(&mut self, directory: DirectoryId) -> Result<u64, BoxError> {
+        let sql = "SELECT count(*) FROM users
             WHERE directory = (SELECT key FROM directories WHERE id = ?1)";
-        Ok(all(&self.connection, sql, [directory.to_bytes()], resource)?)
+        let count = |row: &rusqlite::Row<'_>| Ok(from_sql(row.get(0)?));
+        Ok(first(&self.connection, sql, [directory.to_bytes()], count)?.unwrap_or_default())
     }
 
-    fn memberships(&mut self, directory: DirectoryId) -> Result<Vec<(ScimId, ScimId)>, BoxError> {
+    fn stray_user(&mut self, directory: DirectoryId) -> Result<Option<ScimId>, BoxError> {
+        let sql = "SELECT scim_id FROM users
+            WHERE directory = (SELECT key FROM directories WHERE id = ?1)
+              AND NOT EXISTS (SELECT 1 FROM feed WHERE feed.directory = users.directory
+                  AND feed.seq = users.version AND feed.user_id = users.scim_id)
+            LIMIT 1";
+        let id = |row: &rusqlite::Row<'_>| Ok(ScimId::from_bytes(row.get(0)?));
+        Ok(first(&self.connection, sql, [directory.to_bytes()], id)?)
+    }
+
+    fn group(
+        &mut self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<StoredResource>, BoxError> {
+        let sql = "SELECT scim_id, version, attributes, NULL FROM groups
+            WHERE scim_id = ?1 AND directory = (SELECT key FROM directories WHERE id = ?2)";
+        let parameters = params![id.to_bytes(), directory.to_bytes()];
+        Ok(first(&self.connection, sql, parameters, resource)?)
+    }
+
+    fn groups(
+        &mut self,
+        directory: DirectoryId,
+        each: &mut dyn FnMut(ScimId, Seq) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError> {
+        let sql = "SELECT scim_id, version FROM groups
+            WHERE directory = (SELECT key FROM directories WHERE id = ?1)";
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok((ScimId::from_bytes(row.get(0)?), Seq(from_sql(row.get(1)?))))
+        };
+        self.each(sql, directory, read, |(id, version)| each(id, version))
+    }
+
+    fn memberships(
+        &mut self,
+        directory: DirectoryId,
+        each: &mut dyn FnMut(ScimId, ScimId) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError> {
         let sql = "SELECT groups.scim_id, users.scim_id FROM groups
             JOIN memberships ON memberships.group_key = groups.key
             JOIN users ON users.key = memberships.user_key
             WHERE groups.directory = (SELECT key FROM directories WHERE id = ?1)";
-        Ok(all(&self.connection, sql, [directory.to_bytes()], |row| {
+        let read = |row: &rusqlite::Row<'_>| {
             Ok((ScimId::from_bytes(row.get(0)?), ScimId::from_bytes(row.get(1)?)))
-        })?)
+        };
+        self.each(sql, directory, read, |(group, user)| each(group, user))
     }
 
     fn pending_members(
         &mut self,
         directory: DirectoryId,
-    ) -> Result<Vec<StoredPendingMember>, BoxError> {
+        each: &mut dyn FnMut(StoredPendingMember) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError> {
         // A file that no server has opened since it learnt of pending members has none.
-        if self.version()? < PENDING_MEMBERS_SINCE {
-            return Ok(Vec::new());
+        if self.version < PENDING_MEMBERS_SINCE {
+            return Ok(());
         }
         let sql = "SELECT groups.scim_id, value, pending_members.name_key FROM groups
             JOIN pending_members ON pending_members.group_key = groups.key
             WHERE groups.directory = (SELECT key FROM directories WHERE id = ?1)";
-        Ok(all(&self.connection, sql, [directory.to_bytes()], |row| {
+        let read = |row: &rusqlite::Row<'_>| {
             let group = ScimId::from_bytes(row.get(0)?);
             Ok(StoredPendingMember { group, value: row.get(1)?, name_key: row.get(2)? })
-        })?)
+        };
+        self.each(sql, directory, read, each)
     }
 }
 

@@ -1,17 +1,17 @@
 //! The projector's port.
 
-use api::ports::{Counts, Directories, Reach};
+use api::ports::{Counts, Directories, Order, PageRequest, Reach, UserFilter};
 use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition};
 use ingest::ports::{ListQuery, Replica, ReplicaError};
 use log::Offset;
 use projector::{Batch, Position, ProjectionStore, StoreError, StoredHead};
-use schemas::{Change, Seq};
+use schemas::{Change, GroupId, Seq, UserId};
 
 use crate::world::{
-    P, Stream, World, before_attribute_maps, before_pending_members, group, group_gone, group_with,
-    hidden, joins, leaves, open, scim, time_of, user, user_gone, user_with, waits_for,
-    waits_no_more,
+    P, Stream, World, before_attribute_maps, before_lists, before_pending_members, group,
+    group_gone, group_with, hidden, joins, leaves, open, scim, time_of, user, user_gone, user_with,
+    waits_for, waits_no_more,
 };
 
 async fn counts(world: &World, stream: &Stream) -> Counts {
@@ -242,6 +242,45 @@ async fn a_state_from_before_attribute_maps_is_upgraded_where_it_stands() {
     let expected = Counts { active_users: 2, inactive_users: 0, groups: 1 };
     assert_eq!(counts(&world, &stream).await, expected);
     assert!(world.store.user(stream.id, scim(1)).await.unwrap().unwrap().user.shown.hidden);
+}
+
+/// The members of group 10 as apps list them.
+async fn listed(world: &World) -> Vec<UserId> {
+    let request =
+        PageRequest { reach: Reach::Everything, limit: 100, order: Order::Ascending, cursor: None };
+    let filter = UserFilter { group: Some(GroupId::from_bits(10)), ..UserFilter::default() };
+    let page = api::ports::Reading::users(&*world.store, request, filter).await.unwrap();
+    page.items.into_iter().map(|found| found.user.id).collect()
+}
+
+#[tokio::test]
+async fn a_state_from_before_the_indexes_of_lists_is_upgraded_where_it_stands() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let members = vec![user(1), hidden(2), user(3), group(10), joins(10, 3), joins(10, 1)];
+    world.add(&mut stream, members).await;
+    world.add(&mut stream, vec![joins(10, 2)]).await;
+    world.store.close();
+    before_lists(world.folder.path());
+    world.store = std::sync::Arc::new(open(world.folder.path()));
+    assert_eq!(listed(&world).await, [1, 3].map(UserId::from_bits));
+    world.add(&mut stream, vec![user(2), hidden(3)]).await;
+    assert_eq!(listed(&world).await, [1, 2].map(UserId::from_bits));
+}
+
+#[tokio::test]
+async fn a_user_that_returns_under_another_id_is_listed_by_it_in_its_groups() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let members = vec![user(1), user(2), group(10), joins(10, 1), joins(10, 2)];
+    world.add(&mut stream, members).await;
+    world.add(&mut stream, vec![hidden(1)]).await;
+    assert_eq!(listed(&world).await, [UserId::from_bits(2)]);
+    let mut returned = user(1);
+    let Change::User { user_id, .. } = &mut returned else { panic!("it is a user") };
+    *user_id = UserId::from_bits(3);
+    world.add(&mut stream, vec![returned]).await;
+    assert_eq!(listed(&world).await, [2, 3].map(UserId::from_bits));
+    world.add(&mut stream, vec![leaves(10, 2)]).await;
+    assert_eq!(listed(&world).await, [UserId::from_bits(3)]);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ fn dump(path: &Path) -> Vec<Vec<Vec<Value>>> {
         "SELECT directories.id, scim_id, group_id, idp_id, name_key, external_id, display,
              created_at, updated_at, modified_at, version, attributes FROM groups
              JOIN directories ON directories.key = directory ORDER BY 2",
-        "SELECT groups.scim_id, users.scim_id FROM memberships
+        "SELECT groups.scim_id, users.scim_id, memberships.user_id FROM memberships
              JOIN groups ON groups.key = group_key JOIN users ON users.key = user_key ORDER BY 1, 2",
         "SELECT count(*) FROM memberships",
         "SELECT directories.id, groups.scim_id, value, pending_members.name_key

@@ -205,8 +205,20 @@ impl World {
     }
 }
 
+/// Makes the first state of a closed store what the version before the indexes of lists left.
+pub(crate) fn before_lists(folder: &Path) {
+    let state = Connection::open(folder.join("state-1.db")).unwrap();
+    let undo = "DROP INDEX memberships_user_id; DROP INDEX feed_event;
+        DROP INDEX feed_directory_event; DROP INDEX users_email;
+        ALTER TABLE memberships DROP COLUMN user_id;
+        CREATE INDEX users_email ON users (directory, email) WHERE email IS NOT NULL;
+        PRAGMA user_version = 3";
+    state.execute_batch(undo).unwrap();
+}
+
 /// Makes the first state of a closed store what the version before attribute maps left.
 pub(crate) fn before_attribute_maps(folder: &Path) {
+    before_lists(folder);
     let state = Connection::open(folder.join("state-1.db")).unwrap();
     let undo =
         "DROP INDEX users_directory; DROP INDEX users_mapped_email; DROP INDEX users_mapped_idp_id;

@@ -21,10 +21,7 @@ pub(super) fn put_user(
     let Change::User { id, user_id, name_key, created_at, attributes, shown } = change else {
         return Ok(());
     };
-    let before: Option<(i64, Counted)> = transaction
-        .prepare_cached("SELECT key, active, hidden FROM users WHERE scim_id = ?1")?
-        .query_row([id.to_bytes()], |row| Ok((row.get(0)?, Counted::of(row.get(1)?, row.get(2)?))))
-        .optional()?;
+    let before = user_before(transaction, *id)?;
     let shown = shown_columns(shown)?;
     let (columns, json) = (columns_of(attributes)?, attributes.get());
     let active = is_active(&columns);
@@ -49,7 +46,7 @@ pub(super) fn put_user(
             shown.mapped_email,
             shown.json,
         ])?,
-        Some((key, _)) => {
+        Some(Before { key, .. }) => {
             forget_emails(transaction, key)?;
             let mut update = transaction.prepare_cached(
                 "UPDATE users SET user_id = ?2, name_key = ?3, external_id = ?4, email = ?5,
@@ -76,11 +73,48 @@ pub(super) fn put_user(
         }
     };
     insert_other_emails(transaction, touched.key, key, &others)?;
-    if let Some((_, before)) = before {
-        touched.count(before, -1);
+    if let Some(before) = before {
+        touched.count(before.counted, -1);
+        list_as(transaction, before, seen_as(shown.hidden, user_id.to_bytes()))?;
     }
     touched.count(Counted::of(active, shown.hidden), 1);
     Ok(())
+}
+
+/// A user as the store has it.
+#[derive(Clone, Copy)]
+struct Before {
+    key: i64,
+    counted: Counted,
+    seen_as: Option<[u8; 16]>,
+}
+
+fn user_before(transaction: &Transaction<'_>, id: ScimId) -> Result<Option<Before>, DbError> {
+    let sql = "SELECT key, active, hidden, user_id FROM users WHERE scim_id = ?1";
+    let found = transaction.prepare_cached(sql)?.query_row([id.to_bytes()], |row| {
+        let (active, hidden) = (row.get(1)?, row.get(2)?);
+        let seen_as = seen_as(hidden, row.get(3)?);
+        Ok(Before { key: row.get(0)?, counted: Counted::of(active, hidden), seen_as })
+    });
+    Ok(found.optional()?)
+}
+
+/// Moves a user to its place in the lists of its groups, if it has another one now.
+fn list_as(
+    transaction: &Transaction<'_>,
+    before: Before,
+    seen: Option<[u8; 16]>,
+) -> Result<(), DbError> {
+    if seen != before.seen_as {
+        let sql = "UPDATE memberships SET user_id = ?2 WHERE user_key = ?1";
+        transaction.prepare_cached(sql)?.execute(params![before.key, seen])?;
+    }
+    Ok(())
+}
+
+/// By which id apps list a user in its groups, if they see it.
+fn seen_as(hidden: bool, user_id: [u8; 16]) -> Option<[u8; 16]> {
+    (!hidden).then_some(user_id)
 }
 
 pub(super) fn drop_user(

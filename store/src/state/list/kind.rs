@@ -159,7 +159,8 @@ impl Kind for Users {
             }
             ("emails", None | Some("value"), CompareOp::Eq) => Some(Condition::new(
                 "+users.directory = ?1 AND users.key IN (
-                    SELECT key FROM users WHERE directory = ?1 AND email = ?2
+                    SELECT key FROM users WHERE directory = ?1 AND email = ?2 AND email <> name_key
+                    UNION ALL SELECT key FROM users WHERE directory = ?1 AND name_key = ?2 AND email = ?2
                     UNION ALL SELECT user_key FROM emails WHERE directory = ?1 AND value = ?2)",
                 value.to_lowercase().into(),
             )),

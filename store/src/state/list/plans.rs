@@ -6,7 +6,9 @@ use schemas::scim::Filter;
 use super::kind::{Groups, Kind, Users};
 use super::*;
 use crate::filter::register;
-use crate::state::{FEED_INDEXES, INDEXES, PENDING_MEMBERS, SCHEMA, SHOWN, SHOWN_INDEXES};
+use crate::state::{
+    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, SCHEMA, SHOWN, SHOWN_INDEXES,
+};
 
 const BASE: &str = "https://scim.test";
 const DIRECTORY: DirectoryId = DirectoryId::from_bits(1);
@@ -14,8 +16,11 @@ const DIRECTORY: DirectoryId = DirectoryId::from_bits(1);
 fn database() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     register(&connection).unwrap();
-    let schema = format!("{SCHEMA}{FEED_INDEXES}{INDEXES}{PENDING_MEMBERS}{SHOWN}{SHOWN_INDEXES}");
-    connection.execute_batch(&schema).unwrap();
+    for part in [SCHEMA, FEED_INDEXES, INDEXES, PENDING_MEMBERS, SHOWN, SHOWN_INDEXES] {
+        connection.execute_batch(part).unwrap();
+    }
+    connection.execute_batch(LISTS).unwrap();
+    connection.execute_batch(LISTS_INDEXES).unwrap();
     connection
         .execute(
             "INSERT INTO directories (id, partition, hash) VALUES (?1, 0, zeroblob(32))",

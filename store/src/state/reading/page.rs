@@ -85,12 +85,13 @@ pub(crate) struct Columns {
 /// A page in either direction: one more than asked for tells whether more follow.
 ///
 /// Of several directories each is asked for a page, and these are merged: an index leads through one
-/// directory in order, and none through some of them.
+/// directory in order, and none through some of them. The same goes for several conditions, which no row
+/// fulfils two of.
 pub(crate) fn page<I: Copy, K: Ord, R>(
     request: &PageRequest<I>,
     columns: &Columns,
     confined: Option<Vec<i64>>,
-    conditions: &Conditions,
+    conditions: &[Conditions],
     bound: impl Fn(I, bool, Option<i64>) -> Result<Sql, DbError>,
     read: impl Fn(&str, &[Sql]) -> Result<Vec<(K, R)>, DbError>,
 ) -> Result<Page<R>, DbError> {
@@ -102,18 +103,24 @@ pub(crate) fn page<I: Copy, K: Ord, R>(
     );
     let mut found = Vec::new();
     for directory in directories {
-        let mut conditions = conditions.clone();
         let column = if directory.is_some() { columns.order_within } else { columns.order };
-        if let Some(key) = directory {
-            conditions.and(&format!("{} = {{}}", columns.directory), key);
+        let behind = match request.cursor {
+            Some(Cursor::After(id) | Cursor::Before(id)) => Some(bound(id, rising, directory)?),
+            None => None,
+        };
+        for conditions in conditions {
+            let mut conditions = conditions.clone();
+            if let Some(key) = directory {
+                conditions.and(&format!("{} = {{}}", columns.directory), key);
+            }
+            if let Some(behind) = &behind {
+                let condition = format!("{column} {} {{}}", if rising { ">" } else { "<" });
+                conditions.and(&condition, behind.clone());
+            }
+            let (sql, direction) = (conditions.to_sql(), if rising { "ASC" } else { "DESC" });
+            let sql = format!("{sql} ORDER BY {column} {direction} LIMIT {}", limit + 1);
+            found.extend(read(&sql, &conditions.parameters)?);
         }
-        if let Some(Cursor::After(id) | Cursor::Before(id)) = request.cursor {
-            let condition = format!("{column} {} {{}}", if rising { ">" } else { "<" });
-            conditions.and(&condition, bound(id, rising, directory)?);
-        }
-        let (sql, direction) = (conditions.to_sql(), if rising { "ASC" } else { "DESC" });
-        let sql = format!("{sql} ORDER BY {column} {direction} LIMIT {}", limit + 1);
-        found.extend(read(&sql, &conditions.parameters)?);
     }
     found.sort_by(|(one, _), (other, _)| if rising { one.cmp(other) } else { other.cmp(one) });
     Ok(finished(found.into_iter().map(|(_, item)| item).collect(), request))
@@ -142,7 +149,7 @@ pub(crate) fn finished<I, R>(mut items: Vec<R>, request: &PageRequest<I>) -> Pag
 /// The same page of what its rows stand for.
 pub(crate) fn map_page<R, T>(
     page: Page<R>,
-    each: impl Fn(R) -> Option<Result<T, DbError>>,
+    each: impl FnMut(R) -> Option<Result<T, DbError>>,
 ) -> Result<Page<T>, DbError> {
     let Page { items, has_before, has_after } = page;
     let items = items.into_iter().filter_map(each).collect::<Result<_, _>>()?;

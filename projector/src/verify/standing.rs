@@ -1,0 +1,372 @@
+//! What the log says of users, groups and memberships, held against the store while it is walked.
+//!
+//! A user is compared at the record that the store names as its last. Of users that the store does not
+//! have, of groups, memberships and pending members it is remembered what the log has said so far.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+use schemas::{Change, DirectoryId, ScimId, Seq};
+
+use super::{Scratch, Snapshot, StoredPendingMember, StoredResource, VerifyError, difference};
+use crate::fold::{Outline, Outlined};
+use crate::rebuild::FeedEntry;
+
+/// Which kind of entry a key is of.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A user that is not in the store, and has to go before the log ends.
+    Owed,
+    /// A group: the place that last changed it, and whether the store has its attributes.
+    Group,
+    /// A member by group.
+    Member,
+    /// The same by user.
+    GroupOf,
+    /// A pending member by group and value: the form in which names are compared.
+    Pending,
+}
+
+const KINDS: [Kind; 5] = [Kind::Owed, Kind::Group, Kind::Member, Kind::GroupOf, Kind::Pending];
+
+/// What a change is part of.
+#[derive(Clone, Copy)]
+struct At {
+    directory: DirectoryId,
+    seq: Seq,
+}
+
+impl At {
+    fn differs(self, what: &str) -> VerifyError {
+        difference(self.directory, Some(self.seq), what)
+    }
+}
+
+pub(super) struct Standing<'a> {
+    scratch: &'a mut dyn Scratch,
+    /// How many users of each directory the store has as the log has them.
+    users: BTreeMap<DirectoryId, u64>,
+}
+
+impl<'a> Standing<'a> {
+    pub(super) fn new(scratch: &'a mut dyn Scratch) -> Self {
+        Self { scratch, users: BTreeMap::new() }
+    }
+
+    /// Takes in what an accepted record changes.
+    pub(super) fn take(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+        entry: &FeedEntry,
+        change: &Outlined,
+    ) -> Result<(), VerifyError> {
+        let at = At { directory: entry.directory_id, seq: entry.head.seq };
+        match &change.outline {
+            Outline::User { id } => self.user(snapshot, at, *id, &change.resource),
+            Outline::UserGone { id } => self.user_gone(snapshot, at, *id),
+            Outline::Group { id } => self.group(snapshot, at, *id, &change.resource),
+            Outline::GroupGone { id } => self.group_gone(at, *id),
+            Outline::MemberAdded { group, user } => self.member(at, *group, *user, true),
+            Outline::MemberRemoved { group, user } => self.member(at, *group, *user, false),
+            Outline::PendingMemberAdded { group, value, name_key } => {
+                self.put(&pending(at.directory, *group, value), name_key.as_bytes())
+            }
+            Outline::PendingMemberRemoved { group, value } => {
+                self.remove(&pending(at.directory, *group, value))
+            }
+            Outline::DirectoryGone => {
+                self.users.remove(&at.directory);
+                KINDS.into_iter().try_for_each(|kind| self.remove(&key(kind, at.directory, &[])))
+            }
+            Outline::DirectoryActivated
+            | Outline::TokenMade { .. }
+            | Outline::TokenRevoked { .. } => Ok(()),
+        }
+    }
+
+    fn user(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+        at: At,
+        id: ScimId,
+        resource: &str,
+    ) -> Result<(), VerifyError> {
+        let stored = snapshot.user(at.directory, id).map_err(VerifyError::Store)?;
+        let Some(stored) = stored else {
+            return self.put(&key(Kind::Owed, at.directory, &[id]), &at.seq.0.to_be_bytes());
+        };
+        match stored.version.cmp(&at.seq) {
+            // The store has a later record of this user.
+            Ordering::Greater => Ok(()),
+            Ordering::Equal if has_attributes(resource, &stored) => {
+                *self.users.entry(at.directory).or_default() += 1;
+                Ok(())
+            }
+            Ordering::Equal => {
+                Err(at.differs(&format!("user {id} has other attributes in the store")))
+            }
+            Ordering::Less => {
+                let what = format!("user {id} has version {} in the store", stored.version);
+                Err(at.differs(&what))
+            }
+        }
+    }
+
+    fn user_gone(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+        at: At,
+        id: ScimId,
+    ) -> Result<(), VerifyError> {
+        let stored = snapshot.user(at.directory, id).map_err(VerifyError::Store)?;
+        if stored.is_some_and(|stored| stored.version < at.seq) {
+            return Err(at.differs(&format!("user {id} is in the store and not in the log")));
+        }
+        self.remove(&key(Kind::Owed, at.directory, &[id]))?;
+        while let Some(group) = self.first_id(&key(Kind::GroupOf, at.directory, &[id]))? {
+            self.member(at, group, id, false)?;
+        }
+        Ok(())
+    }
+
+    fn group(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+        at: At,
+        id: ScimId,
+        resource: &str,
+    ) -> Result<(), VerifyError> {
+        let stored = snapshot.group(at.directory, id).map_err(VerifyError::Store)?;
+        let is_same = stored.is_some_and(|stored| has_attributes(resource, &stored));
+        self.put_group(at, id, is_same)
+    }
+
+    fn group_gone(&mut self, at: At, id: ScimId) -> Result<(), VerifyError> {
+        self.remove(&key(Kind::Group, at.directory, &[id]))?;
+        self.remove(&key(Kind::Pending, at.directory, &[id]))?;
+        while let Some(user) = self.first_id(&key(Kind::Member, at.directory, &[id]))? {
+            self.member(at, id, user, false)?;
+        }
+        Ok(())
+    }
+
+    /// A membership that begins or ends. It changes the group, if that is there.
+    fn member(
+        &mut self,
+        at: At,
+        group: ScimId,
+        user: ScimId,
+        joins: bool,
+    ) -> Result<(), VerifyError> {
+        let by_group = key(Kind::Member, at.directory, &[group, user]);
+        for key in [by_group, key(Kind::GroupOf, at.directory, &[user, group])] {
+            if joins { self.put(&key, &[])? } else { self.remove(&key)? }
+        }
+        match self.group_of(at.directory, group)? {
+            Some((_, is_same)) => self.put_group(at, group, is_same),
+            None => Ok(()),
+        }
+    }
+
+    fn put_group(&mut self, at: At, id: ScimId, is_same: bool) -> Result<(), VerifyError> {
+        let mut value = at.seq.0.to_be_bytes().to_vec();
+        value.push(is_same.into());
+        self.put(&key(Kind::Group, at.directory, &[id]), &value)
+    }
+
+    /// The place that last changed a group, and whether the store has its attributes.
+    fn group_of(
+        &mut self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<(Seq, bool)>, VerifyError> {
+        let found = self.get(&key(Kind::Group, directory, &[id]))?;
+        Ok(found.and_then(|value| Some((seq_in(&value)?, value.last() == Some(&1)))))
+    }
+
+    /// The log has ended: what the store has of a directory has to be what is left.
+    pub(super) fn ends(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+        directory: DirectoryId,
+    ) -> Result<(), VerifyError> {
+        self.users_end(snapshot, directory)?;
+        self.groups_end(snapshot, directory)?;
+        self.memberships_end(snapshot, directory)?;
+        self.pending_members_end(snapshot, directory)
+    }
+
+    fn users_end(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+        directory: DirectoryId,
+    ) -> Result<(), VerifyError> {
+        self.nothing_is_left("user", Kind::Owed, directory)?;
+        let stored = snapshot.count_users(directory).map_err(VerifyError::Store)?;
+        let expected = self.users.get(&directory).copied().unwrap_or_default();
+        if stored == expected {
+            return Ok(());
+        }
+        let stray = snapshot.stray_user(directory).map_err(VerifyError::Store)?;
+        let what = match stray {
+            Some(id) => format!("user {id} is in the store and not in the log"),
+            None => format!("the store holds {stored} users, the log {expected}"),
+        };
+        Err(difference(directory, None, &what))
+    }
+
+    fn groups_end(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+        directory: DirectoryId,
+    ) -> Result<(), VerifyError> {
+        snapshot.groups(directory, &mut |id, version| {
+            let Some((seq, is_same)) = self.group_of(directory, id)? else {
+                let what = format!("group {id} is in the store and not in the log");
+                return Err(difference(directory, None, &what));
+            };
+            let at = At { directory, seq };
+            if version != seq {
+                return Err(at.differs(&format!("group {id} has version {version} in the store")));
+            }
+            if !is_same {
+                return Err(at.differs(&format!("group {id} has other attributes in the store")));
+            }
+            self.remove(&key(Kind::Group, directory, &[id]))
+        })?;
+        self.nothing_is_left("group", Kind::Group, directory)
+    }
+
+    /// What the store did not account for is missing there.
+    fn nothing_is_left(
+        &mut self,
+        what: &str,
+        kind: Kind,
+        directory: DirectoryId,
+    ) -> Result<(), VerifyError> {
+        let left = self.scratch.first(&key(kind, directory, &[])).map_err(VerifyError::Scratch)?;
+        let left = left.and_then(|(key, value)| Some((id_in(&key)?, seq_in(&value)?)));
+        left.map_or(Ok(()), |(id, seq)| {
+            let what = format!("{what} {id} is in the log and not in the store");
+            Err(At { directory, seq }.differs(&what))
+        })
+    }
+
+    fn memberships_end(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+        directory: DirectoryId,
+    ) -> Result<(), VerifyError> {
+        let mut stored = 0;
+        snapshot.memberships(directory, &mut |group, user| {
+            stored += 1;
+            if self.get(&key(Kind::Member, directory, &[group, user]))?.is_some() {
+                return Ok(());
+            }
+            let what = format!("user {user} is in group {group} in the store and not in the log");
+            Err(difference(directory, None, &what))
+        })?;
+        self.has_as_many("memberships", Kind::Member, directory, stored)
+    }
+
+    fn pending_members_end(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+        directory: DirectoryId,
+    ) -> Result<(), VerifyError> {
+        let mut stored = 0;
+        snapshot.pending_members(directory, &mut |member| {
+            stored += 1;
+            let StoredPendingMember { group, value, name_key } = member;
+            let found = self.get(&pending(directory, group, &value))?;
+            if found.is_some_and(|found| found == name_key.as_bytes()) {
+                return Ok(());
+            }
+            let what =
+                format!("{value:?} is pending in group {group} in the store and not so in the log");
+            Err(difference(directory, None, &what))
+        })?;
+        self.has_as_many("pending members", Kind::Pending, directory, stored)
+    }
+
+    fn has_as_many(
+        &mut self,
+        what: &str,
+        kind: Kind,
+        directory: DirectoryId,
+        stored: u64,
+    ) -> Result<(), VerifyError> {
+        let expected = self.scratch.count(&key(kind, directory, &[]));
+        let expected = expected.map_err(VerifyError::Scratch)?;
+        if stored == expected {
+            return Ok(());
+        }
+        let what = format!("the store holds {stored} {what}, the log {expected}");
+        Err(difference(directory, None, &what))
+    }
+
+    fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), VerifyError> {
+        self.scratch.put(key, value).map_err(VerifyError::Scratch)
+    }
+
+    fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, VerifyError> {
+        self.scratch.get(key).map_err(VerifyError::Scratch)
+    }
+
+    fn first_id(&mut self, prefix: &[u8]) -> Result<Option<ScimId>, VerifyError> {
+        let first = self.scratch.first(prefix).map_err(VerifyError::Scratch)?;
+        Ok(first.and_then(|(key, _)| id_in(&key)))
+    }
+
+    fn remove(&mut self, prefix: &[u8]) -> Result<(), VerifyError> {
+        self.scratch.remove(prefix).map_err(VerifyError::Scratch)
+    }
+}
+
+/// A key, or what many begin with.
+fn key(kind: Kind, directory: DirectoryId, ids: &[ScimId]) -> Vec<u8> {
+    let mut key = vec![kind as u8];
+    key.extend(directory.to_bytes());
+    ids.iter().for_each(|id| key.extend(id.to_bytes()));
+    key
+}
+
+/// A byte that no text has ends the key, so that none begins like another.
+fn pending(directory: DirectoryId, group: ScimId, value: &str) -> Vec<u8> {
+    let mut key = key(Kind::Pending, directory, &[group]);
+    key.extend(value.as_bytes());
+    key.push(0xff);
+    key
+}
+
+/// The id that such a key ends with.
+fn id_in(key: &[u8]) -> Option<ScimId> {
+    key.last_chunk().copied().map(ScimId::from_bytes)
+}
+
+/// The place that a value begins with.
+fn seq_in(value: &[u8]) -> Option<Seq> {
+    value.first_chunk().copied().map(u64::from_be_bytes).map(Seq)
+}
+
+fn has_attributes(resource: &str, stored: &StoredResource) -> bool {
+    match serde_json::from_str::<Change>(resource) {
+        Ok(Change::User { attributes, shown, .. }) => {
+            *attributes == stored.attributes && shown == stored.shown
+        }
+        Ok(Change::Group { attributes, .. }) => *attributes == stored.attributes,
+        Ok(
+            Change::UserGone { .. }
+            | Change::GroupGone { .. }
+            | Change::MemberAdded { .. }
+            | Change::MemberRemoved { .. }
+            | Change::PendingMemberAdded { .. }
+            | Change::PendingMemberRemoved { .. }
+            | Change::DirectoryActivated
+            | Change::DirectoryGone
+            | Change::TokenMade { .. }
+            | Change::TokenRevoked { .. },
+        )
+        | Err(_) => false,
+    }
+}

@@ -1,0 +1,6 @@
+-- The members of a group in the order of the lists of apps. Without the id of a user: apps do not see the user.
+ALTER TABLE memberships ADD COLUMN user_id BLOB;
+UPDATE memberships SET user_id = (SELECT user_id FROM users WHERE key = user_key AND hidden = 0);
+-- The events of one type, of all directories and of one. Each entry goes behind the last of its type.
+CREATE INDEX feed_event ON feed (event);
+CREATE INDEX feed_directory_event ON feed (directory, event);

@@ -1,0 +1,72 @@
+//! Lists of events.
+
+use std::collections::BTreeSet;
+
+use api::ports::{EventFilter, Page, PageRequest, StoredEvent};
+use rusqlite::{Connection, params_from_iter};
+use schemas::{EventId, EventType};
+
+use super::super::audit::{not_after, not_before};
+use super::super::rows::{all, first};
+use super::page::{Columns, Conditions, confined, map_page, page};
+use super::{event_bound, stored_event};
+use crate::config::Known;
+use crate::error::DbError;
+use crate::sqlite::as_sql;
+
+/// A page of events.
+pub(super) fn events(
+    connection: &Connection,
+    known: &Known,
+    request: &PageRequest<EventId>,
+    filter: &EventFilter,
+) -> Result<Page<StoredEvent>, DbError> {
+    let confined = confined(connection, known, request.reach, filter.organization, None)?;
+    let (conditions, columns) = events_where(connection, filter)?;
+    let is_by_place = columns.order_within != columns.order;
+    let bound = |id, rising, directory: Option<i64>| {
+        let directory = directory.filter(|_| is_by_place);
+        Ok(as_sql(event_bound(connection, id, rising, directory)?).into())
+    };
+    let found = page(request, &columns, confined, &conditions, bound, |rest, parameters| {
+        let sql = format!("SELECT feed.position FROM feed WHERE {rest}");
+        all(connection, &sql, params_from_iter(parameters), |row| {
+            let position: i64 = row.get(0)?;
+            Ok((position, position))
+        })
+    })?;
+    // Now that the places are known, no more is read than is shown.
+    let sql = "SELECT feed.position, feed.event_id, feed.event, feed.created_at, feed.data
+        FROM feed WHERE feed.position = ?1";
+    map_page(found, |position| first(connection, sql, [position], stored_event).transpose())
+}
+
+/// What narrows a list of events, for each type that is asked for, and what such a list runs by.
+fn events_where(
+    connection: &Connection,
+    filter: &EventFilter,
+) -> Result<(Vec<Conditions>, Columns), DbError> {
+    let mut conditions = Conditions::default();
+    // No index has the times; ids begin with them, and lead to where the range lies.
+    if let Some(from) = filter.from {
+        conditions.and("feed.created_at >= {}", from.millis());
+        conditions.and("feed.position >= {}", as_sql(not_before(connection, from)?));
+    }
+    if let Some(to) = filter.to {
+        conditions.and("feed.created_at <= {}", to.millis());
+        conditions.and("feed.position <= {}", as_sql(not_after(connection, to)?));
+    }
+    let (directory, order) = ("feed.directory", "feed.position");
+    if filter.types.is_empty() {
+        conditions.and("feed.event <> {}", EventType::InactiveUserChanged.name().to_owned());
+        return Ok((vec![conditions], Columns { directory, order, order_within: "feed.seq" }));
+    }
+    // An index leads through one type, and none through some of them.
+    let types: BTreeSet<&str> = filter.types.iter().map(|kind| kind.name()).collect();
+    let each = types.into_iter().map(|kind| {
+        let mut conditions = conditions.clone();
+        conditions.and("feed.event = {}", kind.to_owned());
+        conditions
+    });
+    Ok((each.collect(), Columns { directory, order, order_within: order }))
+}

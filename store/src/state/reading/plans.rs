@@ -1,0 +1,212 @@
+//! How the database finds what the lists of the API show: by an index that leads to it in order, whatever a
+//! list is narrowed by. The statements are those that the lists really run.
+
+use std::cell::RefCell;
+
+use api::ports::{AuditFilter, Cursor, Order};
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use schemas::{RequestId, Timestamp};
+
+use super::super::audit::audit;
+use super::*;
+use crate::config::tests::two_known_directories;
+use crate::filter::register;
+use crate::state::{
+    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, SCHEMA, SHOWN, SHOWN_INDEXES,
+};
+
+/// What a list may walk through: the values that a statement is given, the directories where a key that reaches
+/// all of them asks without naming one, and what is shown row by row from one end on, until the page is full.
+///
+/// The one subquery finds the event that told of a user who is gone, among a bounded number of events.
+const MAY_BE_WALKED: [&str; 7] = [
+    "SCAN (subquery-1)",
+    "SCAN CONSTANT ROW",
+    "SCAN json_each VIRTUAL TABLE INDEX 1:",
+    "SCAN within VIRTUAL TABLE INDEX 1:",
+    "SCAN directories",
+    "SCAN users USING INDEX users_user_id",
+    "SCAN groups USING INDEX groups_group_id",
+];
+
+/// The same for the feed, if nothing but what apps never see is left out.
+const WHOLE_FEED: &str = "FROM feed WHERE feed.event <> 'dsync.inactive_user.changed' ORDER BY";
+
+/// What a list may sort: the few users with one address or one id, and the groups of one user.
+const MAY_BE_SORTED: [&str; 2] =
+    ["users.key IN (SELECT one.key", "groups.key IN (SELECT group_key"];
+
+thread_local! {
+    static STATEMENTS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn note(event: TraceEvent<'_>) {
+    if let TraceEvent::Stmt(statement, _) = event {
+        let sql = statement.expanded_sql().unwrap();
+        STATEMENTS.with_borrow_mut(|statements| statements.push(sql));
+    }
+}
+
+/// Two directories with a user and a group each.
+fn database() -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    register(&connection).unwrap();
+    for part in [SCHEMA, FEED_INDEXES, INDEXES, PENDING_MEMBERS, SHOWN, SHOWN_INDEXES] {
+        connection.execute_batch(part).unwrap();
+    }
+    connection.execute_batch(LISTS).unwrap();
+    connection.execute_batch(LISTS_INDEXES).unwrap();
+    for key in 1..=2_u128 {
+        let id = DirectoryId::from_bits(key).to_bytes();
+        let sql = "INSERT INTO directories (id, partition, hash) VALUES (?1, 0, zeroblob(32))";
+        connection.execute(sql, [id]).unwrap();
+        let rows = format!(
+            "INSERT INTO users (key, directory, scim_id, user_id, name_key, active, created_at, updated_at,
+                 version, attributes)
+             VALUES ({key}, {key}, x'{key:032x}', x'{key:032x}', 'a', 1, 1, 1, 1, '{{}}');
+             INSERT INTO groups (key, directory, scim_id, group_id, idp_id, name_key, created_at, updated_at,
+                 modified_at, version, attributes)
+             VALUES ({key}, {key}, x'{key:032x}', x'{key:032x}', 'a', 'a', 1, 1, 1, 1,
+                 '{{}}');
+             INSERT INTO memberships (group_key, user_key, user_id) VALUES ({key}, {key}, x'0{key}');"
+        );
+        connection.execute_batch(&rows).unwrap();
+    }
+    connection
+}
+
+/// Runs a list in both orders, with every cursor and every reach, and looks at each statement.
+fn every_page<I: Copy>(
+    id: I,
+    known: &Known,
+    list: impl Fn(&Connection, &PageRequest<I>) -> Result<(), DbError>,
+) {
+    let connection = database();
+    connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note));
+    let organization = known.directories().next().unwrap().organization_id;
+    for reach in [Reach::Everything, Reach::Organization(organization)] {
+        for order in [Order::Ascending, Order::Descending] {
+            for cursor in [None, Some(Cursor::After(id)), Some(Cursor::Before(id))] {
+                list(&connection, &PageRequest { reach, limit: 10, order, cursor }).unwrap();
+            }
+        }
+    }
+    connection.trace_v2(TraceEventCodes::empty(), None);
+    let mut statements = STATEMENTS.take();
+    assert!(!statements.is_empty());
+    statements.sort();
+    statements.dedup();
+    for sql in statements {
+        leads_to_what_is_shown(&connection, &sql);
+    }
+}
+
+#[track_caller]
+fn leads_to_what_is_shown(connection: &Connection, sql: &str) {
+    let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let steps = explained.query_map([], |row| row.get::<_, String>(3)).unwrap();
+    for step in steps.map(Result::unwrap) {
+        let may_be_walked = MAY_BE_WALKED.iter().any(|walked| step.starts_with(walked))
+            || (step == "SCAN feed" && sql.contains(WHOLE_FEED));
+        let walks = step.starts_with("SCAN ") && !may_be_walked;
+        assert!(!walks, "{step}\n{sql}");
+        let sorts =
+            step.contains("TEMP B-TREE") && !MAY_BE_SORTED.iter().any(|of| sql.contains(of));
+        assert!(!sorts, "{step}\n{sql}");
+    }
+}
+
+/// What a filter holds or not: every combination.
+fn each<T: Clone>(filters: &[T], set: impl Fn(&mut T)) -> Vec<T> {
+    let with = filters.iter().cloned().map(|mut filter| {
+        set(&mut filter);
+        filter
+    });
+    filters.iter().cloned().chain(with).collect()
+}
+
+const DIRECTORY: DirectoryId = DirectoryId::from_bits(1);
+
+#[test]
+fn an_index_leads_to_every_page_of_users() {
+    let known = two_known_directories();
+    let mut filters = vec![UserFilter::default()];
+    filters = each(&filters, |filter| filter.directory = Some(DIRECTORY));
+    filters = each(&filters, |filter| filter.group = Some(GroupId::from_bits(1)));
+    filters = each(&filters, |filter| filter.idp_id = Some("a".into()));
+    filters = each(&filters, |filter| filter.email = Some("a".into()));
+    for filter in filters {
+        every_page(UserId::from_bits(1), &known, |connection, request| {
+            users(connection, &known, request, &filter).map(drop)
+        });
+    }
+}
+
+#[test]
+fn an_index_leads_to_every_page_of_groups() {
+    let known = two_known_directories();
+    let mut filters = vec![GroupFilter::default()];
+    filters = each(&filters, |filter| filter.directory = Some(DIRECTORY));
+    filters = each(&filters, |filter| filter.user = Some(UserId::from_bits(1)));
+    for filter in filters {
+        every_page(GroupId::from_bits(1), &known, |connection, request| {
+            groups(connection, &known, request, &filter).map(drop)
+        });
+    }
+}
+
+#[test]
+fn an_index_leads_to_every_page_of_events() {
+    let known = two_known_directories();
+    let mut filters = vec![EventFilter::default()];
+    let types = [EventType::UserCreated, EventType::GroupCreated];
+    filters = each(&filters, |filter| filter.types = types.to_vec());
+    let organization = known.directories().next().unwrap().organization_id;
+    filters = each(&filters, |filter| filter.organization = Some(organization));
+    filters = each(&filters, |filter| filter.from = Some(Timestamp::from_millis(1)));
+    filters = each(&filters, |filter| filter.to = Some(Timestamp::from_millis(2)));
+    for filter in filters {
+        every_page(EventId::from_bits(1), &known, |connection, request| {
+            events(connection, &known, request, &filter).map(drop)
+        });
+    }
+}
+
+#[test]
+fn an_index_or_a_window_leads_to_every_page_of_the_history() {
+    let known = two_known_directories();
+    let mut filters = vec![AuditFilter::default()];
+    filters = each(&filters, |filter| filter.types = vec![EventType::UserCreated]);
+    filters = each(&filters, |filter| filter.directory = Some(DIRECTORY));
+    filters = each(&filters, |filter| filter.user = Some(UserId::from_bits(1)));
+    filters = each(&filters, |filter| filter.group = Some(GroupId::from_bits(9)));
+    filters = each(&filters, |filter| filter.actor = Some("a".into()));
+    filters = each(&filters, |filter| filter.request = Some(RequestId::from_bits(1)));
+    filters = each(&filters, |filter| filter.text = Some("a".into()));
+    filters = each(&filters, |filter| filter.from = Some(Timestamp::from_millis(1)));
+    filters = each(&filters, |filter| filter.to = Some(Timestamp::from_millis(2)));
+    for filter in filters {
+        every_page(EventId::from_bits(1), &known, |connection, request| {
+            audit(connection, &known, request, &filter).map(drop)
+        });
+    }
+}
+
+#[test]
+fn the_events_of_a_type_are_found_by_it_alone_and_within_a_directory() {
+    let connection = database();
+    let plan = |rest: &str| {
+        let sql = format!("EXPLAIN QUERY PLAN SELECT feed.position FROM feed WHERE {rest}");
+        connection.query_row(&sql, [], |row| row.get::<_, String>(3)).unwrap()
+    };
+    for order in ["ASC", "DESC"] {
+        let found =
+            plan(&format!("event = 'a' AND position > 3 ORDER BY position {order} LIMIT 9"));
+        assert_eq!(found, "SEARCH feed USING COVERING INDEX feed_event (event=? AND rowid>?)");
+        let found = plan(&format!(
+            "event = 'a' AND directory = 1 AND position > 3 ORDER BY position {order} LIMIT 9"
+        ));
+        let index = "feed_directory_event (directory=? AND event=? AND rowid>?)";
+        assert_eq!(found, format!("SEARCH feed USING COVERING INDEX {index}"));
+    }
+}
