@@ -50,6 +50,10 @@ impl LogSource {
         }
     }
 
+    #[cfg_attr(
+        not(feature = "kafka"),
+        expect(clippy::unused_async, reason = "only a cluster has to be asked")
+    )]
     pub(super) async fn open(&self) -> anyhow::Result<OpenLog> {
         Ok(match self {
             Self::Embedded(path) => OpenLog::Embedded(Arc::new(Embedded::open(path, PARTITIONS)?)),
