@@ -94,6 +94,10 @@ fn rebuild_all(settings: &Settings, generation: &mut store::Generation) -> anyho
     let (mut total, log) = (Seen::default(), LogSource::of(settings));
     for partition in log.partitions()? {
         let (scan, length) = log.scan(partition)?;
+        // A partition that no directory is in says nothing. The first one ends the generation even so.
+        if length == 0 && partition.0 > 0 {
+            continue;
+        }
         let bar = bar(length);
         let seen = projector::rebuild::rebuild(partition, scan, generation, &mut |seen| {
             bar.set_position(seen.records);
