@@ -1,20 +1,22 @@
-//! The ports of the roles on SQLite: everything of one machine in a few files.
+//! The ports of the roles on SQLite, everything of one machine in a few files, and on PostgreSQL.
 //!
-//! `config` is what people have set up and what deliveries have come to: `store.db`, which
+//! A store has two halves, each behind a trait of its own ([`backend`]). `config` is what people have set up and what deliveries have come to: `store.db`, which
 //! nothing can make again. `state` is what the log folds to: `state-<generation>.db`, which
-//! a rebuild makes anew beside the old one and swaps in. Each role's port is implemented in a file of
-//! `ports/`, on both.
+//! a rebuild makes anew beside the old one and swaps in. `postgres` has the same on a server. Each role's port is
+//! implemented in a file of `ports/`, on both halves, wherever they are.
 //!
 //! It is *not* the place of rules. SQL is plain statements, one file per subject, but for [`filter`], which
 //! compiles what clients ask for, for SQLite and for PostgreSQL.
 //!
 //! Start with [`Store`].
 
+mod backend;
 mod config;
 mod error;
 pub mod filter;
 pub mod master_key;
 mod ports;
+mod postgres;
 mod sqlite;
 mod state;
 
@@ -24,19 +26,21 @@ use std::sync::Arc;
 use directory::rules::GeneralRules;
 use schemas::{DirectoryId, Edge};
 
+use backend::StateBackend;
 use config::Config;
 pub use config::attempts::Retention;
 use error::DbError;
 pub use error::OpenError;
+pub use postgres::{Invalid, PostgresSettings};
 use state::State;
 pub use state::bulk::Generation;
 pub use state::snapshot::Snapshot;
 
-/// The store of one machine.
+/// A store.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) config: Config,
-    pub(crate) state: State,
+    pub(crate) state: Box<dyn StateBackend>,
     folder: std::path::PathBuf,
 }
 
@@ -63,7 +67,7 @@ impl Store {
         edge: Arc<dyn Edge>,
     ) -> Result<Self, OpenError> {
         let config = Config::open(&folder.join("store.db"), master_key, edge)?;
-        let state = State::open(&state_path(folder, config.generation()))?;
+        let state = Box::new(State::open(&state_path(folder, config.generation()))?);
         remove_other_generations(folder, config.generation());
         Ok(Self { config, state, folder: folder.to_owned() })
     }

@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod backend;
 pub(crate) mod bulk;
 pub(crate) mod feed;
 mod flush;
@@ -25,7 +26,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use schemas::{DirectoryId, Hash, Head, Seq};
 
 use crate::error::{DbError, OpenError};
-use crate::sqlite::{Options, Pool, connect, from_sql, migrate};
+use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
 pub(crate) use progress::{Fault, Progress};
 
 pub(crate) const SCHEMA: &str = include_str!("state/schema.sql");
@@ -153,12 +154,39 @@ impl State {
         &self.progress
     }
 
-    pub(crate) fn is_known_active(&self, id: DirectoryId) -> bool {
-        self.active.lock().expect("nothing panics while it is held").contains(&id)
+    /// Once a directory is activated it stays so: only the first requests ask the disk.
+    pub(crate) async fn is_activated(&self, id: DirectoryId) -> Result<bool, DbError> {
+        if self.active.lock().expect("nothing panics while it is held").contains(&id) {
+            return Ok(true);
+        }
+        let row = self.read(move |connection| Ok(directory_row(connection, id)?)).await?;
+        let activated = row.is_some_and(|row| row.activated);
+        if activated {
+            self.active.lock().expect("nothing panics while it is held").insert(id);
+        }
+        Ok(activated)
     }
 
-    pub(crate) fn note_active(&self, id: DirectoryId) {
-        self.active.lock().expect("nothing panics while it is held").insert(id);
+    /// Whether each of these records is in the stream.
+    pub(crate) async fn accepted(
+        &self,
+        directory: DirectoryId,
+        records: Vec<Head>,
+    ) -> Result<Vec<bool>, DbError> {
+        self.read(move |connection| {
+            let Some(row) = directory_row(connection, directory)? else {
+                return Ok(vec![false; records.len()]);
+            };
+            let sql = "SELECT hash FROM feed WHERE directory = ?1 AND seq = ?2";
+            let accepted = |record: &Head| {
+                let parameters = params![row.key, as_sql(record.seq.0)];
+                let hash: Option<[u8; 32]> =
+                    rows::first(connection, sql, parameters, |row| Ok(row.get(0)?))?;
+                Ok(hash == Some(record.hash.0))
+            };
+            records.iter().map(accepted).collect()
+        })
+        .await
     }
 
     pub(crate) async fn told(&self) -> Result<Told, DbError> {

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config, Error, NoTls};
 
 use crate::server::PATIENCE;
@@ -24,13 +25,16 @@ const PORT: &str = "5432";
 /// Where Debian puts the programs of each version, which are not in `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// A place in a PostgreSQL that nobody else uses: a server of its own, or a schema of its own on the server that
-/// `DSYNC_TEST_POSTGRES` names. Dropping it removes either.
+/// A place in a PostgreSQL that nobody else uses: a server of its own, or a schema of its own on one that is shared.
+/// Dropping it removes either.
 #[derive(Debug)]
 pub struct Postgres {
     config: Config,
     _place: Place,
 }
+
+/// The server of all tests of this process that share one: it takes a second to start.
+static SHARED: OnceCell<Result<Config, Missing>> = OnceCell::const_new();
 
 /// There is no PostgreSQL to test with.
 #[derive(Clone, Copy, Debug)]
@@ -58,10 +62,36 @@ impl Postgres {
         }
         let programs = programs().ok_or(Missing)?;
         let mut cluster = Cluster::start(&programs);
-        let mut config = Config::new();
-        config.host_path(cluster.folder.path()).user("postgres").dbname("postgres");
+        let config = cluster.config();
         cluster.listens(&config).await;
         Ok(Self { config, _place: Place::Cluster(cluster) })
+    }
+
+    /// A schema on a server that the tests of this process share: the one that the environment names, or one that is
+    /// started for them and ends with the process.
+    ///
+    /// # Errors
+    ///
+    /// If the machine has no PostgreSQL and the environment names none.
+    pub async fn shared() -> Result<Self, Missing> {
+        if std::env::var_os(SETTING).is_some() {
+            return Self::start().await;
+        }
+        let started = async || {
+            let mut cluster = Cluster::start(&programs().ok_or(Missing)?);
+            let config = cluster.config();
+            cluster.listens(&config).await;
+            cluster.ends_with_this_process();
+            Ok(config)
+        };
+        let server = SHARED.get_or_init(started).await.clone()?;
+        Ok(Self::on(server).await)
+    }
+
+    /// How it is reached.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
     }
 
     /// A connection. It lives as long as the test does.
@@ -128,6 +158,23 @@ impl Cluster {
             .spawn()
             .expect("postgres can be run");
         Self { server, folder }
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.host_path(self.folder.path()).user("postgres").dbname("postgres");
+        config
+    }
+
+    /// Leaves it to a watcher, which sees the end of this process by the end of its input, however it comes.
+    fn ends_with_this_process(self) {
+        let watch =
+            r#"cat; kill -QUIT "$0"; while kill -0 "$0" 2>&-; do sleep 0.05; done; rm -r "$1""#;
+        let mut watcher = Command::new("sh");
+        watcher.args(["-c", watch, &self.server.id().to_string()]).arg(self.folder.path());
+        let watcher = watcher.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        // Neither is to be dropped: that would end it.
+        std::mem::forget((watcher.expect("a shell can be run"), self));
     }
 
     /// Waits until it takes connections.

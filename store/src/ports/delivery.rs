@@ -83,8 +83,11 @@ impl DeliveryStore for Store {
 fn store_error(error: DbError) -> StoreError {
     match error {
         error @ DbError::Unreadable { .. } => StoreError::Corrupt(Box::new(error)),
-        error @ (DbError::Sqlite(_) | DbError::Closed | DbError::Refused(_)) => {
-            StoreError::Unavailable(Box::new(error))
-        }
+        error @ (DbError::Sqlite(_)
+        | DbError::Postgres(_)
+        | DbError::Pool(_)
+        | DbError::Tls(_)
+        | DbError::Closed
+        | DbError::Refused(_)) => StoreError::Unavailable(Box::new(error)),
     }
 }

@@ -21,6 +21,7 @@ use schemas::{DirectoryId, ScimId};
 
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
 use super::{State, directory_row};
+use crate::backend::Filtered;
 use crate::error::DbError;
 use crate::filter::{Parameter, Sqlite, compile};
 use crate::sqlite::{as_sql, from_sql};
@@ -33,9 +34,6 @@ const SCAN_ROWS: u32 = 2_000;
 /// How many rows a list reads in all when no index serves it. A larger directory has to be asked by an
 /// attribute that is indexed: the others would keep a core busy for seconds.
 const SCAN_MAX: u64 = 200_000;
-
-/// A list, or why it cannot be had.
-pub(crate) type Filtered<T> = Result<Listed<T>, ScimError>;
 
 impl State {
     pub(crate) async fn user(

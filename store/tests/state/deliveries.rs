@@ -19,7 +19,7 @@ use schemas::{
 };
 use store::Retention;
 
-use crate::world::{Stream, World, event_id, group, joins, scim, user};
+use super::world::{Stream, World, event_id, group, joins, scim, user};
 
 const ID: EndpointId = EndpointId::from_bits(1);
 const LANE: LaneId = LaneId { endpoint: ID, replay: None };

@@ -1,15 +1,26 @@
 //! The state of a store, through the ports of the roles that write and read it.
+//!
+//! The suites say what every store does, and do not know on which they run: `super::Place` is where their stores
+//! are. So each of them is here once for every kind of store. What is about one kind alone stands beside them.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-mod deliveries;
-mod delivery;
-mod endpoints;
-mod filters;
-mod oauth;
-mod projection;
-mod reading;
-mod rebuild;
-mod replica;
-mod requests;
-mod verify;
-mod world;
+mod folder;
+
+#[path = "."]
+mod on_sqlite {
+    pub(crate) use crate::folder::Folder as Place;
+
+    mod deliveries;
+    mod delivery;
+    mod endpoints;
+    mod files;
+    mod filters;
+    mod oauth;
+    mod projection;
+    mod reading;
+    mod rebuild;
+    mod replica;
+    mod requests;
+    mod verify;
+    mod world;
+}

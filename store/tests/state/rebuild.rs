@@ -10,9 +10,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 use schemas::{Change, TokenId};
 
-use crate::world::{
-    P, World, group, group_gone, group_with, hidden, joins, leaves, mapped, open, scim, user,
-    user_gone, user_with, waits_for, waits_no_more,
+use super::world::{
+    P, World, group, group_gone, group_with, hidden, joins, leaves, mapped, scim, user, user_gone,
+    user_with, waits_for, waits_no_more,
 };
 
 /// All that a state says, without the keys, which only that file understands.
@@ -88,7 +88,7 @@ async fn a_rebuild_says_what_applying_said() {
     assert_eq!(seen.events, world.values.len() as u64);
     world.store.swap_in(generation).await.unwrap();
     let (old, new) =
-        (world.folder.path().join("state-1.db"), world.folder.path().join("state-2.db"));
+        (world.place.folder().join("state-1.db"), world.place.folder().join("state-2.db"));
     let rebuilt = dump(&new);
     for (table, (rebuilt, applied)) in rebuilt.iter().zip(dump(&old)).enumerate() {
         assert_eq!(*rebuilt, applied, "query {table}");
@@ -96,7 +96,7 @@ async fn a_rebuild_says_what_applying_said() {
     assert_eq!(rebuilt.last().unwrap(), &[[Value::Text("ok".into())]]);
 
     world.store.close();
-    let reopened = open(world.folder.path());
+    let reopened = world.reopened().await;
     assert!(!old.exists(), "the old generation goes at the next opening");
     assert_eq!(reopened.position(P).await.unwrap(), world.position);
     assert_eq!(reopened.feed_end().await.unwrap(), FeedPosition(world.values.len() as u64));
@@ -112,10 +112,10 @@ async fn a_rebuild_that_breaks_off_leaves_the_old_state_in_use() {
     drop(generation);
 
     world.store.close();
-    let reopened = open(world.folder.path());
+    let reopened = world.reopened().await;
     assert_eq!(reopened.position(P).await.unwrap(), world.position);
     assert!(reopened.user(directory, scim(3)).await.unwrap().is_some());
-    assert!(!world.folder.path().join("state-2.db").exists());
+    assert!(!world.place.folder().join("state-2.db").exists());
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn a_rebuilt_state_is_applied_to_like_any_other() {
     rebuild(P, world.scan(), &mut generation, &mut |_| ()).unwrap();
     world.store.swap_in(generation).await.unwrap();
     world.store.close();
-    world.store = std::sync::Arc::new(open(world.folder.path()));
+    world.store = std::sync::Arc::new(world.reopened().await);
     world.add(&mut stream, vec![user(2), group(10), joins(10, 1)]).await;
     let found = world.store.user(stream.id, scim(1)).await.unwrap().unwrap();
     assert_eq!(found.groups.len(), 1);

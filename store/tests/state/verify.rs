@@ -4,14 +4,14 @@ use projector::verify::{VerifyError, verify};
 use rusqlite::Connection;
 use store::Snapshot;
 
-use crate::world::{
-    P, World, before_attribute_maps, before_pending_members, group, group_gone, hidden, joins,
-    mapped, user, waits_for, waits_no_more,
+use super::files::{before_attribute_maps, before_pending_members};
+use super::world::{
+    P, World, group, group_gone, hidden, joins, mapped, user, waits_for, waits_no_more,
 };
 
 /// What differs between the log and the files as they are.
 fn difference(world: &World) -> Option<String> {
-    let mut snapshot = Snapshot::open(world.folder.path()).unwrap();
+    let mut snapshot = Snapshot::open(world.place.folder()).unwrap();
     match verify(P, world.scan(), &mut snapshot, None, &mut |_| ()) {
         Ok(seen) => {
             assert_eq!(seen.events, world.values.len() as u64);
@@ -43,7 +43,7 @@ async fn a_pending_member_that_differs_is_found() {
         world.add(&mut stream, ended).await;
         assert_eq!(difference(&world), None);
         world.store.close();
-        let state = Connection::open(world.folder.path().join("state-1.db")).unwrap();
+        let state = Connection::open(world.place.folder().join("state-1.db")).unwrap();
         assert_eq!(state.execute(damage, []).unwrap(), 1);
         drop(state);
         let what = difference(&world).unwrap();
@@ -56,7 +56,7 @@ async fn a_state_from_before_pending_members_can_be_verified() {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.add(&mut stream, vec![user(1), group(10), joins(10, 1)]).await;
     world.store.close();
-    before_pending_members(world.folder.path());
+    before_pending_members(world.place.folder());
     assert_eq!(difference(&world), None);
 }
 
@@ -71,7 +71,7 @@ async fn what_apps_are_shown_of_a_user_is_compared() {
         world.add(&mut stream, vec![mapped(1, "a@x.test"), user(2), hidden(3)]).await;
         assert_eq!(difference(&world), None);
         world.store.close();
-        let state = Connection::open(world.folder.path().join("state-1.db")).unwrap();
+        let state = Connection::open(world.place.folder().join("state-1.db")).unwrap();
         assert_eq!(state.execute(damage, []).unwrap(), 1);
         drop(state);
         let what = difference(&world).unwrap();
@@ -84,6 +84,6 @@ async fn a_state_from_before_attribute_maps_can_be_verified() {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.add(&mut stream, vec![user(1), group(10), joins(10, 1)]).await;
     world.store.close();
-    before_attribute_maps(world.folder.path());
+    before_attribute_maps(world.place.folder());
     assert_eq!(difference(&world), None);
 }

@@ -1,6 +1,5 @@
-//! A store in a folder of its own, and streams to fill it with.
+//! A store in a place of its own, and streams to fill it with.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
@@ -10,7 +9,6 @@ use directory::resource::name_key;
 use log::{Entry, Offset, Partition};
 use projector::rebuild::Scan;
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
-use rusqlite::Connection;
 use schemas::record::{Draft, Sealed, seal};
 use schemas::samples::sample;
 use schemas::scim::{Attributes, Value};
@@ -20,11 +18,10 @@ use schemas::{
     OrganizationId, Record, RequestId, ScimId, Shown, StoredChange, Timestamp, TokenId, UserId,
 };
 use store::Store;
-use tempfile::TempDir;
+
+use super::Place;
 
 pub(crate) const P: Partition = Partition(0);
-
-const MASTER_KEY: [u8; 32] = [7; 32];
 
 /// A clock that stands still unless it is set, and dice that count.
 #[derive(Debug)]
@@ -66,7 +63,7 @@ impl Edge for Still {
 }
 
 pub(crate) struct World {
-    pub(crate) folder: TempDir,
+    pub(crate) place: Place,
     pub(crate) store: Arc<Store>,
     pub(crate) edge: Arc<Still>,
     pub(crate) position: Position,
@@ -86,21 +83,13 @@ pub(crate) struct Stream {
     pub(crate) head: Head,
 }
 
-pub(crate) fn open(folder: &Path) -> Store {
-    open_with(folder, Arc::default())
-}
-
-pub(crate) fn open_with(folder: &Path, edge: Arc<Still>) -> Store {
-    Store::open(folder, MASTER_KEY, edge).unwrap()
-}
-
 impl World {
-    pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    pub(crate) async fn new() -> Self {
+        let place = Place::new().await;
         let edge = Arc::<Still>::default();
-        let store = Arc::new(open_with(folder.path(), Arc::clone(&edge)));
+        let store = Arc::new(place.open(edge.clone()).await);
         Self {
-            folder,
+            place,
             store,
             edge,
             position: Position::default(),
@@ -109,6 +98,16 @@ impl World {
             samples: None,
             events: 0,
         }
+    }
+
+    /// The same store once more, as another process opens it; with another clock and other dice.
+    pub(crate) async fn reopened(&self) -> Store {
+        self.open(Arc::default()).await
+    }
+
+    /// The same.
+    pub(crate) async fn open(&self, edge: Arc<Still>) -> Store {
+        self.place.open(edge).await
     }
 
     pub(crate) async fn organization(&self, number: u128) -> OrganizationId {
@@ -127,7 +126,7 @@ impl World {
 
     /// The simplest world: one organization with one directory.
     pub(crate) async fn with_one_directory() -> (Self, Stream) {
-        let world = Self::new();
+        let world = Self::new().await;
         let organization = world.organization(1).await;
         let stream = world.directory(organization, 1).await;
         (world, stream)
@@ -203,27 +202,6 @@ impl World {
         };
         Draft { id: event_id(self.events), at, event, change: change.clone() }
     }
-}
-
-/// Makes the first state of a closed store what the version before attribute maps left.
-pub(crate) fn before_attribute_maps(folder: &Path) {
-    let state = Connection::open(folder.join("state-1.db")).unwrap();
-    let undo =
-        "DROP INDEX users_directory; DROP INDEX users_mapped_email; DROP INDEX users_mapped_idp_id;
-        ALTER TABLE users DROP COLUMN hidden; ALTER TABLE users DROP COLUMN mapped_email;
-        ALTER TABLE users DROP COLUMN shown; ALTER TABLE directories DROP COLUMN hidden_users;
-        CREATE INDEX users_directory ON users (directory, user_id);
-        PRAGMA user_version = 2";
-    state.execute_batch(undo).unwrap();
-}
-
-/// Makes the first state of a closed store what the version before pending members left.
-pub(crate) fn before_pending_members(folder: &Path) {
-    before_attribute_maps(folder);
-    let state = Connection::open(folder.join("state-1.db")).unwrap();
-    let undo = "DROP TABLE pending_members; ALTER TABLE directories DROP COLUMN pending_members;
-        PRAGMA user_version = 1";
-    state.execute_batch(undo).unwrap();
 }
 
 /// Ids leave gaps, so that there are some of events that do not exist.

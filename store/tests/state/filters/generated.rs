@@ -16,8 +16,8 @@ pub(super) use queries::{Kind, ON_GROUPS, ON_USERS};
 use queries::{addresses, filter, largest};
 use resources::{group_attributes, user_attributes};
 
+use super::super::world::{Stream, World, group_with, joins, user_with};
 use super::whole;
-use crate::world::{Stream, World, group_with, joins, user_with};
 
 const USERS: u128 = 60;
 const GROUPS: u128 = 20;

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use schemas::scim::{FILTER_DEPTH_MAX, GROUP, ResourceSchema, USER};
 
+use super::super::super::world::scim;
 use super::resources::text;
 use super::{BASE, GROUPS};
-use crate::world::scim;
 
 /// What filters are generated for.
 pub(in super::super) struct Kind {
