@@ -4,6 +4,8 @@
 //! The ports are implemented once, in `ports/`, on these. What they do with one another (which directory is known
 //! to whom, which page follows) is the same everywhere; here is just what a database answers.
 
+mod config;
+
 use std::sync::Arc;
 
 use api::ports::{
@@ -25,6 +27,8 @@ use crate::error::DbError;
 use crate::state::places::{About, Counted};
 use crate::state::reading::{Standing, Table};
 use crate::state::{Progress, Told};
+
+pub(crate) use config::ConfigBackend;
 
 /// A SCIM list, or why it cannot be had.
 pub(crate) type Filtered<T> = Result<Listed<T>, ScimError>;

@@ -5,10 +5,11 @@
 //! progress with `NORMAL`, since the worst that its loss does is to repeat deliveries. What every
 //! request asks (which token opens which directory) is answered from memory.
 
-mod access;
+pub(crate) mod access;
 mod answers;
 mod app_rules;
 pub(crate) mod attempts;
+mod backend;
 mod deliveries;
 mod directories;
 mod endpoints;

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use directory::rules::GeneralRules;
 use schemas::{DirectoryId, Edge};
 
-use backend::StateBackend;
+use backend::{ConfigBackend, StateBackend};
 use config::Config;
 pub use config::attempts::Retention;
 use error::DbError;
@@ -39,7 +39,7 @@ pub use state::snapshot::Snapshot;
 /// A store.
 #[derive(Debug)]
 pub struct Store {
-    pub(crate) config: Config,
+    pub(crate) config: Box<dyn ConfigBackend>,
     pub(crate) state: Box<dyn StateBackend>,
     folder: std::path::PathBuf,
 }
@@ -69,7 +69,7 @@ impl Store {
         let config = Config::open(&folder.join("store.db"), master_key, edge)?;
         let state = Box::new(State::open(&state_path(folder, config.generation()))?);
         remove_other_generations(folder, config.generation());
-        Ok(Self { config, state, folder: folder.to_owned() })
+        Ok(Self { config: Box::new(config), state, folder: folder.to_owned() })
     }
 
     /// Takes over the rules that hold where a directory has none of its own.

@@ -62,17 +62,6 @@ impl Config {
         .await
     }
 
-    pub(crate) fn scim_settings(
-        &self,
-        reach: Reach,
-        id: DirectoryId,
-    ) -> Result<ScimService, DbError> {
-        self.check_reach(reach, id)?;
-        let known = self.known();
-        let known = known.get(id).ok_or_else(not_found)?;
-        Ok(ScimService { settings: known.directory.scim, debug_until: known.debug_until })
-    }
-
     pub(crate) async fn set_scim_settings(
         &self,
         reach: Reach,
@@ -140,9 +129,7 @@ impl Config {
     }
 
     pub(super) fn check_reach(&self, reach: Reach, id: DirectoryId) -> Result<(), DbError> {
-        let known = self.known();
-        let origin = known.origin(id).filter(|origin| reach.covers(origin.organization_id));
-        origin.map(drop).ok_or_else(not_found)
+        self.known().reached(reach, id)
     }
 }
 

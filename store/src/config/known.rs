@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use api::client_id;
-use api::ports::Digest;
+use api::ports::{Digest, Reach, ScimService};
 use directory::normalise::Origin;
 use directory::rules::GeneralRules;
 use directory::{AppRules, Directory, DirectoryToken, InactiveUsers};
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::access::AccessToken;
 use super::app_rules::general_rules;
 use crate::error::{DbError, unreadable};
+use crate::ports::not_found;
 use crate::state::rows::{Time, all};
 
 /// A directory as it is configured, with what only the store knows of it.
@@ -90,6 +91,23 @@ impl Known {
     pub(crate) fn origin(&self, id: DirectoryId) -> Option<Origin> {
         let directory = &self.directories.get(&id)?.directory;
         Some(Origin { directory_id: id, organization_id: directory.organization_id })
+    }
+
+    /// Refuses directories beyond a reach as if they were not there.
+    pub(crate) fn reached(&self, reach: Reach, id: DirectoryId) -> Result<(), DbError> {
+        let origin = self.origin(id).filter(|origin| reach.covers(origin.organization_id));
+        origin.map(drop).ok_or_else(not_found)
+    }
+
+    /// How the SCIM service of a directory behaves.
+    pub(crate) fn scim_settings(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+    ) -> Result<ScimService, DbError> {
+        self.reached(reach, id)?;
+        let known = self.get(id).ok_or_else(not_found)?;
+        Ok(ScimService { settings: known.directory.scim, debug_until: known.debug_until })
     }
 
     pub(crate) fn directories_of(

@@ -141,7 +141,7 @@ impl Directories for Store {
     }
 
     async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError> {
-        self.config.scim_settings(reach, id).map_err(port_error)
+        self.config.known().scim_settings(reach, id).map_err(port_error)
     }
 
     async fn set_scim_settings(

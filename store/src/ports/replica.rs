@@ -22,8 +22,9 @@ impl Replica for Store {
         endpoint_id: &str,
         token_digest: [u8; 32],
     ) -> Result<Admission, ReplicaError> {
-        let (known, now) = (self.config.known(), self.config.now());
-        let issued = self.config.access_token(token_digest);
+        let known = self.config.fresh().await.map_err(unavailable)?;
+        let now = self.config.now();
+        let issued = self.config.access_token(token_digest).await.map_err(unavailable)?;
         let (directory, token) = match known.entry(endpoint_id, token_digest, issued, now) {
             Entry::Token(directory, token) => {
                 self.note_use(token, now).await;
