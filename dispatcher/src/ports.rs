@@ -13,6 +13,7 @@
 
 mod endpoint;
 mod event;
+mod leases;
 mod progress;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use schemas::EndpointId;
 
 pub use endpoint::{Endpoint, Endpoints, Filter, LaneId, Order, Replay, Secret};
 pub use event::{FeedEvent, FeedPosition, Line, OPERATIONAL, Topic};
+pub use leases::{DispatcherId, Epoch, Fenced, Lease, Leases, Standing};
 pub use progress::{Attempt, Blocked, DisableReason, Flush, LaneState, Notice, Outcome};
 
 use crate::security_event::SigningKey;
@@ -40,7 +42,7 @@ pub enum StoreError {
 
 /// The store, as the dispatcher needs it.
 #[async_trait]
-pub trait DeliveryStore: Send + Sync {
+pub trait DeliveryStore: Leases {
     /// All endpoints and replays, and the version that the answer reflects, read together.
     async fn endpoints(&self) -> Result<Endpoints, StoreError>;
 
@@ -90,9 +92,11 @@ pub trait DeliveryStore: Send + Sync {
     /// The last position of the feed, for telling how far behind a lane is.
     async fn feed_end(&self) -> Result<FeedPosition, StoreError>;
 
-    /// Writes the flushes of several lanes, at most one a lane, in one transaction. A flush for an
-    /// endpoint or a replay that was deleted is dropped without a word. It need not survive a power loss: what is lost is sent again.
-    async fn flush(&self, flushes: Vec<Flush>) -> Result<(), StoreError>;
+    /// Writes the flushes of several lanes, at most one a lane, in one transaction. A flush for an endpoint or a
+    /// replay that was deleted is dropped, and so is one under an epoch that is not the lane's any more: the lanes
+    /// of which that is so are returned, and whoever runs one of them has to stop. It need not survive a power loss:
+    /// what is lost is sent again.
+    async fn flush(&self, flushes: Vec<Fenced>) -> Result<Vec<LaneId>, StoreError>;
 
     /// Turns an endpoint off and notes why; its version changes. Its cursor and blocked lines stay.
     async fn disable(&self, endpoint: EndpointId, reason: DisableReason) -> Result<(), StoreError>;

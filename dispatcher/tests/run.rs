@@ -11,8 +11,8 @@ use bytes::Bytes;
 use dispatcher::client::{Answer, Request, Sender};
 use dispatcher::lane::lines_of;
 use dispatcher::ports::{
-    Attempt, DisableReason, Endpoints, Filter, Flush, LaneId, LaneState, Line, Order, Outcome,
-    StoreError, Topic,
+    Attempt, DisableReason, DispatcherId, Endpoints, Epoch, Fenced, Filter, LaneId, LaneState,
+    Lease, Leases, Line, Order, Outcome, Standing, StoreError, Topic,
 };
 use dispatcher::security_event::SigningKey;
 use dispatcher::{Config, DeliveryStore, Endpoint, Failure, FeedEvent, FeedPosition, Secret};
@@ -32,13 +32,19 @@ struct Kept {
     lanes: BTreeMap<LaneId, LaneState>,
     attempts: Vec<Attempt>,
     fails: u32,
+    /// Whether leases cannot be renewed either while it fails.
+    is_mute: bool,
     feed_reads: usize,
+    dispatcher: Option<DispatcherId>,
+    epoch: Epoch,
+    released: Vec<LaneId>,
 }
 
 struct Store {
     endpoints: watch::Sender<Endpoints>,
     feed: watch::Sender<Vec<FeedEvent>>,
     kept: watch::Sender<u64>,
+    moves: watch::Sender<u64>,
     inner: Mutex<Kept>,
 }
 
@@ -66,6 +72,7 @@ impl Store {
             }),
             feed: watch::Sender::new(Vec::new()),
             kept: watch::Sender::new(0),
+            moves: watch::Sender::new(0),
             inner: Mutex::default(),
         })
     }
@@ -96,6 +103,56 @@ impl Store {
 
     fn cursor(kept: &Kept) -> u64 {
         kept.lanes.get(&LANE).map_or(0, |lane| lane.cursor.0)
+    }
+}
+
+/// Every lane is given to whoever joined last.
+#[async_trait]
+impl Leases for Store {
+    async fn join(&self, dispatcher: DispatcherId, _: Duration) -> Result<(), StoreError> {
+        let mut inner = self.inner.lock().unwrap();
+        inner.dispatcher = Some(dispatcher);
+        inner.epoch.0 += 1;
+        Ok(())
+    }
+
+    async fn renew(
+        &self,
+        dispatcher: DispatcherId,
+        _: Duration,
+    ) -> Result<Option<Standing>, StoreError> {
+        let inner = self.inner.lock().unwrap();
+        if inner.fails > 0 && inner.is_mute {
+            return Err(StoreError::Unavailable("away".into()));
+        }
+        Ok((inner.dispatcher == Some(dispatcher)).then(Standing::default))
+    }
+
+    async fn lease(
+        &self,
+        dispatcher: DispatcherId,
+        lanes: Vec<LaneId>,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let inner = self.inner.lock().unwrap();
+        let is_own = inner.dispatcher == Some(dispatcher);
+        let lease = |lane| Lease { lane, epoch: inner.epoch };
+        Ok(if is_own { lanes.into_iter().map(lease).collect() } else { Vec::new() })
+    }
+
+    async fn release(&self, _: DispatcherId, leases: Vec<Lease>) -> Result<(), StoreError> {
+        let mut inner = self.inner.lock().unwrap();
+        inner.released.extend(leases.into_iter().map(|lease| lease.lane));
+        Ok(())
+    }
+
+    async fn leave(&self, dispatcher: DispatcherId) -> Result<(), StoreError> {
+        let mut inner = self.inner.lock().unwrap();
+        inner.dispatcher.take_if(|own| *own == dispatcher);
+        Ok(())
+    }
+
+    fn moves(&self) -> watch::Receiver<u64> {
+        self.moves.subscribe()
     }
 }
 
@@ -159,14 +216,19 @@ impl DeliveryStore for Store {
         Ok(self.feed.borrow().last().map_or(FeedPosition(0), |event| event.position))
     }
 
-    async fn flush(&self, flushes: Vec<Flush>) -> Result<(), StoreError> {
+    async fn flush(&self, flushes: Vec<Fenced>) -> Result<Vec<LaneId>, StoreError> {
+        let mut refused = Vec::new();
         {
             let mut inner = self.inner.lock().unwrap();
             if inner.fails > 0 {
                 inner.fails -= 1;
                 return Err(StoreError::Unavailable("busy".into()));
             }
-            for flush in flushes {
+            for Fenced { epoch, flush } in flushes {
+                if epoch != inner.epoch {
+                    refused.push(flush.lane);
+                    continue;
+                }
                 let lane = inner.lanes.entry(flush.lane).or_default();
                 lane.cursor = flush.cursor;
                 lane.done = flush.done;
@@ -177,7 +239,7 @@ impl DeliveryStore for Store {
             }
         }
         self.kept.send_modify(|version| *version += 1);
-        Ok(())
+        Ok(refused)
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {

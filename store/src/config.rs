@@ -6,24 +6,25 @@
 //! request asks (which token opens which directory) is answered from memory.
 
 pub(crate) mod access;
-mod answers;
-mod app_rules;
+pub(crate) mod answers;
+pub(crate) mod app_rules;
 pub(crate) mod attempts;
 mod backend;
-mod deliveries;
-mod directories;
-mod endpoints;
-mod health;
-mod keys;
-mod known;
-mod oauth;
-mod operational;
-mod organizations;
-mod outward;
+pub(crate) mod deliveries;
+pub(crate) mod directories;
+pub(crate) mod endpoints;
+pub(crate) mod health;
+pub(crate) mod keys;
+pub(crate) mod known;
+mod leases;
+pub(crate) mod oauth;
+pub(crate) mod operational;
+pub(crate) mod organizations;
+pub(crate) mod outward;
 pub(crate) mod replays;
-mod requests;
-mod sealed;
-mod signing_key;
+pub(crate) mod requests;
+pub(crate) mod sealed;
+pub(crate) mod signing_key;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +40,7 @@ use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
 use access::{AccessToken, AccessTokens};
 use attempts::Retention;
 pub(crate) use known::{Entry, Known, KnownDirectory, KnownToken};
-use sealed::Sealer;
+pub(crate) use sealed::Sealer;
 
 /// Only ever added to.
 const MIGRATIONS: &[&str] = &[
@@ -73,6 +74,7 @@ pub(crate) struct Config {
     refreshes_version: watch::Sender<u64>,
     operational_end: watch::Sender<u64>,
     retention: Mutex<Retention>,
+    leases: leases::Leases,
     generation: AtomicU64,
     signing_keys: RwLock<Option<Arc<signing_key::Ring>>>,
     sealer: Arc<Sealer>,
@@ -119,6 +121,7 @@ impl Config {
         Ok(Self {
             operational_end: watch::Sender::new(told),
             retention: Mutex::default(),
+            leases: leases::Leases::default(),
             progress: Pool::start("store-progress", vec![open(options(true, "NORMAL"))?])?,
             readers: Pool::start("store-reader", vec![open(options(false, "NORMAL"))?])?,
             durable: Pool::start("store-writer", vec![durable])?,

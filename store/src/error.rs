@@ -20,6 +20,9 @@ pub(crate) enum DbError {
     /// A connection to PostgreSQL cannot be secured.
     #[error("connections to PostgreSQL cannot be secured")]
     Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// PostgreSQL says nothing at all.
+    #[error("PostgreSQL does not answer")]
+    Silent,
     /// A stored value is not what this version writes.
     #[error("the stored {what} cannot be read")]
     Unreadable {
@@ -43,7 +46,7 @@ impl DbError {
         match self {
             Self::Sqlite(error) => is_full(error),
             Self::Postgres(error) => error.code() == Some(&SqlState::DISK_FULL),
-            Self::Pool(_) | Self::Tls(_) => false,
+            Self::Pool(_) | Self::Tls(_) | Self::Silent => false,
             Self::Unreadable { .. } | Self::Closed | Self::Refused(_) => false,
         }
     }
@@ -109,6 +112,24 @@ pub enum OpenError {
         found: i32,
         /// The latest that is known.
         known: i32,
+    },
+    /// Secrets could not be sealed.
+    #[error(
+        "the store in PostgreSQL ({server}) needs a master key that all replicas share: give each the same one, 32 \
+         bytes in base64"
+    )]
+    NoMasterKey {
+        /// Where it is.
+        server: String,
+    },
+    /// Secrets could not be opened.
+    #[error(
+        "the secrets of the store in PostgreSQL ({server}) are sealed under another master key: give this replica \
+         the one that the others have"
+    )]
+    MasterKey {
+        /// Where it is.
+        server: String,
     },
     /// The system starts no more threads.
     #[error("the threads of the store cannot be started")]

@@ -11,6 +11,7 @@
 //! Start with [`Store`].
 
 mod backend;
+mod columns;
 mod config;
 mod error;
 pub mod filter;

@@ -49,6 +49,7 @@ fn port_error(error: DbError) -> PortError {
         | DbError::Postgres(_)
         | DbError::Pool(_)
         | DbError::Tls(_)
+        | DbError::Silent
         | DbError::Unreadable { .. }
         | DbError::Closed) => {
             if error.is_full() {

@@ -3,19 +3,21 @@
 //! Both halves of the store share one pool and one series of [`migrations`]. Tables are named without a schema: they
 //! live where the `search_path` of the connection string leads.
 
+pub(crate) mod config;
 mod migrations;
 mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{IsolationLevel, NoTls, Socket, Transaction};
+use tokio_postgres::{AsyncMessage, Client, Error, IsolationLevel, NoTls, Socket, Transaction};
 
 use crate::error::{DbError, OpenError};
 use crate::filter;
@@ -81,10 +83,55 @@ impl Postgres {
         Ok(())
     }
 
+    /// Tells every process that listens, when the transaction is committed.
+    pub(crate) async fn notify(
+        &self,
+        transaction: &Transaction<'_>,
+        what: &str,
+    ) -> Result<(), DbError> {
+        let payload = format!("{what} {}", self.schema);
+        transaction.execute("SELECT pg_notify($1, $2)", &[&CHANNEL, &payload]).await?;
+        Ok(())
+    }
+
+    /// A connection beside the pool, and what the server says on it. It does nothing unless that is polled.
+    pub(crate) async fn connect(&self) -> Result<(Client, Messages), DbError> {
+        match self.settings.tls() {
+            Some(roots) => {
+                let tls = tls::Connector::new(roots).map_err(DbError::Tls)?;
+                connect(&self.settings, tls).await
+            }
+            None => connect(&self.settings, NoTls).await,
+        }
+    }
+
     /// Hands out no more connections. Those that are out are closed when they come back.
     pub(crate) fn close(&self) {
         self.pool.close();
     }
+}
+
+/// Where processes tell each other of changes. The payload says in which schema.
+pub(crate) const CHANNEL: &str = "dsync";
+
+/// What a server says on a connection.
+pub(crate) struct Messages(Box<dyn FnMut(&mut Context<'_>) -> Poll<Option<Message>> + Send>);
+
+type Message = Result<AsyncMessage, Error>;
+
+impl Messages {
+    pub(crate) fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        (self.0)(context)
+    }
+}
+
+async fn connect<T>(settings: &PostgresSettings, tls: T) -> Result<(Client, Messages), DbError>
+where
+    T: MakeTlsConnect<Socket> + Send,
+    T::Stream: Send + 'static,
+{
+    let (client, mut connection) = settings.connection().connect(tls).await?;
+    Ok((client, Messages(Box::new(move |context| connection.poll_message(context)))))
 }
 
 /// A transaction that reads everything as of one moment.

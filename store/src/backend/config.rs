@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::ports::{
     ApiKey, AttemptFilter, Begun, Delivering, Digest, DirectoryChange, Endpoint, EndpointChange,
@@ -12,7 +13,8 @@ use api::ports::{
 use async_trait::async_trait;
 use directory::rules::GeneralRules;
 use dispatcher::ports::{
-    DisableReason, Endpoints, FeedEvent, FeedPosition, Flush, LaneId, LaneState,
+    DisableReason, DispatcherId, Endpoints, FeedEvent, FeedPosition, Fenced, LaneId, LaneState,
+    Lease, Standing,
 };
 use dispatcher::security_event::SigningKey;
 use ingest::ports::{Issue, Refresh};
@@ -76,6 +78,9 @@ pub(crate) trait ConfigBackend: std::fmt::Debug + Send + Sync {
     async fn keys(&self, page: PageRequest<ApiKeyId>) -> Result<Page<ApiKey>, DbError>;
 
     async fn create_key(&self, key: ApiKey, digest: Digest) -> Result<(), DbError>;
+
+    /// Keeps a key if there is none at all, and says whether it did.
+    async fn create_first_key(&self, key: ApiKey, digest: Digest) -> Result<bool, DbError>;
 
     async fn delete_key(&self, reach: Reach, id: ApiKeyId) -> Result<(), DbError>;
 
@@ -281,7 +286,7 @@ pub(crate) trait ConfigBackend: std::fmt::Debug + Send + Sync {
 
     async fn lane(&self, lane: LaneId) -> Result<Option<LaneState>, DbError>;
 
-    async fn flush(&self, flushes: Vec<Flush>) -> Result<(), DbError>;
+    async fn flush(&self, flushes: Vec<Fenced>) -> Result<Vec<LaneId>, DbError>;
 
     async fn disable(&self, endpoint: EndpointId, reason: DisableReason) -> Result<(), DbError>;
 
@@ -292,4 +297,25 @@ pub(crate) trait ConfigBackend: std::fmt::Debug + Send + Sync {
     ) -> Result<Vec<FeedEvent>, DbError>;
 
     async fn wait_operational(&self, after: FeedPosition) -> Result<(), DbError>;
+
+    async fn join(&self, dispatcher: DispatcherId, lasts: Duration) -> Result<(), DbError>;
+
+    async fn renew(
+        &self,
+        dispatcher: DispatcherId,
+        lasts: Duration,
+    ) -> Result<Option<Standing>, DbError>;
+
+    async fn lease(
+        &self,
+        dispatcher: DispatcherId,
+        lanes: Vec<LaneId>,
+    ) -> Result<Vec<Lease>, DbError>;
+
+    async fn release(&self, dispatcher: DispatcherId, leases: Vec<Lease>) -> Result<(), DbError>;
+
+    async fn leave(&self, dispatcher: DispatcherId) -> Result<(), DbError>;
+
+    /// Counts up when a dispatcher joined, left or gave lanes back.
+    fn moves(&self) -> watch::Receiver<u64>;
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::ports::{
     ApiKey, AttemptFilter, Begun, Delivering, Digest, DirectoryChange, Endpoint, EndpointChange,
@@ -12,7 +13,8 @@ use api::ports::{
 use async_trait::async_trait;
 use directory::rules::GeneralRules;
 use dispatcher::ports::{
-    DisableReason, Endpoints, FeedEvent, FeedPosition, Flush, LaneId, LaneState,
+    DisableReason, DispatcherId, Endpoints, FeedEvent, FeedPosition, Fenced, LaneId, LaneState,
+    Lease, Standing,
 };
 use dispatcher::security_event::SigningKey;
 use ingest::ports::{Issue, Refresh};
@@ -98,6 +100,10 @@ impl ConfigBackend for Config {
 
     async fn create_key(&self, key: ApiKey, digest: Digest) -> Result<(), DbError> {
         Config::create_key(self, key, digest).await
+    }
+
+    async fn create_first_key(&self, key: ApiKey, digest: Digest) -> Result<bool, DbError> {
+        Config::create_first_key(self, key, digest).await
     }
 
     async fn delete_key(&self, reach: Reach, id: ApiKeyId) -> Result<(), DbError> {
@@ -375,7 +381,7 @@ impl ConfigBackend for Config {
         Config::lane(self, lane).await
     }
 
-    async fn flush(&self, flushes: Vec<Flush>) -> Result<(), DbError> {
+    async fn flush(&self, flushes: Vec<Fenced>) -> Result<Vec<LaneId>, DbError> {
         Config::flush(self, flushes).await
     }
 
@@ -393,5 +399,39 @@ impl ConfigBackend for Config {
 
     async fn wait_operational(&self, after: FeedPosition) -> Result<(), DbError> {
         Config::wait_operational(self, after).await
+    }
+
+    async fn join(&self, dispatcher: DispatcherId, _: Duration) -> Result<(), DbError> {
+        self.leases.join(dispatcher);
+        Ok(())
+    }
+
+    async fn renew(
+        &self,
+        dispatcher: DispatcherId,
+        _: Duration,
+    ) -> Result<Option<Standing>, DbError> {
+        Ok(self.leases.renew(dispatcher))
+    }
+
+    async fn lease(
+        &self,
+        dispatcher: DispatcherId,
+        lanes: Vec<LaneId>,
+    ) -> Result<Vec<Lease>, DbError> {
+        Ok(self.leases.lease(dispatcher, lanes))
+    }
+
+    async fn release(&self, _: DispatcherId, _: Vec<Lease>) -> Result<(), DbError> {
+        Ok(())
+    }
+
+    async fn leave(&self, dispatcher: DispatcherId) -> Result<(), DbError> {
+        self.leases.leave(dispatcher);
+        Ok(())
+    }
+
+    fn moves(&self) -> watch::Receiver<u64> {
+        self.leases.moves()
     }
 }

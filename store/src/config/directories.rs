@@ -5,12 +5,13 @@ use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Timestamp, TokenId};
 
 use super::{Config, organizations};
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
-use crate::state::rows::{Time, all, first};
+use crate::state::rows::{all, first};
 
 /// Where new directories' streams lie: the embedded log has one partition.
-const PARTITION: u16 = 0;
+pub(crate) const PARTITION: u16 = 0;
 
 impl Config {
     pub(crate) async fn create_directory(
@@ -135,7 +136,7 @@ impl Config {
 
 /// What a row of `tokens` is. Both are told of by the stream of the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Opens the directory.
     Bearer,
     /// Gets access tokens that open it.
@@ -143,7 +144,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const fn is_client_secret(self) -> bool {
+    pub(crate) const fn is_client_secret(self) -> bool {
         match self {
             Self::Bearer => false,
             Self::ClientSecret => true,
@@ -159,7 +160,7 @@ pub(super) fn check_lives(connection: &Connection, id: DirectoryId) -> Result<()
 }
 
 /// A token that was just made.
-pub(super) fn made(new: NewToken) -> Token {
+pub(crate) fn made(new: NewToken) -> Token {
     let NewToken { id, suffix, created_at, .. } = new;
     Token { id, suffix, created_at, last_used_at: None }
 }
@@ -206,12 +207,15 @@ pub(super) fn live_tokens(
 ) -> Result<Vec<Token>, DbError> {
     let sql = "SELECT id, suffix, created_at, last_used_at FROM tokens
         WHERE directory = ?1 AND is_client_secret = ?2 AND revoked = 0 ORDER BY id DESC";
-    all(connection, sql, params![id.to_bytes(), kind.is_client_secret()], |row| {
-        Ok(Token {
-            id: TokenId::from_bytes(row.get(0)?),
-            suffix: row.get(1)?,
-            created_at: row.get::<_, Time>(2)?.0,
-            last_used_at: row.get::<_, Option<Time>>(3)?.map(|time| time.0),
-        })
+    all(connection, sql, params![id.to_bytes(), kind.is_client_secret()], |row| token(row))
+}
+
+/// A token of its id, its suffix and the times of its making and its last use.
+pub(crate) fn token(row: &impl Columns) -> Result<Token, DbError> {
+    Ok(Token {
+        id: TokenId::from_bytes(row.id(0)?),
+        suffix: row.text(1)?,
+        created_at: row.time(2)?,
+        last_used_at: row.time_if(3)?,
     })
 }

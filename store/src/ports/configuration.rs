@@ -41,6 +41,10 @@ impl Keys for Store {
         self.config.create_key(key, digest).await.map_err(port_error)
     }
 
+    async fn create_first(&self, key: ApiKey, digest: Digest) -> Result<bool, PortError> {
+        self.config.create_first_key(key, digest).await.map_err(port_error)
+    }
+
     async fn delete(&self, reach: Reach, id: ApiKeyId) -> Result<(), PortError> {
         self.config.delete_key(reach, id).await.map_err(port_error)
     }

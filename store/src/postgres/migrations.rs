@@ -22,14 +22,18 @@ struct Migration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Half {
     State,
+    Config,
 }
 
 /// Only ever added to, at the end.
-const MIGRATIONS: &[Migration] = &[Migration {
-    half: Half::State,
-    works_since: 1,
-    sql: include_str!("migrations/0001_state.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration { half: Half::State, works_since: 1, sql: include_str!("migrations/0001_state.sql") },
+    Migration {
+        half: Half::Config,
+        works_since: 1,
+        sql: include_str!("migrations/0002_config.sql"),
+    },
+];
 
 /// What has been done, and by how old a version it can still be used.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
