@@ -72,6 +72,23 @@ impl Store {
         Ok(Self { config, state, folder: folder.to_owned() })
     }
 
+    /// Opens a store whose state is in PostgreSQL, and whose configuration is in this folder.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not let us in, or its tables were made by a later version that this one cannot live with.
+    pub async fn connect(
+        server: PostgresSettings,
+        folder: &Path,
+        master_key: [u8; 32],
+        edge: Arc<dyn Edge>,
+    ) -> Result<Self, OpenError> {
+        let config = Config::open(&folder.join("store.db"), master_key, edge)?;
+        let postgres = postgres::Postgres::open(server).await?;
+        let state = Box::new(postgres::state::State::open(postgres).await?);
+        Ok(Self { config, state, folder: folder.to_owned() })
+    }
+
     /// Takes over the rules that hold where a directory has none of its own.
     ///
     /// # Errors

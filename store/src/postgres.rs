@@ -3,8 +3,12 @@
 //! Both halves of the store share one pool and one series of [`migrations`]. Tables are named without a schema: they
 //! live where the `search_path` of the connection string leads.
 
+mod listen;
 mod migrations;
+mod query;
+mod rows;
 mod settings;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -15,7 +19,7 @@ use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{IsolationLevel, NoTls, Socket, Transaction};
+use tokio_postgres::{NoTls, Socket};
 
 use crate::error::{DbError, OpenError};
 use crate::filter;
@@ -85,13 +89,6 @@ impl Postgres {
     pub(crate) fn close(&self) {
         self.pool.close();
     }
-}
-
-/// A transaction that reads everything as of one moment.
-pub(crate) async fn moment(client: &mut Object) -> Result<Transaction<'_>, DbError> {
-    let begin = tokio_postgres::Client::build_transaction(client);
-    let begin = begin.isolation_level(IsolationLevel::RepeatableRead).read_only(true);
-    Ok(begin.start().await?)
 }
 
 fn pool(settings: &PostgresSettings) -> Result<Pool, DbError> {
