@@ -3,6 +3,7 @@
 //! Both halves of the store share one pool and one series of [`migrations`]. Tables are named without a schema: they
 //! live where the `search_path` of the connection string leads.
 
+mod copy;
 mod listen;
 mod migrations;
 mod query;

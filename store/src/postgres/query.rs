@@ -1,6 +1,6 @@
 //! Statements, prepared once for each connection.
 
-use deadpool_postgres::{ClientWrapper, Object};
+use deadpool_postgres::ClientWrapper;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{IsolationLevel, Row, Transaction};
 
@@ -15,14 +15,14 @@ pub(crate) struct Moment<'a>(deadpool_postgres::Transaction<'a>);
 
 impl<'a> Moment<'a> {
     /// Reads everything as of one moment.
-    pub(crate) async fn reading(client: &'a mut Object) -> Result<Self, DbError> {
+    pub(crate) async fn reading(client: &'a mut ClientWrapper) -> Result<Self, DbError> {
         let begin = ClientWrapper::build_transaction(client);
         let begin = begin.isolation_level(IsolationLevel::RepeatableRead).read_only(true);
         Ok(Self(begin.start().await?))
     }
 
     /// Writes, and reads what is there by then.
-    pub(crate) async fn writing(client: &'a mut Object) -> Result<Self, DbError> {
+    pub(crate) async fn writing(client: &'a mut ClientWrapper) -> Result<Self, DbError> {
         Ok(Self(ClientWrapper::transaction(client).await?))
     }
 

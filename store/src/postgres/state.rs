@@ -5,11 +5,13 @@ mod audit;
 mod backend;
 mod feed;
 mod gather;
+pub(crate) mod generation;
 mod list;
 mod places;
 mod reading;
 mod refresh;
 mod rows;
+pub(crate) mod snapshot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -19,6 +21,7 @@ use directory::facts::TokenRecord;
 use log::{Offset, Partition};
 use projector::{Position, StoredHead};
 use schemas::{DirectoryId, Head, Seq, TokenId};
+use tokio_postgres::Row;
 
 use super::Postgres;
 use super::listen::{Listener, Listening, listen};
@@ -175,14 +178,15 @@ pub(super) async fn feed_end(moment: &Moment<'_>) -> Result<u64, DbError> {
     row.map_or(Ok(0), |row| row.number(0))
 }
 
-pub(super) async fn position(
-    moment: &Moment<'_>,
-    partition: Partition,
-) -> Result<Position, DbError> {
-    let sql = "SELECT next, applied_offset, applied_hash FROM positions WHERE partition = $1";
-    let Some(row) = moment.first(sql, &[&i32::from(partition.0)]).await? else {
-        return Ok(Position::default());
-    };
+const POSITION: &str =
+    "SELECT next, applied_offset, applied_hash FROM positions WHERE partition = $1";
+
+async fn position(moment: &Moment<'_>, partition: Partition) -> Result<Position, DbError> {
+    let row = moment.first(POSITION, &[&i32::from(partition.0)]).await?;
+    row.map_or(Ok(Position::default()), |row| position_in(&row))
+}
+
+fn position_in(row: &Row) -> Result<Position, DbError> {
     let applied = match row.value::<Option<i64>>(1)? {
         Some(offset) => Some((Offset(offset.unsigned_abs()), row.hash(2)?)),
         None => None,
@@ -190,20 +194,19 @@ pub(super) async fn position(
     Ok(Position { next: Offset(row.number(0)?), applied })
 }
 
-pub(super) async fn heads(
-    moment: &Moment<'_>,
-    partition: Partition,
-) -> Result<Vec<StoredHead>, DbError> {
-    let sql = "SELECT id, seq, hash, stopped FROM directories WHERE partition = $1 ORDER BY key";
-    let rows = moment.all(sql, &[&i32::from(partition.0)]).await?;
-    let head = |row: &tokio_postgres::Row| {
-        Ok(StoredHead {
-            directory_id: DirectoryId::from_bytes(row.id(0)?),
-            head: Head { seq: Seq(row.number(1)?), hash: row.hash(2)? },
-            stopped: row.value(3)?,
-        })
-    };
-    rows.iter().map(head).collect()
+const HEADS: &str =
+    "SELECT id, seq, hash, stopped FROM directories WHERE partition = $1 ORDER BY key";
+
+async fn heads(moment: &Moment<'_>, partition: Partition) -> Result<Vec<StoredHead>, DbError> {
+    moment.all(HEADS, &[&i32::from(partition.0)]).await?.iter().map(head_of).collect()
+}
+
+fn head_of(row: &Row) -> Result<StoredHead, DbError> {
+    Ok(StoredHead {
+        directory_id: DirectoryId::from_bytes(row.id(0)?),
+        head: Head { seq: Seq(row.number(1)?), hash: row.hash(2)? },
+        stopped: row.value(3)?,
+    })
 }
 
 async fn directory_row(
@@ -213,7 +216,7 @@ async fn directory_row(
     let sql = "SELECT key, activated, gone, stopped, seq, hash, pending_members FROM directories
         WHERE id = $1";
     let row = moment.first(sql, &[&&id.to_bytes()[..]]).await?;
-    let read = |row: tokio_postgres::Row| {
+    let read = |row: Row| {
         Ok(DirectoryRow {
             key: row.value(0)?,
             activated: row.value(1)?,

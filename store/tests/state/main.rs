@@ -38,7 +38,10 @@ mod on_postgres {
     mod oauth;
     mod projection;
     mod reading;
+    mod rebuild;
     mod replica;
+    mod replicas;
     mod requests;
+    mod verify;
     mod world;
 }

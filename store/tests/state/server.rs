@@ -32,6 +32,26 @@ impl Server {
         Store::connect(server, self.folder(), MASTER_KEY, edge).await.unwrap()
     }
 
+    /// Changes the state behind the store's back. Returns how many rows.
+    pub(crate) async fn damage(&self, sql: &str) -> u64 {
+        match self.client().await {
+            Some(client) => client.execute(sql, &[]).await.unwrap(),
+            None => self.folder.damage(sql).await,
+        }
+    }
+
+    /// Whether a rebuild has left something behind that the next one does not remove.
+    pub(crate) async fn holds_another_generation(&self) -> bool {
+        match self.client().await {
+            Some(client) => {
+                let sql =
+                    "SELECT count(*) FROM pg_namespace WHERE nspname = current_schema() || '_old'";
+                client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 0
+            }
+            None => self.folder.holds_another_generation().await,
+        }
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.folder()
     }

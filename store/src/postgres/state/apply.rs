@@ -20,6 +20,7 @@ use super::super::rows::{Columns, as_sql};
 use super::State;
 use crate::error::DbError;
 use crate::state::Fault;
+pub(super) use feed::{Month, begin};
 use fold::{Delta, Known};
 
 /// A directory as the batch changes it.
