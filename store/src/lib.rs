@@ -15,6 +15,7 @@ mod columns;
 mod config;
 mod error;
 pub mod filter;
+mod generations;
 pub mod master_key;
 mod ports;
 mod postgres;
@@ -32,17 +33,24 @@ use config::Config;
 pub use config::attempts::Retention;
 use error::DbError;
 pub use error::OpenError;
+pub use generations::{Generation, Snapshot};
+use generations::{Making, Taken};
 pub use postgres::{Invalid, PostgresSettings};
 use state::State;
-pub use state::bulk::Generation;
-pub use state::snapshot::Snapshot;
 
 /// A store.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) config: Box<dyn ConfigBackend>,
     pub(crate) state: Box<dyn StateBackend>,
-    folder: std::path::PathBuf,
+    place: Place,
+}
+
+/// Where the state is.
+#[derive(Debug)]
+enum Place {
+    Folder(std::path::PathBuf),
+    Server(postgres::Postgres),
 }
 
 /// A store that does not answer.
@@ -70,7 +78,31 @@ impl Store {
         let config = Config::open(&folder.join("store.db"), master_key, edge)?;
         let state = Box::new(State::open(&state_path(folder, config.generation()))?);
         remove_other_generations(folder, config.generation());
-        Ok(Self { config: Box::new(config), state, folder: folder.to_owned() })
+        Ok(Self { config: Box::new(config), state, place: Place::Folder(folder.to_owned()) })
+    }
+
+    /// Opens a store on a server, which other replicas may have open too. All of them have one master key.
+    ///
+    /// # Errors
+    ///
+    /// If there is no master key or it is another than before, if the server does not let us in, or if its tables were
+    /// made by a later version that this one cannot live with.
+    pub async fn connect(
+        server: PostgresSettings,
+        master_key: Option<[u8; 32]>,
+        edge: Arc<dyn Edge>,
+    ) -> Result<Self, OpenError> {
+        let Some(master_key) = master_key else {
+            return Err(OpenError::NoMasterKey { server: server.to_string() });
+        };
+        let postgres = postgres::Postgres::open(server).await?;
+        let config = postgres::config::Config::open(postgres.clone(), master_key, edge).await?;
+        let state = postgres::state::State::open(postgres.clone()).await?;
+        Ok(Self {
+            config: Box::new(config),
+            state: Box::new(state),
+            place: Place::Server(postgres),
+        })
     }
 
     /// Takes over the rules that hold where a directory has none of its own.
@@ -113,20 +145,54 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If its file cannot be made.
-    #[expect(clippy::unused_async, reason = "a store on a server makes a schema here")]
+    /// If it cannot be made.
     pub async fn new_generation(&self) -> Result<Generation, OpenError> {
-        let number = self.config.generation() + 1;
-        Generation::create(&state_path(&self.folder, number), number)
+        Ok(Generation(match &self.place {
+            Place::Folder(folder) => {
+                let number = self.config.generation() + 1;
+                let made = state::bulk::Generation::create(&state_path(folder, number), number)?;
+                Making::File(Box::new(made))
+            }
+            Place::Server(postgres) => {
+                let made = postgres::state::generation::Generation::create(postgres).await?;
+                Making::Server(Box::new(made))
+            }
+        }))
     }
 
-    /// Makes a filled generation the state in use from the next opening on.
+    /// Makes a filled generation the state in use: in PostgreSQL at once, in a folder from the next opening on.
     ///
     /// # Errors
     ///
-    /// If that cannot be written. The old state stays in use then.
+    /// If that cannot be written, or a projector has applied what the generation does not know. The old state stays
+    /// in use then.
     pub async fn swap_in(&self, generation: Generation) -> Result<(), Unavailable> {
-        Ok(self.config.set_generation(generation.number()).await?)
+        match generation.0 {
+            Making::File(made) => Ok(self.config.set_generation(made.number()).await?),
+            Making::Server(made) => {
+                if made.swap_in().await? {
+                    return Ok(());
+                }
+                let why =
+                    "a projector has moved on meanwhile; stop the projectors, then rebuild again";
+                Err(Unavailable(why.into()))
+            }
+        }
+    }
+
+    /// The state as of one moment.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub async fn snapshot(&self) -> Result<Snapshot, OpenError> {
+        match &self.place {
+            Place::Folder(folder) => Snapshot::open(folder),
+            Place::Server(postgres) => {
+                let taken = postgres::state::snapshot::Snapshot::take(postgres).await?;
+                Ok(Snapshot(Taken::Server(taken)))
+            }
+        }
     }
 
     /// Finishes what was begun and closes the files. Blocks; for shutdown.

@@ -4,8 +4,13 @@
 //! live where the `search_path` of the connection string leads.
 
 pub(crate) mod config;
+mod copy;
+mod listen;
 mod migrations;
+mod query;
+mod rows;
 mod settings;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -17,7 +22,7 @@ use deadpool_postgres::{
     Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{AsyncMessage, Client, Error, IsolationLevel, NoTls, Socket, Transaction};
+use tokio_postgres::{AsyncMessage, Client, Error, NoTls, Socket, Transaction};
 
 use crate::error::{DbError, OpenError};
 use crate::filter;
@@ -132,13 +137,6 @@ where
 {
     let (client, mut connection) = settings.connection().connect(tls).await?;
     Ok((client, Messages(Box::new(move |context| connection.poll_message(context)))))
-}
-
-/// A transaction that reads everything as of one moment.
-pub(crate) async fn moment(client: &mut Object) -> Result<Transaction<'_>, DbError> {
-    let begin = tokio_postgres::Client::build_transaction(client);
-    let begin = begin.isolation_level(IsolationLevel::RepeatableRead).read_only(true);
-    Ok(begin.start().await?)
 }
 
 fn pool(settings: &PostgresSettings) -> Result<Pool, DbError> {

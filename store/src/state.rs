@@ -1,13 +1,13 @@
 //! What the log folds to: users, groups, memberships, feed, heads and positions.
 
-mod apply;
-mod audit;
+pub(crate) mod apply;
+pub(crate) mod audit;
 mod backend;
 pub(crate) mod bulk;
 pub(crate) mod feed;
 mod flush;
 mod gather;
-mod list;
+pub(crate) mod list;
 mod pending_members;
 pub(crate) mod places;
 mod progress;
@@ -72,6 +72,7 @@ pub(crate) struct State {
 }
 
 /// What the streams say of directories, as far as configuration has to agree with it.
+#[derive(Default)]
 pub(crate) struct Told {
     directories: BTreeMap<DirectoryId, Telling>,
 }
@@ -195,6 +196,16 @@ impl State {
 }
 
 impl Told {
+    pub(crate) fn directory(&mut self, id: DirectoryId, gone: bool) {
+        self.directories.insert(id, Telling { gone, tokens: BTreeMap::new() });
+    }
+
+    pub(crate) fn token(&mut self, of: DirectoryId, id: schemas::TokenId, record: TokenRecord) {
+        if let Some(told) = self.directories.get_mut(&of) {
+            told.tokens.insert(id, record);
+        }
+    }
+
     /// Whether the stream says all that the configuration of a directory says.
     pub(crate) fn tells(&self, directory: &Directory) -> bool {
         let Some(told) = self.directories.get(&directory.id) else {
@@ -218,25 +229,24 @@ fn standing(connection: &Connection) -> Result<(BTreeMap<u16, Offset>, u64), rus
 }
 
 fn told(connection: &Connection) -> Result<Told, DbError> {
-    let mut directories = BTreeMap::new();
+    let mut all = Told::default();
     let mut keys = BTreeMap::new();
     let mut select = connection.prepare("SELECT key, id, gone FROM directories")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let id = DirectoryId::from_bytes(row.get(1)?);
         keys.insert(row.get::<_, i64>(0)?, id);
-        directories.insert(id, Telling { gone: row.get(2)?, tokens: BTreeMap::new() });
+        all.directory(id, row.get(2)?);
     }
     let mut select = connection.prepare("SELECT directory, id, revoked FROM tokens")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let told = keys.get(&row.get(0)?).and_then(|id| directories.get_mut(id));
-        if let Some(told) = told {
+        if let Some(id) = keys.get(&row.get(0)?) {
             let record = if row.get(2)? { TokenRecord::Revoked } else { TokenRecord::Made };
-            told.tokens.insert(schemas::TokenId::from_bytes(row.get(1)?), record);
+            all.token(*id, schemas::TokenId::from_bytes(row.get(1)?), record);
         }
     }
-    Ok(Told { directories })
+    Ok(all)
 }
 
 /// A directory's row.

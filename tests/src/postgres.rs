@@ -57,8 +57,10 @@ impl Postgres {
     /// If the machine has no PostgreSQL and the environment names none.
     pub async fn start() -> Result<Self, Missing> {
         if let Ok(server) = std::env::var(SETTING) {
-            let server = server.parse().expect("a connection string of PostgreSQL");
-            return Ok(Self::on(server).await);
+            let server: Config = server.parse().expect("a connection string of PostgreSQL");
+            let (config, name) = schema_on(Config::clone(&server)).await;
+            let schema = Schema { server, name };
+            return Ok(Self { config, _place: Place::Schema(Box::new(schema)) });
         }
         let programs = programs().ok_or(Missing)?;
         let mut cluster = Cluster::start(&programs);
@@ -85,7 +87,9 @@ impl Postgres {
             Ok(config)
         };
         let server = SHARED.get_or_init(started).await.clone()?;
-        Ok(Self::on(server).await)
+        // Its schema goes with the server.
+        let (config, _) = schema_on(server).await;
+        Ok(Self { config, _place: Place::Process })
     }
 
     /// How it is reached.
@@ -98,18 +102,17 @@ impl Postgres {
     pub async fn connect(&self) -> Client {
         connect(&self.config).await.expect("the server answers")
     }
+}
 
-    async fn on(mut config: Config) -> Self {
-        let server = config.clone();
-        let client = connect(&server).await.expect("the server answers");
-        let name = "SELECT 'dsync_test_' || replace(gen_random_uuid()::text, '-', '')";
-        let row = client.query_one(name, &[]).await.expect("a name");
-        let schema = Schema { server, name: row.get(0) };
-        let create = format!("CREATE SCHEMA {}", schema.name);
-        client.batch_execute(&create).await.expect("we may create schemas");
-        config.options(format!("-c search_path={}", schema.name));
-        Self { config, _place: Place::Schema(Box::new(schema)) }
-    }
+/// Makes a schema, and says how it is reached.
+async fn schema_on(server: Config) -> (Config, String) {
+    let client = connect(&server).await.expect("the server answers");
+    let name = "SELECT 'dsync_test_' || replace(gen_random_uuid()::text, '-', '')";
+    let name: String = client.query_one(name, &[]).await.expect("a name").get(0);
+    client.batch_execute(&format!("CREATE SCHEMA {name}")).await.expect("we may create schemas");
+    let mut config = server;
+    config.options(format!("-c search_path={name}"));
+    (config, name)
 }
 
 #[derive(Debug)]
@@ -117,6 +120,8 @@ impl Postgres {
 enum Place {
     Cluster(Cluster),
     Schema(Box<Schema>),
+    /// On the server that ends with the process.
+    Process,
 }
 
 /// A server with its files, reached by a socket among them, so that it meets no other.
@@ -172,7 +177,8 @@ impl Cluster {
             r#"cat; kill -QUIT "$0"; while kill -0 "$0" 2>&-; do sleep 0.05; done; rm -r "$1""#;
         let mut watcher = Command::new("sh");
         watcher.args(["-c", watch, &self.server.id().to_string()]).arg(self.folder.path());
-        let watcher = watcher.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let watcher =
+            watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         // Neither is to be dropped: that would end it.
         std::mem::forget((watcher.expect("a shell can be run"), self));
     }

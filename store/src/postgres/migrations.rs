@@ -74,6 +74,7 @@ async fn apply(client: &mut Client, schema: &str, known: i32) -> Result<Result<(
     let done: Vec<(i32, i32)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let last = done.iter().map(|(number, _)| *number).max().unwrap_or(0);
     if done.iter().any(|(number, works_since)| *number > known && *works_since > known) {
+        transaction.rollback().await?;
         return Ok(Err(last));
     }
     for (migration, number) in MIGRATIONS.iter().zip(1_i32..).skip_while(|(_, at)| *at <= last) {

@@ -1,6 +1,6 @@
 //! What the API reads: pages of users, groups and events.
 
-pub(super) mod page;
+pub(crate) mod page;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use schemas::Edge;
 use store::Store;
 use tempfile::TempDir;
@@ -20,6 +21,19 @@ impl Folder {
     #[expect(clippy::unused_async, reason = "a server is waited for here")]
     pub(crate) async fn open(&self, edge: Arc<dyn Edge>) -> Store {
         Store::open(self.0.path(), MASTER_KEY, edge).unwrap()
+    }
+
+    /// Changes the state behind the store's back. Returns how many rows.
+    #[expect(clippy::unused_async, reason = "a server is waited for here")]
+    pub(crate) async fn damage(&self, sql: &str) -> u64 {
+        let state = Connection::open(self.0.path().join("state-1.db")).unwrap();
+        state.execute(sql, []).unwrap() as u64
+    }
+
+    /// Whether a rebuild has left something behind.
+    #[expect(clippy::unused_async, reason = "a server is waited for here")]
+    pub(crate) async fn holds_another_generation(&self) -> bool {
+        self.0.path().join("state-2.db").exists()
     }
 
     pub(crate) fn folder(&self) -> &Path {

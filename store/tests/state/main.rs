@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod folder;
+mod server;
 
 #[path = "."]
 mod on_sqlite {
@@ -20,6 +21,26 @@ mod on_sqlite {
     mod reading;
     mod rebuild;
     mod replica;
+    mod requests;
+    mod verify;
+    mod world;
+}
+
+#[path = "."]
+#[expect(clippy::duplicate_mod, reason = "every suite runs on every kind of store")]
+mod on_postgres {
+    pub(crate) use crate::server::Server as Place;
+
+    mod deliveries;
+    mod delivery;
+    mod endpoints;
+    mod filters;
+    mod oauth;
+    mod projection;
+    mod reading;
+    mod rebuild;
+    mod replica;
+    mod replicas;
     mod requests;
     mod verify;
     mod world;

@@ -1,18 +1,17 @@
 //! The state against the log.
 
 use projector::verify::{VerifyError, verify};
-use rusqlite::Connection;
-use store::Snapshot;
+use tokio::task::spawn_blocking;
 
-use super::files::{before_attribute_maps, before_pending_members};
 use super::world::{
     P, World, group, group_gone, hidden, joins, mapped, user, waits_for, waits_no_more,
 };
 
-/// What differs between the log and the files as they are.
-fn difference(world: &World) -> Option<String> {
-    let mut snapshot = Snapshot::open(world.place.folder()).unwrap();
-    match verify(P, world.scan(), &mut snapshot, None, &mut |_| ()) {
+/// What differs between the log and the state as it is.
+pub(super) async fn difference(world: &World) -> Option<String> {
+    let (mut snapshot, scan) = (world.store.snapshot().await.unwrap(), world.scan());
+    let verified = spawn_blocking(move || verify(P, scan, &mut snapshot, None, &mut |_| ()));
+    match verified.await.unwrap() {
         Ok(seen) => {
             assert_eq!(seen.events, world.values.len() as u64);
             None
@@ -41,23 +40,11 @@ async fn a_pending_member_that_differs_is_found() {
         world.add(&mut stream, waiting).await;
         let ended = vec![waits_no_more(10, "b"), group_gone(11), waits_for(10, "B")];
         world.add(&mut stream, ended).await;
-        assert_eq!(difference(&world), None);
-        world.store.close();
-        let state = Connection::open(world.place.folder().join("state-1.db")).unwrap();
-        assert_eq!(state.execute(damage, []).unwrap(), 1);
-        drop(state);
-        let what = difference(&world).unwrap();
+        assert_eq!(difference(&world).await, None);
+        assert_eq!(world.place.damage(damage).await, 1);
+        let what = difference(&world).await.unwrap();
         assert!(what.contains(found) && what.contains(&stream.id.to_string()), "{what}");
     }
-}
-
-#[tokio::test]
-async fn a_state_from_before_pending_members_can_be_verified() {
-    let (mut world, mut stream) = World::with_one_directory().await;
-    world.add(&mut stream, vec![user(1), group(10), joins(10, 1)]).await;
-    world.store.close();
-    before_pending_members(world.place.folder());
-    assert_eq!(difference(&world), None);
 }
 
 #[tokio::test]
@@ -69,21 +56,9 @@ async fn what_apps_are_shown_of_a_user_is_compared() {
     ] {
         let (mut world, mut stream) = World::with_one_directory().await;
         world.add(&mut stream, vec![mapped(1, "a@x.test"), user(2), hidden(3)]).await;
-        assert_eq!(difference(&world), None);
-        world.store.close();
-        let state = Connection::open(world.place.folder().join("state-1.db")).unwrap();
-        assert_eq!(state.execute(damage, []).unwrap(), 1);
-        drop(state);
-        let what = difference(&world).unwrap();
+        assert_eq!(difference(&world).await, None);
+        assert_eq!(world.place.damage(damage).await, 1);
+        let what = difference(&world).await.unwrap();
         assert!(what.contains("has other attributes in the store"), "{what}");
     }
-}
-
-#[tokio::test]
-async fn a_state_from_before_attribute_maps_can_be_verified() {
-    let (mut world, mut stream) = World::with_one_directory().await;
-    world.add(&mut stream, vec![user(1), group(10), joins(10, 1)]).await;
-    world.store.close();
-    before_attribute_maps(world.place.folder());
-    assert_eq!(difference(&world), None);
 }

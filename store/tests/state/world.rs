@@ -7,7 +7,7 @@ use api::fixtures;
 use api::ports::{Directories, Organizations, Reach};
 use directory::resource::name_key;
 use log::{Entry, Offset, Partition};
-use projector::rebuild::Scan;
+use projector::rebuild::{RebuildError, Scan, rebuild};
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
 use schemas::record::{Draft, Sealed, seal};
 use schemas::samples::sample;
@@ -17,7 +17,7 @@ use schemas::{
     Actor, Change, DirectoryId, Edge, Event, EventId, EventType, GroupId, Head, Mapped,
     OrganizationId, Record, RequestId, ScimId, Shown, StoredChange, Timestamp, TokenId, UserId,
 };
-use store::Store;
+use store::{Generation, Store};
 
 use super::Place;
 
@@ -146,6 +146,15 @@ impl World {
         Box::new(values.map(|(offset, value)| {
             Ok(Entry { offset: Offset(offset as u64), value: value.into() })
         }))
+    }
+
+    /// A new state of what is scanned, beside the one in use.
+    pub(crate) async fn rebuild(&self, scan: Scan<'static>) -> Result<Generation, RebuildError> {
+        let mut generation = self.store.new_generation().await.unwrap();
+        let rebuilt = tokio::task::spawn_blocking(move || {
+            rebuild(P, scan, &mut generation, &mut |_| ()).map(|_| generation)
+        });
+        rebuilt.await.unwrap()
     }
 
     pub(crate) async fn apply(&mut self, batch: Batch) -> Result<(), StoreError> {

@@ -1,0 +1,63 @@
+//! A store whose state is in PostgreSQL, in a schema of its own.
+//!
+//! Where there is no PostgreSQL, its suites run on SQLite once more and say so.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use schemas::Edge;
+use store::Store;
+use tests::Postgres;
+use tokio_postgres::Client;
+
+use crate::folder::{Folder, MASTER_KEY};
+
+pub(crate) struct Server {
+    folder: Folder,
+    postgres: Option<Postgres>,
+}
+
+impl Server {
+    pub(crate) async fn new() -> Self {
+        let postgres = Postgres::shared().await;
+        if let Err(missing) = &postgres {
+            println!("NOT CHECKED on PostgreSQL: {missing}");
+        }
+        Self { folder: Folder::new().await, postgres: postgres.ok() }
+    }
+
+    pub(crate) async fn open(&self, edge: Arc<dyn Edge>) -> Store {
+        let Some(postgres) = &self.postgres else { return self.folder.open(edge).await };
+        let server = postgres.config().clone().into();
+        Store::connect(server, Some(MASTER_KEY), edge).await.unwrap()
+    }
+
+    /// Changes the state behind the store's back. Returns how many rows.
+    pub(crate) async fn damage(&self, sql: &str) -> u64 {
+        match self.client().await {
+            Some(client) => client.execute(sql, &[]).await.unwrap(),
+            None => self.folder.damage(sql).await,
+        }
+    }
+
+    /// Whether a rebuild has left something behind that the next one does not remove.
+    pub(crate) async fn holds_another_generation(&self) -> bool {
+        match self.client().await {
+            Some(client) => {
+                let sql =
+                    "SELECT count(*) FROM pg_namespace WHERE nspname = current_schema() || '_old'";
+                client.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 0
+            }
+            None => self.folder.holds_another_generation().await,
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.folder()
+    }
+
+    /// A connection beside the store, if there is a server.
+    pub(crate) async fn client(&self) -> Option<Client> {
+        Some(self.postgres.as_ref()?.connect().await)
+    }
+}
