@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use schemas::Edge;
 use store::Store;
 use tempfile::TempDir;
+use tokio_postgres::Client;
 
 pub(crate) const MASTER_KEY: [u8; 32] = [7; 32];
 
@@ -34,6 +35,25 @@ impl Folder {
     #[expect(clippy::unused_async, reason = "a server is waited for here")]
     pub(crate) async fn holds_another_generation(&self) -> bool {
         self.0.path().join("state-2.db").exists()
+    }
+
+    /// Everything that is kept.
+    #[expect(clippy::unused_async, reason = "a server is waited for here")]
+    pub(crate) async fn contents(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for file in std::fs::read_dir(self.0.path()).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_file() {
+                bytes.append(&mut std::fs::read(path).unwrap());
+            }
+        }
+        bytes
+    }
+
+    /// A connection to a server, which there is none of.
+    #[expect(clippy::unused_async, reason = "a server is waited for here")]
+    pub(crate) async fn client(&self) -> Option<Client> {
+        None
     }
 
     pub(crate) fn folder(&self) -> &Path {

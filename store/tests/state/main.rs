@@ -16,6 +16,7 @@ mod on_sqlite {
     mod endpoints;
     mod files;
     mod filters;
+    mod leases;
     mod oauth;
     mod projection;
     mod reading;
@@ -33,8 +34,11 @@ mod on_postgres {
 
     mod deliveries;
     mod delivery;
+    mod dispatchers;
     mod endpoints;
     mod filters;
+    mod following;
+    mod leases;
     mod oauth;
     mod projection;
     mod reading;

@@ -2,13 +2,12 @@
 //!
 //! Where there is no PostgreSQL, its suites run on SQLite once more and say so.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use schemas::Edge;
 use store::Store;
 use tests::Postgres;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Config};
 
 use crate::folder::{Folder, MASTER_KEY};
 
@@ -52,8 +51,25 @@ impl Server {
         }
     }
 
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.folder()
+    /// Everything that is kept, bytes as they are.
+    pub(crate) async fn contents(&self) -> Vec<u8> {
+        let Some(client) = self.client().await else { return self.folder.contents().await };
+        client.batch_execute("SET bytea_output = 'escape'").await.unwrap();
+        let sql = "SELECT quote_ident(table_name) FROM information_schema.tables
+            WHERE table_schema = current_schema()";
+        let mut contents = String::new();
+        for table in client.query(sql, &[]).await.unwrap() {
+            let sql = format!("SELECT t::text FROM {} AS t", table.get::<_, &str>(0));
+            for row in client.query(&sql, &[]).await.unwrap() {
+                contents.push_str(row.get(0));
+            }
+        }
+        contents.into_bytes()
+    }
+
+    /// How the server is reached, if there is one.
+    pub(crate) fn config(&self) -> Option<Config> {
+        Some(self.postgres.as_ref()?.config().clone())
     }
 
     /// A connection beside the store, if there is a server.

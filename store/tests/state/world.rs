@@ -1,11 +1,14 @@
 //! A store in a place of its own, and streams to fill it with.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use api::fixtures;
 use api::ports::{Directories, Organizations, Reach};
 use directory::resource::name_key;
+use dispatcher::ports::{DeliveryStore, DispatcherId, Epoch, Fenced, Flush, LaneId, Leases};
 use log::{Entry, Offset, Partition};
 use projector::rebuild::{RebuildError, Scan, rebuild};
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
@@ -103,6 +106,20 @@ impl World {
     /// The same store once more, as another process opens it; with another clock and other dice.
     pub(crate) async fn reopened(&self) -> Store {
         self.open(Arc::default()).await
+    }
+
+    /// Writes what lanes have come to, as a dispatcher that takes them for it.
+    pub(crate) async fn flush(&self, flushes: Vec<Flush>) {
+        let own = DispatcherId::from_bits(self.edge.id());
+        self.store.join(own, Duration::from_secs(60)).await.unwrap();
+        let lanes = flushes.iter().map(|flush| flush.lane).collect();
+        let leases = self.store.lease(own, lanes).await.unwrap();
+        let epochs: BTreeMap<LaneId, Epoch> =
+            leases.into_iter().map(|lease| (lease.lane, lease.epoch)).collect();
+        let fenced = flushes.into_iter().map(|flush| Fenced { epoch: epochs[&flush.lane], flush });
+        let refused = self.store.flush(fenced.collect()).await.unwrap();
+        assert_eq!(refused, []);
+        self.store.leave(own).await.unwrap();
     }
 
     /// The same.

@@ -115,6 +115,10 @@ impl Config {
             }
         }
         if !replays.is_empty() {
+            // First, as whoever deletes an endpoint with its replays has them.
+            let endpoints = column(&replays, |flush| id(flush.lane.endpoint.to_bytes()));
+            let sql = "SELECT id FROM endpoints WHERE id = ANY($1) ORDER BY id FOR KEY SHARE";
+            all(tx, sql, &[&endpoints]).await?;
             for row in move_replays(tx, &replays, self.now()).await? {
                 let endpoint = EndpointId::from_bytes(row.id(0)?);
                 let replay = Some(ReplayId::from_bytes(row.id(1)?));
