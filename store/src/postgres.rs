@@ -120,9 +120,11 @@ impl Postgres {
 pub(crate) const CHANNEL: &str = "dsync";
 
 /// What a server says on a connection.
-pub(crate) struct Messages(Box<dyn FnMut(&mut Context<'_>) -> Poll<Option<Message>> + Send>);
+pub(crate) struct Messages(Box<Poller>);
 
 type Message = Result<AsyncMessage, Error>;
+
+type Poller = dyn FnMut(&mut Context<'_>) -> Poll<Option<Message>> + Send;
 
 impl Messages {
     pub(crate) fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Message>> {
