@@ -30,7 +30,7 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 #[derive(Debug)]
 pub struct Postgres {
     config: Config,
-    _place: Place,
+    place: Place,
 }
 
 /// The server of all tests of this process that share one: it takes a second to start.
@@ -60,13 +60,13 @@ impl Postgres {
             let server: Config = server.parse().expect("a connection string of PostgreSQL");
             let (config, name) = schema_on(Config::clone(&server)).await;
             let schema = Schema { server, name };
-            return Ok(Self { config, _place: Place::Schema(Box::new(schema)) });
+            return Ok(Self { config, place: Place::Schema(Box::new(schema)) });
         }
         let programs = programs().ok_or(Missing)?;
         let mut cluster = Cluster::start(&programs);
         let config = cluster.config();
         cluster.listens(&config).await;
-        Ok(Self { config, _place: Place::Cluster(cluster) })
+        Ok(Self { config, place: Place::Cluster(cluster) })
     }
 
     /// A schema on a server that the tests of this process share: the one that the environment names, or one that is
@@ -89,7 +89,16 @@ impl Postgres {
         let server = SHARED.get_or_init(started).await.clone()?;
         // Its schema goes with the server.
         let (config, _) = schema_on(server).await;
-        Ok(Self { config, _place: Place::Process })
+        Ok(Self { config, place: Place::Process })
+    }
+
+    /// What the server has written to its log, if it is ours alone.
+    #[must_use]
+    pub fn log(&self) -> Option<String> {
+        match &self.place {
+            Place::Cluster(cluster) => std::fs::read_to_string(cluster.log()).ok(),
+            Place::Schema(_) | Place::Process => None,
+        }
     }
 
     /// How it is reached.
@@ -116,7 +125,7 @@ async fn schema_on(server: Config) -> (Config, String) {
 }
 
 #[derive(Debug)]
-#[expect(dead_code, reason = "they are held to be dropped")]
+#[expect(dead_code, reason = "some are held to be dropped")]
 enum Place {
     Cluster(Cluster),
     Schema(Box<Schema>),
@@ -165,6 +174,10 @@ impl Cluster {
         Self { server, folder }
     }
 
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
     fn config(&self) -> Config {
         let mut config = Config::new();
         config.host_path(self.folder.path()).user("postgres").dbname("postgres");
@@ -195,7 +208,7 @@ impl Cluster {
             true
         };
         if !tokio::time::timeout(PATIENCE, listens).await.unwrap_or(false) {
-            let log = std::fs::read_to_string(self.folder.path().join("server.log"));
+            let log = std::fs::read_to_string(self.log());
             panic!("PostgreSQL does not start; it says:\n{}", log.unwrap_or_default());
         }
     }

@@ -36,6 +36,7 @@ mod on_postgres {
     mod endpoints;
     mod filters;
     mod oauth;
+    mod plans;
     mod projection;
     mod reading;
     mod rebuild;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use schemas::Edge;
 use store::Store;
 use tests::Postgres;
+use tests::postgres::Missing;
 use tokio_postgres::Client;
 
 use crate::folder::{Folder, MASTER_KEY};
@@ -19,7 +20,10 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn new() -> Self {
-        let postgres = Postgres::shared().await;
+        Self::on(Postgres::shared().await).await
+    }
+
+    pub(crate) async fn on(postgres: Result<Postgres, Missing>) -> Self {
         if let Err(missing) = &postgres {
             println!("NOT CHECKED on PostgreSQL: {missing}");
         }
@@ -54,6 +58,11 @@ impl Server {
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.folder()
+    }
+
+    /// What the server has written to its log, if it is ours alone.
+    pub(crate) fn log(&self) -> Option<String> {
+        self.postgres.as_ref()?.log()
     }
 
     /// A connection beside the store, if there is a server.
