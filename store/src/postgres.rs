@@ -14,6 +14,7 @@ pub(crate) mod state;
 mod tests;
 mod tls;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::{
@@ -40,7 +41,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Postgres {
     pool: Pool,
-    settings: PostgresSettings,
+    settings: Arc<PostgresSettings>,
     /// Where the tables are.
     schema: String,
 }
@@ -62,7 +63,7 @@ impl Postgres {
         let schema = schema.ok_or_else(|| OpenError::NoSchema { server: settings.to_string() })?;
         migrations::run(&mut client, &settings, &schema).await?;
         drop(client);
-        Ok(Self { pool, settings, schema })
+        Ok(Self { pool, settings: Arc::new(settings), schema })
     }
 
     /// A connection of the pool.
@@ -76,7 +77,7 @@ impl Postgres {
     }
 
     /// How the server is reached.
-    pub(crate) const fn settings(&self) -> &PostgresSettings {
+    pub(crate) fn settings(&self) -> &PostgresSettings {
         &self.settings
     }
 

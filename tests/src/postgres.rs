@@ -63,10 +63,28 @@ impl Postgres {
             return Ok(Self { config, place: Place::Schema(Box::new(schema)) });
         }
         let programs = programs().ok_or(Missing)?;
-        let mut cluster = Cluster::start(&programs);
+        let mut cluster = Cluster::start(&programs, None);
         let config = cluster.config();
         cluster.listens(&config).await;
         Ok(Self { config, place: Place::Cluster(cluster) })
+    }
+
+    /// A server of its own that is reached at a port of this machine as well, where it shows a certificate.
+    ///
+    /// # Errors
+    ///
+    /// If the machine has no PostgreSQL.
+    pub async fn secured(certificate: &str, key: &str) -> Result<(Self, u16), Missing> {
+        let programs = programs().ok_or(Missing)?;
+        // PostgreSQL does not choose a port itself.
+        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = free.local_addr().expect("it is bound").port();
+        drop(free);
+        let mut cluster = Cluster::start(&programs, Some(Secured { port, certificate, key }));
+        let mut config = cluster.config();
+        config.port(port);
+        cluster.listens(&config).await;
+        Ok((Self { config, place: Place::Cluster(cluster) }, port))
     }
 
     /// A schema on a server that the tests of this process share: the one that the environment names, or one that is
@@ -80,7 +98,7 @@ impl Postgres {
             return Self::start().await;
         }
         let started = async || {
-            let mut cluster = Cluster::start(&programs().ok_or(Missing)?);
+            let mut cluster = Cluster::start(&programs().ok_or(Missing)?, None);
             let config = cluster.config();
             cluster.listens(&config).await;
             cluster.ends_with_this_process();
@@ -140,8 +158,15 @@ struct Cluster {
     folder: TempDir,
 }
 
+/// How a server is reached from outside.
+struct Secured<'a> {
+    port: u16,
+    certificate: &'a str,
+    key: &'a str,
+}
+
 impl Cluster {
-    fn start(programs: &Path) -> Self {
+    fn start(programs: &Path, secured: Option<Secured<'_>>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owner = owner_of(folder.path());
         let run = |program: &str| {
@@ -154,19 +179,19 @@ impl Cluster {
         };
         initialise(run("initdb"));
         let log = File::create(folder.path().join("server.log")).expect("the folder is ours");
-        let server = run("postgres")
-            .arg("-k")
-            .arg(folder.path())
-            .args([
-                "-p",
-                PORT,
-                "-c",
-                "listen_addresses=",
-                "-c",
-                "fsync=off",
-                "-c",
-                "full_page_writes=off",
-            ])
+        let mut server = run("postgres");
+        server.arg("-k").arg(folder.path()).args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+        match secured {
+            None => server.args(["-p", PORT, "-c", "listen_addresses="]),
+            Some(secured) => {
+                let data = folder.path().join("data");
+                write_for(owner, &data.join("server.crt"), secured.certificate);
+                write_for(owner, &data.join("server.key"), secured.key);
+                let port = secured.port.to_string();
+                server.args(["-p", &port, "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"])
+            }
+        };
+        let server = server
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
             .spawn()
@@ -211,6 +236,16 @@ impl Cluster {
             let log = std::fs::read_to_string(self.log());
             panic!("PostgreSQL does not start; it says:\n{}", log.unwrap_or_default());
         }
+    }
+}
+
+/// A file that nobody but the server may read, which insists on it.
+fn write_for(owner: Option<(u32, u32)>, path: &Path, text: &str) {
+    std::fs::write(path, text).expect("the folder is ours");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(path, private).expect("the file is ours");
+    if let Some((user, group)) = owner {
+        chown(path, Some(user), Some(group)).expect("root may give a file away");
     }
 }
 

@@ -72,7 +72,7 @@ impl Plans {
             for line in plan.lines() {
                 let walks = ["users", "groups", "memberships", "emails", "feed_1970_01"];
                 let is_walk = |table: &&str| line.contains(&format!("Seq Scan on {table}"));
-                assert!(!walks.iter().any(|table| is_walk(&table)), "{what}:\n{plan}");
+                assert!(!walks.iter().any(is_walk), "{what}:\n{plan}");
                 assert!(seen(line) <= STEP_MAX, "{what}: {line}\n{plan}");
             }
         }
@@ -90,9 +90,8 @@ fn seen(line: &str) -> u64 {
         return number(": ").unwrap_or(0);
     }
     let loops = number("loops=").unwrap_or(1);
-    line.contains("(actual rows=")
-        .then(|| number("(actual rows=").unwrap_or(0) * loops)
-        .unwrap_or(0)
+    let rows = if line.contains("(actual rows=") { number("(actual rows=") } else { None };
+    rows.unwrap_or(0) * loops
 }
 
 async fn filled() -> Option<(Plans, Stream)> {
