@@ -16,6 +16,8 @@ mod on_sqlite {
     mod endpoints;
     mod files;
     mod filters;
+    #[path = "filters/postgres.rs"]
+    mod filters_in_postgres;
     mod oauth;
     mod projection;
     mod reading;
