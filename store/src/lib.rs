@@ -1,9 +1,9 @@
 //! The ports of the roles on SQLite, everything of one machine in a few files, and on PostgreSQL.
 //!
-//! A store has two halves, each behind a trait of its own ([`backend`]). `config` is what people have set up and what deliveries have come to: `store.db`, which
-//! nothing can make again. `state` is what the log folds to: `state-<generation>.db`, which
-//! a rebuild makes anew beside the old one and swaps in. `postgres` has the same on a server. Each role's port is
-//! implemented in a file of `ports/`, on both halves, wherever they are.
+//! A store has two halves, each behind a trait of its own (`backend`). `config` is what people have set up and what
+//! deliveries have come to: `store.db`, which nothing can make again. `state` is what the log folds to:
+//! `state-<generation>.db`, which a rebuild makes anew beside the old one and swaps in. `postgres` has the same on a
+//! server. Each role's port is implemented in a file of `ports/`, on both halves, wherever they are.
 //!
 //! It is *not* the place of rules. SQL is plain statements, one file per subject, but for [`filter`], which
 //! compiles what clients ask for, for SQLite and for PostgreSQL.

@@ -15,6 +15,7 @@ pub(crate) mod state;
 mod tests;
 mod tls;
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Postgres {
     pool: Pool,
-    settings: PostgresSettings,
+    settings: Arc<PostgresSettings>,
     /// Where the tables are.
     schema: String,
 }
@@ -64,7 +65,7 @@ impl Postgres {
         let schema = schema.ok_or_else(|| OpenError::NoSchema { server: settings.to_string() })?;
         migrations::run(&mut client, &settings, &schema).await?;
         drop(client);
-        Ok(Self { pool, settings, schema })
+        Ok(Self { pool, settings: Arc::new(settings), schema })
     }
 
     /// A connection of the pool.
@@ -78,7 +79,7 @@ impl Postgres {
     }
 
     /// How the server is reached.
-    pub(crate) const fn settings(&self) -> &PostgresSettings {
+    pub(crate) fn settings(&self) -> &PostgresSettings {
         &self.settings
     }
 
@@ -172,10 +173,13 @@ where
     pool.map_err(|error| DbError::Tls(Box::new(error)))
 }
 
-/// What every connection sets.
+/// What every connection sets. No query of a role walks through a table, but a plan that was made while a table was
+/// small would go on doing so for as long as the connection keeps it. Bitmaps give up the order of an index, and a page
+/// is the beginning of an order: the planner prefers to sort a directory while it takes it for small.
 fn session() -> String {
     format!(
-        "SET statement_timeout = {}; SET lock_timeout = {}; SET client_min_messages = warning; {};",
+        "SET statement_timeout = {}; SET lock_timeout = {}; SET client_min_messages = warning; \
+         SET enable_seqscan = off; SET enable_bitmapscan = off; {};",
         STATEMENT_TIMEOUT.as_millis(),
         LOCK_TIMEOUT.as_millis(),
         filter::Postgres::SETTINGS

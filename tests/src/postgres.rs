@@ -30,7 +30,7 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 #[derive(Debug)]
 pub struct Postgres {
     config: Config,
-    _place: Place,
+    place: Place,
 }
 
 /// The server of all tests of this process that share one: it takes a second to start.
@@ -60,13 +60,31 @@ impl Postgres {
             let server: Config = server.parse().expect("a connection string of PostgreSQL");
             let (config, name) = schema_on(Config::clone(&server)).await;
             let schema = Schema { server, name };
-            return Ok(Self { config, _place: Place::Schema(Box::new(schema)) });
+            return Ok(Self { config, place: Place::Schema(Box::new(schema)) });
         }
         let programs = programs().ok_or(Missing)?;
-        let mut cluster = Cluster::start(&programs);
+        let mut cluster = Cluster::start(&programs, None);
         let config = cluster.config();
         cluster.listens(&config).await;
-        Ok(Self { config, _place: Place::Cluster(cluster) })
+        Ok(Self { config, place: Place::Cluster(cluster) })
+    }
+
+    /// A server of its own that is reached at a port of this machine as well, where it shows a certificate.
+    ///
+    /// # Errors
+    ///
+    /// If the machine has no PostgreSQL.
+    pub async fn secured(certificate: &str, key: &str) -> Result<(Self, u16), Missing> {
+        let programs = programs().ok_or(Missing)?;
+        // PostgreSQL does not choose a port itself.
+        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = free.local_addr().expect("it is bound").port();
+        drop(free);
+        let mut cluster = Cluster::start(&programs, Some(Secured { port, certificate, key }));
+        let mut config = cluster.config();
+        config.port(port);
+        cluster.listens(&config).await;
+        Ok((Self { config, place: Place::Cluster(cluster) }, port))
     }
 
     /// A schema on a server that the tests of this process share: the one that the environment names, or one that is
@@ -80,7 +98,7 @@ impl Postgres {
             return Self::start().await;
         }
         let started = async || {
-            let mut cluster = Cluster::start(&programs().ok_or(Missing)?);
+            let mut cluster = Cluster::start(&programs().ok_or(Missing)?, None);
             let config = cluster.config();
             cluster.listens(&config).await;
             cluster.ends_with_this_process();
@@ -89,7 +107,16 @@ impl Postgres {
         let server = SHARED.get_or_init(started).await.clone()?;
         // Its schema goes with the server.
         let (config, _) = schema_on(server).await;
-        Ok(Self { config, _place: Place::Process })
+        Ok(Self { config, place: Place::Process })
+    }
+
+    /// What the server has written to its log, if it is ours alone.
+    #[must_use]
+    pub fn log(&self) -> Option<String> {
+        match &self.place {
+            Place::Cluster(cluster) => std::fs::read_to_string(cluster.log()).ok(),
+            Place::Schema(_) | Place::Process => None,
+        }
     }
 
     /// How it is reached.
@@ -116,7 +143,7 @@ async fn schema_on(server: Config) -> (Config, String) {
 }
 
 #[derive(Debug)]
-#[expect(dead_code, reason = "they are held to be dropped")]
+#[expect(dead_code, reason = "some are held to be dropped")]
 enum Place {
     Cluster(Cluster),
     Schema(Box<Schema>),
@@ -131,8 +158,15 @@ struct Cluster {
     folder: TempDir,
 }
 
+/// How a server is reached from outside.
+struct Secured<'a> {
+    port: u16,
+    certificate: &'a str,
+    key: &'a str,
+}
+
 impl Cluster {
-    fn start(programs: &Path) -> Self {
+    fn start(programs: &Path, secured: Option<Secured<'_>>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owner = owner_of(folder.path());
         let run = |program: &str| {
@@ -145,24 +179,28 @@ impl Cluster {
         };
         initialise(run("initdb"));
         let log = File::create(folder.path().join("server.log")).expect("the folder is ours");
-        let server = run("postgres")
-            .arg("-k")
-            .arg(folder.path())
-            .args([
-                "-p",
-                PORT,
-                "-c",
-                "listen_addresses=",
-                "-c",
-                "fsync=off",
-                "-c",
-                "full_page_writes=off",
-            ])
+        let mut server = run("postgres");
+        server.arg("-k").arg(folder.path()).args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+        match secured {
+            None => server.args(["-p", PORT, "-c", "listen_addresses="]),
+            Some(secured) => {
+                let data = folder.path().join("data");
+                write_for(owner, &data.join("server.crt"), secured.certificate);
+                write_for(owner, &data.join("server.key"), secured.key);
+                let port = secured.port.to_string();
+                server.args(["-p", &port, "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"])
+            }
+        };
+        let server = server
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
             .spawn()
             .expect("postgres can be run");
         Self { server, folder }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
     }
 
     fn config(&self) -> Config {
@@ -195,9 +233,19 @@ impl Cluster {
             true
         };
         if !tokio::time::timeout(PATIENCE, listens).await.unwrap_or(false) {
-            let log = std::fs::read_to_string(self.folder.path().join("server.log"));
+            let log = std::fs::read_to_string(self.log());
             panic!("PostgreSQL does not start; it says:\n{}", log.unwrap_or_default());
         }
+    }
+}
+
+/// A file that nobody but the server may read, which insists on it.
+fn write_for(owner: Option<(u32, u32)>, path: &Path, text: &str) {
+    std::fs::write(path, text).expect("the folder is ours");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(path, private).expect("the file is ours");
+    if let Some((user, group)) = owner {
+        chown(path, Some(user), Some(group)).expect("root may give a file away");
     }
 }
 

@@ -55,3 +55,29 @@ async fn a_server_that_is_not_there_is_told_of_without_its_password() {
     assert!(refused.to_string().contains("127.0.0.1:1, sync"), "{refused}");
     assert!(!format!("{refused:?}").contains("secret"), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_server_is_let_in_only_with_a_certificate_that_somebody_vouches_for() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let Ok((server, port)) = Server::secured(&certificate, &key).await else {
+        println!("NOT CHECKED: there is no PostgreSQL here");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("roots.pem");
+    std::fs::write(&roots, &certificate).unwrap();
+    let open = async |host: &str, roots: &str| {
+        let url = format!("postgres://postgres@{host}:{port}/postgres?sslmode=verify-full{roots}");
+        Postgres::open(url.parse().unwrap()).await
+    };
+    let believed = format!("&sslrootcert={}", roots.display());
+
+    let opened = open("localhost", &believed).await.unwrap();
+    let client = opened.client().await.unwrap();
+    let is_secure = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    assert!(client.query_one(is_secure, &[]).await.unwrap().get::<_, bool>(0));
+    assert!(open("127.0.0.1", &believed).await.is_err(), "the name in it is another");
+    assert!(open("localhost", "").await.is_err(), "nobody that the system believes has signed it");
+    drop(server);
+}

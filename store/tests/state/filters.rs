@@ -1,7 +1,6 @@
 //! The filter that runs in the database against the one that runs in memory, and the order of lists.
 
-mod generated;
-mod postgres;
+pub(super) mod generated;
 
 use directory::sorting::{compare, sort_key};
 use ingest::ports::{ListQuery, Listed, Place, Replica, Sort, Start, UserView};

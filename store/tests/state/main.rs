@@ -16,6 +16,8 @@ mod on_sqlite {
     mod endpoints;
     mod files;
     mod filters;
+    #[path = "filters/postgres.rs"]
+    mod filters_in_postgres;
     mod leases;
     mod oauth;
     mod projection;
@@ -40,6 +42,7 @@ mod on_postgres {
     mod following;
     mod leases;
     mod oauth;
+    mod plans;
     mod projection;
     mod reading;
     mod rebuild;

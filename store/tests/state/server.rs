@@ -7,6 +7,7 @@ use std::sync::Arc;
 use schemas::Edge;
 use store::Store;
 use tests::Postgres;
+use tests::postgres::Missing;
 use tokio_postgres::{Client, Config};
 
 use crate::folder::{Folder, MASTER_KEY};
@@ -18,7 +19,11 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn new() -> Self {
-        let postgres = Postgres::shared().await;
+        Self::on(Postgres::shared().await).await
+    }
+
+    #[expect(clippy::print_stdout, reason = "what is left out is said aloud")]
+    pub(crate) async fn on(postgres: Result<Postgres, Missing>) -> Self {
         if let Err(missing) = &postgres {
             println!("NOT CHECKED on PostgreSQL: {missing}");
         }
@@ -70,6 +75,11 @@ impl Server {
     /// How the server is reached, if there is one.
     pub(crate) fn config(&self) -> Option<Config> {
         Some(self.postgres.as_ref()?.config().clone())
+    }
+
+    /// What the server has written to its log, if it is ours alone.
+    pub(crate) fn log(&self) -> Option<String> {
+        self.postgres.as_ref()?.log()
     }
 
     /// A connection beside the store, if there is a server.

@@ -88,7 +88,10 @@ pub(crate) struct Stream {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let place = Place::new().await;
+        Self::at(Place::new().await).await
+    }
+
+    pub(crate) async fn at(place: Place) -> Self {
         let edge = Arc::<Still>::default();
         let store = Arc::new(place.open(edge.clone()).await);
         Self {

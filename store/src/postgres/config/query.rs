@@ -51,9 +51,8 @@ pub(super) fn id(bytes: [u8; 16]) -> Vec<u8> {
 
 /// A value that must be unique and is not, in the port's terms.
 pub(super) fn conflict(error: DbError, conflict: api::ports::Conflict) -> DbError {
-    let is_taken = |error: &tokio_postgres::Error| {
-        error.code() == Some(&SqlState::UNIQUE_VIOLATION)
-    };
+    let is_taken =
+        |error: &tokio_postgres::Error| error.code() == Some(&SqlState::UNIQUE_VIOLATION);
     if matches!(&error, DbError::Postgres(error) if is_taken(error)) {
         return conflicted(conflict);
     }

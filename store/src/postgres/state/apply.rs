@@ -77,13 +77,18 @@ impl State {
     ) -> Result<Option<u64>, DbError> {
         let mut client = self.client().await?;
         let moment = Moment::writing(&mut client).await?;
-        if !move_position(&moment, partition, from, to, batch).await? {
+        // All at once, without waiting for one before the next is sent: what they read is nobody else's to write as
+        // long as the position is ours.
+        let (moved, mut directories, known) = tokio::try_join!(
+            move_position(&moment, partition, from, to, batch),
+            directories(&moment, partition, batch),
+            Known::of(&moment, batch)
+        )?;
+        if !moved {
             moment.rollback().await?;
             return Ok(None);
         }
-        let mut directories = directories(&moment, partition, batch).await?;
         if !batch.accepted.is_empty() {
-            let known = Known::of(&moment, batch).await?;
             let delta = Delta::of(batch, known, &mut directories)?;
             write::write(&moment, &delta, &mut directories).await?;
         }

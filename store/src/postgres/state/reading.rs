@@ -83,8 +83,10 @@ impl State {
         let moment = Moment::reading(&mut client).await?;
         let confined = confined(&moment, &known, request.reach, None, filter.directory).await?;
         let conditions = users_where(&filter, confined.as_deref());
+        let is_looked_up =
+            filter.group.is_some() || filter.idp_id.is_some() || filter.email.is_some();
         let columns = Columns {
-            directory: "users.directory",
+            directory: if is_looked_up { "users.directory + 0" } else { "users.directory" },
             order: "users.user_id",
             order_within: "users.user_id",
         };
@@ -152,7 +154,11 @@ impl State {
             conditions.and(of, [bytes(user.to_bytes())]);
         }
         let columns = Columns {
-            directory: "groups.directory",
+            directory: if filter.user.is_some() {
+                "groups.directory + 0"
+            } else {
+                "groups.directory"
+            },
             order: "groups.group_id",
             order_within: "groups.group_id",
         };
@@ -300,8 +306,8 @@ impl State {
     }
 }
 
-/// What narrows a list of users. Who is found by a look-up is found before the list is put in order: arrays keep
-/// the planner from walking through a directory in order instead, to find a few there.
+/// What narrows a list of users. Who is found by a look-up is found before the list is put in order: arrays, and a
+/// sum in place of the directory's key, keep the planner from walking through a directory to find a few there.
 fn users_where(filter: &UserFilter, confined: Option<&[i64]>) -> Conditions {
     let mut conditions = Conditions::default();
     conditions.and("NOT users.hidden", []);
@@ -415,10 +421,13 @@ async fn groups_of(
     if users.is_empty() {
         return Ok(found);
     }
+    // `OFFSET 0` keeps this a look-up for each user, however many the planner takes the memberships for.
     let sql = format!(
-        "SELECT {GROUP_COLUMNS}, memberships.user_key FROM memberships
-         JOIN groups ON groups.key = memberships.group_key
-         WHERE memberships.user_key = ANY($1) ORDER BY groups.key"
+        "SELECT of.* FROM unnest($1::bigint[]) AS page (of_user)
+         CROSS JOIN LATERAL (SELECT {GROUP_COLUMNS}, memberships.user_key FROM memberships
+             JOIN groups ON groups.key = memberships.group_key
+             WHERE memberships.user_key = page.of_user OFFSET 0) AS of
+         ORDER BY of.key"
     );
     for row in moment.all(&sql, &[&users]).await? {
         found.entry(row.value(10)?).or_default().push(group(&row)?.1);

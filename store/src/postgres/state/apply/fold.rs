@@ -43,61 +43,60 @@ impl Known {
                 | Change::TokenRevoked { .. } => {}
             }
         }
-        let mut known = Self::default();
-        known.read_groups_of(moment, &going).await?;
-        groups.extend(known.groups_of.values().flatten());
-        known.read_users(moment, &users).await?;
-        known.read_groups(moment, &groups).await?;
-        Ok(known)
+        let groups_of = Self::groups_of(moment, &going).await?;
+        groups.extend(groups_of.values().flatten());
+        let (users, groups) =
+            tokio::try_join!(Self::users(moment, &users), Self::groups(moment, &groups))?;
+        Ok(Self { users, groups, groups_of })
     }
 
-    async fn read_users(
-        &mut self,
+    async fn users(
         moment: &Moment<'_>,
         ids: &BTreeSet<ScimId>,
-    ) -> Result<(), DbError> {
+    ) -> Result<BTreeMap<ScimId, (i64, Counted)>, DbError> {
+        let mut found = BTreeMap::new();
         if ids.is_empty() {
-            return Ok(());
+            return Ok(found);
         }
         let sql = "SELECT scim_id, key, active, hidden FROM users WHERE scim_id = ANY($1)";
         for row in moment.all(sql, &[&bytes(ids)]).await? {
             let counted = Counted::of(row.value(2)?, row.value(3)?);
-            self.users.insert(ScimId::from_bytes(row.id(0)?), (row.value(1)?, counted));
+            found.insert(ScimId::from_bytes(row.id(0)?), (row.value(1)?, counted));
         }
-        Ok(())
+        Ok(found)
     }
 
-    async fn read_groups(
-        &mut self,
+    async fn groups(
         moment: &Moment<'_>,
         ids: &BTreeSet<ScimId>,
-    ) -> Result<(), DbError> {
+    ) -> Result<BTreeMap<ScimId, i64>, DbError> {
+        let mut found = BTreeMap::new();
         if ids.is_empty() {
-            return Ok(());
+            return Ok(found);
         }
         let sql = "SELECT scim_id, key FROM groups WHERE scim_id = ANY($1)";
         for row in moment.all(sql, &[&bytes(ids)]).await? {
-            self.groups.insert(ScimId::from_bytes(row.id(0)?), row.value(1)?);
+            found.insert(ScimId::from_bytes(row.id(0)?), row.value(1)?);
         }
-        Ok(())
+        Ok(found)
     }
 
-    async fn read_groups_of(
-        &mut self,
+    async fn groups_of(
         moment: &Moment<'_>,
         going: &[Vec<u8>],
-    ) -> Result<(), DbError> {
+    ) -> Result<BTreeMap<ScimId, BTreeSet<ScimId>>, DbError> {
+        let mut found = BTreeMap::<_, BTreeSet<_>>::new();
         if going.is_empty() {
-            return Ok(());
+            return Ok(found);
         }
         let sql = "SELECT users.scim_id, groups.scim_id FROM users
             JOIN memberships ON memberships.user_key = users.key
             JOIN groups ON groups.key = memberships.group_key WHERE users.scim_id = ANY($1)";
         for row in moment.all(sql, &[&going]).await? {
-            let groups = self.groups_of.entry(ScimId::from_bytes(row.id(0)?)).or_default();
+            let groups = found.entry(ScimId::from_bytes(row.id(0)?)).or_default();
             groups.insert(ScimId::from_bytes(row.id(1)?));
         }
-        Ok(())
+        Ok(found)
     }
 }
 

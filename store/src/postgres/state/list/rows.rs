@@ -59,9 +59,12 @@ pub(super) async fn views_of_users(
     let keys: Vec<i64> = users.iter().map(|(key, _)| *key).collect();
     let mut groups: BTreeMap<i64, Vec<Reference>> = BTreeMap::new();
     if !keys.is_empty() {
-        let sql = "SELECT memberships.user_key, groups.scim_id, groups.display FROM memberships
-            JOIN groups ON groups.key = memberships.group_key
-            WHERE memberships.user_key = ANY($1) ORDER BY groups.key";
+        // `OFFSET 0` keeps this a look-up for each user, however many the planner takes the memberships for.
+        let sql = "SELECT page.key, of.scim_id, of.display FROM unnest($1::bigint[]) AS page (key)
+            CROSS JOIN LATERAL (SELECT groups.key, groups.scim_id, groups.display FROM memberships
+                JOIN groups ON groups.key = memberships.group_key
+                WHERE memberships.user_key = page.key OFFSET 0) AS of
+            ORDER BY of.key";
         for row in moment.all(sql, &[&keys]).await? {
             let group = Reference { id: ScimId::from_bytes(row.id(1)?), display: row.value(2)? };
             groups.entry(row.value(0)?).or_default().push(group);
@@ -71,10 +74,17 @@ pub(super) async fn views_of_users(
     Ok(users.into_iter().map(view).collect())
 }
 
-/// A condition that an index serves, which is written for SQLite, as it is written here: what keeps SQLite from a
-/// wrong index is not needed where the planner knows how many rows there are.
+/// A condition that an index serves, which is written for SQLite, as it is written here: a sum keeps the planner from
+/// the index of a column as a `+` does there. Keys that a query finds are taken for an array, or the planner might
+/// walk through the directory and look whether it meets them.
 pub(super) fn served(condition: &str) -> String {
-    condition.replace('?', "$").replace('+', "").replace("users.active = 0", "NOT users.active")
+    let condition = condition.replace('?', "$").replace("users.active = 0", "NOT users.active");
+    let condition = condition.replace("+users.directory", "users.directory + 0");
+    let condition = condition.replace("+groups.directory", "groups.directory + 0");
+    match condition.split_once(".key IN (") {
+        Some((before, keys)) => format!("{before}.key = ANY(ARRAY({keys})"),
+        None => condition,
+    }
 }
 
 /// What the condition is bound to.
