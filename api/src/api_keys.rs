@@ -100,8 +100,8 @@ pub async fn first_key(
     }
     let minted = secrets::api_key(edge);
     let key = new_key(edge, "first".to_owned(), Permission::Full, None, minted.suffix);
-    keys.create(key, minted.digest).await?;
-    Ok(FirstKey::Made(minted.text))
+    let is_made = keys.create_first(key, minted.digest).await?;
+    Ok(if is_made { FirstKey::Made(minted.text) } else { FirstKey::Known })
 }
 
 fn new_key(

@@ -45,6 +45,7 @@ pub mod resolver;
 pub mod run;
 pub mod schedule;
 pub mod security_event;
+pub mod share;
 pub mod signature;
 mod target;
 pub mod trial;

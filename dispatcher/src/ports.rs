@@ -14,6 +14,7 @@
 mod brake;
 mod endpoint;
 mod event;
+mod leases;
 mod progress;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use schemas::EndpointId;
 pub use brake::{BrakeNotice, BrakeStore, Braked, Brakes, HeldEvent, Judgement, Kept, SeenPage};
 pub use endpoint::{Endpoint, Endpoints, Filter, LaneId, Order, Replay, Secret};
 pub use event::{FeedEvent, FeedPosition, Line, OPERATIONAL, Topic};
+pub use leases::{DispatcherId, Epoch, Fenced, Lease, Leases, Standing};
 pub use progress::{Attempt, Blocked, DisableReason, Flush, LaneState, Notice, Outcome};
 
 use crate::security_event::SigningKey;
@@ -42,7 +44,7 @@ pub enum StoreError {
 
 /// The store, as the dispatcher needs it.
 #[async_trait]
-pub trait DeliveryStore: BrakeStore + Send + Sync {
+pub trait DeliveryStore: BrakeStore + Leases {
     /// All endpoints and replays, and the version that the answer reflects, read together.
     async fn endpoints(&self) -> Result<Endpoints, StoreError>;
 
@@ -92,9 +94,11 @@ pub trait DeliveryStore: BrakeStore + Send + Sync {
     /// The last position of the feed, for telling how far behind a lane is.
     async fn feed_end(&self) -> Result<FeedPosition, StoreError>;
 
-    /// Writes the flushes of several lanes, at most one a lane, in one transaction. A flush for an
-    /// endpoint or a replay that was deleted is dropped without a word. It need not survive a power loss: what is lost is sent again.
-    async fn flush(&self, flushes: Vec<Flush>) -> Result<(), StoreError>;
+    /// Writes the flushes of several lanes, at most one a lane, in one transaction. A flush for an endpoint or a
+    /// replay that was deleted is dropped, and so is one under an epoch that is not the lane's any more: the lanes
+    /// of which that is so are returned, and whoever runs one of them has to stop. It need not survive a power loss:
+    /// what is lost is sent again.
+    async fn flush(&self, flushes: Vec<Fenced>) -> Result<Vec<LaneId>, StoreError>;
 
     /// Turns an endpoint off and notes why; its version changes. Its cursor and blocked lines stay.
     async fn disable(&self, endpoint: EndpointId, reason: DisableReason) -> Result<(), StoreError>;

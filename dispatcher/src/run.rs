@@ -1,12 +1,15 @@
 //! Keeps the lanes of every enabled endpoint running, until shutdown.
 //!
-//! One task a lane (`deliver`) carries out its actions; one task (`flush`) writes what all lanes have to
+//! Of several dispatchers each runs its share: one task (`leases`) keeps the lease of this one, one (`lanes`) takes lanes
+//! and gives them back. One task a lane (`deliver`) carries out its actions; one task (`flush`) writes what all lanes have to
 //! write, many in one transaction; one (`tail`) reads the feed for those that have caught up. All wait for the store as long as it takes:
 //! what was not written is sent again, never lost.
 
 mod deliver;
 mod flush;
 mod judge;
+mod lanes;
+mod leases;
 mod read;
 mod tail;
 
@@ -15,8 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use schemas::Edge;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,6 +27,8 @@ use crate::lane::Pool;
 use crate::ports::{DeliveryStore, Endpoint, Endpoints, FeedPosition, LaneId, Replay, StoreError};
 use crate::schedule::Schedule;
 use judge::Gate;
+use lanes::{Lanes, Wanted};
+use leases::Keeper;
 use tail::Tail;
 
 /// How long the store is left alone after it did not answer.
@@ -55,6 +59,8 @@ pub struct Config {
     pub slow_in_flight: usize,
     /// How long requests in flight may go on after shutdown was asked for.
     pub grace: Duration,
+    /// For how long a dispatcher counts that is not heard of: so long after its end others take its lanes.
+    pub lease: Duration,
 }
 
 impl Config {
@@ -68,6 +74,7 @@ impl Config {
             retries_in_flight: 128,
             slow_in_flight: 192,
             grace: Duration::from_secs(4),
+            lease: Duration::from_secs(10),
         }
     }
 }
@@ -117,12 +124,6 @@ struct Making {
     replay: Option<Replay>,
 }
 
-struct Running {
-    making: Making,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
 /// Delivers until `shutdown`; then lets the requests in flight end, writes what is known and
 /// returns.
 pub async fn run(
@@ -159,24 +160,33 @@ pub async fn run(
     });
     tasks.spawn(measure(Arc::clone(&shared), shutdown.clone()));
     tasks.spawn(tidy(Arc::clone(&shared), shutdown.clone()));
+    let (wanted, lanes_wanted) = watch::channel(None);
+    let (tenure, lanes_tenure) = watch::channel(None);
+    let keeper = Keeper {
+        store: Arc::clone(&shared.store),
+        edge: Arc::clone(&shared.edge),
+        lasts: shared.config.lease,
+        tenure,
+    };
+    let lanes = Lanes::new(Arc::clone(&shared), tasks.clone(), shutdown);
     tokio::select! {
-        () = shutdown.cancelled() => {}
-        () = follow(&shared, &tasks, &shutdown) => {}
+        () = lanes.run(lanes_wanted, lanes_tenure) => {}
+        // The lease is kept for as long as lanes end in good order.
+        () = keeper.run() => {}
+        () = follow(&shared, &wanted) => {}
     }
     drop(shared);
     tasks.close();
     tasks.wait().await;
 }
 
-/// Keeps the lanes in step with the endpoints. Never returns.
-async fn follow(shared: &Arc<Shared>, tasks: &TaskTracker, shutdown: &CancellationToken) {
-    let mut running: BTreeMap<LaneId, Running> = BTreeMap::new();
+/// Follows the endpoints. Never returns.
+async fn follow(shared: &Shared, wanted: &watch::Sender<Option<Wanted>>) {
     loop {
-        let found = shared.store.endpoints().await;
-        let changed = match found {
+        let changed = match shared.store.endpoints().await {
             Ok(endpoints) => {
                 let version = endpoints.version;
-                reconcile(&mut running, wanted(endpoints), shared, tasks, shutdown);
+                wanted.send_replace(Some(Arc::new(lanes_of(endpoints))));
                 shared.store.wait_endpoints_changed(version).await
             }
             Err(error) => Err(error),
@@ -189,7 +199,7 @@ async fn follow(shared: &Arc<Shared>, tasks: &TaskTracker, shutdown: &Cancellati
 }
 
 /// The lanes that there should be.
-fn wanted(endpoints: Endpoints) -> BTreeMap<LaneId, Making> {
+fn lanes_of(endpoints: Endpoints) -> BTreeMap<LaneId, Making> {
     let enabled = endpoints.list.into_iter().filter(|endpoint| endpoint.enabled);
     let mut wanted: BTreeMap<LaneId, Making> = enabled
         .map(|endpoint| {
@@ -204,39 +214,6 @@ fn wanted(endpoints: Endpoints) -> BTreeMap<LaneId, Making> {
         wanted.insert(id, Making { endpoint, replay: Some(replay) });
     }
     wanted
-}
-
-fn reconcile(
-    running: &mut BTreeMap<LaneId, Running>,
-    wanted: BTreeMap<LaneId, Making>,
-    shared: &Arc<Shared>,
-    tasks: &TaskTracker,
-    shutdown: &CancellationToken,
-) {
-    for (id, lane) in &*running {
-        if !wanted.contains_key(id) {
-            lane.stop.cancel();
-        }
-    }
-    // A lane that was told to stop is kept until it has ended: should the endpoint come back, the
-    // next lane waits for it, for a lane never runs twice.
-    running.retain(|_, lane| !lane.task.is_finished());
-    for (id, making) in wanted {
-        let before = running.remove(&id);
-        let before = match before {
-            Some(same) if same.making == making && !same.stop.is_cancelled() => {
-                running.insert(id, same);
-                continue;
-            }
-            before => before.map(|before| {
-                before.stop.cancel();
-                before.task
-            }),
-        };
-        let stop = shutdown.child_token();
-        let lane = deliver::run(making.clone(), before, Arc::clone(shared), stop.clone());
-        running.insert(id, Running { making, stop, task: tasks.spawn(lane) });
-    }
 }
 
 /// Measures how far behind the lanes are.

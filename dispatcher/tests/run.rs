@@ -12,8 +12,9 @@ use dispatcher::brake::Counts;
 use dispatcher::client::{Answer, Request, Sender};
 use dispatcher::lane::lines_of;
 use dispatcher::ports::{
-    self, Attempt, BrakeStore, Brakes, DisableReason, Endpoints, Filter, Flush, Judgement, LaneId,
-    LaneState, Line, Order, Outcome, SeenPage, StoreError, Topic,
+    self, Attempt, BrakeStore, Brakes, DisableReason, DispatcherId, Endpoints, Epoch, Fenced,
+    Filter, Judgement, LaneId, LaneState, Lease, Leases, Line, Order, Outcome, SeenPage, Standing,
+    StoreError, Topic,
 };
 use dispatcher::security_event::SigningKey;
 use dispatcher::{Config, DeliveryStore, Endpoint, Failure, FeedEvent, FeedPosition, Secret};
@@ -33,13 +34,19 @@ struct Kept {
     lanes: BTreeMap<LaneId, LaneState>,
     attempts: Vec<Attempt>,
     fails: u32,
+    /// Whether leases cannot be renewed either while it fails.
+    is_mute: bool,
     feed_reads: usize,
+    dispatcher: Option<DispatcherId>,
+    epoch: Epoch,
+    released: Vec<LaneId>,
 }
 
 struct Store {
     endpoints: watch::Sender<Endpoints>,
     feed: watch::Sender<Vec<FeedEvent>>,
     kept: watch::Sender<u64>,
+    moves: watch::Sender<u64>,
     inner: Mutex<Kept>,
 }
 
@@ -67,6 +74,7 @@ impl Store {
             }),
             feed: watch::Sender::new(Vec::new()),
             kept: watch::Sender::new(0),
+            moves: watch::Sender::new(0),
             inner: Mutex::default(),
         })
     }
@@ -98,6 +106,56 @@ impl Store {
 
     fn cursor(kept: &Kept) -> u64 {
         kept.lanes.get(&LANE).map_or(0, |lane| lane.cursor.0)
+    }
+}
+
+/// Every lane is given to whoever joined last.
+#[async_trait]
+impl Leases for Store {
+    async fn join(&self, dispatcher: DispatcherId, _: Duration) -> Result<(), StoreError> {
+        let mut inner = self.inner.lock().unwrap();
+        inner.dispatcher = Some(dispatcher);
+        inner.epoch.0 += 1;
+        Ok(())
+    }
+
+    async fn renew(
+        &self,
+        dispatcher: DispatcherId,
+        _: Duration,
+    ) -> Result<Option<Standing>, StoreError> {
+        let inner = self.inner.lock().unwrap();
+        if inner.fails > 0 && inner.is_mute {
+            return Err(StoreError::Unavailable("away".into()));
+        }
+        Ok((inner.dispatcher == Some(dispatcher)).then(Standing::default))
+    }
+
+    async fn lease(
+        &self,
+        dispatcher: DispatcherId,
+        lanes: Vec<LaneId>,
+    ) -> Result<Vec<Lease>, StoreError> {
+        let inner = self.inner.lock().unwrap();
+        let is_own = inner.dispatcher == Some(dispatcher);
+        let lease = |lane| Lease { lane, epoch: inner.epoch };
+        Ok(if is_own { lanes.into_iter().map(lease).collect() } else { Vec::new() })
+    }
+
+    async fn release(&self, _: DispatcherId, leases: Vec<Lease>) -> Result<(), StoreError> {
+        let mut inner = self.inner.lock().unwrap();
+        inner.released.extend(leases.into_iter().map(|lease| lease.lane));
+        Ok(())
+    }
+
+    async fn leave(&self, dispatcher: DispatcherId) -> Result<(), StoreError> {
+        let mut inner = self.inner.lock().unwrap();
+        inner.dispatcher.take_if(|own| *own == dispatcher);
+        Ok(())
+    }
+
+    fn moves(&self) -> watch::Receiver<u64> {
+        self.moves.subscribe()
     }
 }
 
@@ -161,14 +219,19 @@ impl DeliveryStore for Store {
         Ok(self.feed.borrow().last().map_or(FeedPosition(0), |event| event.position))
     }
 
-    async fn flush(&self, flushes: Vec<Flush>) -> Result<(), StoreError> {
+    async fn flush(&self, flushes: Vec<Fenced>) -> Result<Vec<LaneId>, StoreError> {
+        let mut refused = Vec::new();
         {
             let mut inner = self.inner.lock().unwrap();
             if inner.fails > 0 {
                 inner.fails -= 1;
                 return Err(StoreError::Unavailable("busy".into()));
             }
-            for flush in flushes {
+            for Fenced { epoch, flush } in flushes {
+                if epoch != inner.epoch {
+                    refused.push(flush.lane);
+                    continue;
+                }
                 let lane = inner.lanes.entry(flush.lane).or_default();
                 lane.cursor = flush.cursor;
                 lane.done = flush.done;
@@ -179,7 +242,7 @@ impl DeliveryStore for Store {
             }
         }
         self.kept.send_modify(|version| *version += 1);
-        Ok(())
+        Ok(refused)
     }
 
     async fn tidy(&self) -> Result<(), StoreError> {
@@ -246,11 +309,28 @@ struct App {
     fails: fn(&str, u64) -> Option<Failure>,
     seen: Mutex<Vec<String>>,
     hangs: bool,
+    /// How many requests it has, and how many were given up.
+    begun: watch::Sender<u32>,
+    given_up: watch::Sender<u32>,
+}
+
+/// Counts a request that is dropped.
+struct Open<'a>(&'a watch::Sender<u32>);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count += 1);
+    }
 }
 
 impl App {
     fn new(fails: fn(&str, u64) -> Option<Failure>) -> Arc<Self> {
-        Arc::new(Self { fails, seen: Mutex::default(), hangs: false })
+        Self::with(fails, false)
+    }
+
+    fn with(fails: fn(&str, u64) -> Option<Failure>, hangs: bool) -> Arc<Self> {
+        let (begun, given_up) = (watch::Sender::new(0), watch::Sender::new(0));
+        Arc::new(Self { fails, seen: Mutex::default(), hangs, begun, given_up })
     }
 }
 
@@ -258,6 +338,8 @@ impl App {
 impl Sender for App {
     async fn send(&self, request: Request, _: Timestamp) -> Answer {
         if self.hangs {
+            let _open = Open(&self.given_up);
+            self.begun.send_modify(|count| *count += 1);
             std::future::pending::<()>().await;
         }
         let body = String::from_utf8(request.body.to_vec()).unwrap();
@@ -294,11 +376,20 @@ impl Edge for World {
 }
 
 fn start(store: &Arc<Store>, app: &Arc<App>) -> (CancellationToken, JoinHandle<()>) {
+    start_with(store, app, Duration::from_secs(60))
+}
+
+fn start_with(
+    store: &Arc<Store>,
+    app: &Arc<App>,
+    lease: Duration,
+) -> (CancellationToken, JoinHandle<()>) {
     let shutdown = CancellationToken::new();
     let edge = World { begin: tokio::time::Instant::now(), ids: AtomicU64::new(0) };
     let config = Config {
         schedule: "20ms,20ms,20ms".parse().unwrap(),
         grace: Duration::from_millis(200),
+        lease,
         ..Config::of("https://sync.example")
     };
     let (store, app) = (Arc::clone(store), Arc::clone(app));
@@ -344,7 +435,7 @@ async fn a_store_that_is_busy_costs_nothing_but_time() {
 async fn shutdown_gives_up_what_hangs_and_the_next_start_sends_it_again() {
     let store = Store::new();
     store.accept(3, 3);
-    let hanging = Arc::new(App { fails: |_, _| None, seen: Mutex::default(), hangs: true });
+    let hanging = App::with(|_, _| None, true);
     let (shutdown, run) = start(&store, &hanging);
     tokio::task::yield_now().await;
     shutdown.cancel();
@@ -446,4 +537,61 @@ async fn a_lane_that_stands_alone_at_the_end_is_told_of_what_comes() {
     shutdown.cancel();
     run.await.unwrap();
     assert_eq!(*app.seen.lock().unwrap(), ["6"]);
+}
+
+#[tokio::test]
+async fn what_a_replaced_dispatcher_wrote_is_refused_and_it_begins_anew() {
+    let store = Store::new();
+    store.accept(10, 10);
+    let app = App::new(|_, _| None);
+    let (shutdown, run) = start(&store, &app);
+    store.until(|kept| Store::cursor(kept) == 10).await;
+    {
+        let mut inner = store.inner.lock().unwrap();
+        inner.dispatcher = None;
+        inner.epoch.0 += 1;
+    }
+    // Its next flush is refused, so its lane ends; and it hears of it when it renews.
+    store.accept(10, 10);
+    store.moves.send_modify(|moves| *moves += 1);
+    store.until(|kept| Store::cursor(kept) == 20).await;
+    shutdown.cancel();
+    run.await.unwrap();
+    let seen: std::collections::BTreeSet<String> = app.seen.lock().unwrap().drain(..).collect();
+    assert_eq!(seen.len(), 20);
+}
+
+#[tokio::test]
+async fn who_cannot_renew_gives_up_what_is_in_flight_before_its_lease_ends() {
+    let store = Store::new();
+    store.accept(1, 1);
+    let app = App::with(|_, _| None, true);
+    let lease = Duration::from_secs(2);
+    let (shutdown, run) = start_with(&store, &app, lease);
+    let mut begun = app.begun.subscribe();
+    begun.wait_for(|count| *count == 1).await.unwrap();
+    let last_renewed = tokio::time::Instant::now();
+    {
+        let mut inner = store.inner.lock().unwrap();
+        inner.is_mute = true;
+        inner.fails = u32::MAX;
+    }
+    let mut given_up = app.given_up.subscribe();
+    let dropped = given_up.wait_for(|count| *count == 1);
+    tokio::time::timeout(Duration::from_secs(20), dropped).await.unwrap().unwrap();
+    assert!(last_renewed.elapsed() < lease * 2, "{:?}", last_renewed.elapsed());
+    shutdown.cancel();
+    run.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_ends_gives_its_lanes_back() {
+    let store = Store::new();
+    store.accept(5, 5);
+    let app = App::new(|_, _| None);
+    let (shutdown, run) = start(&store, &app);
+    store.until(|kept| Store::cursor(kept) == 5).await;
+    shutdown.cancel();
+    run.await.unwrap();
+    assert_eq!(store.inner.lock().unwrap().dispatcher, None);
 }

@@ -5,27 +5,29 @@
 //! progress with `NORMAL`, since the worst that its loss does is to repeat deliveries. What every
 //! request asks (which token opens which directory) is answered from memory.
 
-mod access;
-mod answers;
-mod app_rules;
+pub(crate) mod access;
+pub(crate) mod answers;
+pub(crate) mod app_rules;
 pub(crate) mod attempts;
-mod brakes;
-mod deliveries;
-mod directories;
-mod endpoints;
-mod health;
-mod host_names;
-mod keys;
-mod known;
-mod oauth;
-mod operational;
-mod organizations;
-mod outward;
-mod portal_links;
+mod backend;
+pub(crate) mod brakes;
+pub(crate) mod deliveries;
+pub(crate) mod directories;
+pub(crate) mod endpoints;
+pub(crate) mod health;
+pub(crate) mod host_names;
+pub(crate) mod keys;
+pub(crate) mod known;
+mod leases;
+pub(crate) mod oauth;
+pub(crate) mod operational;
+pub(crate) mod organizations;
+pub(crate) mod outward;
+pub(crate) mod portal_links;
 pub(crate) mod replays;
-mod requests;
-mod sealed;
-mod signing_key;
+pub(crate) mod requests;
+pub(crate) mod sealed;
+pub(crate) mod signing_key;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,7 +43,7 @@ use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
 use access::{AccessToken, AccessTokens};
 use attempts::Retention;
 pub(crate) use known::{Entry, Known, KnownDirectory, KnownToken};
-use sealed::Sealer;
+pub(crate) use sealed::Sealer;
 
 /// Only ever added to.
 const MIGRATIONS: &[&str] = &[
@@ -82,6 +84,7 @@ pub(crate) struct Config {
     any_held: AtomicBool,
     operational_end: watch::Sender<u64>,
     retention: Mutex<Retention>,
+    leases: leases::Leases,
     generation: AtomicU64,
     signing_keys: RwLock<Option<Arc<signing_key::Ring>>>,
     sealer: Arc<Sealer>,
@@ -129,6 +132,7 @@ impl Config {
         Ok(Self {
             operational_end: watch::Sender::new(told),
             retention: Mutex::default(),
+            leases: leases::Leases::default(),
             progress: Pool::start("store-progress", vec![open(options(true, "NORMAL"))?])?,
             readers: Pool::start("store-reader", vec![open(options(false, "NORMAL"))?])?,
             durable: Pool::start("store-writer", vec![durable])?,

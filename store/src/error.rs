@@ -1,5 +1,8 @@
 //! What can go wrong with a database, before each port says it in its own terms.
 
+use tokio_postgres::error::SqlState;
+
+use crate::postgres::PostgresSettings;
 use crate::sqlite::is_full;
 
 /// Why a database did not do it.
@@ -8,6 +11,18 @@ pub(crate) enum DbError {
     /// SQLite said no.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// PostgreSQL said no, or did not answer.
+    #[error(transparent)]
+    Postgres(#[from] tokio_postgres::Error),
+    /// No connection to PostgreSQL was to be had.
+    #[error(transparent)]
+    Pool(#[from] deadpool_postgres::PoolError),
+    /// A connection to PostgreSQL cannot be secured.
+    #[error("connections to PostgreSQL cannot be secured")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// PostgreSQL says nothing at all.
+    #[error("PostgreSQL does not answer")]
+    Silent,
     /// A stored value is not what this version writes.
     #[error("the stored {what} cannot be read")]
     Unreadable {
@@ -30,6 +45,8 @@ impl DbError {
     pub(crate) fn is_full(&self) -> bool {
         match self {
             Self::Sqlite(error) => is_full(error),
+            Self::Postgres(error) => error.code() == Some(&SqlState::DISK_FULL),
+            Self::Pool(_) | Self::Tls(_) | Self::Silent => false,
             Self::Unreadable { .. } | Self::Closed | Self::Refused(_) => false,
         }
     }
@@ -66,6 +83,54 @@ pub enum OpenError {
         /// The latest that is known.
         known: i32,
     },
+    /// PostgreSQL does not answer, or does not let us in.
+    #[error("the store in PostgreSQL ({server}) cannot be opened")]
+    Server {
+        /// Where it is.
+        server: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is nowhere to put tables.
+    #[error(
+        "the search_path of the store in PostgreSQL ({server}) leads to no schema; create it, or name another"
+    )]
+    NoSchema {
+        /// Where it is.
+        server: String,
+    },
+    /// A later version has changed the tables in a way that this one cannot live with.
+    #[error(
+        "the store in PostgreSQL ({server}) has schema version {found}, and this program, which knows {known}, \
+         is too old for it"
+    )]
+    Schema {
+        /// Where it is.
+        server: String,
+        /// The version of the tables.
+        found: i32,
+        /// The latest that is known.
+        known: i32,
+    },
+    /// Secrets could not be sealed.
+    #[error(
+        "the store in PostgreSQL ({server}) needs a master key that all replicas share: give each the same one, 32 \
+         bytes in base64"
+    )]
+    NoMasterKey {
+        /// Where it is.
+        server: String,
+    },
+    /// Secrets could not be opened.
+    #[error(
+        "the secrets of the store in PostgreSQL ({server}) are sealed under another master key: give this replica \
+         the one that the others have"
+    )]
+    MasterKey {
+        /// Where it is.
+        server: String,
+    },
     /// The system starts no more threads.
     #[error("the threads of the store cannot be started")]
     Thread(#[from] std::io::Error),
@@ -74,6 +139,10 @@ pub enum OpenError {
 impl OpenError {
     pub(crate) fn at(path: &std::path::Path) -> impl Fn(rusqlite::Error) -> Self {
         move |source| Self::Sqlite { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn server(settings: &PostgresSettings, error: DbError) -> Self {
+        Self::Server { server: settings.to_string(), source: Box::new(error) }
     }
 }
 

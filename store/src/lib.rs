@@ -1,20 +1,24 @@
-//! The ports of the roles on SQLite: everything of one machine in a few files.
+//! The ports of the roles on SQLite, everything of one machine in a few files, and on PostgreSQL.
 //!
-//! `config` is what people have set up and what deliveries have come to: `store.db`, which
-//! nothing can make again. `state` is what the log folds to: `state-<generation>.db`, which
-//! a rebuild makes anew beside the old one and swaps in. Each role's port is implemented in a file of
-//! `ports/`, on both.
+//! A store has two halves, each behind a trait of its own (`backend`). `config` is what people have set up and what
+//! deliveries have come to: `store.db`, which nothing can make again. `state` is what the log folds to:
+//! `state-<generation>.db`, which a rebuild makes anew beside the old one and swaps in. `postgres` has the same on a
+//! server. Each role's port is implemented in a file of `ports/`, on both halves, wherever they are.
 //!
 //! It is *not* the place of rules. SQL is plain statements, one file per subject, but for [`filter`], which
 //! compiles what clients ask for, for SQLite and for PostgreSQL.
 //!
 //! Start with [`Store`].
 
+mod backend;
+mod columns;
 mod config;
 mod error;
 pub mod filter;
+mod generations;
 pub mod master_key;
 mod ports;
+mod postgres;
 mod sqlite;
 mod state;
 
@@ -24,21 +28,30 @@ use std::sync::Arc;
 use directory::rules::GeneralRules;
 use schemas::{Brake, DirectoryId, Edge};
 
+use backend::{ConfigBackend, StateBackend};
 use config::Config;
 pub use config::attempts::Retention;
 use error::DbError;
 pub use error::OpenError;
+pub use generations::{Generation, Snapshot};
+use generations::{Making, Taken};
+pub use postgres::{Invalid, PostgresSettings};
 use state::State;
-pub use state::bulk::Generation;
 pub use state::scratch::Scratch;
-pub use state::snapshot::Snapshot;
 
-/// The store of one machine.
+/// A store.
 #[derive(Debug)]
 pub struct Store {
-    pub(crate) config: Config,
-    pub(crate) state: State,
-    folder: std::path::PathBuf,
+    pub(crate) config: Box<dyn ConfigBackend>,
+    pub(crate) state: Box<dyn StateBackend>,
+    place: Place,
+}
+
+/// Where the state is.
+#[derive(Debug)]
+enum Place {
+    Folder(std::path::PathBuf),
+    Server(postgres::Postgres),
 }
 
 /// A store that does not answer.
@@ -64,9 +77,33 @@ impl Store {
         edge: Arc<dyn Edge>,
     ) -> Result<Self, OpenError> {
         let config = Config::open(&folder.join("store.db"), master_key, edge)?;
-        let state = State::open(&state_path(folder, config.generation()))?;
+        let state = Box::new(State::open(&state_path(folder, config.generation()))?);
         remove_other_generations(folder, config.generation());
-        Ok(Self { config, state, folder: folder.to_owned() })
+        Ok(Self { config: Box::new(config), state, place: Place::Folder(folder.to_owned()) })
+    }
+
+    /// Opens a store on a server, which other replicas may have open too. All of them have one master key.
+    ///
+    /// # Errors
+    ///
+    /// If there is no master key or it is another than before, if the server does not let us in, or if its tables were
+    /// made by a later version that this one cannot live with.
+    pub async fn connect(
+        server: PostgresSettings,
+        master_key: Option<[u8; 32]>,
+        edge: Arc<dyn Edge>,
+    ) -> Result<Self, OpenError> {
+        let Some(master_key) = master_key else {
+            return Err(OpenError::NoMasterKey { server: server.to_string() });
+        };
+        let postgres = postgres::Postgres::open(server).await?;
+        let config = postgres::config::Config::open(postgres.clone(), master_key, edge).await?;
+        let state = postgres::state::State::open(postgres.clone()).await?;
+        Ok(Self {
+            config: Box::new(config),
+            state: Box::new(state),
+            place: Place::Server(postgres),
+        })
     }
 
     /// Takes over the rules that hold where a directory has none of its own.
@@ -114,20 +151,54 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// If its file cannot be made.
-    #[expect(clippy::unused_async, reason = "a store on a server makes a schema here")]
+    /// If it cannot be made.
     pub async fn new_generation(&self) -> Result<Generation, OpenError> {
-        let number = self.config.generation() + 1;
-        Generation::create(&state_path(&self.folder, number), number)
+        Ok(Generation(match &self.place {
+            Place::Folder(folder) => {
+                let number = self.config.generation() + 1;
+                let made = state::bulk::Generation::create(&state_path(folder, number), number)?;
+                Making::File(Box::new(made))
+            }
+            Place::Server(postgres) => {
+                let made = postgres::state::generation::Generation::create(postgres).await?;
+                Making::Server(Box::new(made))
+            }
+        }))
     }
 
-    /// Makes a filled generation the state in use from the next opening on.
+    /// Makes a filled generation the state in use: in PostgreSQL at once, in a folder from the next opening on.
     ///
     /// # Errors
     ///
-    /// If that cannot be written. The old state stays in use then.
+    /// If that cannot be written, or a projector has applied what the generation does not know. The old state stays
+    /// in use then.
     pub async fn swap_in(&self, generation: Generation) -> Result<(), Unavailable> {
-        Ok(self.config.set_generation(generation.number()).await?)
+        match generation.0 {
+            Making::File(made) => Ok(self.config.set_generation(made.number()).await?),
+            Making::Server(made) => {
+                if made.swap_in().await? {
+                    return Ok(());
+                }
+                let why =
+                    "a projector has moved on meanwhile; stop the projectors, then rebuild again";
+                Err(Unavailable(why.into()))
+            }
+        }
+    }
+
+    /// The state as of one moment.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub async fn snapshot(&self) -> Result<Snapshot, OpenError> {
+        match &self.place {
+            Place::Folder(folder) => Snapshot::open(folder),
+            Place::Server(postgres) => {
+                let taken = postgres::state::snapshot::Snapshot::take(postgres).await?;
+                Ok(Snapshot(Taken::Server(taken)))
+            }
+        }
     }
 
     /// Finishes what was begun and closes the files. Blocks; for shutdown.

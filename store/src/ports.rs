@@ -48,7 +48,13 @@ fn port_error(error: DbError) -> PortError {
             Some(Refusal::Conflict(conflict)) => PortError::Conflict(*conflict),
             Some(Refusal::NotFound) | None => PortError::NotFound,
         },
-        error @ (DbError::Sqlite(_) | DbError::Unreadable { .. } | DbError::Closed) => {
+        error @ (DbError::Sqlite(_)
+        | DbError::Postgres(_)
+        | DbError::Pool(_)
+        | DbError::Tls(_)
+        | DbError::Silent
+        | DbError::Unreadable { .. }
+        | DbError::Closed) => {
             if error.is_full() {
                 PortError::Full(Box::new(error))
             } else {

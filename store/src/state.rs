@@ -1,13 +1,14 @@
 //! What the log folds to: users, groups, memberships, feed, heads and positions.
 
-mod apply;
-mod audit;
-mod braking;
+pub(crate) mod apply;
+pub(crate) mod audit;
+mod backend;
+pub(crate) mod braking;
 pub(crate) mod bulk;
 pub(crate) mod feed;
 mod flush;
 mod gather;
-mod list;
+pub(crate) mod list;
 mod pending_members;
 pub(crate) mod places;
 mod progress;
@@ -27,7 +28,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use schemas::{DirectoryId, Hash, Head, Seq};
 
 use crate::error::{DbError, OpenError};
-use crate::sqlite::{Options, Pool, connect, from_sql, migrate};
+use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
 pub(crate) use progress::{Fault, Progress};
 
 pub(crate) const SCHEMA: &str = include_str!("state/schema.sql");
@@ -75,6 +76,7 @@ pub(crate) struct State {
 }
 
 /// What the streams say of directories, as far as configuration has to agree with it.
+#[derive(Default)]
 pub(crate) struct Told {
     directories: BTreeMap<DirectoryId, Telling>,
 }
@@ -158,12 +160,39 @@ impl State {
         &self.progress
     }
 
-    pub(crate) fn is_known_active(&self, id: DirectoryId) -> bool {
-        self.active.lock().expect("nothing panics while it is held").contains(&id)
+    /// Once a directory is activated it stays so: only the first requests ask the disk.
+    pub(crate) async fn is_activated(&self, id: DirectoryId) -> Result<bool, DbError> {
+        if self.active.lock().expect("nothing panics while it is held").contains(&id) {
+            return Ok(true);
+        }
+        let row = self.read(move |connection| Ok(directory_row(connection, id)?)).await?;
+        let activated = row.is_some_and(|row| row.activated);
+        if activated {
+            self.active.lock().expect("nothing panics while it is held").insert(id);
+        }
+        Ok(activated)
     }
 
-    pub(crate) fn note_active(&self, id: DirectoryId) {
-        self.active.lock().expect("nothing panics while it is held").insert(id);
+    /// Whether each of these records is in the stream.
+    pub(crate) async fn accepted(
+        &self,
+        directory: DirectoryId,
+        records: Vec<Head>,
+    ) -> Result<Vec<bool>, DbError> {
+        self.read(move |connection| {
+            let Some(row) = directory_row(connection, directory)? else {
+                return Ok(vec![false; records.len()]);
+            };
+            let sql = "SELECT hash FROM feed WHERE directory = ?1 AND seq = ?2";
+            let accepted = |record: &Head| {
+                let parameters = params![row.key, as_sql(record.seq.0)];
+                let hash: Option<[u8; 32]> =
+                    rows::first(connection, sql, parameters, |row| Ok(row.get(0)?))?;
+                Ok(hash == Some(record.hash.0))
+            };
+            records.iter().map(accepted).collect()
+        })
+        .await
     }
 
     pub(crate) async fn told(&self) -> Result<Told, DbError> {
@@ -172,6 +201,16 @@ impl State {
 }
 
 impl Told {
+    pub(crate) fn directory(&mut self, id: DirectoryId, gone: bool) {
+        self.directories.insert(id, Telling { gone, tokens: BTreeMap::new() });
+    }
+
+    pub(crate) fn token(&mut self, of: DirectoryId, id: schemas::TokenId, record: TokenRecord) {
+        if let Some(told) = self.directories.get_mut(&of) {
+            told.tokens.insert(id, record);
+        }
+    }
+
     /// Whether the stream says all that the configuration of a directory says.
     pub(crate) fn tells(&self, directory: &Directory) -> bool {
         let Some(told) = self.directories.get(&directory.id) else {
@@ -195,25 +234,24 @@ fn standing(connection: &Connection) -> Result<(BTreeMap<u16, Offset>, u64), rus
 }
 
 fn told(connection: &Connection) -> Result<Told, DbError> {
-    let mut directories = BTreeMap::new();
+    let mut all = Told::default();
     let mut keys = BTreeMap::new();
     let mut select = connection.prepare("SELECT key, id, gone FROM directories")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let id = DirectoryId::from_bytes(row.get(1)?);
         keys.insert(row.get::<_, i64>(0)?, id);
-        directories.insert(id, Telling { gone: row.get(2)?, tokens: BTreeMap::new() });
+        all.directory(id, row.get(2)?);
     }
     let mut select = connection.prepare("SELECT directory, id, revoked FROM tokens")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let told = keys.get(&row.get(0)?).and_then(|id| directories.get_mut(id));
-        if let Some(told) = told {
+        if let Some(id) = keys.get(&row.get(0)?) {
             let record = if row.get(2)? { TokenRecord::Revoked } else { TokenRecord::Made };
-            told.tokens.insert(schemas::TokenId::from_bytes(row.get(1)?), record);
+            all.token(*id, schemas::TokenId::from_bytes(row.get(1)?), record);
         }
     }
-    Ok(Told { directories })
+    Ok(all)
 }
 
 /// A directory's row.

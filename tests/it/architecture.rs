@@ -83,6 +83,7 @@ const DRIVERS: &[Driver] = &[
         why: "SQL lives behind the ports",
         holders: &["store", "bench", "tests"],
     },
+    Driver { name: "deadpool-postgres", why: "SQL lives behind the ports", holders: &["store"] },
     Driver {
         name: "rdkafka",
         why: "the broker lives behind the log's port",

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use tokio_postgres::{Client, Config, Error, NoTls};
 
 use crate::server::PATIENCE;
@@ -24,13 +25,16 @@ const PORT: &str = "5432";
 /// Where Debian puts the programs of each version, which are not in `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// A place in a PostgreSQL that nobody else uses: a server of its own, or a schema of its own on the server that
-/// `DSYNC_TEST_POSTGRES` names. Dropping it removes either.
+/// A place in a PostgreSQL that nobody else uses: a server of its own, or a schema of its own on one that is shared.
+/// Dropping it removes either.
 #[derive(Debug)]
 pub struct Postgres {
     config: Config,
-    _place: Place,
+    place: Place,
 }
+
+/// The server of all tests of this process that share one: it takes a second to start.
+static SHARED: OnceCell<Result<Config, Missing>> = OnceCell::const_new();
 
 /// There is no PostgreSQL to test with.
 #[derive(Clone, Copy, Debug)]
@@ -53,40 +57,98 @@ impl Postgres {
     /// If the machine has no PostgreSQL and the environment names none.
     pub async fn start() -> Result<Self, Missing> {
         if let Ok(server) = std::env::var(SETTING) {
-            let server = server.parse().expect("a connection string of PostgreSQL");
-            return Ok(Self::on(server).await);
+            let server: Config = server.parse().expect("a connection string of PostgreSQL");
+            let (config, name) = schema_on(Config::clone(&server)).await;
+            let schema = Schema { server, name };
+            return Ok(Self { config, place: Place::Schema(Box::new(schema)) });
         }
         let programs = programs().ok_or(Missing)?;
-        let mut cluster = Cluster::start(&programs);
-        let mut config = Config::new();
-        config.host_path(cluster.folder.path()).user("postgres").dbname("postgres");
+        let mut cluster = Cluster::start(&programs, None);
+        let config = cluster.config();
         cluster.listens(&config).await;
-        Ok(Self { config, _place: Place::Cluster(cluster) })
+        Ok(Self { config, place: Place::Cluster(cluster) })
+    }
+
+    /// A server of its own that is reached at a port of this machine as well, where it shows a certificate.
+    ///
+    /// # Errors
+    ///
+    /// If the machine has no PostgreSQL.
+    pub async fn secured(certificate: &str, key: &str) -> Result<(Self, u16), Missing> {
+        let programs = programs().ok_or(Missing)?;
+        // PostgreSQL does not choose a port itself.
+        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = free.local_addr().expect("it is bound").port();
+        drop(free);
+        let mut cluster = Cluster::start(&programs, Some(Secured { port, certificate, key }));
+        let mut config = cluster.config();
+        config.port(port);
+        cluster.listens(&config).await;
+        Ok((Self { config, place: Place::Cluster(cluster) }, port))
+    }
+
+    /// A schema on a server that the tests of this process share: the one that the environment names, or one that is
+    /// started for them and ends with the process.
+    ///
+    /// # Errors
+    ///
+    /// If the machine has no PostgreSQL and the environment names none.
+    pub async fn shared() -> Result<Self, Missing> {
+        if std::env::var_os(SETTING).is_some() {
+            return Self::start().await;
+        }
+        let started = async || {
+            let mut cluster = Cluster::start(&programs().ok_or(Missing)?, None);
+            let config = cluster.config();
+            cluster.listens(&config).await;
+            cluster.ends_with_this_process();
+            Ok(config)
+        };
+        let server = SHARED.get_or_init(started).await.clone()?;
+        // Its schema goes with the server.
+        let (config, _) = schema_on(server).await;
+        Ok(Self { config, place: Place::Process })
+    }
+
+    /// What the server has written to its log, if it is ours alone.
+    #[must_use]
+    pub fn log(&self) -> Option<String> {
+        match &self.place {
+            Place::Cluster(cluster) => std::fs::read_to_string(cluster.log()).ok(),
+            Place::Schema(_) | Place::Process => None,
+        }
+    }
+
+    /// How it is reached.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
     }
 
     /// A connection. It lives as long as the test does.
     pub async fn connect(&self) -> Client {
         connect(&self.config).await.expect("the server answers")
     }
+}
 
-    async fn on(mut config: Config) -> Self {
-        let server = config.clone();
-        let client = connect(&server).await.expect("the server answers");
-        let name = "SELECT 'dsync_test_' || replace(gen_random_uuid()::text, '-', '')";
-        let row = client.query_one(name, &[]).await.expect("a name");
-        let schema = Schema { server, name: row.get(0) };
-        let create = format!("CREATE SCHEMA {}", schema.name);
-        client.batch_execute(&create).await.expect("we may create schemas");
-        config.options(format!("-c search_path={}", schema.name));
-        Self { config, _place: Place::Schema(Box::new(schema)) }
-    }
+/// Makes a schema, and says how it is reached.
+async fn schema_on(server: Config) -> (Config, String) {
+    let client = connect(&server).await.expect("the server answers");
+    let name = "SELECT 'dsync_test_' || replace(gen_random_uuid()::text, '-', '')";
+    let name: String = client.query_one(name, &[]).await.expect("a name").get(0);
+    client.batch_execute(&format!("CREATE SCHEMA {name}")).await.expect("we may create schemas");
+    let mut config = server;
+    config.options(format!("-c search_path={name}"));
+    (config, name)
 }
 
 #[derive(Debug)]
-#[expect(dead_code, reason = "they are held to be dropped")]
+#[expect(dead_code, reason = "some are held to be dropped")]
 enum Place {
     Cluster(Cluster),
     Schema(Box<Schema>),
+    /// On the server that ends with the process.
+    Process,
 }
 
 /// A server with its files, reached by a socket among them, so that it meets no other.
@@ -96,8 +158,15 @@ struct Cluster {
     folder: TempDir,
 }
 
+/// How a server is reached from outside.
+struct Secured<'a> {
+    port: u16,
+    certificate: &'a str,
+    key: &'a str,
+}
+
 impl Cluster {
-    fn start(programs: &Path) -> Self {
+    fn start(programs: &Path, secured: Option<Secured<'_>>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owner = owner_of(folder.path());
         let run = |program: &str| {
@@ -110,24 +179,46 @@ impl Cluster {
         };
         initialise(run("initdb"));
         let log = File::create(folder.path().join("server.log")).expect("the folder is ours");
-        let server = run("postgres")
-            .arg("-k")
-            .arg(folder.path())
-            .args([
-                "-p",
-                PORT,
-                "-c",
-                "listen_addresses=",
-                "-c",
-                "fsync=off",
-                "-c",
-                "full_page_writes=off",
-            ])
+        let mut server = run("postgres");
+        server.arg("-k").arg(folder.path()).args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+        match secured {
+            None => server.args(["-p", PORT, "-c", "listen_addresses="]),
+            Some(secured) => {
+                let data = folder.path().join("data");
+                write_for(owner, &data.join("server.crt"), secured.certificate);
+                write_for(owner, &data.join("server.key"), secured.key);
+                let port = secured.port.to_string();
+                server.args(["-p", &port, "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"])
+            }
+        };
+        let server = server
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
             .spawn()
             .expect("postgres can be run");
         Self { server, folder }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("server.log")
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::new();
+        config.host_path(self.folder.path()).user("postgres").dbname("postgres");
+        config
+    }
+
+    /// Leaves it to a watcher, which sees the end of this process by the end of its input, however it comes.
+    fn ends_with_this_process(self) {
+        let watch =
+            r#"cat; kill -QUIT "$0"; while kill -0 "$0" 2>&-; do sleep 0.05; done; rm -r "$1""#;
+        let mut watcher = Command::new("sh");
+        watcher.args(["-c", watch, &self.server.id().to_string()]).arg(self.folder.path());
+        let watcher =
+            watcher.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        // Neither is to be dropped: that would end it.
+        std::mem::forget((watcher.expect("a shell can be run"), self));
     }
 
     /// Waits until it takes connections.
@@ -142,9 +233,19 @@ impl Cluster {
             true
         };
         if !tokio::time::timeout(PATIENCE, listens).await.unwrap_or(false) {
-            let log = std::fs::read_to_string(self.folder.path().join("server.log"));
+            let log = std::fs::read_to_string(self.log());
             panic!("PostgreSQL does not start; it says:\n{}", log.unwrap_or_default());
         }
+    }
+}
+
+/// A file that nobody but the server may read, which insists on it.
+fn write_for(owner: Option<(u32, u32)>, path: &Path, text: &str) {
+    std::fs::write(path, text).expect("the folder is ours");
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(path, private).expect("the file is ours");
+    if let Some((user, group)) = owner {
+        chown(path, Some(user), Some(group)).expect("root may give a file away");
     }
 }
 

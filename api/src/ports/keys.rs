@@ -73,6 +73,10 @@ pub trait Keys: Send + Sync {
     /// succeeds. `NotFound`: the organization that it would be limited to does not exist.
     async fn create(&self, key: ApiKey, digest: Digest) -> Result<(), PortError>;
 
+    /// Keeps a key if there is none at all, and says whether it did. Of several processes that start at once, one
+    /// makes the first key.
+    async fn create_first(&self, key: ApiKey, digest: Digest) -> Result<bool, PortError>;
+
     /// Deletes a key, which opens nothing from then on.
     async fn delete(&self, reach: Reach, id: ApiKeyId) -> Result<(), PortError>;
 }

@@ -18,7 +18,7 @@ use super::{Making, Progress, Shared, persist};
 use crate::client;
 use crate::failure::Failure;
 use crate::lane::{Action, Completed, Input, Lane, Pool, Released, Send};
-use crate::ports::{DisableReason, FeedEvent, Flush, Outcome};
+use crate::ports::{DisableReason, Epoch, FeedEvent, Fenced, LaneId, Outcome};
 use crate::schedule::Schedule;
 use crate::security_event::Unsayable;
 use crate::target::Target;
@@ -31,7 +31,9 @@ struct Delivering {
     target: Arc<Target>,
     source: Source,
     lane: Lane,
+    epoch: Epoch,
     stop: CancellationToken,
+    cut: CancellationToken,
     sends: FuturesUnordered<Job>,
     reads: FuturesUnordered<Job>,
     writes: FuturesUnordered<Job>,
@@ -41,26 +43,39 @@ struct Delivering {
     grace: Option<Instant>,
 }
 
-/// Waits for the lane that was there before, then delivers until `stop`.
-pub(super) async fn run(
-    making: Making,
-    before: Option<JoinHandle<()>>,
-    shared: Arc<Shared>,
-    stop: CancellationToken,
-) {
-    if let Some(before) = before {
+/// Under which lease a lane runs, and until when.
+pub(super) struct Under {
+    pub(super) epoch: Epoch,
+    /// The lane that was there before.
+    pub(super) before: Option<JoinHandle<()>>,
+    /// To end in good order.
+    pub(super) stop: CancellationToken,
+    /// To end at once: the lane is somebody else's.
+    pub(super) cut: CancellationToken,
+}
+
+/// Waits for the lane that was there before, then delivers until it is told to end.
+pub(super) async fn run(making: Making, shared: Arc<Shared>, mut under: Under) {
+    if let Some(before) = under.before.take() {
         // It was told to stop. Had it panicked, its last flush is as good a place to start from.
         drop(before.await);
     }
-    let started = stop.run_until_cancelled(start(making, Arc::clone(&shared), stop.clone()));
-    let Some(Some(delivering)) = started.await else { return };
-    let id = delivering.target.id;
-    delivering.run().await;
+    let replay = making.replay.as_ref().map(|replay| replay.id);
+    let id = LaneId { endpoint: making.endpoint.id, replay };
+    let (stop, cut) = (under.stop.clone(), under.cut.clone());
+    let delivers = async {
+        let started = stop.run_until_cancelled(start(making, Arc::clone(&shared), under));
+        if let Some(Some(delivering)) = started.await {
+            delivering.run().await;
+        }
+    };
+    // What is under way is dropped with it, requests in flight too: they are not ours to send any more.
+    cut.run_until_cancelled(delivers).await;
     shared.note_progress(id, None);
 }
 
 /// `None` if there is nothing to run any more.
-async fn start(making: Making, shared: Arc<Shared>, stop: CancellationToken) -> Option<Delivering> {
+async fn start(making: Making, shared: Arc<Shared>, under: Under) -> Option<Delivering> {
     let Making { endpoint, replay } = making;
     let replay_id = replay.as_ref().map(|replay| replay.id);
     let Some(target) = Target::new(&endpoint, replay_id, &shared.config.issuer) else {
@@ -80,7 +95,9 @@ async fn start(making: Making, shared: Arc<Shared>, stop: CancellationToken) -> 
         released: shared.gate.released(),
         shared,
         target,
-        stop,
+        epoch: under.epoch,
+        stop: under.stop,
+        cut: under.cut,
         sends: FuturesUnordered::new(),
         reads: FuturesUnordered::new(),
         writes: FuturesUnordered::new(),
@@ -169,7 +186,8 @@ impl Delivering {
                 let blocked_lines = self.lane.blocked_lines();
                 let progress = Progress { cursor: batch.cursor, blocked_lines };
                 shared.note_progress(self.target.id, Some(progress));
-                self.writes.push(Box::pin(flush(shared, batch)));
+                let fenced = Fenced { epoch: self.epoch, flush: batch };
+                self.writes.push(Box::pin(flush(shared, fenced, self.cut.clone())));
             }
             Action::Disable(reason) => {
                 self.writes.push(Box::pin(disable(shared, self.target.id.endpoint, reason)));
@@ -278,11 +296,15 @@ fn note_attempt(
     metrics::histogram!("dispatcher_attempt_seconds").record(duration.as_secs_f64());
 }
 
-async fn flush(shared: Arc<Shared>, flush: Flush) -> Option<Input> {
+async fn flush(shared: Arc<Shared>, flush: Fenced, cut: CancellationToken) -> Option<Input> {
     let (written, is_written) = oneshot::channel();
     shared.flushes.send(Request { flush, written }).await.ok()?;
-    is_written.await.ok()?;
-    Some(Input::Flushed)
+    if is_written.await.ok()? {
+        Some(Input::Flushed)
+    } else {
+        cut.cancel();
+        None
+    }
 }
 
 async fn disable(

@@ -35,8 +35,10 @@ pub(super) async fn first_key(keys: &Configured, edge: &Arc<dyn Edge>) -> anyhow
         return Ok(());
     }
     let secret = format!("sk_{}", URL_SAFE_NO_PAD.encode(edge.secret()));
-    keys.create(full("first", &secret, &**edge), digest(&secret)).await?;
-    print::line(format_args!("API key with full rights, shown this once: {secret}"))?;
+    // Another replica may be faster; then that one shows the key.
+    if keys.create_first(full("first", &secret, &**edge), digest(&secret)).await? {
+        print::line(format_args!("API key with full rights, shown this once: {secret}"))?;
+    }
     Ok(())
 }
 
@@ -84,6 +86,10 @@ impl Keys for Configured {
 
     async fn create(&self, key: ApiKey, digest: Digest) -> Result<(), PortError> {
         self.stored.create(key, digest).await
+    }
+
+    async fn create_first(&self, key: ApiKey, digest: Digest) -> Result<bool, PortError> {
+        self.stored.create_first(key, digest).await
     }
 
     async fn delete(&self, reach: Reach, id: ApiKeyId) -> Result<(), PortError> {

@@ -1,19 +1,20 @@
 //! Answers that are kept for who asks again.
 
 use api::ports::{ANSWERING_MAX, ANSWERS_KEPT, ANSWERS_MAX, Begun, Digest, KeptAnswer};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use schemas::Timestamp;
 
 use super::Config;
+use crate::columns::Columns;
 use crate::error::DbError;
 use crate::sqlite::as_sql;
-use crate::state::rows::{Time, first};
+use crate::state::rows::first;
 
 /// A request as it is stored.
-struct Stored {
-    request: Digest,
+pub(crate) struct Stored {
+    pub(crate) request: Digest,
     begun_at: Timestamp,
-    answer: Option<(u16, Vec<u8>)>,
+    pub(crate) answer: Option<(u16, Vec<u8>)>,
 }
 
 impl Config {
@@ -69,7 +70,7 @@ fn begin(
     now: Timestamp,
 ) -> Result<Option<Stored>, DbError> {
     let sql = "SELECT request, begun_at, status, body FROM kept_answers WHERE key = ?1";
-    let found = first(connection, sql, [key], stored)?;
+    let found = first(connection, sql, [key], |row| stored(row))?;
     if let Some(found) = found.filter(|found| counts(found, now)) {
         return Ok(Some(found));
     }
@@ -89,21 +90,18 @@ fn begin(
     Ok(None)
 }
 
-fn counts(found: &Stored, now: Timestamp) -> bool {
+pub(crate) fn counts(found: &Stored, now: Timestamp) -> bool {
     let lasts = if found.answer.is_some() { ANSWERS_KEPT } else { ANSWERING_MAX };
     now.since(found.begun_at) < lasts
 }
 
-fn stored(row: &Row<'_>) -> Result<Stored, DbError> {
-    let (status, body): (Option<u16>, Option<Vec<u8>>) = (row.get(2)?, row.get(3)?);
-    Ok(Stored {
-        request: row.get(0)?,
-        begun_at: row.get::<_, Time>(1)?.0,
-        answer: status.zip(body),
-    })
+/// What is kept of its request, its time, its status and its body.
+pub(crate) fn stored(row: &impl Columns) -> Result<Stored, DbError> {
+    let (status, body) = (row.number_if(2)?, row.bytes_if(3)?);
+    Ok(Stored { request: row.digest(0)?, begun_at: row.time(1)?, answer: status.zip(body) })
 }
 
 /// What a sealed body belongs to.
-fn owner(key: Digest) -> [u8; 16] {
+pub(crate) fn owner(key: Digest) -> [u8; 16] {
     *key.first_chunk().expect("a digest is longer")
 }

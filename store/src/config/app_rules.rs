@@ -6,14 +6,15 @@ use api::ports::{Conflict, DirectoryChange, Progress, Reach};
 use directory::rules::GeneralRules;
 use ingest::ports::{Refresh, RefreshProgress};
 use log::Partition;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Timestamp, UserId};
 use tokio::sync::watch;
 
 use super::{Config, brakes};
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
-use crate::sqlite::{as_sql, from_sql};
+use crate::sqlite::as_sql;
 use crate::state::rows::{all, first};
 
 impl Config {
@@ -60,11 +61,7 @@ impl Config {
     ) -> Result<BTreeMap<DirectoryId, Progress>, DbError> {
         self.read(|connection| {
             let sql = "SELECT directory, done, total, finished FROM refreshes";
-            let found = all(connection, sql, [], |row| {
-                let (done, total) = (from_sql(row.get(1)?), from_sql(row.get(2)?));
-                let progress = Progress { running: !row.get(3)?, done, total: total.max(done) };
-                Ok((DirectoryId::from_bytes(row.get(0)?), progress))
-            })?;
+            let found = all(connection, sql, [], |row| progress(row))?;
             Ok(found.into_iter().collect())
         })
         .await
@@ -76,7 +73,7 @@ impl Config {
             let sql = "SELECT refreshes.directory, partition, version, cursor, done, total
                 FROM refreshes JOIN directories ON directories.id = refreshes.directory
                 WHERE finished = 0 ORDER BY refreshes.directory";
-            all(connection, sql, [], refresh)
+            all(connection, sql, [], |row| refresh(row))
         })
         .await
     }
@@ -164,14 +161,14 @@ fn update(
 
 /// The rules of a directory as they are stored.
 #[derive(Clone, PartialEq, Eq)]
-struct Rules {
-    attribute_map: String,
-    inactive_users: Option<String>,
-    role_mapping: String,
+pub(crate) struct Rules {
+    pub(crate) attribute_map: String,
+    pub(crate) inactive_users: Option<String>,
+    pub(crate) role_mapping: String,
 }
 
 impl Rules {
-    fn changed(mut self, change: &DirectoryChange) -> Result<Self, DbError> {
+    pub(crate) fn changed(mut self, change: &DirectoryChange) -> Result<Self, DbError> {
         if let Some(map) = &change.attribute_map {
             self.attribute_map = serde_json::to_string(map).map_err(unreadable("attribute map"))?;
         }
@@ -197,15 +194,23 @@ fn begin_refresh(connection: &Connection, id: DirectoryId) -> Result<(), DbError
     Ok(())
 }
 
-fn refresh(row: &Row<'_>) -> Result<Refresh, DbError> {
+/// How far the job of a directory has come.
+pub(crate) fn progress(row: &impl Columns) -> Result<(DirectoryId, Progress), DbError> {
+    let (done, total) = (row.count(1)?, row.count(2)?);
+    let progress = Progress { running: !row.flag(3)?, done, total: total.max(done) };
+    Ok((DirectoryId::from_bytes(row.id(0)?), progress))
+}
+
+/// A job with the partition of its directory behind the directory.
+pub(crate) fn refresh(row: &impl Columns) -> Result<Refresh, DbError> {
     Ok(Refresh {
-        directory: DirectoryId::from_bytes(row.get(0)?),
-        partition: Partition(row.get(1)?),
-        version: from_sql(row.get(2)?),
+        directory: DirectoryId::from_bytes(row.id(0)?),
+        partition: Partition(row.number(1)?),
+        version: row.count(2)?,
         progress: RefreshProgress {
-            after: row.get::<_, Option<[u8; 16]>>(3)?.map(UserId::from_bytes),
-            done: from_sql(row.get(4)?),
-            total: from_sql(row.get(5)?),
+            after: row.id_if(3)?.map(UserId::from_bytes),
+            done: row.count(4)?,
+            total: row.count(5)?,
             finished: false,
         },
     })

@@ -10,13 +10,14 @@ use rusqlite::{Connection, params, params_from_iter};
 use schemas::{AttemptId, EndpointId, EventId, ReplayId, Timestamp};
 
 use super::Config;
+use crate::columns::Columns;
 use crate::error::DbError;
-use crate::sqlite::{as_sql, from_sql};
-use crate::state::rows::{Time, all};
+use crate::sqlite::as_sql;
+use crate::state::rows::all;
 
 /// Old attempts are dropped once in so many, or once in a tenth of those that are kept, if that is more:
 /// a flush is to pay little for it.
-const DROP_EVERY: i64 = 1_000;
+pub(crate) const DROP_EVERY: i64 = 1_000;
 
 /// How long attempts are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +161,7 @@ fn drop_old(
     Ok(())
 }
 
-fn before(now: Timestamp, retention: Retention) -> i64 {
+pub(crate) fn before(now: Timestamp, retention: Retention) -> i64 {
     now.millis().saturating_sub(i64::try_from(retention.age.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -198,26 +199,28 @@ fn read(connection: &Connection, walk: Walk, filter: &AttemptFilter) -> Result<V
         and(" AND at <= ?", Some(until.millis().into()));
     }
     and(&format!(" ORDER BY key {order} LIMIT ?"), Some(i64::from(walk.limit).into()));
-    all(connection, &sql, params_from_iter(parameters), |row| {
-        let failure: Option<String> = row.get(7)?;
-        Ok(Kept {
-            key: row.get(0)?,
-            event_id: EventId::from_bytes(row.get(1)?),
-            position: from_sql(row.get(2)?),
-            attempt: row.get(3)?,
-            at: row.get::<_, Time>(4)?.0,
-            duration: Duration::from_millis(from_sql(row.get(5)?)),
-            status: row.get(6)?,
-            failure: failure.as_deref().map(word),
-            exhausted: row.get(8)?,
-            replay: row.get::<_, Option<[u8; 16]>>(9)?.map(ReplayId::from_bytes),
-            answer: row.get(10)?,
-            told: row.get(11)?,
-        })
+    all(connection, &sql, params_from_iter(parameters), |row| kept(row))
+}
+
+/// An attempt as the list reads it.
+pub(crate) fn kept(row: &impl Columns) -> Result<Kept, DbError> {
+    Ok(Kept {
+        key: row.integer(0)?,
+        event_id: EventId::from_bytes(row.id(1)?),
+        position: row.count(2)?,
+        attempt: row.number(3)?,
+        at: row.time(4)?,
+        duration: Duration::from_millis(row.count(5)?),
+        status: row.number_if(6)?,
+        failure: row.text_if(7)?.as_deref().map(word),
+        exhausted: row.flag(8)?,
+        replay: row.id_if(9)?.map(ReplayId::from_bytes),
+        answer: row.bytes_if(10)?,
+        told: row.text_if(11)?,
     })
 }
 
 /// The name of a failure. Rows of the first version say the status with it.
-pub(super) fn word(failure: &str) -> String {
+pub(crate) fn word(failure: &str) -> String {
     failure.split(' ').next().unwrap_or_default().to_owned()
 }

@@ -3,46 +3,47 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
-use api::ports::{Conflict, HoldState, Reach};
+use api::ports::{Conflict, Hold, HoldState, Reach};
+use async_trait::async_trait;
 use dispatcher::brake::Watch;
 use dispatcher::ports::{Braked, Brakes, FeedPosition, HeldEvent, Judgement, Kept, Line};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use schemas::{Brake, BrakeChoice, DirectoryId, ScimId, Timestamp};
 
 use super::deliveries::line_name;
 use super::{Config, directories, operational};
+use crate::backend::BrakeBackend;
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::conflicted;
 use crate::sqlite::{as_sql, from_sql};
 use crate::state::rows::{all, first};
 
 impl Config {
+    pub(super) fn brakes_changed(&self) {
+        self.brakes_version.send_modify(|version| *version += 1);
+    }
+}
+
+#[async_trait]
+impl BrakeBackend for Config {
     /// The brake of directories that have none of their own.
-    pub(crate) fn general_brake(&self) -> Option<Brake> {
+    fn general_brake(&self) -> Option<Brake> {
         *self.general_brake.lock().expect("nothing panics while it is held")
     }
 
-    pub(crate) fn set_general_brake(&self, brake: Option<Brake>) {
+    fn set_general_brake(&self, brake: Option<Brake>) {
         *self.general_brake.lock().expect("nothing panics while it is held") = brake;
         self.brakes_changed();
     }
 
-    /// The brake of a directory.
-    pub(crate) fn brake_of(&self, own: BrakeChoice) -> Option<Brake> {
-        own.effective(self.general_brake())
-    }
-
-    pub(super) fn brakes_changed(&self) {
-        self.brakes_version.send_modify(|version| *version += 1);
-    }
-
-    pub(crate) async fn wait_brakes_changed(&self, version: u64) -> Result<(), DbError> {
+    async fn wait_brakes_changed(&self, version: u64) -> Result<(), DbError> {
         let mut changes = self.brakes_version.subscribe();
         let changed = changes.wait_for(|current| *current != version).await;
         changed.map(drop).map_err(|_| DbError::Closed)
     }
 
-    pub(crate) async fn brakes(&self) -> Result<Brakes, DbError> {
+    async fn brakes(&self) -> Result<Brakes, DbError> {
         // Before looking, so that a change in between is looked at again.
         let version = *self.brakes_version.borrow();
         let asked = self
@@ -66,7 +67,7 @@ impl Config {
         Ok(Brakes { version, list: list.into_values().collect() })
     }
 
-    pub(crate) async fn kept_watches(&self) -> Result<Kept, DbError> {
+    async fn kept_watches(&self) -> Result<Kept, DbError> {
         self.read(|connection| {
             let judged = connection.query_row("SELECT judged FROM meta", [], |row| row.get(0))?;
             let sql = "SELECT directory, watch FROM watches";
@@ -79,10 +80,7 @@ impl Config {
     }
 
     /// What is held of directories, and what was and is not with every endpoint.
-    pub(crate) async fn holds(
-        &self,
-        ids: Vec<DirectoryId>,
-    ) -> Result<BTreeMap<DirectoryId, api::ports::Hold>, DbError> {
+    async fn holds(&self, ids: Vec<DirectoryId>) -> Result<BTreeMap<DirectoryId, Hold>, DbError> {
         self.read(move |connection| {
             let sql = "SELECT watch, release_from FROM watches WHERE directory = ?1";
             let mut holds = BTreeMap::new();
@@ -99,7 +97,7 @@ impl Config {
     }
 
     /// Asks for the release of what is held of a directory.
-    pub(crate) async fn release(
+    async fn release_hold(
         &self,
         reach: Reach,
         id: DirectoryId,
@@ -125,7 +123,7 @@ impl Config {
         Ok(())
     }
 
-    pub(crate) async fn held_subjects(
+    async fn held_subjects(
         &self,
         directory: DirectoryId,
         subjects: BTreeSet<ScimId>,
@@ -145,7 +143,7 @@ impl Config {
     }
 
     /// All in one transaction.
-    pub(crate) async fn judge(&self, judgement: Judgement) -> Result<(), DbError> {
+    async fn judge(&self, judgement: Judgement) -> Result<(), DbError> {
         let edge = std::sync::Arc::clone(&self.edge);
         let known = self.known();
         let (told, any) = self
@@ -169,7 +167,7 @@ impl Config {
     }
 
     /// The holds of events within a part of the feed, by their positions.
-    pub(crate) async fn holds_between(
+    async fn holds_between(
         &self,
         first: FeedPosition,
         last: FeedPosition,
@@ -189,7 +187,7 @@ impl Config {
     }
 
     /// The positions of a directory's held events.
-    pub(crate) async fn held_positions(
+    async fn held_positions(
         &self,
         directory: DirectoryId,
         after: FeedPosition,
@@ -208,7 +206,7 @@ impl Config {
         .await
     }
 
-    pub(crate) async fn is_drained(&self, directory: DirectoryId) -> Result<bool, DbError> {
+    async fn is_drained(&self, directory: DirectoryId) -> Result<bool, DbError> {
         self.read(move |connection| {
             let lines = [Line::Held(directory), Line::HeldStream(directory)].map(line_name);
             let sql = "SELECT NOT EXISTS (SELECT 1 FROM blocked_lines WHERE line IN (?2, ?3))
@@ -269,14 +267,13 @@ fn write(connection: &Connection, judgement: &Judgement) -> Result<(), DbError> 
     Ok(())
 }
 
-fn watch(row: &Row<'_>, column: usize) -> Result<Watch, DbError> {
-    let text = row.get_ref(column)?.as_str().map_err(unreadable("watch"))?;
-    serde_json::from_str(text).map_err(unreadable("watch"))
+pub(crate) fn watch(row: &impl Columns, column: usize) -> Result<Watch, DbError> {
+    serde_json::from_str(&row.text(column)?).map_err(unreadable("watch"))
 }
 
-fn shown(hold: dispatcher::brake::Hold, watch: &Watch, asked: bool) -> api::ports::Hold {
+pub(crate) fn shown(hold: dispatcher::brake::Hold, watch: &Watch, asked: bool) -> Hold {
     let is_held = watch.held().is_some() && !asked;
-    api::ports::Hold {
+    Hold {
         state: if is_held { HoldState::Held } else { HoldState::Releasing },
         since: hold.since,
         users_removed: hold.removed.users,
@@ -288,14 +285,14 @@ fn shown(hold: dispatcher::brake::Hold, watch: &Watch, asked: bool) -> api::port
 }
 
 /// What a directory says of its brake, from its column.
-pub(super) fn own(row: &Row<'_>, column: usize) -> Result<BrakeChoice, DbError> {
-    let Some(text) = row.get::<_, Option<String>>(column)? else { return Ok(BrakeChoice::General) };
+pub(crate) fn own(row: &impl Columns, column: usize) -> Result<BrakeChoice, DbError> {
+    let Some(text) = row.text_if(column)? else { return Ok(BrakeChoice::General) };
     let brake: Option<Brake> = serde_json::from_str(&text).map_err(unreadable("brake"))?;
     Ok(brake.map_or(BrakeChoice::Off, BrakeChoice::Of))
 }
 
 /// The same the other way round.
-pub(super) fn column(own: BrakeChoice) -> Result<Option<String>, DbError> {
+pub(crate) fn column(own: BrakeChoice) -> Result<Option<String>, DbError> {
     let brake = match own {
         BrakeChoice::General => return Ok(None),
         BrakeChoice::Off => None,

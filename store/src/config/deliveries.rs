@@ -1,7 +1,7 @@
 //! How far lanes have come: cursors and blocked lines, written together with the attempts.
 
 use dispatcher::ports::{
-    Blocked, DisableReason, FeedPosition, Flush, LaneId, LaneState, Line, Outcome,
+    Blocked, DisableReason, FeedPosition, Fenced, Flush, LaneId, LaneState, Line, Outcome,
 };
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, EndpointId, EventId, ScimId, Timestamp};
@@ -64,8 +64,9 @@ impl Config {
     }
 
     /// All in one transaction. What belongs to an endpoint or a replay that was deleted meanwhile is
-    /// dropped.
-    pub(crate) async fn flush(&self, flushes: Vec<Flush>) -> Result<(), DbError> {
+    /// dropped, and so is what comes from a dispatcher that was replaced.
+    pub(crate) async fn flush(&self, flushes: Vec<Fenced>) -> Result<Vec<LaneId>, DbError> {
+        let (flushes, refused) = self.leases.checked(flushes);
         let retention = self.retention();
         let edge = std::sync::Arc::clone(&self.edge);
         let (told, is_finished) = self
@@ -84,7 +85,7 @@ impl Config {
         if is_finished {
             self.endpoints_changed();
         }
-        Ok(())
+        Ok(refused)
     }
 
     pub(crate) async fn disable(
@@ -175,26 +176,31 @@ fn flush(
 }
 
 /// Positions beyond a cursor as they are kept.
-pub(super) fn distances(cursor: FeedPosition, done: &[FeedPosition]) -> Vec<u8> {
+pub(crate) fn distances(cursor: FeedPosition, done: &[FeedPosition]) -> Vec<u8> {
     let distance = |position: &FeedPosition| position.0.checked_sub(cursor.0)?.try_into().ok();
     done.iter().filter_map(distance).flat_map(u32::to_be_bytes).collect()
 }
 
 /// The other way round.
-pub(super) fn positions(cursor: FeedPosition, distances: &[u8]) -> Vec<FeedPosition> {
+pub(crate) fn positions(cursor: FeedPosition, distances: &[u8]) -> Vec<FeedPosition> {
     let (distances, _) = distances.as_chunks::<4>();
     let position = |bytes: &[u8; 4]| FeedPosition(cursor.0 + u64::from(u32::from_be_bytes(*bytes)));
     distances.iter().map(position).collect()
 }
 
-fn moved(connection: &Connection, flush: &Flush) -> Result<bool, DbError> {
+/// How many of its attempts failed since the last success, and whether there was none.
+pub(crate) fn failed_at_the_end(flush: &Flush) -> (usize, bool) {
     let has_failed = |outcome: Outcome| match outcome {
         Outcome::Failed(_) => true,
         Outcome::Delivered { .. } => false,
     };
     let outcomes = flush.attempts.iter().rev().map(|attempt| attempt.outcome);
     let failed = outcomes.take_while(|outcome| has_failed(*outcome)).count();
-    let all_failed = failed == flush.attempts.len();
+    (failed, failed == flush.attempts.len())
+}
+
+fn moved(connection: &Connection, flush: &Flush) -> Result<bool, DbError> {
+    let (failed, all_failed) = failed_at_the_end(flush);
     let moved = connection
         .prepare_cached(
             "UPDATE endpoints SET cursor = ?2, failing_since = ?3,
@@ -214,7 +220,7 @@ fn moved(connection: &Connection, flush: &Flush) -> Result<bool, DbError> {
     Ok(moved > 0)
 }
 
-pub(super) fn line_name(line: Line) -> String {
+pub(crate) fn line_name(line: Line) -> String {
     match line {
         Line::User(id) => format!("user {id}"),
         Line::Group(id) => format!("group {id}"),
@@ -226,7 +232,7 @@ pub(super) fn line_name(line: Line) -> String {
     }
 }
 
-fn line_named(name: &str) -> Option<Line> {
+pub(crate) fn line_named(name: &str) -> Option<Line> {
     let (kind, id) = name.split_once(' ')?;
     match kind {
         "user" => id.parse::<ScimId>().ok().map(Line::User),

@@ -5,12 +5,13 @@ use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Timestamp, TokenId};
 
 use super::{Config, host_names, organizations};
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
-use crate::state::rows::{Time, all, first};
+use crate::state::rows::{all, first};
 
 /// Where new directories' streams lie: the embedded log has one partition.
-const PARTITION: u16 = 0;
+pub(crate) const PARTITION: u16 = 0;
 
 impl Config {
     pub(crate) async fn create_directory(
@@ -63,17 +64,6 @@ impl Config {
             Ok(())
         })
         .await
-    }
-
-    pub(crate) fn scim_settings(
-        &self,
-        reach: Reach,
-        id: DirectoryId,
-    ) -> Result<ScimService, DbError> {
-        self.check_reach(reach, id)?;
-        let known = self.known();
-        let known = known.get(id).ok_or_else(not_found)?;
-        Ok(ScimService { settings: known.directory.scim, debug_until: known.debug_until })
     }
 
     pub(crate) async fn set_scim_settings(
@@ -143,15 +133,13 @@ impl Config {
     }
 
     pub(super) fn check_reach(&self, reach: Reach, id: DirectoryId) -> Result<(), DbError> {
-        let known = self.known();
-        let origin = known.origin(id).filter(|origin| reach.covers(origin.organization_id));
-        origin.map(drop).ok_or_else(not_found)
+        self.known().reached(reach, id)
     }
 }
 
 /// What a row of `tokens` is. Both are told of by the stream of the directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// Opens the directory.
     Bearer,
     /// Gets access tokens that open it.
@@ -159,7 +147,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    const fn is_client_secret(self) -> bool {
+    pub(crate) const fn is_client_secret(self) -> bool {
         match self {
             Self::Bearer => false,
             Self::ClientSecret => true,
@@ -175,7 +163,7 @@ pub(super) fn check_lives(connection: &Connection, id: DirectoryId) -> Result<()
 }
 
 /// A token that was just made.
-pub(super) fn made(new: NewToken) -> Token {
+pub(crate) fn made(new: NewToken) -> Token {
     let NewToken { id, suffix, created_at, .. } = new;
     Token { id, suffix, created_at, last_used_at: None }
 }
@@ -222,12 +210,15 @@ pub(super) fn live_tokens(
 ) -> Result<Vec<Token>, DbError> {
     let sql = "SELECT id, suffix, created_at, last_used_at FROM tokens
         WHERE directory = ?1 AND is_client_secret = ?2 AND revoked = 0 ORDER BY id DESC";
-    all(connection, sql, params![id.to_bytes(), kind.is_client_secret()], |row| {
-        Ok(Token {
-            id: TokenId::from_bytes(row.get(0)?),
-            suffix: row.get(1)?,
-            created_at: row.get::<_, Time>(2)?.0,
-            last_used_at: row.get::<_, Option<Time>>(3)?.map(|time| time.0),
-        })
+    all(connection, sql, params![id.to_bytes(), kind.is_client_secret()], |row| token(row))
+}
+
+/// A token of its id, its suffix and the times of its making and its last use.
+pub(crate) fn token(row: &impl Columns) -> Result<Token, DbError> {
+    Ok(Token {
+        id: TokenId::from_bytes(row.id(0)?),
+        suffix: row.text(1)?,
+        created_at: row.time(2)?,
+        last_used_at: row.time_if(3)?,
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::ports::{Conflict, Endpoint, EndpointChange, Page, PageRequest, Secret};
 use dispatcher::ports as lanes;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use schemas::{
     DirectoryId, EndpointId, EndpointKind, EventType, Format, OrganizationId, Timestamp, Waits,
 };
@@ -13,13 +13,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Config, Sealer, operational, outward};
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
 use crate::ports::{conflict, not_found};
 use crate::sqlite::as_sql;
-use crate::state::rows::{Time, all, first};
+use crate::state::rows::{all, first};
 
-const COLUMNS: &str = "id, url, events, enabled, delivery_order, secret, created_at, updated_at, \
+pub(crate) const COLUMNS: &str = "id, url, events, enabled, delivery_order, secret, created_at, updated_at, \
     format, kind, retry_schedule, organizations, directories";
 
 /// How many of them there are; what [`outward`] reads comes after.
@@ -27,23 +28,23 @@ const COLUMNS_LEN: usize = 13;
 
 /// An endpoint's row; its secret still sealed.
 #[derive(Debug)]
-struct Stored {
-    id: EndpointId,
-    url: String,
-    events: Vec<EventType>,
-    enabled: bool,
-    order: lanes::Order,
-    sealed: Vec<u8>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    format: Format,
-    kind: EndpointKind,
-    retry_schedule: Option<Waits>,
-    organizations: Vec<OrganizationId>,
-    directories: Vec<DirectoryId>,
-    outward: outward::Sealed,
+pub(crate) struct Stored {
+    pub(crate) id: EndpointId,
+    pub(crate) url: String,
+    pub(crate) events: Vec<EventType>,
+    pub(crate) enabled: bool,
+    pub(crate) order: lanes::Order,
+    pub(crate) sealed: Vec<u8>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) format: Format,
+    pub(crate) kind: EndpointKind,
+    pub(crate) retry_schedule: Option<Waits>,
+    pub(crate) organizations: Vec<OrganizationId>,
+    pub(crate) directories: Vec<DirectoryId>,
+    pub(crate) outward: outward::Sealed,
     /// What signs beside the secret.
-    retired: Vec<outward::Retired>,
+    pub(crate) retired: Vec<outward::Retired>,
 }
 
 impl Config {
@@ -155,7 +156,8 @@ impl Config {
 
     async fn stored_endpoints(&self) -> Result<Vec<Stored>, DbError> {
         let sql = format!("SELECT {COLUMNS}, {} FROM endpoints ORDER BY id", outward::COLUMNS);
-        let mut found = self.read(move |connection| all(connection, &sql, [], read)).await?;
+        let mut found =
+            self.read(move |connection| all(connection, &sql, [], |row| read(row))).await?;
         let mut retired = self.retired_secrets().await?;
         for stored in &mut found {
             stored.retired = retired.remove(&stored.id).unwrap_or_default();
@@ -165,7 +167,7 @@ impl Config {
 }
 
 impl Stored {
-    fn changed(mut self, change: EndpointChange) -> Self {
+    pub(crate) fn changed(mut self, change: EndpointChange) -> Self {
         self.url = change.url.unwrap_or(self.url);
         self.events = change.events.unwrap_or(self.events);
         self.enabled = change.enabled.unwrap_or(self.enabled);
@@ -199,7 +201,7 @@ impl Stored {
         written.map(drop).map_err(|error| conflict(error, Conflict::EndpointUrl))
     }
 
-    fn open(self, sealer: &Sealer) -> Result<Endpoint, DbError> {
+    pub(crate) fn open(self, sealer: &Sealer) -> Result<Endpoint, DbError> {
         Ok(Endpoint {
             secret: Secret::new(sealer.open(self.id.to_bytes(), &self.sealed)?),
             id: self.id,
@@ -219,7 +221,7 @@ impl Stored {
         })
     }
 
-    fn into_lane(self, sealer: &Sealer) -> Result<lanes::Endpoint, DbError> {
+    pub(crate) fn into_lane(self, sealer: &Sealer) -> Result<lanes::Endpoint, DbError> {
         let outward = self.outward.open(self.id, sealer)?;
         Ok(lanes::Endpoint {
             secrets: outward::signing(self.id, &self.sealed, &self.retired, &outward, sealer)?,
@@ -244,23 +246,24 @@ impl Stored {
 
 fn get(connection: &Connection, id: EndpointId) -> Result<Stored, DbError> {
     let sql = format!("SELECT {COLUMNS}, {} FROM endpoints WHERE id = ?1", outward::COLUMNS);
-    first(connection, &sql, [id.to_bytes()], read)?.ok_or_else(not_found)
+    first(connection, &sql, [id.to_bytes()], |row| read(row))?.ok_or_else(not_found)
 }
 
-fn read(row: &Row<'_>) -> Result<Stored, DbError> {
-    let retry_schedule: Option<String> = row.get(10)?;
+/// An endpoint of the [`COLUMNS`] and those of [`outward`].
+pub(crate) fn read(row: &impl Columns) -> Result<Stored, DbError> {
     Ok(Stored {
-        id: EndpointId::from_bytes(row.get(0)?),
-        url: row.get(1)?,
+        id: EndpointId::from_bytes(row.id(0)?),
+        url: row.text(1)?,
         events: list(row, 2, "event types")?,
-        enabled: row.get(3)?,
+        enabled: row.flag(3)?,
         order: named(row, 4, "order")?,
-        sealed: row.get(5)?,
-        created_at: row.get::<_, Time>(6)?.0,
-        updated_at: row.get::<_, Time>(7)?.0,
+        sealed: row.bytes(5)?,
+        created_at: row.time(6)?,
+        updated_at: row.time(7)?,
         format: named(row, 8, "format")?,
         kind: named(row, 9, "kind of endpoint")?,
-        retry_schedule: retry_schedule
+        retry_schedule: row
+            .text_if(10)?
             .map(|text| text.parse().map_err(unreadable("retry schedule")))
             .transpose()?,
         organizations: list(row, 11, "organizations")?,
@@ -271,24 +274,22 @@ fn read(row: &Row<'_>) -> Result<Stored, DbError> {
 }
 
 /// One of our words.
-fn named<T>(row: &Row<'_>, column: usize, what: &'static str) -> Result<T, DbError>
+fn named<T>(row: &impl Columns, column: usize, what: &'static str) -> Result<T, DbError>
 where
     T: FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {
-    let name: String = row.get(column)?;
-    name.parse().map_err(unreadable(what))
+    row.text(column)?.parse().map_err(unreadable(what))
 }
 
 /// A list as it is kept: JSON.
-pub(super) fn list<T: DeserializeOwned>(
-    row: &Row<'_>,
+pub(crate) fn list<T: DeserializeOwned>(
+    row: &impl Columns,
     column: usize,
     what: &'static str,
 ) -> Result<Vec<T>, DbError> {
-    let list: String = row.get(column)?;
-    serde_json::from_str(&list).map_err(unreadable(what))
+    serde_json::from_str(&row.text(column)?).map_err(unreadable(what))
 }
 
-pub(super) fn json<T: Serialize>(list: &[T]) -> Result<String, DbError> {
+pub(crate) fn json<T: Serialize>(list: &[T]) -> Result<String, DbError> {
     serde_json::to_string(list).map_err(unreadable("list"))
 }

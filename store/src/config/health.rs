@@ -11,7 +11,7 @@ use crate::sqlite::from_sql;
 use crate::state::rows::{Time, first};
 
 /// What the success rate speaks of.
-const RATED: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+pub(crate) const RATED: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 impl Config {
     /// How deliveries go, but for what only the feed tells.

@@ -5,21 +5,20 @@ use std::collections::BTreeMap;
 use api::ports::{
     Conflict, HOST_NAMES_MAX, Host, HostFilter, HostOwner, NewHost, Page, PageRequest, Reach,
 };
+use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use schemas::{DirectoryId, HostName, HostNameId, OrganizationId};
 
 use super::{Config, directories, organizations};
+use crate::backend::HostBackend;
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
 use crate::ports::{conflict, conflicted, not_found};
 use crate::state::rows::{Time, all, first};
 
-impl Config {
-    pub(crate) fn host_names(
-        &self,
-        page: &PageRequest<HostNameId>,
-        filter: HostFilter,
-    ) -> Page<Host> {
+#[async_trait]
+impl HostBackend for Config {
+    fn host_names(&self, page: &PageRequest<HostNameId>, filter: HostFilter) -> Page<Host> {
         let known = self.known();
         let fits = |host: &&Host| {
             page.reach.covers(host.organization_id)
@@ -31,13 +30,13 @@ impl Config {
         by_id(found, page, |host| host.id)
     }
 
-    pub(crate) fn host_name(&self, reach: Reach, id: HostNameId) -> Result<Host, DbError> {
+    fn host_name(&self, reach: Reach, id: HostNameId) -> Result<Host, DbError> {
         let known = self.known();
         let mut hosts = known.hosts().filter(|host| reach.covers(host.organization_id));
         hosts.find(|host| host.id == id).cloned().ok_or_else(not_found)
     }
 
-    pub(crate) async fn add_host_name(&self, reach: Reach, new: NewHost) -> Result<Host, DbError> {
+    async fn add_host_name(&self, reach: Reach, new: NewHost) -> Result<Host, DbError> {
         self.change(move |connection| {
             let organization = organization_of(connection, new.owner)?;
             if !reach.covers(organization) {
@@ -54,11 +53,7 @@ impl Config {
         .await
     }
 
-    pub(crate) async fn remove_host_name(
-        &self,
-        reach: Reach,
-        id: HostNameId,
-    ) -> Result<(), DbError> {
+    async fn remove_host_name(&self, reach: Reach, id: HostNameId) -> Result<(), DbError> {
         self.host_name(reach, id)?;
         self.change(move |connection| {
             let removed =

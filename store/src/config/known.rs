@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use api::client_id;
-use api::ports::{Digest, Host, HostOwner};
+use api::ports::{Digest, Host, HostOwner, Reach, ScimService};
 use directory::normalise::Origin;
 use directory::rules::GeneralRules;
 use directory::{AppRules, Directory, DirectoryToken, InactiveUsers};
@@ -20,9 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use super::access::AccessToken;
 use super::app_rules::general_rules;
-use super::{brakes, host_names};
+use super::brakes;
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
-use crate::state::rows::{Time, all};
+use crate::ports::not_found;
+use crate::state::rows::all;
 
 /// A directory as it is configured, with what only the store knows of it.
 #[derive(Debug)]
@@ -91,6 +93,26 @@ pub(crate) struct StoredDomain {
 }
 
 impl Known {
+    /// What these rows say; the tokens in the order of their ids.
+    pub(crate) fn of(
+        directories: Vec<KnownDirectory>,
+        tokens: Vec<TokenRow>,
+        hosts: BTreeMap<HostName, Host>,
+    ) -> Self {
+        let mut known = Self::default();
+        for directory in directories {
+            let id = directory.directory.id;
+            known.by_endpoint.insert(directory.endpoint_id.clone(), id);
+            known.by_client.insert(client_id(&directory.endpoint_id), id);
+            known.directories.insert(id, directory);
+        }
+        for row in tokens {
+            known.add_token(row);
+        }
+        known.add_hosts(hosts);
+        known
+    }
+
     pub(crate) fn directories(&self) -> impl Iterator<Item = &Directory> {
         self.directories.values().map(|known| &known.directory)
     }
@@ -107,6 +129,23 @@ impl Known {
     pub(crate) fn origin(&self, id: DirectoryId) -> Option<Origin> {
         let directory = &self.directories.get(&id)?.directory;
         Some(Origin { directory_id: id, organization_id: directory.organization_id })
+    }
+
+    /// Refuses directories beyond a reach as if they were not there.
+    pub(crate) fn reached(&self, reach: Reach, id: DirectoryId) -> Result<(), DbError> {
+        let origin = self.origin(id).filter(|origin| reach.covers(origin.organization_id));
+        origin.map(drop).ok_or_else(not_found)
+    }
+
+    /// How the SCIM service of a directory behaves.
+    pub(crate) fn scim_settings(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+    ) -> Result<ScimService, DbError> {
+        self.reached(reach, id)?;
+        let known = self.get(id).ok_or_else(not_found)?;
+        Ok(ScimService { settings: known.directory.scim, debug_until: known.debug_until })
     }
 
     pub(crate) fn directories_of(
@@ -172,6 +211,11 @@ impl Known {
         (secret.directory == directory.directory.id).then_some((directory, secret))
     }
 
+    /// Whether this is a token that opens a directory by itself.
+    pub(crate) fn is_live_token(&self, digest: &Digest) -> bool {
+        self.live_tokens.contains_key(digest)
+    }
+
     /// Whether access tokens that were issued with this secret open anything.
     pub(crate) fn has_secret(&self, id: TokenId) -> bool {
         self.secrets.contains_key(&id)
@@ -204,8 +248,8 @@ impl Known {
         }
     }
 
-    fn add_token(&mut self, directory: DirectoryId, row: TokenRow) {
-        let TokenRow { digest, is_client_secret, token } = row;
+    fn add_token(&mut self, row: TokenRow) {
+        let TokenRow { directory, digest, is_client_secret, token } = row;
         let Some(known) = self.directories.get_mut(&directory) else { return };
         if !token.revoked {
             let (id, suffix, noted) = (token.id, token.suffix.clone(), AtomicI64::new(0));
@@ -240,49 +284,42 @@ impl KnownToken {
 }
 
 pub(crate) fn load(connection: &Connection) -> Result<Known, DbError> {
-    let mut known = Known::default();
-    let sql = "SELECT id, organization, kind, name, external_key, endpoint_id, partition, deleting,
-        domains, created_at, updated_at, scim, token_lifetime_s, attribute_map, inactive_users,
-        role_mapping, debug_until, brake FROM directories";
     let general = general_rules(connection)?;
-    for directory in all(connection, sql, [], |row| directory(row, general))? {
-        let id = directory.directory.id;
-        known.by_endpoint.insert(directory.endpoint_id.clone(), id);
-        known.by_client.insert(client_id(&directory.endpoint_id), id);
-        known.directories.insert(id, directory);
-    }
-    let sql = "SELECT id, directory, digest, suffix, created_at, revoked, is_client_secret
-        FROM tokens ORDER BY id";
-    let tokens = all(connection, sql, [], |row| {
-        let id = TokenId::from_bytes(row.get(0)?);
-        let directory = DirectoryId::from_bytes(row.get(1)?);
-        let token = DirectoryToken {
-            id,
-            suffix: row.get(3)?,
-            created_at: row.get::<_, Time>(4)?.0,
-            revoked: row.get(5)?,
-        };
-        Ok((directory, TokenRow { digest: row.get(2)?, is_client_secret: row.get(6)?, token }))
-    })?;
-    for (directory, row) in tokens {
-        known.add_token(directory, row);
-    }
-    known.add_hosts(host_names::load(connection)?);
-    Ok(known)
+    let sql = format!("SELECT {DIRECTORY_COLUMNS} FROM directories");
+    let directories = all(connection, &sql, [], |row| directory(row, general))?;
+    let sql = format!("SELECT {TOKEN_COLUMNS} FROM tokens ORDER BY id");
+    let tokens = all(connection, &sql, [], |row| TokenRow::read(row))?;
+    Ok(Known::of(directories, tokens, super::host_names::load(connection)?))
 }
 
+/// The columns of [`TokenRow::read`], in its order.
+pub(crate) const TOKEN_COLUMNS: &str =
+    "id, directory, digest, suffix, created_at, revoked, is_client_secret";
+
 /// A row of `tokens`.
-struct TokenRow {
+pub(crate) struct TokenRow {
+    directory: DirectoryId,
     digest: Digest,
     is_client_secret: bool,
     token: DirectoryToken,
 }
 
+impl TokenRow {
+    pub(crate) fn read(row: &impl Columns) -> Result<Self, DbError> {
+        let token = DirectoryToken {
+            id: TokenId::from_bytes(row.id(0)?),
+            suffix: row.text(3)?,
+            created_at: row.time(4)?,
+            revoked: row.flag(5)?,
+        };
+        let directory = DirectoryId::from_bytes(row.id(1)?);
+        Ok(Self { directory, digest: row.digest(2)?, is_client_secret: row.flag(6)?, token })
+    }
+}
+
 /// The rules of a directory, with the general ones where it has none of its own.
-fn app_rules(row: &rusqlite::Row<'_>, general: GeneralRules) -> Result<AppRules, DbError> {
-    let map: String = row.get(13)?;
-    let policy: Option<String> = row.get(14)?;
-    let roles: String = row.get(15)?;
+fn app_rules(row: &impl Columns, general: GeneralRules) -> Result<AppRules, DbError> {
+    let (map, policy, roles) = (row.text(13)?, row.text_if(14)?, row.text(15)?);
     let policy = policy
         .map(|name| InactiveUsers::named(&name).ok_or_else(|| unreadable("policy")(name.as_str())));
     Ok(AppRules {
@@ -293,11 +330,17 @@ fn app_rules(row: &rusqlite::Row<'_>, general: GeneralRules) -> Result<AppRules,
     })
 }
 
-fn directory(row: &rusqlite::Row<'_>, general: GeneralRules) -> Result<KnownDirectory, DbError> {
-    let organization_id = OrganizationId::from_bytes(row.get(1)?);
-    let kind: String = row.get(2)?;
-    let domains: String = row.get(8)?;
-    let scim: String = row.get(11)?;
+/// The columns of [`directory`], in its order.
+pub(crate) const DIRECTORY_COLUMNS: &str = "id, organization, kind, name, external_key, \
+    endpoint_id, partition, deleting, domains, created_at, updated_at, scim, token_lifetime_s, \
+    attribute_map, inactive_users, role_mapping, debug_until, brake";
+
+pub(crate) fn directory(
+    row: &impl Columns,
+    general: GeneralRules,
+) -> Result<KnownDirectory, DbError> {
+    let organization_id = OrganizationId::from_bytes(row.id(1)?);
+    let (kind, domains, scim) = (row.text(2)?, row.text(8)?, row.text(11)?);
     let domains: Vec<StoredDomain> =
         serde_json::from_str(&domains).map_err(unreadable("domains"))?;
     let domains = domains.into_iter().map(|domain| OrganizationDomain {
@@ -308,25 +351,25 @@ fn directory(row: &rusqlite::Row<'_>, general: GeneralRules) -> Result<KnownDire
     });
     Ok(KnownDirectory {
         directory: Directory {
-            id: DirectoryId::from_bytes(row.get(0)?),
+            id: DirectoryId::from_bytes(row.id(0)?),
             organization_id,
-            external_key: row.get(4)?,
+            external_key: row.text(4)?,
             scim: serde_json::from_str(&scim).map_err(unreadable("SCIM settings"))?,
             apps: app_rules(row, general)?,
             kind: DirectoryType::from_slug(&kind)
                 .ok_or_else(|| unreadable("directory type")(kind.as_str()))?,
-            name: row.get(3)?,
+            name: row.text(3)?,
             domains: domains.collect(),
             tokens: Vec::new(),
-            deleting: row.get(7)?,
-            created_at: row.get::<_, Time>(9)?.0,
-            updated_at: row.get::<_, Time>(10)?.0,
+            deleting: row.flag(7)?,
+            created_at: row.time(9)?,
+            updated_at: row.time(10)?,
         },
-        endpoint_id: row.get(5)?,
+        endpoint_id: row.text(5)?,
         host_name: None,
-        partition: Partition(row.get(6)?),
-        token_lifetime: Duration::from_secs(row.get::<_, u32>(12)?.into()),
-        debug_until: row.get::<_, Option<Time>>(16)?.map(|time| time.0),
+        partition: Partition(row.number(6)?),
+        token_lifetime: Duration::from_secs(row.count(12)?),
+        debug_until: row.time_if(16)?,
         brake: brakes::own(row, 17)?,
     })
 }

@@ -21,11 +21,11 @@ use crate::state::rows::{Time, all, first};
 
 /// How long an expired token is told apart from an unknown one: until whoever looks into a failed
 /// provisioning cycle has most likely seen the answer.
-const EXPIRED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const EXPIRED_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How many expired tokens are removed when one is issued, at most: more than come in, few enough that
 /// nobody waits for it.
-const REMOVED_AT_ONCE: u32 = 16;
+pub(crate) const REMOVED_AT_ONCE: u32 = 16;
 
 const _: () = assert!(ACCESS_TOKENS_MAX > ISSUES_MAX, "those that are kept are counted");
 
@@ -137,12 +137,12 @@ impl Config {
 }
 
 /// An access token that a client asks for.
-struct Wanted {
-    directory: DirectoryId,
-    secret: TokenId,
-    access_token: Digest,
-    now: Timestamp,
-    expires_at: Timestamp,
+pub(crate) struct Wanted {
+    pub(crate) directory: DirectoryId,
+    pub(crate) secret: TokenId,
+    pub(crate) access_token: Digest,
+    pub(crate) now: Timestamp,
+    pub(crate) expires_at: Timestamp,
 }
 
 /// Every access token that is stored.

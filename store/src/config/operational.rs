@@ -4,7 +4,7 @@ use dispatcher::brake::Hold;
 use dispatcher::ports::{
     BrakeNotice, DisableReason, FeedEvent, FeedPosition, Flush, Notice, OPERATIONAL, Outcome, Topic,
 };
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use schemas::record::Context;
 use schemas::wire::EventTag;
 use schemas::{
@@ -15,15 +15,16 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::Config;
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::sqlite::{as_sql, from_sql};
-use crate::state::rows::{Time, all, first};
+use crate::state::rows::{all, first};
 
 /// How many are kept: an operator who missed ten thousand looks at the attempts.
-const KEPT: i64 = 10_000;
+pub(crate) const KEPT: i64 = 10_000;
 
 /// Old ones are dropped once in so many.
-const DROP_EVERY: i64 = 500;
+pub(crate) const DROP_EVERY: i64 = 500;
 
 /// The body of the webhook, in the form that events of directories have.
 #[derive(Serialize)]
@@ -45,7 +46,7 @@ impl Config {
         self.read(move |connection| {
             let sql = "SELECT position, id, event, at, data FROM operational_events
                 WHERE position > ?1 ORDER BY position LIMIT ?2";
-            all(connection, sql, params![as_sql(after.0), as_sql(limit as u64)], event)
+            all(connection, sql, params![as_sql(after.0), as_sql(limit as u64)], |row| event(row))
         })
         .await
     }
@@ -73,26 +74,42 @@ pub(super) fn end(connection: &Connection) -> Result<u64, DbError> {
 
 /// Notes what a flush has to tell. Nothing of an operational endpoint.
 pub(super) fn note(connection: &Connection, flush: &Flush, edge: &dyn Edge) -> Result<(), DbError> {
-    let mut exhausted = flush.attempts.iter().filter(|attempt| attempt.exhausted).peekable();
-    if flush.notices.is_empty() && exhausted.peek().is_none() {
+    if !tells(flush) {
         return Ok(());
     }
-    let Some(about) = about(connection, flush.lane.endpoint)? else { return Ok(()) };
-    for (at, notice) in &flush.notices {
-        let (event, data) = match notice {
+    let Some(url) = url(connection, flush.lane.endpoint)? else { return Ok(()) };
+    notes(flush, &url).into_iter().try_for_each(|note| insert(connection, &note, edge))
+}
+
+/// What the operator is told.
+pub(crate) struct Note {
+    pub(crate) event: OperationalEvent,
+    pub(crate) at: Timestamp,
+    pub(crate) data: Value,
+}
+
+/// Whether a flush has anything to tell.
+pub(crate) fn tells(flush: &Flush) -> bool {
+    !flush.notices.is_empty() || flush.attempts.iter().any(|attempt| attempt.exhausted)
+}
+
+/// What a flush has to tell of an endpoint that has this URL.
+pub(crate) fn notes(flush: &Flush, url: &str) -> Vec<Note> {
+    let about = about(flush.lane.endpoint, url);
+    let of_notice = |(at, notice): &(Timestamp, Notice)| {
+        let (event, more) = match notice {
             Notice::Failing { since, failure, disables_at } => {
                 let more = json!({ "failing_since": since, "disables_at": disables_at,
                     "failure": failure.name(), "response_status": failure.status() });
-                (OperationalEvent::EndpointFailing, with(about.clone(), more))
+                (OperationalEvent::EndpointFailing, more)
             }
             Notice::Recovered { since } => {
-                let more = json!({ "failing_since": since });
-                (OperationalEvent::EndpointRecovered, with(about.clone(), more))
+                (OperationalEvent::EndpointRecovered, json!({ "failing_since": since }))
             }
         };
-        insert(connection, event, *at, &data, edge)?;
-    }
-    for attempt in exhausted {
+        Note { event, at: *at, data: with(about.clone(), more) }
+    };
+    let exhausted = flush.attempts.iter().filter(|attempt| attempt.exhausted).map(|attempt| {
         let failure = match attempt.outcome {
             Outcome::Failed(failure) => Some(failure),
             Outcome::Delivered { .. } => None,
@@ -104,9 +121,9 @@ pub(super) fn note(connection: &Connection, flush: &Flush, edge: &dyn Edge) -> R
             "response_status": failure.and_then(|failure| failure.status()),
             "replay_id": flush.lane.replay,
         });
-        insert(connection, OperationalEvent::DeliveryExhausted, attempt.at, &data, edge)?;
-    }
-    Ok(())
+        Note { event: OperationalEvent::DeliveryExhausted, at: attempt.at, data }
+    });
+    flush.notices.iter().map(of_notice).chain(exhausted).collect()
 }
 
 /// Notes that an endpoint was turned off.
@@ -116,9 +133,8 @@ pub(super) fn disabled(
     reason: DisableReason,
     edge: &dyn Edge,
 ) -> Result<(), DbError> {
-    let Some(about) = about(connection, endpoint)? else { return Ok(()) };
-    let data = with(about, json!({ "reason": reason.name() }));
-    insert(connection, OperationalEvent::EndpointDisabled, edge.now(), &data, edge)
+    let Some(url) = url(connection, endpoint)? else { return Ok(()) };
+    insert(connection, &turned_off(endpoint, &url, reason, edge.now()), edge)
 }
 
 /// Notes that a directory is held, or not any more.
@@ -126,9 +142,18 @@ pub(super) fn directory(
     connection: &Connection,
     id: DirectoryId,
     known: Option<&directory::Directory>,
-    (hold, notice): (&Hold, &BrakeNotice),
+    about: (&Hold, &BrakeNotice),
     edge: &dyn Edge,
 ) -> Result<(), DbError> {
+    insert(connection, &braked(id, known, about), edge)
+}
+
+/// What is told of a directory that is held, or not any more.
+pub(crate) fn braked(
+    id: DirectoryId,
+    known: Option<&directory::Directory>,
+    (hold, notice): (&Hold, &BrakeNotice),
+) -> Note {
     let about = json!({
         "object": "directory", "id": id,
         "organization_id": known.map(|directory| directory.organization_id),
@@ -147,17 +172,25 @@ pub(super) fn directory(
             (OperationalEvent::DirectoryReleased, *at, json!({ "events": hold.events }))
         }
     };
-    insert(connection, event, at, &with(about, more), edge)
+    Note { event, at, data: with(about, more) }
 }
 
-/// An endpoint as notices name it; `None` if nothing is told of it.
-fn about(connection: &Connection, id: EndpointId) -> Result<Option<Value>, DbError> {
+/// What is told of an endpoint that was turned off.
+pub(crate) fn turned_off(id: EndpointId, url: &str, reason: DisableReason, at: Timestamp) -> Note {
+    let data = with(about(id, url), json!({ "reason": reason.name() }));
+    Note { event: OperationalEvent::EndpointDisabled, at, data }
+}
+
+/// Where an endpoint is; `None` if nothing is told of it.
+fn url(connection: &Connection, id: EndpointId) -> Result<Option<String>, DbError> {
     let sql = "SELECT url FROM endpoints WHERE id = ?1 AND kind = ?2";
     let parameters = params![id.to_bytes(), EndpointKind::Directory.name()];
-    first(connection, sql, parameters, |row| {
-        let url: String = row.get(0)?;
-        Ok(json!({ "object": "webhook_endpoint", "id": id, "endpoint_url": url }))
-    })
+    first(connection, sql, parameters, |row| Ok(row.get(0)?))
+}
+
+/// An endpoint as notices name it.
+fn about(id: EndpointId, url: &str) -> Value {
+    json!({ "object": "webhook_endpoint", "id": id, "endpoint_url": url })
 }
 
 fn with(mut about: Value, more: Value) -> Value {
@@ -167,13 +200,8 @@ fn with(mut about: Value, more: Value) -> Value {
     about
 }
 
-fn insert(
-    connection: &Connection,
-    event: OperationalEvent,
-    at: Timestamp,
-    data: &Value,
-    edge: &dyn Edge,
-) -> Result<(), DbError> {
+fn insert(connection: &Connection, note: &Note, edge: &dyn Edge) -> Result<(), DbError> {
+    let Note { event, at, data } = note;
     connection
         .prepare_cached(
             "INSERT INTO operational_events (id, event, at, data) VALUES (?1, ?2, ?3, ?4)",
@@ -187,18 +215,19 @@ fn insert(
     Ok(())
 }
 
-fn event(row: &Row<'_>) -> Result<FeedEvent, DbError> {
-    let position = from_sql(row.get(0)?);
-    let id = EventId::from_bytes(row.get(1)?);
-    let name: String = row.get(2)?;
+/// An event of its position, its id, its type, its time and its data.
+pub(crate) fn event(row: &impl Columns) -> Result<FeedEvent, DbError> {
+    let position = row.count(0)?;
+    let id = EventId::from_bytes(row.id(1)?);
+    let name = row.text(2)?;
     let event: OperationalEvent = name.parse().map_err(unreadable("operational event"))?;
-    let data: String = row.get(4)?;
+    let data = row.text(4)?;
     let body = Body {
         object: EventTag::Tag,
         id,
         event: event.name(),
         data: serde_json::from_str(&data).map_err(unreadable("operational event"))?,
-        created_at: row.get::<_, Time>(3)?.0,
+        created_at: row.time(3)?,
         context: Context {},
     };
     Ok(FeedEvent {

@@ -6,17 +6,18 @@ use api::ports::{
     Conflict, Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Page,
     PageRequest, Reach,
 };
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use schemas::{DirectoryId, OrganizationId, Timestamp};
 
 use super::known::StoredDomain;
 use super::{Config, host_names};
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
 use crate::ports::{conflict, not_found};
-use crate::state::rows::{Time, all, first};
+use crate::state::rows::{all, first};
 
-const COLUMNS: &str = "id, name, external_id, metadata, domains, created_at, updated_at";
+pub(crate) const COLUMNS: &str = "id, name, external_id, metadata, domains, created_at, updated_at";
 
 impl Config {
     pub(crate) async fn organizations(
@@ -25,17 +26,9 @@ impl Config {
         filter: OrganizationFilter,
     ) -> Result<Page<Organization>, DbError> {
         let sql = format!("SELECT {COLUMNS} FROM organizations ORDER BY id");
-        let mut found = self.read(move |connection| all(connection, &sql, [], read)).await?;
-        found.retain(|organization| {
-            let has_domain = |wanted: &String| {
-                organization.domains.iter().any(|one| one.domain.eq_ignore_ascii_case(wanted))
-            };
-            let named =
-                |part: &String| organization.name.to_lowercase().contains(&part.to_lowercase());
-            page.reach.covers(organization.id)
-                && (filter.domains.is_empty() || filter.domains.iter().any(has_domain))
-                && filter.search.as_ref().is_none_or(named)
-        });
+        let mut found =
+            self.read(move |connection| all(connection, &sql, [], |row| read(row))).await?;
+        found.retain(|organization| is_listed(organization, page.reach, &filter));
         Ok(by_id(found, &page, |organization| organization.id))
     }
 
@@ -56,8 +49,9 @@ impl Config {
         external_id: String,
     ) -> Result<Organization, DbError> {
         let sql = format!("SELECT {COLUMNS} FROM organizations WHERE external_id = ?1");
-        let found =
-            self.read(move |connection| first(connection, &sql, [external_id], read)).await?;
+        let found = self
+            .read(move |connection| first(connection, &sql, [external_id], |row| read(row)))
+            .await?;
         found.filter(|organization| reach.covers(organization.id)).ok_or_else(not_found)
     }
 
@@ -79,22 +73,7 @@ impl Config {
         }
         self.change(move |connection| {
             let mut organization = get(connection, id)?;
-            if let Some(name) = change.name {
-                organization.name = name;
-            }
-            if let Some(external_id) = change.external_id {
-                organization.external_id = external_id;
-            }
-            for (key, value) in change.metadata {
-                match value {
-                    Some(value) => organization.metadata.insert(key, value),
-                    None => organization.metadata.remove(&key),
-                };
-            }
-            if let Some(domains) = change.domains {
-                organization.domains = domains;
-            }
-            organization.updated_at = change.updated_at;
+            changed(&mut organization, change);
             put(connection, &organization)?;
             Ok(organization)
         })
@@ -130,9 +109,43 @@ impl Config {
     }
 }
 
+/// Whether a list that asks for this shows it.
+pub(crate) fn is_listed(
+    organization: &Organization,
+    reach: Reach,
+    filter: &OrganizationFilter,
+) -> bool {
+    let has_domain = |wanted: &String| {
+        organization.domains.iter().any(|one| one.domain.eq_ignore_ascii_case(wanted))
+    };
+    let named = |part: &String| organization.name.to_lowercase().contains(&part.to_lowercase());
+    reach.covers(organization.id)
+        && (filter.domains.is_empty() || filter.domains.iter().any(has_domain))
+        && filter.search.as_ref().is_none_or(named)
+}
+
+pub(crate) fn changed(organization: &mut Organization, change: OrganizationChange) {
+    if let Some(name) = change.name {
+        organization.name = name;
+    }
+    if let Some(external_id) = change.external_id {
+        organization.external_id = external_id;
+    }
+    for (key, value) in change.metadata {
+        match value {
+            Some(value) => organization.metadata.insert(key, value),
+            None => organization.metadata.remove(&key),
+        };
+    }
+    if let Some(domains) = change.domains {
+        organization.domains = domains;
+    }
+    organization.updated_at = change.updated_at;
+}
+
 pub(super) fn get(connection: &Connection, id: OrganizationId) -> Result<Organization, DbError> {
     let sql = format!("SELECT {COLUMNS} FROM organizations WHERE id = ?1");
-    first(connection, &sql, [id.to_bytes()], read)?.ok_or_else(not_found)
+    first(connection, &sql, [id.to_bytes()], |row| read(row))?.ok_or_else(not_found)
 }
 
 fn put(connection: &Connection, organization: &Organization) -> Result<(), DbError> {
@@ -156,7 +169,7 @@ fn put(connection: &Connection, organization: &Organization) -> Result<(), DbErr
     written.map(drop).map_err(|error| conflict(error, Conflict::ExternalId))
 }
 
-pub(super) fn domains_json(domains: &[Domain]) -> Result<String, DbError> {
+pub(crate) fn domains_json(domains: &[Domain]) -> Result<String, DbError> {
     let domains = domains.iter().map(|domain| StoredDomain {
         id: domain.id,
         domain: domain.domain.clone(),
@@ -167,11 +180,12 @@ pub(super) fn domains_json(domains: &[Domain]) -> Result<String, DbError> {
     serde_json::to_string(&domains.collect::<Vec<_>>()).map_err(unreadable("domains"))
 }
 
-fn read(row: &Row<'_>) -> Result<Organization, DbError> {
-    let metadata: String = row.get(3)?;
+/// An organization of the [`COLUMNS`].
+pub(crate) fn read(row: &impl Columns) -> Result<Organization, DbError> {
+    let metadata = row.text(3)?;
     let metadata: BTreeMap<String, String> =
         serde_json::from_str(&metadata).map_err(unreadable("metadata"))?;
-    let domains: String = row.get(4)?;
+    let domains = row.text(4)?;
     let domains: Vec<StoredDomain> =
         serde_json::from_str(&domains).map_err(unreadable("domains"))?;
     let domains = domains.into_iter().map(|domain| {
@@ -185,12 +199,12 @@ fn read(row: &Row<'_>) -> Result<Organization, DbError> {
         })
     });
     Ok(Organization {
-        id: OrganizationId::from_bytes(row.get(0)?),
-        name: row.get(1)?,
-        external_id: row.get(2)?,
+        id: OrganizationId::from_bytes(row.id(0)?),
+        name: row.text(1)?,
+        external_id: row.text_if(2)?,
         metadata,
         domains: domains.collect::<Result<_, DbError>>()?,
-        created_at: row.get::<_, Time>(5)?.0,
-        updated_at: row.get::<_, Time>(6)?.0,
+        created_at: row.time(5)?,
+        updated_at: row.time(6)?,
     })
 }

@@ -9,36 +9,37 @@ use api::ports::{
 };
 use dispatcher::egress::Identity;
 use dispatcher::ports as lanes;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use schemas::{EndpointId, Timestamp};
 
 use super::Config;
 use super::sealed::{Sealer, What};
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
-use crate::state::rows::{Time, all};
+use crate::state::rows::all;
 
 /// The columns, in the order in which [`Sealed::read`] wants them.
-pub(super) const COLUMNS: &str =
+pub(crate) const COLUMNS: &str =
     "timeout_ms, client_certificate, client_key, public_key, private_key";
 
 /// The same with the keys still sealed.
 #[derive(Debug, Default)]
-pub(super) struct Sealed {
+pub(crate) struct Sealed {
     timeout: Option<Duration>,
-    client_certificate: Option<(String, Vec<u8>)>,
-    key_pair: Option<(String, Vec<u8>)>,
+    pub(crate) client_certificate: Option<(String, Vec<u8>)>,
+    pub(crate) key_pair: Option<(String, Vec<u8>)>,
 }
 
 /// A secret that signs on for a while, sealed.
 #[derive(Debug)]
-pub(super) struct Retired {
+pub(crate) struct Retired {
     sealed: Vec<u8>,
     until: Timestamp,
 }
 
 impl Sealed {
-    pub(super) fn seal(outward: Outward, id: EndpointId, sealer: &Sealer) -> Self {
+    pub(crate) fn seal(outward: Outward, id: EndpointId, sealer: &Sealer) -> Self {
         let owner = id.to_bytes();
         let certificate = outward
             .client_certificate
@@ -49,7 +50,7 @@ impl Sealed {
         Self { timeout: outward.timeout, client_certificate: certificate, key_pair }
     }
 
-    pub(super) fn open(self, id: EndpointId, sealer: &Sealer) -> Result<Outward, DbError> {
+    pub(crate) fn open(self, id: EndpointId, sealer: &Sealer) -> Result<Outward, DbError> {
         let open =
             |what, sealed: &[u8]| sealer.open_as(what, id.to_bytes(), sealed).map(Secret::new);
         let certificate = self.client_certificate.map(|(chain, sealed)| {
@@ -66,19 +67,23 @@ impl Sealed {
     }
 
     /// From the columns that begin at `first`.
-    pub(super) fn read(row: &Row<'_>, first: usize) -> Result<Self, DbError> {
-        let timeout: Option<i64> = row.get(first)?;
+    pub(crate) fn read(row: &impl Columns, first: usize) -> Result<Self, DbError> {
+        let timeout = row.integer_if(first)?;
         let both = |public: Option<String>, sealed: Option<Vec<u8>>| public.zip(sealed);
         Ok(Self {
             timeout: timeout.map(|millis| Duration::from_millis(millis.unsigned_abs())),
-            client_certificate: both(row.get(first + 1)?, row.get(first + 2)?),
-            key_pair: both(row.get(first + 3)?, row.get(first + 4)?),
+            client_certificate: both(row.text_if(first + 1)?, row.bytes_if(first + 2)?),
+            key_pair: both(row.text_if(first + 3)?, row.bytes_if(first + 4)?),
         })
     }
 
-    pub(super) fn write(&self, connection: &Connection, id: EndpointId) -> Result<(), DbError> {
+    pub(crate) fn timeout_millis(&self) -> Result<Option<i64>, DbError> {
         let millis = self.timeout.map(|timeout| i64::try_from(timeout.as_millis()));
-        let millis = millis.transpose().map_err(unreadable("timeout"))?;
+        millis.transpose().map_err(unreadable("timeout"))
+    }
+
+    pub(super) fn write(&self, connection: &Connection, id: EndpointId) -> Result<(), DbError> {
+        let millis = self.timeout_millis()?;
         let certificate = self.client_certificate.as_ref();
         let key_pair = self.key_pair.as_ref();
         connection.execute(
@@ -159,15 +164,22 @@ fn retired_secrets(
 ) -> Result<BTreeMap<EndpointId, Vec<Retired>>, DbError> {
     let sql = "SELECT endpoint, secret, until FROM retired_secrets WHERE until > ?1
         ORDER BY key DESC";
-    let rows = all(connection, sql, [now.millis()], |row| {
-        let retired = Retired { sealed: row.get(1)?, until: row.get::<_, Time>(2)?.0 };
-        Ok((EndpointId::from_bytes(row.get(0)?), retired))
-    })?;
+    let rows = all(connection, sql, [now.millis()], |row| retired(row))?;
+    Ok(by_endpoint(rows))
+}
+
+/// A secret that signs on, of its endpoint, itself and its end.
+pub(crate) fn retired(row: &impl Columns) -> Result<(EndpointId, Retired), DbError> {
+    let retired = Retired { sealed: row.bytes(1)?, until: row.time(2)? };
+    Ok((EndpointId::from_bytes(row.id(0)?), retired))
+}
+
+pub(crate) fn by_endpoint(rows: Vec<(EndpointId, Retired)>) -> BTreeMap<EndpointId, Vec<Retired>> {
     let mut found = BTreeMap::<_, Vec<Retired>>::new();
     for (endpoint, retired) in rows {
         found.entry(endpoint).or_default().push(retired);
     }
-    Ok(found)
+    found
 }
 
 /// Until when the latest of them signs.

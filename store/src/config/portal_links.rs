@@ -4,10 +4,12 @@ use api::ports::{
     Cursor, Digest, LINKS_KEPT, LIVE_LINKS_MAX, NewPortalLink, NewPortalSession, Opening, Order,
     Page, PageRequest, PortalLink, PortalSession, Reach,
 };
+use async_trait::async_trait;
 use rusqlite::{Connection, Row, TransactionBehavior, params};
 use schemas::{ApiKeyId, OrganizationId, PortalLinkId, Timestamp};
 
 use super::{Config, organizations};
+use crate::backend::PortalBackend;
 use crate::error::DbError;
 use crate::ports::not_found;
 use crate::sqlite::as_sql;
@@ -22,8 +24,9 @@ const COLUMNS: &str =
 const LIVE: &str =
     "organization = ?1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > ?2";
 
-impl Config {
-    pub(crate) async fn portal_links(
+#[async_trait]
+impl PortalBackend for Config {
+    async fn portal_links(
         &self,
         page: PageRequest<PortalLinkId>,
         organization: Option<OrganizationId>,
@@ -54,11 +57,7 @@ impl Config {
         .await
     }
 
-    pub(crate) async fn create_portal_link(
-        &self,
-        reach: Reach,
-        new: NewPortalLink,
-    ) -> Result<(), DbError> {
+    async fn create_portal_link(&self, reach: Reach, new: NewPortalLink) -> Result<(), DbError> {
         if !reach.covers(new.organization_id) {
             return Err(not_found());
         }
@@ -74,7 +73,7 @@ impl Config {
             .await
     }
 
-    pub(crate) async fn revoke_portal_link(
+    async fn revoke_portal_link(
         &self,
         reach: Reach,
         id: PortalLinkId,
@@ -96,11 +95,11 @@ impl Config {
             .await
     }
 
-    pub(crate) async fn portal_link(&self, token: Digest) -> Result<Option<PortalLink>, DbError> {
+    async fn portal_link(&self, token: Digest) -> Result<Option<PortalLink>, DbError> {
         self.read(move |connection| by_digest(connection, token)).await
     }
 
-    pub(crate) async fn open_portal_link(
+    async fn open_portal_link(
         &self,
         token: Digest,
         session: NewPortalSession,
@@ -126,7 +125,7 @@ impl Config {
             .await
     }
 
-    pub(crate) async fn portal_session(
+    async fn portal_session(
         &self,
         session: Digest,
         now: Timestamp,

@@ -2,22 +2,23 @@
 
 use api::ports::{Conflict, LIVE_REPLAYS_MAX, NewReplay, Page, PageRequest, Replay};
 use dispatcher::ports::{self as lanes, FeedPosition, Filter, Flush, LaneState, Outcome};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use schemas::{DirectoryId, EndpointId, ReplayId, Timestamp};
 
 use super::Config;
 use super::deliveries::{distances, positions};
 use super::endpoints::{json, list};
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
 use crate::ports::{conflicted, not_found};
 use crate::sqlite::{as_sql, from_sql};
-use crate::state::rows::{Time, all, first};
+use crate::state::rows::{all, first};
 
 /// How many finished replays of an endpoint are remembered.
-const FINISHED_KEPT: i64 = 100;
+pub(crate) const FINISHED_KEPT: i64 = 100;
 
-const COLUMNS: &str = "id, endpoint, directories, events, rate, total, delivered, exhausted, \
+pub(crate) const COLUMNS: &str = "id, endpoint, directories, events, rate, total, delivered, exhausted, \
     created_at, finished_at";
 
 /// Which positions a replay walks, and how many events it sends.
@@ -37,7 +38,7 @@ impl Config {
         self.read(|connection| {
             let sql = "SELECT id, endpoint, up_to, directories, events, rate FROM replays
                 WHERE finished_at IS NULL ORDER BY id";
-            all(connection, sql, [], lane)
+            all(connection, sql, [], |row| lane(row))
         })
         .await
     }
@@ -60,7 +61,7 @@ impl Config {
         self.read(move |connection| {
             exists(connection, endpoint)?;
             let sql = format!("SELECT {COLUMNS} FROM replays WHERE endpoint = ?1 ORDER BY id");
-            let found = all(connection, &sql, [endpoint.to_bytes()], read)?;
+            let found = all(connection, &sql, [endpoint.to_bytes()], |row| read(row))?;
             Ok(by_id(found, &page, |replay| replay.id))
         })
         .await
@@ -175,30 +176,32 @@ fn exists(connection: &Connection, endpoint: EndpointId) -> Result<(), DbError> 
 fn get(connection: &Connection, endpoint: EndpointId, id: ReplayId) -> Result<Replay, DbError> {
     let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = ?1 AND endpoint = ?2");
     let parameters = params![id.to_bytes(), endpoint.to_bytes()];
-    first(connection, &sql, parameters, read)?.ok_or_else(not_found)
+    first(connection, &sql, parameters, |row| read(row))?.ok_or_else(not_found)
 }
 
-fn read(row: &Row<'_>) -> Result<Replay, DbError> {
+/// A replay of the [`COLUMNS`].
+pub(crate) fn read(row: &impl Columns) -> Result<Replay, DbError> {
     Ok(Replay {
-        id: ReplayId::from_bytes(row.get(0)?),
-        endpoint: EndpointId::from_bytes(row.get(1)?),
+        id: ReplayId::from_bytes(row.id(0)?),
+        endpoint: EndpointId::from_bytes(row.id(1)?),
         directory: list(row, 2, "directories")?.first().copied(),
         events: list(row, 3, "event types")?,
-        rate: row.get(4)?,
-        total: from_sql(row.get(5)?),
-        delivered: from_sql(row.get(6)?),
-        exhausted: from_sql(row.get(7)?),
-        created_at: row.get::<_, Time>(8)?.0,
-        finished_at: row.get::<_, Option<Time>>(9)?.map(|time| time.0),
+        rate: row.number(4)?,
+        total: row.count(5)?,
+        delivered: row.count(6)?,
+        exhausted: row.count(7)?,
+        created_at: row.time(8)?,
+        finished_at: row.time_if(9)?,
     })
 }
 
-fn lane(row: &Row<'_>) -> Result<lanes::Replay, DbError> {
-    let rate: u32 = row.get(5)?;
+/// A replay that is not finished, as the dispatcher needs it.
+pub(crate) fn lane(row: &impl Columns) -> Result<lanes::Replay, DbError> {
+    let rate: u32 = row.number(5)?;
     Ok(lanes::Replay {
-        id: ReplayId::from_bytes(row.get(0)?),
-        endpoint: EndpointId::from_bytes(row.get(1)?),
-        up_to: FeedPosition(from_sql(row.get(2)?)),
+        id: ReplayId::from_bytes(row.id(0)?),
+        endpoint: EndpointId::from_bytes(row.id(1)?),
+        up_to: FeedPosition(row.count(2)?),
         filter: Filter {
             events: list(row, 4, "event types")?,
             organizations: Vec::new(),

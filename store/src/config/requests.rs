@@ -9,9 +9,10 @@ use rusqlite::{Connection, params};
 use schemas::{DirectoryId, RequestId};
 
 use super::Config;
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
-use crate::sqlite::{as_sql, from_sql};
-use crate::state::rows::{Time, all};
+use crate::sqlite::as_sql;
+use crate::state::rows::all;
 
 impl Config {
     pub(crate) async fn keep_requests(&self, mut requests: Vec<Requested>) -> Result<(), DbError> {
@@ -93,49 +94,80 @@ fn read(
     directory: DirectoryId,
     page: &PageRequest<RequestId>,
 ) -> Result<Page<ScimRequest>, DbError> {
-    // What is behind a cursor in the order of the list, read from the cursor on.
-    let descending = page.order == Order::Descending;
-    let (bound, backwards) = match page.cursor {
-        None => (None, false),
-        Some(Cursor::After(id)) => (Some(id), false),
-        Some(Cursor::Before(id)) => (Some(id), true),
-    };
-    let falling = descending != backwards;
-    let (operator, order) = if falling { ("<", "DESC") } else { (">", "ASC") };
-    let edge = bound.map_or_else(
-        || if falling { vec![0xff; size_of::<u128>() + 1] } else { Vec::new() },
-        |id| id.to_bytes().to_vec(),
-    );
+    let place = Place::of(page);
+    let Place { operator, order, .. } = place;
     let sql = format!(
-        "SELECT id, at, method, path, status, scim_type, detail, duration_us, events, tolerated,
-             request_body, response_body
+        "SELECT {COLUMNS}
          FROM scim_requests WHERE directory = ?1 AND id {operator} ?2 ORDER BY id {order} LIMIT ?3"
     );
     let limit = i64::from(page.limit) + 1;
-    let parameters = params![directory.to_bytes(), edge, limit];
-    let mut items = all(connection, &sql, parameters, |row| {
-        let tolerated: String = row.get(9)?;
-        Ok(ScimRequest {
-            id: RequestId::from_bytes(row.get(0)?),
-            at: row.get::<_, Time>(1)?.0,
-            method: row.get(2)?,
-            path: row.get(3)?,
-            status: row.get(4)?,
-            scim_type: row.get(5)?,
-            detail: row.get(6)?,
-            duration: Duration::from_micros(from_sql(row.get(7)?)),
-            events: row.get(8)?,
-            tolerated: serde_json::from_str(&tolerated).map_err(unreadable("request"))?,
-            request_body: row.get(10)?,
-            response_body: row.get(11)?,
-        })
-    })?;
-    let more = items.len() > page.limit as usize;
-    items.truncate(page.limit as usize);
-    if backwards {
-        items.reverse();
+    let parameters = params![directory.to_bytes(), place.edge(), limit];
+    let items = all(connection, &sql, parameters, |row| request(row))?;
+    Ok(place.page(items, page.limit))
+}
+
+/// The columns of [`request`], in its order.
+pub(crate) const COLUMNS: &str = "id, at, method, path, status, scim_type, detail, duration_us, \
+    events, tolerated, request_body, response_body";
+
+pub(crate) fn request(row: &impl Columns) -> Result<ScimRequest, DbError> {
+    Ok(ScimRequest {
+        id: RequestId::from_bytes(row.id(0)?),
+        at: row.time(1)?,
+        method: row.text(2)?,
+        path: row.text(3)?,
+        status: row.number(4)?,
+        scim_type: row.text_if(5)?,
+        detail: row.text_if(6)?,
+        duration: Duration::from_micros(row.count(7)?),
+        events: row.number(8)?,
+        tolerated: serde_json::from_str(&row.text(9)?).map_err(unreadable("request"))?,
+        request_body: row.text_if(10)?,
+        response_body: row.text_if(11)?,
+    })
+}
+
+/// What is behind a cursor in the order of the list, read from the cursor on.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) operator: &'static str,
+    pub(crate) order: &'static str,
+    bound: Option<RequestId>,
+    backwards: bool,
+    falling: bool,
+}
+
+impl Place {
+    pub(crate) fn of(page: &PageRequest<RequestId>) -> Self {
+        let descending = page.order == Order::Descending;
+        let (bound, backwards) = match page.cursor {
+            None => (None, false),
+            Some(Cursor::After(id)) => (Some(id), false),
+            Some(Cursor::Before(id)) => (Some(id), true),
+        };
+        let falling = descending != backwards;
+        let (operator, order) = if falling { ("<", "DESC") } else { (">", "ASC") };
+        Self { operator, order, bound, backwards, falling }
     }
-    // Where a cursor was given, what it points at lies on its side.
-    let (has_before, has_after) = if backwards { (more, true) } else { (bound.is_some(), more) };
-    Ok(Page { items, has_before, has_after })
+
+    /// The id to begin behind; beyond all of them without a cursor.
+    pub(crate) fn edge(&self) -> Vec<u8> {
+        self.bound.map_or_else(
+            || if self.falling { vec![0xff; size_of::<u128>() + 1] } else { Vec::new() },
+            |id| id.to_bytes().to_vec(),
+        )
+    }
+
+    /// The page of what was read from there, one more than it may hold.
+    pub(crate) fn page(&self, mut items: Vec<ScimRequest>, limit: u32) -> Page<ScimRequest> {
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        if self.backwards {
+            items.reverse();
+        }
+        // Where a cursor was given, what it points at lies on its side.
+        let (has_before, has_after) =
+            if self.backwards { (more, true) } else { (self.bound.is_some(), more) };
+        Page { items, has_before, has_after }
+    }
 }

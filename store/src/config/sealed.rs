@@ -16,7 +16,7 @@ const NONCE_BYTES: usize = 24;
 
 /// What is sealed, where an owner has more than one: none may be put into the place of another.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum What {
+pub(crate) enum What {
     /// The secret itself, or a seed.
     Secret,
     /// The key of the certificate that is shown to an endpoint.
@@ -35,7 +35,7 @@ impl What {
     }
 }
 
-pub(super) struct Sealer {
+pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
     edge: Arc<dyn Edge>,
 }
@@ -47,16 +47,16 @@ impl fmt::Debug for Sealer {
 }
 
 impl Sealer {
-    pub(super) fn new(master_key: [u8; 32], edge: Arc<dyn Edge>) -> Self {
+    pub(crate) fn new(master_key: [u8; 32], edge: Arc<dyn Edge>) -> Self {
         Self { cipher: XChaCha20Poly1305::new(Key::from_slice(&master_key)), edge }
     }
 
     /// The nonce, then the sealed secret.
-    pub(super) fn seal(&self, owner: [u8; 16], secret: &str) -> Vec<u8> {
+    pub(crate) fn seal(&self, owner: [u8; 16], secret: &str) -> Vec<u8> {
         self.seal_as(What::Secret, owner, secret)
     }
 
-    pub(super) fn seal_as(&self, what: What, owner: [u8; 16], secret: &str) -> Vec<u8> {
+    pub(crate) fn seal_as(&self, what: What, owner: [u8; 16], secret: &str) -> Vec<u8> {
         let nonce = &self.edge.secret()[..NONCE_BYTES];
         let aad = [&owner[..], what.label()].concat();
         let payload = Payload { msg: secret.as_bytes(), aad: &aad };
@@ -64,11 +64,11 @@ impl Sealer {
         [nonce, &sealed.expect("a secret is far below the cipher's limit")].concat()
     }
 
-    pub(super) fn open(&self, owner: [u8; 16], sealed: &[u8]) -> Result<String, DbError> {
+    pub(crate) fn open(&self, owner: [u8; 16], sealed: &[u8]) -> Result<String, DbError> {
         self.open_as(What::Secret, owner, sealed)
     }
 
-    pub(super) fn open_as(
+    pub(crate) fn open_as(
         &self,
         what: What,
         owner: [u8; 16],

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use api::ports::{Conflict, Rotation, VerificationKey};
 use dispatcher::security_event::{PublicKey, SigningKey};
 use rusqlite::{Connection, params};
-use schemas::Timestamp;
+use schemas::{Edge, Timestamp};
 
-use super::Config;
+use super::{Config, Sealer};
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::conflicted;
-use crate::state::rows::{Time, all, first};
+use crate::state::rows::{all, first};
 
 /// A key's row, with its seed still sealed.
-struct Row {
+pub(crate) struct Row {
     id: [u8; 16],
     sealed: Vec<u8>,
     times: Times,
@@ -38,18 +39,39 @@ struct Held {
 }
 
 impl Ring {
+    pub(crate) fn open(rows: Vec<Row>, sealer: &Sealer) -> Result<Self, DbError> {
+        let held = rows.into_iter().map(|row| {
+            let seed = hex::decode(sealer.open(row.id, &row.sealed)?).ok();
+            let seed: Option<[u8; 32]> = seed.and_then(|bytes| bytes.try_into().ok());
+            let seed =
+                seed.ok_or_else(|| unreadable("signing key")("it is not 32 bytes in hex"))?;
+            Ok(Held { key: Arc::new(SigningKey::from_seed(&seed)), times: row.times })
+        });
+        Ok(Self(held.collect::<Result<_, DbError>>()?))
+    }
+
+    /// The public halves of those that are shown.
+    pub(crate) fn public(&self, now: Timestamp) -> Vec<VerificationKey> {
+        self.shown(now).map(Held::public).collect()
+    }
+
+    /// The public half of the one that was made last.
+    pub(crate) fn latest(&self) -> Option<VerificationKey> {
+        self.0.last().map(Held::public)
+    }
+
     fn shown(&self, now: Timestamp) -> impl Iterator<Item = &Held> {
         self.0.iter().filter(move |held| held.times.shown_until.is_none_or(|until| now < until))
     }
 
     /// The latest that has begun; before any has, the first.
-    fn signing(&self, now: Timestamp) -> Option<&Arc<SigningKey>> {
+    pub(crate) fn signing(&self, now: Timestamp) -> Option<&Arc<SigningKey>> {
         let begun = self.shown(now).filter(|held| held.times.signs_from <= now);
         let signing = begun.max_by_key(|held| held.times.signs_from);
         signing.or_else(|| self.shown(now).next()).map(|held| &held.key)
     }
 
-    fn newest(&self) -> Option<Timestamp> {
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
         self.0.last().map(|held| held.times.created_at)
     }
 }
@@ -73,7 +95,7 @@ impl Config {
     /// What tokens that are still on their way may be signed with, and what will sign next.
     pub(crate) async fn verification_keys(&self) -> Result<Vec<VerificationKey>, DbError> {
         let ring = self.signing_keys().await?;
-        Ok(ring.shown(self.now()).map(Held::public).collect())
+        Ok(ring.public(self.now()))
     }
 
     /// Makes a key that takes the place of the others. Those that are not shown any more are destroyed.
@@ -105,8 +127,7 @@ impl Config {
             })
             .await?;
         let ring = self.learn_ring(rows)?;
-        let made = ring.0.last().map(Held::public);
-        made.ok_or_else(|| unreadable("signing keys")("there is none"))
+        ring.latest().ok_or_else(|| unreadable("signing keys")("there is none"))
     }
 
     /// They stay in memory, since anyone may ask for their public halves.
@@ -124,14 +145,7 @@ impl Config {
 
     /// Keeps what was read, unless somebody has learnt of a newer key meanwhile.
     fn learn_ring(&self, rows: Vec<Row>) -> Result<Arc<Ring>, DbError> {
-        let held = rows.into_iter().map(|row| {
-            let seed = hex::decode(self.sealer.open(row.id, &row.sealed)?).ok();
-            let seed: Option<[u8; 32]> = seed.and_then(|bytes| bytes.try_into().ok());
-            let seed =
-                seed.ok_or_else(|| unreadable("signing key")("it is not 32 bytes in hex"))?;
-            Ok(Held { key: Arc::new(SigningKey::from_seed(&seed)), times: row.times })
-        });
-        let read = Arc::new(Ring(held.collect::<Result<_, DbError>>()?));
+        let read = Arc::new(Ring::open(rows, &self.sealer)?);
         let mut known = self.signing_keys.write().expect("nothing panics while it is held");
         let is_newer = known.as_ref().is_none_or(|known| known.newest() <= read.newest());
         if is_newer {
@@ -159,20 +173,25 @@ impl Config {
     }
 
     fn new_seed(&self) -> ([u8; 16], Vec<u8>) {
-        let id = self.edge.id().to_be_bytes();
-        (id, self.sealer.seal(id, &hex::encode(self.edge.secret())))
+        new_seed(&self.sealer, &*self.edge)
     }
+}
+
+/// The id of a new key, and its seed sealed.
+pub(crate) fn new_seed(sealer: &Sealer, edge: &dyn Edge) -> ([u8; 16], Vec<u8>) {
+    let id = edge.id().to_be_bytes();
+    (id, sealer.seal(id, &hex::encode(edge.secret())))
+}
+
+/// A key of its id, its seed and its times.
+pub(crate) fn row(row: &impl Columns) -> Result<Row, DbError> {
+    let times =
+        Times { created_at: row.time(2)?, signs_from: row.time(3)?, shown_until: row.time_if(4)? };
+    Ok(Row { id: row.id(0)?, sealed: row.bytes(1)?, times })
 }
 
 fn rows(connection: &Connection) -> Result<Vec<Row>, DbError> {
     let sql = "SELECT id, seed, created_at, signs_from, shown_until FROM signing_keys
         ORDER BY created_at, id";
-    all(connection, sql, [], |row| {
-        let times = Times {
-            created_at: row.get::<_, Time>(2)?.0,
-            signs_from: row.get::<_, Time>(3)?.0,
-            shown_until: row.get::<_, Option<Time>>(4)?.map(|time| time.0),
-        };
-        Ok(Row { id: row.get(0)?, sealed: row.get(1)?, times })
-    })
+    all(connection, sql, [], |found| row(found))
 }

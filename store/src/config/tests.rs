@@ -182,7 +182,7 @@ async fn settings_from_before_one_was_added_have_its_default() {
     let file = Connection::open(file(&folder)).unwrap();
     let settings = r#"{"patch_group_response":"200","unknown_schema":"reject"}"#;
     file.execute("UPDATE directories SET scim = ?1", [settings]).unwrap();
-    let read = open(&folder).scim_settings(Reach::Everything, DIRECTORY).unwrap();
+    let read = open(&folder).known().scim_settings(Reach::Everything, DIRECTORY).unwrap();
     assert_eq!(read.debug_until, None);
     let read = read.settings;
     assert_eq!(read.unknown_member, UnknownMember::Reject);

@@ -41,6 +41,10 @@ impl Keys for Store {
         self.config.create_key(key, digest).await.map_err(port_error)
     }
 
+    async fn create_first(&self, key: ApiKey, digest: Digest) -> Result<bool, PortError> {
+        self.config.create_first_key(key, digest).await.map_err(port_error)
+    }
+
     async fn delete(&self, reach: Reach, id: ApiKeyId) -> Result<(), PortError> {
         self.config.delete_key(reach, id).await.map_err(port_error)
     }
@@ -141,7 +145,7 @@ impl Directories for Store {
     }
 
     async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError> {
-        self.config.scim_settings(reach, id).map_err(port_error)
+        self.config.known().scim_settings(reach, id).map_err(port_error)
     }
 
     async fn set_scim_settings(
@@ -183,7 +187,7 @@ impl Directories for Store {
 
     async fn release(&self, reach: Reach, id: DirectoryId, at: Timestamp) -> Result<(), PortError> {
         Directories::get(self, reach, id).await?;
-        self.config.release(reach, id, at).await.map_err(port_error)
+        self.config.release_hold(reach, id, at).await.map_err(port_error)
     }
 
     async fn sample(

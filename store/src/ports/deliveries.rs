@@ -133,12 +133,12 @@ impl Store {
     async fn extent(&self, new: &NewReplay, endpoint: &Endpoint) -> Result<Extent, DbError> {
         let end = *self.state.progress().feed_end().borrow();
         let first = match new.range.from {
-            Point::Event(id) => self.state.position(id).await?,
+            Point::Event(id) => self.state.position_of(id).await?,
             Point::At(time) => self.state.first_from(time).await?,
         };
         let up_to = match new.range.to {
             None => end,
-            Some(Point::Event(id)) => self.state.position(id).await?.unwrap_or(0),
+            Some(Point::Event(id)) => self.state.position_of(id).await?.unwrap_or(0),
             Some(Point::At(time)) => self.state.last_until(time).await?,
         };
         let Some(first) = first else { return Ok(Extent { after: end, up_to: end, total: 0 }) };

@@ -1,17 +1,58 @@
 //! The dispatcher's port.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use dispatcher::ports::{
-    DeliveryStore, DisableReason, Endpoints, FeedEvent, FeedPosition, Flush, LaneId, LaneState,
-    Line, StoreError,
+    DeliveryStore, DisableReason, DispatcherId, Endpoints, FeedEvent, FeedPosition, Fenced, LaneId,
+    LaneState, Lease, Leases, Line, Standing, StoreError,
 };
 use dispatcher::security_event::SigningKey;
 use schemas::EndpointId;
+use tokio::sync::watch;
 
 use crate::Store;
 use crate::error::DbError;
+
+#[async_trait]
+impl Leases for Store {
+    async fn join(&self, dispatcher: DispatcherId, lasts: Duration) -> Result<(), StoreError> {
+        self.config.join(dispatcher, lasts).await.map_err(store_error)
+    }
+
+    async fn renew(
+        &self,
+        dispatcher: DispatcherId,
+        lasts: Duration,
+    ) -> Result<Option<Standing>, StoreError> {
+        self.config.renew(dispatcher, lasts).await.map_err(store_error)
+    }
+
+    async fn lease(
+        &self,
+        dispatcher: DispatcherId,
+        lanes: Vec<LaneId>,
+    ) -> Result<Vec<Lease>, StoreError> {
+        self.config.lease(dispatcher, lanes).await.map_err(store_error)
+    }
+
+    async fn release(
+        &self,
+        dispatcher: DispatcherId,
+        leases: Vec<Lease>,
+    ) -> Result<(), StoreError> {
+        self.config.release(dispatcher, leases).await.map_err(store_error)
+    }
+
+    async fn leave(&self, dispatcher: DispatcherId) -> Result<(), StoreError> {
+        self.config.leave(dispatcher).await.map_err(store_error)
+    }
+
+    fn moves(&self) -> watch::Receiver<u64> {
+        self.config.moves()
+    }
+}
 
 #[async_trait]
 impl DeliveryStore for Store {
@@ -80,7 +121,7 @@ impl DeliveryStore for Store {
         Ok(FeedPosition(*self.state.progress().feed_end().borrow()))
     }
 
-    async fn flush(&self, flushes: Vec<Flush>) -> Result<(), StoreError> {
+    async fn flush(&self, flushes: Vec<Fenced>) -> Result<Vec<LaneId>, StoreError> {
         self.config.flush(flushes).await.map_err(store_error)
     }
 
@@ -96,8 +137,12 @@ impl DeliveryStore for Store {
 pub(super) fn store_error(error: DbError) -> StoreError {
     match error {
         error @ DbError::Unreadable { .. } => StoreError::Corrupt(Box::new(error)),
-        error @ (DbError::Sqlite(_) | DbError::Closed | DbError::Refused(_)) => {
-            StoreError::Unavailable(Box::new(error))
-        }
+        error @ (DbError::Sqlite(_)
+        | DbError::Postgres(_)
+        | DbError::Pool(_)
+        | DbError::Tls(_)
+        | DbError::Silent
+        | DbError::Closed
+        | DbError::Refused(_)) => StoreError::Unavailable(Box::new(error)),
     }
 }

@@ -6,18 +6,15 @@ use projector::{Batch, Position, ProjectionStore, StoreError, StoredHead};
 
 use crate::Store;
 use crate::error::DbError;
-use crate::state::snapshot;
 
 #[async_trait]
 impl ProjectionStore for Store {
     async fn position(&self, partition: Partition) -> Result<Position, StoreError> {
-        let read = self.state.read(move |connection| snapshot::position(connection, partition));
-        read.await.map_err(unavailable)
+        self.state.position(partition).await.map_err(unavailable)
     }
 
     async fn heads(&self, partition: Partition) -> Result<Vec<StoredHead>, StoreError> {
-        let read = self.state.read(move |connection| snapshot::heads(connection, partition));
-        read.await.map_err(unavailable)
+        self.state.heads(partition).await.map_err(unavailable)
     }
 
     async fn apply(

@@ -8,15 +8,12 @@ use ingest::ports::{
 };
 use ingest::request_log::{RequestStore, Requested};
 use log::{Offset, Partition};
-use rusqlite::params;
 use schemas::{DirectoryId, Head, HostName, ScimId, Timestamp};
 
 use crate::Store;
 use crate::config::{Entry, KnownToken, TOKEN_USE_EVERY};
 use crate::error::DbError;
-use crate::sqlite::as_sql;
-use crate::state::rows::first;
-use crate::state::{Fault, directory_row};
+use crate::state::Fault;
 
 #[async_trait]
 impl Replica for Store {
@@ -26,8 +23,9 @@ impl Replica for Store {
         token_digest: [u8; 32],
         host: Option<&HostName>,
     ) -> Result<Admission, ReplicaError> {
-        let (known, now) = (self.config.known(), self.config.now());
-        let issued = self.config.access_token(token_digest);
+        let known = self.config.fresh().await.map_err(unavailable)?;
+        let now = self.config.now();
+        let issued = self.config.access_token(token_digest).await.map_err(unavailable)?;
         let (directory, token) = match known.entry(endpoint_id, token_digest, issued, host, now) {
             Entry::Token(directory, token) => {
                 self.note_use(token, now).await;
@@ -45,7 +43,7 @@ impl Replica for Store {
             }
         };
         let id = directory.directory.id;
-        let activated = self.is_activated(id).await.map_err(unavailable)?;
+        let activated = self.state.is_activated(id).await.map_err(unavailable)?;
         Ok(Admission::Granted(Access {
             directory_id: id,
             partition: directory.partition,
@@ -102,20 +100,7 @@ impl Replica for Store {
         if self.state.progress().are_known(&records) {
             return Ok(vec![true; records.len()]);
         }
-        let read = self.state.read(move |connection| {
-            let Some(row) = directory_row(connection, directory)? else {
-                return Ok(vec![false; records.len()]);
-            };
-            let sql = "SELECT hash FROM feed WHERE directory = ?1 AND seq = ?2";
-            let accepted = |record: &Head| {
-                let parameters = params![row.key, as_sql(record.seq.0)];
-                let hash: Option<[u8; 32]> =
-                    first(connection, sql, parameters, |row| Ok(row.get(0)?))?;
-                Ok(hash == Some(record.hash.0))
-            };
-            records.iter().map(accepted).collect()
-        });
-        read.await.map_err(unavailable)
+        self.state.accepted(directory, records).await.map_err(unavailable)
     }
 
     async fn user(
@@ -177,19 +162,6 @@ impl Store {
         {
             tracing::warn!(%error, "the last use of a token cannot be written");
         }
-    }
-
-    /// Once a directory is activated it stays so: only the first requests ask the disk.
-    async fn is_activated(&self, id: DirectoryId) -> Result<bool, DbError> {
-        if self.state.is_known_active(id) {
-            return Ok(true);
-        }
-        let row = self.state.read(move |connection| Ok(directory_row(connection, id)?)).await?;
-        let activated = row.is_some_and(|row| row.activated);
-        if activated {
-            self.state.note_active(id);
-        }
-        Ok(activated)
     }
 }
 

@@ -327,7 +327,7 @@ pub(crate) const INSERT_GROUP: &str = "INSERT INTO groups (directory, scim_id, g
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
 
 /// Which lines an event stands in.
-fn subjects(change: &StoredChange) -> (Option<ScimId>, Option<ScimId>) {
+pub(crate) fn subjects(change: &StoredChange) -> (Option<ScimId>, Option<ScimId>) {
     match change {
         Change::User { id, .. } | Change::UserGone { id } => (Some(*id), None),
         Change::Group { id, .. } | Change::GroupGone { id } => (None, Some(*id)),

@@ -18,22 +18,22 @@ use crate::sqlite::{as_sql, from_sql};
 
 /// How many events a page looks at when no index leads to what is asked for: some milliseconds. Then the
 /// page ends, and the list goes on from there.
-const LOOKED_AT_MAX: u64 = 4_000;
+pub(crate) const LOOKED_AT_MAX: u64 = 4_000;
 
 /// The same where all that they tell is searched for a text.
-const SEARCHED_MAX: u64 = 1_000;
+pub(crate) const SEARCHED_MAX: u64 = 1_000;
 
 /// How far the clocks of replicas may be apart. Ids of events begin with a time, and lead to where a
 /// range of times begins; what lies before it by less than this is looked at.
-const CLOCKS_APART_MAX: std::time::Duration = std::time::Duration::from_secs(600);
+pub(crate) const CLOCKS_APART_MAX: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// How long after a user or a group got its id the event says so that tells of it: the same decision
 /// gives out both.
-const TOLD_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+pub(crate) const TOLD_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How many events are looked at to find the one that tells of a user or a group: far more than one decision
 /// and those beside it have in the meantime, and some milliseconds.
-const TELLING_MAX: i64 = 10_000;
+pub(crate) const TELLING_MAX: i64 = 10_000;
 
 const COLUMNS: &str = "feed.position, feed.event_id, feed.event, feed.created_at, feed.data, \
     feed.seq, feed.hash, feed.prev, feed.actor, directories.id";
@@ -150,7 +150,7 @@ impl Subject {
 }
 
 /// The bits of the first id that may be given out so much later. The first 48 are milliseconds.
-fn later(id: EventId, by: std::time::Duration) -> [u8; 16] {
+pub(crate) fn later(id: EventId, by: std::time::Duration) -> [u8; 16] {
     EventId::from_bits(id.bits().saturating_add(by.as_millis() << 80)).to_bytes()
 }
 
@@ -200,13 +200,18 @@ fn begin(
         (false, _, Some(to)) => Some(not_after(connection, to)?),
         (true, None, _) | (false, _, None) => None,
     };
-    Ok(match (rising, behind_cursor, by_time) {
+    Ok(begin_of(rising, behind_cursor, by_time))
+}
+
+/// The first position that lies behind a cursor and within a range of times, where there are any.
+pub(crate) fn begin_of(rising: bool, behind_cursor: Option<u64>, by_time: Option<u64>) -> u64 {
+    match (rising, behind_cursor, by_time) {
         (_, None, None) if rising => 1,
         (_, None, None) => u64::MAX,
         (_, Some(one), None) | (_, None, Some(one)) => one,
         (true, Some(one), Some(other)) => one.max(other),
         (false, Some(one), Some(other)) => one.min(other),
-    })
+    }
 }
 
 /// Where to begin to look for events of this time or later.
@@ -235,14 +240,14 @@ fn edge_of(connection: &Connection, at: Timestamp, rising: bool) -> Result<u64, 
 
 /// How much of the feed a page looks at.
 #[derive(Clone, Copy, Default)]
-struct Window {
+pub(crate) struct Window {
     /// The last position that is looked at, if the feed goes on behind it.
-    ends_at: Option<u64>,
+    pub(crate) ends_at: Option<u64>,
 }
 
 impl Window {
     /// From the lowest to the highest position.
-    fn bounds(self, begin: u64, rising: bool) -> (u64, u64) {
+    pub(crate) fn bounds(self, begin: u64, rising: bool) -> (u64, u64) {
         let end = self.ends_at.unwrap_or(if rising { u64::MAX } else { 0 });
         if rising { (begin, end) } else { (end, begin) }
     }
@@ -321,6 +326,6 @@ fn event(row: &Row<'_>) -> Result<AuditEvent, DbError> {
     })
 }
 
-fn millis(duration: std::time::Duration) -> i64 {
+pub(crate) fn millis(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -36,7 +36,7 @@ const COMMIT_EVERY: u64 = 100_000;
 
 /// A generation in the making.
 #[derive(Debug)]
-pub struct Generation {
+pub(crate) struct Generation {
     connection: Connection,
     flusher: Option<Flusher>,
     number: u64,
@@ -295,17 +295,19 @@ impl projector::rebuild::Generation for Generation {
     }
 }
 
-fn in_order_of_creation(resources: &BTreeMap<ScimId, Folded>) -> Vec<(&ScimId, &Folded)> {
+pub(crate) fn in_order_of_creation(
+    resources: &BTreeMap<ScimId, Folded>,
+) -> Vec<(&ScimId, &Folded)> {
     let mut sorted: Vec<_> = resources.iter().collect();
     sorted.sort_unstable_by_key(|(_, folded)| folded.created);
     sorted
 }
 
-fn change(folded: &Folded) -> Result<StoredChange, DbError> {
+pub(crate) fn change(folded: &Folded) -> Result<StoredChange, DbError> {
     serde_json::from_str(&folded.resource).map_err(unreadable("change"))
 }
 
-fn store_error(error: DbError) -> StoreError {
+pub(crate) fn store_error(error: DbError) -> StoreError {
     if error.is_full() {
         StoreError::Full(Box::new(error))
     } else {

@@ -182,7 +182,8 @@ struct Caused {
     request_id: Option<String>,
 }
 
-fn request(actor: &str) -> Result<Option<RequestId>, DbError> {
+/// The request that an actor names.
+pub(crate) fn request(actor: &str) -> Result<Option<RequestId>, DbError> {
     let Caused { request_id } = serde_json::from_str(actor).map_err(unreadable("actor"))?;
     Ok(request_id.and_then(|id| id.parse().ok()))
 }

@@ -5,8 +5,8 @@
 //! wait, and a bounded number in all. Sorting reads what matches and sorts it here, so that the order is
 //! the same on every database.
 
-mod kind;
-mod page;
+pub(crate) mod kind;
+pub(crate) mod page;
 
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use schemas::{DirectoryId, ScimId};
 
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
 use super::{State, directory_row};
+use crate::backend::Filtered;
 use crate::error::DbError;
 use crate::filter::{Parameter, Sqlite, compile};
 use crate::sqlite::{as_sql, from_sql};
@@ -28,14 +29,11 @@ use kind::{Condition, Groups, Kind, Users, user_view};
 use page::{Found, Page};
 
 /// How many rows one job reads while no index serves a filter: some ten milliseconds.
-const SCAN_ROWS: u32 = 2_000;
+pub(crate) const SCAN_ROWS: u32 = 2_000;
 
 /// How many rows a list reads in all when no index serves it. A larger directory has to be asked by an
 /// attribute that is indexed: the others would keep a core busy for seconds.
-const SCAN_MAX: u64 = 200_000;
-
-/// A list, or why it cannot be had.
-pub(crate) type Filtered<T> = Result<Listed<T>, ScimError>;
+pub(crate) const SCAN_MAX: u64 = 200_000;
 
 impl State {
     pub(crate) async fn user(
@@ -137,14 +135,14 @@ impl State {
 }
 
 /// What the schema cannot allow is refused whatever the directory holds.
-fn check<K: Kind>(query: &ListQuery) -> Result<(), ScimError> {
+pub(crate) fn check<K: Kind>(query: &ListQuery) -> Result<(), ScimError> {
     if let Some(filter) = &query.filter {
         matches(filter, &Attributes::new(), K::TABLE.schema)?;
     }
     query.sort.as_ref().map_or(Ok(()), |sort| sorting::check(&sort.by, K::TABLE.schema))
 }
 
-fn too_many(query: &ListQuery) -> ScimError {
+pub(crate) fn too_many(query: &ListQuery) -> ScimError {
     let what = if query.filter.is_some() { "This filter" } else { "Sorting all resources" };
     let detail = format!(
         "{what} would have to look at more than {SCAN_MAX} resources. Filter by userName, externalId, emails, \

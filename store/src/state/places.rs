@@ -13,10 +13,10 @@ use crate::sqlite::{as_sql, from_sql};
 
 /// How far events may stand from the order of their times: directories are decided on at the same time
 /// and accepted one after the other.
-const DISORDER: u64 = 1_000;
+pub(crate) const DISORDER: u64 = 1_000;
 
 /// How many positions are counted in one go, so that others get their turn in between.
-const COUNTED: u64 = 20_000;
+pub(crate) const COUNTED: u64 = 20_000;
 
 /// What an attempt does not say of its event.
 #[derive(Debug)]

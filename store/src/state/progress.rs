@@ -1,4 +1,5 @@
-//! How far the projection has come: published by the thread that writes, right behind its commit.
+//! How far the projection has come: published by whoever writes, right behind the commit, and on a server also by who
+//! hears of the commits of others. It never goes back.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Mutex;
@@ -85,7 +86,7 @@ impl Progress {
 
     /// Takes note of a commit: first what was accepted, then that the partition was passed, so that
     /// whoever waited finds it.
-    pub(super) fn moved(
+    pub(crate) fn moved(
         &self,
         partition: Partition,
         next: Offset,
@@ -95,16 +96,32 @@ impl Progress {
         self.fault.send_if_modified(|fault| fault.take().is_some());
         let latest = accepted.rev().take(RECENT_MAX);
         self.recent.lock().expect("nothing panics while it is held").note(latest);
+        self.heard(partition, next, feed_end);
+    }
+
+    /// Takes note of what somebody else has written.
+    pub(crate) fn heard(&self, partition: Partition, next: Offset, feed_end: u64) {
         {
             let mut passed = self.passed.lock().expect("nothing panics while it is held");
             let passed = passed.entry(partition.0).or_insert_with(|| watch::Sender::new(next));
-            passed.send_replace(next);
+            rise(passed, next);
         }
-        self.feed_end.send_if_modified(|end| std::mem::replace(end, feed_end) != feed_end);
+        rise(&self.feed_end, feed_end);
     }
 
     /// Takes note that the projection cannot be written.
-    pub(super) fn failed(&self, fault: Fault) {
+    pub(crate) fn failed(&self, fault: Fault) {
         self.fault.send_replace(Some(fault));
     }
+}
+
+/// Wakes who waits, if there is something new.
+fn rise<T: PartialOrd>(told: &watch::Sender<T>, to: T) {
+    told.send_if_modified(|at| {
+        let rises = to > *at;
+        if rises {
+            *at = to;
+        }
+        rises
+    });
 }

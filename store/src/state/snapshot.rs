@@ -17,7 +17,7 @@ use crate::sqlite::{Options, as_sql, connect, from_sql};
 
 /// One moment of the state, held by a transaction that only reads.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     connection: Connection,
     version: i32,
     /// The column of what apps are shown of users. As long as no server has opened the file that knows of it,
@@ -27,11 +27,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The state in this folder as it is now.
-    ///
-    /// # Errors
-    ///
-    /// If there is none, or it cannot be read.
-    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, OpenError> {
         let reading = Options { writable: false, synchronous: "NORMAL", cache_kib: 8_192 };
         let config = folder.join("store.db");
         let generation: i64 = connect(&config, reading)

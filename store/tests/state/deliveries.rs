@@ -19,15 +19,16 @@ use schemas::{
 };
 use store::Retention;
 
-use crate::world::{Stream, World, event_id, group, joins, scim, user};
+use super::world::{Stream, World, event_id, group, joins, scim, user};
 
 const ID: EndpointId = EndpointId::from_bits(1);
 const LANE: LaneId = LaneId { endpoint: ID, replay: None };
 
-async fn endpoint(world: &World, id: u128, kind: EndpointKind, start: Start) -> Endpoint {
-    let endpoint = Endpoint {
+/// An endpoint that gets everything.
+pub(crate) fn endpoint_of(id: u128) -> Endpoint {
+    Endpoint {
         id: EndpointId::from_bits(id),
-        kind,
+        kind: EndpointKind::Directory,
         url: format!("https://app.example/{id}"),
         secret: Secret::new("whsec_AAAA".to_owned()),
         enabled: true,
@@ -41,7 +42,11 @@ async fn endpoint(world: &World, id: u128, kind: EndpointKind, start: Start) -> 
         updated_at: Timestamp::from_millis(1),
         outward: Outward::default(),
         previous_secret_until: None,
-    };
+    }
+}
+
+async fn endpoint(world: &World, id: u128, kind: EndpointKind, start: Start) -> Endpoint {
+    let endpoint = Endpoint { kind, ..endpoint_of(id) };
     Endpoints::create(&*world.store, endpoint.clone(), start).await.unwrap();
     endpoint
 }
@@ -114,7 +119,7 @@ async fn what_a_lane_flushed_is_where_the_next_one_stands() {
         is_told: true,
         ..flush(LANE, 4, Vec::new())
     };
-    world.store.flush(vec![written]).await.unwrap();
+    world.flush(vec![written]).await;
     let stands = LaneState {
         cursor: FeedPosition(4),
         done,
@@ -133,7 +138,7 @@ async fn of_failures_the_beginning_of_request_and_answer_is_kept() {
     let failed =
         Attempt { excerpt: Some(answer.clone()), ..attempt(2, Some(Failure::Status(507))) };
     let written = flush(LANE, 7, vec![attempt(1, None), failed]);
-    world.store.flush(vec![written]).await.unwrap();
+    world.flush(vec![written]).await;
     let listed = attempts(&world, 10).await.items;
     assert_eq!((listed[0].status, listed[0].failure.as_deref()), (Some(507), Some("status")));
     assert_eq!(listed[0].response, Some(answer));
@@ -149,7 +154,7 @@ async fn attempts_are_dropped_by_number_and_by_age() {
     world.store.remember_attempts(Retention { count: 100, age: Duration::from_secs(60) });
     for _ in 0..30 {
         let batch = (0..100).map(|_| attempt(1, None)).collect();
-        world.store.flush(vec![flush(LANE, 7, batch)]).await.unwrap();
+        world.flush(vec![flush(LANE, 7, batch)]).await;
     }
     let (mut kept, mut cursor) = (0, None);
     loop {
@@ -217,12 +222,12 @@ async fn a_replay_knows_how_much_it_sends_and_where_it_stands() {
     assert_eq!(live.replays[0].id, replay.id);
     assert_eq!(store.lane(lane).await.unwrap(), Some(LaneState::default()));
     let half = Flush { done: vec![FeedPosition(5)], ..flush(lane, 3, vec![attempt(1, None)]) };
-    store.flush(vec![half]).await.unwrap();
+    world.flush(vec![half]).await;
     let stands = store.lane(lane).await.unwrap().unwrap();
     assert_eq!((stands.cursor, stands.done), (FeedPosition(3), vec![FeedPosition(5)]));
     let gone = Attempt { exhausted: true, ..attempt(4, Some(Failure::Status(422))) };
     let end = Flush { is_finished: true, ..flush(lane, 8, vec![gone]) };
-    store.flush(vec![end]).await.unwrap();
+    world.flush(vec![end]).await;
     store.wait_endpoints_changed(live.version).await.unwrap();
     assert_eq!(DeliveryStore::endpoints(store).await.unwrap().replays, []);
     assert_eq!(store.lane(lane).await.unwrap(), None);
@@ -281,15 +286,14 @@ async fn the_operator_is_told_in_the_transaction_that_it_happened_in() {
     let notices = vec![(since, failing), (since, Notice::Recovered { since })];
     let written = Flush { notices: notices.clone(), ..flush(LANE, 7, vec![gone.clone()]) };
     let waits = world.store.wait_operational(FeedPosition(0));
-    let (told, flushed) = tokio::join!(waits, world.store.flush(vec![written]));
+    let (told, ()) = tokio::join!(waits, world.flush(vec![written]));
     told.unwrap();
-    flushed.unwrap();
     world.store.disable(ID, DisableReason::Gone).await.unwrap();
     world.store.disable(ID, DisableReason::Gone).await.unwrap();
     // Nothing is told of an operational endpoint.
     let operational = LaneId { endpoint: EndpointId::from_bits(2), replay: None };
     let own = Flush { notices, ..flush(operational, 0, vec![gone]) };
-    world.store.flush(vec![own]).await.unwrap();
+    world.flush(vec![own]).await;
     world.store.disable(EndpointId::from_bits(2), DisableReason::Failing).await.unwrap();
 
     let events = world.store.operational(FeedPosition(0), 100).await.unwrap();

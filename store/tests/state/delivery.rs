@@ -8,7 +8,7 @@ use dispatcher::ports::{
 };
 use schemas::{Change, EventType, RequestId, ScimId};
 
-use crate::world::{Stream, World, event_id, group, joins, scim, user, user_gone};
+use super::world::{Stream, World, event_id, group, joins, scim, user, user_gone};
 
 /// Two streams that take turns, with events about users, groups, both and neither.
 async fn with_two_streams() -> (World, [Stream; 2]) {

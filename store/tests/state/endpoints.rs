@@ -10,7 +10,7 @@ use api::ports::{
 use dispatcher::ports::{self as lanes, DeliveryStore};
 use schemas::{DeliveryOrder, Edge, EndpointId, EndpointKind, Format, Timestamp};
 
-use crate::world::{Still, World, open, open_with};
+use super::world::{Still, World};
 
 const ID: EndpointId = EndpointId::from_bits(1);
 
@@ -46,11 +46,11 @@ async fn format_of_the_lane(store: &store::Store) -> Format {
 
 #[tokio::test]
 async fn a_format_is_kept_until_another_is_chosen() {
-    let world = World::new();
+    let world = World::new().await;
     Endpoints::create(&*world.store, endpoint(Format::ScimSet), Start::Now).await.unwrap();
     let reopened = {
         world.store.close();
-        open(world.folder.path())
+        world.reopened().await
     };
     assert_eq!(Endpoints::get(&reopened, ID).await.unwrap(), endpoint(Format::ScimSet));
     assert_eq!(format_of_the_lane(&reopened).await, Format::ScimSet);
@@ -66,25 +66,25 @@ async fn a_format_is_kept_until_another_is_chosen() {
 
 #[tokio::test]
 async fn the_signing_key_is_made_once_and_outlives_the_process() {
-    let world = World::new();
+    let world = World::new().await;
     let shown = world.store.verification_keys().await.unwrap();
     let signs = world.store.signing_key().await.unwrap();
     assert_eq!(shown.len(), 1);
     assert_eq!((&shown[0].kid, &shown[0].x), (&signs.public().kid, &signs.public().x));
 
-    let beside = open(world.folder.path());
+    let beside = world.reopened().await;
     assert_eq!(beside.signing_key().await.unwrap().public(), signs.public());
     world.store.close();
     beside.close();
-    let reopened = open(world.folder.path());
+    let reopened = world.reopened().await;
     assert_eq!(reopened.signing_key().await.unwrap().public(), signs.public());
     assert_eq!(reopened.verification_keys().await.unwrap(), shown);
 }
 
 #[tokio::test]
 async fn two_who_ask_for_the_first_key_at_once_get_the_same() {
-    let world = World::new();
-    let beside = open_with(world.folder.path(), Arc::clone(&world.edge));
+    let world = World::new().await;
+    let beside = world.open(Arc::clone(&world.edge)).await;
     let (one, other) = tokio::join!(world.store.signing_key(), beside.signing_key());
     assert_eq!(one.unwrap().public(), other.unwrap().public());
 }
@@ -107,11 +107,11 @@ const PRIVATE_KEY: &str = "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
 #[tokio::test]
 async fn how_requests_leave_is_kept_and_reaches_the_dispatcher() {
-    let world = World::new();
+    let world = World::new().await;
     let made = Endpoint { outward: outward(), ..endpoint(Format::Webhook) };
     Endpoints::create(&*world.store, made.clone(), Start::Now).await.unwrap();
     world.store.close();
-    let reopened = open(world.folder.path());
+    let reopened = world.reopened().await;
     assert_eq!(Endpoints::get(&reopened, ID).await.unwrap(), made);
     let lane = DeliveryStore::endpoints(&reopened).await.unwrap().list.remove(0);
     assert_eq!(lane.timeout, Some(Duration::from_secs(5)));
@@ -127,22 +127,16 @@ async fn how_requests_leave_is_kept_and_reaches_the_dispatcher() {
 }
 
 #[tokio::test]
-async fn no_key_and_no_secret_can_be_read_from_the_files() {
-    let world = World::new();
+async fn no_key_and_no_secret_can_be_read_where_they_are_kept() {
+    let world = World::new().await;
     let secret = Secret::new("whsec_c2VhbGVkLWF0LXJlc3Q=".to_owned());
     let made = Endpoint { secret, outward: outward(), ..endpoint(Format::Webhook) };
     Endpoints::create(&*world.store, made, Start::Now).await.unwrap();
     rotate(&world.store, "whsec_bmV4dA==", 1, 1_000_000_000_000_000).await.unwrap();
     world.store.close();
-    let mut bytes = Vec::new();
-    for file in std::fs::read_dir(world.folder.path()).unwrap() {
-        let path = file.unwrap().path();
-        if path.is_file() {
-            bytes.append(&mut std::fs::read(path).unwrap());
-        }
-    }
+    let bytes = world.place.contents().await;
     let holds = |text: &str| bytes.windows(text.len()).any(|part| part == text.as_bytes());
-    assert!(holds("BEGIN CERTIFICATE"), "these are the right files");
+    assert!(holds("BEGIN CERTIFICATE"), "this is the right place");
     for text in ["c2VhbGVkLWF0LXJlc3Q", "bmV4dA==", "PRIVATE KEY", "whsk_", "whsec_"] {
         assert!(!holds(text), "{text}");
     }
@@ -171,7 +165,7 @@ async fn signing(store: &store::Store) -> Vec<(String, Option<i64>)> {
 
 #[tokio::test]
 async fn a_secret_signs_on_until_its_overlap_ends() {
-    let world = World::new();
+    let world = World::new().await;
     let store = &world.store;
     Endpoints::create(&**store, endpoint(Format::Webhook), Start::Now).await.unwrap();
     let version = DeliveryStore::endpoints(&**store).await.unwrap().version;
@@ -203,7 +197,7 @@ async fn a_secret_signs_on_until_its_overlap_ends() {
 
 #[tokio::test]
 async fn an_endpoint_that_is_not_there_has_no_secret_to_rotate() {
-    let world = World::new();
+    let world = World::new().await;
     let missing = rotate(&world.store, "whsec_BBBB", 1, 2).await.unwrap_err();
     assert!(matches!(missing, PortError::NotFound));
 }
@@ -223,7 +217,7 @@ async fn keys(world: &World) -> (Vec<String>, String) {
 
 #[tokio::test]
 async fn a_new_key_is_shown_before_it_signs_and_the_old_one_for_a_while_after() {
-    let world = World::new();
+    let world = World::new().await;
     let (_, old) = keys(&world).await;
     let new = world.store.rotate(rotation(&world.edge)).await.unwrap().kid;
     let both = vec![old.clone(), new.clone()];
@@ -237,7 +231,7 @@ async fn a_new_key_is_shown_before_it_signs_and_the_old_one_for_a_while_after() 
     assert_eq!(keys(&world).await, (both.clone(), new.clone()), "it signs");
 
     world.store.close();
-    let reopened = open_with(world.folder.path(), Arc::clone(&world.edge));
+    let reopened = world.open(Arc::clone(&world.edge)).await;
     assert_eq!(reopened.signing_key().await.unwrap().public().kid, new);
     world.edge.pass(24 * 3_600);
     let shown = reopened.verification_keys().await.unwrap();
@@ -246,7 +240,7 @@ async fn a_new_key_is_shown_before_it_signs_and_the_old_one_for_a_while_after() 
 
 #[tokio::test]
 async fn a_key_that_fell_into_wrong_hands_is_replaced_at_once_and_so_is_one_that_waits() {
-    let world = World::new();
+    let world = World::new().await;
     keys(&world).await;
     world.store.rotate(rotation(&world.edge)).await.unwrap();
     world.edge.pass(60);
@@ -261,7 +255,7 @@ async fn a_key_that_fell_into_wrong_hands_is_replaced_at_once_and_so_is_one_that
 
 #[tokio::test]
 async fn the_first_key_may_be_made_by_a_rotation_and_something_signs_until_its_turn() {
-    let world = World::new();
+    let world = World::new().await;
     let new = world.store.rotate(rotation(&world.edge)).await.unwrap().kid;
     let (shown, signs) = keys(&world).await;
     assert_eq!((shown.len(), shown[1] == new, signs == shown[0]), (2, true, true));

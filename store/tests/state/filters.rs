@@ -1,7 +1,6 @@
 //! The filter that runs in the database against the one that runs in memory, and the order of lists.
 
-mod generated;
-mod postgres;
+pub(super) mod generated;
 
 use directory::sorting::{compare, sort_key};
 use ingest::ports::{ListQuery, Listed, Place, Replica, Sort, Start, UserView};
@@ -9,7 +8,7 @@ use proptest::test_runner::TestRunner;
 use schemas::ScimId;
 use schemas::scim::{Filter, USER};
 
-use crate::world::{Stream, World, scim};
+use super::world::{Stream, World, scim};
 use generated::{BASE, Case, Generated, ON_GROUPS, ON_USERS, generated, user_subject};
 
 async fn list(world: &World, stream: &Stream, query: ListQuery) -> Listed<UserView> {
@@ -96,7 +95,7 @@ async fn a_sorted_list_shows_everyone_once_by_number_and_by_cursor() {
 #[tokio::test]
 async fn a_cursor_shows_who_was_there_once_whoever_comes_or_goes() {
     let (mut world, mut stream) = World::with_one_directory().await;
-    world.add(&mut stream, (1..=30).map(crate::world::user).collect()).await;
+    world.add(&mut stream, (1..=30).map(super::world::user).collect()).await;
     let page = async |world: &World, start| {
         let query = ListQuery { start, ..ListQuery::first(10) };
         world.store.list_users(stream.id, query).await.unwrap()
@@ -104,7 +103,7 @@ async fn a_cursor_shows_who_was_there_once_whoever_comes_or_goes() {
     let first = page(&world, Start::Skip(0)).await;
     let place: Place = first.next.clone().unwrap();
     let mut moved = Stream { id: stream.id, organization: stream.organization, head: stream.head };
-    world.add(&mut moved, (1..=5).map(crate::world::user_gone).collect()).await;
+    world.add(&mut moved, (1..=5).map(super::world::user_gone).collect()).await;
     let second = page(&world, Start::After(place)).await;
     assert_eq!(ids(&second), (11..=20).map(scim).collect::<Vec<_>>());
     let third = page(&world, Start::After(second.next.unwrap())).await;

@@ -1,17 +1,58 @@
 //! The state of a store, through the ports of the roles that write and read it.
+//!
+//! The suites say what every store does, and do not know on which they run: `super::Place` is where their stores
+//! are. So each of them is here once for every kind of store. What is about one kind alone stands beside them.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-mod deliveries;
-mod delivery;
-mod endpoints;
-mod filters;
-mod host_names;
-mod oauth;
-mod portal_links;
-mod projection;
-mod reading;
-mod rebuild;
-mod replica;
-mod requests;
-mod verify;
-mod world;
+mod folder;
+mod server;
+
+#[path = "."]
+mod on_sqlite {
+    pub(crate) use crate::folder::Folder as Place;
+
+    mod deliveries;
+    mod delivery;
+    mod endpoints;
+    mod files;
+    mod filters;
+    #[path = "filters/postgres.rs"]
+    mod filters_in_postgres;
+    mod host_names;
+    mod leases;
+    mod oauth;
+    mod portal_links;
+    mod projection;
+    mod reading;
+    mod rebuild;
+    mod replica;
+    mod requests;
+    mod verify;
+    mod world;
+}
+
+#[path = "."]
+#[expect(clippy::duplicate_mod, reason = "every suite runs on every kind of store")]
+mod on_postgres {
+    pub(crate) use crate::server::Server as Place;
+
+    mod deliveries;
+    mod delivery;
+    mod dispatchers;
+    mod endpoints;
+    mod filters;
+    mod following;
+    mod host_names;
+    mod leases;
+    mod oauth;
+    mod plans;
+    mod portal_links;
+    mod projection;
+    mod reading;
+    mod rebuild;
+    mod replica;
+    mod replicas;
+    mod requests;
+    mod verify;
+    mod world;
+}

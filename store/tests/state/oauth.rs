@@ -6,7 +6,7 @@ use ingest::ports::{
 };
 use schemas::{DirectoryId, Edge, Timestamp, TokenId};
 
-use crate::world::{Stream, World, open_with};
+use super::world::{Stream, World};
 
 const ALL: Reach = Reach::Everything;
 const HOUR: i64 = 3_600;
@@ -190,7 +190,7 @@ async fn nothing_is_lost_when_the_store_is_opened_again() {
     let client = world.client(stream.id).await;
     world.store.close();
 
-    let again = open_with(world.folder.path(), world.edge.clone());
+    let again = world.open(world.edge.clone()).await;
     assert_eq!(again.client(ALL, stream.id).await.unwrap(), client);
     let entered = again.access("endpoint-1", token(2), None).await.unwrap();
     assert!(matches!(entered, Admission::Granted(_)), "{entered:?}");
@@ -264,7 +264,7 @@ async fn of_too_many_tokens_the_oldest_goes() {
         assert_eq!(world.is_open(number).await, number > 2, "{number}");
     }
     world.store.close();
-    let again = open_with(world.folder.path(), world.edge.clone());
+    let again = world.open(world.edge.clone()).await;
     assert!(matches!(
         again.access("endpoint-1", token(2), None).await.unwrap(),
         Admission::Refused(_)

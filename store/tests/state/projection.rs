@@ -8,17 +8,16 @@ use log::Offset;
 use projector::{Batch, Position, ProjectionStore, StoreError, StoredHead};
 use schemas::{Change, GroupId, Seq, UserId};
 
-use crate::world::{
-    P, Stream, World, before_attribute_maps, before_lists, before_pending_members, group,
-    group_gone, group_with, hidden, joins, leaves, open, scim, time_of, user, user_gone, user_with,
-    waits_for, waits_no_more,
+use super::world::{
+    P, Stream, World, group, group_gone, group_with, hidden, joins, leaves, scim, time_of, user,
+    user_gone, user_with, waits_for, waits_no_more,
 };
 
-async fn counts(world: &World, stream: &Stream) -> Counts {
+pub(super) async fn counts(world: &World, stream: &Stream) -> Counts {
     Directories::get(&*world.store, Reach::Everything, stream.id).await.unwrap().counts
 }
 
-async fn members(world: &World, stream: &Stream, group: u128) -> Vec<u128> {
+pub(super) async fn members(world: &World, stream: &Stream, group: u128) -> Vec<u128> {
     let found = world.store.members(stream.id, scim(group), None, 1_000).await.unwrap();
     let everyone = found.into_iter().map(|member| member.user);
     everyone.map(|member| (1..100).find(|number| scim(*number) == member.id).unwrap()).collect()
@@ -109,7 +108,11 @@ async fn a_key_that_is_given_out_again_inherits_no_membership() {
 }
 
 /// How many are pending in the directory, and in these groups.
-async fn pending(world: &World, stream: &Stream, groups: [u128; 2]) -> (usize, [usize; 2]) {
+pub(super) async fn pending(
+    world: &World,
+    stream: &Stream,
+    groups: [u128; 2],
+) -> (usize, [usize; 2]) {
     let needs = Needs { groups: groups.map(scim).into(), ..Needs::default() };
     let facts = world.store.gather(stream.id, needs).await.unwrap().unwrap().facts;
     (facts.pending.total(), groups.map(|group| facts.pending.total_of(scim(group))))
@@ -133,19 +136,6 @@ async fn who_is_pending_goes_with_the_group_and_with_the_directory() {
     assert_eq!(pending(&world, &stream, [11, 12]).await, (2, [1, 1]));
     world.add(&mut stream, vec![Change::DirectoryGone]).await;
     assert_eq!(pending(&world, &stream, [11, 12]).await, (0, [0, 0]));
-}
-
-#[tokio::test]
-async fn a_state_from_before_pending_members_is_upgraded_where_it_stands() {
-    let (mut world, mut stream) = World::with_one_directory().await;
-    world.add(&mut stream, vec![user(1), group(10)]).await;
-    world.store.close();
-    before_pending_members(world.folder.path());
-    world.store = std::sync::Arc::new(open(world.folder.path()));
-    assert_eq!(world.store.position(P).await.unwrap(), world.position);
-    world.add(&mut stream, vec![joins(10, 1), waits_for(10, "a")]).await;
-    assert_eq!(members(&world, &stream, 10).await, [1]);
-    assert_eq!(pending(&world, &stream, [10, 11]).await, (1, [1, 0]));
 }
 
 #[tokio::test]
@@ -212,38 +202,6 @@ async fn a_stream_that_stopped_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_killed_goes_on_where_it_was() {
-    let (mut world, mut stream) = World::with_one_directory().await;
-    for number in 1..=20 {
-        world.add(&mut stream, vec![user(number)]).await;
-    }
-    // What a kill leaves: the files as they are, write-ahead logs and all, and nobody who closed them.
-    let copied = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(world.folder.path()).unwrap().map(Result::unwrap) {
-        if !file.file_name().to_str().unwrap().ends_with("-shm") {
-            std::fs::copy(file.path(), copied.path().join(file.file_name())).unwrap();
-        }
-    }
-    let reopened = open(copied.path());
-    assert_eq!(reopened.position(P).await.unwrap(), world.position);
-    assert_eq!(reopened.feed_end().await.unwrap(), FeedPosition(20));
-    assert!(reopened.user(stream.id, scim(20)).await.unwrap().is_some());
-    reopened.wait_applied(P, Offset(19)).await.unwrap();
-}
-
-#[tokio::test]
-async fn a_state_from_before_attribute_maps_is_upgraded_where_it_stands() {
-    let (mut world, mut stream) = World::with_one_directory().await;
-    world.add(&mut stream, vec![user(1), user(2), group(10)]).await;
-    world.store.close();
-    before_attribute_maps(world.folder.path());
-    world.store = std::sync::Arc::new(open(world.folder.path()));
-    world.add(&mut stream, vec![hidden(1), user(3)]).await;
-    let expected = Counts { active_users: 2, inactive_users: 0, groups: 1 };
-    assert_eq!(counts(&world, &stream).await, expected);
-    assert!(world.store.user(stream.id, scim(1)).await.unwrap().unwrap().user.shown.hidden);
-}
-
 /// The members of group 10 as apps list them.
 async fn listed(world: &World) -> Vec<UserId> {
     let request =
@@ -251,20 +209,6 @@ async fn listed(world: &World) -> Vec<UserId> {
     let filter = UserFilter { group: Some(GroupId::from_bits(10)), ..UserFilter::default() };
     let page = api::ports::Reading::users(&*world.store, request, filter).await.unwrap();
     page.items.into_iter().map(|found| found.user.id).collect()
-}
-
-#[tokio::test]
-async fn a_state_from_before_the_indexes_of_lists_is_upgraded_where_it_stands() {
-    let (mut world, mut stream) = World::with_one_directory().await;
-    let members = vec![user(1), hidden(2), user(3), group(10), joins(10, 3), joins(10, 1)];
-    world.add(&mut stream, members).await;
-    world.add(&mut stream, vec![joins(10, 2)]).await;
-    world.store.close();
-    before_lists(world.folder.path());
-    world.store = std::sync::Arc::new(open(world.folder.path()));
-    assert_eq!(listed(&world).await, [1, 3].map(UserId::from_bits));
-    world.add(&mut stream, vec![user(2), hidden(3)]).await;
-    assert_eq!(listed(&world).await, [1, 2].map(UserId::from_bits));
 }
 
 #[tokio::test]

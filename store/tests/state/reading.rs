@@ -7,7 +7,7 @@ use api::ports::{
 use dispatcher::ports::{DeliveryStore, FeedPosition, Topic};
 use schemas::{EventId, EventType, GroupId, UserId};
 
-use crate::world::{
+use super::world::{
     Stream, World, event_id, group, hidden, joins, mapped, time_of, user, user_gone, user_with,
 };
 

@@ -8,7 +8,7 @@ use projector::StoreError;
 use schemas::scim::{Attributes, Filter, USER};
 use schemas::{Change, Hash, Head, Seq};
 
-use crate::world::{
+use super::world::{
     P, World, group, group_with, joins, scim, time_of, user, user_gone, user_with, waits_for,
 };
 
@@ -171,7 +171,7 @@ async fn a_record_counts_as_accepted_by_its_hash() {
 /// More than are read at once, twice over.
 const MANY: u128 = 4_203;
 
-async fn with_many_users() -> (World, crate::world::Stream) {
+async fn with_many_users() -> (World, super::world::Stream) {
     let (mut world, mut stream) = World::with_one_directory().await;
     let users = (1..=MANY).map(|number| {
         let more = format!(

@@ -6,7 +6,7 @@ use api::ports::{Directories, Order, PageRequest, Reach, ScimRequest};
 use ingest::request_log::{RequestStore, Requested, UNAUTHORIZED_KEPT};
 use schemas::{DirectoryId, RequestId, Timestamp};
 
-use crate::world::World;
+use super::world::World;
 
 fn request(directory: DirectoryId, number: u128, status: u16) -> Requested {
     Requested {

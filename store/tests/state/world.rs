@@ -1,16 +1,17 @@
-//! A store in a folder of its own, and streams to fill it with.
+//! A store in a place of its own, and streams to fill it with.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
 
 use api::fixtures;
 use api::ports::{Directories, Organizations, Reach};
 use directory::resource::name_key;
+use dispatcher::ports::{DeliveryStore, DispatcherId, Epoch, Fenced, Flush, LaneId, Leases};
 use log::{Entry, Offset, Partition};
-use projector::rebuild::Scan;
+use projector::rebuild::{RebuildError, Scan, rebuild};
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
-use rusqlite::Connection;
 use schemas::record::{Draft, Sealed, seal};
 use schemas::samples::sample;
 use schemas::scim::{Attributes, Value};
@@ -19,12 +20,11 @@ use schemas::{
     Actor, Change, DirectoryId, Edge, Event, EventId, EventType, GroupId, Head, Mapped,
     OrganizationId, Record, RequestId, ScimId, Shown, StoredChange, Timestamp, TokenId, UserId,
 };
-use store::Store;
-use tempfile::TempDir;
+use store::{Generation, Store};
+
+use super::Place;
 
 pub(crate) const P: Partition = Partition(0);
-
-const MASTER_KEY: [u8; 32] = [7; 32];
 
 /// A clock that stands still unless it is set, and dice that count.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Edge for Still {
 }
 
 pub(crate) struct World {
-    pub(crate) folder: TempDir,
+    pub(crate) place: Place,
     pub(crate) store: Arc<Store>,
     pub(crate) edge: Arc<Still>,
     pub(crate) position: Position,
@@ -86,21 +86,16 @@ pub(crate) struct Stream {
     pub(crate) head: Head,
 }
 
-pub(crate) fn open(folder: &Path) -> Store {
-    open_with(folder, Arc::default())
-}
-
-pub(crate) fn open_with(folder: &Path, edge: Arc<Still>) -> Store {
-    Store::open(folder, MASTER_KEY, edge).unwrap()
-}
-
 impl World {
-    pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    pub(crate) async fn new() -> Self {
+        Self::at(Place::new().await).await
+    }
+
+    pub(crate) async fn at(place: Place) -> Self {
         let edge = Arc::<Still>::default();
-        let store = Arc::new(open_with(folder.path(), Arc::clone(&edge)));
+        let store = Arc::new(place.open(edge.clone()).await);
         Self {
-            folder,
+            place,
             store,
             edge,
             position: Position::default(),
@@ -109,6 +104,30 @@ impl World {
             samples: None,
             events: 0,
         }
+    }
+
+    /// The same store once more, as another process opens it; with another clock and other dice.
+    pub(crate) async fn reopened(&self) -> Store {
+        self.open(Arc::default()).await
+    }
+
+    /// Writes what lanes have come to, as a dispatcher that takes them for it.
+    pub(crate) async fn flush(&self, flushes: Vec<Flush>) {
+        let own = DispatcherId::from_bits(self.edge.id());
+        self.store.join(own, Duration::from_secs(60)).await.unwrap();
+        let lanes = flushes.iter().map(|flush| flush.lane).collect();
+        let leases = self.store.lease(own, lanes).await.unwrap();
+        let epochs: BTreeMap<LaneId, Epoch> =
+            leases.into_iter().map(|lease| (lease.lane, lease.epoch)).collect();
+        let fenced = flushes.into_iter().map(|flush| Fenced { epoch: epochs[&flush.lane], flush });
+        let refused = self.store.flush(fenced.collect()).await.unwrap();
+        assert_eq!(refused, []);
+        self.store.leave(own).await.unwrap();
+    }
+
+    /// The same.
+    pub(crate) async fn open(&self, edge: Arc<Still>) -> Store {
+        self.place.open(edge).await
     }
 
     pub(crate) async fn organization(&self, number: u128) -> OrganizationId {
@@ -127,7 +146,7 @@ impl World {
 
     /// The simplest world: one organization with one directory.
     pub(crate) async fn with_one_directory() -> (Self, Stream) {
-        let world = Self::new();
+        let world = Self::new().await;
         let organization = world.organization(1).await;
         let stream = world.directory(organization, 1).await;
         (world, stream)
@@ -147,6 +166,15 @@ impl World {
         Box::new(values.map(|(offset, value)| {
             Ok(Entry { offset: Offset(offset as u64), value: value.into() })
         }))
+    }
+
+    /// A new state of what is scanned, beside the one in use.
+    pub(crate) async fn rebuild(&self, scan: Scan<'static>) -> Result<Generation, RebuildError> {
+        let mut generation = self.store.new_generation().await.unwrap();
+        let rebuilt = tokio::task::spawn_blocking(move || {
+            rebuild(P, scan, &mut generation, &mut |_| ()).map(|_| generation)
+        });
+        rebuilt.await.unwrap()
     }
 
     pub(crate) async fn apply(&mut self, batch: Batch) -> Result<(), StoreError> {
@@ -203,39 +231,6 @@ impl World {
         };
         Draft { id: event_id(self.events), at, event, change: change.clone() }
     }
-}
-
-/// Makes the first state of a closed store what the version before the indexes of lists left.
-pub(crate) fn before_lists(folder: &Path) {
-    let state = Connection::open(folder.join("state-1.db")).unwrap();
-    let undo = "DROP INDEX memberships_user_id; DROP INDEX feed_event;
-        DROP INDEX feed_directory_event; DROP INDEX users_email;
-        ALTER TABLE memberships DROP COLUMN user_id;
-        CREATE INDEX users_email ON users (directory, email) WHERE email IS NOT NULL;
-        PRAGMA user_version = 3";
-    state.execute_batch(undo).unwrap();
-}
-
-/// Makes the first state of a closed store what the version before attribute maps left.
-pub(crate) fn before_attribute_maps(folder: &Path) {
-    before_lists(folder);
-    let state = Connection::open(folder.join("state-1.db")).unwrap();
-    let undo =
-        "DROP INDEX users_directory; DROP INDEX users_mapped_email; DROP INDEX users_mapped_idp_id;
-        ALTER TABLE users DROP COLUMN hidden; ALTER TABLE users DROP COLUMN mapped_email;
-        ALTER TABLE users DROP COLUMN shown; ALTER TABLE directories DROP COLUMN hidden_users;
-        CREATE INDEX users_directory ON users (directory, user_id);
-        PRAGMA user_version = 2";
-    state.execute_batch(undo).unwrap();
-}
-
-/// Makes the first state of a closed store what the version before pending members left.
-pub(crate) fn before_pending_members(folder: &Path) {
-    before_attribute_maps(folder);
-    let state = Connection::open(folder.join("state-1.db")).unwrap();
-    let undo = "DROP TABLE pending_members; ALTER TABLE directories DROP COLUMN pending_members;
-        PRAGMA user_version = 1";
-    state.execute_batch(undo).unwrap();
 }
 
 /// Ids leave gaps, so that there are some of events that do not exist.

@@ -44,6 +44,14 @@ impl Keys for Fake {
         Ok(())
     }
 
+    async fn create_first(&self, key: ApiKey, digest: Digest) -> Result<bool, PortError> {
+        let is_first = !self.any().await?;
+        if is_first {
+            Keys::create(self, key, digest).await?;
+        }
+        Ok(is_first)
+    }
+
     async fn delete(&self, reach: Reach, id: ApiKeyId) -> Result<(), PortError> {
         let mut state = self.state();
         let before = state.keys.len();

@@ -51,25 +51,35 @@ pub(crate) fn confined(
     organization: Option<OrganizationId>,
     directory: Option<DirectoryId>,
 ) -> Result<Option<Vec<i64>>, DbError> {
+    let Some(ids) = within(known, reach, organization, directory) else { return Ok(None) };
+    let mut keys = Vec::with_capacity(ids.len());
+    for id in ids {
+        keys.extend(directory_row(connection, id)?.map(|row| row.key));
+    }
+    Ok(Some(keys))
+}
+
+/// The directories that a query is confined to; `None` if it is to none.
+pub(crate) fn within(
+    known: &Known,
+    reach: Reach,
+    organization: Option<OrganizationId>,
+    directory: Option<DirectoryId>,
+) -> Option<Vec<DirectoryId>> {
     let within = |id: DirectoryId| {
         known.origin(id).is_some_and(|origin| {
             reach.covers(origin.organization_id)
                 && organization.is_none_or(|wanted| wanted == origin.organization_id)
         })
     };
-    let ids: Vec<DirectoryId> = match (directory, organization, reach) {
-        (None, None, Reach::Everything) => return Ok(None),
+    Some(match (directory, organization, reach) {
+        (None, None, Reach::Everything) => return None,
         (Some(id), None, Reach::Everything) => vec![id],
         (Some(id), ..) => Some(id).filter(|id| within(*id)).into_iter().collect(),
         (None, Some(of), _) | (None, None, Reach::Organization(of)) => {
             known.directories_of(of).filter(|id| within(*id)).collect()
         }
-    };
-    let mut keys = Vec::with_capacity(ids.len());
-    for id in ids {
-        keys.extend(directory_row(connection, id)?.map(|row| row.key));
-    }
-    Ok(Some(keys))
+    })
 }
 
 /// What a list runs by.

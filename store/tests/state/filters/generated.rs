@@ -12,36 +12,36 @@ use proptest::test_runner::TestRunner;
 use schemas::scim::{Attributes, Filter, ResourceSchema, USER, Value};
 use schemas::{ScimId, Seq, Timestamp};
 
-pub(super) use queries::{Kind, ON_GROUPS, ON_USERS};
+pub(crate) use queries::{Kind, ON_GROUPS, ON_USERS};
 use queries::{addresses, filter, largest};
 use resources::{group_attributes, user_attributes};
 
+use super::super::world::{Stream, World, group_with, joins, user_with};
 use super::whole;
-use crate::world::{Stream, World, group_with, joins, user_with};
 
 const USERS: u128 = 60;
 const GROUPS: u128 = 20;
 
 /// Where the resources are.
-pub(super) const BASE: &str = "https://scim.test/scim/v2.0/e";
+pub(crate) const BASE: &str = "https://scim.test/scim/v2.0/e";
 
 /// A directory, and what of it a filter can see.
-pub(super) struct Generated {
-    pub(super) world: World,
-    pub(super) stream: Stream,
-    pub(super) users: Vec<UserView>,
-    pub(super) groups: Vec<(Group, Vec<Member>)>,
+pub(crate) struct Generated {
+    pub(crate) world: World,
+    pub(crate) stream: Stream,
+    pub(crate) users: Vec<UserView>,
+    pub(crate) groups: Vec<(Group, Vec<Member>)>,
 }
 
 /// A filter, and what it finds in memory, in order of creation.
-pub(super) struct Case {
-    pub(super) text: String,
-    pub(super) filter: Filter,
-    pub(super) expected: Vec<ScimId>,
+pub(crate) struct Case {
+    pub(crate) text: String,
+    pub(crate) filter: Filter,
+    pub(crate) expected: Vec<ScimId>,
 }
 
 /// Users and groups with each other as members.
-pub(super) async fn generated(runner: &mut TestRunner) -> Generated {
+pub(crate) async fn generated(runner: &mut TestRunner) -> Generated {
     let (mut world, mut stream) = World::with_one_directory().await;
     let mut changes: Vec<_> = (1..=USERS)
         .map(|number| {
@@ -73,7 +73,7 @@ pub(super) async fn generated(runner: &mut TestRunner) -> Generated {
 }
 impl Generated {
     /// Filters on one kind of resource.
-    pub(super) fn filters(&self, kind: &Kind, runner: &mut TestRunner) -> Vec<Case> {
+    pub(crate) fn filters(&self, kind: &Kind, runner: &mut TestRunner) -> Vec<Case> {
         let subjects = self.subjects(kind);
         let filters = filter(kind.paths, kind.lists);
         let texts = (0..kind.filters).map(|_| draw(&filters, runner));
@@ -118,7 +118,7 @@ fn cases(
     cases
 }
 /// All that a filter can see of a user.
-pub(super) fn user_subject(view: &UserView) -> Attributes {
+pub(crate) fn user_subject(view: &UserView) -> Attributes {
     let UserView { user, groups } = view;
     let mut subject = Attributes::clone(&user.attributes);
     subject.insert("id", user.id.to_string());

@@ -10,7 +10,7 @@ use tests::Postgres;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::generated::{BASE, Case, Generated, ON_GROUPS, ON_USERS, generated};
+use super::filters::generated::{BASE, Case, Generated, ON_GROUPS, ON_USERS, generated};
 
 /// Ends the test, aloud, where there is no PostgreSQL.
 macro_rules! postgres {

@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 use schemas::scim::{FILTER_DEPTH_MAX, GROUP, ResourceSchema, USER};
 
+use super::super::super::world::scim;
 use super::resources::text;
 use super::{BASE, GROUPS};
-use crate::world::scim;
 
 /// What filters are generated for.
-pub(in super::super) struct Kind {
+pub(crate) struct Kind {
     pub(super) schema: &'static ResourceSchema,
     /// How many filters are compared.
     pub(super) filters: usize,
@@ -132,7 +132,7 @@ const PATHS_OF_GROUPS: &[&str] = &[
     "schemas",
 ];
 
-pub(in super::super) const ON_USERS: Kind = Kind {
+pub(crate) const ON_USERS: Kind = Kind {
     schema: &USER,
     filters: 3_000,
     paths: PATHS_OF_USERS,
@@ -140,7 +140,7 @@ pub(in super::super) const ON_USERS: Kind = Kind {
     refers: ("groups", GROUP.endpoint),
 };
 
-pub(in super::super) const ON_GROUPS: Kind = Kind {
+pub(crate) const ON_GROUPS: Kind = Kind {
     schema: &GROUP,
     filters: 1_000,
     paths: PATHS_OF_GROUPS,

@@ -1,0 +1,198 @@
+//! What was sent, for as long as it is kept, and how deliveries to an endpoint go.
+
+use api::ports::{AttemptFilter, AttemptStatus, Delivering, LastError};
+use deadpool_postgres::Transaction;
+use dispatcher::Failure;
+use dispatcher::ports::{Attempt, Flush, Outcome};
+use schemas::{EndpointId, EndpointKind, EventId, ReplayId, Timestamp};
+use tokio_postgres::types::{ToSql, Type};
+
+use super::query::{Parameters, execute, first, id, int};
+use super::{Config, operational};
+use crate::columns::Columns as _;
+use crate::config::attempts::{DROP_EVERY, Kept, Retention, Walk, before, kept, word};
+use crate::config::health::RATED;
+use crate::error::DbError;
+use crate::ports::not_found;
+
+impl Config {
+    pub(super) async fn attempts(
+        &self,
+        walk: Walk,
+        filter: AttemptFilter,
+    ) -> Result<Vec<Kept>, DbError> {
+        let client = self.db.client().await?;
+        let (operator, order) = if walk.falling { ("<", "DESC") } else { (">", "ASC") };
+        let edge = walk.from.unwrap_or(if walk.falling { i64::MAX } else { 0 });
+        let endpoint = id(walk.endpoint.to_bytes());
+        let event = filter.event.map(EventId::to_bytes).map(id);
+        let (since, until) =
+            (filter.since.map(Timestamp::millis), filter.until.map(Timestamp::millis));
+        let (condition, status) = condition(filter.status);
+        let limit = i64::from(walk.limit);
+        let sql = format!(
+            "SELECT key, event_id, position, attempt, at, duration_ms, status, failure, exhausted,
+                 replay, answer,
+                 (SELECT event FROM operational_events AS told
+                  WHERE told.position = attempts.position AND told.id = attempts.event_id)
+             FROM attempts WHERE endpoint = $1 AND key {operator} $2
+                 AND ($3::bytea IS NULL OR event_id = $3) AND ($4::bigint IS NULL OR at >= $4)
+                 AND ($5::bigint IS NULL OR at <= $5)
+                 AND ($6::bigint IS NULL OR status = $6) AND {condition}
+             ORDER BY key {order} LIMIT $7"
+        );
+        // Planned for what is asked: most of it is left open.
+        let parameters: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&endpoint, Type::BYTEA),
+            (&edge, Type::INT8),
+            (&event, Type::BYTEA),
+            (&since, Type::INT8),
+            (&until, Type::INT8),
+            (&status, Type::INT8),
+            (&limit, Type::INT8),
+        ];
+        client.query_typed(&sql, parameters).await?.iter().map(kept).collect()
+    }
+
+    /// Every replica asks for it now and then; one at a time does it, and the others need not.
+    pub(super) async fn forget_attempts(&self) -> Result<(), DbError> {
+        let before = before(self.now(), self.retention());
+        let mut client = self.db.client().await?;
+        let tx = client.transaction().await?;
+        let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('dsync attempts ' || $1, 0))";
+        let is_ours = first(&tx, lock, &[&self.db.schema()]).await?;
+        if is_ours.is_some_and(|row| row.get(0)) {
+            execute(&tx, "DELETE FROM attempts WHERE at < $1", &[&before]).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    pub(super) async fn delivering(
+        &self,
+        endpoint: EndpointId,
+        now: Timestamp,
+        feed_end: u64,
+    ) -> Result<(Delivering, u64), DbError> {
+        let since = now.millis() - i64::try_from(RATED.as_millis()).unwrap_or(i64::MAX);
+        let client = self.db.client().await?;
+        let sql = "SELECT cursor, failing_since, failed_in_a_row, disabled_reason,
+            (SELECT count(*) FROM blocked_lines WHERE owner = id),
+            (SELECT min(from_position) FROM blocked_lines WHERE owner = id),
+            (SELECT count(*) FROM attempts WHERE endpoint = endpoints.id AND at >= $2),
+            (SELECT count(*) FROM attempts WHERE endpoint = endpoints.id AND at >= $2
+                AND failure IS NULL),
+            kind FROM endpoints WHERE id = $1";
+        let key = id(endpoint.to_bytes());
+        let row = first(&client, sql, &[&key, &since]).await?.ok_or_else(not_found)?;
+        let cursor = row.count(0)?;
+        let is_operational = row.text(8)? == EndpointKind::Operational.name();
+        let feed_end =
+            if is_operational { operational::end(&client).await?.unsigned_abs() } else { feed_end };
+        let blocked = row.integer_if(5)?.map(i64::unsigned_abs);
+        let first_waiting = blocked.map_or(cursor, |at| at.saturating_sub(1).min(cursor));
+        let delivering = Delivering {
+            // Of a blocked line just the first event is counted: the rest has no row of its own.
+            lag_events: feed_end.saturating_sub(cursor) + row.count(4)?,
+            oldest_waiting: None,
+            attempts: row.count(6)?,
+            delivered: row.count(7)?,
+            failing_since: row.time_if(1)?,
+            failed_in_a_row: row.count(2)?,
+            last_error: last_error(&client, &key).await?,
+            disabled_reason: row.text_if(3)?,
+        };
+        Ok((delivering, first_waiting))
+    }
+}
+
+/// What a filter says of how attempts ended, and the status it asks for.
+fn condition(status: Option<AttemptStatus>) -> (&'static str, Option<i64>) {
+    match status {
+        None => ("true", None),
+        Some(AttemptStatus::Delivered) => ("failure IS NULL", None),
+        Some(AttemptStatus::Failed) => ("failure IS NOT NULL", None),
+        Some(AttemptStatus::Exhausted) => ("exhausted", None),
+        Some(AttemptStatus::Answered(status)) => ("true", Some(i64::from(status))),
+    }
+}
+
+async fn last_error(
+    client: &deadpool_postgres::Object,
+    endpoint: &Vec<u8>,
+) -> Result<Option<LastError>, DbError> {
+    let sql = "SELECT at, event_id, failure, status FROM attempts
+        WHERE endpoint = $1 AND failure IS NOT NULL ORDER BY key DESC LIMIT 1";
+    let Some(row) = first(client, sql, &[endpoint]).await? else { return Ok(None) };
+    Ok(Some(LastError {
+        at: row.time(0)?,
+        event_id: EventId::from_bytes(row.id(1)?),
+        failure: word(&row.text(2)?),
+        status: row.number_if(3)?,
+    }))
+}
+
+/// Adds the attempts of all flushes in the order of their ends.
+pub(super) async fn add(tx: &Transaction<'_>, flushes: &[Flush]) -> Result<(), DbError> {
+    let all: Vec<(&Flush, &Attempt)> = flushes
+        .iter()
+        .flat_map(|flush| flush.attempts.iter().map(move |attempt| (flush, attempt)))
+        .collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    fn column<T>(all: &[(&Flush, &Attempt)], of: impl Fn(&Flush, &Attempt) -> T) -> Vec<T> {
+        all.iter().map(|(flush, attempt)| of(flush, attempt)).collect()
+    }
+    let status = |attempt: &Attempt| match attempt.outcome {
+        Outcome::Delivered { status } => Some(i64::from(status)),
+        Outcome::Failed(failure) => failure.status().map(i64::from),
+    };
+    let failure = |attempt: &Attempt| match attempt.outcome {
+        Outcome::Delivered { .. } => None,
+        Outcome::Failed(failure) => Some(Failure::name(failure)),
+    };
+    let millis =
+        |attempt: &Attempt| i64::try_from(attempt.duration.as_millis()).unwrap_or(i64::MAX);
+    let sql =
+        "INSERT INTO attempts (endpoint, event_id, position, attempt, at, duration_ms, status,
+            failure, exhausted, replay, answer)
+        SELECT endpoint, event_id, position, attempt, at, duration_ms, status, failure, exhausted,
+            replay, answer
+        FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bigint[], $5::bigint[],
+            $6::bigint[], $7::bigint[], $8::text[], $9::boolean[], $10::bytea[], $11::bytea[])
+            WITH ORDINALITY AS one (endpoint, event_id, position, attempt, at, duration_ms, status,
+                failure, exhausted, replay, answer, place)
+        ORDER BY place";
+    let parameters: Parameters<'_> = &[
+        &column(&all, |flush, _| id(flush.lane.endpoint.to_bytes())),
+        &column(&all, |_, attempt| id(attempt.event_id.to_bytes())),
+        &column(&all, |_, attempt| int(attempt.position.0)),
+        &column(&all, |_, attempt| i64::from(attempt.attempt)),
+        &column(&all, |_, attempt| attempt.at.millis()),
+        &column(&all, |_, attempt| millis(attempt)),
+        &column(&all, |_, attempt| status(attempt)),
+        &column(&all, |_, attempt| failure(attempt)),
+        &column(&all, |_, attempt| attempt.exhausted),
+        &column(&all, |flush, _| flush.lane.replay.map(ReplayId::to_bytes).map(id)),
+        &column(&all, |_, attempt| attempt.excerpt.as_ref().map(|answer| answer.to_vec())),
+    ];
+    execute(tx, sql, parameters).await?;
+    Ok(())
+}
+
+/// After how many attempts of an endpoint its old ones are dropped.
+pub(super) fn drop_every(retention: Retention) -> i64 {
+    DROP_EVERY.max(i64::from(retention.count) / 10)
+}
+
+/// Drops what is more than is kept.
+pub(super) async fn drop_old(
+    tx: &Transaction<'_>,
+    endpoint: &Vec<u8>,
+    retention: Retention,
+) -> Result<(), DbError> {
+    let sql = "DELETE FROM attempts WHERE endpoint = $1 AND key <= (SELECT key FROM attempts
+        WHERE endpoint = $1 ORDER BY key DESC LIMIT 1 OFFSET $2)";
+    execute(tx, sql, &[endpoint, &i64::from(retention.count)]).await?;
+    Ok(())
+}

@@ -1,0 +1,192 @@
+//! Directories and their tokens.
+
+use api::ports::{Conflict, LIVE_TOKENS_MAX, NewDirectory, NewToken, Reach, ScimService, Token};
+use deadpool_postgres::{GenericClient, Transaction};
+use schemas::{DirectoryId, Timestamp, TokenId};
+
+use super::query::{Parameters, all, execute, first, id};
+use super::{About, Config, organizations};
+use crate::columns::Columns as _;
+use crate::config::TOKEN_USE_EVERY;
+use crate::config::directories::{Kind, PARTITION, made, token};
+use crate::config::organizations::domains_json;
+use crate::error::{DbError, unreadable};
+use crate::ports::{conflicted, not_found};
+
+impl Config {
+    pub(super) async fn create_directory(
+        &self,
+        reach: Reach,
+        new: NewDirectory,
+    ) -> Result<(), DbError> {
+        if !reach.covers(new.organization_id) {
+            return Err(not_found());
+        }
+        let mut client = self.db.client().await?;
+        let change = self.begin(&mut client, About::Directories).await?;
+        let organization = organizations::get(&change.tx, new.organization_id).await?;
+        let sql = "INSERT INTO configured_directories (id, organization, kind, name, external_key,
+                endpoint_id, partition, domains, created_at, updated_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)";
+        let parameters: Parameters<'_> = &[
+            &id(new.id.to_bytes()),
+            &id(new.organization_id.to_bytes()),
+            &new.kind.slug(),
+            &new.name,
+            &new.external_key,
+            &new.endpoint_id,
+            &i64::from(PARTITION),
+            &domains_json(&organization.domains)?,
+            &new.created_at.millis(),
+        ];
+        execute(&change.tx, sql, parameters).await?;
+        put_token(&change.tx, new.id, &new.token, Kind::Bearer).await?;
+        self.commit(change).await
+    }
+
+    pub(super) async fn delete_directory(
+        &self,
+        reach: Reach,
+        directory: DirectoryId,
+        at: Timestamp,
+    ) -> Result<(), DbError> {
+        self.known().reached(reach, directory)?;
+        let mut client = self.db.client().await?;
+        let change = self.begin(&mut client, About::Directories).await?;
+        let sql = "UPDATE configured_directories SET deleting = true, updated_at = $2
+            WHERE id = $1 AND NOT deleting";
+        execute(&change.tx, sql, &[&id(directory.to_bytes()), &at.millis()]).await?;
+        self.commit(change).await
+    }
+
+    pub(super) async fn set_scim_settings(
+        &self,
+        reach: Reach,
+        directory: DirectoryId,
+        service: ScimService,
+        at: Timestamp,
+    ) -> Result<(), DbError> {
+        self.known().reached(reach, directory)?;
+        let ScimService { settings, debug_until } = service;
+        let json = serde_json::to_string(&settings).map_err(unreadable("SCIM settings"))?;
+        let key = id(directory.to_bytes());
+        let until = debug_until.map(Timestamp::millis);
+        let mut client = self.db.client().await?;
+        let change = self.begin(&mut client, About::Directories).await?;
+        let sql = "UPDATE configured_directories SET scim = $2, updated_at = $3, debug_until = $4
+            WHERE id = $1";
+        execute(&change.tx, sql, &[&key, &json, &at.millis(), &until]).await?;
+        if debug_until.is_none() {
+            // Who has seen enough wants nothing of it to stay.
+            let sql = "UPDATE scim_requests SET request_body = NULL, response_body = NULL
+                WHERE directory = $1 AND (request_body IS NOT NULL OR response_body IS NOT NULL)";
+            execute(&change.tx, sql, &[&key]).await?;
+        }
+        self.commit(change).await
+    }
+
+    pub(super) async fn tokens(
+        &self,
+        reach: Reach,
+        directory: DirectoryId,
+    ) -> Result<Vec<Token>, DbError> {
+        self.known().reached(reach, directory)?;
+        live_tokens(&self.db.client().await?, directory, Kind::Bearer).await
+    }
+
+    pub(super) async fn add_token(
+        &self,
+        reach: Reach,
+        directory: DirectoryId,
+        new: NewToken,
+    ) -> Result<Token, DbError> {
+        self.known().reached(reach, directory)?;
+        let mut client = self.db.client().await?;
+        let change = self.begin(&mut client, About::Directories).await?;
+        check_lives(&change.tx, directory).await?;
+        if live_tokens(&change.tx, directory, Kind::Bearer).await?.len() >= LIVE_TOKENS_MAX {
+            return Err(conflicted(Conflict::LiveTokens));
+        }
+        put_token(&change.tx, directory, &new, Kind::Bearer).await?;
+        self.commit(change).await?;
+        Ok(made(new))
+    }
+
+    pub(super) async fn revoke_token(
+        &self,
+        reach: Reach,
+        directory: DirectoryId,
+        token: TokenId,
+    ) -> Result<(), DbError> {
+        self.known().reached(reach, directory)?;
+        let mut client = self.db.client().await?;
+        let change = self.begin(&mut client, About::Directories).await?;
+        revoke_token(&change.tx, directory, token, Kind::Bearer).await?;
+        self.commit(change).await
+    }
+
+    pub(super) async fn token_used(&self, token: TokenId, at: Timestamp) -> Result<(), DbError> {
+        let client = self.db.client().await?;
+        let sql = "UPDATE configured_tokens SET last_used_at = $2
+            WHERE id = $1 AND coalesce(last_used_at, 0) < $3";
+        let before = at.millis() - i64::try_from(TOKEN_USE_EVERY.as_millis()).unwrap_or(i64::MAX);
+        execute(&client, sql, &[&id(token.to_bytes()), &at.millis(), &before]).await?;
+        Ok(())
+    }
+}
+
+/// Refuses what makes no sense any more in a directory that is being deleted.
+pub(super) async fn check_lives(
+    tx: &Transaction<'_>,
+    directory: DirectoryId,
+) -> Result<(), DbError> {
+    let sql = "SELECT deleting FROM configured_directories WHERE id = $1";
+    let found = first(tx, sql, &[&id(directory.to_bytes())]).await?;
+    let is_deleting = found.ok_or_else(not_found)?.flag(0)?;
+    if is_deleting { Err(conflicted(Conflict::Deleting)) } else { Ok(()) }
+}
+
+pub(super) async fn put_token(
+    tx: &Transaction<'_>,
+    directory: DirectoryId,
+    token: &NewToken,
+    kind: Kind,
+) -> Result<(), DbError> {
+    let sql = "INSERT INTO configured_tokens
+            (id, directory, digest, suffix, created_at, is_client_secret)
+        VALUES ($1, $2, $3, $4, $5, $6)";
+    let parameters: Parameters<'_> = &[
+        &id(token.id.to_bytes()),
+        &id(directory.to_bytes()),
+        &token.digest.to_vec(),
+        &token.suffix,
+        &token.created_at.millis(),
+        &kind.is_client_secret(),
+    ];
+    execute(tx, sql, parameters).await?;
+    Ok(())
+}
+
+pub(super) async fn revoke_token(
+    tx: &Transaction<'_>,
+    directory: DirectoryId,
+    token: TokenId,
+    kind: Kind,
+) -> Result<(), DbError> {
+    let sql = "UPDATE configured_tokens SET revoked = true
+        WHERE id = $1 AND directory = $2 AND is_client_secret = $3 AND NOT revoked";
+    let (token, directory) = (id(token.to_bytes()), id(directory.to_bytes()));
+    let revoked = execute(tx, sql, &[&token, &directory, &kind.is_client_secret()]).await?;
+    if revoked == 0 { Err(not_found()) } else { Ok(()) }
+}
+
+pub(super) async fn live_tokens(
+    client: &impl GenericClient,
+    directory: DirectoryId,
+    kind: Kind,
+) -> Result<Vec<Token>, DbError> {
+    let sql = "SELECT id, suffix, created_at, last_used_at FROM configured_tokens
+        WHERE directory = $1 AND is_client_secret = $2 AND NOT revoked ORDER BY id DESC";
+    let parameters: Parameters<'_> = &[&id(directory.to_bytes()), &kind.is_client_secret()];
+    all(client, sql, parameters).await?.iter().map(token).collect()
+}

@@ -1,0 +1,149 @@
+//! What is known of the configuration, and how old that is.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tokio_postgres::{Client, GenericClient, IsolationLevel};
+
+use crate::columns::Columns as _;
+use crate::config::Known;
+use crate::config::known::{DIRECTORY_COLUMNS, TOKEN_COLUMNS, TokenRow, directory};
+use crate::error::{DbError, unreadable};
+
+/// The counts of the table `configuration`, and what else has to be followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Versions {
+    pub(super) all: i64,
+    pub(super) endpoints: i64,
+    pub(super) refreshes: i64,
+    pub(super) told: i64,
+    /// Whether a job waits for somebody to work on it.
+    pub(super) has_jobs: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Memory {
+    known: RwLock<(i64, Arc<Known>)>,
+    /// When it was last asked whether that is all, if the answer was yes.
+    confirmed: RwLock<Option<Instant>>,
+    pub(super) endpoints: watch::Sender<u64>,
+    pub(super) refreshes: watch::Sender<u64>,
+    pub(super) told: watch::Sender<u64>,
+    pub(super) moves: watch::Sender<u64>,
+    /// Whoever follows is to look now.
+    pub(super) called: Notify,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            known: RwLock::default(),
+            confirmed: RwLock::default(),
+            endpoints: watch::Sender::new(0),
+            refreshes: watch::Sender::new(1),
+            told: watch::Sender::new(0),
+            moves: watch::Sender::new(0),
+            called: Notify::new(),
+        }
+    }
+}
+
+impl Memory {
+    pub(super) fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().expect("nothing panics while it is held").1)
+    }
+
+    /// The count up to which changes are known.
+    pub(super) fn version(&self) -> i64 {
+        self.known.read().expect("nothing panics while it is held").0
+    }
+
+    /// Whether what is known was all there was, not longer ago than this.
+    pub(super) fn is_confirmed(&self, max: Duration) -> bool {
+        let confirmed = *self.confirmed.read().expect("nothing panics while it is held");
+        confirmed.is_some_and(|at| at.elapsed() < max)
+    }
+
+    /// Asks what has changed, and learns it.
+    pub(super) async fn look(&self, client: &mut Client) -> Result<(), DbError> {
+        let asked = Instant::now();
+        let found = versions(client).await?;
+        if found.all == self.version() {
+            self.learn(found, None, Some(asked));
+            return Ok(());
+        }
+        // Both as of one moment: a count that is newer than what was read with it would hide the rest for ever.
+        let begin = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
+        let tx = begin.read_only(true).start().await?;
+        let (found, known) = (versions(&tx).await?, load(&tx).await?);
+        tx.commit().await?;
+        self.learn(found, Some(known), Some(asked));
+        Ok(())
+    }
+
+    /// The operator was told up to here.
+    pub(super) fn told(&self, last: i64) {
+        rise(&self.told, last);
+    }
+
+    /// Takes note of what was read, unless more is known already.
+    pub(super) fn learn(&self, found: Versions, known: Option<Known>, asked: Option<Instant>) {
+        {
+            let mut held = self.known.write().expect("nothing panics while it is held");
+            if let Some(known) = known
+                && held.0 < found.all
+            {
+                *held = (found.all, Arc::new(known));
+            }
+        }
+        if let Some(asked) = asked {
+            let mut confirmed = self.confirmed.write().expect("nothing panics while it is held");
+            *confirmed = Some(confirmed.map_or(asked, |before| before.max(asked)));
+        }
+        rise(&self.endpoints, found.endpoints);
+        rise(&self.told, found.told);
+        if !rise(&self.refreshes, found.refreshes) && found.has_jobs {
+            // Somebody who worked on one is gone. The count is only ever compared with itself.
+            self.refreshes.send_modify(|_| {});
+        }
+    }
+}
+
+fn rise(sender: &watch::Sender<u64>, to: i64) -> bool {
+    sender.send_if_modified(|now| {
+        let is_more = *now < to.unsigned_abs();
+        *now = to.unsigned_abs().max(*now);
+        is_more
+    })
+}
+
+pub(super) async fn versions(client: &impl GenericClient) -> Result<Versions, DbError> {
+    let sql = "SELECT version, endpoints, refreshes, (SELECT last FROM told),
+        EXISTS (SELECT FROM refreshes
+            WHERE NOT finished AND (held_until IS NULL OR held_until < now()))
+        FROM configuration";
+    let row = client.query_one(sql, &[]).await?;
+    Ok(Versions {
+        all: row.integer(0)?,
+        endpoints: row.integer(1)?,
+        refreshes: row.integer(2)?,
+        told: row.integer(3)?,
+        has_jobs: row.flag(4)?,
+    })
+}
+
+pub(super) async fn load(client: &impl GenericClient) -> Result<Known, DbError> {
+    let row = client.query_one("SELECT general_rules FROM configuration", &[]).await?;
+    let general = serde_json::from_str(&row.text(0)?).map_err(unreadable("general rules"))?;
+    let sql = format!("SELECT {DIRECTORY_COLUMNS} FROM configured_directories");
+    let rows = client.query(&sql, &[]).await?;
+    let directories = rows.iter().map(|row| directory(row, general));
+    let directories = directories.collect::<Result<Vec<_>, _>>()?;
+    let sql = format!("SELECT {TOKEN_COLUMNS} FROM configured_tokens ORDER BY id");
+    let rows = client.query(&sql, &[]).await?;
+    let tokens = rows.iter().map(TokenRow::read).collect::<Result<Vec<_>, _>>()?;
+    Ok(Known::of(directories, tokens))
+}

@@ -1,0 +1,135 @@
+//! Organizations.
+
+use api::ports::{
+    Conflict, Organization, OrganizationChange, OrganizationFilter, Page, PageRequest, Reach,
+};
+use deadpool_postgres::{GenericClient, Transaction};
+use schemas::{DirectoryId, OrganizationId, Timestamp};
+
+use super::query::{Parameters, all, conflict, execute, first, id};
+use super::{About, Config};
+use crate::columns::Columns as _;
+use crate::config::organizations::{COLUMNS, changed, domains_json, is_listed, read};
+use crate::error::{DbError, unreadable};
+use crate::ports::not_found;
+use crate::ports::paging::by_id;
+
+impl Config {
+    pub(super) async fn organizations(
+        &self,
+        page: PageRequest<OrganizationId>,
+        filter: OrganizationFilter,
+    ) -> Result<Page<Organization>, DbError> {
+        let client = self.db.client().await?;
+        let sql = format!("SELECT {COLUMNS} FROM organizations ORDER BY id");
+        let rows = all(&client, &sql, &[]).await?;
+        let mut found = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        found.retain(|organization| is_listed(organization, page.reach, &filter));
+        Ok(by_id(found, &page, |organization| organization.id))
+    }
+
+    pub(super) async fn organization(
+        &self,
+        reach: Reach,
+        organization: OrganizationId,
+    ) -> Result<Organization, DbError> {
+        if !reach.covers(organization) {
+            return Err(not_found());
+        }
+        get(&self.db.client().await?, organization).await
+    }
+
+    pub(super) async fn organization_by_external_id(
+        &self,
+        reach: Reach,
+        external_id: String,
+    ) -> Result<Organization, DbError> {
+        let client = self.db.client().await?;
+        let sql = format!("SELECT {COLUMNS} FROM organizations WHERE external_id = $1");
+        let found = first(&client, &sql, &[&external_id]).await?;
+        let found = found.map(|row| read(&row)).transpose()?;
+        found.filter(|organization| reach.covers(organization.id)).ok_or_else(not_found)
+    }
+
+    pub(super) async fn create_organization(
+        &self,
+        organization: Organization,
+    ) -> Result<(), DbError> {
+        let mut client = self.db.client().await?;
+        let change = self.begin(&mut client, About::Directories).await?;
+        put(&change.tx, &organization).await?;
+        self.commit(change).await
+    }
+
+    pub(super) async fn update_organization(
+        &self,
+        reach: Reach,
+        id: OrganizationId,
+        wanted: OrganizationChange,
+    ) -> Result<Organization, DbError> {
+        if !reach.covers(id) {
+            return Err(not_found());
+        }
+        let mut client = self.db.client().await?;
+        let change = self.begin(&mut client, About::Directories).await?;
+        let mut organization = get(&change.tx, id).await?;
+        changed(&mut organization, wanted);
+        put(&change.tx, &organization).await?;
+        self.commit(change).await?;
+        Ok(organization)
+    }
+
+    pub(super) async fn delete_organization(
+        &self,
+        reach: Reach,
+        organization: OrganizationId,
+        at: Timestamp,
+    ) -> Result<Vec<DirectoryId>, DbError> {
+        if !reach.covers(organization) {
+            return Err(not_found());
+        }
+        let mut client = self.db.client().await?;
+        let change = self.begin(&mut client, About::Directories).await?;
+        get(&change.tx, organization).await?;
+        let key = id(organization.to_bytes());
+        let sql = "UPDATE configured_directories SET deleting = true, updated_at = $2
+            WHERE organization = $1 AND NOT deleting RETURNING id";
+        let rows = all(&change.tx, sql, &[&key, &at.millis()]).await?;
+        let marked = rows.iter().map(|row| Ok(DirectoryId::from_bytes(row.id(0)?)));
+        let mut marked = marked.collect::<Result<Vec<_>, DbError>>()?;
+        marked.sort_unstable();
+        execute(&change.tx, "DELETE FROM organizations WHERE id = $1", &[&key]).await?;
+        self.commit(change).await?;
+        Ok(marked)
+    }
+}
+
+pub(super) async fn get(
+    client: &impl GenericClient,
+    organization: OrganizationId,
+) -> Result<Organization, DbError> {
+    let sql = format!("SELECT {COLUMNS} FROM organizations WHERE id = $1");
+    let found = first(client, &sql, &[&id(organization.to_bytes())]).await?;
+    found.map(|row| read(&row)).transpose()?.ok_or_else(not_found)
+}
+
+async fn put(tx: &Transaction<'_>, organization: &Organization) -> Result<(), DbError> {
+    let metadata = serde_json::to_string(&organization.metadata).map_err(unreadable("metadata"))?;
+    let sql = "INSERT INTO organizations
+            (id, name, external_id, metadata, domains, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (id) DO UPDATE SET name = excluded.name, external_id = excluded.external_id,
+            metadata = excluded.metadata, domains = excluded.domains,
+            updated_at = excluded.updated_at";
+    let parameters: Parameters<'_> = &[
+        &id(organization.id.to_bytes()),
+        &organization.name,
+        &organization.external_id,
+        &metadata,
+        &domains_json(&organization.domains)?,
+        &organization.created_at.millis(),
+        &organization.updated_at.millis(),
+    ];
+    let written = execute(tx, sql, parameters).await;
+    written.map(drop).map_err(|error| conflict(error, Conflict::ExternalId))
+}

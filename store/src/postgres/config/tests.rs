@@ -1,0 +1,1 @@
+//! What just this half on PostgreSQL has.

@@ -1,0 +1,425 @@
+//! What a batch comes to, written: a statement for each kind of row, whatever its number.
+
+use directory::resource::text;
+use projector::Batch;
+use schemas::{Change, ScimId};
+
+use super::super::super::query::Moment;
+use super::super::super::rows::{Columns, as_sql};
+use super::Directories;
+use super::fold::{Delta, Last, Put, key_of};
+use crate::error::DbError;
+use crate::state::apply::{columns_of, email_key, is_active, other_emails, shown_columns};
+
+/// Goes before comes: what goes may leave its name or its place to what comes.
+pub(super) async fn write(
+    moment: &Moment<'_>,
+    delta: &Delta<'_>,
+    directories: &mut Directories,
+) -> Result<(), DbError> {
+    for sql in [
+        "DELETE FROM memberships USING groups WHERE group_key = groups.key AND directory = ANY($1)",
+        "DELETE FROM pending_members WHERE directory = ANY($1)",
+        "DELETE FROM groups WHERE directory = ANY($1)",
+        "DELETE FROM emails WHERE directory = ANY($1)",
+        "DELETE FROM users WHERE directory = ANY($1)",
+        "UPDATE directories SET gone = true WHERE key = ANY($1)",
+    ] {
+        if !delta.gone.is_empty() {
+            moment.execute(sql, &[&delta.gone]).await?;
+        }
+    }
+    if !delta.activated.is_empty() {
+        let sql = "UPDATE directories SET activated = true WHERE key = ANY($1)";
+        moment.execute(sql, &[&delta.activated]).await?;
+    }
+    users_gone(moment, &delta.users_gone).await?;
+    groups_gone(moment, &delta.groups_gone, directories).await?;
+    let users = in_order(&delta.users);
+    if !users.is_empty() {
+        let users = Users::of(&users)?;
+        users.put(moment).await?;
+    }
+    groups(moment, &in_order(&delta.groups)).await?;
+    memberships(moment, delta).await?;
+    pending_members(moment, delta, directories).await?;
+    touched(moment, delta).await?;
+    tokens(moment, delta).await
+}
+
+async fn users_gone(moment: &Moment<'_>, keys: &Vec<i64>) -> Result<(), DbError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    moment.execute("DELETE FROM memberships WHERE user_key = ANY($1)", &[keys]).await?;
+    moment.execute("DELETE FROM emails WHERE user_key = ANY($1)", &[keys]).await?;
+    moment.execute("DELETE FROM users WHERE key = ANY($1)", &[keys]).await?;
+    Ok(())
+}
+
+async fn groups_gone(
+    moment: &Moment<'_>,
+    keys: &Vec<i64>,
+    directories: &mut Directories,
+) -> Result<(), DbError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    moment.execute("DELETE FROM memberships WHERE group_key = ANY($1)", &[keys]).await?;
+    let sql = "DELETE FROM pending_members WHERE group_key = ANY($1) RETURNING directory";
+    count_pending(&moment.all(sql, &[keys]).await?, -1, directories)?;
+    moment.execute("DELETE FROM groups WHERE key = ANY($1)", &[keys]).await?;
+    Ok(())
+}
+
+/// Counts rows of pending members that have come or gone.
+fn count_pending(
+    rows: &[tokio_postgres::Row],
+    by: i64,
+    directories: &mut Directories,
+) -> Result<(), DbError> {
+    for row in rows {
+        let key: i64 = row.value(0)?;
+        let touched = directories.values_mut().find(|touched| touched.key == key);
+        touched.into_iter().for_each(|touched| touched.pending_members += by);
+    }
+    Ok(())
+}
+
+fn in_order<'d>(
+    puts: &'d std::collections::BTreeMap<ScimId, Put<'d>>,
+) -> Vec<(&'d ScimId, &'d Put<'d>)> {
+    let mut puts: Vec<_> = puts.iter().collect();
+    puts.sort_unstable_by_key(|(_, put)| put.order);
+    puts
+}
+
+/// Rows of users, by columns.
+#[derive(Default)]
+struct Users<'b> {
+    directory: Vec<i64>,
+    scim_id: Vec<Vec<u8>>,
+    user_id: Vec<Vec<u8>>,
+    name_key: Vec<&'b str>,
+    external_id: Vec<Option<String>>,
+    email: Vec<Option<String>>,
+    display: Vec<Option<String>>,
+    active: Vec<bool>,
+    hidden: Vec<bool>,
+    created_at: Vec<i64>,
+    updated_at: Vec<i64>,
+    version: Vec<i64>,
+    attributes: Vec<&'b str>,
+    mapped_email: Vec<Option<String>>,
+    shown: Vec<Option<String>>,
+    /// Other addresses, and whose.
+    other_email: Vec<String>,
+    other_of: Vec<Vec<u8>>,
+}
+
+impl<'b> Users<'b> {
+    fn of(puts: &[(&ScimId, &Put<'b>)]) -> Result<Self, DbError> {
+        let mut rows = Self::default();
+        for (id, put) in puts {
+            rows.push(**id, put)?;
+        }
+        Ok(rows)
+    }
+
+    fn push(&mut self, id: ScimId, put: &Put<'b>) -> Result<(), DbError> {
+        let Change::User { user_id, name_key, created_at, attributes, shown, .. } = put.change
+        else {
+            return Ok(());
+        };
+        let (columns, shown) = (columns_of(attributes)?, shown_columns(shown)?);
+        let owned = |name| text(&columns, name).map(str::to_owned);
+        let email = email_key(&columns);
+        for other in other_emails(&columns, email.as_deref()) {
+            self.other_email.push(other);
+            self.other_of.push(id.to_bytes().to_vec());
+        }
+        self.directory.push(put.directory);
+        self.scim_id.push(id.to_bytes().to_vec());
+        self.user_id.push(user_id.to_bytes().to_vec());
+        self.name_key.push(name_key);
+        self.external_id.push(owned("externalId"));
+        self.email.push(email);
+        self.display.push(owned("displayName"));
+        self.active.push(is_active(&columns));
+        self.hidden.push(shown.hidden);
+        self.created_at.push(created_at.millis());
+        self.updated_at.push(put.updated_at.millis());
+        self.version.push(as_sql(put.version.0));
+        self.attributes.push(attributes.get());
+        self.mapped_email.push(shown.mapped_email);
+        self.shown.push(shown.json);
+        Ok(())
+    }
+
+    async fn put(&self, moment: &Moment<'_>) -> Result<(), DbError> {
+        let forget = "DELETE FROM emails USING users
+            WHERE emails.user_key = users.key AND users.scim_id = ANY($1)";
+        moment.execute(forget, &[&self.scim_id]).await?;
+        let Self { directory, scim_id, user_id, name_key, external_id, email, display, .. } = self;
+        let Self { active, hidden, created_at, updated_at, version, attributes, .. } = self;
+        let Self { mapped_email, shown, .. } = self;
+        moment
+            .execute(
+                PUT_USERS,
+                &[
+                    directory,
+                    scim_id,
+                    user_id,
+                    name_key,
+                    external_id,
+                    email,
+                    display,
+                    active,
+                    hidden,
+                    created_at,
+                    updated_at,
+                    version,
+                    attributes,
+                    mapped_email,
+                    shown,
+                ],
+            )
+            .await?;
+        if !self.other_email.is_empty() {
+            let sql = "INSERT INTO emails (directory, value, user_key)
+                SELECT users.directory, new.value, users.key
+                FROM unnest($1::bytea[], $2::text[]) AS new (scim_id, value)
+                JOIN users ON users.scim_id = new.scim_id";
+            moment.execute(sql, &[&self.other_of, &self.other_email]).await?;
+        }
+        Ok(())
+    }
+}
+
+const PUT_USERS: &str =
+    "INSERT INTO users (directory, scim_id, user_id, name_key, external_id, email,
+        display, active, hidden, created_at, updated_at, version, attributes, mapped_email, shown)
+    SELECT directory, scim_id, user_id, name_key, external_id, email, display, active, hidden,
+        created_at, updated_at, version, attributes::json, mapped_email, shown::json
+    FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::text[], $5::text[], $6::text[],
+        $7::text[], $8::boolean[], $9::boolean[], $10::bigint[], $11::bigint[], $12::bigint[],
+        $13::text[], $14::text[], $15::text[]) WITH ORDINALITY
+    AS new (directory, scim_id, user_id, name_key, external_id, email, display, active, hidden,
+        created_at, updated_at, version, attributes, mapped_email, shown, place)
+    ORDER BY place
+    ON CONFLICT (scim_id) DO UPDATE SET user_id = excluded.user_id, name_key = excluded.name_key,
+        external_id = excluded.external_id, email = excluded.email, display = excluded.display,
+        active = excluded.active, hidden = excluded.hidden, updated_at = excluded.updated_at,
+        version = excluded.version, attributes = excluded.attributes,
+        mapped_email = excluded.mapped_email, shown = excluded.shown";
+
+const PUT_GROUPS: &str =
+    "INSERT INTO groups (directory, scim_id, group_id, idp_id, name_key, external_id,
+        display, created_at, updated_at, modified_at, version, attributes)
+    SELECT directory, scim_id, group_id, idp_id, name_key, external_id, display, created_at,
+        updated_at, modified_at, version, attributes::json
+    FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::text[], $5::text[], $6::text[],
+        $7::text[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[])
+        WITH ORDINALITY
+    AS new (directory, scim_id, group_id, idp_id, name_key, external_id, display, created_at,
+        updated_at, modified_at, version, attributes, place)
+    ORDER BY place
+    ON CONFLICT (scim_id) DO UPDATE SET name_key = excluded.name_key,
+        external_id = excluded.external_id, display = excluded.display,
+        updated_at = excluded.updated_at, modified_at = excluded.modified_at,
+        version = excluded.version, attributes = excluded.attributes";
+
+async fn groups(moment: &Moment<'_>, puts: &[(&ScimId, &Put<'_>)]) -> Result<(), DbError> {
+    if puts.is_empty() {
+        return Ok(());
+    }
+    let (mut directory, mut scim_id, mut group_id) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut idp_id, mut name_key, mut external_id) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut display, mut created_at, mut updated_at) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut modified_at, mut version, mut attributes) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, put) in puts {
+        let Change::Group {
+            group_id: api_id,
+            idp_id: idp,
+            name_key: name,
+            created_at: at,
+            attributes: json,
+            ..
+        } = put.change
+        else {
+            continue;
+        };
+        let columns = columns_of(json)?;
+        directory.push(put.directory);
+        scim_id.push(id.to_bytes().to_vec());
+        group_id.push(api_id.to_bytes().to_vec());
+        idp_id.push(idp.as_str());
+        name_key.push(name.as_str());
+        external_id.push(text(&columns, "externalId").map(str::to_owned));
+        display.push(text(&columns, "displayName").map(str::to_owned));
+        created_at.push(at.millis());
+        updated_at.push(put.updated_at.millis());
+        modified_at.push(put.modified_at.millis());
+        version.push(as_sql(put.version.0));
+        attributes.push(json.get());
+    }
+    moment
+        .execute(
+            PUT_GROUPS,
+            &[
+                &directory,
+                &scim_id,
+                &group_id,
+                &idp_id,
+                &name_key,
+                &external_id,
+                &display,
+                &created_at,
+                &updated_at,
+                &modified_at,
+                &version,
+                &attributes,
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The two ids of each pair that is wanted.
+fn pairs(delta: &Delta<'_>, wanted: impl Fn(Last) -> bool) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let found = delta.memberships.iter().filter(|(_, last)| wanted(**last));
+    found.map(|((group, user), _)| (group.to_bytes().to_vec(), user.to_bytes().to_vec())).unzip()
+}
+
+async fn memberships(moment: &Moment<'_>, delta: &Delta<'_>) -> Result<(), DbError> {
+    let (group, user) = pairs(delta, |last| last.taken_back);
+    if !group.is_empty() {
+        let sql = "DELETE FROM memberships
+            USING unnest($1::bytea[], $2::bytea[]) AS old (group_id, user_id), groups, users
+            WHERE groups.scim_id = old.group_id AND users.scim_id = old.user_id
+              AND memberships.group_key = groups.key AND memberships.user_key = users.key";
+        moment.execute(sql, &[&group, &user]).await?;
+    }
+    let (group, user) = pairs(delta, |last| last.is_there);
+    if !group.is_empty() {
+        let sql = "INSERT INTO memberships (group_key, user_key) SELECT groups.key, users.key
+            FROM unnest($1::bytea[], $2::bytea[]) AS new (group_id, user_id)
+            JOIN groups ON groups.scim_id = new.group_id
+            JOIN users ON users.scim_id = new.user_id ON CONFLICT DO NOTHING";
+        moment.execute(sql, &[&group, &user]).await?;
+    }
+    Ok(())
+}
+
+async fn pending_members(
+    moment: &Moment<'_>,
+    delta: &Delta<'_>,
+    directories: &mut Directories,
+) -> Result<(), DbError> {
+    let (mut group, mut value) = (Vec::new(), Vec::new());
+    let (mut new_group, mut new_value, mut new_name, mut directory) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for ((of, named), (last, name, key)) in &delta.pending {
+        if last.taken_back {
+            group.push(of.to_bytes().to_vec());
+            value.push(named.as_str());
+        }
+        if last.is_there {
+            new_group.push(of.to_bytes().to_vec());
+            new_value.push(named.as_str());
+            new_name.push(name.as_str());
+            directory.push(*key);
+        }
+    }
+    if !group.is_empty() {
+        let sql = "DELETE FROM pending_members
+            USING unnest($1::bytea[], $2::text[]) AS old (group_id, value), groups
+            WHERE groups.scim_id = old.group_id AND pending_members.group_key = groups.key
+              AND pending_members.value = old.value RETURNING pending_members.directory";
+        count_pending(&moment.all(sql, &[&group, &value]).await?, -1, directories)?;
+    }
+    if !new_group.is_empty() {
+        let sql = "INSERT INTO pending_members (group_key, value, name_key, directory)
+            SELECT groups.key, new.value, new.name_key, new.directory
+            FROM unnest($1::bytea[], $2::text[], $3::text[], $4::bigint[])
+                AS new (group_id, value, name_key, directory)
+            JOIN groups ON groups.scim_id = new.group_id
+            ON CONFLICT DO NOTHING RETURNING directory";
+        let rows = moment.all(sql, &[&new_group, &new_value, &new_name, &directory]).await?;
+        count_pending(&rows, 1, directories)?;
+    }
+    Ok(())
+}
+
+async fn touched(moment: &Moment<'_>, delta: &Delta<'_>) -> Result<(), DbError> {
+    if delta.touched.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<i64> = delta.touched.keys().copied().collect();
+    let times: Vec<i64> = delta.touched.values().map(|(at, _)| at.millis()).collect();
+    let versions: Vec<i64> = delta.touched.values().map(|(_, seq)| as_sql(seq.0)).collect();
+    let sql = "UPDATE groups SET modified_at = new.modified_at, version = new.version
+        FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS new (key, modified_at, version)
+        WHERE groups.key = new.key";
+    moment.execute(sql, &[&keys, &times, &versions]).await?;
+    Ok(())
+}
+
+async fn tokens(moment: &Moment<'_>, delta: &Delta<'_>) -> Result<(), DbError> {
+    if delta.tokens.is_empty() {
+        return Ok(());
+    }
+    let directories: Vec<i64> = delta.tokens.keys().map(|(directory, _)| *directory).collect();
+    let ids: Vec<Vec<u8>> = delta.tokens.keys().map(|(_, id)| id.to_bytes().to_vec()).collect();
+    let revoked: Vec<bool> = delta.tokens.values().copied().collect();
+    let sql = "INSERT INTO tokens (directory, id, revoked)
+        SELECT directory, id, revoked FROM unnest($1::bigint[], $2::bytea[], $3::boolean[])
+            AS new (directory, id, revoked)
+        ON CONFLICT (directory, id) DO UPDATE SET revoked = excluded.revoked";
+    moment.execute(sql, &[&directories, &ids, &revoked]).await?;
+    Ok(())
+}
+
+/// Heads, counts and stops.
+pub(super) async fn directories(
+    moment: &Moment<'_>,
+    directories: &Directories,
+    batch: &Batch,
+) -> Result<(), DbError> {
+    if !batch.stopped.is_empty() {
+        let keys: Vec<i64> = batch.stopped.iter().map(|id| key_of(directories, *id)).collect();
+        let sql = "UPDATE directories SET stopped = true WHERE key = ANY($1)";
+        moment.execute(sql, &[&keys]).await?;
+    }
+    let changed: Vec<_> = directories.values().filter(|one| one.head.seq.0 > 0).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let numbers = |number: fn(&super::Touched) -> i64| -> Vec<i64> {
+        changed.iter().map(|touched| number(touched)).collect()
+    };
+    let hashes: Vec<&[u8]> = changed.iter().map(|touched| &touched.head.hash.0[..]).collect();
+    let sql = "UPDATE directories SET seq = new.seq, hash = new.hash, active_users = new.active,
+            inactive_users = new.inactive, hidden_users = new.hidden, groups = new.groups,
+            pending_members = new.pending
+        FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[],
+            $6::bigint[], $7::bigint[], $8::bigint[])
+        AS new (key, seq, hash, active, inactive, hidden, groups, pending)
+        WHERE directories.key = new.key";
+    moment
+        .execute(
+            sql,
+            &[
+                &numbers(|one| one.key),
+                &numbers(|one| as_sql(one.head.seq.0)),
+                &hashes,
+                &numbers(|one| one.active_users),
+                &numbers(|one| one.inactive_users),
+                &numbers(|one| one.hidden_users),
+                &numbers(|one| one.groups),
+                &numbers(|one| one.pending_members),
+            ],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,477 @@
+//! What the API reads: pages of users, groups and events.
+
+pub(super) mod page;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use api::ports::{
+    Counts, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
+};
+use directory::resource::name_key;
+use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
+use schemas::{DirectoryId, EventId, EventType, GroupId, UserId};
+use tokio_postgres::Row;
+
+use super::super::query::Moment;
+use super::super::rows::{Columns as _, as_sql};
+use super::State;
+use super::audit::{not_after, not_before};
+use super::feed::{body, seq_up_to};
+use super::rows::{GROUP_COLUMNS, USER_COLUMNS, group, user};
+use crate::config::Known;
+use crate::error::DbError;
+use crate::filter::Parameter;
+use crate::state::reading::page::map_page;
+use crate::state::reading::{Standing, Table};
+use page::{Bound, Columns, Conditions, array, confined, merged, queries};
+
+fn bytes(id: [u8; 16]) -> Parameter {
+    Parameter::Bytes(id.to_vec())
+}
+
+/// Users and groups run by the id itself.
+struct ById;
+
+impl Bound<UserId> for ById {
+    async fn of(
+        &self,
+        _: &Moment<'_>,
+        id: UserId,
+        _: bool,
+        _: Option<i64>,
+    ) -> Result<Parameter, DbError> {
+        Ok(bytes(id.to_bytes()))
+    }
+}
+
+impl Bound<GroupId> for ById {
+    async fn of(
+        &self,
+        _: &Moment<'_>,
+        id: GroupId,
+        _: bool,
+        _: Option<i64>,
+    ) -> Result<Parameter, DbError> {
+        Ok(bytes(id.to_bytes()))
+    }
+}
+
+/// Events run by their place in the feed, or in the stream.
+struct ByPlace;
+
+impl Bound<EventId> for ByPlace {
+    async fn of(
+        &self,
+        moment: &Moment<'_>,
+        id: EventId,
+        rising: bool,
+        directory: Option<i64>,
+    ) -> Result<Parameter, DbError> {
+        Ok(Parameter::Integer(as_sql(event_bound(moment, id, rising, directory).await?)))
+    }
+}
+
+impl State {
+    pub(super) async fn api_users(
+        &self,
+        known: Arc<Known>,
+        request: PageRequest<UserId>,
+        filter: UserFilter,
+    ) -> Result<Page<DirectoryUserWithGroups>, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let confined = confined(&moment, &known, request.reach, None, filter.directory).await?;
+        let conditions = users_where(&filter, confined.as_deref());
+        let is_looked_up =
+            filter.group.is_some() || filter.idp_id.is_some() || filter.email.is_some();
+        let columns = Columns {
+            directory: if is_looked_up { "users.directory + 0" } else { "users.directory" },
+            order: "users.user_id",
+            order_within: "users.user_id",
+        };
+        let queries = queries(&moment, &request, columns, confined, &conditions, &ById).await?;
+        let mut found = Vec::new();
+        for (rest, parameters) in queries {
+            let sql = format!(
+                "SELECT {USER_COLUMNS}, directories.id FROM users
+                 JOIN directories ON directories.key = users.directory WHERE {rest}"
+            );
+            for row in moment.once(&sql, &parameters).await? {
+                let (key, user) = user(&row)?;
+                let directory = DirectoryId::from_bytes(row.id(9)?);
+                found.push((user.user_id, (key, user, directory)));
+            }
+        }
+        let page = merged(found, &request);
+        let keys: Vec<i64> = page.items.iter().map(|(key, ..)| *key).collect();
+        let mut groups = groups_of(&moment, &keys).await?;
+        map_page(page, |(key, user, directory)| {
+            let known = &known.get(directory)?.directory;
+            Some(Ok(with_groups(known, &user, groups.remove(&key).unwrap_or_default())))
+        })
+    }
+
+    pub(super) async fn api_user(
+        &self,
+        known: Arc<Known>,
+        reach: Reach,
+        id: UserId,
+    ) -> Result<Option<DirectoryUserWithGroups>, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let sql = format!(
+            "SELECT {USER_COLUMNS}, directories.id FROM users
+             JOIN directories ON directories.key = users.directory
+             WHERE users.user_id = $1 AND NOT users.hidden"
+        );
+        let Some(row) = moment.first(&sql, &[&&id.to_bytes()[..]]).await? else {
+            return Ok(None);
+        };
+        let ((key, user), directory) = (user(&row)?, DirectoryId::from_bytes(row.id(9)?));
+        let known = known.get(directory).map(|known| &known.directory);
+        let Some(known) = known.filter(|known| reach.covers(known.organization_id)) else {
+            return Ok(None);
+        };
+        let mut groups = groups_of(&moment, &[key]).await?;
+        Ok(Some(with_groups(known, &user, groups.remove(&key).unwrap_or_default())))
+    }
+
+    pub(super) async fn api_groups(
+        &self,
+        known: Arc<Known>,
+        request: PageRequest<GroupId>,
+        filter: GroupFilter,
+    ) -> Result<Page<DirectoryGroup>, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let mut conditions = Conditions::default();
+        let confined = confined(&moment, &known, request.reach, None, filter.directory).await?;
+        if let Some(user) = filter.user {
+            // The groups of a user are looked up, not found by walking their directory.
+            let of = "groups.key = ANY(ARRAY(SELECT group_key FROM memberships WHERE user_key = \
+                (SELECT key FROM users WHERE user_id = {} AND NOT hidden)))";
+            conditions.and(of, [bytes(user.to_bytes())]);
+        }
+        let columns = Columns {
+            directory: if filter.user.is_some() {
+                "groups.directory + 0"
+            } else {
+                "groups.directory"
+            },
+            order: "groups.group_id",
+            order_within: "groups.group_id",
+        };
+        let mut found = Vec::new();
+        let queries = queries(&moment, &request, columns, confined, &conditions, &ById).await?;
+        for (rest, parameters) in queries {
+            let sql = format!(
+                "SELECT {GROUP_COLUMNS}, directories.id FROM groups
+                 JOIN directories ON directories.key = groups.directory WHERE {rest}"
+            );
+            for row in moment.once(&sql, &parameters).await? {
+                let (_, group) = group(&row)?;
+                found.push((group.group_id, (group, DirectoryId::from_bytes(row.id(10)?))));
+            }
+        }
+        map_page(merged(found, &request), |(group, directory)| {
+            let known = &known.get(directory)?.directory;
+            Some(Ok(known.apps.group(known.origin(), &group)))
+        })
+    }
+
+    pub(super) async fn api_group(
+        &self,
+        known: Arc<Known>,
+        reach: Reach,
+        id: GroupId,
+    ) -> Result<Option<DirectoryGroup>, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let sql = format!(
+            "SELECT {GROUP_COLUMNS}, directories.id FROM groups
+             JOIN directories ON directories.key = groups.directory WHERE groups.group_id = $1"
+        );
+        let Some(row) = moment.first(&sql, &[&&id.to_bytes()[..]]).await? else {
+            return Ok(None);
+        };
+        let ((_, group), directory) = (group(&row)?, DirectoryId::from_bytes(row.id(10)?));
+        let known = known.get(directory).map(|known| &known.directory);
+        let known = known.filter(|known| reach.covers(known.organization_id));
+        Ok(known.map(|known| known.apps.group(known.origin(), &group)))
+    }
+
+    pub(super) async fn api_events(
+        &self,
+        known: Arc<Known>,
+        request: PageRequest<EventId>,
+        filter: EventFilter,
+    ) -> Result<Page<StoredEvent>, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let confined = confined(&moment, &known, request.reach, filter.organization, None).await?;
+        let conditions = events_where(&moment, &filter).await?;
+        let columns = Columns {
+            directory: "feed.directory",
+            order: "feed.position",
+            order_within: "feed.seq",
+        };
+        let mut found = Vec::new();
+        let queries = queries(&moment, &request, columns, confined, &conditions, &ByPlace).await?;
+        for (rest, parameters) in queries {
+            let sql = format!("SELECT {EVENT_COLUMNS} FROM feed WHERE {rest}");
+            for row in moment.once(&sql, &parameters).await? {
+                found.push((row.value::<i64>(0)?, stored_event(&row)?));
+            }
+        }
+        Ok(merged(found, &request))
+    }
+
+    pub(super) async fn api_event(
+        &self,
+        known: Arc<Known>,
+        reach: Reach,
+        id: EventId,
+    ) -> Result<Option<StoredEvent>, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let sql = format!(
+            "SELECT {EVENT_COLUMNS}, directories.id FROM feed
+             JOIN directories ON directories.key = feed.directory
+             WHERE feed.event_id = $1 AND feed.event <> $2"
+        );
+        let told = EventType::InactiveUserChanged.name();
+        let Some(row) = moment.first(&sql, &[&&id.to_bytes()[..], &told]).await? else {
+            return Ok(None);
+        };
+        let origin = known.origin(DirectoryId::from_bytes(row.id(5)?));
+        let is_seen = match origin {
+            Some(origin) => reach.covers(origin.organization_id),
+            None => reach == Reach::Everything,
+        };
+        is_seen.then(|| stored_event(&row)).transpose()
+    }
+
+    pub(super) async fn feed_end(&self) -> Result<FeedEnd, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let sql = "SELECT position, event_id FROM feed
+            WHERE month >= (SELECT month FROM feed_end) ORDER BY position DESC LIMIT 1";
+        let Some(row) = moment.first(sql, &[]).await? else { return Ok(FeedEnd::default()) };
+        let event = Some(EventId::from_bytes(row.id(1)?));
+        Ok(FeedEnd { position: row.number(0)?, event })
+    }
+
+    /// The directory of the user with this id, or of the group.
+    pub(super) async fn directory_of(
+        &self,
+        table: Table,
+        id: [u8; 16],
+    ) -> Result<Option<DirectoryId>, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let sql = match table {
+            Table::Users => {
+                "SELECT directories.id FROM users
+                 JOIN directories ON directories.key = users.directory
+                 WHERE users.user_id = $1 AND NOT users.hidden"
+            }
+            Table::Groups => {
+                "SELECT directories.id FROM groups
+                 JOIN directories ON directories.key = groups.directory WHERE groups.group_id = $1"
+            }
+        };
+        let row = moment.first(sql, &[&&id[..]]).await?;
+        row.map(|row| Ok(DirectoryId::from_bytes(row.id(0)?))).transpose()
+    }
+
+    /// What the API says of directories: whether they are connected or gone, and how much they hold.
+    pub(super) async fn standings(&self, ids: Vec<DirectoryId>) -> Result<Vec<Standing>, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let sql = "SELECT id, activated, gone, active_users, inactive_users, groups
+            FROM directories WHERE id = ANY($1)";
+        let wanted: Vec<Vec<u8>> = ids.iter().map(|id| id.to_bytes().to_vec()).collect();
+        let mut found = BTreeMap::new();
+        for row in moment.all(sql, &[&wanted]).await? {
+            let counts = Counts {
+                active_users: row.number(3)?,
+                inactive_users: row.number(4)?,
+                groups: row.number(5)?,
+            };
+            let standing = Standing { activated: row.value(1)?, gone: row.value(2)?, counts };
+            found.insert(DirectoryId::from_bytes(row.id(0)?), standing);
+        }
+        Ok(ids.iter().map(|id| found.get(id).cloned().unwrap_or_default()).collect())
+    }
+}
+
+/// What narrows a list of users. Who is found by a look-up is found before the list is put in order: arrays, and a
+/// sum in place of the directory's key, keep the planner from walking through a directory to find a few there.
+fn users_where(filter: &UserFilter, confined: Option<&[i64]>) -> Conditions {
+    let mut conditions = Conditions::default();
+    conditions.and("NOT users.hidden", []);
+    let is_of_few = filter.idp_id.is_some() || filter.email.is_some();
+    if let Some(group) = filter.group.map(|group| bytes(group.to_bytes())) {
+        let of = if is_of_few {
+            // Whether a few are members is looked up for each.
+            "EXISTS (SELECT 1 FROM memberships WHERE user_key = users.key
+                 AND group_key = (SELECT key FROM groups WHERE group_id = {}))"
+        } else {
+            "users.key = ANY(ARRAY(SELECT user_key FROM memberships WHERE group_key = \
+                (SELECT key FROM groups WHERE group_id = {})))"
+        };
+        conditions.and(of, [group]);
+    }
+    if let Some(idp_id) = &filter.idp_id {
+        with_idp_id(&mut conditions, idp_id, confined);
+    }
+    if let Some(email) = &filter.email {
+        with_email(&mut conditions, &email.to_lowercase(), confined);
+    }
+    conditions
+}
+
+/// What the attribute map chose, else the `externalId`, else the name: each is looked up in an index of its own; the
+/// one of names has them folded.
+fn with_idp_id(conditions: &mut Conditions, idp_id: &str, confined: Option<&[i64]>) {
+    let id = || Parameter::Text(idp_id.to_owned());
+    let unmapped = "one.shown #>> '{mapped,idp_id}' IS NULL";
+    let by_map = "one.shown IS NOT NULL AND one.shown #>> '{mapped,idp_id}' = {}".to_owned();
+    let by_id = format!("one.external_id = {{}} AND {unmapped}");
+    let by_name = format!(
+        "one.name_key = {{}} AND one.external_id IS NULL AND one.attributes ->> 'userName' = {{}}
+         AND {unmapped}"
+    );
+    let name = Parameter::Text(name_key(idp_id));
+    let ways = [(by_map, vec![id()]), (by_id, vec![id()]), (by_name, vec![name, id()])];
+    looked_up(conditions, confined, ways);
+}
+
+/// The address that the attribute map chose, else the one that is chosen without.
+fn with_email(conditions: &mut Conditions, email: &str, confined: Option<&[i64]>) {
+    let email = || vec![Parameter::Text(email.to_owned())];
+    let unmapped = "one.email = {} AND one.shown ->> 'mapped' IS NULL".to_owned();
+    looked_up(
+        conditions,
+        confined,
+        [("one.mapped_email = {}".to_owned(), email()), (unmapped, email())],
+    );
+}
+
+/// Who is found in one of these ways. For an `OR` the database would walk through the directory.
+fn looked_up(
+    conditions: &mut Conditions,
+    confined: Option<&[i64]>,
+    ways: impl IntoIterator<Item = (String, Vec<Parameter>)>,
+) {
+    let within = match confined {
+        Some(keys) => format!("unnest({})", array(keys)),
+        None => "(SELECT key FROM directories)".to_owned(),
+    };
+    let (mut selects, mut parameters) = (Vec::new(), Vec::new());
+    for (way, values) in ways {
+        selects.push(format!(
+            "SELECT one.key FROM {within} AS within (key)
+             JOIN users AS one ON one.directory = within.key AND {way}"
+        ));
+        parameters.extend(values);
+    }
+    let is = format!("users.key = ANY(ARRAY({}))", selects.join(" UNION ALL "));
+    conditions.and(&is, parameters);
+}
+
+async fn events_where(moment: &Moment<'_>, filter: &EventFilter) -> Result<Conditions, DbError> {
+    let mut conditions = Conditions::default();
+    if filter.types.is_empty() {
+        let told = EventType::InactiveUserChanged.name().to_owned();
+        conditions.and("feed.event <> {}", [Parameter::Text(told)]);
+    } else {
+        conditions.and(IS_OF_TYPE, [types(&filter.types)]);
+    }
+    // No index has the times; ids begin with them, and lead to where the range lies.
+    if let Some(from) = filter.from {
+        conditions.and("feed.created_at >= {}", [Parameter::Integer(from.millis())]);
+        let position = as_sql(not_before(moment, from).await?);
+        conditions.and("feed.position >= {}", [Parameter::Integer(position)]);
+    }
+    if let Some(to) = filter.to {
+        conditions.and("feed.created_at <= {}", [Parameter::Integer(to.millis())]);
+        let position = as_sql(not_after(moment, to).await?);
+        conditions.and("feed.position <= {}", [Parameter::Integer(position)]);
+    }
+    Ok(conditions)
+}
+
+/// The condition that goes with [`types`].
+pub(super) const IS_OF_TYPE: &str = "feed.event = ANY(string_to_array({}, ','))";
+
+/// Types of events in one text. No name of a type has a comma.
+pub(super) fn types(types: &[EventType]) -> Parameter {
+    let names: Vec<&str> = types.iter().map(|kind| kind.name()).collect();
+    Parameter::Text(names.join(","))
+}
+
+/// The groups of each of these users.
+async fn groups_of(
+    moment: &Moment<'_>,
+    users: &[i64],
+) -> Result<BTreeMap<i64, Vec<directory::Group>>, DbError> {
+    let mut found: BTreeMap<i64, Vec<directory::Group>> = BTreeMap::new();
+    if users.is_empty() {
+        return Ok(found);
+    }
+    // `OFFSET 0` keeps this a look-up for each user, however many the planner takes the memberships for.
+    let sql = format!(
+        "SELECT of.* FROM unnest($1::bigint[]) AS page (of_user)
+         CROSS JOIN LATERAL (SELECT {GROUP_COLUMNS}, memberships.user_key FROM memberships
+             JOIN groups ON groups.key = memberships.group_key
+             WHERE memberships.user_key = page.of_user OFFSET 0) AS of
+         ORDER BY of.key"
+    );
+    for row in moment.all(&sql, &[&users]).await? {
+        found.entry(row.value(10)?).or_default().push(group(&row)?.1);
+    }
+    Ok(found)
+}
+
+fn with_groups(
+    directory: &directory::Directory,
+    user: &directory::User,
+    groups: Vec<directory::Group>,
+) -> DirectoryUserWithGroups {
+    let (origin, rules) = (directory.origin(), &directory.apps);
+    let shown = if rules.emptied.groups { Vec::new() } else { groups };
+    let groups = shown.iter().map(|group| rules.group(origin, group)).collect();
+    DirectoryUserWithGroups { user: rules.user(origin, user), groups }
+}
+
+const EVENT_COLUMNS: &str =
+    "feed.position, feed.event_id, feed.event, feed.created_at, feed.data::text";
+
+fn stored_event(row: &Row) -> Result<StoredEvent, DbError> {
+    Ok(StoredEvent { id: EventId::from_bytes(row.id(1)?), body: body(row)? })
+}
+
+/// What events are compared with that lie behind a cursor, in the whole feed or in one directory. An event that is
+/// not there stands where its id puts it: between two others.
+pub(super) async fn event_bound(
+    moment: &Moment<'_>,
+    id: EventId,
+    rising: bool,
+    directory: Option<i64>,
+) -> Result<u64, DbError> {
+    let sql = "SELECT position, event_id = $1 FROM feed
+        WHERE event_id <= $1 ORDER BY event_id DESC LIMIT 1";
+    let (position, there) = match moment.first(sql, &[&&id.to_bytes()[..]]).await? {
+        Some(row) => (row.number(0)?, row.value(1)?),
+        None => (0, false),
+    };
+    // The last position that is not behind a rising cursor, or that still is behind a falling one.
+    let last = if rising || !there { position } else { position.saturating_sub(1) };
+    let last = match directory {
+        None => last,
+        Some(key) => seq_up_to(moment, key, last).await?.0,
+    };
+    Ok(if rising { last } else { last.saturating_add(1) })
+}

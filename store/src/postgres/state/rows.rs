@@ -1,0 +1,62 @@
+//! Rows as the rules know them.
+
+use std::sync::Arc;
+
+use directory::{Group, User};
+use schemas::scim::Attributes;
+use schemas::{GroupId, ScimId, Seq, Shown, UserId};
+use tokio_postgres::Row;
+
+use super::super::rows::Columns;
+use crate::error::{DbError, unreadable};
+
+/// The columns of [`user`], in its order.
+pub(super) const USER_COLUMNS: &str = "users.key, users.scim_id, users.user_id, users.name_key, users.created_at, users.updated_at, \
+     users.version, users.attributes::text, users.shown::text";
+
+/// The columns of [`group`], in its order.
+pub(super) const GROUP_COLUMNS: &str = "groups.key, groups.scim_id, groups.group_id, groups.idp_id, groups.name_key, \
+     groups.created_at, groups.updated_at, groups.modified_at, groups.version, groups.attributes::text";
+
+/// A row's key and the user in it.
+pub(super) fn user(row: &Row) -> Result<(i64, User), DbError> {
+    let user = User {
+        id: ScimId::from_bytes(row.id(1)?),
+        user_id: UserId::from_bytes(row.id(2)?),
+        name_key: row.value(3)?,
+        created_at: row.time(4)?,
+        updated_at: row.time(5)?,
+        version: Seq(row.number(6)?),
+        attributes: Arc::new(attributes(row.value(7)?)?),
+        shown: shown(row.value(8)?)?,
+    };
+    Ok((row.value(0)?, user))
+}
+
+/// A row's key and the group in it.
+pub(super) fn group(row: &Row) -> Result<(i64, Group), DbError> {
+    let group = Group {
+        id: ScimId::from_bytes(row.id(1)?),
+        group_id: GroupId::from_bytes(row.id(2)?),
+        idp_id: row.value(3)?,
+        name_key: row.value(4)?,
+        created_at: row.time(5)?,
+        updated_at: row.time(6)?,
+        modified_at: row.time(7)?,
+        version: Seq(row.number(8)?),
+        attributes: Arc::new(attributes(row.value(9)?)?),
+    };
+    Ok((row.value(0)?, group))
+}
+
+pub(super) fn attributes(text: &str) -> Result<Attributes, DbError> {
+    serde_json::from_str(text).map_err(unreadable("attributes"))
+}
+
+/// What apps are shown of a user; of most of them, what the attributes say.
+pub(super) fn shown(text: Option<&str>) -> Result<Shown, DbError> {
+    match text {
+        None => Ok(Shown::default()),
+        Some(text) => serde_json::from_str(text).map_err(unreadable("what apps are shown")),
+    }
+}

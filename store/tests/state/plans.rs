@@ -1,0 +1,252 @@
+//! How PostgreSQL finds what is asked for: by an index, and without reading much more than it returns.
+//!
+//! The server writes the plan of every statement to its log, with how many rows each of its steps has seen. So what
+//! is checked here is what the store really asks, with the parameters of the question.
+
+use api::ports::{
+    Audit, AuditFilter, Cursor, EventFilter, GroupFilter, Order, PageRequest, Reach, Reading,
+    UserFilter,
+};
+use dispatcher::ports::{DeliveryStore, FeedPosition, Line};
+use ingest::ports::{ListQuery, Refreshes, Replica, Start};
+use schemas::{Change, EventType, GroupId, UserId};
+use tests::Postgres;
+use tokio_postgres::Client;
+
+use super::world::{Stream, World, event_id, group, joins, scim, user};
+use crate::server::Server;
+
+/// How many users and how many events the directory has.
+const MANY: i64 = 40_000;
+
+/// How many rows any step may see: a chunk of a list, twice over.
+const STEP_MAX: u64 = 4_000;
+
+const SETTINGS: &str = "
+    ALTER DATABASE postgres SET session_preload_libraries = 'auto_explain';
+    ALTER DATABASE postgres SET auto_explain.log_min_duration = 0;
+    ALTER DATABASE postgres SET auto_explain.log_analyze = on;
+    ALTER DATABASE postgres SET auto_explain.log_timing = off;
+    ALTER DATABASE postgres SET log_min_messages = log;";
+
+/// A large directory beside the small one of the same organization.
+const FILL: &str = "
+    INSERT INTO users (directory, scim_id, user_id, name_key, external_id, email, active, hidden,
+        created_at, updated_at, version, attributes)
+    SELECT 1, decode(lpad(to_hex(n), 32, '0'), 'hex'), decode(lpad(to_hex(n), 32, '0'), 'hex'), 'user' || n,
+        'ext-' || n, 'user' || n || '@x.test', n % 1000 <> 1, n % 999 = 0, n, n, n,
+        json_build_object('userName', 'User' || n, 'externalId', 'ext-' || n, 'active', n % 1000 <> 1,
+            'emails', json_build_array(json_build_object('value', 'user' || n || '@x.test', 'type', 'work')))
+    FROM generate_series(1000, 1000 + $1::bigint) AS n;
+    INSERT INTO memberships SELECT (SELECT min(key) FROM groups), key FROM users WHERE key % 2000 = 0
+        ON CONFLICT DO NOTHING;
+    INSERT INTO memberships SELECT (SELECT max(key) FROM groups), key FROM users;
+    INSERT INTO feed SELECT month, n, decode(lpad(to_hex(n * 10), 32, '0'), 'hex'), 1, 'dsync.user.updated', n,
+        decode(lpad(to_hex(n), 64, '0'), 'hex'), decode(lpad(to_hex(n), 64, '0'), 'hex'), 10000 + n,
+        decode(lpad(to_hex(1000 + n), 32, '0'), 'hex'), NULL, '{}', '{}'
+    FROM feed_months, generate_series((SELECT position + 1 FROM feed_end), $1::bigint) AS n;
+    UPDATE feed_end SET position = $1::bigint;
+    UPDATE directories SET active_users = $1::bigint, seq = $1::bigint WHERE key = 1;";
+
+struct Plans {
+    world: World,
+    client: Client,
+    read: usize,
+}
+
+impl Plans {
+    async fn read(&mut self) -> Vec<String> {
+        // What the server has sent, it has written before.
+        self.client.simple_query("SELECT 1").await.unwrap();
+        let log = self.world.place.log().unwrap();
+        let new = log[self.read..].to_owned();
+        self.read = log.len();
+        new.split("duration: ").filter(|part| part.contains("plan:")).map(str::to_owned).collect()
+    }
+
+    /// What was asked since the last time has read little.
+    async fn are_frugal(&mut self, what: &str) {
+        let plans = self.read().await;
+        assert!(!plans.is_empty(), "{what}: nothing was asked");
+        for plan in plans {
+            for line in plan.lines() {
+                let walks = ["users", "groups", "memberships", "emails", "feed_1970_01"];
+                let is_walk = |table: &&str| line.contains(&format!("Seq Scan on {table}"));
+                assert!(!walks.iter().any(is_walk), "{what}:\n{plan}");
+                assert!(seen(line) <= STEP_MAX, "{what}: {line}\n{plan}");
+            }
+        }
+    }
+}
+
+/// How many rows the step in this line of a plan has seen.
+fn seen(line: &str) -> u64 {
+    let number = |before: &str| {
+        let (_, behind) = line.rsplit_once(before)?;
+        let end = behind.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(behind.len());
+        behind[..end].parse::<u64>().ok()
+    };
+    if line.contains("Rows Removed by") {
+        return number(": ").unwrap_or(0);
+    }
+    let loops = number("loops=").unwrap_or(1);
+    let rows = if line.contains("(actual rows=") { number("(actual rows=") } else { None };
+    rows.unwrap_or(0) * loops
+}
+
+async fn filled() -> Option<(Plans, Stream)> {
+    let postgres = Postgres::start().await.ok()?;
+    postgres.log()?;
+    let client = postgres.connect().await;
+    client.batch_execute(SETTINGS).await.unwrap();
+    drop(client);
+    let mut world = World::at(Server::on(Ok(postgres)).await).await;
+    let organization = world.organization(1).await;
+    let mut stream = world.directory(organization, 1).await;
+    let mut other = world.directory(organization, 2).await;
+    let changes = vec![Change::DirectoryActivated, user(1), group(10), group(11), joins(10, 1)];
+    world.add(&mut stream, changes).await;
+    world.add(&mut other, vec![user(900)]).await;
+    let client = world.place.client().await.unwrap();
+    for sql in FILL.split(';').filter(|sql| !sql.trim().is_empty()) {
+        if sql.contains("$1") {
+            client.execute(sql, &[&MANY]).await.unwrap();
+        } else {
+            client.execute(sql, &[]).await.unwrap();
+        }
+    }
+    let mut plans = Plans { world, client, read: 0 };
+    plans.read().await;
+    Some((plans, stream))
+}
+
+fn page<I>(order: Order, cursor: Option<Cursor<I>>) -> PageRequest<I> {
+    PageRequest { reach: Reach::Everything, limit: 10, order, cursor }
+}
+
+async fn scim_lists(plans: &mut Plans, stream: &Stream) {
+    let store = plans.world.store.clone();
+    let filtered = |filter: &str| {
+        let filter = Some(filter.parse().unwrap());
+        ListQuery { filter, base: "https://scim.test".into(), ..ListQuery::first(100) }
+    };
+    let id = scim(5_000);
+    for filter in [
+        r#"userName eq "user5000""#.to_owned(),
+        r#"externalId eq "ext-5000""#.to_owned(),
+        r#"emails eq "user5000@x.test""#.to_owned(),
+        r#"emails[type eq "work"].value eq "user5000@x.test""#.to_owned(),
+        format!(r#"id eq "{id}""#),
+        format!(r#"meta.location eq "https://scim.test/Users/{id}""#),
+        format!(r#"groups.value eq "{}""#, scim(10)),
+        "active eq false".to_owned(),
+        "active eq true".to_owned(),
+        format!(r#"meta.lastModified gt "{}""#, schemas::Timestamp::from_millis(MANY)),
+        r#"active eq true and userName eq "user5000""#.to_owned(),
+    ] {
+        let listed = store.list_users(stream.id, filtered(&filter)).await.unwrap();
+        assert!(listed.total > 0, "{filter}");
+        plans.are_frugal(&filter).await;
+    }
+    for filter in [r#"displayName eq "Group10""#.to_owned(), format!(r#"members eq "{}""#, scim(1))]
+    {
+        assert!(store.list_groups(stream.id, filtered(&filter)).await.unwrap().total > 0);
+        plans.are_frugal(&filter).await;
+    }
+    store.list_users(stream.id, ListQuery::first(100)).await.unwrap();
+    plans.are_frugal("the first users").await;
+    let start = Start::Skip(100);
+    store.list_users(stream.id, ListQuery { start, ..ListQuery::first(100) }).await.unwrap();
+    plans.are_frugal("the users behind them").await;
+    store.members(stream.id, scim(11), None, 100).await.unwrap();
+    plans.are_frugal("members of a large group").await;
+    Refreshes::users(&*store, stream.id, None, 100).await.unwrap();
+    plans.are_frugal("users to refresh").await;
+}
+
+async fn api_lists(plans: &mut Plans, stream: &Stream) {
+    let store = plans.world.store.clone();
+    let directory = Some(stream.id);
+    let middle = UserId::from_bits(20_000);
+    let everyone = UserFilter::default();
+    for filter in [
+        everyone.clone(),
+        UserFilter { directory, ..everyone.clone() },
+        UserFilter { group: Some(GroupId::from_bits(10)), ..everyone.clone() },
+        UserFilter { idp_id: Some("ext-5000".into()), ..everyone.clone() },
+        UserFilter { idp_id: Some("ext-5000".into()), directory, ..everyone.clone() },
+        UserFilter { email: Some("user5000@x.test".into()), ..everyone.clone() },
+        UserFilter { email: Some("user5000@x.test".into()), directory, ..everyone.clone() },
+        UserFilter {
+            email: Some("user5000@x.test".into()),
+            group: Some(GroupId::from_bits(11)),
+            ..everyone
+        },
+    ] {
+        for order in [Order::Ascending, Order::Descending] {
+            for cursor in [None, Some(Cursor::After(middle)), Some(Cursor::Before(middle))] {
+                let what = format!("{filter:?} {order:?} {cursor:?}");
+                Reading::users(&*store, page(order, cursor), filter.clone()).await.unwrap();
+                plans.are_frugal(&what).await;
+            }
+        }
+    }
+    let of = GroupFilter { user: Some(UserId::from_bits(1)), ..GroupFilter::default() };
+    for filter in [GroupFilter::default(), of] {
+        Reading::groups(&*store, page(Order::Descending, None), filter).await.unwrap();
+        plans.are_frugal("groups").await;
+    }
+}
+
+async fn events(plans: &mut Plans, stream: &Stream) {
+    let store = plans.world.store.clone();
+    let all = EventFilter::default();
+    let of = EventFilter { organization: Some(stream.organization), ..all.clone() };
+    let some = EventFilter { types: vec![EventType::UserUpdated], ..all.clone() };
+    for filter in [all, of, some] {
+        for order in [Order::Ascending, Order::Descending] {
+            for cursor in [None, Some(Cursor::After(event_id(20_000)))] {
+                let what = format!("{filter:?} {order:?} {cursor:?}");
+                Reading::events(&*store, page(order, cursor), filter.clone()).await.unwrap();
+                plans.are_frugal(&what).await;
+            }
+        }
+    }
+    Reading::event(&*store, Reach::Everything, event_id(3)).await.unwrap();
+    plans.are_frugal("an event").await;
+    let user = AuditFilter { user: Some(UserId::from_bits(5_000)), ..AuditFilter::default() };
+    for filter in [AuditFilter::default(), user] {
+        store.audit(page(Order::Descending, None), filter).await.unwrap();
+        plans.are_frugal("the history").await;
+    }
+    for position in [0, 20_000, MANY.unsigned_abs() - 10] {
+        store.feed(FeedPosition(position), 100).await.unwrap();
+        plans.are_frugal("the feed").await;
+        for line in [
+            Line::User(scim(5_000)),
+            Line::Group(scim(10)),
+            Line::Event(event_id(20_000)),
+            Line::Directory(stream.id),
+            Line::Stream(stream.id),
+        ] {
+            let (from, to) = (FeedPosition(position), FeedPosition(MANY.unsigned_abs()));
+            store.line(line, from, to, 100).await.unwrap();
+            plans.are_frugal(&format!("{line:?} from {position}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_list_walks_through_a_directory_or_the_feed() {
+    let Some((mut plans, stream)) = filled().await else {
+        println!("NOT CHECKED: there is no PostgreSQL of our own here");
+        return;
+    };
+    for statistics in ["SELECT 1", "ANALYZE"] {
+        plans.client.batch_execute(statistics).await.unwrap();
+        plans.read().await;
+        scim_lists(&mut plans, &stream).await;
+        api_lists(&mut plans, &stream).await;
+        events(&mut plans, &stream).await;
+    }
+}
