@@ -30,8 +30,6 @@ mod query;
 mod replays;
 mod requests;
 mod signing_key;
-#[cfg(test)]
-mod tests;
 mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
