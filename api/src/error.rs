@@ -229,6 +229,7 @@ fn conflicting(conflict: Conflict) -> Value {
             "Four secrets sign for this endpoint, as many as may. Wait until the overlap of one has ended, or rotate with an overlap of 0.",
         ),
         Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
+        Conflict::Changed => coded("changed", "It was changed meanwhile. Read it again."),
     }
 }
 

@@ -50,7 +50,7 @@ mod requests;
 mod role_mapping;
 mod router;
 mod scim_settings;
-mod secrets;
+pub mod secrets;
 mod signing_keys;
 mod tokens;
 mod trials;
@@ -59,5 +59,8 @@ mod users;
 pub use api_keys::{FirstKey, first_key};
 pub use limits::Limits;
 pub use openapi::description;
-pub use router::{Api, CheckCertificate, CheckUrl, MakeKeyPair, router, waiting_room};
+pub use organizations::{EXTERNAL_ID_MAX, domains};
+pub use router::{
+    Api, CheckCertificate, CheckUrl, MakeKeyPair, RECONCILE_WAIT_MAX, router, waiting_room,
+};
 pub use secrets::{client_id, digest};

@@ -168,6 +168,9 @@ pub enum Conflict {
     /// The directory is being deleted.
     #[error("the directory is being deleted")]
     Deleting,
+    /// It is not what the change was made from any more.
+    #[error("it was changed meanwhile")]
+    Changed,
 }
 
 /// Any error, kept as the cause.

@@ -3,8 +3,10 @@
 //! Here and nowhere else do the roles meet: each gets its ports as trait objects, its limits from the
 //! settings, time and chance from one [`SystemEdge`], and a token that says when to end.
 
+mod console;
 mod keys;
 mod lock;
+mod pipeline;
 mod streams;
 mod trials;
 mod verifier;
@@ -182,9 +184,10 @@ impl Running {
             edge: Arc::clone(&edge),
         });
         let api = self.api(settings, keys, writers, tester, &edge);
+        let pages = self.console(settings, &telemetry, &api).await?;
         let readiness = self.readiness(projecting);
         let routes = http::operations(readiness, telemetry)
-            .merge(console::router())
+            .merge(::console::router(pages))
             .merge(scim)
             .merge(oauth)
             .merge(api::router(api));
@@ -300,6 +303,35 @@ impl Running {
             make_key_pair: Arc::new(key_pair),
             public_url: self.base.as_str().into(),
         }
+    }
+
+    /// The console reads and changes through the ports that the API has.
+    async fn console(
+        &self,
+        settings: &Settings,
+        telemetry: &Telemetry,
+        api: &api::Api,
+    ) -> anyhow::Result<::console::Ports> {
+        console::set_passwords(&*self.store, settings, &*api.edge).await?;
+        let log = Arc::clone(&self.log) as Arc<dyn EventLog>;
+        let pipeline = Arc::new(pipeline::Sampler::new(telemetry.clone(), log));
+        let (sampler, end) = (Arc::clone(&pipeline), self.end_roles.clone());
+        self.roles.spawn(async move { end.run_until_cancelled(sampler.run()).await });
+        Ok(::console::Ports {
+            sessions: self.store.clone(),
+            lookups: self.store.clone(),
+            pipeline,
+            organizations: api.organizations.clone(),
+            directories: api.directories.clone(),
+            endpoints: api.endpoints.clone(),
+            deliveries: api.deliveries.clone(),
+            reading: api.reading.clone(),
+            audit: api.audit.clone(),
+            streams: api.streams.clone(),
+            end: self.end_requests.clone(),
+            edge: api.edge.clone(),
+            public_url: api.public_url.clone(),
+        })
     }
 
     fn readiness(&self, projecting: tokio::sync::watch::Receiver<Option<String>>) -> Readiness {

@@ -9,6 +9,7 @@ mod access;
 mod answers;
 mod app_rules;
 pub(crate) mod attempts;
+mod console;
 mod deliveries;
 mod directories;
 mod endpoints;
@@ -53,6 +54,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/signing_keys.sql"),
     include_str!("config/outward.sql"),
     include_str!("config/app_rules.sql"),
+    include_str!("config/console.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;

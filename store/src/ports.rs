@@ -1,6 +1,7 @@
 //! The ports of the roles, each in a file of its own, and how errors are told in their terms.
 
 mod configuration;
+mod console;
 mod deliveries;
 mod delivery;
 mod oauth;

@@ -7,6 +7,7 @@ pub(crate) mod feed;
 mod flush;
 mod gather;
 mod list;
+mod lookups;
 mod pending_members;
 pub(crate) mod places;
 mod progress;

@@ -9,6 +9,7 @@ mod architecture;
 mod attributes;
 mod audit;
 mod bad_input;
+mod browser;
 mod bulk;
 mod conformance;
 mod corpus;

@@ -45,6 +45,9 @@ pub struct DirectoryChange {
     pub inactive_users: Option<Option<InactiveUsers>>,
     /// Which roles users have by their groups.
     pub role_mapping: Option<RoleMapping>,
+    /// The `updated_at` of what the change was made from. `Conflict(Changed)` if it is another by now;
+    /// without it, the last who writes wins.
+    pub made_from: Option<Timestamp>,
 }
 
 /// One identity provider connection, as it is configured and as its stream has it.

@@ -11,10 +11,11 @@ use schemas::{DirectoryId, Timestamp, UserId};
 use tokio::sync::watch;
 
 use super::Config;
+use super::organizations::{after as later, is_made_from};
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
 use crate::sqlite::{as_sql, from_sql};
-use crate::state::rows::{all, first};
+use crate::state::rows::{Time, all, first};
 
 impl Config {
     /// Changes a directory. If its rules are others then, its users are refreshed.
@@ -124,7 +125,7 @@ fn update(
     change: &DirectoryChange,
     at: Timestamp,
 ) -> Result<(), DbError> {
-    let sql = "SELECT deleting, name, attribute_map, inactive_users, role_mapping
+    let sql = "SELECT deleting, name, attribute_map, inactive_users, role_mapping, updated_at
         FROM directories WHERE id = ?1";
     let found = first(connection, sql, [id.to_bytes()], |row| {
         let rules = Rules {
@@ -132,12 +133,13 @@ fn update(
             inactive_users: row.get(3)?,
             role_mapping: row.get(4)?,
         };
-        Ok((row.get::<_, bool>(0)?, row.get::<_, String>(1)?, rules))
+        Ok((row.get::<_, bool>(0)?, row.get::<_, String>(1)?, rules, row.get::<_, Time>(5)?.0))
     })?;
-    let (deleting, name, before) = found.ok_or_else(not_found)?;
+    let (deleting, name, before, updated_at) = found.ok_or_else(not_found)?;
     if deleting {
         return Err(conflicted(Conflict::Deleting));
     }
+    is_made_from(change.made_from, updated_at)?;
     let after = before.clone().changed(change)?;
     let new_name = change.name.as_ref().unwrap_or(&name);
     if (new_name, &after) == (&name, &before) {
@@ -152,7 +154,7 @@ fn update(
             after.attribute_map,
             after.inactive_users,
             after.role_mapping,
-            at.millis()
+            later(updated_at, at).millis()
         ],
     )?;
     if after == before { Ok(()) } else { begin_refresh(connection, id) }

@@ -13,7 +13,7 @@ use super::Config;
 use super::known::StoredDomain;
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
-use crate::ports::{conflict, not_found};
+use crate::ports::{conflict, conflicted, not_found};
 use crate::state::rows::{Time, all, first};
 
 const COLUMNS: &str = "id, name, external_id, metadata, domains, created_at, updated_at";
@@ -79,6 +79,7 @@ impl Config {
         }
         self.change(move |connection| {
             let mut organization = get(connection, id)?;
+            is_made_from(change.made_from, organization.updated_at)?;
             if let Some(name) = change.name {
                 organization.name = name;
             }
@@ -94,7 +95,7 @@ impl Config {
             if let Some(domains) = change.domains {
                 organization.domains = domains;
             }
-            organization.updated_at = change.updated_at;
+            organization.updated_at = after(organization.updated_at, change.updated_at);
             put(connection, &organization)?;
             Ok(organization)
         })
@@ -125,6 +126,24 @@ impl Config {
         })
         .await
     }
+}
+
+/// Refuses what was made from something else than what is there.
+pub(super) fn is_made_from(
+    made_from: Option<Timestamp>,
+    updated_at: Timestamp,
+) -> Result<(), DbError> {
+    if made_from.is_none_or(|made_from| made_from == updated_at) {
+        Ok(())
+    } else {
+        Err(conflicted(Conflict::Changed))
+    }
+}
+
+/// The time of a change: later than that of the one before, whatever the clock says, so that no two
+/// versions have the same.
+pub(super) fn after(before: Timestamp, now: Timestamp) -> Timestamp {
+    now.max(Timestamp::from_millis(before.millis().saturating_add(1)))
 }
 
 pub(super) fn get(connection: &Connection, id: OrganizationId) -> Result<Organization, DbError> {
