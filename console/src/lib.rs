@@ -111,11 +111,6 @@ impl Console {
         }
     }
 
-    /// The prefix has browsers keep the cookie to this host and to TLS.
-    fn cookie_name(&self) -> &'static str {
-        if self.is_secure { "__Host-dsync" } else { "dsync" }
-    }
-
     /// Where the identity provider of a directory sends its requests.
     fn scim_endpoint(&self, endpoint_id: &str) -> String {
         format!("{}/scim/v2.0/{endpoint_id}", self.public_url)
@@ -144,6 +139,7 @@ impl Console {
 pub fn router(ports: Ports) -> Router {
     Router::new()
         .route("/console", get(start::show))
+        .route("/console/", get(async || sign_in::to("/console")))
         .route("/console/assets/{name}", get(assets::show))
         .route("/console/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/console/sign-out", post(sign_in::sign_out))

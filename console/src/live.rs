@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use api::ports::{AuditEvent, AuditFilter, Cursor, Digest, FeedEnd, Order, PageRequest, Reach};
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{Stream, StreamExt as _, stream};
@@ -54,6 +54,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// What an event says that says nothing: browsers pass over one without data.
 const NOTHING: &str = ".";
+
+/// How nginx is told not to.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 type Frames = Result<Vec<Event>, Error>;
 
@@ -106,7 +109,9 @@ fn answer(frames: impl Stream<Item = Frames> + Send + 'static) -> Response {
     });
     let frames = frames.flat_map(|frames| stream::iter(frames.unwrap_or_default()));
     let first = stream::iter([Event::default().event("beat").retry(RETRY).data(NOTHING)]);
-    Sse::new(first.chain(frames).map(Ok::<_, std::convert::Infallible>)).into_response()
+    let frames = first.chain(frames).map(Ok::<_, std::convert::Infallible>);
+    // A proxy that gathers what it passes on would hold back what has just happened.
+    ([(UNBUFFERED, "no")], Sse::new(frames)).into_response()
 }
 
 /// What every stream has: room, a session, and a time by which it has to say something.
@@ -344,12 +349,14 @@ async fn has_events(
 pub(crate) fn entry(event: &AuditEvent, directory: &str) -> Markup {
     let path = format!("/console/events/{}", event.id);
     html! {
-        li.entry #(event.id) {
+        li.entry #(event.id) hx-preserve="true" {
             details hx-get={ (path) "/detail" } hx-trigger="toggle once" hx-target="find .entry-detail" hx-swap="innerHTML" {
                 summary {
                     (time(event.created_at))
                     span.entry-kind { (event.event.name()) }
-                    span.entry-what { (parts::text(&what(event))) }
+                    span.entry-what {
+                        @for (index, name) in what(event).iter().enumerate() { @if index > 0 { " · " } (parts::text(name)) }
+                    }
                     span.entry-where { (parts::text(directory)) }
                 }
                 div.entry-detail { p { a href=(path) { "Open the event" } } }
@@ -358,8 +365,8 @@ pub(crate) fn entry(event: &AuditEvent, directory: &str) -> Markup {
     }
 }
 
-/// What an event is about, in a few words: the user, the group, or both.
-fn what(event: &AuditEvent) -> String {
+/// What an event is about: the user, the group, or both.
+fn what(event: &AuditEvent) -> Vec<String> {
     let data: Value = serde_json::from_str(event.data.get()).unwrap_or_default();
     let named = |value: &Value| {
         let names = ["name", "username", "email", "value", "token_suffix", "id"];
@@ -368,8 +375,5 @@ fn what(event: &AuditEvent) -> String {
     };
     let both = [&data["user"], &data["member"], &data["group"]];
     let parts: Vec<String> = both.into_iter().filter_map(named).collect();
-    match parts.as_slice() {
-        [] => named(&data).unwrap_or_default(),
-        some => some.join(" · "),
-    }
+    if parts.is_empty() { named(&data).into_iter().collect() } else { parts }
 }

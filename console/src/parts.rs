@@ -55,7 +55,7 @@ pub(crate) fn badge(tone: Tone, word: impl Render) -> Markup {
 pub(crate) fn directory_state(state: DirectoryState) -> Markup {
     match state {
         DirectoryState::Active => badge(Tone::Good, "connected"),
-        DirectoryState::Inactive => badge(Tone::Plain, "waiting for the identity provider"),
+        DirectoryState::Inactive => badge(Tone::Plain, "not connected yet"),
         DirectoryState::Deleting => badge(Tone::Bad, "being deleted"),
     }
 }
@@ -93,7 +93,7 @@ pub(crate) fn empty(title: &str, next: &Markup) -> Markup {
 pub(crate) fn live(id: &str, from: &str, body: &Markup) -> Markup {
     html! {
         div #(id) hx-get=(from) hx-select={ "#" (id) } hx-target="this" hx-swap="outerHTML"
-            hx-trigger="changed from:body" hx-sync="this:drop" { (body) }
+            hx-trigger="changed from:body" hx-sync="this:queue last" { (body) }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use api::digest;
 use api::ports::Digest;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequestParts, Request};
-use axum::http::header::{COOKIE, ORIGIN};
+use axum::http::header::{ACCEPT, COOKIE, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 use base64::Engine as _;
@@ -147,10 +147,12 @@ pub(crate) fn same_origin(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 async fn find(headers: &HeaderMap, console: &Console) -> Result<Option<Viewer>, Error> {
-    let Some(secret) = cookie(headers, console.cookie_name()) else { return Ok(None) };
+    let Some(secret) = cookie(headers, cookie_name(console.is_secure)) else { return Ok(None) };
     let digest = digest(secret);
     let Some(session) = live(console, digest).await? else { return Ok(None) };
-    note_use(console, digest, &session).await;
+    if is_use(headers) {
+        note_use(console, digest, &session).await;
+    }
     Ok(Some(Viewer { role: session.role, csrf: csrf(secret), digest }))
 }
 
@@ -165,6 +167,13 @@ pub(crate) async fn live(console: &Console, digest: Digest) -> Result<Option<Ses
 fn is_live(session: &Session, now: Timestamp) -> bool {
     now.since(session.last_used_at) < SESSION_IDLE_MAX
         && now.since(session.created_at) < SESSION_MAX
+}
+
+/// Whether somebody asks, rather than a page that keeps itself up to date: one that was left open must
+/// not keep its session for ever.
+fn is_use(headers: &HeaderMap) -> bool {
+    let accepted = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|kinds| kinds.contains("text/html")) && !headers.contains_key(HX_REQUEST)
 }
 
 /// A failure is no reason to turn somebody away.
@@ -184,6 +193,11 @@ async fn note_use(console: &Console, digest: Digest, session: &Session) {
 /// The token of the forms of whoever holds this cookie.
 pub(crate) fn csrf(secret: &str) -> String {
     URL_SAFE_NO_PAD.encode(digest(&format!("form of {secret}")))
+}
+
+/// The prefix has browsers keep the cookie to this host and to TLS.
+pub(crate) const fn cookie_name(is_secure: bool) -> &'static str {
+    if is_secure { "__Host-dsync" } else { "dsync" }
 }
 
 /// A cookie of the request.
@@ -232,6 +246,20 @@ mod tests {
         headers.insert(COOKIE, HeaderValue::from_static("xdsync=1; dsync=abc=; other=2"));
         assert_eq!(cookie(&headers, "dsync"), Some("abc="));
         assert_eq!(cookie(&headers, "sync"), None);
+    }
+
+    #[test]
+    fn a_page_that_was_left_open_does_not_use_its_session() {
+        let with = |pairs: &[(HeaderName, &'static str)]| {
+            let pairs =
+                pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+            is_use(&pairs.collect())
+        };
+        let page = (ACCEPT, "text/html,application/xhtml+xml;q=0.9");
+        assert!(with(std::slice::from_ref(&page)));
+        assert!(!with(&[page, (HX_REQUEST, "true")]), "a part of a page");
+        assert!(!with(&[(ACCEPT, "text/event-stream")]), "a stream");
+        assert!(!with(&[(ACCEPT, "*/*")]), "asking whether the session lives");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::layout;
 use crate::parts::notice;
 use crate::password::{PASSWORD_BYTES_MAX, fits};
 use crate::ports::{PasswordHash, Role, Session};
-use crate::session::{SESSION_MAX, Signed, Viewer, same_origin};
+use crate::session::{SESSION_MAX, Signed, Viewer, cookie_name, same_origin};
 
 /// How many passwords are checked at once: each takes 19 MiB and a core.
 pub(crate) const CHECKS_MAX: usize = 2;
@@ -157,17 +157,30 @@ pub(crate) fn to(place: &str) -> Response {
     (StatusCode::SEE_OTHER, [(LOCATION, place)]).into_response()
 }
 
-/// Where the world reaches us by TLS, the cookie is for this host and never travels without.
 fn set_cookie(console: &Console, secret: &str, age: Duration) -> HeaderValue {
-    let (name, secure) = (console.cookie_name(), if console.is_secure { "; Secure" } else { "" });
+    let line = cookie_line(console.is_secure, secret, age);
+    HeaderValue::from_str(&line).expect("names and secrets are plain ASCII")
+}
+
+/// Where the world reaches us by TLS, the cookie is for this host and never travels without.
+fn cookie_line(is_secure: bool, secret: &str, age: Duration) -> String {
+    let (name, secure) = (cookie_name(is_secure), if is_secure { "; Secure" } else { "" });
     let age = age.as_secs();
-    let text = format!("{name}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
-    HeaderValue::from_str(&text).expect("names and secrets are plain ASCII")
+    format!("{name}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behind_tls_the_cookie_never_travels_without_it() {
+        let hour = Duration::from_secs(3_600);
+        let with = cookie_line(true, "x", hour);
+        assert_eq!(with, "__Host-dsync=x; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax; Secure");
+        let without = cookie_line(false, "x", hour);
+        assert_eq!(without, "dsync=x; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax");
+    }
 
     #[test]
     fn the_way_back_leads_to_a_page_of_ours() {

@@ -12,7 +12,7 @@ const { chromium } = packages("playwright-core");
 const AXE = fs.readFileSync(packages.resolve("axe-core/axe.min.js"), "utf8");
 
 // Far beyond what a busy machine needs.
-const PATIENCE_MS = 60000;
+const PATIENCE_MS = 15000;
 
 // {base, pid, api_key, password, auditor_password, screenshots}
 const config = JSON.parse(fs.readFileSync(0, "utf8"));
@@ -35,7 +35,10 @@ async function play(scene) {
 async function open(browser, options = {}) {
   const context = await browser.newContext({ baseURL: config.base, locale: "en-US", ...options });
   context.setDefaultTimeout(PATIENCE_MS);
-  const page = await context.newPage();
+  return watched(await context.newPage());
+}
+
+function watched(page) {
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(String(error)));
   page.on("console", (message) => {
@@ -188,4 +191,5 @@ async function eventually(what, check) {
 
 module.exports = {
   Entra, Wire, accessible, api, assert, config, content, directory, eventually, fits, open, play, signIn, signedIn,
+  watched,
 };

@@ -1,7 +1,7 @@
 // The guide of docs/console.md: a developer adds a directory, an IT admin connects Entra ID, and the developer watches.
 "use strict";
 
-const { Entra, api, assert, content, eventually, play, signedIn } = require("./browser.cjs");
+const { Entra, api, assert, content, eventually, play, signedIn, watched } = require("./browser.cjs");
 
 const SCRIPT = "<script>alert(1)</script>";
 // Hebrew and Arabic, and a mark that turns around what follows where nothing keeps it in.
@@ -42,7 +42,7 @@ play(async (browser) => {
   assert.equal(data.length, 1, "loading the page again makes no second one");
 
   // 3: Test Connection. A wrong token first, which is explained.
-  await page.getByText("Waiting for the identity provider").waitFor();
+  await page.getByText("Waiting for the identity provider", { exact: true }).waitFor();
   assert.equal((await new Entra(endpoint, "wrong").testConnection()).status, 401);
   await page.getByRole("cell", { name: "401" }).waitFor();
   const entra = new Entra(endpoint, token);
@@ -53,7 +53,7 @@ play(async (browser) => {
   content(page);
 
   // 6: users and groups arrive while the developer watches.
-  const live = await page.context().newPage();
+  const live = watched(await page.context().newPage());
   await live.goto("/console/events");
   await live.getByText("Live: new events").waitFor();
   const adele = await entra.user("adele@contoso.example", { displayName: SCRIPT, name: { formatted: SCRIPT } });
@@ -90,13 +90,16 @@ play(async (browser) => {
   await page.getByRole("link", { name: "Sales" }).waitFor();
   await page.locator(".entry-kind").getByText("dsync.user.created").waitFor();
 
-  // A change shows without a reload.
+  // A change shows without a reload, and what was open stays open.
+  await page.locator(".entry summary").first().click();
+  await page.locator(".entry .json").first().waitFor();
   await entra.send("PATCH", `/Users/${adele}`, {
     schemas: ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
     Operations: [{ op: "Replace", path: "title", value: RIGHT_TO_LEFT }],
   });
   await page.locator(".facts").getByText(RIGHT_TO_LEFT).waitFor();
   await page.locator(".entry-kind").getByText("dsync.user.updated").waitFor();
+  assert.equal(await page.locator(".entry details[open] .json").count(), 1);
 
   // The token is rotated: the second, the third refused, the first revoked.
   await page.goto(`/console/directories/${data[0].id}`);

@@ -21,7 +21,7 @@ async function world() {
   await api("PUT", `/organizations/${organization}`, {
     name: "Contoso Inc", external_id: "contoso", domain_data: [{ domain: "contoso.example" }],
   });
-  await api("PUT", `/directories/${id}/scim_settings`, { debug_requests: true });
+  await api("PATCH", `/directories/${id}/scim_settings`, { debug_requests: true });
   await entra.testConnection();
   const members = [];
   for (const [index, formatted] of PEOPLE.entries()) {
@@ -83,7 +83,7 @@ async function addresses({ id, organization }) {
 
 async function shoot(page, name, width) {
   if (!config.screenshots) return;
-  await page.setViewportSize({ width, height: width < 700 ? 740 : 800 });
+  await page.setViewportSize({ width, height: width < 700 ? 600 : 660 });
   await page.screenshot({ path: path.join(config.screenshots, `${name}-${width}.png`), animations: "disabled" });
 }
 

@@ -61,6 +61,6 @@ play(async (browser) => {
   assert.equal(refused[0], 403);
   assert.match(refused[1], /Auditors change nothing/);
   await auditor.reload();
-  await auditor.getByText("waiting for the identity provider").waitFor();
+  await auditor.getByText("not connected yet").waitFor();
   content(auditor);
 });

@@ -34,7 +34,9 @@ fn every_page_is_accessible_fits_and_weighs_little() {
 /// Plays a scene, or says what it lacks.
 fn play(scene: &str) {
     let Some(packages) = std::env::var_os("DSYNC_TEST_NODE") else {
-        eprintln!("NOT CHECKED: DSYNC_TEST_NODE names no Playwright; run ./test, which installs it");
+        eprintln!(
+            "NOT CHECKED: DSYNC_TEST_NODE names no Playwright; run ./test, which installs it"
+        );
         return;
     };
     let Some(chromium) = chromium() else {

@@ -12,6 +12,7 @@ mod bad_input;
 mod browser;
 mod bulk;
 mod conformance;
+mod console;
 mod corpus;
 mod crash;
 mod cycle;

@@ -69,7 +69,7 @@ fn state(directory: &Directory, last: Option<&ScimRequest>) -> Markup {
             li { a href={ (own) "/users" } { span.figure { (number(counts.active_users + counts.inactive_users)) } span.unit { "users" } }
                 @if counts.inactive_users > 0 { span.note { (number(counts.inactive_users)) " inactive" } } }
             li { a href={ (own) "/groups" } { span.figure { (number(counts.groups)) } span.unit { "groups" } } }
-            li { a href={ "/console/events?directory=" (directory.id) } { span.figure aria-hidden="true" { "⟳" } span.unit { "live events" } } }
+            li { a href={ "/console/events?directory=" (directory.id) } { span.figure { "Live" } span.unit { "events" } } }
         }
         (facts(&[
             ("Provider", html! { (providers::name(directory.kind)) }),
@@ -129,7 +129,7 @@ fn credentials(
             @if tokens.is_empty() {
                 (empty("No live token", &html! { p { "Nobody can connect until there is one." } }))
             } @else {
-                (table("Bearer tokens", [column("Ends in"), minor("Made"), column("Last used"), column("")],
+                (table("Bearer tokens", [column("Ends in"), minor("Made"), column("Last used"), column("Action")],
                     tokens.iter().map(|token| token_row(&own, changes, token))))
             }
         }

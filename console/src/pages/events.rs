@@ -205,13 +205,13 @@ async fn known_of(console: &Console, event: &AuditEvent) -> Result<Markup, Error
     Ok(html! {
         div.event {
             div {
-                h3 { "Caused by" }
+                h2.small { "Caused by" }
                 (request)
-                h3 { "Deliveries" }
+                h2.small { "Deliveries" }
                 @if deliveries.is_empty() { p.faint { "none so far" } }
                 @else { (attempts_of(&deliveries)) }
             }
-            div { h3 { "Event" } (parts::json(&as_json(event, &actor))) }
+            div { h2.small { "Event" } (parts::json(&as_json(event, &actor))) }
         }
     })
 }

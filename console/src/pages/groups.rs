@@ -62,7 +62,7 @@ pub(crate) async fn list(
         }
     };
     let body = html! {
-        div.actions { (search(&here, "Search by name", wanted, "groups")) }
+        div.actions { (search(&here, "Search groups", wanted, "groups")) }
         (found)
     };
     let shown = Page::new(&viewer, Section::Organizations, "Groups")

@@ -119,13 +119,13 @@ pub(crate) fn about(request: &ScimRequest) -> Markup {
     if let Some(kind) = &request.scim_type {
         about.push(("Kind of error", html! { code { (kind) } }));
     }
-    if let Some(detail) = &request.detail {
-        about.push(("The identity provider was told", parts::text(detail)));
-    }
     html! {
         (facts(&about))
         @if let Some(text) = explain(request.status, request.scim_type.as_deref()) {
-            (parts::notice::note(&html! { p { strong { "What to do. " } (text) } }))
+            (parts::notice::note(&html! {
+                @if let Some(detail) = &request.detail { p { strong { "The identity provider was told: " } (parts::text(detail)) } }
+                p { strong { "What to do: " } (text) }
+            }))
         }
     }
 }
@@ -202,5 +202,5 @@ pub(crate) fn status(status: u16) -> Markup {
 }
 
 fn milliseconds(request: &ScimRequest) -> String {
-    format!("{:.1} ms", request.duration.as_secs_f64() * 1_000.0)
+    format!("{:.1}\u{a0}ms", request.duration.as_secs_f64() * 1_000.0)
 }

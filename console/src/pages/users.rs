@@ -62,7 +62,7 @@ pub(crate) async fn list(
         html! { div #users { (found_of(&users)) } }
     };
     let body = html! {
-        div.actions { (search(&here, "Search by user name or address", wanted, "users")) }
+        div.actions { (search(&here, "Search users", wanted, "users")) }
         (found)
     };
     let shown = Page::new(&viewer, Section::Organizations, "Users")

@@ -1,6 +1,7 @@
 //! The state of a store, through the ports of the roles that write and read it.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod console;
 mod deliveries;
 mod delivery;
 mod endpoints;
