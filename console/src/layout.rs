@@ -6,8 +6,9 @@ use maud::{DOCTYPE, Markup, html};
 use crate::assets::{HTMX, ICON, SCRIPT, STYLE};
 use crate::session::{CSRF_FIELD, Viewer};
 
-/// htmx keeps out of what the policy forbids, and puts what was refused into no page.
-const HTMX_CONFIG: &str = r#"{"includeIndicatorStyles":false,"allowEval":false,"historyEnabled":true,"historyCacheSize":0,"refreshOnHistoryMiss":true,"selfRequestsOnly":true,"timeout":15000}"#;
+/// htmx keeps out of what the policy forbids, and an element says itself what it asks for: what stands around it
+/// means nothing to it.
+const HTMX_CONFIG: &str = r#"{"includeIndicatorStyles":false,"allowEval":false,"disableInheritance":true,"historyEnabled":true,"historyCacheSize":0,"refreshOnHistoryMiss":true,"selfRequestsOnly":true,"timeout":15000}"#;
 
 /// The parts of the console, as the navigation lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -117,7 +117,7 @@ async fn read(
     let (mut parts, body) = request.into_parts();
     let viewer =
         <Viewer as FromRequestParts<Arc<Console>>>::from_request_parts(&mut parts, console).await?;
-    same_origin(&parts.headers)?;
+    same_origin(&parts.headers, &console.public_url)?;
     if !may(&viewer) {
         return Err(Error::NotAllowed);
     }
@@ -131,8 +131,9 @@ async fn read(
 }
 
 /// Refuses what a browser says comes from another site, before anything of it is read. A browser that
-/// says nothing is judged by the token alone.
-pub(crate) fn same_origin(headers: &HeaderMap) -> Result<(), Error> {
+/// says nothing is judged by the token alone. A proxy may have put a host of its own into the request, so
+/// the address that the settings name counts as well.
+pub(crate) fn same_origin(headers: &HeaderMap, public_url: &str) -> Result<(), Error> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     match text(HeaderName::from_static("sec-fetch-site")) {
         Some("same-origin" | "none") => return Ok(()),
@@ -143,7 +144,10 @@ pub(crate) fn same_origin(headers: &HeaderMap) -> Result<(), Error> {
         return Ok(());
     };
     let from = origin.split_once("://").map_or(origin, |(_, host)| host);
-    if from.eq_ignore_ascii_case(host) { Ok(()) } else { Err(Error::Forged) }
+    let is_public = public_url
+        .strip_prefix(origin)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if is_public || from.eq_ignore_ascii_case(host) { Ok(()) } else { Err(Error::Forged) }
 }
 
 async fn find(headers: &HeaderMap, console: &Console) -> Result<Option<Viewer>, Error> {
@@ -268,7 +272,7 @@ mod tests {
             let pairs = pairs.iter().map(|(name, value)| {
                 (HeaderName::from_static(name), HeaderValue::from_static(value))
             });
-            same_origin(&pairs.collect()).is_ok()
+            same_origin(&pairs.collect(), "https://dsync.example/sync").is_ok()
         };
         assert!(with(&[("sec-fetch-site", "same-origin")]));
         assert!(!with(&[("sec-fetch-site", "cross-site")]));
@@ -276,6 +280,8 @@ mod tests {
         assert!(with(&[("origin", "https://a.example"), ("host", "a.example")]));
         assert!(!with(&[("origin", "https://b.example"), ("host", "a.example")]));
         assert!(!with(&[("origin", "null"), ("host", "a.example")]));
+        assert!(with(&[("origin", "https://dsync.example"), ("host", "127.0.0.1:8080")]));
+        assert!(!with(&[("origin", "https://dsync.exam"), ("host", "127.0.0.1:8080")]));
         assert!(with(&[("host", "a.example")]), "a program; it cannot know the token");
     }
 

@@ -50,7 +50,7 @@ pub(crate) async fn sign_in(
     form: Form,
 ) -> Result<Response, Error> {
     // Nobody has a session here, so there is no token: what the browser says of the site has to do.
-    same_origin(&headers)?;
+    same_origin(&headers, &console.public_url)?;
     let from = address
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ConnectInfo(address))| address.ip());
     let next = next(&form);

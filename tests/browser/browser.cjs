@@ -12,7 +12,7 @@ const { chromium } = packages("playwright-core");
 const AXE = fs.readFileSync(packages.resolve("axe-core/axe.min.js"), "utf8");
 
 // Far beyond what a busy machine needs.
-const PATIENCE_MS = 15000;
+const PATIENCE_MS = 60000;
 
 // {base, pid, api_key, password, auditor_password, screenshots}
 const config = JSON.parse(fs.readFileSync(0, "utf8"));

@@ -61,7 +61,7 @@ fn play(scene: &str) {
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("passed"), "{said}\n{errors}");
-    print!("{said}");
+    eprint!("{said}");
 }
 
 /// The browser that `DSYNC_TEST_CHROMIUM` names, or that of the machine.

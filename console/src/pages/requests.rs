@@ -69,7 +69,7 @@ pub(crate) fn list_of(directory: &Directory, requests: &[ScimRequest]) -> Markup
                 @if let Some(detail) = &request.detail { " " span.detail { (parts::text(detail)) } }
             },
             html! { (request.events) },
-            html! { (milliseconds(request)) },
+            milliseconds(request),
             time(request.at),
         ]
     };
@@ -109,7 +109,7 @@ pub(crate) fn about(request: &ScimRequest) -> Markup {
     let mut about = vec![
         ("Answer", status(request.status)),
         ("When", time(request.at)),
-        ("Took", html! { (milliseconds(request)) }),
+        ("Took", milliseconds(request)),
         ("Id", html! { code { (request.id) } }),
     ];
     if !request.tolerated.is_empty() {
@@ -201,6 +201,7 @@ pub(crate) fn status(status: u16) -> Markup {
     badge(if status < 400 { Tone::Good } else { Tone::Bad }, status)
 }
 
-fn milliseconds(request: &ScimRequest) -> String {
-    format!("{:.1}\u{a0}ms", request.duration.as_secs_f64() * 1_000.0)
+fn milliseconds(request: &ScimRequest) -> Markup {
+    let ms = request.duration.as_secs_f64() * 1_000.0;
+    html! { span.number { (format!("{ms:.1} ms")) } }
 }

@@ -1,6 +1,9 @@
 //! What the console keeps and looks for.
 
-use api::ports::{Digest, PortError};
+use api::ports::{
+    Conflict, Digest, Directories, DirectoryChange, OrganizationChange, Organizations, PortError,
+    Reach,
+};
 use console::ports::{Lookups, PasswordHash, Role, SESSIONS_MAX, Session, Sessions};
 use schemas::{DirectoryId, EventId, Timestamp};
 
@@ -69,6 +72,40 @@ async fn sessions_are_touched_ended_and_limited_in_number() {
     store.end(digest(1)).await.unwrap();
     store.end(digest(1)).await.unwrap();
     assert_eq!(store.find(digest(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_change_that_was_made_from_an_older_version_is_refused_and_changes_nothing() {
+    let (world, one) = World::with_one_directory().await;
+    let (organizations, directories): (&dyn Organizations, &dyn Directories) =
+        (&*world.store, &*world.store);
+    let seen = organizations.get(Reach::Everything, one.organization).await.unwrap();
+    let renamed = |name: &str, made_from| OrganizationChange {
+        name: Some(name.to_owned()),
+        // The clock stands still, and yet no two versions have the same time.
+        updated_at: seen.updated_at,
+        made_from,
+        ..OrganizationChange::default()
+    };
+    let update = |change| organizations.update(Reach::Everything, one.organization, change);
+    let first = update(renamed("First", Some(seen.updated_at))).await.unwrap();
+    let second = update(renamed("Second", Some(seen.updated_at))).await;
+    assert!(matches!(second, Err(PortError::Conflict(Conflict::Changed))), "{second:?}");
+    let third = update(renamed("Third", Some(first.updated_at))).await.unwrap();
+    assert_eq!(third.name, "Third");
+    assert_eq!(update(renamed("Fourth", None)).await.unwrap().name, "Fourth");
+
+    let seen = directories.get(Reach::Everything, one.id).await.unwrap();
+    let renamed = |name: &str, made_from| DirectoryChange {
+        name: Some(name.to_owned()),
+        made_from,
+        ..DirectoryChange::default()
+    };
+    let update = |change| directories.update(Reach::Everything, one.id, change, seen.updated_at);
+    update(renamed("First", Some(seen.updated_at))).await.unwrap();
+    let second = update(renamed("Second", Some(seen.updated_at))).await;
+    assert!(matches!(second, Err(PortError::Conflict(Conflict::Changed))), "{second:?}");
+    assert_eq!(directories.get(Reach::Everything, one.id).await.unwrap().name, "First");
 }
 
 #[tokio::test]
