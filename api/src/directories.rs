@@ -99,6 +99,7 @@ fn read_change(mut fields: Fields) -> Result<DirectoryChange, Error> {
         inactive_users: policy.map(Some).or(default_policy.then_some(None)),
         role_mapping: None,
         brake: brake(&mut fields),
+        made_from: None,
     };
     fields.refuse_others();
     if fields.errors().is_empty() { Ok(change) } else { Err(Error::Invalid(fields.into_errors())) }

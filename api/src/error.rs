@@ -238,6 +238,7 @@ fn conflicting(conflict: Conflict) -> Value {
         ),
         Conflict::NotHeld => coded("directory_not_held", "Nothing of the directory is held."),
         Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
+        Conflict::Changed => coded("changed", "It was changed meanwhile. Read it again."),
     }
 }
 

@@ -52,7 +52,7 @@ mod requests;
 mod role_mapping;
 mod router;
 mod scim_settings;
-mod secrets;
+pub mod secrets;
 mod signing_keys;
 mod tokens;
 mod trials;
@@ -61,5 +61,9 @@ mod users;
 pub use api_keys::{FirstKey, first_key};
 pub use limits::Limits;
 pub use openapi::description;
-pub use router::{Api, CheckCertificate, CheckUrl, MakeKeyPair, reconcile, router, waiting_room};
+pub use organizations::{EXTERNAL_ID_MAX, domains};
+pub use router::{
+    Api, CheckCertificate, CheckUrl, MakeKeyPair, RECONCILE_WAIT_MAX, reconcile, router,
+    waiting_room,
+};
 pub use secrets::{Ticket, bearer_token, client_id, digest, ticket};

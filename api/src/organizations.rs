@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use schemas::wire::DomainTag;
-use schemas::{OrganizationDomainId, OrganizationId, Timestamp};
+use schemas::{Edge, OrganizationDomainId, OrganizationId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ const DOMAINS_MAX: usize = 100;
 const METADATA: MapLimits = MapLimits { entries: 50, name_max: 40, value_max: 600 };
 
 /// How long an app's own id may be: a URL as well as a UUID.
-const EXTERNAL_ID_MAX: usize = 255;
+pub const EXTERNAL_ID_MAX: usize = 255;
 
 pub(crate) async fn list(
     State(api): State<Api>,
@@ -154,12 +154,29 @@ fn read_change(api: &Api, mut fields: Fields) -> Result<OrganizationChange, Erro
         metadata: fields.text_map("metadata", METADATA),
         domains: read_domains(api, &mut fields, updated_at),
         updated_at,
+        made_from: None,
     };
     if fields.errors().is_empty() { Ok(change) } else { Err(Error::Invalid(fields.into_errors())) }
 }
 
 fn kept(metadata: BTreeMap<String, Option<String>>) -> BTreeMap<String, String> {
     metadata.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// Domains that the operator vouches for, each once; `None` if one is none, or there are too many.
+pub fn domains<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    edge: &dyn Edge,
+) -> Option<Vec<Domain>> {
+    let mut domains = Vec::<Domain>::new();
+    for name in names {
+        let (domain, state) = read_domain(&Value::from(name))?;
+        if domains.iter().all(|known| known.domain != domain) {
+            let (id, now) = (OrganizationDomainId::from_bits(edge.id()), edge.now());
+            domains.push(Domain { id, domain, state, created_at: now, updated_at: now });
+        }
+    }
+    (domains.len() <= DOMAINS_MAX).then_some(domains)
 }
 
 /// `domain_data`, or the older `domains`, a list of texts that the caller vouches for.

@@ -186,6 +186,9 @@ pub enum Conflict {
     /// Nothing of the directory is held.
     #[error("nothing of the directory is held")]
     NotHeld,
+    /// It is not what the change was made from any more.
+    #[error("it was changed meanwhile")]
+    Changed,
 }
 
 /// Any error, kept as the cause.

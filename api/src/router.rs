@@ -25,7 +25,7 @@ use crate::{calls, events, idempotency, openapi};
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
 /// wait would only make clients repeat it.
-const RECONCILE_WAIT_MAX: Duration = Duration::from_secs(10);
+pub const RECONCILE_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// Says why webhooks must not go to a URL, in words for whoever typed it.
 pub type CheckUrl = Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>;

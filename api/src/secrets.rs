@@ -24,14 +24,14 @@ pub fn digest(text: &str) -> Digest {
     Sha256::digest(text).into()
 }
 
-/// A text that opens something.
-pub(crate) struct Minted {
+/// A text that opens something. It never shows itself.
+pub struct Minted {
     /// The text, to be shown this once.
-    pub(crate) text: String,
+    pub text: String,
     /// What is kept.
-    pub(crate) digest: Digest,
+    pub digest: Digest,
     /// Its last characters.
-    pub(crate) suffix: String,
+    pub suffix: String,
 }
 
 /// Something that opens one thing for one browser: a link, a session.
@@ -60,7 +60,8 @@ pub fn bearer_token(edge: &dyn Edge) -> (NewToken, Secret) {
 }
 
 /// A token for an identity provider.
-pub(crate) fn token(edge: &dyn Edge) -> Minted {
+#[must_use]
+pub fn token(edge: &dyn Edge) -> Minted {
     minted(format!("dsync_{}", URL_SAFE_NO_PAD.encode(edge.secret())))
 }
 
@@ -95,11 +96,13 @@ pub(crate) fn signing_secret(edge: &dyn Edge) -> Secret {
 }
 
 /// The last part of a SCIM address.
-pub(crate) fn endpoint_id(edge: &dyn Edge) -> String {
+#[must_use]
+pub fn endpoint_id(edge: &dyn Edge) -> String {
     hex::encode(&edge.secret()[..ENDPOINT_ID_BYTES])
 }
 
 /// An external key.
-pub(crate) fn external_key(edge: &dyn Edge) -> String {
+#[must_use]
+pub fn external_key(edge: &dyn Edge) -> String {
     URL_SAFE_NO_PAD.encode(&edge.secret()[..EXTERNAL_KEY_BYTES])
 }

@@ -1,29 +1,196 @@
-//! The pages of dsync.
+//! The pages of dsync: what those who run it look at.
 //!
-//! `/console` says that the server runs and where its interfaces are. `/setup` is for the administrators of an
-//! organization: whoever holds a link sees its directories there, with what an identity provider has to be told. All
-//! of it is served from the binary and loads nothing from elsewhere.
+//! `/console` is for whoever runs the server. `/setup` is for the administrators of an organization: whoever holds a
+//! link sees its directories there, with what an identity provider has to be told.
 //!
-//! It is *not* a second way to configure: it writes through the ports of the API, and little of that.
+//! ```text
+//!  request ──▶ session: who is it, is the form theirs ──▶ page ──▶ ports of the API and [`ports`] ──▶ HTML
+//!                                                          │
+//!                        feed goes on ──▶ live: events and changes, pushed to open pages
+//! ```
 //!
-//! Start with [`setup::router`].
+//! Every page is HTML made here and works without a script: to read, and to send forms. With one, lists
+//! follow what happens and searches answer as one types. Nothing is loaded from elsewhere.
+//!
+//! It is *not* a second API: it reads and changes through the same ports, and never calls itself.
+//!
+//! Start with [`router()`] and [`Ports`], or with [`setup::router`]. A page is a file of `pages/`, put together from the pieces of
+//! `parts`, in the frame of `layout`. Everything that goes wrong leaves through `error`.
 
 pub mod setup;
 
-use axum::Router;
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::response::IntoResponse;
-use axum::routing::get;
+mod assets;
+mod brake;
+mod error;
+mod explain;
+mod form;
+mod layout;
+mod live;
+mod pages;
+mod parts;
+pub mod password;
+mod policy;
+pub mod ports;
+mod providers;
+mod session;
+mod sign_in;
 
-/// Nothing but the page itself and its own style: no script, no frame, no request to anywhere.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+use std::ops::Deref;
+use std::sync::Arc;
 
-/// The pages of whoever runs the server, as a router.
-pub fn router() -> Router {
-    Router::new().route("/console", get(console))
+use api::ports::{Audit, Deliveries, Directories, Endpoints, Organizations, Reading, Streams};
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use schemas::{DirectoryId, Edge};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use brake::Brake;
+use pages::{
+    directories, directory, events, groups, organizations, requests, start, tokens, users,
+};
+use ports::{Lookups, Pipeline, Sessions};
+
+pub use session::{SESSION_IDLE_MAX, SESSION_MAX};
+
+/// What the pages are made of.
+#[derive(Clone)]
+pub struct Ports {
+    /// Passwords and sessions.
+    pub sessions: Arc<dyn Sessions>,
+    /// What people look for.
+    pub lookups: Arc<dyn Lookups>,
+    /// What passes through the server.
+    pub pipeline: Arc<dyn Pipeline>,
+    /// Organizations.
+    pub organizations: Arc<dyn Organizations>,
+    /// Directories and their tokens.
+    pub directories: Arc<dyn Directories>,
+    /// Webhook endpoints.
+    pub endpoints: Arc<dyn Endpoints>,
+    /// What webhook endpoints were sent.
+    pub deliveries: Arc<dyn Deliveries>,
+    /// Users, groups, events.
+    pub reading: Arc<dyn Reading>,
+    /// The history.
+    pub audit: Arc<dyn Audit>,
+    /// The event streams, which tell of what is changed here.
+    pub streams: Arc<dyn Streams>,
+    /// Ends what waits: the server drains.
+    pub end: CancellationToken,
+    /// Clock and dice.
+    pub edge: Arc<dyn Edge>,
+    /// Where the world reaches this installation, without a slash at the end.
+    pub public_url: Arc<str>,
 }
 
-async fn console() -> impl IntoResponse {
-    let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)];
-    (headers, include_str!("console.html"))
+/// What the handlers share.
+struct Console {
+    ports: Ports,
+    brake: Brake,
+    /// Room for passwords that are being checked.
+    checks: Semaphore,
+    /// Room for pages that are being kept up to date.
+    watching: Arc<Semaphore>,
+    /// Whether the world reaches us by TLS.
+    is_secure: bool,
+}
+
+impl Deref for Console {
+    type Target = Ports;
+
+    fn deref(&self) -> &Ports {
+        &self.ports
+    }
+}
+
+impl Console {
+    fn new(ports: Ports) -> Self {
+        Self {
+            brake: Brake::new(),
+            checks: Semaphore::new(sign_in::CHECKS_MAX),
+            watching: Arc::new(Semaphore::new(live::WATCHING_MAX)),
+            is_secure: ports.public_url.starts_with("https://"),
+            ports,
+        }
+    }
+
+    /// Where the identity provider of a directory sends its requests.
+    fn scim_endpoint(&self, endpoint_id: &str) -> String {
+        format!("{}/scim/v2.0/{endpoint_id}", self.public_url)
+    }
+
+    /// Lets the event stream of a directory tell what configuration says. A failure is nobody's who looks
+    /// at a page: what was asked for is done, and the stream catches up.
+    async fn reconcile(&self, directory: DirectoryId) {
+        let done = tokio::time::timeout(api::RECONCILE_WAIT_MAX, self.streams.reconcile(directory));
+        match done.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                directory.id = %directory,
+                "event stream does not tell yet what configuration says"
+            ),
+            Err(_) => tracing::warn!(
+                directory.id = %directory,
+                "event stream takes long to tell what configuration says"
+            ),
+        }
+    }
+}
+
+/// The pages of whoever runs the server, as a router.
+pub fn router(ports: Ports) -> Router {
+    Router::new()
+        .route("/console", get(start::show))
+        .route("/console/", get(async || sign_in::to("/console")))
+        .route("/console/assets/{name}", get(assets::show))
+        .route("/console/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/console/sign-out", post(sign_in::sign_out))
+        .route("/console/session", get(live::session))
+        .route("/console/changes", get(live::changes))
+        .merge(configuration())
+        .merge(history())
+        .route("/console/{*path}", get(pages::nowhere))
+        .layer(DefaultBodyLimit::max(form::FORM_BYTES_MAX))
+        .layer(middleware::from_fn(policy::protect))
+        .with_state(Arc::new(Console::new(ports)))
+}
+
+fn configuration() -> Router<Arc<Console>> {
+    let organization = "/console/organizations/{organization}";
+    let directory = "/console/directories/{directory}";
+    let under = |base: &str, rest: &str| format!("{base}{rest}");
+    Router::new()
+        .route("/console/organizations", get(organizations::list))
+        .route("/console/organizations/new", get(organizations::new).post(organizations::create))
+        .route(organization, get(organizations::show))
+        .route(&under(organization, "/edit"), get(organizations::edit).post(organizations::update))
+        .route(
+            &under(organization, "/directories/new"),
+            get(directories::new).post(directories::create),
+        )
+        .route(directory, get(directory::show))
+        .route(&under(directory, "/edit"), get(directories::edit).post(directories::update))
+        .route(&under(directory, "/delete"), get(directories::confirm).post(directories::delete))
+        .route(&under(directory, "/tokens/new"), get(tokens::new).post(tokens::create))
+        .route(
+            &under(directory, "/tokens/{token}/revoke"),
+            get(tokens::confirm).post(tokens::revoke),
+        )
+}
+
+fn history() -> Router<Arc<Console>> {
+    Router::new()
+        .route("/console/directories/{directory}/users", get(users::list))
+        .route("/console/directories/{directory}/groups", get(groups::list))
+        .route("/console/directories/{directory}/requests", get(requests::list))
+        .route("/console/directories/{directory}/requests/{request}", get(requests::show))
+        .route("/console/users/{user}", get(users::show))
+        .route("/console/groups/{group}", get(groups::show))
+        .route("/console/events", get(events::list))
+        .route("/console/events/stream", get(events::stream))
+        .route("/console/events/{event}", get(events::show))
+        .route("/console/events/{event}/detail", get(events::detail))
 }

@@ -3,10 +3,12 @@
 //! Here and nowhere else do the roles meet: each gets its ports as trait objects, its limits from the
 //! settings, time and chance from one [`SystemEdge`], and a token that says when to end.
 
+mod console;
 mod keys;
 mod lock;
 mod log;
 mod outward;
+mod pipeline;
 mod share;
 mod streams;
 mod trials;

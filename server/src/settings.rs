@@ -61,6 +61,8 @@ pub struct Settings {
     pub api_key: Option<Secret>,
     /// The password of the console.
     pub console_password: Option<Secret>,
+    /// The password of the console for who only reads.
+    pub console_auditor_password: Option<Secret>,
     /// Whether webhooks may go to private addresses.
     pub allow_private_endpoints: bool,
     /// Whether webhooks may go out without TLS.
@@ -244,6 +246,8 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let store = given.required("store", value::store, problems);
     let api_key = given.optional("api_key", value::key, problems);
     let console_password = given.optional("console_password", value::password, problems);
+    let console_auditor_password =
+        given.optional("console_auditor_password", value::password, problems);
     let allow_private_endpoints = given.required("allow_private_endpoints", value::flag, problems);
     let allow_http = given.required("allow_http", value::flag, problems);
     let allow_endpoint_networks =
@@ -274,6 +278,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         store: store?,
         api_key: api_key?,
         console_password: console_password?,
+        console_auditor_password: console_auditor_password?,
         allow_private_endpoints: allow_private_endpoints?,
         allow_http: allow_http?,
         allow_endpoint_networks: allow_endpoint_networks?.unwrap_or_default(),

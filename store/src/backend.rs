@@ -6,13 +6,14 @@
 
 mod brake;
 mod config;
+mod console;
 mod customer;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::ports::{
-    AuditFilter, Audited, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent,
+    AuditEvent, AuditFilter, Audited, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent,
     UserFilter,
 };
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ use ingest::ports::{Gathered, ListQuery, Listed, Member, MemberPlace, ToRefresh,
 use log::Partition;
 use projector::{Batch, Position, StoreError, StoredHead};
 use schemas::scim::ScimError;
-use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
+use schemas::wire::{DirectoryGroup, DirectoryUser, DirectoryUserWithGroups};
 use schemas::{DirectoryId, EventId, GroupId, Head, ScimId, Timestamp, UserId};
 
 use crate::config::Known;
@@ -34,6 +35,7 @@ use crate::state::{Progress, Told};
 
 pub(crate) use brake::BrakeBackend;
 pub(crate) use config::ConfigBackend;
+pub(crate) use console::ConsoleBackend;
 pub(crate) use customer::{HostBackend, PortalBackend};
 
 /// A SCIM list, or why it cannot be had.
@@ -186,6 +188,26 @@ pub(crate) trait StateBackend: std::fmt::Debug + Send + Sync {
 
     /// What the streams say of directories, as far as configuration has to agree with it.
     async fn told(&self) -> Result<Told, DbError>;
+
+    // Looked for in the console.
+
+    async fn users_like(
+        &self,
+        known: Arc<Known>,
+        directory: DirectoryId,
+        beginning: String,
+        limit: u32,
+    ) -> Result<Vec<DirectoryUser>, DbError>;
+
+    async fn groups_like(
+        &self,
+        known: Arc<Known>,
+        directory: DirectoryId,
+        beginning: String,
+        limit: u32,
+    ) -> Result<Vec<DirectoryGroup>, DbError>;
+
+    async fn audit_event(&self, id: EventId) -> Result<Option<AuditEvent>, DbError>;
 
     // For the brake.
 

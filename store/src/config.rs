@@ -11,6 +11,7 @@ pub(crate) mod app_rules;
 pub(crate) mod attempts;
 mod backend;
 pub(crate) mod brakes;
+pub(crate) mod console;
 pub(crate) mod deliveries;
 pub(crate) mod directories;
 pub(crate) mod endpoints;
@@ -61,6 +62,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/host_names.sql"),
     include_str!("config/portal_links.sql"),
     include_str!("config/brake.sql"),
+    include_str!("config/console.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;

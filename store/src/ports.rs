@@ -2,6 +2,7 @@
 
 mod brake;
 mod configuration;
+mod console;
 mod deliveries;
 mod delivery;
 mod host_names;

@@ -9,6 +9,7 @@ pub(crate) mod feed;
 mod flush;
 mod gather;
 pub(crate) mod list;
+mod lookups;
 mod pending_members;
 pub(crate) mod places;
 mod progress;

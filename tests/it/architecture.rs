@@ -35,6 +35,7 @@ const CRATES: &[(&str, May)] = &[
             "projector",
             "dispatcher",
             "api",
+            "console",
         ]),
     ),
     ("server", May::Everything),

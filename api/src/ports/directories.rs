@@ -50,6 +50,9 @@ pub struct DirectoryChange {
     pub role_mapping: Option<RoleMapping>,
     /// Its brake.
     pub brake: Option<BrakeChoice>,
+    /// The `updated_at` of what the change was made from. `Conflict(Changed)` if it is another by now;
+    /// without it, the last who writes wins.
+    pub made_from: Option<Timestamp>,
 }
 
 /// Whether what is held waits for its release.

@@ -80,6 +80,9 @@ pub struct OrganizationChange {
     pub domains: Option<Vec<Domain>>,
     /// When.
     pub updated_at: Timestamp,
+    /// The `updated_at` of what the change was made from. `Conflict(Changed)` if it is another by now;
+    /// without it, the last who writes wins.
+    pub made_from: Option<Timestamp>,
 }
 
 /// Which organizations a list shows.

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::{
-    CATCH_UP_MAX, LogSource, Running, keys, outward, scratch_folder, streams, trials, verifier,
+    CATCH_UP_MAX, LogSource, Running, console, keys, outward, pipeline, scratch_folder, streams, trials, verifier,
 };
 use crate::cli::Role;
 use crate::http::{self, Readiness};
@@ -127,7 +127,7 @@ impl Wiring<'_> {
         if running.plays(Role::Dispatcher) {
             self.start_dispatcher()?;
         }
-        let mut own = http::operations(running.readiness(projecting), telemetry);
+        let mut own = http::operations(running.readiness(projecting), telemetry.clone());
         let mut open = Router::new();
         if running.plays(Role::Ingest) || running.plays(Role::Api) {
             let writers = self.writers();
@@ -136,8 +136,9 @@ impl Wiring<'_> {
             }
             if running.plays(Role::Api) {
                 let api = self.api(writers).await?;
-                open = open.merge(console::setup::router(self.setup(&api)));
-                own = own.merge(console::router()).merge(api::router(api));
+                let pages = self.console(&telemetry, &api).await?;
+                open = open.merge(::console::setup::router(self.setup(&api)));
+                own = own.merge(::console::router(pages)).merge(api::router(api));
             }
         }
         let own = http::not_for_customers(own, running.store.clone(), running.base.as_str().into());
@@ -250,8 +251,37 @@ impl Wiring<'_> {
         })
     }
 
-    fn setup(&self, api: &api::Api) -> console::setup::Setup {
-        console::setup::Setup {
+    /// The console reads and changes through the ports that the API has.
+    async fn console(
+        &self,
+        telemetry: &Telemetry,
+        api: &api::Api,
+    ) -> anyhow::Result<::console::Ports> {
+        let Running { store, roles, end_roles, .. } = self.running;
+        console::set_passwords(&**store, self.settings, &*self.edge).await?;
+        let pipeline = pipeline::Sampler::new(telemetry.clone(), self.running.log.port());
+        let pipeline = Arc::new(pipeline);
+        let (sampler, end) = (Arc::clone(&pipeline), end_roles.clone());
+        roles.spawn(async move { end.run_until_cancelled(sampler.run()).await });
+        Ok(::console::Ports {
+            sessions: store.clone(),
+            lookups: store.clone(),
+            pipeline,
+            organizations: api.organizations.clone(),
+            directories: api.directories.clone(),
+            endpoints: api.endpoints.clone(),
+            deliveries: api.deliveries.clone(),
+            reading: api.reading.clone(),
+            audit: api.audit.clone(),
+            streams: api.streams.clone(),
+            end: self.running.end_requests.clone(),
+            edge: api.edge.clone(),
+            public_url: api.public_url.clone(),
+        })
+    }
+
+    fn setup(&self, api: &api::Api) -> ::console::setup::Setup {
+        ::console::setup::Setup {
             portal: self.running.store.clone(),
             organizations: Arc::clone(&api.organizations),
             directories: Arc::clone(&api.directories),

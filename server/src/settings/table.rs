@@ -116,6 +116,13 @@ pub const SETTINGS: &[Setting] = &[
         secret: true,
     },
     Setting {
+        key: "console_auditor_password",
+        default: Default::Absent("no auditor can sign in"),
+        help: "Password of the console for auditors, who read everything and change nothing",
+        expects: "at least one character",
+        secret: true,
+    },
+    Setting {
         key: "allow_private_endpoints",
         default: Default::Value("false"),
         help: "Let webhooks go to private and local addresses",

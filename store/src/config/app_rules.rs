@@ -10,12 +10,13 @@ use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Timestamp, UserId};
 use tokio::sync::watch;
 
+use super::organizations::{after as later, is_made_from};
 use super::{Config, brakes};
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
-use crate::sqlite::as_sql;
-use crate::state::rows::{all, first};
+use crate::sqlite::{as_sql, from_sql};
+use crate::state::rows::{Time, all, first};
 
 impl Config {
     /// Changes a directory. If its rules are others then, its users are refreshed.
@@ -122,7 +123,7 @@ fn update(
     change: &DirectoryChange,
     at: Timestamp,
 ) -> Result<(), DbError> {
-    let sql = "SELECT deleting, name, attribute_map, inactive_users, role_mapping, brake
+    let sql = "SELECT deleting, name, attribute_map, inactive_users, role_mapping, brake, updated_at
         FROM directories WHERE id = ?1";
     let found = first(connection, sql, [id.to_bytes()], |row| {
         let rules = Rules {
@@ -131,12 +132,13 @@ fn update(
             role_mapping: row.get(4)?,
         };
         let named = (row.get::<_, String>(1)?, row.get::<_, Option<String>>(5)?);
-        Ok((row.get::<_, bool>(0)?, named, rules))
+        Ok((row.get::<_, bool>(0)?, named, rules, row.get::<_, Time>(6)?.0))
     })?;
-    let (deleting, (name, brake), before) = found.ok_or_else(not_found)?;
+    let (deleting, (name, brake), before, updated_at) = found.ok_or_else(not_found)?;
     if deleting {
         return Err(conflicted(Conflict::Deleting));
     }
+    is_made_from(change.made_from, updated_at)?;
     let after = before.clone().changed(change)?;
     let new_name = change.name.as_ref().unwrap_or(&name);
     let new_brake = change.brake.map_or(Ok(brake.clone()), brakes::column)?;
@@ -152,7 +154,7 @@ fn update(
             after.attribute_map,
             after.inactive_users,
             after.role_mapping,
-            at.millis(),
+            later(updated_at, at).millis(),
             new_brake,
         ],
     )?;

@@ -14,7 +14,7 @@ use super::{Config, host_names};
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
-use crate::ports::{conflict, not_found};
+use crate::ports::{conflict, conflicted, not_found};
 use crate::state::rows::{all, first};
 
 pub(crate) const COLUMNS: &str = "id, name, external_id, metadata, domains, created_at, updated_at";
@@ -73,7 +73,7 @@ impl Config {
         }
         self.change(move |connection| {
             let mut organization = get(connection, id)?;
-            changed(&mut organization, change);
+            changed(&mut organization, change)?;
             put(connection, &organization)?;
             Ok(organization)
         })
@@ -124,7 +124,11 @@ pub(crate) fn is_listed(
         && filter.search.as_ref().is_none_or(named)
 }
 
-pub(crate) fn changed(organization: &mut Organization, change: OrganizationChange) {
+pub(crate) fn changed(
+    organization: &mut Organization,
+    change: OrganizationChange,
+) -> Result<(), DbError> {
+    is_made_from(change.made_from, organization.updated_at)?;
     if let Some(name) = change.name {
         organization.name = name;
     }
@@ -140,7 +144,26 @@ pub(crate) fn changed(organization: &mut Organization, change: OrganizationChang
     if let Some(domains) = change.domains {
         organization.domains = domains;
     }
-    organization.updated_at = change.updated_at;
+    organization.updated_at = after(organization.updated_at, change.updated_at);
+    Ok(())
+}
+
+/// Refuses what was made from something else than what is there.
+pub(crate) fn is_made_from(
+    made_from: Option<Timestamp>,
+    updated_at: Timestamp,
+) -> Result<(), DbError> {
+    if made_from.is_none_or(|made_from| made_from == updated_at) {
+        Ok(())
+    } else {
+        Err(conflicted(Conflict::Changed))
+    }
+}
+
+/// The time of a change: later than that of the one before, whatever the clock says, so that no two
+/// versions have the same.
+pub(crate) fn after(before: Timestamp, now: Timestamp) -> Timestamp {
+    now.max(Timestamp::from_millis(before.millis().saturating_add(1)))
 }
 
 pub(super) fn get(connection: &Connection, id: OrganizationId) -> Result<Organization, DbError> {

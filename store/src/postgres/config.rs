@@ -15,6 +15,7 @@ mod answers;
 mod app_rules;
 mod attempts;
 mod backend;
+mod console;
 mod deliveries;
 mod directories;
 mod endpoints;

@@ -36,7 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         half: Half::Config,
         works_since: 1,
-        sql: include_str!("migrations/0003_customers.sql"),
+        sql: include_str!("migrations/0003_people.sql"),
     },
 ];
 

@@ -48,6 +48,15 @@ impl State {
         self.read(move |connection| audit(connection, &known, &request, &filter)).await
     }
 
+    /// One event.
+    pub(crate) async fn audit_event(&self, id: EventId) -> Result<Option<AuditEvent>, DbError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM feed JOIN directories ON directories.key = feed.directory
+             WHERE feed.event_id = ?1"
+        );
+        self.read(move |connection| first(connection, &sql, [id.to_bytes()], event)).await
+    }
+
     /// Whether there is a stream of this directory, also of one that is gone.
     pub(crate) async fn has_stream(&self, directory: DirectoryId) -> Result<bool, DbError> {
         self.read(move |connection| Ok(directory_row(connection, directory)?.is_some())).await

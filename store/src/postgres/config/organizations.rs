@@ -73,7 +73,7 @@ impl Config {
         let mut client = self.db.client().await?;
         let change = self.begin(&mut client, About::Directories).await?;
         let mut organization = get(&change.tx, id).await?;
-        changed(&mut organization, wanted);
+        changed(&mut organization, wanted)?;
         put(&change.tx, &organization).await?;
         self.commit(change).await?;
         Ok(organization)

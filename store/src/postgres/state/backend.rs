@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::ports::{
-    AuditFilter, Audited, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent,
+    AuditEvent, AuditFilter, Audited, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent,
     UserFilter,
 };
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use dispatcher::ports::{FeedEvent, FeedPosition, Line};
 use ingest::ports::{Gathered, ListQuery, Member, MemberPlace, ToRefresh, UserView};
 use log::Partition;
 use projector::{Batch, Position, StoreError, StoredHead};
-use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
+use schemas::wire::{DirectoryGroup, DirectoryUser, DirectoryUserWithGroups};
 use schemas::{DirectoryId, EventId, GroupId, Head, ScimId, Timestamp, UserId};
 
 use super::State;
@@ -196,6 +196,30 @@ impl StateBackend for State {
 
     async fn feed_end(&self) -> Result<FeedEnd, DbError> {
         State::feed_end(self).await
+    }
+
+    async fn users_like(
+        &self,
+        known: Arc<Known>,
+        directory: DirectoryId,
+        beginning: String,
+        limit: u32,
+    ) -> Result<Vec<DirectoryUser>, DbError> {
+        State::users_like(self, known, directory, beginning, limit).await
+    }
+
+    async fn groups_like(
+        &self,
+        known: Arc<Known>,
+        directory: DirectoryId,
+        beginning: String,
+        limit: u32,
+    ) -> Result<Vec<DirectoryGroup>, DbError> {
+        State::groups_like(self, known, directory, beginning, limit).await
+    }
+
+    async fn audit_event(&self, id: EventId) -> Result<Option<AuditEvent>, DbError> {
+        State::audit_event(self, id).await
     }
 
     async fn directory_of(

@@ -24,3 +24,16 @@ CREATE TABLE portal_links (
     session_expires_at bigint
 );
 CREATE INDEX portal_links_organization ON portal_links (organization, id);
+
+-- What the passwords of the console are checked with, and the browsers that have signed in. Of a session the digest
+-- of its cookie is kept alone.
+CREATE TABLE console_passwords (
+    role text PRIMARY KEY,
+    hash text NOT NULL
+);
+CREATE TABLE console_sessions (
+    digest       bytea PRIMARY KEY,
+    role         text NOT NULL,
+    created_at   bigint NOT NULL,
+    last_used_at bigint NOT NULL
+);

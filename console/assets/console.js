@@ -1,0 +1,180 @@
+// What htmx cannot do: copying, following streams, and saying when the connection is lost.
+(() => {
+  "use strict";
+
+  // A server says something every 5 s; after this long without a word the connection is lost.
+  const SILENCE_MAX_MS = 12000;
+  const RETRY_MS = 2000;
+  // How many lines a live list keeps. What goes is in the history.
+  const ENTRIES_MAX = 200;
+
+  const banner = document.getElementById("lost");
+
+  const say = (text) => {
+    if (!banner) return;
+    banner.textContent = text;
+    banner.hidden = text === "";
+  };
+
+  // One connection, opened again until it works, from where the last one ended.
+  class Stream {
+    constructor(url, after, on) {
+      this.url = url;
+      this.after = after;
+      this.on = on;
+      this.lost = false;
+    }
+
+    open() {
+      this.close();
+      const url = new URL(this.url, location.href);
+      if (this.after !== null) url.searchParams.set("after", this.after);
+      const source = new EventSource(url);
+      this.source = source;
+      const heard = (event) => {
+        if (this.source !== source) return;
+        this.watch();
+        if (event.lastEventId) this.after = event.lastEventId;
+        if (this.lost) {
+          this.lost = false;
+          say("");
+          this.on.back?.();
+        }
+      };
+      for (const name of ["beat", "changed", "entry"]) {
+        source.addEventListener(name, (event) => {
+          if (this.source !== source) return;
+          heard(event);
+          this.on[name]?.(event);
+        });
+      }
+      source.onerror = () => this.source === source && this.fail();
+      this.watch();
+    }
+
+    watch() {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.fail(), SILENCE_MAX_MS);
+    }
+
+    // Our own timer and not the browser's: it gives up on some answers, and we know where to go on.
+    fail() {
+      this.close();
+      if (!this.lost) {
+        this.lost = true;
+        say("Connection lost. What is shown may be out of date. Trying again…");
+        this.on.lost?.();
+      }
+      this.timer = setTimeout(() => this.again(), RETRY_MS);
+    }
+
+    async again() {
+      const answer = await fetch("/console/session", { signal: AbortSignal.timeout(SILENCE_MAX_MS) })
+        .catch(() => null);
+      if (answer?.redirected) return location.reload();
+      if (answer?.ok) this.open();
+      else this.timer = setTimeout(() => this.again(), RETRY_MS);
+    }
+
+    close() {
+      clearTimeout(this.timer);
+      this.source?.close();
+      this.source = null;
+    }
+  }
+
+  const streams = [];
+
+  // Lines of events, newest first, each once.
+  const follow = (list) => {
+    const state = document.querySelector("[data-live-state]");
+    const tell = (text) => { if (state) state.textContent = text; };
+    const until = document.querySelector("[data-until-entries]");
+    const add = (event) => {
+      const line = new DOMParser().parseFromString(event.data, "text/html").body.firstElementChild;
+      if (!line || document.getElementById(line.id)) return;
+      line.classList.add("fresh");
+      list.prepend(document.adoptNode(line));
+      window.htmx?.process(line);
+      if (until) until.hidden = true;
+      while (list.children.length > ENTRIES_MAX) list.lastElementChild.remove();
+    };
+    const live = () => tell("Live: new events appear on top.");
+    const on = { entry: add, back: live, lost: () => tell("Not live: the connection is lost.") };
+    const stream = new Stream(list.dataset.stream, list.dataset.after, on);
+    streams.push(stream);
+    stream.open();
+    live();
+    const button = document.querySelector("[data-pause]");
+    if (!button) return;
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const paused = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(paused));
+      if (paused) {
+        stream.close();
+        stream.lost = false;
+        say("");
+        tell("Paused. Resume to see what happened meanwhile.");
+      } else {
+        stream.open();
+        live();
+      }
+    });
+  };
+
+  // Parts of the page that are fetched anew.
+  const keepCurrent = (main) => {
+    const changed = () => document.body.dispatchEvent(new CustomEvent("changed"));
+    const stream = new Stream(main.dataset.changes, null, { changed, back: changed });
+    streams.push(stream);
+    stream.open();
+  };
+
+  const copy = async (button) => {
+    const value = document.getElementById(button.dataset.copy);
+    const label = button.firstChild;
+    let done = false;
+    try {
+      await navigator.clipboard.writeText(value.textContent);
+      done = true;
+    } catch {
+      getSelection().selectAllChildren(value);
+      done = document.execCommand("copy");
+    }
+    label.textContent = done ? "Copied" : "Select and copy";
+    setTimeout(() => { label.textContent = "Copy"; }, 2000);
+  };
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (button) copy(button);
+  });
+
+  const enhance = (root) => {
+    for (const button of root.querySelectorAll("[data-copy]")) button.hidden = false;
+  };
+
+  document.addEventListener("htmx:afterSettle", () => enhance(document));
+  document.addEventListener("htmx:sendError", () => say("Connection lost. What is shown may be out of date."));
+  document.addEventListener("htmx:responseError", (event) => {
+    const status = event.detail.xhr.status;
+    if (status >= 500) say(`The server answers with an error (${status}). What is shown may be out of date.`);
+  });
+  document.addEventListener("htmx:afterOnLoad", (event) => {
+    if (event.detail.xhr.status < 400 && !streams.some((stream) => stream.lost)) say("");
+  });
+
+  // An answer that shows a secret once: loading the page again must not send the form again.
+  const place = document.querySelector("[data-now-at]");
+  if (place) history.replaceState(null, "", place.dataset.nowAt);
+
+  enhance(document);
+  const main = document.querySelector("main[data-changes]");
+  if (main) keepCurrent(main);
+  const list = document.querySelector("[data-stream]");
+  if (list) follow(list);
+  // A page that waits in the history of the browser holds no connection.
+  addEventListener("pagehide", () => streams.forEach((stream) => stream.close()));
+  addEventListener("pageshow", (event) => { if (event.persisted) streams.forEach((stream) => stream.open()); });
+})();

@@ -1,0 +1,117 @@
+//! What slows down who guesses passwords.
+//!
+//! Every attempt counts, for the address that it comes from and for all together. The limit for all is
+//! asked first, so it also bounds how many addresses are remembered: no more than pass it within a minute.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use schemas::{Bucket, Buckets, RateLimit};
+use tokio::time::Instant;
+
+/// Attempts a minute from one address, and how many at once. Who mistypes is not held up; who guesses
+/// gets through 14,400 a day.
+const PER_ADDRESS: RateLimit = limit(10, 10);
+
+/// The same for all addresses together: more than any team signs in, and too few for a botnet.
+const OVERALL: RateLimit = limit(60, 60);
+
+/// How many addresses are remembered before those that rest are forgotten.
+const ADDRESSES_MAX: usize = 256;
+
+/// The bits of an IPv6 address that one customer of a provider has: a /64.
+const NETWORK: u128 = !(u64::MAX as u128);
+
+/// Limits for attempts at passwords.
+#[derive(Debug)]
+pub(crate) struct Brake {
+    since: Instant,
+    /// A lock of the standard library: it is held for a look-up, never over an await.
+    used: Mutex<Used>,
+}
+
+#[derive(Debug)]
+struct Used {
+    overall: Bucket,
+    addresses: Buckets<IpAddr>,
+}
+
+impl Brake {
+    pub(crate) fn new() -> Self {
+        let used = Used { overall: Bucket::default(), addresses: Buckets::new(ADDRESSES_MAX) };
+        Self { since: Instant::now(), used: Mutex::new(used) }
+    }
+
+    /// Counts an attempt, or says how long to wait.
+    pub(crate) fn take(&self, from: IpAddr) -> Result<(), Duration> {
+        self.take_at(from, self.since.elapsed())
+    }
+
+    fn take_at(&self, from: IpAddr, now: Duration) -> Result<(), Duration> {
+        // The limits are by the minute and the buckets by the second: a minute passes as a second.
+        let now = now / MINUTE;
+        let mut used = self.used.lock().expect("nothing panics while it is held");
+        let taken = used.overall.take(OVERALL, now);
+        let taken = taken.and_then(|()| used.addresses.take(network(from), PER_ADDRESS, now));
+        taken.map_err(|wait| wait * MINUTE)
+    }
+}
+
+const MINUTE: u32 = 60;
+
+/// What stands for an address: one IPv4 address, or one IPv6 network.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        v4 @ IpAddr::V4(_) => v4,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & NETWORK).into(),
+    }
+}
+
+const fn limit(a_minute: u32, at_once: u32) -> RateLimit {
+    let per_second = NonZeroU32::new(a_minute).expect("not zero");
+    let burst = NonZeroU32::new(at_once).expect("not zero");
+    RateLimit { per_second, burst }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn who_guesses_waits_and_others_do_not() {
+        let brake = Brake::new();
+        let start = Duration::from_secs(1_000);
+        for _ in 0..10 {
+            assert_eq!(brake.take_at(address(1), start), Ok(()));
+        }
+        let wait = brake.take_at(address(1), start).unwrap_err();
+        assert_eq!(wait.as_secs_f64().round(), 6.0, "{wait:?}");
+        assert_eq!(brake.take_at(address(2), start), Ok(()));
+        assert_eq!(brake.take_at(address(1), start + wait + Duration::from_millis(1)), Ok(()));
+    }
+
+    #[test]
+    fn many_addresses_together_wait_too() {
+        let brake = Brake::new();
+        let start = Duration::from_secs(1_000);
+        let passed = (0..=255).filter(|last| brake.take_at(address(*last), start).is_ok()).count();
+        assert_eq!(passed, 60);
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_as_one() {
+        let brake = Brake::new();
+        let of = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);
+        let passed =
+            (0..50).filter(|host| brake.take_at(of(*host), Duration::ZERO).is_ok()).count();
+        assert_eq!(passed, 10);
+        let mapped = IpAddr::V6(std::net::Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped());
+        assert_eq!(network(mapped), address(1));
+    }
+}

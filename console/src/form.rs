@@ -1,0 +1,106 @@
+//! What people type: forms and queries, read field by field.
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use bytes::Bytes;
+use schemas::Id;
+use schemas::id::Kind;
+
+use crate::error::Error;
+
+/// The largest form that is read: ten times what any page needs.
+pub(crate) const FORM_BYTES_MAX: usize = 64 * 1024;
+
+/// How long a name may be, in characters: as in the API.
+pub(crate) const NAME_MAX: usize = 255;
+
+/// Pairs of names and values, as a form or a query has them. Unknown ones are ignored.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Form(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let bytes = Bytes::from_request(request, state).await.map_err(|_| Error::Unreadable)?;
+        Ok(Self::parse(&bytes))
+    }
+}
+
+/// The query of an address.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query(pub(crate) Form);
+
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(Form::parse(parts.uri.query().unwrap_or_default().as_bytes())))
+    }
+}
+
+impl Form {
+    pub(crate) fn parse(text: &[u8]) -> Self {
+        Self(url::form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    /// The same from pairs that are known.
+    pub(crate) fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a String)>) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect())
+    }
+
+    /// A field as it was sent.
+    pub(crate) fn one(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A field without the spaces around it; one that is empty counts as not given.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.one(name).map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    /// An id; a text that is none counts as not given.
+    pub(crate) fn id<K: Kind>(&self, name: &str) -> Option<Id<K>> {
+        self.text(name)?.parse().ok()
+    }
+
+    /// A name: what people read, so it must not be empty.
+    pub(crate) fn name(&self, field: &'static str) -> Result<String, Wrong> {
+        let text = self.text(field).ok_or(Wrong { field, text: "Give it a name." })?;
+        if text.chars().count() > NAME_MAX {
+            return Err(Wrong { field, text: "A name has 255 characters at most." });
+        }
+        Ok(text.to_owned())
+    }
+}
+
+/// A field that is not as it should be, and what to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    pub(crate) field: &'static str,
+    pub(crate) text: &'static str,
+}
+
+/// The id in a path. What is no id of the kind is the id of nothing.
+pub(crate) fn path_id<K: Kind>(what: &'static str, text: &str) -> Result<Id<K>, Error> {
+    text.parse().map_err(|_| Error::Missing(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_trimmed_and_has_a_length() {
+        let form = |text: &str| {
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("name", text)
+                .finish();
+            Form::parse(query.as_bytes()).name("name")
+        };
+        assert_eq!(form("  Acme & Söhne "), Ok("Acme & Söhne".to_owned()));
+        assert!(form("   ").is_err());
+        assert!(form(&"ä".repeat(NAME_MAX)).is_ok());
+        assert!(form(&"ä".repeat(NAME_MAX + 1)).is_err());
+    }
+}

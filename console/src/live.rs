@@ -1,0 +1,379 @@
+//! What open pages are told while they are open, as server-sent events.
+//!
+//! ```text
+//!  feed goes on ──▶ Entries: each event as a line of the page, under its id     event: entry
+//!       or a request arrives ──▶ Changes: that something changed, and no more   event: changed
+//!       nothing for a while  ──▶ both: that the connection lives                event: beat
+//! ```
+//!
+//! The id of the last event is the place in the feed where a page goes on after it lost the connection:
+//! what it missed comes then, and nothing twice. A stream ends with the session that opened it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::ports::{AuditEvent, AuditFilter, Cursor, Digest, FeedEnd, Order, PageRequest, Reach};
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::{Stream, StreamExt as _, stream};
+use maud::{Markup, html};
+use schemas::{DirectoryId, EventId, RequestId};
+use serde_json::Value;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::Console;
+use crate::error::Error;
+use crate::form::Query;
+use crate::pages::first_few;
+use crate::parts::{self, time};
+use crate::session::{self, Viewer};
+
+/// How many pages may be kept up to date at once: each holds a connection.
+pub(crate) const WATCHING_MAX: usize = 200;
+
+/// How long nothing is said at most. Pages take a connection for lost after a bit more than twice that.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
+
+/// How soon a page learns that its session has ended.
+const SESSION_ASKED_EVERY: Duration = Duration::from_secs(10);
+
+/// How many events are sent before a breath, and how long it is: 2,000 a second is more than a page can
+/// show, and little for the store.
+const ENTRIES_AT_ONCE: u32 = 100;
+const BREATH: Duration = Duration::from_millis(50);
+
+/// How often it is looked whether something changed that no feed tells of.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// How soon the browser tries again by itself.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What an event says that says nothing: browsers pass over one without data.
+const NOTHING: &str = ".";
+
+/// How nginx is told not to.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+type Frames = Result<Vec<Event>, Error>;
+
+/// Says whether the session lives, for pages whose stream has ended.
+pub(crate) async fn session(_: Viewer) -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+/// Events as they come.
+pub(crate) fn entries(
+    console: &Arc<Console>,
+    viewer: &Viewer,
+    filter: AuditFilter,
+    from: Option<EventId>,
+) -> Result<Response, Error> {
+    let watch = Watch::begin(console, viewer)?;
+    let entries = Entries { watch, filter, from, names: BTreeMap::new() };
+    Ok(answer(stream::unfold(entries, |mut entries| async move {
+        let frames = entries.next().await?;
+        Some((frames, entries))
+    })))
+}
+
+/// That something changed: in a directory, in the pipeline, or anywhere.
+pub(crate) async fn changes(
+    State(console): State<Arc<Console>>,
+    viewer: Viewer,
+    Query(query): Query,
+) -> Result<Response, Error> {
+    let of = match (query.id("directory"), query.text("of")) {
+        (Some(directory), _) => Of::Directory(directory),
+        (None, Some("pipeline")) => Of::Pipeline,
+        (None, _) => Of::Feed,
+    };
+    let watch = Watch::begin(&console, &viewer)?;
+    let changes = Changes { watch, of, seen: None };
+    Ok(answer(stream::unfold(changes, |mut changes| async move {
+        let frames = changes.next().await?;
+        Some((frames, changes))
+    })))
+}
+
+/// A failure ends the stream; the page asks again by itself and is told what failed then.
+fn answer(frames: impl Stream<Item = Frames> + Send + 'static) -> Response {
+    let frames = frames.take_while(|frames| {
+        if let Err(error) = frames {
+            tracing::warn!(?error, "a page is not kept up to date any more");
+        }
+        std::future::ready(frames.is_ok())
+    });
+    let frames = frames.flat_map(|frames| stream::iter(frames.unwrap_or_default()));
+    let first = stream::iter([Event::default().event("beat").retry(RETRY).data(NOTHING)]);
+    let frames = first.chain(frames).map(Ok::<_, std::convert::Infallible>);
+    // A proxy that gathers what it passes on would hold back what has just happened.
+    ([(UNBUFFERED, "no")], Sse::new(frames)).into_response()
+}
+
+/// What every stream has: room, a session, and a time by which it has to say something.
+struct Watch {
+    console: Arc<Console>,
+    digest: Digest,
+    asked: Instant,
+    said: Instant,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Watch {
+    fn begin(console: &Arc<Console>, viewer: &Viewer) -> Result<Self, Error> {
+        let room = Arc::clone(&console.watching).try_acquire_owned();
+        let room = room.map_err(|_| Error::TooManyWatch)?;
+        let now = Instant::now();
+        Ok(Self {
+            console: Arc::clone(console),
+            digest: viewer.digest,
+            asked: now,
+            said: now,
+            _room: room,
+        })
+    }
+
+    /// Whether the stream goes on: the server does, and the session.
+    async fn goes_on(&mut self) -> Result<bool, Error> {
+        if self.console.end.is_cancelled() {
+            return Ok(false);
+        }
+        if self.asked.elapsed() < SESSION_ASKED_EVERY {
+            return Ok(true);
+        }
+        self.asked = Instant::now();
+        Ok(session::live(&self.console, self.digest).await?.is_some())
+    }
+
+    fn said(&mut self) {
+        self.said = Instant::now();
+    }
+
+    fn beat_at(&self) -> Instant {
+        self.said + BEAT_EVERY
+    }
+}
+
+/// Follows the feed.
+struct Entries {
+    watch: Watch,
+    filter: AuditFilter,
+    /// Everything up to here was sent or does not fit.
+    from: Option<EventId>,
+    names: BTreeMap<DirectoryId, String>,
+}
+
+impl Entries {
+    async fn next(&mut self) -> Option<Frames> {
+        match self.step().await {
+            Ok(None) => None,
+            Ok(Some(frames)) => {
+                self.watch.said();
+                Some(Ok(frames))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    async fn step(&mut self) -> Result<Option<Vec<Event>>, Error> {
+        while self.watch.goes_on().await? {
+            let console = Arc::clone(&self.watch.console);
+            // Asked first: what comes after that is waited for, not missed.
+            let end = console.reading.feed_end().await?;
+            let page = PageRequest {
+                reach: Reach::Everything,
+                limit: ENTRIES_AT_ONCE,
+                order: Order::Ascending,
+                cursor: self.from.map(Cursor::After),
+            };
+            let found = console.audit.audit(page, self.filter.clone()).await?;
+            let last = found.page.items.last().map(|event| event.id);
+            self.from = found.looked_to.or(last).or(self.from);
+            if !found.page.items.is_empty() {
+                let frames = self.frames(&found.page.items).await?;
+                tokio::time::sleep(BREATH).await;
+                return Ok(Some(frames));
+            }
+            if found.page.has_after {
+                continue;
+            }
+            // Nothing up to here fits.
+            self.from = end.event.or(self.from);
+            if !self.wait(end).await? {
+                return Ok(Some(vec![self.beat()]));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits for the feed to go on; false if it is time to say that the connection lives.
+    async fn wait(&self, end: FeedEnd) -> Result<bool, Error> {
+        let console = &self.watch.console;
+        tokio::select! {
+            waited = console.reading.wait_feed(end) => waited?,
+            () = tokio::time::sleep_until(self.watch.beat_at()) => return Ok(false),
+            () = console.end.cancelled() => return Ok(true),
+        }
+        tokio::time::sleep(BREATH).await;
+        Ok(true)
+    }
+
+    /// Carries the place as well, so that what did not fit is not looked through again.
+    fn beat(&self) -> Event {
+        let beat = Event::default().event("beat").data(NOTHING);
+        match self.from {
+            Some(id) => beat.id(id.to_string()),
+            None => beat,
+        }
+    }
+
+    async fn frames(&mut self, events: &[AuditEvent]) -> Result<Vec<Event>, Error> {
+        let mut frames = Vec::with_capacity(events.len());
+        for event in events {
+            let id = event.directory_id;
+            if !self.names.contains_key(&id) {
+                let name = crate::pages::directory_name(&self.watch.console, id).await?;
+                self.names.insert(id, name);
+            }
+            // A carriage return would end a line of the stream.
+            let line = entry(event, &self.names[&id]).into_string().replace('\r', "&#13;");
+            frames.push(Event::default().event("entry").id(event.id.to_string()).data(line));
+        }
+        Ok(frames)
+    }
+}
+
+/// What a page shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    /// Numbers that move all the time.
+    Pipeline,
+    /// Anything that events tell.
+    Feed,
+    /// A directory with its requests.
+    Directory(DirectoryId),
+}
+
+/// Looks whether something changed.
+struct Changes {
+    watch: Watch,
+    of: Of,
+    /// What was seen last; nothing before the first look, so that whatever changed while the page was on
+    /// its way is told at once.
+    seen: Option<Seen>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    end: FeedEnd,
+    request: Option<RequestId>,
+}
+
+impl Changes {
+    async fn next(&mut self) -> Option<Frames> {
+        match self.step().await {
+            Ok(None) => None,
+            Ok(Some(word)) => {
+                self.watch.said();
+                Some(Ok(vec![Event::default().event(word).data(NOTHING)]))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    async fn step(&mut self) -> Result<Option<&'static str>, Error> {
+        while self.watch.goes_on().await? {
+            if self.has_changed().await? {
+                return Ok(Some("changed"));
+            }
+            if Instant::now() >= self.watch.beat_at() {
+                // Of the pipeline there is always something to tell.
+                return Ok(Some(if self.of == Of::Pipeline { "changed" } else { "beat" }));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = self.watch.console.end.cancelled() => {}
+            }
+        }
+        Ok(None)
+    }
+
+    async fn has_changed(&mut self) -> Result<bool, Error> {
+        let console = &self.watch.console;
+        let end = match self.of {
+            Of::Pipeline => FeedEnd::default(),
+            Of::Feed | Of::Directory(_) => console.reading.feed_end().await?,
+        };
+        let request = match self.of {
+            Of::Pipeline | Of::Feed => None,
+            Of::Directory(id) => {
+                let latest = console.directories.requests(id, first_few(1)).await;
+                latest.map_or(None, |page| page.items.first().map(|request| request.id))
+            }
+        };
+        let seen = Seen { end, request };
+        let Some(before) = self.seen.replace(seen) else { return Ok(true) };
+        if before.request != seen.request {
+            return Ok(true);
+        }
+        match self.of {
+            Of::Directory(id) if before.end != end => has_events(console, id, before.end).await,
+            Of::Pipeline | Of::Feed | Of::Directory(_) => Ok(before.end != end),
+        }
+    }
+}
+
+/// Whether a directory has events behind this. Where too many of others lie in between, yes: looking
+/// through them all would cost more than a page that is made in vain.
+async fn has_events(
+    console: &Console,
+    directory: DirectoryId,
+    after: FeedEnd,
+) -> Result<bool, Error> {
+    let page = PageRequest {
+        reach: Reach::Everything,
+        limit: 1,
+        order: Order::Ascending,
+        cursor: after.event.map(Cursor::After),
+    };
+    let filter = AuditFilter { directory: Some(directory), ..AuditFilter::default() };
+    let found = console.audit.audit(page, filter).await?.page;
+    Ok(!found.items.is_empty() || found.has_after)
+}
+
+/// An event as a line that opens to what is known of it.
+pub(crate) fn entry(event: &AuditEvent, directory: &str) -> Markup {
+    let path = format!("/console/events/{}", event.id);
+    html! {
+        li.entry #(event.id) hx-preserve="true" {
+            details hx-get={ (path) "/detail" } hx-trigger="toggle once" hx-target="find .entry-detail" hx-swap="innerHTML" {
+                summary {
+                    (time(event.created_at))
+                    span.entry-kind { (event.event.name()) }
+                    span.entry-what {
+                        @for (index, name) in what(event).iter().enumerate() { @if index > 0 { " · " } (parts::text(name)) }
+                    }
+                    span.entry-where { (parts::text(directory)) }
+                }
+                div.entry-detail { p { a href=(path) { "Open the event" } } }
+            }
+        }
+    }
+}
+
+/// What an event is about: the user, the group, or both.
+fn what(event: &AuditEvent) -> Vec<String> {
+    let data: Value = serde_json::from_str(event.data.get()).unwrap_or_default();
+    let named = |value: &Value| {
+        let names = ["name", "username", "email", "value", "token_suffix", "id"];
+        let found = names.iter().find_map(|name| value.get(name)?.as_str());
+        found.filter(|name| !name.trim().is_empty()).map(str::to_owned)
+    };
+    let both = [&data["user"], &data["member"], &data["group"]];
+    let parts: Vec<String> = both.into_iter().filter_map(named).collect();
+    if parts.is_empty() { named(&data).into_iter().collect() } else { parts }
+}

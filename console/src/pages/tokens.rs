@@ -1,0 +1,130 @@
+//! Bearer tokens of a directory: made, shown once, revoked.
+
+use std::sync::Arc;
+
+use api::ports::{Conflict, Directory, NewToken, PortError, Reach, Token};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use maud::html;
+use schemas::TokenId;
+
+use super::directories::credentials;
+use super::organizations::refuse_auditors;
+use super::{DIRECTORY, TOKEN, directory_of, directory_path};
+use crate::Console;
+use crate::error::{Error, conflicting};
+use crate::form::path_id;
+use crate::layout::{Page, Section};
+use crate::parts::form::{form, hidden, send, send_danger};
+use crate::parts::{facts, notice, time, time_or};
+use crate::session::{Change, Viewer};
+use crate::sign_in::to;
+
+pub(crate) async fn new(
+    State(console): State<Arc<Console>>,
+    viewer: Viewer,
+    Path(directory): Path<String>,
+) -> Result<Response, Error> {
+    refuse_auditors(&viewer)?;
+    let directory = directory_of(&console, &directory).await?;
+    let id = TokenId::from_bits(console.edge.id());
+    Ok(page_for_new(&viewer, &directory, id, None))
+}
+
+/// The id is made with the form: one that is sent twice makes one token.
+pub(crate) async fn create(
+    State(console): State<Arc<Console>>,
+    Path(directory): Path<String>,
+    Change { viewer, form }: Change,
+) -> Result<Response, Error> {
+    let directory = directory_of(&console, &directory).await?;
+    let id: TokenId = form.id("id").ok_or(Error::Unreadable)?;
+    if find(&console, &directory, id).await.is_ok() {
+        return Ok(to(&directory_path(directory.id)));
+    }
+    let minted = api::secrets::token(&*console.edge);
+    let new = NewToken {
+        id,
+        digest: minted.digest,
+        suffix: minted.suffix,
+        created_at: console.edge.now(),
+    };
+    match console.directories.add_token(Reach::Everything, directory.id, new).await {
+        Ok(_) => {}
+        Err(PortError::Conflict(conflict @ (Conflict::LiveTokens | Conflict::Deleting))) => {
+            let page = page_for_new(&viewer, &directory, id, Some(conflicting(conflict)));
+            return Ok((StatusCode::CONFLICT, page).into_response());
+        }
+        Err(error) => return Err(Error::about(DIRECTORY)(error)),
+    }
+    console.reconcile(directory.id).await;
+    Ok(credentials(&console, &viewer, &directory, "Token made", &minted.text))
+}
+
+fn page_for_new(
+    viewer: &Viewer,
+    directory: &Directory,
+    id: TokenId,
+    wrong: Option<&str>,
+) -> Response {
+    let own = directory_path(directory.id);
+    let body = html! {
+        @if let Some(wrong) = wrong { (notice::wrong(wrong)) }
+        p.lead { "A directory may have two live tokens, so that one can take the place of the other without a gap: make the new one, enter it in the identity provider, and revoke the old one." }
+        (form(viewer, &format!("{own}/tokens/new"), &html! {
+            (hidden("id", id))
+            (send("Make token", &own))
+        }))
+    };
+    Page::new(viewer, Section::Organizations, "Make a token")
+        .under(own, &directory.name)
+        .show(&body)
+}
+
+pub(crate) async fn confirm(
+    State(console): State<Arc<Console>>,
+    viewer: Viewer,
+    Path((directory, token)): Path<(String, String)>,
+) -> Result<Response, Error> {
+    refuse_auditors(&viewer)?;
+    let directory = directory_of(&console, &directory).await?;
+    let token = find(&console, &directory, path_id(TOKEN, &token)?).await?;
+    let own = directory_path(directory.id);
+    let body = html! {
+        p.lead { "The identity provider that uses it is turned away from then on. This cannot be undone." }
+        (facts(&[
+            ("Ends in", html! { code { "…" (token.suffix) } }),
+            ("Made", time(token.created_at)),
+            ("Last used", time_or(token.last_used_at, "never")),
+        ]))
+        (form(&viewer, &format!("{own}/tokens/{}/revoke", token.id), &send_danger("Revoke token", &own)))
+    };
+    let page = Page::new(&viewer, Section::Organizations, "Revoke a token");
+    Ok(page.under(own, &directory.name).show(&body))
+}
+
+/// One that was revoked already is no error: two admins may want the same.
+pub(crate) async fn revoke(
+    State(console): State<Arc<Console>>,
+    Path((directory, token)): Path<(String, String)>,
+    _: Change,
+) -> Result<Response, Error> {
+    let directory = directory_of(&console, &directory).await?;
+    let token = path_id(TOKEN, &token)?;
+    let now = console.edge.now();
+    let revoked =
+        console.directories.revoke_token(Reach::Everything, directory.id, token, now).await;
+    match revoked {
+        Ok(()) | Err(PortError::NotFound) => {}
+        Err(error) => return Err(error.into()),
+    }
+    console.reconcile(directory.id).await;
+    Ok(to(&directory_path(directory.id)))
+}
+
+async fn find(console: &Console, directory: &Directory, id: TokenId) -> Result<Token, Error> {
+    let tokens = console.directories.tokens(Reach::Everything, directory.id).await;
+    let tokens = tokens.map_err(Error::about(DIRECTORY))?;
+    tokens.into_iter().find(|token| token.id == id).ok_or(Error::Missing(TOKEN))
+}

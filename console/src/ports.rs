@@ -1,0 +1,184 @@
+//! What the pages need beside the ports of the API.
+//!
+//! [`Sessions`] keeps who has signed in, [`Lookups`] finds what people look for by a part of its name,
+//! and [`Pipeline`] tells how much passes through the server.
+
+use std::fmt;
+use std::time::Duration;
+
+use api::ports::{AuditEvent, Digest, PortError};
+use async_trait::async_trait;
+use schemas::wire::{DirectoryGroup, DirectoryUser};
+use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
+
+/// How many sessions there may be; beyond it the oldest end. More than people who run a server have
+/// browsers.
+pub const SESSIONS_MAX: usize = 1_000;
+
+/// What somebody who signed in may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// Read everything, change nothing.
+    Auditor,
+}
+
+impl Role {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Admin, Self::Auditor];
+
+    /// Its name in the store and on pages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    /// The role of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
+/// What a password is checked with: an argon2id hash with its parameters and its salt, as text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// Wraps the text.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text, for the store.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+/// A browser that has signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// As whom.
+    pub role: Role,
+    /// When.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute or so.
+    pub last_used_at: Timestamp,
+}
+
+/// Passwords and sessions. A session is known by the digest of its cookie.
+#[async_trait]
+pub trait Sessions: Send + Sync {
+    /// What the password of a role is checked with, if the role has one.
+    async fn password(&self, role: Role) -> Result<Option<PasswordHash>, PortError>;
+
+    /// Gives a role another password, or none, and ends its sessions in the same transaction.
+    async fn set_password(&self, role: Role, hash: Option<PasswordHash>) -> Result<(), PortError>;
+
+    /// Begins a session, if its role's password is still checked with this. `NotFound` if it is not.
+    async fn begin(
+        &self,
+        digest: Digest,
+        session: Session,
+        checked_with: PasswordHash,
+    ) -> Result<(), PortError>;
+
+    /// The session with this digest, whether or not it is too old.
+    async fn find(&self, digest: Digest) -> Result<Option<Session>, PortError>;
+
+    /// Notes that a session was used. May be lost in a crash; one that has ended is no error.
+    async fn touch(&self, digest: Digest, at: Timestamp) -> Result<(), PortError>;
+
+    /// Ends a session. One that has ended already is no error.
+    async fn end(&self, digest: Digest) -> Result<(), PortError>;
+}
+
+/// An endpoint that does not get what it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailingEndpoint {
+    /// Which.
+    pub id: EndpointId,
+    /// Where it is.
+    pub url: String,
+    /// Since when it has failed without a success in between.
+    pub failing_since: Option<Timestamp>,
+    /// How many attempts have failed since then.
+    pub failed_in_a_row: u64,
+    /// Why the dispatcher turned it off, if it did.
+    pub disabled_reason: Option<String>,
+}
+
+/// What people look for. Everything here is found by an index, however much there is.
+#[async_trait]
+pub trait Lookups: Send + Sync {
+    /// Users of a directory whose user name or address begins with this, whatever the case, and those
+    /// whose identity provider calls them exactly this; in the order of their names.
+    async fn users(
+        &self,
+        directory: DirectoryId,
+        beginning: &str,
+        limit: u32,
+    ) -> Result<Vec<DirectoryUser>, PortError>;
+
+    /// Groups of a directory whose name begins with this, whatever the case; in the order of their names.
+    async fn groups(
+        &self,
+        directory: DirectoryId,
+        beginning: &str,
+        limit: u32,
+    ) -> Result<Vec<DirectoryGroup>, PortError>;
+
+    /// An event with who caused it.
+    async fn event(&self, id: EventId) -> Result<AuditEvent, PortError>;
+
+    /// Endpoints that fail, or that were turned off because they did; those that fail longest first.
+    async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, PortError>;
+}
+
+/// How much passed between two moments, as counts a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// SCIM requests answered.
+    pub requests: f64,
+    /// Events accepted.
+    pub events: f64,
+    /// Webhooks answered with 2xx.
+    pub deliveries: f64,
+    /// Attempts at webhooks that failed.
+    pub failures: f64,
+}
+
+/// What passes through the server.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Flow {
+    /// The last minutes, oldest first, one entry for each [`Flow::interval`].
+    pub rates: Vec<Rates>,
+    /// How long each of them is.
+    pub interval: Duration,
+    /// How many records the log has.
+    pub records: u64,
+    /// How many of them are not in the store yet.
+    pub lag: u64,
+    /// How many events the endpoint that is furthest behind has to get.
+    pub undelivered: u64,
+}
+
+/// The pipeline as it is.
+#[async_trait]
+pub trait Pipeline: Send + Sync {
+    /// How much passes.
+    async fn flow(&self) -> Result<Flow, PortError>;
+}

@@ -1,0 +1,206 @@
+//! Signing in and out.
+//!
+//! ```text
+//!  form ──▶ same site? ──▶ brake ──▶ argon2id, on a thread that may block ──▶ session in the store ──▶ cookie
+//! ```
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::digest;
+use api::ports::PortError;
+use axum::extract::{ConnectInfo, Extension, State};
+use axum::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use maud::html;
+
+use crate::Console;
+use crate::error::Error;
+use crate::form::{Form, Query};
+use crate::layout;
+use crate::parts::notice;
+use crate::password::{PASSWORD_BYTES_MAX, fits};
+use crate::ports::{PasswordHash, Role, Session};
+use crate::session::{SESSION_MAX, Signed, Viewer, cookie_name, same_origin};
+
+/// How many passwords are checked at once: each takes 19 MiB and a core.
+pub(crate) const CHECKS_MAX: usize = 2;
+
+pub(crate) async fn show(
+    State(console): State<Arc<Console>>,
+    viewer: Option<Viewer>,
+    Query(query): Query,
+) -> Result<Response, Error> {
+    let next = next(&query);
+    if viewer.is_some() {
+        return Ok(to(&next));
+    }
+    let has_password = console.sessions.password(Role::Admin).await?.is_some();
+    Ok(page(StatusCode::OK, &next, (!has_password).then_some(NO_PASSWORD)))
+}
+
+pub(crate) async fn sign_in(
+    State(console): State<Arc<Console>>,
+    address: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: HeaderMap,
+    form: Form,
+) -> Result<Response, Error> {
+    // Nobody has a session here, so there is no token: what the browser says of the site has to do.
+    same_origin(&headers, &console.public_url)?;
+    let from = address
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ConnectInfo(address))| address.ip());
+    let next = next(&form);
+    if let Err(wait) = console.brake.take(from) {
+        tracing::warn!("attempts to sign in to the console are slowed down");
+        return Ok(refused_for(wait, &next));
+    }
+    let password = form.one("password").unwrap_or_default();
+    let Some((role, checked_with)) = whose(&console, password).await? else {
+        tracing::warn!("a wrong password for the console");
+        return Ok(page(StatusCode::UNAUTHORIZED, &next, Some(WRONG)));
+    };
+    let now = console.edge.now();
+    let secret = URL_SAFE_NO_PAD.encode(console.edge.secret());
+    let session = Session { role, created_at: now, last_used_at: now };
+    match console.sessions.begin(digest(&secret), session, checked_with).await {
+        Ok(()) => {}
+        Err(PortError::NotFound) => return Ok(page(StatusCode::UNAUTHORIZED, &next, Some(WRONG))),
+        Err(error) => return Err(error.into()),
+    }
+    tracing::info!(role = role.name(), "signed in to the console");
+    let mut response = to(&next);
+    response.headers_mut().insert(SET_COOKIE, set_cookie(&console, &secret, SESSION_MAX));
+    Ok(response)
+}
+
+pub(crate) async fn sign_out(
+    State(console): State<Arc<Console>>,
+    Signed { viewer }: Signed,
+) -> Result<Response, Error> {
+    console.sessions.end(viewer.digest).await?;
+    let mut response = to("/console/sign-in");
+    response.headers_mut().insert(SET_COOKIE, set_cookie(&console, "", Duration::ZERO));
+    Ok(response)
+}
+
+const WRONG: &str = "That is not the password.";
+
+const NO_PASSWORD: &str =
+    "No password is set. Set console_password (DSYNC_CONSOLE_PASSWORD) and start the server again.";
+
+/// Whose password this is. Both are checked whatever comes of the first, so that the time tells nothing.
+async fn whose(console: &Console, password: &str) -> Result<Option<(Role, PasswordHash)>, Error> {
+    if password.is_empty() || password.len() > PASSWORD_BYTES_MAX {
+        return Ok(None);
+    }
+    let mut hashes = Vec::new();
+    for role in Role::ALL {
+        hashes.extend(console.sessions.password(role).await?.map(|hash| (role, hash)));
+    }
+    let _room = console.checks.acquire().await.expect("nobody closes it");
+    let password = password.to_owned();
+    let check = move || {
+        let fitting: Vec<_> =
+            hashes.into_iter().map(|(role, hash)| (fits(&password, &hash), role, hash)).collect();
+        fitting.into_iter().find(|(fits, ..)| *fits).map(|(_, role, hash)| (role, hash))
+    };
+    let checked = tokio::task::spawn_blocking(check).await;
+    checked.map_err(|error| PortError::Unavailable(error.into()).into())
+}
+
+fn page(status: StatusCode, next: &str, wrong: Option<&str>) -> Response {
+    let body = html! {
+        @if let Some(wrong) = wrong { (notice::wrong(wrong)) }
+        form.stack method="post" action="/console/sign-in" {
+            input type="hidden" name="next" value=(next);
+            div.field {
+                label for="password" { "Password" }
+                input #password type="password" name="password" required autofocus
+                    autocomplete="current-password" aria-describedby="password-hint";
+                p #password-hint.hint {
+                    "It is the setting " code { "console_password" }
+                    ", or the one that the first start of the server printed. Auditors have one of their own."
+                }
+            }
+            button.button.primary type="submit" { "Sign in" }
+        }
+    };
+    (status, layout::plain("Sign in", &body)).into_response()
+}
+
+fn refused_for(wait: Duration, next: &str) -> Response {
+    let secs = wait.as_millis().div_ceil(1_000).max(1).to_string();
+    let text = format!("Too many attempts. Try again in {secs} s.");
+    let mut response = page(StatusCode::TOO_MANY_REQUESTS, next, Some(&text));
+    let wait = HeaderValue::from_str(&secs).expect("digits");
+    response.headers_mut().insert(RETRY_AFTER, wait);
+    response
+}
+
+/// Where to go after signing in: a page of ours, whatever the address says.
+fn next(form: &Form) -> String {
+    let wanted = form.text("next").unwrap_or_default();
+    let is_ours = wanted == "/console"
+        || wanted.strip_prefix("/console").is_some_and(|rest| rest.starts_with(['/', '?']));
+    let is_plain = wanted.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    let is_page = !wanted.starts_with("/console/sign-in");
+    if is_ours && is_plain && is_page { wanted.to_owned() } else { "/console".to_owned() }
+}
+
+/// 303, so that a browser goes on with GET.
+pub(crate) fn to(place: &str) -> Response {
+    let place = HeaderValue::from_str(place).expect("places are plain ASCII");
+    (StatusCode::SEE_OTHER, [(LOCATION, place)]).into_response()
+}
+
+fn set_cookie(console: &Console, secret: &str, age: Duration) -> HeaderValue {
+    let line = cookie_line(console.is_secure, secret, age);
+    HeaderValue::from_str(&line).expect("names and secrets are plain ASCII")
+}
+
+/// Where the world reaches us by TLS, the cookie is for this host and never travels without.
+fn cookie_line(is_secure: bool, secret: &str, age: Duration) -> String {
+    let (name, secure) = (cookie_name(is_secure), if is_secure { "; Secure" } else { "" });
+    let age = age.as_secs();
+    format!("{name}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behind_tls_the_cookie_never_travels_without_it() {
+        let hour = Duration::from_secs(3_600);
+        let with = cookie_line(true, "x", hour);
+        assert_eq!(with, "__Host-dsync=x; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax; Secure");
+        let without = cookie_line(false, "x", hour);
+        assert_eq!(without, "dsync=x; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax");
+    }
+
+    #[test]
+    fn the_way_back_leads_to_a_page_of_ours() {
+        let next = |wanted: &str| {
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("next", wanted)
+                .finish();
+            next(&Form::parse(query.as_bytes()))
+        };
+        assert_eq!(next("/console/events?type=a"), "/console/events?type=a");
+        for elsewhere in [
+            "",
+            "https://evil.example",
+            "//evil.example",
+            "/consolex",
+            "/console\\evil",
+            "/console/a\r\nset-cookie: b",
+            "/console/sign-in?next=/console",
+        ] {
+            assert_eq!(next(elsewhere), "/console", "{elsewhere}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the console asks of configuration.
+
+use api::ports::Digest;
+use async_trait::async_trait;
+use console::ports::{FailingEndpoint, PasswordHash, Role, Session};
+use schemas::Timestamp;
+
+use crate::error::DbError;
+
+/// Who signs in to the console, and which endpoints it warns of.
+#[async_trait]
+pub(crate) trait ConsoleBackend: Send + Sync {
+    async fn console_password(&self, role: Role) -> Result<Option<PasswordHash>, DbError>;
+
+    /// Sets what passwords are checked with, and ends the sessions of the role.
+    async fn set_console_password(
+        &self,
+        role: Role,
+        hash: Option<PasswordHash>,
+    ) -> Result<(), DbError>;
+
+    async fn begin_session(
+        &self,
+        digest: Digest,
+        session: Session,
+        checked_with: PasswordHash,
+    ) -> Result<(), DbError>;
+
+    async fn session(&self, digest: Digest) -> Result<Option<Session>, DbError>;
+
+    async fn touch_session(&self, digest: Digest, at: Timestamp) -> Result<(), DbError>;
+
+    async fn end_session(&self, digest: Digest) -> Result<(), DbError>;
+
+    async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, DbError>;
+}

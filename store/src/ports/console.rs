@@ -1,0 +1,76 @@
+//! The console's ports.
+
+use api::ports::{AuditEvent, Digest, PortError};
+use async_trait::async_trait;
+use console::ports::{FailingEndpoint, Lookups, PasswordHash, Role, Session, Sessions};
+use schemas::wire::{DirectoryGroup, DirectoryUser};
+use schemas::{DirectoryId, EventId, Timestamp};
+
+use super::port_error;
+use crate::Store;
+
+#[async_trait]
+impl Sessions for Store {
+    async fn password(&self, role: Role) -> Result<Option<PasswordHash>, PortError> {
+        self.config.console_password(role).await.map_err(port_error)
+    }
+
+    async fn set_password(&self, role: Role, hash: Option<PasswordHash>) -> Result<(), PortError> {
+        self.config.set_console_password(role, hash).await.map_err(port_error)
+    }
+
+    async fn begin(
+        &self,
+        digest: Digest,
+        session: Session,
+        checked_with: PasswordHash,
+    ) -> Result<(), PortError> {
+        self.config.begin_session(digest, session, checked_with).await.map_err(port_error)
+    }
+
+    async fn find(&self, digest: Digest) -> Result<Option<Session>, PortError> {
+        self.config.session(digest).await.map_err(port_error)
+    }
+
+    async fn touch(&self, digest: Digest, at: Timestamp) -> Result<(), PortError> {
+        self.config.touch_session(digest, at).await.map_err(port_error)
+    }
+
+    async fn end(&self, digest: Digest) -> Result<(), PortError> {
+        self.config.end_session(digest).await.map_err(port_error)
+    }
+}
+
+#[async_trait]
+impl Lookups for Store {
+    async fn users(
+        &self,
+        directory: DirectoryId,
+        beginning: &str,
+        limit: u32,
+    ) -> Result<Vec<DirectoryUser>, PortError> {
+        let known = self.config.known();
+        let found = self.state.users_like(known, directory, beginning.to_owned(), limit).await;
+        found.map_err(port_error)
+    }
+
+    async fn groups(
+        &self,
+        directory: DirectoryId,
+        beginning: &str,
+        limit: u32,
+    ) -> Result<Vec<DirectoryGroup>, PortError> {
+        let known = self.config.known();
+        let found = self.state.groups_like(known, directory, beginning.to_owned(), limit).await;
+        found.map_err(port_error)
+    }
+
+    async fn event(&self, id: EventId) -> Result<AuditEvent, PortError> {
+        let found = self.state.audit_event(id).await.map_err(port_error)?;
+        found.ok_or(PortError::NotFound)
+    }
+
+    async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, PortError> {
+        self.config.failing_endpoints(limit).await.map_err(port_error)
+    }
+}

@@ -1,0 +1,112 @@
+//! Who signs in to the console, and which endpoints it warns of.
+
+use api::ports::Digest;
+use async_trait::async_trait;
+use console::ports::{FailingEndpoint, PasswordHash, Role, SESSIONS_MAX, Session};
+use deadpool_postgres::GenericClient;
+use schemas::Timestamp;
+
+use super::Config;
+use super::query::{Parameters, all, execute, first, int};
+use crate::backend::ConsoleBackend;
+use crate::columns::Columns as _;
+use crate::config::console::{FAILING_COLUMNS, failing, session};
+use crate::error::DbError;
+use crate::ports::not_found;
+
+#[async_trait]
+impl ConsoleBackend for Config {
+    async fn console_password(&self, role: Role) -> Result<Option<PasswordHash>, DbError> {
+        hash_of(&self.db.client().await?, role).await
+    }
+
+    async fn set_console_password(
+        &self,
+        role: Role,
+        hash: Option<PasswordHash>,
+    ) -> Result<(), DbError> {
+        let mut client = self.db.client().await?;
+        let tx = client.transaction().await?;
+        let name = role.name();
+        execute(&tx, "DELETE FROM console_sessions WHERE role = $1", &[&name]).await?;
+        match hash {
+            Some(hash) => {
+                let sql = "INSERT INTO console_passwords (role, hash) VALUES ($1, $2)
+                    ON CONFLICT (role) DO UPDATE SET hash = excluded.hash";
+                execute(&tx, sql, &[&name, &hash.expose()]).await?;
+            }
+            None => {
+                execute(&tx, "DELETE FROM console_passwords WHERE role = $1", &[&name]).await?;
+            }
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn begin_session(
+        &self,
+        digest: Digest,
+        session: Session,
+        checked_with: PasswordHash,
+    ) -> Result<(), DbError> {
+        let mut client = self.db.client().await?;
+        let tx = client.transaction().await?;
+        // The row stays locked: a password that changes meanwhile ends this session or refuses it.
+        let name = session.role.name();
+        let sql = "SELECT 1 FROM console_passwords WHERE role = $1 FOR SHARE";
+        execute(&tx, sql, &[&name]).await?;
+        if hash_of(&tx, session.role).await?.as_ref() != Some(&checked_with) {
+            return Err(not_found());
+        }
+        let sql = "INSERT INTO console_sessions (digest, role, created_at, last_used_at)
+            VALUES ($1, $2, $3, $4)";
+        let parameters: Parameters<'_> = &[
+            &digest.to_vec(),
+            &name,
+            &session.created_at.millis(),
+            &session.last_used_at.millis(),
+        ];
+        execute(&tx, sql, parameters).await?;
+        let sql = "DELETE FROM console_sessions WHERE digest IN (
+            SELECT digest FROM console_sessions ORDER BY created_at DESC OFFSET $1)";
+        execute(&tx, sql, &[&int(SESSIONS_MAX as u64)]).await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn session(&self, digest: Digest) -> Result<Option<Session>, DbError> {
+        let client = self.db.client().await?;
+        let sql = "SELECT role, created_at, last_used_at FROM console_sessions WHERE digest = $1";
+        let found = first(&client, sql, &[&digest.to_vec()]).await?;
+        found.map(|row| session(&row)).transpose()
+    }
+
+    async fn touch_session(&self, digest: Digest, at: Timestamp) -> Result<(), DbError> {
+        let client = self.db.client().await?;
+        let sql = "UPDATE console_sessions SET last_used_at = $2 WHERE digest = $1";
+        execute(&client, sql, &[&digest.to_vec(), &at.millis()]).await.map(drop)
+    }
+
+    async fn end_session(&self, digest: Digest) -> Result<(), DbError> {
+        let client = self.db.client().await?;
+        let sql = "DELETE FROM console_sessions WHERE digest = $1";
+        execute(&client, sql, &[&digest.to_vec()]).await.map(drop)
+    }
+
+    async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, DbError> {
+        let client = self.db.client().await?;
+        let sql = format!(
+            "SELECT {FAILING_COLUMNS} FROM endpoints
+             WHERE failing_since IS NOT NULL OR disabled_reason IS NOT NULL
+             ORDER BY failing_since NULLS FIRST, id LIMIT $1"
+        );
+        all(&client, &sql, &[&i64::from(limit)]).await?.iter().map(failing).collect()
+    }
+}
+
+async fn hash_of(
+    client: &impl GenericClient,
+    role: Role,
+) -> Result<Option<PasswordHash>, DbError> {
+    let sql = "SELECT hash FROM console_passwords WHERE role = $1";
+    let found = first(client, sql, &[&role.name()]).await?;
+    found.map(|row| Ok(PasswordHash::new(row.text(0)?))).transpose()
+}

@@ -1,0 +1,151 @@
+//! What the console keeps and looks for.
+
+use api::ports::{
+    Conflict, Digest, Directories, DirectoryChange, OrganizationChange, Organizations, PortError,
+    Reach,
+};
+use console::ports::{Lookups, PasswordHash, Role, SESSIONS_MAX, Session, Sessions};
+use schemas::{DirectoryId, EventId, Timestamp};
+
+use crate::world::{World, group, hidden, user, user_with};
+
+fn hash(text: &str) -> PasswordHash {
+    PasswordHash::new(text.to_owned())
+}
+
+fn session(role: Role, millis: i64) -> Session {
+    let at = Timestamp::from_millis(millis);
+    Session { role, created_at: at, last_used_at: at }
+}
+
+fn digest(number: usize) -> Digest {
+    let mut digest = [0; 32];
+    digest[..8].copy_from_slice(&number.to_be_bytes());
+    digest
+}
+
+#[tokio::test]
+async fn sessions_end_when_the_password_of_their_role_changes() {
+    let world = World::new();
+    let store: &dyn Sessions = &*world.store;
+    assert_eq!(store.password(Role::Admin).await.unwrap(), None);
+    for role in Role::ALL {
+        store.set_password(role, Some(hash(role.name()))).await.unwrap();
+        let number = if role == Role::Admin { 1 } else { 2 };
+        store.begin(digest(number), session(role, 1), hash(role.name())).await.unwrap();
+    }
+    assert_eq!(store.find(digest(1)).await.unwrap(), Some(session(Role::Admin, 1)));
+    store.set_password(Role::Admin, Some(hash("another"))).await.unwrap();
+    assert_eq!(store.find(digest(1)).await.unwrap(), None);
+    assert_eq!(store.find(digest(2)).await.unwrap(), Some(session(Role::Auditor, 1)));
+    assert_eq!(store.password(Role::Admin).await.unwrap(), Some(hash("another")));
+    store.set_password(Role::Auditor, None).await.unwrap();
+    assert_eq!(store.find(digest(2)).await.unwrap(), None);
+    assert_eq!(store.password(Role::Auditor).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_password_that_changed_while_it_was_checked_begins_no_session() {
+    let world = World::new();
+    let store: &dyn Sessions = &*world.store;
+    store.set_password(Role::Admin, Some(hash("new"))).await.unwrap();
+    let begun = store.begin(digest(1), session(Role::Admin, 1), hash("old")).await;
+    assert!(matches!(begun, Err(PortError::NotFound)), "{begun:?}");
+    assert_eq!(store.find(digest(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn sessions_are_touched_ended_and_limited_in_number() {
+    let world = World::new();
+    let store: &dyn Sessions = &*world.store;
+    store.set_password(Role::Admin, Some(hash("x"))).await.unwrap();
+    for number in 0..=SESSIONS_MAX {
+        let millis = i64::try_from(number).unwrap();
+        store.begin(digest(number), session(Role::Admin, millis), hash("x")).await.unwrap();
+    }
+    assert_eq!(store.find(digest(0)).await.unwrap(), None, "the oldest has ended");
+    assert!(store.find(digest(1)).await.unwrap().is_some());
+    store.touch(digest(1), Timestamp::from_millis(9_000)).await.unwrap();
+    let touched = store.find(digest(1)).await.unwrap().unwrap();
+    assert_eq!(touched.last_used_at, Timestamp::from_millis(9_000));
+    assert_eq!(touched.created_at, Timestamp::from_millis(1));
+    store.end(digest(1)).await.unwrap();
+    store.end(digest(1)).await.unwrap();
+    assert_eq!(store.find(digest(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_change_that_was_made_from_an_older_version_is_refused_and_changes_nothing() {
+    let (world, one) = World::with_one_directory().await;
+    let (organizations, directories): (&dyn Organizations, &dyn Directories) =
+        (&*world.store, &*world.store);
+    let seen = organizations.get(Reach::Everything, one.organization).await.unwrap();
+    let renamed = |name: &str, made_from| OrganizationChange {
+        name: Some(name.to_owned()),
+        // The clock stands still, and yet no two versions have the same time.
+        updated_at: seen.updated_at,
+        made_from,
+        ..OrganizationChange::default()
+    };
+    let update = |change| organizations.update(Reach::Everything, one.organization, change);
+    let first = update(renamed("First", Some(seen.updated_at))).await.unwrap();
+    let second = update(renamed("Second", Some(seen.updated_at))).await;
+    assert!(matches!(second, Err(PortError::Conflict(Conflict::Changed))), "{second:?}");
+    let third = update(renamed("Third", Some(first.updated_at))).await.unwrap();
+    assert_eq!(third.name, "Third");
+    assert_eq!(update(renamed("Fourth", None)).await.unwrap().name, "Fourth");
+
+    let seen = directories.get(Reach::Everything, one.id).await.unwrap();
+    let renamed = |name: &str, made_from| DirectoryChange {
+        name: Some(name.to_owned()),
+        made_from,
+        ..DirectoryChange::default()
+    };
+    let update = |change| directories.update(Reach::Everything, one.id, change, seen.updated_at);
+    update(renamed("First", Some(seen.updated_at))).await.unwrap();
+    let second = update(renamed("Second", Some(seen.updated_at))).await;
+    assert!(matches!(second, Err(PortError::Conflict(Conflict::Changed))), "{second:?}");
+    assert_eq!(directories.get(Reach::Everything, one.id).await.unwrap().name, "First");
+}
+
+#[tokio::test]
+async fn users_and_groups_are_found_by_how_they_begin_within_their_directory() {
+    let (mut world, mut one) = World::with_one_directory().await;
+    let mut two = world.directory(one.organization, 2).await;
+    for number in 1..=12 {
+        world.add(&mut one, vec![user(number), group(100 + number)]).await;
+    }
+    let more = r#","externalId":"E-7","emails":[{"type":"work","value":"Zoë@Acme.example"}]"#;
+    world.add(&mut one, vec![user_with(20, "other", more)]).await;
+    world.add(&mut one, vec![hidden(21)]).await;
+    world.add(&mut two, vec![user(31), group(131)]).await;
+    let lookups: &dyn Lookups = &*world.store;
+    let users = async |directory: DirectoryId, beginning: &str, limit| {
+        let found = lookups.users(directory, beginning, limit).await.unwrap();
+        found.into_iter().map(|user| user.username.unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(users(one.id, "USER1", 50).await, ["User1", "User10", "User11", "User12"]);
+    assert_eq!(users(one.id, "user1", 2).await, ["User1", "User10"]);
+    assert_eq!(users(one.id, "zoë@", 50).await, ["other"]);
+    assert_eq!(users(one.id, "E-7", 50).await, ["other"]);
+    assert_eq!(users(one.id, "e", 50).await, [""; 0], "ids are found as a whole");
+    assert_eq!(users(one.id, "%", 50).await, [""; 0]);
+    assert_eq!(users(one.id, "User21", 50).await, [""; 0], "apps are told that it is gone");
+    assert_eq!(users(two.id, "user", 50).await, ["User31"]);
+    assert_eq!(users(DirectoryId::from_bits(99), "user", 50).await, [""; 0]);
+    let groups = lookups.groups(one.id, "group10", 50).await.unwrap();
+    assert_eq!(groups.len(), 9);
+    assert_eq!(groups[0].name, "Group101");
+}
+
+#[tokio::test]
+async fn an_event_is_found_with_who_caused_it_and_one_that_is_not_there_is_not() {
+    let (mut world, mut one) = World::with_one_directory().await;
+    world.add(&mut one, vec![user(1)]).await;
+    let lookups: &dyn Lookups = &*world.store;
+    let end = api::ports::Reading::feed_end(&*world.store).await.unwrap().event.unwrap();
+    assert_eq!(lookups.event(end).await.unwrap().directory_id, one.id);
+    let missing = lookups.event(EventId::from_bits(u128::MAX)).await;
+    assert!(matches!(missing, Err(PortError::NotFound)), "{missing:?}");
+    assert_eq!(lookups.failing_endpoints(10).await.unwrap(), []);
+}

@@ -1,0 +1,91 @@
+// The connection is lost and comes back: it shows, and what was missed comes once. Two admins meet.
+"use strict";
+
+const { Wire, assert, config, content, directory, eventually, play, signedIn } = require("./browser.cjs");
+
+play(async (browser) => {
+  const { id, organization, entra } = await directory("Acme");
+  const wire = await Wire.to(config.base);
+  const page = await signedIn(browser, { baseURL: wire.base });
+  const lost = page.getByRole("alert").getByText("Connection lost");
+  const shown = async () => (await page.locator(".entry-what").allTextContents()).filter((name) => name.includes("@"));
+
+  await page.goto("/console/events?type=dsync.user.created");
+  await page.getByText("Live: new events").waitFor();
+  await entra.user("a@acme.example");
+  await page.getByText("a@acme.example").waitFor();
+
+  // Cut: what happens meanwhile comes when the wire is mended, each once and in order.
+  wire.cut();
+  await lost.waitFor();
+  const missed = [];
+  for (let number = 0; number < 120; number += 1) {
+    missed.unshift(`missed${number}@acme.example`);
+    await entra.user(missed[0]);
+  }
+  wire.mend();
+  await page.getByText("missed119@acme.example").waitFor();
+  await lost.waitFor({ state: "hidden" });
+  await entra.user("b@acme.example");
+  await page.getByText("b@acme.example", { exact: true }).waitFor();
+  assert.deepEqual(await shown(), ["b@acme.example", ...missed, "a@acme.example"]);
+
+  // A server that says nothing is lost too, although the connection stands.
+  process.kill(config.pid, "SIGSTOP");
+  try {
+    await lost.waitFor();
+  } finally {
+    process.kill(config.pid, "SIGCONT");
+  }
+  await entra.user("c@acme.example");
+  await page.getByText("c@acme.example", { exact: true }).waitFor();
+  await lost.waitFor({ state: "hidden" });
+  assert.deepEqual((await shown()).slice(0, 2), ["c@acme.example", "b@acme.example"]);
+
+  // Paused: nothing moves; resumed: nothing is missing.
+  await page.getByRole("button", { name: "Pause" }).click();
+  await entra.user("d@acme.example");
+  await page.getByText("Paused.").waitFor();
+  assert.equal((await shown())[0], "c@acme.example");
+  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByText("d@acme.example", { exact: true }).waitFor();
+  assert.deepEqual((await shown()).slice(0, 2), ["d@acme.example", "c@acme.example"]);
+
+  // Parts of pages catch up as well.
+  await page.goto(`/console/directories/${id}`);
+  const users = page.locator(".tiles .figure").first();
+  await eventually("the count is there", async () => (await users.textContent()) === "124");
+  wire.cut();
+  await lost.waitFor();
+  await entra.user("e@acme.example");
+  wire.mend();
+  await eventually("the count follows", async () => (await users.textContent()) === "125");
+  await lost.waitFor({ state: "hidden" });
+
+  // Two admins with the same form: the second sees both, and decides.
+  const other = await signedIn(browser);
+  for (const admin of [page, other]) await admin.goto(`/console/organizations/${organization}/edit`);
+  await page.getByLabel("Name").fill("Acme of the first");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { name: "Acme of the first" }).waitFor();
+  await other.getByLabel("Name").fill("Acme of the second");
+  await other.getByLabel("External id").fill("acme");
+  await other.getByRole("button", { name: "Save" }).click();
+  await other.getByRole("alert").getByText("Somebody else has changed it meanwhile.").waitFor();
+  await other.getByText("Acme of the first").first().waitFor();
+  assert.equal(await other.getByLabel("Name").inputValue(), "Acme of the second");
+  await page.reload();
+  await page.getByRole("heading", { name: "Acme of the first" }).waitFor();
+  await other.getByRole("button", { name: "Save" }).click();
+  await other.getByRole("heading", { name: "Acme of the second" }).waitFor();
+  for (const admin of [page, other]) await admin.goto(`/console/directories/${id}/edit`);
+  await page.getByLabel("Name").fill("First");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { name: "First" }).waitFor();
+  await other.getByLabel("Name").fill("Second");
+  await other.getByRole("button", { name: "Save" }).click();
+  await other.getByRole("alert").getByText("Its name is now First").waitFor();
+  content(page);
+  content(other);
+  wire.close();
+});

@@ -1,0 +1,191 @@
+// Every page: nothing that axe-core finds in light or dark, nothing wider than the window from 360 to 2,560 pixels,
+// less than 100 KB on the first load, and all of it readable without a script. Pictures for docs/console.md.
+"use strict";
+
+const fs = require("node:fs");
+const path = require("node:path");
+const zlib = require("node:zlib");
+const {
+  accessible, api, assert, config, content, directory, eventually, fits, open, play, signIn, signedIn,
+} = require("./browser.cjs");
+
+const FIRST_LOAD_BYTES_MAX = 100000;
+const PEOPLE = ["Adele Vance", "Alex Wilber", "Diego Siciliani", "Grady Archie", "Isaiah Langer", "Johanna Lorenz",
+  "Joni Sherman", "Lee Gu", "Lidia Holloway", "Lynne Robbins", "Megan Bowen", "Miriam Graham", "Nestor Wilke",
+  "Patti Fernandez", "Pradeep Gupta", "ירון לוי", "ليلى حداد"];
+
+async function world() {
+  await api("POST", "/webhook_endpoints", {
+    endpoint_url: "http://127.0.0.1:9/webhooks", events: ["dsync.user.created"],
+  });
+  const { id, organization, entra } = await directory("Contoso");
+  await directory("Fabrikam", "okta scim v2.0");
+  await api("PUT", `/organizations/${organization}`, {
+    name: "Contoso Inc", external_id: "contoso", domain_data: [{ domain: "contoso.example" }],
+  });
+  await api("PATCH", `/directories/${id}/scim_settings`, { debug_requests: true });
+  await entra.testConnection();
+  const members = [];
+  for (const [index, formatted] of PEOPLE.entries()) {
+    const [givenName, familyName] = formatted.split(" ");
+    members.push(await entra.user(`person${index + 1}@contoso.example`, {
+      name: { formatted, givenName, familyName }, displayName: formatted, title: "Retail Manager", active: index !== 3,
+    }));
+  }
+  for (let index = 0; index < 15; index += 1) await entra.user(`more${index}@contoso.example`);
+  const group = await entra.group("Sales and Marketing", members);
+  await entra.group("Empty", []);
+  await entra.send("POST", "/Users", { schemas: ["urn:ietf:params:scim:schemas:core:2.0:User"], userName: "person1@contoso.example" });
+  await entra.send("PATCH", `/Groups/${group}`, {
+    schemas: ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+    Operations: [{ op: "Remove", path: `members[value eq "${members[0]}"]` }],
+  });
+  return { id, organization };
+}
+
+async function addresses({ id, organization }) {
+  const [users, groups, events] = await Promise.all([
+    api("GET", `/directory_users?directory=${id}&limit=100`), api("GET", `/directory_groups?directory=${id}`),
+    api("GET", "/events?order=desc&limit=100"),
+  ]);
+  const adele = users.data.find((user) => user.first_name === "Adele");
+  const sales = groups.data.find((group) => group.name === "Sales and Marketing");
+  const created = events.data.findLast((event) => event.event === "dsync.user.created");
+  let requests;
+  await eventually("the requests are noted", async () => {
+    requests = (await api("GET", `/directories/${id}/requests?limit=50`)).data;
+    return requests.some((request) => request.status === 409);
+  });
+  const refused = requests.find((request) => request.status === 409);
+  const { data: [token] } = await api("GET", `/directories/${id}/tokens`);
+  const directoryPath = `/console/directories/${id}`;
+  return {
+    start: "/console",
+    organizations: "/console/organizations",
+    organization: `/console/organizations/${organization}`,
+    "organization-new": "/console/organizations/new",
+    "organization-edit": `/console/organizations/${organization}/edit`,
+    "directory-new": `/console/organizations/${organization}/directories/new`,
+    directory: directoryPath,
+    "directory-edit": `${directoryPath}/edit`,
+    "directory-delete": `${directoryPath}/delete`,
+    "token-new": `${directoryPath}/tokens/new`,
+    "token-revoke": `${directoryPath}/tokens/${token.id}/revoke`,
+    users: `${directoryPath}/users`,
+    user: `/console/users/${adele.id}`,
+    groups: `${directoryPath}/groups`,
+    group: `/console/groups/${sales.id}`,
+    requests: `${directoryPath}/requests`,
+    request: `${directoryPath}/requests/${refused.id}`,
+    events: "/console/events",
+    event: `/console/events/${created.id}`,
+    missing: "/console/users/directory_user_00000000000000000000000000",
+  };
+}
+
+async function shoot(page, name, width) {
+  if (!config.screenshots) return;
+  await page.setViewportSize({ width, height: width < 700 ? 560 : 600 });
+  await page.screenshot({ path: path.join(config.screenshots, `${name}-${width}.png`), animations: "disabled" });
+}
+
+async function look(page, name, address) {
+  await page.goto(address);
+  await page.getByRole("heading", { level: 1 }).waitFor();
+  await accessible(page, name);
+  for (const width of [360, 1280, 2560]) {
+    await page.setViewportSize({ width, height: 800 });
+    await fits(page, `${name} at ${width}`);
+  }
+  content(page);
+}
+
+// Bytes over the wire, as the browser counts them, with nothing in its cache.
+async function weigh(browser, cookies, name, address) {
+  const page = await open(browser);
+  await page.context().addCookies(cookies);
+  await page.goto(address);
+  await page.getByRole("heading", { level: 1 }).waitFor();
+  const bytes = await page.evaluate(() => {
+    const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+    const own = all.filter((entry) => entry.initiatorType !== "other" && !/stream|changes/.test(entry.name));
+    return own.reduce((sum, entry) => sum + entry.transferSize, 0);
+  });
+  await page.context().close();
+  assert.ok(bytes > 0 && bytes < FIRST_LOAD_BYTES_MAX, `${name} weighs ${bytes} bytes`);
+  return bytes;
+}
+
+// Browsers get the smaller form of htmx, and have to get the same.
+function sameInBothForms() {
+  const of = (name) => fs.readFileSync(path.join(__dirname, "../../console/assets", name));
+  assert.ok(zlib.gunzipSync(of("htmx.min.js.gz")).equals(of("htmx.min.js")));
+}
+
+async function withoutScript(browser, { organization, id }) {
+  const page = await open(browser, { javaScriptEnabled: false });
+  await signIn(page);
+  await page.goto(`/console/directories/${id}/users`);
+  await page.getByRole("searchbox").fill("person1@");
+  await page.getByRole("button", { name: "Search" }).click();
+  assert.equal(await page.locator("tbody tr").count(), 1);
+  await page.goto(`/console/directories/${id}/users`);
+  await page.getByRole("link", { name: "Older" }).click();
+  await page.getByRole("link", { name: "Newer" }).waitFor();
+  await page.goto(`/console/organizations/${organization}/directories/new`);
+  await page.getByRole("radio", { name: /Okta/ }).check();
+  await page.getByLabel("Name").fill("Without script");
+  await page.getByRole("button", { name: "Create directory" }).click();
+  assert.match(await page.locator("#bearer-token").textContent(), /^dsync_/);
+  // Sent again, as a browser does that loads the page again: the same directory, and no token.
+  await page.reload();
+  await page.getByRole("heading", { name: "Without script" }).waitFor();
+  await page.goto("/console/events");
+  await page.locator(".entry summary").first().click();
+  await page.locator(".entry").first().getByRole("link", { name: "Open the event" }).click();
+  await page.getByRole("heading", { name: "Caused by" }).waitFor();
+}
+
+play(async (browser) => {
+  sameInBothForms();
+  const there = await world();
+  const all = await addresses(there);
+  const signedOut = await open(browser);
+  await look(signedOut, "sign-in", "/console/sign-in");
+  await shoot(signedOut, "sign-in", 360);
+  await shoot(signedOut, "sign-in", 1280);
+  const light = await signedIn(browser, { colorScheme: "light" });
+  const cookies = await light.context().cookies();
+  const dark = await open(browser, { colorScheme: "dark" });
+  await dark.context().addCookies(cookies);
+  // What an event led to.
+  await eventually("the delivery is shown", async () => {
+    await light.goto(all.event);
+    return (await light.getByRole("row", { name: /127\.0\.0\.1:9\/webhooks connect/ }).count()) > 0;
+  });
+  let heaviest = 0;
+  for (const [name, address] of Object.entries(all)) {
+    await look(light, name, address);
+    for (const width of [360, 1280]) await shoot(light, name, width);
+    await look(dark, name, address);
+    heaviest = Math.max(heaviest, await weigh(browser, cookies, name, address));
+  }
+  // What opens under a line, and the page that shows a token, are no addresses.
+  for (const page of [light, dark]) {
+    await page.goto(all.events);
+    await page.locator(".entry summary").first().click();
+    await page.getByRole("heading", { name: "Caused by" }).waitFor();
+    await accessible(page, "an open event");
+    await page.goto(all["token-revoke"]);
+  }
+  await shoot(dark, "dark", 1280);
+  await light.goto(all["directory-new"]);
+  await light.getByRole("radio", { name: /Entra/ }).check();
+  await light.getByLabel("Name").fill("Contoso Europe");
+  await light.getByRole("button", { name: "Create directory" }).click();
+  await light.getByRole("heading", { name: "Directory created" }).waitFor();
+  await accessible(light, "credentials");
+  for (const width of [360, 1280]) await shoot(light, "credentials", width);
+  await withoutScript(browser, there);
+  console.log(`heaviest first load: ${heaviest} bytes`);
+});

@@ -1,0 +1,333 @@
+//! The console without a browser: who gets in, what forms are worth, what streams say.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_SECURITY_POLICY, COOKIE, LOCATION, RETRY_AFTER, SET_COOKIE};
+use reqwest::{Client, RequestBuilder, Response};
+use tests::server::{PATIENCE, command, eventually, http_client};
+use tests::{Directory, Server};
+
+const PASSWORD: &str = "black-box";
+
+/// A browser without a page: it keeps its cookie and follows no redirect.
+struct Visitor {
+    http: Client,
+    base: String,
+    cookie: String,
+}
+
+impl Visitor {
+    fn new(server: &Server) -> Self {
+        // The provider of cryptography is installed with the first client.
+        drop(http_client());
+        let http = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
+        let http = http.build().unwrap();
+        Self { http, base: server.base().to_owned(), cookie: String::new() }
+    }
+
+    async fn signed_in(server: &Server) -> Self {
+        let mut visitor = Self::new(server);
+        let answer = visitor.sign_in(PASSWORD).await;
+        assert_eq!(answer.status(), 303);
+        visitor.cookie = set_cookie(&answer).split(';').next().unwrap().to_owned();
+        visitor
+    }
+
+    async fn sign_in(&self, password: &str) -> Response {
+        self.post("/console/sign-in", &[("password", password)]).await
+    }
+
+    fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let request = self.http.request(method.parse().unwrap(), format!("{}{path}", self.base));
+        if self.cookie.is_empty() { request } else { request.header(COOKIE, &self.cookie) }
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.request("GET", path).send().await.unwrap()
+    }
+
+    async fn page(&self, path: &str) -> String {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.text().await.unwrap()
+    }
+
+    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+        let mut body = String::new();
+        for (name, value) in fields {
+            let value: String = value.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            body += &format!("{name}={value}&");
+        }
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        self.request("POST", path).header(form.0, form.1).body(body).send().await.unwrap()
+    }
+
+    /// The value of a field of a form on a page.
+    async fn field(&self, path: &str, name: &str) -> String {
+        field(&self.page(path).await, name)
+    }
+}
+
+fn set_cookie(answer: &Response) -> &str {
+    answer.headers()[SET_COOKIE].to_str().unwrap()
+}
+
+fn field(page: &str, name: &str) -> String {
+    // The form of the page stands behind the one that signs out.
+    let from = page.rfind(&format!("name=\"{name}\" value=\"")).expect("the page has the field");
+    page[from..].split('"').nth(3).unwrap().to_owned()
+}
+
+fn server(settings: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(data.path(), settings);
+    (data, server)
+}
+
+#[tokio::test]
+async fn nobody_sees_or_changes_anything_without_signing_in() {
+    let (_data, server) = server(&[]);
+    let directory = server.api().directory("okta scim v2.0", "Acme").await;
+    let of = |rest: &str| format!("/console/directories/{}{rest}", directory.id);
+    let visitor = Visitor::new(&server);
+    let pages = [
+        "/console".to_owned(),
+        "/console/organizations".to_owned(),
+        "/console/organizations/new".to_owned(),
+        "/console/events".to_owned(),
+        "/console/events/stream".to_owned(),
+        "/console/changes".to_owned(),
+        "/console/session".to_owned(),
+        "/console/no/such/page".to_owned(),
+        of(""),
+        of("/users"),
+        of("/groups"),
+        of("/requests"),
+        of("/edit"),
+        of("/delete"),
+        of("/tokens/new"),
+    ];
+    for page in &pages {
+        let answer = visitor.get(page).await;
+        assert_eq!(answer.status(), 303, "{page}");
+        let place = answer.headers()[LOCATION].to_str().unwrap();
+        assert!(place.starts_with("/console/sign-in?next="), "{page}: {place}");
+    }
+    for form in [of("/delete"), of("/edit"), of("/tokens/new"), "/console/sign-out".to_owned()] {
+        let answer = visitor.post(&form, &[("confirmation", "Acme"), ("csrf", "")]).await;
+        assert_eq!(answer.status(), 303, "{form}");
+    }
+    assert_eq!(server.api().get("/directories").await["data"][0]["state"], "unlinked");
+}
+
+#[tokio::test]
+async fn every_answer_forbids_what_is_not_ours() {
+    let (_data, server) = server(&[]);
+    let visitor = Visitor::signed_in(&server).await;
+    let style = visitor.page("/console").await;
+    let style = style.split("href=\"").find(|part| part.contains("console.css")).unwrap();
+    let style = style.split('"').next().unwrap();
+    for path in ["/console", "/console/sign-in", "/console/nowhere", style] {
+        let answer = visitor.get(path).await;
+        let policy = answer.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        assert!(policy.starts_with("default-src 'none'"), "{path}");
+        assert!(!policy.contains("unsafe"), "{path}");
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(answer.headers()["referrer-policy"], "same-origin", "{path}");
+        let kept = answer.headers()["cache-control"].to_str().unwrap();
+        assert_eq!(kept.contains("immutable"), path == style, "{path}: {kept}");
+    }
+}
+
+#[tokio::test]
+async fn who_guesses_passwords_is_told_to_wait() {
+    let (_data, server) = server(&[]);
+    let visitor = Visitor::new(&server);
+    let mut refused = 0;
+    let waits = loop {
+        let answer = visitor.sign_in("guess").await;
+        if answer.status() == 429 {
+            break answer.headers()[RETRY_AFTER].to_str().unwrap().parse::<u64>().unwrap();
+        }
+        assert_eq!(answer.status(), 401);
+        refused += 1;
+        assert!(refused < 30, "nobody slows it down");
+    };
+    assert!((1..=60).contains(&waits), "{waits}");
+    assert_eq!(visitor.sign_in(PASSWORD).await.status(), 429, "the right one waits as well");
+}
+
+#[tokio::test]
+async fn a_form_is_worth_nothing_without_its_token_and_from_elsewhere() {
+    let (_data, server) = server(&[]);
+    let visitor = Visitor::signed_in(&server).await;
+    let new = "/console/organizations/new";
+    let page = visitor.page(new).await;
+    let (id, csrf) = (field(&page, "id"), field(&page, "csrf"));
+    let other = Visitor::signed_in(&server).await.field(new, "csrf").await;
+    for token in ["", "guess", &other] {
+        let answer = visitor.post(new, &[("csrf", token), ("id", &id), ("name", "Forged")]).await;
+        assert_eq!(answer.status(), 403, "{token}");
+    }
+    let body = format!("csrf={csrf}&id={id}&name=Forged");
+    for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+        let form = visitor.request("POST", new).header(name, value).body(body.clone());
+        assert_eq!(form.send().await.unwrap().status(), 403, "{name}");
+    }
+    let elsewhere = visitor.request("POST", "/console/sign-in").header("origin", "null");
+    assert_eq!(elsewhere.body("password=black-box").send().await.unwrap().status(), 403);
+    assert_eq!(server.api().get("/organizations").await["data"], serde_json::json!([]));
+
+    // Sent twice, it makes one.
+    let fields = [("csrf", csrf.as_str()), ("id", &id), ("name", "Acme")];
+    for _ in 0..2 {
+        let answer = visitor.post(new, &fields).await;
+        assert_eq!(answer.status(), 303);
+        assert_eq!(answer.headers()[LOCATION], format!("/console/organizations/{id}"));
+    }
+    let there = server.api().get("/organizations").await["data"].clone();
+    assert_eq!(there.as_array().unwrap().len(), 1, "{there}");
+}
+
+#[tokio::test]
+async fn a_new_password_ends_every_session_and_the_same_one_none() {
+    let (data, server) = server(&[("DSYNC_CONSOLE_AUDITOR_PASSWORD", "auditor")]);
+    let visitor = Visitor::signed_in(&server).await;
+    assert!(server.terminate().success());
+    let server = Server::start_with(data.path(), &[]);
+    let again = Visitor { base: server.base().to_owned(), ..visitor };
+    again.page("/console").await;
+    assert_eq!(again.sign_in("auditor").await.status(), 401, "it is not in the settings any more");
+    assert!(server.terminate().success());
+    let server = Server::start_with(data.path(), &[("DSYNC_CONSOLE_PASSWORD", "another")]);
+    let again = Visitor { base: server.base().to_owned(), ..again };
+    assert_eq!(again.get("/console").await.status(), 303);
+    assert_eq!(again.sign_in(PASSWORD).await.status(), 401);
+    assert_eq!(again.sign_in("another").await.status(), 303);
+}
+
+#[tokio::test]
+async fn without_a_setting_the_password_is_made_and_printed_once() {
+    let data = tempfile::tempdir().unwrap();
+    let first = printed(data.path());
+    let password = first.iter().find_map(|line| line.strip_prefix("Password of the console, "));
+    let password = password.and_then(|rest| rest.rsplit(' ').next()).expect("it is printed");
+    assert_eq!(password.len(), 24, "{password}");
+    assert!(printed(data.path()).iter().all(|line| !line.contains("Password")), "once");
+    let server = Server::start_with(data.path(), &[("DSYNC_CONSOLE_PASSWORD", "")]);
+    assert_eq!(Visitor::new(&server).sign_in(password).await.status(), 303);
+}
+
+/// What a server without a password in its settings prints until it listens.
+fn printed(data: &std::path::Path) -> Vec<String> {
+    use std::io::BufRead as _;
+    let mut server = command(data);
+    server.arg("serve").env_remove("DSYNC_CONSOLE_PASSWORD");
+    server.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null());
+    let mut server = server.spawn().unwrap();
+    let mut lines = std::io::BufReader::new(server.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    for line in lines.by_ref().map_while(Result::ok) {
+        let is_last = line.starts_with("dsync listening");
+        said.push(line);
+        if is_last {
+            break;
+        }
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    said
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_where_the_last_one_ended_without_a_gap_or_a_repeat() {
+    let (_data, server) = server(&[]);
+    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    let visitor = Visitor::signed_in(&server).await;
+    let mut seen = Vec::new();
+    let mut last = String::new();
+    for round in 0..3 {
+        for number in 0..40 {
+            directory.user(&format!("user{round}-{number}@acme.example")).await;
+        }
+        // The first comes in the middle of what the stream has to say, and cuts it off.
+        let wanted = if round == 2 { 120 } else { 25 * (round + 1) };
+        let stream = "/console/events/stream?type=dsync.user.created&after=";
+        let mut request = visitor.request("GET", stream);
+        if !last.is_empty() {
+            request = request.header("last-event-id", &last);
+        }
+        let mut answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        let mut text = String::new();
+        while seen.len() < wanted {
+            let more = tokio::time::timeout(PATIENCE, answer.chunk()).await.expect("it goes on");
+            text += std::str::from_utf8(&more.unwrap().unwrap()).unwrap();
+            while let Some((frame, rest)) = text.split_once("\n\n") {
+                let id = frame.lines().find_map(|line| line.strip_prefix("id: "));
+                if frame.contains("event: entry") && seen.len() < wanted {
+                    last = id.unwrap().to_owned();
+                    seen.push(last.clone());
+                }
+                text = rest.to_owned();
+            }
+        }
+    }
+    let events = server.api().events("dsync.user.created").await;
+    let expected: Vec<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_session() {
+    let (_data, server) = server(&[]);
+    let visitor = Visitor::signed_in(&server).await;
+    let mut stream = visitor.get("/console/events/stream").await;
+    let csrf = visitor.field("/console/organizations/new", "csrf").await;
+    let out = visitor.post("/console/sign-out", &[("csrf", &csrf)]).await;
+    assert_eq!(out.status(), 303);
+    let ended = async { while stream.chunk().await.unwrap().is_some() {} };
+    tokio::time::timeout(PATIENCE, ended).await.expect("it ends");
+    assert_eq!(visitor.get("/console").await.status(), 303);
+}
+
+#[tokio::test]
+async fn a_user_of_any_name_is_text_on_every_page_and_in_the_stream() {
+    let (_data, server) = server(&[]);
+    let directory = server.api().directory("generic scim v2.0", "<b>&\"'").await;
+    let name = "<script>alert(1)</script>\r\n\r\ndata: x";
+    let body = serde_json::json!({ "userName": name, "displayName": name,
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"] });
+    directory.send("POST", "/Users", Some(body)).await.expect(201);
+    let users = server.api().get(&format!("/directory_users?directory={}", directory.id)).await;
+    let user = users["data"][0]["id"].as_str().unwrap();
+    let visitor = Visitor::signed_in(&server).await;
+    let of = |rest: &str| format!("/console/directories/{}{rest}", directory.id);
+    let search = of("/users?search=%3Cscript");
+    let pages =
+        [of(""), of("/users"), search, format!("/console/users/{user}"), "/console/events".into()];
+    for page in pages {
+        let text = visitor.page(&page).await;
+        assert!(!text.contains("<script>alert") && !text.contains("<b>&"), "{page}");
+        assert!(page == of("") || text.contains("&lt;script&gt;alert(1)"), "{page}");
+    }
+    let stream = "/console/events/stream?type=dsync.user.created&after=";
+    let mut answer = visitor.get(stream).await;
+    let mut text = String::new();
+    while !text.contains("event: entry") || !text.contains("</li>") {
+        let more = tokio::time::timeout(Duration::from_secs(20), answer.chunk()).await;
+        text += std::str::from_utf8(&more.expect("it comes").unwrap().unwrap()).unwrap();
+    }
+    assert!(!text.contains("<script>") && !text.contains("\ndata: x"), "{text}");
+    is_noted(&server, &directory).await;
+}
+
+/// The request log is written a little later; a page that shows it too early is no failure of the page.
+async fn is_noted(server: &Server, directory: &Directory) {
+    let visitor = Visitor::signed_in(server).await;
+    let page = format!("/console/directories/{}/requests", directory.id);
+    eventually("the request is listed", || async {
+        visitor.page(&page).await.contains("POST <bdi>/Users</bdi>").then_some(())
+    })
+    .await;
+}
