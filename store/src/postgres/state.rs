@@ -3,6 +3,7 @@
 mod apply;
 mod audit;
 mod backend;
+mod braking;
 mod feed;
 mod gather;
 pub(crate) mod generation;
