@@ -86,7 +86,7 @@ async fn hand_over(command: Command, resolved: Resolved, json: bool) -> anyhow::
 
 /// What every command that opens log and store does first.
 fn begin(settings: &Settings) -> anyhow::Result<Telemetry> {
-    settings.require_embedded()?;
+    settings.require_built()?;
     Ok(telemetry::start(settings)?)
 }
 

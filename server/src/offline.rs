@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::edge::SystemEdge;
 use crate::print::line;
-use crate::serve::{DataDir, LogSource, open_store};
-use crate::settings::Settings;
+use crate::serve::{DataDir, LogSource, open_store, scratch_folder};
+use crate::settings::{Settings, StoreSetting};
 
 /// Checks the history and the state against each other.
 ///
@@ -22,7 +22,9 @@ pub async fn verify(
     directory: Option<DirectoryId>,
     as_json: bool,
 ) -> anyhow::Result<()> {
-    let seen = tokio::task::spawn_blocking(move || verify_all(&settings, directory)).await??;
+    let snapshot = snapshot(&settings).await?;
+    let walk = tokio::task::spawn_blocking(move || verify_all(&settings, snapshot, directory));
+    let seen = walk.await??;
     if as_json {
         line(json!({ "verified": true, "records": seen.records, "events": seen.events }))?;
     } else {
@@ -34,11 +36,25 @@ pub async fn verify(
     Ok(())
 }
 
-fn verify_all(settings: &Settings, directory: Option<DirectoryId>) -> anyhow::Result<Seen> {
+/// The state as it is: the files of the embedded store themselves, with a server running or not.
+async fn snapshot(settings: &Settings) -> anyhow::Result<store::Snapshot> {
+    match &settings.store {
+        StoreSetting::Embedded => Ok(store::Snapshot::open(&settings.data_dir)?),
+        StoreSetting::Postgres(_) => {
+            let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
+            Ok(open_store(settings, &edge).await?.snapshot().await?)
+        }
+    }
+}
+
+fn verify_all(
+    settings: &Settings,
+    mut snapshot: store::Snapshot,
+    directory: Option<DirectoryId>,
+) -> anyhow::Result<Seen> {
     let (mut total, log) = (Seen::default(), LogSource::of(settings));
     for partition in log.partitions()? {
-        let mut snapshot = store::Snapshot::open(&settings.data_dir)?;
-        let mut scratch = store::Scratch::create(&settings.data_dir)?;
+        let mut scratch = store::Scratch::create(&scratch_folder(settings))?;
         let (scan, length) = log.scan(partition)?;
         let bar = bar(length);
         let mut progress = |seen: Seen| bar.set_position(seen.records);
@@ -62,8 +78,11 @@ fn verify_all(settings: &Settings, directory: Option<DirectoryId>) -> anyhow::Re
 /// When log or store cannot be read or written.
 pub async fn rebuild(settings: Settings, as_json: bool) -> anyhow::Result<()> {
     let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
-    let held = DataDir::lock(&settings.data_dir)?;
-    let store = open_store(&settings, &edge)?;
+    let held = match &settings.store {
+        StoreSetting::Embedded => Some(DataDir::lock(&settings.data_dir)?),
+        StoreSetting::Postgres(_) => None,
+    };
+    let store = open_store(&settings, &edge).await?;
     let mut generation = store.new_generation().await?;
     let begun = edge.now();
     let settings = Arc::new(settings);

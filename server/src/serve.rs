@@ -15,13 +15,14 @@ mod wiring;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
 use schemas::Edge;
-use store::Store;
+use store::{PostgresSettings, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,7 +58,7 @@ pub async fn run(settings: Settings, roles: Vec<Role>, telemetry: Telemetry) -> 
     let apart = Role::ALL.iter().any(|role| !roles.contains(role));
     if apart && let Some(alone) = serves_one_process(&settings) {
         anyhow::bail!(
-            "{alone} serves one process: leave out --role, so that all roles run in it, or set \
+            "{alone} can serve one process only: leave out --role, so that all roles run in it, or set \
              log to kafka://… and store to postgres://…"
         );
     }
@@ -128,7 +129,7 @@ impl Running {
         let alone = serves_one_process(settings).is_some();
         let data_dir = if alone { Some(DataDir::lock(&settings.data_dir)?) } else { None };
         let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
-        let store = Arc::new(open_store(settings, &edge)?);
+        let store = Arc::new(open_store(settings, &edge).await?);
         store.remember_attempts(store::Retention {
             count: settings.attempts_kept,
             age: settings.attempts_kept_for,
@@ -205,11 +206,28 @@ impl Running {
     }
 }
 
-/// Opens the store with the master key of the settings, or the one that is kept beside it.
-pub(crate) fn open_store(settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::Result<Store> {
-    let master_key = match &settings.master_key {
-        Some(key) => *key.expose(),
-        None => store::master_key::load_or_create(&settings.data_dir, edge.secret())?,
-    };
-    Ok(Store::open(&settings.data_dir, master_key, Arc::clone(edge))?)
+/// Opens the store with the master key of the settings, or, if it is embedded, with the one that is kept beside it.
+pub(crate) async fn open_store(settings: &Settings, edge: &Arc<dyn Edge>) -> anyhow::Result<Store> {
+    let given = settings.master_key.as_ref().map(|key| *key.expose());
+    match &settings.store {
+        StoreSetting::Embedded => {
+            let master_key = match given {
+                Some(key) => key,
+                None => store::master_key::load_or_create(&settings.data_dir, edge.secret())?,
+            };
+            Ok(Store::open(&settings.data_dir, master_key, Arc::clone(edge))?)
+        }
+        StoreSetting::Postgres(server) => {
+            let server: PostgresSettings = server.expose().parse()?;
+            Ok(Store::connect(server, given, Arc::clone(edge)).await?)
+        }
+    }
+}
+
+/// Where a walk through the history may keep what it has to remember: in the data directory, if there is one.
+pub(crate) fn scratch_folder(settings: &Settings) -> PathBuf {
+    match &settings.store {
+        StoreSetting::Embedded => settings.data_dir.clone(),
+        StoreSetting::Postgres(_) => std::env::temp_dir(),
+    }
 }

@@ -126,17 +126,14 @@ impl Settings {
         self.base_url(address)
     }
 
-    /// Refuses a log or a store that this build cannot run.
+    /// Refuses a log that this build cannot run.
     ///
     /// # Errors
-    /// When `store` names anything but the embedded one, or `log` Kafka in a build without it.
-    pub fn require_embedded(&self) -> Result<(), SettingsError> {
+    /// When `log` names Kafka in a build without it.
+    pub fn require_built(&self) -> Result<(), SettingsError> {
         let mut problems = Vec::new();
         if matches!(self.log, LogSetting::Kafka(_)) && !cfg!(feature = "kafka") {
             problems.push(Problem::WithoutKafka { setting: "log" });
-        }
-        if let StoreSetting::Postgres(_) = self.store {
-            problems.push(Problem::NotInThisBuild { setting: "store", wanted: "PostgreSQL" });
         }
         SettingsError::of(problems)
     }

@@ -3,6 +3,9 @@
 use tests::load::{Replicas, create_users, race_for_names, race_on_users, read_back};
 use tests::{Directory, Server};
 
+#[cfg(feature = "kafka")]
+mod processes;
+
 const USERS: usize = 300;
 const NAMES: usize = 40;
 const WORKERS: usize = 32;
@@ -16,7 +19,7 @@ async fn everything_at_once(directory: &Directory, bases: &[&str]) -> Replicas {
     );
     race_on_users(&replicas, &users[..NAMES], "first").await;
     read_back(&replicas, bases.len(), "crowd", &users).await;
-    let list = directory.send("GET", "/Users?count=0", None).await.expect(200);
+    let list = replicas.pick(0).send("GET", "/Users?count=0", None).await.expect(200);
     assert_eq!(list.body["totalResults"], USERS + NAMES, "nobody is there twice");
     replicas
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
+use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Config, Error, NoTls};
 
 use crate::server::PATIENCE;
@@ -123,6 +124,30 @@ impl Postgres {
     #[must_use]
     pub const fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// How a program is told to reach it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let text = |bytes: &[u8]| {
+            let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+            let one = |byte: &u8| {
+                if plain(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") }
+            };
+            bytes.iter().map(one).collect::<String>()
+        };
+        let host = match self.config.get_hosts().first().expect("it is somewhere") {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(path) => text(path.as_os_str().as_encoded_bytes()),
+        };
+        let user = text(self.config.get_user().unwrap_or("postgres").as_bytes());
+        let password = self.config.get_password().map(|it| format!(":{}", text(it)));
+        let port = self.config.get_ports().first().map_or_else(String::new, |it| format!(":{it}"));
+        let name = text(self.config.get_dbname().unwrap_or("postgres").as_bytes());
+        let options =
+            self.config.get_options().map(|it| format!("?options={}", text(it.as_bytes())));
+        let (password, options) = (password.unwrap_or_default(), options.unwrap_or_default());
+        format!("postgres://{user}{password}@{host}{port}/{name}{options}")
     }
 
     /// A connection. It lives as long as the test does.

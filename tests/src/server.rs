@@ -43,6 +43,20 @@ impl Server {
         Self { child, base, data: data.to_owned() }
     }
 
+    /// The same for some of the roles.
+    #[must_use]
+    pub fn start_roles(data: &Path, roles: &str, settings: &[(&str, &str)]) -> Self {
+        let mut child = command(data)
+            .args(["serve", "--role", roles])
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(log_file(data))
+            .spawn()
+            .expect("the binary starts; build it with `cargo build`");
+        let base = listening(&mut child, data);
+        Self { child, base, data: data.to_owned() }
+    }
+
     /// Where it listens.
     #[must_use]
     pub fn base(&self) -> &str {
@@ -71,6 +85,13 @@ impl Server {
     pub fn kill(mut self) {
         self.child.kill().expect("the process is ours");
         self.child.wait().expect("the process is ours");
+    }
+
+    /// Sends it a signal, by name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{name}"), &pid]).status();
+        assert!(sent.expect("kill exists").success(), "SIG{name} could not be sent");
     }
 
     /// Asks it to end, and waits.

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use projector::rebuild::RebuildError;
 use projector::verify::{Snapshot as _, VerifyError, verify};
 use schemas::DirectoryId;
+use store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -18,15 +19,23 @@ const WALKS_MAX: usize = 1;
 
 /// Walks beside the running server.
 pub(super) struct Walker {
-    data_dir: Arc<PathBuf>,
+    store: Arc<Store>,
+    /// Where a walk keeps what it has to remember.
+    scratch: Arc<PathBuf>,
     log: LogSource,
     walks: Arc<Semaphore>,
     end: CancellationToken,
 }
 
 impl Walker {
-    pub(super) fn new(data_dir: PathBuf, log: LogSource, end: CancellationToken) -> Self {
-        Self { data_dir: Arc::new(data_dir), log, walks: Arc::new(Semaphore::new(WALKS_MAX)), end }
+    pub(super) fn new(
+        store: Arc<Store>,
+        scratch: PathBuf,
+        log: LogSource,
+        end: CancellationToken,
+    ) -> Self {
+        let walks = Arc::new(Semaphore::new(WALKS_MAX));
+        Self { store, scratch: Arc::new(scratch), log, walks, end }
     }
 }
 
@@ -36,12 +45,13 @@ impl Verifier for Walker {
         let unavailable = |error: BoxError| PortError::Unavailable(error);
         let walk = Arc::clone(&self.walks).acquire_owned().await;
         let walk = walk.map_err(|error| unavailable(error.into()))?;
-        let (data_dir, log) = (Arc::clone(&self.data_dir), self.log.clone());
+        let snapshot = self.store.snapshot().await.map_err(|error| unavailable(error.into()))?;
+        let (scratch, log) = (Arc::clone(&self.scratch), self.log.clone());
         let end = self.end.clone();
         let walked = tokio::task::spawn_blocking(move || {
             // Held until the walk is over, whether or not the caller still waits.
             let _walk = walk;
-            walk_all(&data_dir, &log, directory, &end)
+            walk_all(snapshot, &scratch, &log, directory, &end)
         });
         let walked = walked.await.map_err(|error| unavailable(error.into()))?;
         match walked {
@@ -57,7 +67,8 @@ impl Verifier for Walker {
 }
 
 fn walk_all(
-    data_dir: &std::path::Path,
+    mut snapshot: store::Snapshot,
+    folder: &std::path::Path,
     log: &LogSource,
     directory: Option<DirectoryId>,
     end: &CancellationToken,
@@ -65,10 +76,8 @@ fn walk_all(
     let unread = |error: anyhow::Error| VerifyError::Walk(RebuildError::Log(error.into()));
     let mut events = 0;
     for partition in log.partitions().map_err(unread)? {
-        let mut snapshot =
-            store::Snapshot::open(data_dir).map_err(|error| VerifyError::Store(error.into()))?;
         let mut scratch =
-            store::Scratch::create(data_dir).map_err(|error| VerifyError::Scratch(error.into()))?;
+            store::Scratch::create(folder).map_err(|error| VerifyError::Scratch(error.into()))?;
         let (scan, _) = log.scan(partition).map_err(unread)?;
         let end = end.clone();
         let scan = Box::new(scan.map(move |entry| {

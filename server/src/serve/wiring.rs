@@ -11,7 +11,9 @@ use schemas::Edge;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::{CATCH_UP_MAX, LogSource, Running, keys, outward, streams, trials, verifier};
+use super::{
+    CATCH_UP_MAX, LogSource, Running, keys, outward, scratch_folder, streams, trials, verifier,
+};
 use crate::cli::Role;
 use crate::http::{self, Readiness};
 use crate::settings::Settings;
@@ -221,7 +223,8 @@ impl Wiring<'_> {
             reading: store.clone(),
             audit: store.clone(),
             verifier: Arc::new(verifier::Walker::new(
-                settings.data_dir.clone(),
+                store.clone(),
+                scratch_folder(settings),
                 LogSource::of(settings),
                 self.running.end_roles.clone(),
             )),

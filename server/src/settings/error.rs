@@ -89,17 +89,6 @@ pub enum Problem {
         /// The key of the setting.
         setting: &'static str,
     },
-    /// A right value that asks for what was not built in.
-    #[error(
-        "{setting}: this build runs the embedded log and the embedded store only, and {wanted} was \
-         asked for; set {setting} to embedded"
-    )]
-    NotInThisBuild {
-        /// The key of the setting.
-        setting: &'static str,
-        /// What it asks for.
-        wanted: &'static str,
-    },
 }
 
 /// All that is wrong with the settings.

@@ -18,6 +18,7 @@ use dispatcher::egress::{InvalidProxy, Proxy, TIMEOUTS};
 use ipnet::IpNet;
 use schemas::brake::InvalidBrake;
 use schemas::{Brake, RateLimit};
+use store::PostgresSettings;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
@@ -174,7 +175,8 @@ pub(super) fn store(text: &str) -> Result<StoreSetting, String> {
         Ok(StoreSetting::Embedded)
     } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
         // The URL may hold a password, so the cause alone is told.
-        Url::parse(text).map_err(|error| format!("not a URL ({error})"))?;
+        let read: Result<PostgresSettings, _> = text.parse();
+        read.map_err(|error| error.to_string())?;
         Ok(StoreSetting::Postgres(Secret(text.to_owned())))
     } else {
         Err(unknown_backend(text))

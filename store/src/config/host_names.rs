@@ -6,34 +6,25 @@ use api::ports::{
     Conflict, HOST_NAMES_MAX, Host, HostFilter, HostOwner, NewHost, Page, PageRequest, Reach,
 };
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use schemas::{DirectoryId, HostName, HostNameId, OrganizationId};
 
-use super::{Config, directories, organizations};
+use super::{Config, Known, directories, organizations};
 use crate::backend::HostBackend;
+use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::paging::by_id;
 use crate::ports::{conflict, conflicted, not_found};
-use crate::state::rows::{Time, all, first};
+use crate::state::rows::{all, first};
 
 #[async_trait]
 impl HostBackend for Config {
     fn host_names(&self, page: &PageRequest<HostNameId>, filter: HostFilter) -> Page<Host> {
-        let known = self.known();
-        let fits = |host: &&Host| {
-            page.reach.covers(host.organization_id)
-                && filter.organization.is_none_or(|id| id == host.organization_id)
-                && filter.directory.is_none_or(|id| host.owner == HostOwner::Directory(id))
-        };
-        let mut found: Vec<Host> = known.hosts().filter(fits).cloned().collect();
-        found.sort_by_key(|host| host.id);
-        by_id(found, page, |host| host.id)
+        listed(&self.known(), page, filter)
     }
 
     fn host_name(&self, reach: Reach, id: HostNameId) -> Result<Host, DbError> {
-        let known = self.known();
-        let mut hosts = known.hosts().filter(|host| reach.covers(host.organization_id));
-        hosts.find(|host| host.id == id).cloned().ok_or_else(not_found)
+        one(&self.known(), reach, id)
     }
 
     async fn add_host_name(&self, reach: Reach, new: NewHost) -> Result<Host, DbError> {
@@ -66,8 +57,8 @@ impl HostBackend for Config {
 
 /// Every host name there is, by its name.
 pub(super) fn load(connection: &Connection) -> Result<BTreeMap<HostName, Host>, DbError> {
-    let sql = "SELECT id, name, organization, directory, created_at FROM host_names";
-    let hosts = all(connection, sql, [], read)?;
+    let sql = format!("SELECT {COLUMNS} FROM host_names");
+    let hosts = all(connection, &sql, [], |row| read(row))?;
     Ok(hosts.into_iter().map(|host| (host.name.clone(), host)).collect())
 }
 
@@ -131,17 +122,40 @@ fn directory(owner: HostOwner) -> Option<[u8; 16]> {
     }
 }
 
-fn read(row: &Row<'_>) -> Result<Host, DbError> {
-    let name: String = row.get(1)?;
-    let organization_id = OrganizationId::from_bytes(row.get(2)?);
-    let directory: Option<[u8; 16]> = row.get(3)?;
+/// A page of those that are within reach and fit.
+pub(crate) fn listed(
+    known: &Known,
+    page: &PageRequest<HostNameId>,
+    filter: HostFilter,
+) -> Page<Host> {
+    let fits = |host: &&Host| {
+        page.reach.covers(host.organization_id)
+            && filter.organization.is_none_or(|id| id == host.organization_id)
+            && filter.directory.is_none_or(|id| host.owner == HostOwner::Directory(id))
+    };
+    let mut found: Vec<Host> = known.hosts().filter(fits).cloned().collect();
+    found.sort_by_key(|host| host.id);
+    by_id(found, page, |host| host.id)
+}
+
+/// One that is within reach.
+pub(crate) fn one(known: &Known, reach: Reach, id: HostNameId) -> Result<Host, DbError> {
+    let mut hosts = known.hosts().filter(|host| reach.covers(host.organization_id));
+    hosts.find(|host| host.id == id).cloned().ok_or_else(not_found)
+}
+
+/// The columns of [`read`], in its order.
+pub(crate) const COLUMNS: &str = "id, name, organization, directory, created_at";
+
+pub(crate) fn read(row: &impl Columns) -> Result<Host, DbError> {
+    let organization_id = OrganizationId::from_bytes(row.id(2)?);
     Ok(Host {
-        id: HostNameId::from_bytes(row.get(0)?),
-        name: name.parse().map_err(unreadable("host name"))?,
-        owner: directory.map_or(HostOwner::Organization(organization_id), |id| {
+        id: HostNameId::from_bytes(row.id(0)?),
+        name: row.text(1)?.parse().map_err(unreadable("host name"))?,
+        owner: row.id_if(3)?.map_or(HostOwner::Organization(organization_id), |id| {
             HostOwner::Directory(DirectoryId::from_bytes(id))
         }),
         organization_id,
-        created_at: row.get::<_, Time>(4)?.0,
+        created_at: row.time(4)?,
     })
 }

@@ -5,18 +5,20 @@ use api::ports::{
     Page, PageRequest, PortalLink, PortalSession, Reach,
 };
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 use schemas::{ApiKeyId, OrganizationId, PortalLinkId, Timestamp};
 
 use super::{Config, organizations};
 use crate::backend::PortalBackend;
+use crate::columns::Columns;
 use crate::error::DbError;
 use crate::ports::not_found;
 use crate::sqlite::as_sql;
 use crate::state::reading::page::{Conditions, finished, is_forwards};
 use crate::state::rows::{Time, all, first};
 
-const COLUMNS: &str =
+/// The columns of [`read`], in its order.
+pub(crate) const COLUMNS: &str =
     "id, organization, return_url, success_url, created_by, created_at, expires_at,
     used_at, revoked_at";
 
@@ -52,7 +54,7 @@ impl PortalBackend for Config {
         );
         self.read(move |connection| {
             let parameters = rusqlite::params_from_iter(conditions.parameters());
-            Ok(finished(all(connection, &sql, parameters, read)?, &page))
+            Ok(finished(all(connection, &sql, parameters, |row| read(row))?, &page))
         })
         .await
     }
@@ -82,7 +84,7 @@ impl PortalBackend for Config {
         let sql = format!("SELECT {COLUMNS} FROM portal_links WHERE id = ?1");
         self.durable
             .run(move |connection| {
-                let link = first(connection, &sql, [id.to_bytes()], read)?;
+                let link = first(connection, &sql, [id.to_bytes()], |row| read(row))?;
                 link.filter(|link| reach.covers(link.organization_id)).ok_or_else(not_found)?;
                 connection.execute(
                     "UPDATE portal_links SET revoked_at = ?2, session = NULL,
@@ -145,7 +147,7 @@ impl PortalBackend for Config {
 
 fn by_digest(connection: &Connection, token: Digest) -> Result<Option<PortalLink>, DbError> {
     let sql = format!("SELECT {COLUMNS} FROM portal_links WHERE digest = ?1");
-    first(connection, &sql, [token], read)
+    first(connection, &sql, [token], |row| read(row))
 }
 
 fn put(connection: &Connection, new: &NewPortalLink) -> Result<(), DbError> {
@@ -187,19 +189,16 @@ fn make_room(
     Ok(())
 }
 
-fn read(row: &Row<'_>) -> Result<PortalLink, DbError> {
-    let time = |index| -> Result<Option<Timestamp>, DbError> {
-        Ok(row.get::<_, Option<Time>>(index)?.map(|time| time.0))
-    };
+pub(crate) fn read(row: &impl Columns) -> Result<PortalLink, DbError> {
     Ok(PortalLink {
-        id: PortalLinkId::from_bytes(row.get(0)?),
-        organization_id: OrganizationId::from_bytes(row.get(1)?),
-        return_url: row.get(2)?,
-        success_url: row.get(3)?,
-        created_by: row.get::<_, Option<[u8; 16]>>(4)?.map(ApiKeyId::from_bytes),
-        created_at: row.get::<_, Time>(5)?.0,
-        expires_at: row.get::<_, Time>(6)?.0,
-        used_at: time(7)?,
-        revoked_at: time(8)?,
+        id: PortalLinkId::from_bytes(row.id(0)?),
+        organization_id: OrganizationId::from_bytes(row.id(1)?),
+        return_url: row.text_if(2)?,
+        success_url: row.text_if(3)?,
+        created_by: row.id_if(4)?.map(ApiKeyId::from_bytes),
+        created_at: row.time(5)?,
+        expires_at: row.time(6)?,
+        used_at: row.time_if(7)?,
+        revoked_at: row.time_if(8)?,
     })
 }

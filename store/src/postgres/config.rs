@@ -19,18 +19,18 @@ mod brakes;
 mod deliveries;
 mod directories;
 mod endpoints;
+mod host_names;
 mod keys;
 mod leases;
 mod memory;
 mod oauth;
 mod operational;
 mod organizations;
+mod portal_links;
 mod query;
 mod replays;
 mod requests;
 mod signing_key;
-#[cfg(test)]
-mod tests;
 mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};

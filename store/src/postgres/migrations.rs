@@ -36,7 +36,12 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         half: Half::Config,
         works_since: 1,
-        sql: include_str!("migrations/0003_brake.sql"),
+        sql: include_str!("migrations/0003_customers.sql"),
+    },
+    Migration {
+        half: Half::Config,
+        works_since: 1,
+        sql: include_str!("migrations/0004_brake.sql"),
     },
 ];
 

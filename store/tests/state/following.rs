@@ -108,7 +108,7 @@ async fn a_connection_that_was_cut_is_made_again_and_tells_what_it_missed() {
 }
 
 /// The way to a server, until it is cut.
-async fn proxy(server: &Config, folder: &Path, cut: &CancellationToken) -> Config {
+fn proxy(server: &Config, folder: &Path, cut: &CancellationToken) -> Config {
     let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).unwrap();
     let (host, port) = (server.get_hosts()[0].clone(), server.get_ports().first().copied());
     let (tasks, cut) = (TaskTracker::new(), cut.clone());
@@ -148,7 +148,7 @@ async fn a_replica_that_cannot_ask_lets_nobody_in_after_a_while() {
     world.add(&mut stream, vec![Change::DirectoryActivated]).await;
     let folder = tempfile::tempdir().unwrap();
     let cut = CancellationToken::new();
-    let way = proxy(&world.place.config().unwrap(), folder.path(), &cut).await;
+    let way = proxy(&world.place.config().unwrap(), folder.path(), &cut);
     let alone = Store::connect(way.into(), Some(MASTER_KEY), numbered()).await.unwrap();
     assert!(is_let_in(&alone).await);
     cut.cancel();

@@ -20,7 +20,8 @@ use dispatcher::security_event::SigningKey;
 use ingest::ports::{Issue, Refresh};
 use ingest::request_log::Requested;
 use schemas::{
-    ApiKeyId, DirectoryId, EndpointId, OrganizationId, ReplayId, RequestId, Timestamp, TokenId,
+    ApiKeyId, DirectoryId, EndpointId, HostName, OrganizationId, ReplayId, RequestId, Timestamp,
+    TokenId,
 };
 use tokio::sync::watch;
 
@@ -79,8 +80,9 @@ impl ConfigBackend for Config {
         client_id: &str,
         secret: Digest,
         access_token: Digest,
+        host: Option<&HostName>,
     ) -> Result<Issue, DbError> {
-        Config::issue(self, client_id, secret, access_token).await
+        Config::issue(self, client_id, secret, access_token, host).await
     }
 
     async fn key_by_digest(&self, digest: Digest) -> Result<Option<ApiKey>, DbError> {

@@ -5,7 +5,7 @@ use deadpool_postgres::{GenericClient, Transaction};
 use schemas::{DirectoryId, Timestamp, TokenId};
 
 use super::query::{Parameters, all, execute, first, id};
-use super::{About, Config, organizations};
+use super::{About, Config, host_names, organizations};
 use crate::columns::Columns as _;
 use crate::config::TOKEN_USE_EVERY;
 use crate::config::directories::{Kind, PARTITION, made, token};
@@ -56,6 +56,7 @@ impl Config {
         let sql = "UPDATE configured_directories SET deleting = true, updated_at = $2
             WHERE id = $1 AND NOT deleting";
         execute(&change.tx, sql, &[&id(directory.to_bytes()), &at.millis()]).await?;
+        host_names::remove_of_directory(&change.tx, directory).await?;
         self.commit(change).await
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_postgres::{Client, GenericClient, IsolationLevel};
 
+use super::host_names;
 use crate::columns::Columns as _;
 use crate::config::Known;
 use crate::config::known::{DIRECTORY_COLUMNS, TOKEN_COLUMNS, TokenRow, directory};
@@ -156,5 +157,5 @@ pub(super) async fn load(client: &impl GenericClient) -> Result<Known, DbError> 
     let sql = format!("SELECT {TOKEN_COLUMNS} FROM configured_tokens ORDER BY id");
     let rows = client.query(&sql, &[]).await?;
     let tokens = rows.iter().map(TokenRow::read).collect::<Result<Vec<_>, _>>()?;
-    Ok(Known::of(directories, tokens))
+    Ok(Known::of(directories, tokens, host_names::load(client).await?))
 }

@@ -9,7 +9,7 @@ use api::client_id;
 use api::ports::{Conflict, Digest, LIVE_SECRETS_MAX, NewToken, OauthClient, Reach, Token};
 use deadpool_postgres::Transaction;
 use ingest::ports::{ACCESS_TOKENS_MAX, ISSUE_WINDOW, ISSUES_MAX, Issue};
-use schemas::{DirectoryId, Timestamp, TokenId};
+use schemas::{DirectoryId, HostName, Timestamp, TokenId};
 
 use super::directories::{check_lives, live_tokens, put_token, revoke_token};
 use super::query::{Parameters, execute, first, id};
@@ -35,6 +35,7 @@ impl Config {
         let lifetime = first(&client, sql, &[&id(directory.to_bytes())]).await?;
         Ok(OauthClient {
             client_id: client_id(&known.endpoint_id),
+            host_name: known.host_name.clone(),
             token_lifetime_secs: lifetime.ok_or_else(not_found)?.number(0)?,
             secrets: live_tokens(&client, directory, Kind::ClientSecret).await?,
         })
@@ -116,10 +117,11 @@ impl Config {
         client_id: &str,
         secret: Digest,
         access_token: Digest,
+        host: Option<&HostName>,
     ) -> Result<Issue, DbError> {
         let (lifetime, wanted) = {
             let known = self.fresh().await?;
-            let Some((directory, secret)) = known.client(client_id, secret) else {
+            let Some((directory, secret)) = known.client(client_id, secret, host) else {
                 return Ok(Issue::Unknown);
             };
             let (lifetime, now) = (directory.token_lifetime, self.now());

@@ -7,7 +7,7 @@ use deadpool_postgres::{GenericClient, Transaction};
 use schemas::{DirectoryId, OrganizationId, Timestamp};
 
 use super::query::{Parameters, all, conflict, execute, first, id};
-use super::{About, Config};
+use super::{About, Config, host_names};
 use crate::columns::Columns as _;
 use crate::config::organizations::{COLUMNS, changed, domains_json, is_listed, read};
 use crate::error::{DbError, unreadable};
@@ -98,6 +98,7 @@ impl Config {
         let marked = rows.iter().map(|row| Ok(DirectoryId::from_bytes(row.id(0)?)));
         let mut marked = marked.collect::<Result<Vec<_>, DbError>>()?;
         marked.sort_unstable();
+        host_names::remove_of_organization(&change.tx, organization).await?;
         execute(&change.tx, "DELETE FROM organizations WHERE id = $1", &[&key]).await?;
         self.commit(change).await?;
         Ok(marked)

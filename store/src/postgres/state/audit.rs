@@ -62,11 +62,9 @@ async fn audit(
     let (forwards, rising) = (is_forwards(request), is_rising(request));
     let begin = begin(moment, request, filter, rising).await?;
     let window = window(moment, filter, begin, rising).await?;
-    if let Some((from, to)) = window.bounds(begin, rising) {
-        let (from, to) = (as_sql(from), as_sql(to));
-        conditions.and("feed.position >= {}", [Parameter::Integer(from)]);
-        conditions.and("feed.position <= {}", [Parameter::Integer(to)]);
-    }
+    let (from, to) = window.bounds(begin, rising);
+    conditions.and("feed.position >= {}", [Parameter::Integer(as_sql(from))]);
+    conditions.and("feed.position <= {}", [Parameter::Integer(as_sql(to))]);
     let found = read(moment, &conditions, rising, request.limit as usize + 1).await?;
     let is_full = found.len() > request.limit as usize;
     let mut page = finished(found, request);

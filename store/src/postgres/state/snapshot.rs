@@ -3,7 +3,7 @@
 use deadpool_postgres::{ClientWrapper, Object};
 use log::Partition;
 use projector::ports::BoxError;
-use projector::verify::{StoredEvent, StoredPendingMember, StoredResource};
+use projector::verify::{StoredEvent, StoredPendingMember, StoredResource, VerifyError};
 use projector::{Position, StoredHead};
 use schemas::{DirectoryId, Head, ScimId, Seq};
 use tokio::runtime::Handle;
@@ -15,6 +15,9 @@ use super::super::rows::{Columns, as_sql};
 use super::rows::{attributes, shown};
 use super::{HEADS, POSITION, head_of, position_in};
 use crate::error::{DbError, OpenError};
+
+/// How many rows are fetched at once.
+const PAGE: usize = 1_024;
 
 /// One moment of the state, held by a transaction that only reads. Its methods block, on a thread that is not one of
 /// the runtime's.
@@ -44,6 +47,34 @@ impl Snapshot {
         let rows = self.runtime.block_on(self.client.query(sql, parameters))?;
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
     }
+
+    /// Calls for each row of a directory. A cursor fetches them page by page, so that few are held at a time.
+    fn each<T>(
+        &self,
+        sql: &str,
+        directory: DirectoryId,
+        read: impl Fn(&Row) -> Result<T, DbError>,
+        mut call: impl FnMut(T) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError> {
+        let unread = |error: tokio_postgres::Error| VerifyError::Store(error.into());
+        let declare = format!("DECLARE walked NO SCROLL CURSOR FOR {sql}");
+        let directory = directory.to_bytes();
+        let parameters: Parameters<'_> = &[&&directory[..]];
+        self.runtime.block_on(self.client.execute(&declare, parameters)).map_err(unread)?;
+        loop {
+            let fetch = format!("FETCH {PAGE} FROM walked");
+            let rows = self.runtime.block_on(self.client.query(&fetch, &[])).map_err(unread)?;
+            for row in &rows {
+                call(read(row).map_err(|error| VerifyError::Store(error.into()))?)?;
+            }
+            if rows.len() < PAGE {
+                return self
+                    .runtime
+                    .block_on(self.client.batch_execute("CLOSE walked"))
+                    .map_err(unread);
+            }
+        }
+    }
 }
 
 impl projector::verify::Snapshot for Snapshot {
@@ -69,39 +100,82 @@ impl projector::verify::Snapshot for Snapshot {
         })
     }
 
-    fn users(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError> {
+    fn user(
+        &mut self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<StoredResource>, BoxError> {
         let sql = "SELECT scim_id, version, attributes::text, shown::text FROM users
-            WHERE directory = (SELECT key FROM directories WHERE id = $1)";
-        self.all(sql, &[&&directory.to_bytes()[..]], resource)
+            WHERE scim_id = $1 AND directory = (SELECT key FROM directories WHERE id = $2)";
+        let parameters: Parameters<'_> = &[&&id.to_bytes()[..], &&directory.to_bytes()[..]];
+        Ok(self.all(sql, parameters, resource)?.pop())
     }
 
-    fn groups(&mut self, directory: DirectoryId) -> Result<Vec<StoredResource>, BoxError> {
+    fn count_users(&mut self, directory: DirectoryId) -> Result<u64, BoxError> {
+        let sql = "SELECT count(*) FROM users
+            WHERE directory = (SELECT key FROM directories WHERE id = $1)";
+        let counted = self.all(sql, &[&&directory.to_bytes()[..]], |row| row.number(0))?;
+        Ok(counted.first().copied().unwrap_or_default())
+    }
+
+    fn stray_user(&mut self, directory: DirectoryId) -> Result<Option<ScimId>, BoxError> {
+        let sql = "SELECT scim_id FROM users
+            WHERE directory = (SELECT key FROM directories WHERE id = $1)
+              AND NOT EXISTS (SELECT 1 FROM feed WHERE feed.directory = users.directory
+                  AND feed.seq = users.version AND feed.user_id = users.scim_id)
+            LIMIT 1";
+        let read = |row: &Row| Ok(ScimId::from_bytes(row.id(0)?));
+        Ok(self.all(sql, &[&&directory.to_bytes()[..]], read)?.pop())
+    }
+
+    fn group(
+        &mut self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<StoredResource>, BoxError> {
         let sql = "SELECT scim_id, version, attributes::text, NULL::text FROM groups
-            WHERE directory = (SELECT key FROM directories WHERE id = $1)";
-        self.all(sql, &[&&directory.to_bytes()[..]], resource)
+            WHERE scim_id = $1 AND directory = (SELECT key FROM directories WHERE id = $2)";
+        let parameters: Parameters<'_> = &[&&id.to_bytes()[..], &&directory.to_bytes()[..]];
+        Ok(self.all(sql, parameters, resource)?.pop())
     }
 
-    fn memberships(&mut self, directory: DirectoryId) -> Result<Vec<(ScimId, ScimId)>, BoxError> {
+    fn groups(
+        &mut self,
+        directory: DirectoryId,
+        each: &mut dyn FnMut(ScimId, Seq) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError> {
+        let sql = "SELECT scim_id, version FROM groups
+            WHERE directory = (SELECT key FROM directories WHERE id = $1)";
+        let read = |row: &Row| Ok((ScimId::from_bytes(row.id(0)?), Seq(row.number(1)?)));
+        self.each(sql, directory, read, |(id, version)| each(id, version))
+    }
+
+    fn memberships(
+        &mut self,
+        directory: DirectoryId,
+        each: &mut dyn FnMut(ScimId, ScimId) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError> {
         let sql = "SELECT groups.scim_id, users.scim_id FROM groups
             JOIN memberships ON memberships.group_key = groups.key
             JOIN users ON users.key = memberships.user_key
             WHERE groups.directory = (SELECT key FROM directories WHERE id = $1)";
-        self.all(sql, &[&&directory.to_bytes()[..]], |row| {
-            Ok((ScimId::from_bytes(row.id(0)?), ScimId::from_bytes(row.id(1)?)))
-        })
+        let read = |row: &Row| Ok((ScimId::from_bytes(row.id(0)?), ScimId::from_bytes(row.id(1)?)));
+        self.each(sql, directory, read, |(group, user)| each(group, user))
     }
 
     fn pending_members(
         &mut self,
         directory: DirectoryId,
-    ) -> Result<Vec<StoredPendingMember>, BoxError> {
+        each: &mut dyn FnMut(StoredPendingMember) -> Result<(), VerifyError>,
+    ) -> Result<(), VerifyError> {
         let sql = "SELECT groups.scim_id, value, pending_members.name_key FROM groups
             JOIN pending_members ON pending_members.group_key = groups.key
             WHERE groups.directory = (SELECT key FROM directories WHERE id = $1)";
-        self.all(sql, &[&&directory.to_bytes()[..]], |row| {
+        let read = |row: &Row| {
             let group = ScimId::from_bytes(row.id(0)?);
             Ok(StoredPendingMember { group, value: row.value(1)?, name_key: row.value(2)? })
-        })
+        };
+        self.each(sql, directory, read, each)
     }
 }
 

@@ -1,1 +1,0 @@
-//! What just this half on PostgreSQL has.

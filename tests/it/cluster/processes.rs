@@ -1,0 +1,179 @@
+//! Roles in processes of their own, on a real Kafka and a real PostgreSQL.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+use tempfile::TempDir;
+use tests::load::{Replicas, create_users, read_back, user_name};
+use tests::server::{command, eventually};
+use tests::{Directory, Kafka, Postgres, Receiver, Server};
+
+use super::everything_at_once;
+use crate::kafka::brokers;
+
+/// The same for every process: 32 bytes.
+const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// A log and a store that processes share.
+struct Cluster {
+    postgres: Postgres,
+    log: String,
+    folder: TempDir,
+}
+
+/// A process with a folder of its own.
+struct Process {
+    server: Server,
+    _folder: TempDir,
+}
+
+impl Cluster {
+    /// None where there is no Kafka or no PostgreSQL, which is said aloud.
+    async fn new() -> Option<Self> {
+        let kafka = brokers(Kafka::shared())?;
+        let postgres = Postgres::shared().await;
+        let postgres = postgres.map_err(|missing| eprintln!("NOT CHECKED: {missing}")).ok()?;
+        let log = crate::kafka::log_in(kafka, &kafka.fresh_name());
+        Some(Self { postgres, log, folder: tempfile::tempdir().unwrap() })
+    }
+
+    fn settings(&self) -> [(&str, String); 3] {
+        let store = self.postgres.url();
+        [
+            ("DSYNC_LOG", self.log.clone()),
+            ("DSYNC_STORE", store),
+            ("DSYNC_MASTER_KEY", MASTER_KEY.into()),
+        ]
+    }
+
+    fn start(&self, roles: &str) -> Process {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = self.settings();
+        let settings: Vec<(&str, &str)> =
+            settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let server = Server::start_roles(folder.path(), roles, &settings);
+        Process { server, _folder: folder }
+    }
+
+    /// The chain is whole, and the state is what the log folds to.
+    fn verify(&self) {
+        let mut verify = command(self.folder.path());
+        let verified = verify.arg("verify").envs(self.settings()).output().unwrap();
+        let said = String::from_utf8_lossy(&verified.stdout);
+        let log = String::from_utf8_lossy(&verified.stderr);
+        assert!(verified.status.success(), "verify says: {said}{log}");
+    }
+}
+
+/// Every event of the feed has arrived.
+async fn everything_arrives(api: &Server, receiver: &Receiver) {
+    let types = "dsync.activated,dsync.user.created,dsync.user.updated";
+    let events = api.api().events(types).await;
+    let ids: BTreeSet<String> = events.iter().map(|event| json!(event["id"]).to_string()).collect();
+    eventually("every webhook", || async {
+        let arrived = receiver.arrived();
+        let arrived = arrived.iter().map(|sent| json!(sent.id()).to_string());
+        ids.is_subset(&arrived.collect::<BTreeSet<_>>()).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_ingest_replicas_on_one_directory_lose_and_double_nothing() {
+    let Some(cluster) = Cluster::new().await else { return };
+    let (api, _projector) = (cluster.start("api"), cluster.start("projector"));
+    let _dispatcher = cluster.start("dispatcher");
+    let ingest = [(); 3].map(|()| cluster.start("ingest"));
+    let receiver = Receiver::start().await;
+    api.server.api().endpoint(receiver.url()).await;
+    let directory = api.server.api().directory("azure scim v2.0", "Acme").await;
+    let bases = ingest.each_ref().map(|process| process.server.base());
+    let replicas = everything_at_once(&directory, &bases).await;
+    assert_eq!(replicas.met().unanswered, 0, "every request was answered");
+    everything_arrives(&api.server, &receiver).await;
+    cluster.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whichever_role_is_killed_under_load_nothing_acknowledged_is_lost() {
+    let Some(cluster) = Cluster::new().await else { return };
+    let api = cluster.start("api");
+    let mut ingest = [cluster.start("ingest"), cluster.start("ingest")];
+    let mut projectors = [cluster.start("projector"), cluster.start("projector")];
+    let mut dispatchers = [cluster.start("dispatcher"), cluster.start("dispatcher")];
+    let receiver = Receiver::start().await;
+    api.server.api().endpoint(receiver.url()).await;
+    let directory: Directory = api.server.api().directory("azure scim v2.0", "Acme").await;
+    let bases = ingest.each_ref().map(|process| process.server.base().to_owned());
+    let replicas = Replicas::new(&directory, &bases.each_ref().map(String::as_str));
+
+    let mut users = Vec::new();
+    for (round, role) in ["ingest", "projector", "dispatcher"].into_iter().enumerate() {
+        let prefix = format!("round{round}");
+        let load = create_users(&replicas, &prefix, 150, 8);
+        let kill = async {
+            // Some are in, most are still to come.
+            eventually("the load", || async {
+                let found = replicas.find(0, &user_name(&prefix, 20)).await;
+                found.is_some().then_some(())
+            })
+            .await;
+            let killed = match role {
+                "ingest" => &mut ingest[0],
+                "projector" => &mut projectors[0],
+                _ => &mut dispatchers[0],
+            };
+            std::mem::replace(killed, cluster.start(role)).server.kill();
+            if role == "ingest" {
+                replicas.moved(0, ingest[0].server.base());
+            }
+        };
+        let (created, ()) = tokio::join!(load, kill);
+        read_back(&replicas, 2, &prefix, &created).await;
+        users.extend(created);
+    }
+    let list = replicas.pick(0).send("GET", "/Users?count=0", None).await.expect(200);
+    assert_eq!(list.body["totalResults"], users.len(), "nobody is there twice");
+    everything_arrives(&api.server, &receiver).await;
+    cluster.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_loses_no_request() {
+    let Some(cluster) = Cluster::new().await else { return };
+    let api = cluster.start("api");
+    let _others = [cluster.start("projector"), cluster.start("dispatcher")];
+    let mut ingest = [cluster.start("ingest"), cluster.start("ingest")];
+    let directory = api.server.api().directory("azure scim v2.0", "Acme").await;
+    let bases = ingest.each_ref().map(|process| process.server.base().to_owned());
+    let replicas = Replicas::new(&directory, &bases.each_ref().map(String::as_str));
+    let load = create_users(&replicas, "rolling", 300, 8);
+    let restart = async {
+        for number in 0..2 {
+            let at = 40 + 60 * number;
+            eventually("the load", || async {
+                let found = replicas.find(number, &user_name("rolling", at)).await;
+                found.is_some().then_some(())
+            })
+            .await;
+            let old = std::mem::replace(&mut ingest[number], cluster.start("ingest"));
+            replicas.moved(number, ingest[number].server.base());
+            assert!(old.server.terminate().success(), "it ends in order");
+        }
+    };
+    let (users, ()) = tokio::join!(load, restart);
+    read_back(&replicas, 2, "rolling", &users).await;
+    cluster.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_process_alone_can_use_is_refused_to_a_part_of_the_roles() {
+    let data = tempfile::tempdir().unwrap();
+    let refused = command(data.path()).args(["serve", "--role", "ingest"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        said.contains("the embedded log and store can serve one process only: leave out --role"),
+        "{said}"
+    );
+}
