@@ -145,6 +145,13 @@ pub(crate) const fn conflicting(conflict: Conflict) -> &'static str {
         Conflict::SigningSecrets => {
             "Four secrets sign for this endpoint, as many as may. Wait until one has ended."
         }
+        Conflict::HostName => {
+            "This host name belongs to an organization or a directory already. Remove it there first."
+        }
+        Conflict::HostNames => {
+            "There are ten host names for this already, as many as may be. Remove one first."
+        }
+        Conflict::NotHeld => "Nothing of the directory is held.",
         Conflict::Deleting => "The directory is being deleted.",
         Conflict::Changed => "Somebody else has changed it meanwhile.",
     }

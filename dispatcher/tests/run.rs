@@ -271,7 +271,12 @@ impl BrakeStore for Store {
     }
 
     async fn kept(&self) -> Result<ports::Kept, StoreError> {
-        Ok(ports::Kept { judged: FeedPosition(0), watches: Vec::new() })
+        Ok(ports::Kept {
+            revision: 0,
+            is_shared: false,
+            judged: FeedPosition(0),
+            watches: Vec::new(),
+        })
     }
 
     async fn census(&self, _: DirectoryId) -> Result<(FeedPosition, Counts), StoreError> {
@@ -295,8 +300,8 @@ impl BrakeStore for Store {
         Ok(BTreeSet::new())
     }
 
-    async fn judge(&self, _: Judgement) -> Result<(), StoreError> {
-        Ok(())
+    async fn judge(&self, judgement: Judgement) -> Result<Option<u64>, StoreError> {
+        Ok(Some(judgement.revision + 1))
     }
 
     async fn is_drained(&self, _: DirectoryId) -> Result<bool, StoreError> {

@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::ports::{
-    AuditEvent, AuditFilter, Audited, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent,
-    UserFilter,
+    AuditEvent, AuditFilter, Audited, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach,
+    StoredEvent, UserFilter,
 };
 use async_trait::async_trait;
 use directory::{Directory, Group, Needs, User};

@@ -41,6 +41,11 @@ pub struct SeenPage {
 /// What was kept of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
+    /// Which judgement was the last. It counts up.
+    pub revision: u64,
+    /// Whether other processes judge in the same store. Then nothing passes that is not written: they may have
+    /// come to something else.
+    pub is_shared: bool,
     /// How far all of the feed was judged.
     pub judged: FeedPosition,
     /// What each directory that was ever watched had come to by then.
@@ -78,6 +83,8 @@ pub enum BrakeNotice {
 /// What there is to write. The store writes all of it in one transaction or none of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judgement {
+    /// Of which kept revision it was made.
+    pub revision: u64,
     /// How far all of the feed is judged with it.
     pub judged: FeedPosition,
     /// What directories have come to that changed.
@@ -92,7 +99,7 @@ pub struct Judgement {
     pub notices: Vec<(DirectoryId, Hold, BrakeNotice)>,
 }
 
-/// The store, as the brake needs it. One task alone calls it.
+/// The store, as the brake needs it. One task of each process alone calls it.
 #[async_trait]
 pub trait BrakeStore: Send + Sync {
     /// All brakes, and the version that the answer reflects.
@@ -122,8 +129,11 @@ pub trait BrakeStore: Send + Sync {
         subjects: BTreeSet<ScimId>,
     ) -> Result<BTreeSet<ScimId>, StoreError>;
 
-    /// Writes. It need not survive a power loss as long as no flush survives that was written later.
-    async fn judge(&self, judgement: Judgement) -> Result<(), StoreError>;
+    /// Writes, and returns the revision that this is; what [`kept`](Self::kept) and lanes see then includes it.
+    /// `None`: another process has judged since the revision that it was made of, or this very judgement was
+    /// written already. Then nothing is written, and the caller looks again at what is kept. It need not survive a
+    /// power loss as long as no flush survives that was written later.
+    async fn judge(&self, judgement: Judgement) -> Result<Option<u64>, StoreError>;
 
     /// Whether no lane has held events of a directory before it: each that follows the feed for an
     /// endpoint that is on has passed the last of them, and none keeps a row of them.

@@ -9,6 +9,10 @@
 //! What is held is written before a lane can see it. Where nothing is held there is nothing to wait for:
 //! what directories come to is written now and then, and a crash makes the judge look at the same events
 //! again, with the same result. Without any brake it does nothing, and lanes do not wait for it.
+//!
+//! Several dispatchers that share a store all judge. Each writes what it has judged before its lanes see it, and only
+//! if nobody has written since it last looked: otherwise it takes over what was written and goes on from there. So
+//! whoever is first decides, and the lanes of all see the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -85,6 +89,8 @@ async fn follow(store: Arc<dyn DeliveryStore>, gate: Arc<Gate>, edge: Arc<dyn Ed
         rules: BTreeMap::new(),
         watched: Arc::default(),
         judged: kept.judged,
+        revision: kept.revision,
+        is_shared: kept.is_shared,
         changed: BTreeSet::new(),
         version: 0,
         saved_at: Instant::now(),
@@ -117,6 +123,10 @@ struct Judge {
     rules: BTreeMap<DirectoryId, Brake>,
     watched: Arc<BTreeSet<DirectoryId>>,
     judged: FeedPosition,
+    /// Which judgement is the last that it knows of.
+    revision: u64,
+    /// Whether others judge as well.
+    is_shared: bool,
     /// Whose watches differ from what is kept.
     changed: BTreeSet<DirectoryId>,
     version: u64,
@@ -134,7 +144,12 @@ impl Judge {
         }
         let brakes = persist("cannot read the brakes", || self.store.brakes()).await;
         self.version = brakes.version.max(1);
-        self.release(&brakes).await;
+        if self.is_shared {
+            self.look_again().await;
+        }
+        if !self.release(&brakes).await {
+            return;
+        }
         let rule = |braked: &crate::ports::Braked| Some((braked.directory, braked.rule?));
         self.rules = brakes.list.iter().filter_map(rule).collect();
         let held = self.watches.iter().filter(|(_, watch)| watch.hold().is_some());
@@ -173,8 +188,8 @@ impl Judge {
         self.changed.insert(id);
     }
 
-    /// Releases what the operator wants released.
-    async fn release(&mut self, brakes: &Brakes) {
+    /// Releases what the operator wants released. False if another was faster.
+    async fn release(&mut self, brakes: &Brakes) -> bool {
         let mut judgement = Judgement::default();
         for braked in brakes.list.iter().filter(|braked| braked.release) {
             let id = braked.directory;
@@ -184,10 +199,12 @@ impl Judge {
                 judgement.notices.push((id, hold, self.released(id, hold)));
             }
         }
-        if !judgement.answered.is_empty() {
-            self.save(judgement).await;
-            self.publish();
+        if judgement.answered.is_empty() {
+            return true;
         }
+        let is_saved = self.save(judgement).await;
+        self.publish();
+        is_saved
     }
 
     fn released(&self, id: DirectoryId, hold: Hold) -> BrakeNotice {
@@ -230,7 +247,7 @@ impl Judge {
             }
         }
         self.judged = page.read_to;
-        if !judgement.held.is_empty() || !judgement.notices.is_empty() {
+        if self.is_shared || !judgement.held.is_empty() || !judgement.notices.is_empty() {
             self.save(judgement).await;
             self.publish();
         }
@@ -255,16 +272,34 @@ impl Judge {
         known
     }
 
-    /// Writes what was decided, with what directories have come to.
-    async fn save(&mut self, judgement: Judgement) {
+    /// Takes over what is kept, which is more than is known here where others judge as well.
+    async fn look_again(&mut self) {
+        let kept = persist("cannot read what is held", || self.store.kept()).await;
+        self.watches = kept.watches.into_iter().collect();
+        (self.revision, self.judged, self.saved) = (kept.revision, kept.judged, kept.judged);
+        self.changed.clear();
+        self.publish();
+    }
+
+    /// Writes what was decided, with what directories have come to. False if another has judged before: then nothing
+    /// of it is written, and all of it is to be decided again from what the other has come to.
+    async fn save(&mut self, judgement: Judgement) -> bool {
         let changed = std::mem::take(&mut self.changed);
         let kept = |id: DirectoryId| Some((id, self.watches.get(&id)?.clone()));
         let watches = changed.into_iter().filter_map(kept).collect();
-        let judgement = Judgement { judged: self.judged, watches, ..judgement };
-        persist("cannot write what is held", || self.store.judge(judgement.clone())).await;
+        let (judged, revision) = (self.judged, self.revision);
+        let judgement = Judgement { judged, revision, watches, ..judgement };
+        let write = || self.store.judge(judgement.clone());
+        let Some(revision) = persist("cannot write what is held", write).await else {
+            self.look_again().await;
+            self.version = 0;
+            return false;
+        };
+        self.revision = revision;
         (self.saved_at, self.saved) = (Instant::now(), self.judged);
         let held = self.watches.values().filter(|watch| watch.held().is_some()).count();
         gauge("dispatcher_held_directories", held as u64);
+        true
     }
 
     /// Tells the lanes what is released.

@@ -12,7 +12,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::{
-    CATCH_UP_MAX, LogSource, Running, console, keys, outward, pipeline, scratch_folder, streams, trials, verifier,
+    CATCH_UP_MAX, LogSource, Running, console, keys, outward, pipeline, scratch_folder, streams,
+    trials, verifier,
 };
 use crate::cli::Role;
 use crate::http::{self, Readiness};

@@ -45,8 +45,8 @@ pub(crate) trait BrakeBackend: Send + Sync {
         subjects: BTreeSet<ScimId>,
     ) -> Result<BTreeSet<ScimId>, DbError>;
 
-    /// All in one transaction.
-    async fn judge(&self, judgement: Judgement) -> Result<(), DbError>;
+    /// All in one transaction; returns the revision. Nothing if it was made of another revision than the last.
+    async fn judge(&self, judgement: Judgement) -> Result<Option<u64>, DbError>;
 
     /// The held events between two positions, with the hold of each.
     async fn holds_between(

@@ -15,7 +15,7 @@ use super::{Config, brakes};
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
-use crate::sqlite::{as_sql, from_sql};
+use crate::sqlite::as_sql;
 use crate::state::rows::{Time, all, first};
 
 impl Config {
@@ -123,7 +123,8 @@ fn update(
     change: &DirectoryChange,
     at: Timestamp,
 ) -> Result<(), DbError> {
-    let sql = "SELECT deleting, name, attribute_map, inactive_users, role_mapping, brake, updated_at
+    let sql =
+        "SELECT deleting, name, attribute_map, inactive_users, role_mapping, brake, updated_at
         FROM directories WHERE id = ?1";
     let found = first(connection, sql, [id.to_bytes()], |row| {
         let rules = Rules {

@@ -74,7 +74,8 @@ impl BrakeBackend for Config {
             let watches = all(connection, sql, [], |row| {
                 Ok((DirectoryId::from_bytes(row.get(0)?), watch(row, 1)?))
             })?;
-            Ok(Kept { judged: FeedPosition(from_sql(judged)), watches })
+            let judged = FeedPosition(from_sql(judged));
+            Ok(Kept { revision: 0, is_shared: false, judged, watches })
         })
         .await
     }
@@ -142,8 +143,9 @@ impl BrakeBackend for Config {
         .await
     }
 
-    /// All in one transaction.
-    async fn judge(&self, judgement: Judgement) -> Result<(), DbError> {
+    /// All in one transaction. No other process has this store, so no judgement is ever too old.
+    async fn judge(&self, judgement: Judgement) -> Result<Option<u64>, DbError> {
+        let revision = judgement.revision + 1;
         let edge = std::sync::Arc::clone(&self.edge);
         let known = self.known();
         let (told, any) = self
@@ -163,7 +165,7 @@ impl BrakeBackend for Config {
             .await?;
         self.any_held.store(any, Ordering::Release);
         self.told(told);
-        Ok(())
+        Ok(Some(revision))
     }
 
     /// The holds of events within a part of the feed, by their positions.

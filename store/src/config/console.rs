@@ -1,8 +1,8 @@
 //! Who signs in to the console, and which endpoints it warns of.
 
 use api::ports::Digest;
-use console::ports::{FailingEndpoint, PasswordHash, Role, SESSIONS_MAX, Session};
 use async_trait::async_trait;
+use console::ports::{FailingEndpoint, PasswordHash, Role, SESSIONS_MAX, Session};
 use rusqlite::{Connection, TransactionBehavior, params};
 use schemas::{EndpointId, Timestamp};
 
@@ -16,10 +16,7 @@ use crate::state::rows::{all, first};
 
 #[async_trait]
 impl ConsoleBackend for Config {
-    async fn console_password(
-        &self,
-        role: Role,
-    ) -> Result<Option<PasswordHash>, DbError> {
+    async fn console_password(&self, role: Role) -> Result<Option<PasswordHash>, DbError> {
         self.read(move |connection| hash_of(connection, role)).await
     }
 
@@ -95,17 +92,13 @@ impl ConsoleBackend for Config {
         .await
     }
 
-    async fn failing_endpoints(
-        &self,
-        limit: u32,
-    ) -> Result<Vec<FailingEndpoint>, DbError> {
+    async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, DbError> {
         let sql = format!(
             "SELECT {FAILING_COLUMNS} FROM endpoints
              WHERE failing_since IS NOT NULL OR disabled_reason IS NOT NULL
              ORDER BY failing_since, id LIMIT ?1"
         );
-        self.read(move |connection| all(connection, &sql, [limit], |row| failing(row)))
-        .await
+        self.read(move |connection| all(connection, &sql, [limit], |row| failing(row))).await
     }
 }
 
@@ -143,8 +136,7 @@ pub(crate) fn session(row: &impl Columns) -> Result<Session, DbError> {
 }
 
 /// The columns of [`failing`], in its order.
-pub(crate) const FAILING_COLUMNS: &str =
-    "id, url, failing_since, failed_in_a_row, disabled_reason";
+pub(crate) const FAILING_COLUMNS: &str = "id, url, failing_since, failed_in_a_row, disabled_reason";
 
 pub(crate) fn failing(row: &impl Columns) -> Result<FailingEndpoint, DbError> {
     Ok(FailingEndpoint {

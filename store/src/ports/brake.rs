@@ -49,7 +49,7 @@ impl BrakeStore for Store {
         self.config.held_subjects(directory, subjects).await.map_err(store_error)
     }
 
-    async fn judge(&self, judgement: Judgement) -> Result<(), StoreError> {
+    async fn judge(&self, judgement: Judgement) -> Result<Option<u64>, StoreError> {
         self.config.judge(judgement).await.map_err(store_error)
     }
 

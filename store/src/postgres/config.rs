@@ -15,6 +15,7 @@ mod answers;
 mod app_rules;
 mod attempts;
 mod backend;
+mod brakes;
 mod console;
 mod deliveries;
 mod directories;
@@ -38,7 +39,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Transaction};
-use schemas::{Edge, Timestamp};
+use schemas::{Brake, Edge, Timestamp};
 
 use super::Postgres;
 use crate::config::attempts::Retention;
@@ -63,6 +64,8 @@ pub(crate) struct Config {
     /// The keys as of a version.
     signing_keys: RwLock<Option<(i64, Arc<Ring>)>>,
     retention: Mutex<Retention>,
+    /// The brake of directories that have none of their own, which is a setting of each process.
+    general_brake: Mutex<Option<Brake>>,
     generation: AtomicU64,
     sealer: Arc<Sealer>,
     edge: Arc<dyn Edge>,
@@ -117,6 +120,7 @@ impl Config {
             signing_keys: RwLock::default(),
             generation: AtomicU64::new(generation.unsigned_abs()),
             retention: Mutex::default(),
+            general_brake: Mutex::default(),
             sealer,
             replica: edge.id().to_be_bytes(),
             edge,

@@ -38,6 +38,11 @@ const MIGRATIONS: &[Migration] = &[
         works_since: 1,
         sql: include_str!("migrations/0003_people.sql"),
     },
+    Migration {
+        half: Half::Config,
+        works_since: 1,
+        sql: include_str!("migrations/0004_brake.sql"),
+    },
 ];
 
 /// What has been done, and by how old a version it can still be used.

@@ -3,10 +3,12 @@
 mod apply;
 mod audit;
 mod backend;
+mod braking;
 mod feed;
 mod gather;
 pub(crate) mod generation;
 mod list;
+mod lookups;
 mod places;
 mod reading;
 mod refresh;

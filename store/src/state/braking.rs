@@ -17,16 +17,16 @@ use crate::sqlite::{as_sql, from_sql};
 
 /// What of an event about a user says whether it is active.
 #[derive(Deserialize)]
-struct Stated {
-    state: UserState,
+pub(crate) struct Stated {
+    pub(crate) state: UserState,
     #[serde(default)]
-    previous_attributes: Previous,
+    pub(crate) previous_attributes: Previous,
 }
 
 #[derive(Default, Deserialize)]
-struct Previous {
+pub(crate) struct Previous {
     #[serde(default)]
-    state: Option<UserState>,
+    pub(crate) state: Option<UserState>,
 }
 
 impl State {
@@ -130,7 +130,7 @@ fn seen(connection: &Connection, position: FeedPosition, row: &Row<'_>) -> Resul
     Ok(seen)
 }
 
-fn stated(data: &str) -> Result<Stated, DbError> {
+pub(crate) fn stated(data: &str) -> Result<Stated, DbError> {
     serde_json::from_str(data).map_err(unreadable("user of an event"))
 }
 

@@ -7,7 +7,7 @@ use api::ports::{
 use console::ports::{Lookups, PasswordHash, Role, SESSIONS_MAX, Session, Sessions};
 use schemas::{DirectoryId, EventId, Timestamp};
 
-use crate::world::{World, group, hidden, user, user_with};
+use super::world::{World, group, hidden, user, user_with};
 
 fn hash(text: &str) -> PasswordHash {
     PasswordHash::new(text.to_owned())

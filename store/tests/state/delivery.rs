@@ -99,7 +99,9 @@ async fn what_is_judged_to_be_held_stands_in_a_line_of_its_own_until_it_is_close
     assert_eq!(paged, positions);
 
     let closed = vec![one.id];
-    store.judge(Judgement { judged, closed, ..Judgement::default() }).await.unwrap();
+    let revision = store.kept().await.unwrap().revision;
+    let judgement = Judgement { revision, judged, closed, ..Judgement::default() };
+    assert!(store.judge(judgement).await.unwrap().is_some());
     assert_eq!(store.feed(FeedPosition(0), 1_000).await.unwrap(), whole);
     assert!(store.held_subjects(one.id, subjects).await.unwrap().is_empty());
 }

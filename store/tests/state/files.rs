@@ -18,8 +18,20 @@ use super::verify::difference;
 use super::world::{P, Still, World, group, hidden, joins, scim, user, waits_for};
 use crate::folder::MASTER_KEY;
 
+/// Makes the first state of a closed store what the version before the indexes of lists left.
+pub(crate) fn before_lists(folder: &Path) {
+    let state = Connection::open(folder.join("state-1.db")).unwrap();
+    let undo = "DROP INDEX memberships_user_id; DROP INDEX feed_event;
+        DROP INDEX feed_directory_event; DROP INDEX users_email;
+        ALTER TABLE memberships DROP COLUMN user_id;
+        CREATE INDEX users_email ON users (directory, email) WHERE email IS NOT NULL;
+        PRAGMA user_version = 3";
+    state.execute_batch(undo).unwrap();
+}
+
 /// Makes the first state of a closed store what the version before attribute maps left.
 pub(crate) fn before_attribute_maps(folder: &Path) {
+    before_lists(folder);
     let state = Connection::open(folder.join("state-1.db")).unwrap();
     let undo =
         "DROP INDEX users_directory; DROP INDEX users_mapped_email; DROP INDEX users_mapped_idp_id;
@@ -160,4 +172,77 @@ async fn a_state_from_before_attribute_maps_can_be_verified() {
     world.store.close();
     before_attribute_maps(world.place.folder());
     assert_eq!(difference(&world).await, None);
+}
+
+#[tokio::test]
+async fn a_state_from_before_the_indexes_of_lists_is_upgraded_where_it_stands() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let members = vec![user(1), hidden(2), user(3), group(10), joins(10, 3), joins(10, 1)];
+    world.add(&mut stream, members).await;
+    world.add(&mut stream, vec![joins(10, 2)]).await;
+    world.store.close();
+    before_lists(world.place.folder());
+    world.store = Arc::new(world.reopened().await);
+    assert_eq!(listed(&world).await, [1, 3].map(UserId::from_bits));
+    world.add(&mut stream, vec![user(2), hidden(3)]).await;
+    assert_eq!(listed(&world).await, [1, 2].map(UserId::from_bits));
+}
+
+#[tokio::test]
+async fn a_state_from_before_attribute_maps_can_be_verified() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1), group(10), joins(10, 1)]).await;
+    world.store.close();
+    before_attribute_maps(world.place.folder());
+    assert_eq!(difference(&world).await, None);
+}
+
+#[tokio::test]
+async fn whatever_the_store_has_otherwise_is_found() {
+    for (damage, found) in [
+        ("DELETE FROM users WHERE name_key = 'user1'", "is in the log and not in the store"),
+        ("UPDATE users SET version = 9 WHERE name_key = 'user1'", "is in the store and not in the log"),
+        ("UPDATE users SET version = 1 WHERE name_key = 'user2'", "has version 1 in the store"),
+        ("UPDATE users SET attributes = '{}' WHERE name_key = 'user1'", "has other attributes in the store"),
+        (
+            "INSERT INTO users (directory, scim_id, user_id, name_key, active, created_at, updated_at, version,
+                 attributes) VALUES (1, zeroblob(16), zeroblob(16), 'x', 1, 1, 1, 1, '{}')",
+            "is in the store and not in the log",
+        ),
+        ("DELETE FROM groups WHERE name_key = 'group10'", "is in the log and not in the store"),
+        ("UPDATE groups SET version = 1 WHERE name_key = 'group10'", "has version 1 in the store"),
+        ("UPDATE groups SET attributes = '{}' WHERE name_key = 'group10'", "has other attributes in the store"),
+        (
+            "UPDATE groups SET scim_id = zeroblob(16) WHERE name_key = 'group10'",
+            "is in the store and not in the log",
+        ),
+        ("DELETE FROM memberships", "the store holds 0 memberships, the log 1"),
+        (
+            "INSERT INTO memberships SELECT groups.key, users.key, NULL FROM groups, users
+             WHERE groups.name_key = 'group10' AND users.name_key = 'user2'",
+            "in the store and not in the log",
+        ),
+    ] {
+        let (mut world, mut stream) = World::with_one_directory().await;
+        world.add(&mut stream, vec![user(1), user(2), user(3), group(10), group(11)]).await;
+        world.add(&mut stream, vec![joins(10, 1), joins(10, 3), joins(11, 1), joins(11, 2)]).await;
+        world.add(&mut stream, vec![user(2), user_gone(3), group_gone(11), user(2)]).await;
+        assert_eq!(difference(&world).await, None);
+        world.store.close();
+        let state = Connection::open(world.place.folder().join("state-1.db")).unwrap();
+        assert_eq!(state.execute(damage, []).unwrap(), 1, "{damage}");
+        drop(state);
+        let what = difference(&world).await.unwrap();
+        assert!(what.contains(found) && what.contains(&stream.id.to_string()), "{damage}: {what}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_walk_remembers_leaves_no_file() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1), user_gone(1)]).await;
+    assert_eq!(difference(&world).await, None);
+    let files = std::fs::read_dir(world.place.folder()).unwrap();
+    let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().starts_with("verify")), "{names:?}");
 }

@@ -45,6 +45,7 @@ mod on_postgres {
     mod filters;
     mod following;
     mod host_names;
+    mod judges;
     mod leases;
     mod oauth;
     mod plans;

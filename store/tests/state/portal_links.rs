@@ -10,7 +10,7 @@ use schemas::{OrganizationId, PortalLinkId, Timestamp};
 
 use tokio::task::JoinSet;
 
-use crate::world::World;
+use super::world::World;
 
 const ALL: Reach = Reach::Everything;
 const MADE: i64 = 1_000;

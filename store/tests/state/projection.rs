@@ -201,9 +201,8 @@ async fn a_stream_that_stopped_is_remembered() {
     assert_eq!(gathered.head, stream.head);
 }
 
-#[tokio::test]
 /// The members of group 10 as apps list them.
-async fn listed(world: &World) -> Vec<UserId> {
+pub(super) async fn listed(world: &World) -> Vec<UserId> {
     let request =
         PageRequest { reach: Reach::Everything, limit: 100, order: Order::Ascending, cursor: None };
     let filter = UserFilter { group: Some(GroupId::from_bits(10)), ..UserFilter::default() };

@@ -16,6 +16,8 @@ use super::query::{Parameters, all, execute, first, id, int};
 use super::{About, Config};
 use crate::columns::Columns as _;
 use crate::config::app_rules::{Rules, progress, refresh};
+use crate::config::brakes;
+use crate::config::organizations::{after as later, is_made_from};
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
 
@@ -118,12 +120,15 @@ async fn update(
     at: Timestamp,
 ) -> Result<(), DbError> {
     let key = id(directory.to_bytes());
-    let sql = "SELECT deleting, name, attribute_map, inactive_users, role_mapping
+    let sql =
+        "SELECT deleting, name, attribute_map, inactive_users, role_mapping, brake, updated_at
         FROM configured_directories WHERE id = $1";
     let row = first(tx, sql, &[&key]).await?.ok_or_else(not_found)?;
     if row.flag(0)? {
         return Err(conflicted(Conflict::Deleting));
     }
+    let updated_at = row.time(6)?;
+    is_made_from(wanted.made_from, updated_at)?;
     let name = row.text(1)?;
     let before = Rules {
         attribute_map: row.text(2)?,
@@ -132,19 +137,22 @@ async fn update(
     };
     let after = before.clone().changed(wanted)?;
     let new_name = wanted.name.as_ref().unwrap_or(&name);
-    if (new_name, &after) == (&name, &before) {
+    let brake = row.text_if(5)?;
+    let new_brake = wanted.brake.map_or(Ok(brake.clone()), brakes::column)?;
+    if (new_name, &new_brake, &after) == (&name, &brake, &before) {
         return Ok(());
     }
     let sql =
         "UPDATE configured_directories SET name = $2, attribute_map = $3, inactive_users = $4,
-            role_mapping = $5, updated_at = $6 WHERE id = $1";
+            role_mapping = $5, updated_at = $6, brake = $7 WHERE id = $1";
     let parameters: Parameters<'_> = &[
         &key,
         new_name,
         &after.attribute_map,
         &after.inactive_users,
         &after.role_mapping,
-        &at.millis(),
+        &later(updated_at, at).millis(),
+        &new_brake,
     ];
     execute(tx, sql, parameters).await?;
     if after != before {

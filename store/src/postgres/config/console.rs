@@ -102,10 +102,7 @@ impl ConsoleBackend for Config {
     }
 }
 
-async fn hash_of(
-    client: &impl GenericClient,
-    role: Role,
-) -> Result<Option<PasswordHash>, DbError> {
+async fn hash_of(client: &impl GenericClient, role: Role) -> Result<Option<PasswordHash>, DbError> {
     let sql = "SELECT hash FROM console_passwords WHERE role = $1";
     let found = first(client, sql, &[&role.name()]).await?;
     found.map(|row| Ok(PasswordHash::new(row.text(0)?))).transpose()

@@ -34,6 +34,8 @@ pub(super) struct Memory {
     pub(super) refreshes: watch::Sender<u64>,
     pub(super) told: watch::Sender<u64>,
     pub(super) moves: watch::Sender<u64>,
+    /// Counts what may have changed a brake, or what is asked of one. It is of this process alone.
+    pub(super) brakes: watch::Sender<u64>,
     /// Whoever follows is to look now.
     pub(super) called: Notify,
 }
@@ -47,6 +49,7 @@ impl Default for Memory {
             refreshes: watch::Sender::new(1),
             told: watch::Sender::new(0),
             moves: watch::Sender::new(0),
+            brakes: watch::Sender::new(1),
             called: Notify::new(),
         }
     }
@@ -90,15 +93,23 @@ impl Memory {
         rise(&self.told, last);
     }
 
+    pub(super) fn brakes_changed(&self) {
+        self.brakes.send_modify(|version| *version += 1);
+    }
+
     /// Takes note of what was read, unless more is known already.
     pub(super) fn learn(&self, found: Versions, known: Option<Known>, asked: Option<Instant>) {
-        {
+        let is_news = {
             let mut held = self.known.write().expect("nothing panics while it is held");
-            if let Some(known) = known
-                && held.0 < found.all
-            {
+            let known = known.filter(|_| held.0 < found.all);
+            let is_news = known.is_some();
+            if let Some(known) = known {
                 *held = (found.all, Arc::new(known));
             }
+            is_news
+        };
+        if is_news {
+            self.brakes_changed();
         }
         if let Some(asked) = asked {
             let mut confirmed = self.confirmed.write().expect("nothing panics while it is held");

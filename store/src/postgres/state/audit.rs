@@ -257,6 +257,16 @@ async fn read(
     moment.once(&sql, conditions.parameters()).await?.iter().map(event).collect()
 }
 
+/// The event with this id.
+pub(super) async fn one(moment: &Moment<'_>, id: EventId) -> Result<Option<AuditEvent>, DbError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM feed JOIN directories ON directories.key = feed.directory
+         WHERE feed.event_id = $1"
+    );
+    let found = moment.first(&sql, &[&&id.to_bytes()[..]]).await?;
+    found.map(|row| event(&row)).transpose()
+}
+
 fn event(row: &Row) -> Result<AuditEvent, DbError> {
     let json = |column, what| {
         RawValue::from_string(row.value::<String>(column)?).map_err(unreadable(what))

@@ -1,14 +1,16 @@
 //! The state in PostgreSQL, as the ports ask it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::ports::{
-    AuditEvent, AuditFilter, Audited, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent,
-    UserFilter,
+    AuditEvent, AuditFilter, Audited, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach,
+    StoredEvent, UserFilter,
 };
 use async_trait::async_trait;
 use directory::{Directory, Group, Needs, User};
-use dispatcher::ports::{FeedEvent, FeedPosition, Line};
+use dispatcher::brake::Counts;
+use dispatcher::ports::{FeedEvent, FeedPosition, Line, SeenPage};
 use ingest::ports::{Gathered, ListQuery, Member, MemberPlace, ToRefresh, UserView};
 use log::Partition;
 use projector::{Batch, Position, StoreError, StoredHead};
@@ -236,6 +238,23 @@ impl StateBackend for State {
 
     async fn told(&self) -> Result<Told, DbError> {
         State::told(self).await
+    }
+
+    async fn census(&self, directory: DirectoryId) -> Result<(FeedPosition, Counts), DbError> {
+        State::census(self, directory).await
+    }
+
+    async fn seen(
+        &self,
+        after: FeedPosition,
+        limit: usize,
+        watched: Arc<BTreeSet<DirectoryId>>,
+    ) -> Result<SeenPage, DbError> {
+        State::seen(self, after, limit, watched).await
+    }
+
+    async fn at(&self, known: Arc<Known>, positions: Vec<u64>) -> Result<Vec<FeedEvent>, DbError> {
+        State::at(self, known, positions).await
     }
 
     async fn feed(

@@ -21,7 +21,7 @@ const COLUMNS: &str = "feed.position, feed.event_id, feed.event, feed.created_at
     directories.id, feed.seq, feed.user_id, feed.group_id, feed.actor::text";
 
 /// The months that lie behind a position: the one that it is in and those that follow.
-const FROM: &str =
+pub(super) const FROM: &str =
     "feed.month >= (SELECT coalesce(max(month), 0) FROM feed_months WHERE first <= $1::bigint + 1)";
 
 impl State {
@@ -56,9 +56,12 @@ impl State {
         // An event has one place: a sum keeps the planner from looking for it in all places between two.
         let position = match line {
             Line::Event(_) => "(feed.position + 0)",
-            Line::User(_) | Line::Group(_) | Line::Directory(_) | Line::Stream(_) => {
-                "feed.position"
-            }
+            Line::User(_)
+            | Line::Group(_)
+            | Line::Directory(_)
+            | Line::Stream(_)
+            | Line::Held(_)
+            | Line::HeldStream(_) => "feed.position",
         };
         let sql = |condition: &str| {
             format!(
@@ -74,17 +77,35 @@ impl State {
             Line::User(id) => of("feed.user_id", id.to_bytes()).await?,
             Line::Group(id) => of("feed.group_id", id.to_bytes()).await?,
             Line::Event(id) => of("feed.event_id", id.to_bytes()).await?,
-            Line::Directory(id) | Line::Stream(id) => {
+            Line::Stream(id) | Line::Held(id) | Line::HeldStream(id) => {
                 let Some(row) = directory_row(&moment, id).await? else { return Ok(Vec::new()) };
-                if let Line::Stream(_) = line {
-                    stream(&moment, row.key, (after, up_to), limit).await?
-                } else {
-                    let itself =
-                        "feed.user_id IS NULL AND feed.group_id IS NULL AND feed.directory";
-                    moment.all(&sql(itself), &[&after, &row.key, &up_to, &limit]).await?
-                }
+                stream(&moment, row.key, (after, up_to), limit).await?
+            }
+            Line::Directory(id) => {
+                let Some(row) = directory_row(&moment, id).await? else { return Ok(Vec::new()) };
+                let itself = "feed.user_id IS NULL AND feed.group_id IS NULL AND feed.directory";
+                moment.all(&sql(itself), &[&after, &row.key, &up_to, &limit]).await?
             }
         };
+        rows.iter().map(|row| event(&known, row)).collect()
+    }
+
+    /// The events at these positions, in order.
+    pub(super) async fn at(
+        &self,
+        known: Arc<Known>,
+        positions: Vec<u64>,
+    ) -> Result<Vec<FeedEvent>, DbError> {
+        let Some(first) = positions.iter().min() else { return Ok(Vec::new()) };
+        let before = as_sql(first.saturating_sub(1));
+        let positions: Vec<i64> = positions.iter().map(|position| as_sql(*position)).collect();
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let sql = format!(
+            "SELECT {COLUMNS} FROM feed JOIN directories ON directories.key = feed.directory
+             WHERE {FROM} AND feed.position = ANY($2) ORDER BY feed.position"
+        );
+        let rows = moment.all(&sql, &[&before, &positions]).await?;
         rows.iter().map(|row| event(&known, row)).collect()
     }
 
@@ -156,6 +177,7 @@ fn event(known: &Known, row: &Row) -> Result<FeedEvent, DbError> {
         seq: Seq(row.number(6)?),
         user: id(7)?,
         group: id(8)?,
+        held: None,
         request: request(row.value(9)?)?,
         body: body(row)?,
     })

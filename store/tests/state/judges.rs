@@ -1,0 +1,105 @@
+//! Two judges on one PostgreSQL.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dispatcher::brake::{Counts, Seen, Watch};
+use dispatcher::ports::{BrakeStore, DeliveryStore, FeedPosition, HeldEvent, Judgement};
+use schemas::{Brake, EventType, Timestamp};
+
+use api::ports::{Directories, DirectoryChange, Reach};
+
+use super::world::{Still, Stream, World, scim, user, user_gone};
+
+fn rule() -> Brake {
+    "20%,1h,1".parse().unwrap()
+}
+
+/// A watch that has seen more removals than the rule lets pass.
+fn held() -> Watch {
+    let mut watch = Watch::new(FeedPosition(0), Counts { users: 2, memberships: 0 });
+    for position in 1..=2 {
+        let seen = Seen {
+            position: FeedPosition(position),
+            at: Timestamp::from_millis(1_000),
+            kind: EventType::UserDeleted,
+            user: Some(scim(u128::from(position))),
+            group: None,
+            was_active: true,
+            is_active: false,
+            ended: 0,
+        };
+        watch.see(&seen, Some(rule()), false);
+    }
+    watch
+}
+
+fn judgement(stream: &Stream, revision: u64, judged: u64, watch: Watch) -> Judgement {
+    let judged = FeedPosition(judged);
+    let watches = vec![(stream.id, watch)];
+    Judgement { revision, judged, watches, ..Judgement::default() }
+}
+
+#[tokio::test]
+async fn of_two_judgements_made_of_the_same_the_second_writes_nothing() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let Some(_) = world.place.client().await else { return };
+    let other = world.open(Arc::<Still>::default()).await;
+    world.add(&mut stream, vec![user(1), user(2)]).await;
+    world.add(&mut stream, vec![user_gone(1), user_gone(2)]).await;
+    let kept = world.store.kept().await.unwrap();
+    assert!(kept.is_shared);
+    assert_eq!(other.kept().await.unwrap(), kept);
+
+    let first = judgement(&stream, kept.revision, 3, Watch::default());
+    let revision = world.store.judge(first).await.unwrap().unwrap();
+    let event = HeldEvent {
+        directory: stream.id,
+        position: FeedPosition(2),
+        hold: FeedPosition(2),
+        subjects: vec![scim(2)],
+    };
+    let second = judgement(&stream, kept.revision, 2, held());
+    let second = Judgement { held: vec![event], ..second };
+    assert_eq!(other.judge(second.clone()).await.unwrap(), None);
+    let after = other.kept().await.unwrap();
+    assert_eq!((after.revision, after.judged), (revision, FeedPosition(3)));
+    assert_eq!(BTreeMap::from_iter(after.watches)[&stream.id], Watch::default());
+    let whole = other.feed(FeedPosition(0), 10).await.unwrap();
+    assert!(whole.iter().all(|event| event.held.is_none()));
+
+    // Made of what is kept it is written, and every process sees it.
+    let second = Judgement { revision, judged: FeedPosition(3), ..second };
+    assert!(other.judge(second).await.unwrap().is_some());
+    let whole = world.store.feed(FeedPosition(0), 10).await.unwrap();
+    assert_eq!(whole[1].held, Some(FeedPosition(2)));
+}
+
+#[tokio::test]
+async fn a_judge_hears_of_a_brake_and_of_a_release_on_another_replica() {
+    let (world, stream) = World::with_one_directory().await;
+    let Some(_) = world.place.client().await else { return };
+    let other = world.open(Arc::<Still>::default()).await;
+    let before = other.brakes().await.unwrap();
+    assert!(before.list.is_empty());
+    let brake = Some(schemas::BrakeChoice::Of(rule()));
+    let change = DirectoryChange { brake, ..DirectoryChange::default() };
+    let at = Timestamp::from_millis(5);
+    let updated = Directories::update(&*world.store, Reach::Everything, stream.id, change, at);
+    updated.await.unwrap();
+    let braked = changed(&other, before.version).await;
+    assert_eq!(braked.list[0].rule, Some(rule()));
+
+    let first = judgement(&stream, other.kept().await.unwrap().revision, 0, held());
+    assert!(other.judge(first).await.unwrap().is_some());
+    let released = Directories::release(&*world.store, Reach::Everything, stream.id, at);
+    released.await.unwrap();
+    assert!(changed(&other, braked.version).await.list[0].release);
+}
+
+async fn changed(store: &store::Store, version: u64) -> dispatcher::ports::Brakes {
+    let changed = store.wait_brakes_changed(version);
+    tokio::time::timeout(Duration::from_secs(10), changed).await.unwrap().unwrap();
+    store.brakes().await.unwrap()
+}
