@@ -23,10 +23,13 @@
       this.after = after;
       this.on = on;
       this.lost = false;
+      this.paused = false;
     }
 
+    // A browser opens six connections to a server at most, so a page that nobody sees holds none.
     open() {
       this.close();
+      if (this.paused || document.hidden) return;
       const url = new URL(this.url, location.href);
       if (this.after !== null) url.searchParams.set("after", this.after);
       const source = new EventSource(url);
@@ -111,6 +114,7 @@
     button.addEventListener("click", () => {
       const paused = button.getAttribute("aria-pressed") !== "true";
       button.setAttribute("aria-pressed", String(paused));
+      stream.paused = paused;
       if (paused) {
         stream.close();
         stream.lost = false;
@@ -174,7 +178,10 @@
   if (main) keepCurrent(main);
   const list = document.querySelector("[data-stream]");
   if (list) follow(list);
-  // A page that waits in the history of the browser holds no connection.
+  document.addEventListener("visibilitychange", () => {
+    for (const stream of streams) document.hidden ? stream.close() : stream.open();
+  });
+  // Nor does one that waits in the history of the browser.
   addEventListener("pagehide", () => streams.forEach((stream) => stream.close()));
   addEventListener("pageshow", (event) => { if (event.persisted) streams.forEach((stream) => stream.open()); });
 })();

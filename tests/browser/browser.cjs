@@ -135,10 +135,14 @@ class Wire {
     const { hostname, port } = new URL(base);
     const wire = new Wire();
     wire.ends = new Set();
+    wire.following = new Set();
     wire.isCut = false;
     wire.server = net.createServer((socket) => {
       if (wire.isCut) return socket.destroy();
       const onward = net.connect(port, hostname);
+      // A stream has its connection for itself until it ends.
+      socket.on("data", (sent) => wire.following[/GET \/console\/(events\/stream|changes)/.test(sent) ? "add" : "delete"](socket));
+      socket.on("close", () => wire.following.delete(socket));
       for (const [one, other] of [[socket, onward], [onward, socket]]) {
         wire.ends.add(one);
         one.pipe(other);
@@ -149,6 +153,11 @@ class Wire {
     await new Promise((listening) => wire.server.listen(0, "127.0.0.1", listening));
     wire.base = `http://127.0.0.1:${wire.server.address().port}`;
     return wire;
+  }
+
+  // How many streams are open.
+  streams() {
+    return this.following.size;
   }
 
   cut() {

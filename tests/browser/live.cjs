@@ -51,15 +51,28 @@ play(async (browser) => {
   await page.getByText("d@acme.example", { exact: true }).waitFor();
   assert.deepEqual((await shown()).slice(0, 2), ["d@acme.example", "c@acme.example"]);
 
+  // A page that nobody sees holds no connection, and is current when somebody looks again.
+  const hide = (hidden) => page.evaluate((hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+  await eventually("one connection is there", () => wire.streams() === 1);
+  await hide(true);
+  await eventually("there is none", () => wire.streams() === 0);
+  await entra.user("hidden@acme.example");
+  await hide(false);
+  await page.getByText("hidden@acme.example").waitFor();
+  assert.deepEqual((await shown()).slice(0, 2), ["hidden@acme.example", "d@acme.example"]);
+
   // Parts of pages catch up as well.
   await page.goto(`/console/directories/${id}`);
   const users = page.locator(".tiles .figure").first();
-  await eventually("the count is there", async () => (await users.textContent()) === "124");
+  await eventually("the count is there", async () => (await users.textContent()) === "125");
   wire.cut();
   await lost.waitFor();
   await entra.user("e@acme.example");
   wire.mend();
-  await eventually("the count follows", async () => (await users.textContent()) === "125");
+  await eventually("the count follows", async () => (await users.textContent()) === "126");
   await lost.waitFor({ state: "hidden" });
 
   // Two admins with the same form: the second sees both, and decides.
