@@ -26,7 +26,7 @@ fn digest(number: usize) -> Digest {
 
 #[tokio::test]
 async fn sessions_end_when_the_password_of_their_role_changes() {
-    let world = World::new();
+    let world = World::new().await;
     let store: &dyn Sessions = &*world.store;
     assert_eq!(store.password(Role::Admin).await.unwrap(), None);
     for role in Role::ALL {
@@ -46,7 +46,7 @@ async fn sessions_end_when_the_password_of_their_role_changes() {
 
 #[tokio::test]
 async fn a_password_that_changed_while_it_was_checked_begins_no_session() {
-    let world = World::new();
+    let world = World::new().await;
     let store: &dyn Sessions = &*world.store;
     store.set_password(Role::Admin, Some(hash("new"))).await.unwrap();
     let begun = store.begin(digest(1), session(Role::Admin, 1), hash("old")).await;
@@ -56,7 +56,7 @@ async fn a_password_that_changed_while_it_was_checked_begins_no_session() {
 
 #[tokio::test]
 async fn sessions_are_touched_ended_and_limited_in_number() {
-    let world = World::new();
+    let world = World::new().await;
     let store: &dyn Sessions = &*world.store;
     store.set_password(Role::Admin, Some(hash("x"))).await.unwrap();
     for number in 0..=SESSIONS_MAX {
