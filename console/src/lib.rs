@@ -117,8 +117,9 @@ impl Console {
     }
 
     /// Where the identity provider of a directory sends its requests.
-    fn scim_endpoint(&self, endpoint_id: &str) -> String {
-        format!("{}/scim/v2.0/{endpoint_id}", self.public_url)
+    fn scim_endpoint(&self, directory: &Directory) -> String {
+        let address = api::public_url_at(&self.public_url, directory.host_name.as_ref());
+        format!("{address}/scim/v2.0/{}", directory.endpoint_id)
     }
 
     /// Lets the event stream of a directory tell what configuration says. A failure is nobody's who looks
