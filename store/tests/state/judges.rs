@@ -12,7 +12,9 @@ use api::ports::{Directories, DirectoryChange, Reach};
 
 use super::world::{Still, Stream, World, scim, user, user_gone};
 
-const RULE: Brake = Brake { share: 0.2, window_seconds: 3_600, floor: 1 };
+fn rule() -> Brake {
+    "20%,1h,1".parse().unwrap()
+}
 
 /// A watch that has seen more removals than the rule lets pass.
 fn held() -> Watch {
@@ -28,7 +30,7 @@ fn held() -> Watch {
             is_active: false,
             ended: 0,
         };
-        watch.see(&seen, Some(RULE), false);
+        watch.see(&seen, Some(rule()), false);
     }
     watch
 }
@@ -81,13 +83,13 @@ async fn a_judge_hears_of_a_brake_and_of_a_release_on_another_replica() {
     let other = world.open(Arc::<Still>::default()).await;
     let before = other.brakes().await.unwrap();
     assert!(before.list.is_empty());
-    let brake = Some(schemas::BrakeChoice::Of(RULE));
+    let brake = Some(schemas::BrakeChoice::Of(rule()));
     let change = DirectoryChange { brake, ..DirectoryChange::default() };
     let at = Timestamp::from_millis(5);
     let updated = Directories::update(&*world.store, Reach::Everything, stream.id, change, at);
     updated.await.unwrap();
     let braked = changed(&other, before.version).await;
-    assert_eq!(braked.list[0].rule, Some(RULE));
+    assert_eq!(braked.list[0].rule, Some(rule()));
 
     let first = judgement(&stream, other.kept().await.unwrap().revision, 0, held());
     assert!(other.judge(first).await.unwrap().is_some());
