@@ -53,7 +53,7 @@ fn numbered() -> Arc<Still> {
 }
 
 async fn is_let_in(store: &Store) -> bool {
-    matches!(store.access(ENDPOINT, TOKEN).await.unwrap(), Admission::Granted(_))
+    matches!(store.access(ENDPOINT, TOKEN, None).await.unwrap(), Admission::Granted(_))
 }
 
 async fn revoke(world: &World, stream: &Stream) {
@@ -102,7 +102,7 @@ async fn a_connection_that_was_cut_is_made_again_and_tells_what_it_missed() {
     client.execute(cut, &[]).await.unwrap();
     revoke(&world, &stream).await;
     eventually("a token that is void", async || {
-        matches!(other.access(ENDPOINT, TOKEN).await, Ok(Admission::Refused(_))).then_some(())
+        matches!(other.access(ENDPOINT, TOKEN, None).await, Ok(Admission::Refused(_))).then_some(())
     })
     .await;
 }
@@ -155,7 +155,7 @@ async fn a_replica_that_cannot_ask_lets_nobody_in_after_a_while() {
     let begun = tokio::time::Instant::now();
     revoke(&world, &stream).await;
     assert!(is_let_in(&alone).await, "for a moment it goes by what it knows");
-    eventually("a refusal", async || match alone.access(ENDPOINT, TOKEN).await {
+    eventually("a refusal", async || match alone.access(ENDPOINT, TOKEN, None).await {
         Ok(Admission::Granted(_)) => None,
         Err(ReplicaError::Unavailable(_)) => Some(()),
         other => panic!("{other:?}"),
@@ -172,12 +172,12 @@ async fn an_access_token_of_one_replica_opens_the_others_at_once_and_no_longer()
     world.store.add_secret(ALL, stream.id, secret.clone()).await.unwrap();
     let other = beside(&world).await;
     let client = world.store.client(ALL, stream.id).await.unwrap().client_id;
-    let issued = world.store.issue(&client, secret.digest, [50; 32]).await.unwrap();
+    let issued = world.store.issue(&client, secret.digest, [50; 32], None).await.unwrap();
     assert!(matches!(issued, Issue::Issued { .. }));
-    let entered = other.access(ENDPOINT, [50; 32]).await.unwrap();
+    let entered = other.access(ENDPOINT, [50; 32], None).await.unwrap();
     assert!(matches!(entered, Admission::Granted(_)), "{entered:?}");
     other.revoke_secret(ALL, stream.id, secret.id).await.unwrap();
-    let entered = world.store.access(ENDPOINT, [50; 32]).await.unwrap();
+    let entered = world.store.access(ENDPOINT, [50; 32], None).await.unwrap();
     assert!(!matches!(entered, Admission::Granted(_)), "its row has gone with the secret");
 }
 

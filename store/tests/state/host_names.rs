@@ -7,7 +7,7 @@ use api::ports::{
 use ingest::ports::{Admission, Replica};
 use schemas::{DirectoryId, Edge as _, HostName, HostNameId, OrganizationId, Timestamp};
 
-use crate::world::World;
+use super::world::World;
 
 const ALL: Reach = Reach::Everything;
 

@@ -10,7 +10,7 @@ use schemas::{OrganizationId, PortalLinkId, Timestamp};
 
 use tokio::task::JoinSet;
 
-use crate::world::World;
+use super::world::World;
 
 const ALL: Reach = Reach::Everything;
 const MADE: i64 = 1_000;
@@ -80,7 +80,7 @@ fn page(reach: Reach) -> PageRequest<PortalLinkId> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_is_opened_once_by_whoever_comes_first() {
-    let world = Arc::new(World::new());
+    let world = Arc::new(World::new().await);
     let organization = world.organization(1).await;
     world.add_link(organization, 1).await;
     let mut tries = JoinSet::new();
@@ -110,7 +110,7 @@ async fn a_link_is_opened_once_by_whoever_comes_first() {
 
 #[tokio::test]
 async fn what_is_unknown_expired_or_revoked_opens_nothing() {
-    let world = World::new();
+    let world = World::new().await;
     let organization = world.organization(1).await;
     for number in 1..=3 {
         world.add_link(organization, number).await;
@@ -130,7 +130,7 @@ async fn what_is_unknown_expired_or_revoked_opens_nothing() {
 
 #[tokio::test]
 async fn looking_at_a_link_does_not_use_it() {
-    let world = World::new();
+    let world = World::new().await;
     let organization = world.organization(1).await;
     world.add_link(organization, 1).await;
     for _ in 0..3 {
@@ -143,7 +143,7 @@ async fn looking_at_a_link_does_not_use_it() {
 
 #[tokio::test]
 async fn a_session_ends_with_its_time_with_its_link_and_with_its_organization() {
-    let world = World::new();
+    let world = World::new().await;
     let (one, two) = (world.organization(1).await, world.organization(2).await);
     for (number, organization) in [(1, one), (2, one), (3, two)] {
         world.add_link(organization, number).await;
@@ -160,7 +160,7 @@ async fn a_session_ends_with_its_time_with_its_link_and_with_its_organization() 
 
 #[tokio::test]
 async fn links_are_within_the_reach_of_their_organization() {
-    let world = World::new();
+    let world = World::new().await;
     let (one, two) = (world.organization(1).await, world.organization(2).await);
     for (number, organization) in [(1, one), (2, two), (3, one), (4, one)] {
         world.add_link(organization, number).await;
@@ -185,7 +185,7 @@ async fn links_are_within_the_reach_of_their_organization() {
 
 #[tokio::test]
 async fn of_too_many_that_wait_the_first_to_expire_goes_and_what_is_over_is_forgotten() {
-    let world = World::new();
+    let world = World::new().await;
     let (one, two) = (world.organization(1).await, world.organization(2).await);
     world.add_link(two, 500).await;
     for number in 0..=LIVE_LINKS_MAX as u128 {

@@ -201,7 +201,6 @@ async fn a_stream_that_stopped_is_remembered() {
     assert_eq!(gathered.head, stream.head);
 }
 
-#[tokio::test]
 /// The members of group 10 as apps list them.
 async fn listed(world: &World) -> Vec<UserId> {
     let request =
