@@ -38,7 +38,9 @@ mod sign_in;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use api::ports::{Audit, Deliveries, Directories, Endpoints, Organizations, Reading, Streams};
+use api::ports::{
+    Audit, Deliveries, Directories, Directory, Endpoints, Organizations, Reading, Streams,
+};
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Router, middleware};
@@ -118,7 +120,8 @@ impl Console {
 
     /// Where the identity provider of a directory sends its requests.
     fn scim_endpoint(&self, directory: &Directory) -> String {
-        let address = api::public_url_at(&self.public_url, directory.host_name.as_ref());
+        let address =
+            schemas::host_name::public_url_at(&self.public_url, directory.host_name.as_ref());
         format!("{address}/scim/v2.0/{}", directory.endpoint_id)
     }
 

@@ -150,7 +150,7 @@ pub(crate) fn credentials(
         div data-now-at=(own) {
             (notice::done("Copy the token now. It is shown this once; later you can only make another."))
             div.card {
-                (copy("endpoint", "Endpoint", &console.scim_endpoint(&directory)))
+                (copy("endpoint", "Endpoint", &console.scim_endpoint(directory)))
                 (copy("bearer-token", "Bearer token", token))
             }
             p { (where_to_enter(directory.kind)) }

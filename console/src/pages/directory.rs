@@ -121,7 +121,7 @@ fn credentials(
     html! {
         section aria-labelledby="connection-title" {
             h2 #connection-title { "Connection" }
-            div.card { (copy("endpoint", "Endpoint", &console.scim_endpoint(&directory))) }
+            div.card { (copy("endpoint", "Endpoint", &console.scim_endpoint(directory))) }
             div.heading {
                 h3 { "Bearer tokens" }
                 @if changes { a #make-token.button href={ (own) "/tokens/new" } { "Make token" } }

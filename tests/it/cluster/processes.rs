@@ -149,15 +149,15 @@ async fn a_rolling_restart_loses_no_request() {
     let replicas = Replicas::new(&directory, &bases.each_ref().map(String::as_str));
     let load = create_users(&replicas, "rolling", 300, 8);
     let restart = async {
-        for number in 0..2 {
+        for (number, process) in ingest.iter_mut().enumerate() {
             let at = 40 + 60 * number;
             eventually("the load", || async {
                 let found = replicas.find(number, &user_name("rolling", at)).await;
                 found.is_some().then_some(())
             })
             .await;
-            let old = std::mem::replace(&mut ingest[number], cluster.start("ingest"));
-            replicas.moved(number, ingest[number].server.base());
+            let old = std::mem::replace(process, cluster.start("ingest"));
+            replicas.moved(number, process.server.base());
             assert!(old.server.terminate().success(), "it ends in order");
         }
     };
