@@ -164,7 +164,7 @@ async fn a_topic_that_is_there_keeps_its_partitions() {
 /// How many records there are from an offset on. One read answers some of them.
 async fn count_from(log: &Kafka, from: Offset) -> u64 {
     let mut next = from;
-    while let Some(last) = log.read(P, next, PAGE).await.unwrap().last() {
+    while let Some(last) = log.read(P, next, PAGE).await.expect("it is there").last() {
         next = last.offset.next();
     }
     next.0 - from.0
