@@ -181,6 +181,12 @@ impl Kafka {
         self.own().nodes()[node].signal("-STOP");
     }
 
+    /// Whether a node runs.
+    #[must_use]
+    pub fn lives(&self, node: usize) -> bool {
+        self.own().nodes()[node].lives()
+    }
+
     /// Lets a node that was held up go on.
     pub fn resume(&self, node: usize) {
         self.own().nodes()[node].signal("-CONT");

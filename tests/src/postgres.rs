@@ -126,6 +126,14 @@ impl Postgres {
         &self.config
     }
 
+    /// Ends the server as a crash of the program does, and starts it again. It takes a while until it answers.
+    pub fn restart(&mut self) {
+        match &mut self.place {
+            Place::Cluster(cluster) => cluster.restart(),
+            Place::Schema(_) | Place::Process => panic!("only a server of our own is restarted"),
+        }
+    }
+
     /// How a program is told to reach it.
     #[must_use]
     pub fn url(&self) -> String {
@@ -180,6 +188,9 @@ enum Place {
 #[derive(Debug)]
 struct Cluster {
     server: Child,
+    programs: PathBuf,
+    /// What it is started with.
+    options: Vec<String>,
     folder: TempDir,
 }
 
@@ -203,25 +214,33 @@ impl Cluster {
             command
         };
         initialise(run("initdb"));
-        let log = File::create(folder.path().join("server.log")).expect("the folder is ours");
-        let mut server = run("postgres");
-        server.arg("-k").arg(folder.path()).args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
-        match secured {
-            None => server.args(["-p", PORT, "-c", "listen_addresses="]),
+        let options = match secured {
+            None => vec![
+                "-p".to_owned(),
+                PORT.to_owned(),
+                "-c".to_owned(),
+                "listen_addresses=".to_owned(),
+            ],
             Some(secured) => {
                 let data = folder.path().join("data");
                 write_for(owner, &data.join("server.crt"), secured.certificate);
                 write_for(owner, &data.join("server.key"), secured.key);
                 let port = secured.port.to_string();
-                server.args(["-p", &port, "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"])
+                ["-p", &port, "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"]
+                    .map(str::to_owned)
+                    .into()
             }
         };
-        let server = server
-            .stdout(log.try_clone().expect("a file can be shared"))
-            .stderr(log)
-            .spawn()
-            .expect("postgres can be run");
-        Self { server, folder }
+        let server = serve(programs, folder.path(), &options);
+        Self { server, programs: programs.to_owned(), options, folder }
+    }
+
+    /// Ends it as a crash of the program does, and starts it again on what it has stored.
+    fn restart(&mut self) {
+        let quit = Command::new("kill").args(["-QUIT", &self.server.id().to_string()]).status();
+        assert!(quit.expect("kill exists").success(), "SIGQUIT could not be sent");
+        self.server.wait().expect("the process is ours");
+        self.server = serve(&self.programs, self.folder.path(), &self.options);
     }
 
     fn log(&self) -> PathBuf {
@@ -262,6 +281,24 @@ impl Cluster {
             panic!("PostgreSQL does not start; it says:\n{}", log.unwrap_or_default());
         }
     }
+}
+
+/// A server on what is in this folder.
+fn serve(programs: &Path, folder: &Path, options: &[String]) -> Child {
+    let log = File::options().create(true).append(true).open(folder.join("server.log"));
+    let log = log.expect("the folder is ours");
+    let mut server = Command::new(programs.join("postgres"));
+    server.env_clear().current_dir(folder).args(["-D", "data"]);
+    if let Some((user, group)) = owner_of(folder) {
+        server.uid(user).gid(group);
+    }
+    server.arg("-k").arg(folder).args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+    server
+        .args(options)
+        .stdout(log.try_clone().expect("a file can be shared"))
+        .stderr(log)
+        .spawn()
+        .expect("postgres can be run")
 }
 
 /// A file that nobody but the server may read, which insists on it.

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use tempfile::TempDir;
 use tests::load::{Replicas, create_users, read_back, user_name};
+use tests::postgres::Missing;
+use tests::scim::user_body;
 use tests::server::{command, eventually};
 use tests::{Directory, Kafka, Postgres, Receiver, Server};
 
@@ -15,26 +17,31 @@ use crate::kafka::brokers;
 const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// A log and a store that processes share.
-struct Cluster {
-    postgres: Postgres,
+pub(super) struct Cluster {
+    pub(super) postgres: Postgres,
+    pub(super) topic: String,
     log: String,
     folder: TempDir,
 }
 
 /// A process with a folder of its own.
-struct Process {
-    server: Server,
+pub(super) struct Process {
+    pub(super) server: Server,
     _folder: TempDir,
 }
 
 impl Cluster {
     /// None where there is no Kafka or no PostgreSQL, which is said aloud.
     async fn new() -> Option<Self> {
-        let kafka = brokers(Kafka::shared())?;
-        let postgres = Postgres::shared().await;
+        Self::on(brokers(Kafka::shared())?, Postgres::shared().await)
+    }
+
+    /// The same on these brokers and this server.
+    pub(super) fn on(kafka: &Kafka, postgres: Result<Postgres, Missing>) -> Option<Self> {
         let postgres = postgres.map_err(|missing| eprintln!("NOT CHECKED: {missing}")).ok()?;
-        let log = crate::kafka::log_in(kafka, &kafka.fresh_name());
-        Some(Self { postgres, log, folder: tempfile::tempdir().unwrap() })
+        let topic = kafka.fresh_name();
+        let log = crate::kafka::log_in(kafka, &topic);
+        Some(Self { postgres, topic, log, folder: tempfile::tempdir().unwrap() })
     }
 
     fn settings(&self) -> [(&str, String); 3] {
@@ -46,7 +53,7 @@ impl Cluster {
         ]
     }
 
-    fn start(&self, roles: &str) -> Process {
+    pub(super) fn start(&self, roles: &str) -> Process {
         let folder = tempfile::tempdir().unwrap();
         let settings = self.settings();
         let settings: Vec<(&str, &str)> =
@@ -56,7 +63,7 @@ impl Cluster {
     }
 
     /// The chain is whole, and the state is what the log folds to.
-    fn verify(&self) {
+    pub(super) fn verify(&self) {
         let mut verify = command(self.folder.path());
         let verified = verify.arg("verify").envs(self.settings()).output().unwrap();
         let said = String::from_utf8_lossy(&verified.stdout);
@@ -66,7 +73,7 @@ impl Cluster {
 }
 
 /// Every event of the feed has arrived.
-async fn everything_arrives(api: &Server, receiver: &Receiver) {
+pub(super) async fn everything_arrives(api: &Server, receiver: &Receiver) {
     let types = "dsync.activated,dsync.user.created,dsync.user.updated";
     let events = api.api().events(types).await;
     let ids: BTreeSet<String> = events.iter().map(|event| json!(event["id"]).to_string()).collect();
@@ -164,6 +171,33 @@ async fn a_rolling_restart_loses_no_request() {
     let (users, ()) = tokio::join!(load, restart);
     read_back(&replicas, 2, "rolling", &users).await;
     cluster.verify();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_was_cut_behind_the_projectors_back_stops_it_and_nothing_is_skipped() {
+    let Some(cluster) = Cluster::new().await else { return };
+    let kafka = brokers(Kafka::shared()).expect("there was one");
+    let (api, ingest) = (cluster.start("api"), cluster.start("ingest"));
+    let projector = cluster.start("projector");
+    let directory = api.server.api().directory("azure scim v2.0", "Acme").await;
+    let directory = directory.at(ingest.server.base());
+    directory.user("first@acme.example").await;
+    projector.server.kill();
+
+    // In the log, and past no projector: nobody knows yet what comes of it.
+    let open = directory.send("POST", "/Users", Some(user_body("second@acme.example"))).await;
+    assert_eq!(open.status, 503, "{}", open.body);
+    kafka.delete_records(&cluster.topic, 0, -1).await;
+
+    let projector = cluster.start("projector");
+    let stopped = eventually("the projector to say that it has stopped", || async {
+        let (status, ready) = projector.server.api().send("GET", "/readyz", None).await;
+        (status == 503).then(|| ready["checks"]["projector"].to_string())
+    })
+    .await;
+    assert!(stopped.contains("DSYNC-003"), "{stopped}");
+    let users = directory.send("GET", "/Users", None).await.expect(200);
+    assert_eq!(users.body["totalResults"], 1, "what was accepted is there, and nothing else");
 }
 
 #[tokio::test(flavor = "multi_thread")]

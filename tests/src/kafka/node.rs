@@ -134,6 +134,11 @@ impl Node {
         assert!(ended.is_none(), "Kafka does not start; it says:\n{}", self.said());
     }
 
+    /// Whether it was started and has not been killed.
+    pub(super) fn lives(&self) -> bool {
+        self.process.is_some()
+    }
+
     /// What the node said so far.
     pub(super) fn said(&self) -> String {
         std::fs::read_to_string(self.folder.join("out.log")).unwrap_or_default()
