@@ -112,7 +112,7 @@ async fn three_brokers_lose_their_leader_a_follower_their_quorum_and_everything(
 /// Two of three brokers are held up: writes are put off, reads go on, and writes resume by themselves.
 async fn without_a_quorum(running: &Running, kafka: &Kafka, held_up: [usize; 2]) {
     let known = running.replicas.create_user(0, &user_name("quorum", 0)).await;
-    held_up.map(|node| kafka.pause(node));
+    held_up.into_iter().for_each(|node| kafka.pause(node));
     let body = user_body(&user_name("quorum", 1));
     let refused = eventually("a write that is put off", || async {
         let answer = running.directory.send("POST", "/Users", Some(body.clone())).await;
@@ -122,7 +122,7 @@ async fn without_a_quorum(running: &Running, kafka: &Kafka, held_up: [usize; 2])
     assert!(refused.retry_after.is_some(), "it says when to come back");
     let read = running.directory.send("GET", &format!("/Users/{known}"), None).await;
     assert_eq!(read.expect(200).id(), known, "reads go on");
-    held_up.map(|node| kafka.resume(node));
+    held_up.into_iter().for_each(|node| kafka.resume(node));
     running.replicas.create_user(0, &user_name("quorum", 1)).await;
 }
 
