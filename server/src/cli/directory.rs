@@ -61,7 +61,7 @@ pub enum DirectoryCommand {
         /// How much may be removed at once before what tells apps is held, as share, window and floor; off, or
         /// default for that of the settings
         #[arg(long, value_name = "20%,1h,10", value_parser = brake)]
-        brake: Option<BrakeChoice>,
+        own_brake: Option<BrakeChoice>,
     },
     /// Let apps be told what is held of a directory because much of it was removed at once
     Release {

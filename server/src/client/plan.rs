@@ -96,11 +96,11 @@ fn directory(command: DirectoryCommand) -> Request {
         DirectoryCommand::Get { directory } => {
             Request::get("/directories/{id}", Shown::Object).id(directory)
         }
-        DirectoryCommand::Update { directory, name, inactive_users, attribute_map, brake } => {
+        DirectoryCommand::Update { directory, name, inactive_users, attribute_map, own_brake } => {
             let mut body = json!({
                 "name": name, "inactive_users": inactive_users, "attribute_map": attribute_map,
             });
-            if let (Some(brake), Some(body)) = (brake, body.as_object_mut()) {
+            if let (Some(brake), Some(body)) = (own_brake, body.as_object_mut()) {
                 body.insert("brake".to_owned(), braked(brake));
             }
             Request::new(Method::PATCH, "/directories/{id}", Shown::Object).id(directory).body(body)

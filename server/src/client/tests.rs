@@ -174,7 +174,7 @@ const COMMANDS: &[&str] = &[
     "directory get directory__",
     "directory delete directory__",
     "directory release directory__",
-    "directory update directory__ --brake 20%,1h,10",
+    "directory update directory__ --own-brake 20%,1h,10",
     "directory requests directory__",
     "directory update directory__ --inactive-users delete",
     "directory preview directory__ {}",
