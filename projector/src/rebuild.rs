@@ -137,6 +137,16 @@ pub(crate) enum Changes {
     HandOn,
 }
 
+impl Changes {
+    const fn chunks_waiting_max(self) -> usize {
+        match self {
+            Self::Fold => CHUNKS_WAITING_MAX,
+            // A walk beside a running server waits for the store, and is to be small.
+            Self::HandOn => 1,
+        }
+    }
+}
+
 /// A number of records, judged.
 pub(crate) struct Chunk {
     records: u64,
@@ -164,8 +174,9 @@ pub(crate) fn judged<E: From<RebuildError>>(
     mut each: impl FnMut(Chunk) -> Result<(), E>,
 ) -> Result<Judge, E> {
     std::thread::scope(|scope| {
-        let (read_out, read_in) = sync_channel(CHUNKS_WAITING_MAX);
-        let (judge_out, judge_in) = sync_channel(CHUNKS_WAITING_MAX);
+        let waiting_max = changes.chunks_waiting_max();
+        let (read_out, read_in) = sync_channel(waiting_max);
+        let (judge_out, judge_in) = sync_channel(waiting_max);
         scope.spawn(move || read(scan, &read_out));
         let judging = scope.spawn(move || judge(partition, changes, &read_in, &judge_out));
         for chunk in judge_in {
