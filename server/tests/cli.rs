@@ -85,7 +85,7 @@ fn config_print_is_json_for_programs() {
 #[test]
 fn config_env_lists_every_setting() {
     let said = Shell::new().run("config env");
-    let names = "LISTEN DATA_DIR PUBLIC_URL LOG STORE API_KEY CONSOLE_PASSWORD CONSOLE_AUDITOR_PASSWORD \
+    let names = "LISTEN DATA_DIR PUBLIC_URL LOG KAFKA_PARTITIONS STORE API_KEY CONSOLE_PASSWORD CONSOLE_AUDITOR_PASSWORD \
         ALLOW_PRIVATE_ENDPOINTS ALLOW_HTTP ALLOW_ENDPOINT_NETWORKS EGRESS_PROXY EXTRA_CA \
         WEBHOOK_TIMEOUT RETRY_SCHEDULE INACTIVE_USERS EMPTIED_FIELDS BRAKE ATTEMPTS_KEPT ATTEMPTS_KEPT_FOR SCIM_RATE_LIMIT API_RATE_LIMIT \
         MASTER_KEY LOG_FORMAT LOG_LEVEL";
@@ -152,12 +152,29 @@ fn a_file_that_is_no_toml_is_refused_without_quoting_it() {
 }
 
 #[test]
-fn kafka_and_postgres_are_refused_by_name() {
+fn a_build_without_kafka_says_how_to_get_it() {
+    let said = Shell::new().run("serve --log kafka://127.0.0.1:1/dsync");
+    let (code, words) = if cfg!(feature = "kafka") {
+        (1, "no Kafka broker answers at 127.0.0.1:1")
+    } else {
+        (2, "build dsync with `--features kafka`")
+    };
+    assert_eq!(said.code, Some(code), "{}", said.err);
+    assert!(said.err.contains(words), "{}", said.err);
+}
+
+#[test]
+fn a_store_on_a_server_needs_the_master_key_and_never_shows_a_password() {
+    let said = Shell::new().run("serve --store postgres://me:pw@127.0.0.1:1/dsync");
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("needs a master key"), "{}", said.err);
+    assert!(!said.err.contains("pw@"), "{}", said.err);
+    let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let variables = [("DSYNC_MASTER_KEY", key)];
     let said =
-        Shell::new().run("serve --log kafka://a:9092/dsync --store postgres://me:pw@db/dsync");
-    assert_eq!(said.code, Some(2));
-    assert_eq!(said.err.matches("this build runs the embedded log").count(), 2, "{}", said.err);
-    assert!(!said.err.contains("pw@"));
+        Shell::new().run_with("serve --store postgres://me:pw@127.0.0.1:1/dsync", &variables);
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert!(said.err.contains("127.0.0.1:1") && !said.err.contains("pw@"), "{}", said.err);
 }
 
 #[test]

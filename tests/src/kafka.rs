@@ -135,6 +135,13 @@ impl Kafka {
         gone.expect("the broker answers");
     }
 
+    /// The offset behind the last record of a partition.
+    #[must_use]
+    pub fn end(&self, topic: &str, partition: i32) -> i64 {
+        let client: BaseConsumer = self.client().create().expect("the settings are sound");
+        client.fetch_watermarks(topic, partition, QUESTION).expect("a broker answers").1
+    }
+
     /// For whatever else a test wants to arrange.
     #[must_use]
     pub fn admin(&self) -> AdminClient<DefaultClientContext> {

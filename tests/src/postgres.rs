@@ -189,6 +189,8 @@ enum Place {
 struct Cluster {
     server: Child,
     programs: PathBuf,
+    /// Whom it runs as, if that is not who we are.
+    owner: Option<(u32, u32)>,
     /// What it is started with.
     options: Vec<String>,
     folder: TempDir,
@@ -231,8 +233,8 @@ impl Cluster {
                     .into()
             }
         };
-        let server = serve(programs, folder.path(), &options);
-        Self { server, programs: programs.to_owned(), options, folder }
+        let server = serve(programs, folder.path(), owner, &options);
+        Self { server, programs: programs.to_owned(), owner, options, folder }
     }
 
     /// Ends it as a crash of the program does, and starts it again on what it has stored.
@@ -240,7 +242,7 @@ impl Cluster {
         let quit = Command::new("kill").args(["-QUIT", &self.server.id().to_string()]).status();
         assert!(quit.expect("kill exists").success(), "SIGQUIT could not be sent");
         self.server.wait().expect("the process is ours");
-        self.server = serve(&self.programs, self.folder.path(), &self.options);
+        self.server = serve(&self.programs, self.folder.path(), self.owner, &self.options);
     }
 
     fn log(&self) -> PathBuf {
@@ -284,12 +286,12 @@ impl Cluster {
 }
 
 /// A server on what is in this folder.
-fn serve(programs: &Path, folder: &Path, options: &[String]) -> Child {
+fn serve(programs: &Path, folder: &Path, owner: Option<(u32, u32)>, options: &[String]) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("server.log"));
     let log = log.expect("the folder is ours");
     let mut server = Command::new(programs.join("postgres"));
     server.env_clear().current_dir(folder).args(["-D", "data"]);
-    if let Some((user, group)) = owner_of(folder) {
+    if let Some((user, group)) = owner {
         server.uid(user).gid(group);
     }
     server.arg("-k").arg(folder).args(["-c", "fsync=off", "-c", "full_page_writes=off"]);

@@ -187,7 +187,7 @@ async fn a_topic_that_was_cut_behind_the_projectors_back_stops_it_and_nothing_is
     // In the log, and past no projector: nobody knows yet what comes of it.
     let open = directory.send("POST", "/Users", Some(user_body("second@acme.example"))).await;
     assert_eq!(open.status, 503, "{}", open.body);
-    kafka.delete_records(&cluster.topic, 0, -1).await;
+    kafka.delete_records(&cluster.topic, 0, kafka.end(&cluster.topic, 0)).await;
 
     let projector = cluster.start("projector");
     let stopped = eventually("the projector to say that it has stopped", || async {
