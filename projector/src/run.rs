@@ -232,7 +232,7 @@ const fn is_lasting(error: &Error) -> bool {
 }
 
 /// The error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::{ProjectionStore, StoreError};
-use crate::run::{Error, run};
+use crate::run::{Error, chain, run};
 
 /// How long one that was replaced waits before it looks whether the other is still there. Until then one of them
 /// learns that the partition is not its own any more.
@@ -102,7 +102,7 @@ impl Following {
                 error = &error as &dyn std::error::Error,
                 "{error}"
             );
-            self.stopped.send_modify(|stopped| drop(stopped.insert(partition, error.to_string())));
+            self.stopped.send_modify(|stopped| drop(stopped.insert(partition, chain(&error))));
         }
     }
 
