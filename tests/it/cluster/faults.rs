@@ -83,7 +83,7 @@ async fn three_brokers_lose_their_leader_a_follower_their_quorum_and_everything(
     let Some(kafka) = brokers(Kafka::start(3)) else { return };
     let Some(cluster) = Cluster::on(&kafka, Postgres::shared().await) else { return };
     let running = Running::start(&cluster).await;
-    let leader = || kafka.leader(&cluster.topic, 0) - 1;
+    let leader = || kafka.leader(&cluster.topic, 0);
 
     running.meanwhile("leader", 80, async { kafka.kill(leader()) }).await;
     let dead = (0..3).find(|node| !kafka.lives(*node)).expect("one was killed");
