@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use tokio::time::Instant;
 
 use super::client::Context;
 use super::error::OpenError;
 
 /// How long the cluster may take for a change or a description.
 const WITHIN: Duration = Duration::from_secs(15);
+
+/// How long to wait before brokers that do not know a topic yet are asked again.
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// On how many brokers each record is to be, where there are so many.
 const COPIES: usize = 3;
@@ -62,17 +66,7 @@ pub(super) async fn create(
 
 /// Refuses a topic that would lose records.
 pub(super) async fn check(admin: &Admin, topic: &str, shape: Shape) -> Result<(), OpenError> {
-    let options = AdminOptions::new().request_timeout(Some(WITHIN));
-    let described = admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await;
-    let described = described.and_then(|resources| {
-        resources.into_iter().next().ok_or(KafkaError::Canceled)?.map_err(KafkaError::AdminOp)
-    });
-    let described = described.map_err(|error| OpenError::NotDescribed {
-        topic: topic.to_owned(),
-        why: error.to_string(),
-    })?;
-    let settings = described.entries.into_iter();
-    let settings = settings.map(|entry| (entry.name, entry.value.unwrap_or_default())).collect();
+    let settings = settings(admin, topic).await?;
     if shape.copies == 1 {
         tracing::warn!(topic, "the log has one copy of each record: a lost disk is a lost history");
     }
@@ -80,6 +74,37 @@ pub(super) async fn check(admin: &Admin, topic: &str, shape: Shape) -> Result<()
         dangers if dangers.is_empty() => Ok(()),
         dangers => Err(OpenError::Dangerous { topic: topic.to_owned(), dangers }),
     }
+}
+
+/// The settings of a topic. A broker that has not heard yet of one that was just made says that there is none, or that
+/// it has no settings at all: then it is asked again.
+async fn settings(admin: &Admin, topic: &str) -> Result<BTreeMap<String, String>, OpenError> {
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        let (why, may_come) = match described(admin, topic).await {
+            Ok(settings) if !settings.is_empty() => return Ok(settings),
+            Ok(_) => ("the brokers say nothing of it".to_owned(), true),
+            Err(error) => {
+                let unknown =
+                    [RDKafkaErrorCode::UnknownTopicOrPartition, RDKafkaErrorCode::UnknownTopic];
+                let is_unknown =
+                    error.rdkafka_error_code().is_some_and(|code| unknown.contains(&code));
+                (error.to_string(), is_unknown)
+            }
+        };
+        if !may_come || Instant::now() >= deadline {
+            return Err(OpenError::NotDescribed { topic: topic.to_owned(), why });
+        }
+        tokio::time::sleep(ASK_AGAIN_AFTER).await;
+    }
+}
+
+async fn described(admin: &Admin, topic: &str) -> KafkaResult<BTreeMap<String, String>> {
+    let options = AdminOptions::new().request_timeout(Some(WITHIN));
+    let resources = admin.describe_configs([&ResourceSpecifier::Topic(topic)], &options).await?;
+    let described = resources.into_iter().next().ok_or(KafkaError::Canceled)?;
+    let entries = described.map_err(KafkaError::AdminOp)?.entries.into_iter();
+    Ok(entries.map(|entry| (entry.name, entry.value.unwrap_or_default())).collect())
 }
 
 /// What is wrong with the settings of a topic, each with what it does to the log.
