@@ -58,16 +58,21 @@ struct Following {
     log: Arc<dyn EventLog>,
     store: Arc<dyn ProjectionStore>,
     stopped: watch::Sender<Stopped>,
-    running: BTreeMap<Partition, CancellationToken>,
+    running: BTreeMap<Partition, Running>,
     tasks: JoinSet<Ended>,
+}
+
+struct Running {
+    stop: CancellationToken,
+    id: tokio::task::Id,
 }
 
 impl Following {
     /// Stops what is not wanted any more and begins what is. What is still stopping begins again when it has stopped.
     fn follow(&mut self, wanted: &BTreeSet<Partition>) {
-        for (partition, stop) in &self.running {
+        for (partition, running) in &self.running {
             if !wanted.contains(partition) {
-                stop.cancel();
+                running.stop.cancel();
             }
         }
         // Given back and assigned anew, it is looked at anew.
@@ -86,23 +91,35 @@ impl Following {
 
     fn begin(&mut self, partition: Partition) {
         let stop = CancellationToken::new();
-        self.running.insert(partition, stop.clone());
+        let told = stop.clone();
         let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
-        self.tasks.spawn(async move { (partition, follow(log, store, partition, stop).await) });
+        let task =
+            self.tasks.spawn(async move { (partition, follow(log, store, partition, told).await) });
+        self.running.insert(partition, Running { stop, id: task.id() });
     }
 
+    /// Takes note of one that has ended, by a panic too, which the hook has logged.
     fn note(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
-        // A panic takes the number with it; the hook has logged it. Nothing of that partition is skipped: the next
-        // assignment begins where the store stands.
-        let Ok((partition, ended)) = ended else { return };
+        let (partition, why) = match ended {
+            Ok((partition, Ok(()))) => (partition, None),
+            Ok((partition, Err(error))) => {
+                tracing::error!(
+                    partition = partition.0,
+                    error = &error as &dyn std::error::Error,
+                    "{error}"
+                );
+                (partition, Some(chain(&error)))
+            }
+            Err(broken) => {
+                let of = |task: &Running| task.id == broken.id();
+                let found = self.running.iter().find(|(_, task)| of(task));
+                let Some((partition, _)) = found else { return };
+                (*partition, Some("the projector has panicked; its log says where".to_owned()))
+            }
+        };
         self.running.remove(&partition);
-        if let Err(error) = ended {
-            tracing::error!(
-                partition = partition.0,
-                error = &error as &dyn std::error::Error,
-                "{error}"
-            );
-            self.stopped.send_modify(|stopped| drop(stopped.insert(partition, chain(&error))));
+        if let Some(why) = why {
+            self.stopped.send_modify(|stopped| drop(stopped.insert(partition, why)));
         }
     }
 
