@@ -267,3 +267,25 @@ async fn a_step_is_bounded() {
     let one = ReadLimit { records: NonZeroUsize::MIN, bytes: NonZeroUsize::MIN };
     assert_eq!(log.read(P, Offset(2_999), one).await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_projector_that_panics_is_told_as_one_that_has_stopped() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    let held = Arc::clone(&log);
+    let broken = std::thread::spawn(move || {
+        let _held = held.0.lock().unwrap();
+        panic!("whoever reads the log from now on panics too");
+    });
+    assert!(broken.join().is_err());
+    let (_assigning, assigned) = tokio::sync::watch::channel([P].into());
+    let (stopped, mut told) = tokio::sync::watch::channel(projector::Stopped::new());
+    let end = tokio_util::sync::CancellationToken::new();
+    let sharing = projector::share(log, store, assigned, stopped, end.clone());
+    let looking = async {
+        let found = told.wait_for(|stopped| !stopped.is_empty()).await.unwrap().clone();
+        end.cancel();
+        found
+    };
+    let ((), found) = tokio::join!(sharing, looking);
+    assert!(found[&P].contains("has panicked"), "{found:?}");
+}
