@@ -129,6 +129,28 @@ async fn events_are_paged_both_ways_within_the_callers_reach() {
 }
 
 #[tokio::test]
+async fn what_apps_are_not_told_is_in_no_list_of_events_and_ends_none() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    for number in 1..=24 {
+        world.samples = (number % 8 > 2).then_some(EventType::InactiveUserChanged);
+        world.add(&mut stream, vec![user(number)]).await;
+    }
+    let told = (1..=24).filter(|number| number % 8 <= 2).map(event_id);
+    let told: Vec<EventId> = told.collect();
+    for reach in [ALL, Reach::Organization(stream.organization)] {
+        let read = async |cursor, order| {
+            let page = request(reach, 2, order, cursor);
+            let page = world.store.events(page, EventFilter::default()).await;
+            let Page { items, has_before, has_after } = page.unwrap();
+            Page { items: items.iter().map(|found| found.id).collect(), has_before, has_after }
+        };
+        assert_eq!(walk(Order::Ascending, read).await, told);
+        let reversed: Vec<EventId> = told.iter().copied().rev().collect();
+        assert_eq!(walk(Order::Descending, read).await, reversed);
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_at_an_event_that_is_not_there_stands_between_its_neighbours() {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.add(&mut stream, vec![user(1), user(2), user(3)]).await;
