@@ -68,10 +68,11 @@ async function signedIn(browser, options) {
 // The identity provider: what Entra ID sends, over HTTP of its own.
 class Entra {
   constructor(endpoint, token) {
-    Object.assign(this, { endpoint, token });
+    Object.assign(this, { endpoint, token, sent: 0 });
   }
 
   async send(method, path, body) {
+    this.sent += 1;
     const answer = await fetch(this.endpoint + path, {
       method,
       headers: { authorization: `Bearer ${this.token}`, "content-type": "application/scim+json" },
