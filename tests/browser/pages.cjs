@@ -5,11 +5,9 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const zlib = require("node:zlib");
-const {
-  accessible, api, assert, config, content, directory, eventually, fits, open, play, signIn, signedIn,
-} = require("./browser.cjs");
+const { accessible, api, assert, directory, eventually, open, play, signIn, signedIn } = require("./browser.cjs");
+const { look, shoot, weigh } = require("./page_checks.cjs");
 
-const FIRST_LOAD_BYTES_MAX = 100000;
 const PEOPLE = ["Adele Vance", "Alex Wilber", "Diego Siciliani", "Grady Archie", "Isaiah Langer", "Johanna Lorenz",
   "Joni Sherman", "Lee Gu", "Lidia Holloway", "Lynne Robbins", "Megan Bowen", "Miriam Graham", "Nestor Wilke",
   "Patti Fernandez", "Pradeep Gupta", "ירון לוי", "ليلى حداد"];
@@ -81,39 +79,6 @@ async function addresses({ id, organization }) {
     event: `/console/events/${created.id}`,
     missing: "/console/users/directory_user_00000000000000000000000000",
   };
-}
-
-async function shoot(page, name, width) {
-  if (!config.screenshots) return;
-  await page.setViewportSize({ width, height: width < 700 ? 560 : 600 });
-  await page.screenshot({ path: path.join(config.screenshots, `${name}-${width}.png`), animations: "disabled" });
-}
-
-async function look(page, name, address) {
-  await page.goto(address);
-  await page.getByRole("heading", { level: 1 }).waitFor();
-  await accessible(page, name);
-  for (const width of [360, 1280, 2560]) {
-    await page.setViewportSize({ width, height: 800 });
-    await fits(page, `${name} at ${width}`);
-  }
-  content(page);
-}
-
-// Bytes over the wire, as the browser counts them, with nothing in its cache.
-async function weigh(browser, cookies, name, address) {
-  const page = await open(browser);
-  await page.context().addCookies(cookies);
-  await page.goto(address);
-  await page.getByRole("heading", { level: 1 }).waitFor();
-  const bytes = await page.evaluate(() => {
-    const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
-    const own = all.filter((entry) => entry.initiatorType !== "other" && !/stream|changes/.test(entry.name));
-    return own.reduce((sum, entry) => sum + entry.transferSize, 0);
-  });
-  await page.context().close();
-  assert.ok(bytes > 0 && bytes < FIRST_LOAD_BYTES_MAX, `${name} weighs ${bytes} bytes`);
-  return bytes;
 }
 
 // Browsers get the smaller form of htmx, and have to get the same.

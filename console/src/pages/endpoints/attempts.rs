@@ -206,12 +206,21 @@ fn bodies(endpoint: &Endpoint, attempt: &Attempt) -> Markup {
                 }
                 h3 { "Answer" }
                 @match &attempt.response {
-                    Some(bytes) if bytes.is_empty() => p.faint { "It was empty." },
                     Some(bytes) => (body(bytes)),
-                    None => p.faint { "None came, or it may not be shown: the address is within the network." },
+                    None => (no_answer(attempt.status)),
                 }
                 p.note { "At most the first 4 KiB of each. POST to " (parts::text(&endpoint.url)) "; signatures are made anew for each attempt and not kept." }
             }
+        }
+    }
+}
+
+/// Why there is no body of an answer.
+pub(super) fn no_answer(status: Option<u16>) -> Markup {
+    html! {
+        @match status {
+            None => p.faint { "None came." },
+            Some(_) => p.faint { "Its body was empty, or is not shown because the address lies within the network." },
         }
     }
 }
@@ -234,4 +243,18 @@ pub(crate) fn outcome(attempt: &Attempt) -> Markup {
 
 pub(crate) fn path(endpoint: EndpointId, id: AttemptId) -> String {
     format!("{}/attempts/{id}", endpoint_path(endpoint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_app_answers_is_text() {
+        let shown = body(b"<script>alert('answer')</script>\xff").into_string();
+        assert!(shown.contains("&lt;script&gt;alert('answer')&lt;/script&gt;\u{fffd}"), "{shown}");
+        let shown = body(br#"{"a":"</pre><script>"}"#).into_string();
+        assert!(shown.contains("&lt;/pre&gt;&lt;script&gt;"), "{shown}");
+        assert!(!shown.contains("<script"), "{shown}");
+    }
 }

@@ -11,7 +11,7 @@ use schemas::{EndpointKind, EventType, OperationalEvent};
 use serde_json::{Map, json};
 
 use super::super::organizations::{refuse_auditors, unprocessable};
-use super::attempts::body;
+use super::attempts::{body, no_answer};
 use super::chart::milliseconds;
 use super::{get, page_under, path, wrong};
 use crate::Console;
@@ -104,9 +104,8 @@ fn result(endpoint: &Endpoint, event: &str, trial: &Trial) -> Markup {
             @if !is_taken {
                 h3 { "Answer" }
                 @match &trial.response {
-                    Some(bytes) if bytes.is_empty() => p.faint { "It was empty." },
                     Some(bytes) => (body(bytes)),
-                    None => p.faint { "None came, or it may not be shown: the address is within the network." },
+                    None => (no_answer(trial.status)),
                 }
             }
         }
