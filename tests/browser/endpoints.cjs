@@ -120,7 +120,7 @@ async function again(page, sink, { own, secret }) {
   await page.goBack();
   await page.getByRole("button", { name: "Send this event again" }).click();
   await page.getByText("1 of 1 events").waitFor();
-  await page.getByText("finished").waitFor();
+  await page.getByText("finished", { exact: true }).waitFor();
   const copies = sink.taken().filter((one) => one.headers["webhook-id"] === created.id);
   assert.equal(copies.length, 2);
   assert.match(copies[1].headers["dsync-replay"], /^replay_/);
@@ -147,7 +147,7 @@ async function replay(page, sink, { own }) {
   const seen = new Set();
   await eventually("it comes to its end", async () => {
     seen.add(Number(await bar.getAttribute("value")));
-    return (await page.getByText("finished").count()) > 0;
+    return (await page.getByText("finished", { exact: true }).count()) > 0;
   });
   const total = Number(await bar.getAttribute("max"));
   assert.ok(total > 20 && [...seen].some((value) => value > 0 && value < total), `${[...seen]} of ${total}`);
