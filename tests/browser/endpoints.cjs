@@ -168,7 +168,7 @@ async function rotate(page, other, sink, entra, { own, secret }) {
   await other.goto(`${own}/rotate`);
   await page.goto(own);
   await page.getByRole("link", { name: "Rotate secret" }).click();
-  await page.getByLabel("The old secret signs on for").selectOption({ label: "an hour" });
+  await page.getByLabel("The old secret signs on for").selectOption({ label: "An hour" });
   await page.getByRole("button", { name: "Rotate secret" }).click();
   await page.getByRole("heading", { name: "Secret rotated" }).waitFor();
   const fresh = await page.locator("#signing-secret").textContent();

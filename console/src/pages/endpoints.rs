@@ -66,7 +66,7 @@ pub(crate) async fn list(
     let found = html! {
         @if is_first(&page, &request) { (nothing_yet(&viewer)) }
         @else {
-            (table("Webhook endpoints", [column("URL"), column("State"), minor("Gets"), minor("Latest 100 attempts"), column("Behind")], rows))
+            (table("Webhook endpoints", [column("URL"), column("State"), minor("Gets"), minor("Latest 100 attempts"), minor("Behind")], rows))
             (pager(&page, |one| one.id, |way, id| address(LIST, &[(way, id)])))
         }
     };
@@ -132,10 +132,11 @@ fn state(endpoint: &Endpoint, standing: &Delivering) -> Markup {
 /// How much it has not got.
 fn lag(standing: &Delivering, now: Timestamp) -> Markup {
     if standing.lag_events == 0 {
-        return html! { span.faint { "nothing" } };
+        return html! { span.faint.number { "nothing" } };
     }
     let since = standing.oldest_waiting.map(|at| lasting(now.since(at).as_secs()));
-    html! { span.number { (number(standing.lag_events)) } " events" @if let Some(since) = since { ", " span.number { (since) } } }
+    let events = if standing.lag_events == 1 { "event" } else { "events" };
+    html! { span.number { (number(standing.lag_events)) " " (events) @if let Some(since) = since { ", " (since) } } }
 }
 
 /// A length of time, as exact as it is read.

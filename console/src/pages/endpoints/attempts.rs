@@ -114,7 +114,7 @@ pub(crate) async fn show(
                 div.buttons { button.button.primary type="submit" { "Send this event again" } }
             }))
         }
-        (bodies(&endpoint, &attempt))
+        (bodies(&attempt))
         section aria-labelledby="siblings-title" {
             h2 #siblings-title { "All attempts at this event" }
             (table_of(endpoint.id, &siblings))
@@ -191,7 +191,7 @@ fn explain(failure: &str) -> &'static str {
     }
 }
 
-fn bodies(endpoint: &Endpoint, attempt: &Attempt) -> Markup {
+fn bodies(attempt: &Attempt) -> Markup {
     let is_kept = attempt.failure.is_some();
     html! {
         section aria-labelledby="bodies-title" {
@@ -209,7 +209,7 @@ fn bodies(endpoint: &Endpoint, attempt: &Attempt) -> Markup {
                     Some(bytes) => (body(bytes)),
                     None => (no_answer(attempt.status)),
                 }
-                p.note { "At most the first 4 KiB of each. POST to " (parts::text(&endpoint.url)) "; signatures are made anew for each attempt and not kept." }
+                p.note { "At most the first 4 KiB of each. Signatures are made anew for each attempt and not kept." }
             }
         }
     }

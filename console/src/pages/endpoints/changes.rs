@@ -24,11 +24,11 @@ use crate::sign_in::to;
 
 /// How long both secrets sign, in seconds, and in words.
 const OVERLAPS: [(&str, &str); 5] = [
-    ("86400", "a day"),
-    ("3600", "an hour"),
+    ("86400", "A day"),
+    ("3600", "An hour"),
     ("604800", "7 days"),
     ("2592000", "30 days"),
-    ("0", "not at all: the old one is void at once"),
+    ("0", "Not at all: the old one is void at once"),
 ];
 
 pub(crate) async fn enable(

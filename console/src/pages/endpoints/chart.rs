@@ -85,7 +85,7 @@ pub(super) fn as_table(rated: &Rated) -> Markup {
     };
     let columns = [
         column("From"),
-        column("Delivered"),
+        minor("Delivered"),
         column("Failed"),
         column("Success"),
         minor("Half took at most"),

@@ -226,7 +226,7 @@ fn fields(typed: &Form, listed: &Listed, kind: Option<EndpointKind>, wrongs: Wro
         }
         @if is_new {
             (choice(named("start", "Begins with", "What it gets of the history that is there already."), &starts(), value("start"), wrongs))
-            (line(named("start_at", "Time to begin at", "In UTC, such as 2026-03-02T10:15:30Z. Just for “a time”."), value("start_at"), wrongs))
+            (line(named("start_at", "Time to begin at", "In UTC, such as 2026-03-02T10:15:30Z. Just for “A time”."), value("start_at"), wrongs))
         }
         (line(named("retry_schedule", "Retry schedule", "Waits between attempts, such as 5s,30s,2m,1h. Empty is that of the settings."), value("retry_schedule"), wrongs))
         (line(named("timeout_seconds", "Timeout in seconds", "How long your app may take to answer, 1 to 30. Empty is that of all endpoints."), value("timeout_seconds"), wrongs))

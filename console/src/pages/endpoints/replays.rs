@@ -114,8 +114,8 @@ async fn page_for_new(
         @for event in &endpoint.events { (tick("events", event.name(), &html! { code { (event.name()) } }, ticked.contains(&event.name()))) }
     };
     let begins = [
-        ("beginning", "the beginning of the history".to_owned()),
-        ("at", "a time or an event".to_owned()),
+        ("beginning", "The beginning of the history".to_owned()),
+        ("at", "A time or an event".to_owned()),
     ];
     let body = html! {
         p.lead { "What the endpoint subscribes to is sent once more, beside what happens meanwhile, with the same webhook-id and marked as a replay. An app that knows the id passes over it." }
@@ -123,7 +123,7 @@ async fn page_for_new(
         (form(viewer, &format!("{own}/replay"), &html! {
             (hidden("id", id))
             (choice(named("begin", "From", ""), &begins, value("begin"), Wrongs(&[])))
-            (line(named("from", "Time or event to begin with", "In UTC, such as 2026-03-02T10:15:30Z, or the id of an event. Just for “a time or an event”."), value("from"), wrongs))
+            (line(named("from", "Time or event to begin with", "In UTC, such as 2026-03-02T10:15:30Z, or the id of an event. Just for “A time or an event”."), value("from"), wrongs))
             (line(named("to", "Up to", "A time or the id of an event. Empty is all there is by now."), value("to"), wrongs))
             (choice(named("directory", "Directory", "Just this one, or all that the endpoint gets."), &of, value("directory"), wrongs))
             (ticks(named("events", "Event types", "None ticked stands for all that it subscribes to."), &events, wrongs))

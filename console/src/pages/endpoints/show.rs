@@ -92,7 +92,7 @@ pub(super) fn with<'a>(
 fn actions(endpoint: &Endpoint) -> Markup {
     let own = path(endpoint.id);
     html! {
-        div.actions {
+        div.actions.start {
             a.button.primary href={ (own) "/test" } { "Send a test" }
             @if endpoint.kind == EndpointKind::Directory { a.button href={ (own) "/replay" } { "Replay" } }
             a.button href={ (own) "/rotate" } { "Rotate secret" }
@@ -131,7 +131,7 @@ fn turned_off(viewer: &Viewer, endpoint: &Endpoint, standing: &Delivering) -> Ma
         div.notice {
             p { (why) " It gets nothing meanwhile, and nothing is lost: it goes on where it stood when it is turned on." }
             @if viewer.is_admin() {
-                (form(viewer, &format!("{}/enable", path(endpoint.id)), &html! { button #turn-on.button.primary type="submit" { "Turn on" } }))
+                (form(viewer, &format!("{}/enable", path(endpoint.id)), &html! { div.buttons { button #turn-on.button.primary type="submit" { "Turn on" } } }))
             }
         }
     }
@@ -169,7 +169,7 @@ fn over_time(own: &str, query: &Form, span: Span, counted: &[Counted], rated: &R
                     }
                 }
             }
-            ul.tiles {
+            ul.tiles.many {
                 (figure(percent(rated.delivered, rated.failed), "delivered"))
                 (figure(Some(number(rated.delivered + rated.failed)), "attempts"))
                 (figure(Some(number(rated.failed)), "failed"))
