@@ -258,6 +258,18 @@ async fn an_endpoint_changes_by_no_form_without_its_token_and_by_one_that_is_sen
     assert_eq!(server.api().get(&path).await["secret"], rotated);
     let typed = [("csrf", csrf.as_str()), ("made_from", made_from), ("overlap_seconds", "-1")];
     assert_eq!(visitor.post(&rotate, &typed).await.status(), 422);
+
+    // An event that cannot be sent again does not turn into the whole history.
+    let replay = format!("{own}/replay");
+    let replay_id = visitor.field(&replay, "id").await;
+    let event = "event_00000000000000000000000000";
+    let typed = [("csrf", csrf.as_str()), ("id", &replay_id), ("event_id", event)];
+    let refused = visitor.post(&replay, &typed).await;
+    assert_eq!(refused.status(), 422);
+    let page = refused.text().await.unwrap();
+    assert!(page.contains("event_id is the id of nothing."), "{page}");
+    assert_eq!(field(&page, "event_id"), event);
+    assert!(!page.contains("name=\"begin\""), "{page}");
 }
 
 #[tokio::test]

@@ -103,6 +103,9 @@ async fn page_for_new(
 ) -> Result<Response, Error> {
     let own = endpoint_path(endpoint.id);
     let wrongs = Wrongs(wrong);
+    if let Some(event) = typed.text("event_id") {
+        return Ok(page_for_one(viewer, endpoint, id, event, wrongs));
+    }
     let page = first_few(DIRECTORIES_MAX);
     let directories = console.directories.list(page, DirectoryFilter::default()).await?.items;
     let mut of = vec![("".to_owned(), "All".to_owned())];
@@ -132,6 +135,27 @@ async fn page_for_new(
         }))
     };
     Ok(page_under(viewer, endpoint, "Replay").show(&body))
+}
+
+/// One event that could not be sent again: who tries once more must not send the whole history instead.
+fn page_for_one(
+    viewer: &Viewer,
+    endpoint: &Endpoint,
+    id: ReplayId,
+    event: &str,
+    wrongs: Wrongs<'_>,
+) -> Response {
+    let own = endpoint_path(endpoint.id);
+    let body = html! {
+        (wrongs.all())
+        (facts(&[("Event", html! { code { (parts::text(event)) } })]))
+        (form(viewer, &format!("{own}/replay"), &html! {
+            (hidden("id", id))
+            (hidden("event_id", event))
+            (send("Send this event again", &own))
+        }))
+    };
+    page_under(viewer, endpoint, "Send an event again").show(&body)
 }
 
 pub(crate) async fn show(
