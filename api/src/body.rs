@@ -67,6 +67,11 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 }
 
 impl Fields {
+    /// What was given, whatever it came in.
+    pub(crate) fn of(values: Map<String, Value>) -> Self {
+        Self { values, errors: Vec::new() }
+    }
+
     /// What was wrong so far.
     pub(crate) fn errors(&self) -> &[FieldError] {
         &self.errors

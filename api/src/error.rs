@@ -21,14 +21,14 @@ const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("1");
 
 /// One field that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct FieldError {
+pub struct FieldError {
     /// For programs.
-    pub(crate) code: &'static str,
+    pub code: &'static str,
     /// Which, as a path into the body or the name of a parameter.
-    pub(crate) field: String,
+    pub field: String,
     /// For people.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) message: Option<String>,
+    pub message: Option<String>,
 }
 
 /// An answer that is not the one hoped for.

@@ -20,6 +20,7 @@
 //! Start with [`router()`] for the routes, and [`ports`] for what has to be brought along. Everything
 //! that goes wrong leaves through the private module `error`.
 
+pub mod actions;
 mod api_keys;
 mod attribute_map;
 mod audit;

@@ -12,9 +12,8 @@ use crate::auth::Writer;
 use crate::body::{Fields, Segments, path_id};
 use crate::endpoints::{EndpointBody, WHAT};
 use crate::error::Error;
-use crate::ports::{ClientCertificate, Outward, OutwardChange, SecretRotation};
+use crate::ports::{ClientCertificate, Outward, OutwardChange};
 use crate::router::Api;
-use crate::secrets;
 
 /// Seconds that an endpoint may ask for. More would let one that hangs hold its place for too long.
 const TIMEOUT_SECONDS: std::ops::RangeInclusive<u32> = 1..=30;
@@ -23,30 +22,22 @@ const TIMEOUT_SECONDS: std::ops::RangeInclusive<u32> = 1..=30;
 const PEM_MAX: usize = 32 * 1024;
 
 /// How long both secrets sign if nobody says otherwise: a day is enough to deploy the new one.
-const OVERLAP_SECONDS: u32 = 24 * 60 * 60;
+pub(crate) const OVERLAP_SECONDS: u32 = 24 * 60 * 60;
 
 /// The longest overlap. A secret that stays longer is not being rotated.
-const OVERLAP_SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
+pub(crate) const OVERLAP_SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
 
 /// `POST /webhook_endpoints/{id}/rotate_secret`
 pub(crate) async fn rotate_secret(
     State(api): State<Api>,
     Writer(caller): Writer,
     Segments(id): Segments<String>,
-    mut fields: Fields,
+    fields: Fields,
 ) -> Result<Json<EndpointBody>, Error> {
     caller.unlimited()?;
     let id = path_id(WHAT, &id)?;
-    let overlap = fields.number("overlap_seconds", 0..=OVERLAP_SECONDS_MAX);
-    if !fields.errors().is_empty() {
-        return Err(Error::InvalidEndpoint(fields.into_errors()));
-    }
-    let at = api.edge.now();
-    let overlap = Duration::from_secs(overlap.unwrap_or(OVERLAP_SECONDS).into());
-    let until = at.after(overlap);
-    let rotation = SecretRotation { secret: secrets::signing_secret(&*api.edge), at, until };
-    let rotated = api.endpoints.rotate_secret(id, rotation).await;
-    Ok(Json(rotated.map_err(Error::about(WHAT, id))?.into()))
+    let rotated = api.rotated_endpoint(id, fields, None).await;
+    Ok(Json(rotated.map_err(|refused| refused.of_endpoint(WHAT, id))?.into()))
 }
 
 /// What a body says of it. What is wrong is noted.

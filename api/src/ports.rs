@@ -39,7 +39,9 @@ pub use directories::{
     Counts, Directories, Directory, DirectoryChange, DirectoryFilter, Hold, HoldState,
     NewDirectory, NewToken, Progress, ScimRequest, ScimService, Token,
 };
-pub use endpoints::{Delivering, Endpoint, EndpointChange, Endpoints, LastError, Secret, Start};
+pub use endpoints::{
+    Delivering, Endpoint, EndpointChange, Endpoints, Health, LastError, Secret, Start,
+};
 pub use host_names::{HOST_NAMES_MAX, Host, HostFilter, HostNames, HostOwner, NewHost};
 pub use keys::{ApiKey, Keys, Permission};
 pub use oauth::{OauthClient, OauthClients, TOKEN_LIFETIME_SECS};

@@ -7,54 +7,38 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
-use schemas::{DirectoryId, EndpointId, EndpointKind, EventType, ReplayId, Timestamp};
+use schemas::{DirectoryId, EndpointId, EventType, ReplayId, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::auth::{Reader, Writer};
 use crate::body::{Fields, Segments, path_id};
-use crate::endpoints::{WHAT as ENDPOINT, events};
+use crate::endpoints::WHAT as ENDPOINT;
 use crate::error::Error;
 use crate::page::Query;
-use crate::ports::{NewReplay, Order, Point, PortError, Range, Reach, Replay};
+use crate::ports::{Order, Point, PortError, Range, Reach, Replay};
 use crate::router::Api;
 
 const WHAT: &str = "replay";
 
 /// How many events a second a replay sends unless it is told: an hour for a directory of a hundred
 /// thousand users, and hardly a load for an app.
-const RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
+pub(crate) const RATE: NonZeroU32 = NonZeroU32::new(100).expect("it is not zero");
 
 /// The most events a second that may be asked for.
-const RATE_MAX: u32 = 1_000;
+pub(crate) const RATE_MAX: u32 = 1_000;
 
 pub(crate) async fn create(
     State(api): State<Api>,
     Writer(caller): Writer,
     Segments(id): Segments<String>,
-    mut fields: Fields,
+    fields: Fields,
 ) -> Result<Response, Error> {
     caller.unlimited()?;
     let endpoint = path_id(ENDPOINT, &id)?;
-    let found = api.endpoints.get(endpoint).await.map_err(Error::about(ENDPOINT, endpoint))?;
-    let range = read_range(&mut fields);
-    let directory = fields.id("directory");
-    let events = events(&mut fields).unwrap_or_default();
-    let rate = fields.number("rate", 1..=RATE_MAX).and_then(NonZeroU32::new).unwrap_or(RATE);
-    must_exist(&api, range, directory, &mut fields).await?;
-    if found.kind == EndpointKind::Operational {
-        let message =
-            "An operational endpoint cannot replay what the operator was told.".to_owned();
-        fields.wrong("id", "invalid", message);
-    }
-    let (Some(range), []) = (range, fields.errors()) else {
-        return Err(Error::Invalid(fields.into_errors()));
-    };
-    let created_at = api.edge.now();
     let id = ReplayId::from_bits(api.edge.id());
-    let new = NewReplay { id, endpoint, range, directory, events, rate, created_at };
-    let replay = api.deliveries.start_replay(new).await;
-    let replay = replay.map_err(Error::about(ENDPOINT, endpoint))?;
+    let replay = api.replay_of(endpoint, id, fields).await;
+    let replay = replay.map_err(|refused| refused.of(ENDPOINT, endpoint))?;
     let answer = json!({ "replay_id": replay.id, "events": replay.total });
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
@@ -96,7 +80,7 @@ pub(crate) async fn cancel(
 }
 
 /// Either one event, or a range.
-fn read_range(fields: &mut Fields) -> Option<Range> {
+pub(crate) fn read_range(fields: &mut Fields) -> Option<Range> {
     let event = fields.id("event_id").map(Point::Event);
     if let Some(event) = event {
         for name in ["from", "to"] {
@@ -133,12 +117,12 @@ fn point(fields: &mut Fields, name: &str) -> Option<Point> {
     point
 }
 
-async fn must_exist(
+pub(crate) async fn must_exist(
     api: &Api,
     range: Option<Range>,
     directory: Option<DirectoryId>,
     fields: &mut Fields,
-) -> Result<(), Error> {
+) -> Result<(), PortError> {
     let points = range.into_iter().flat_map(|range| {
         let is_one = range.to == Some(range.from);
         let from = if is_one { "event_id" } else { "from" };
@@ -161,7 +145,7 @@ fn must_be_found(
     fields: &mut Fields,
     name: &str,
     found: Result<(), PortError>,
-) -> Result<(), Error> {
+) -> Result<(), PortError> {
     match found {
         Ok(()) => Ok(()),
         Err(PortError::NotFound) => {
@@ -169,7 +153,7 @@ fn must_be_found(
             Ok(())
         }
         Err(error @ (PortError::Conflict(_) | PortError::Unavailable(_) | PortError::Full(_))) => {
-            Err(error.into())
+            Err(error)
         }
     }
 }

@@ -20,24 +20,15 @@ pub(crate) async fn send(
     State(api): State<Api>,
     Writer(caller): Writer,
     Segments(id): Segments<String>,
-    mut fields: Fields,
+    fields: Fields,
 ) -> Result<Json<TrialBody>, Error> {
     caller.unlimited()?;
     let id = path_id(WHAT, &id)?;
-    let sample = read_sample(&mut fields);
-    let (Some((sample, event)), []) = (sample, fields.errors()) else {
-        return Err(Error::Invalid(fields.into_errors()));
-    };
-    let trial = api.trials.send(id, sample).await.map_err(Error::about(WHAT, id))?;
-    let Some(trial) = trial else {
-        let message = format!("{event} cannot be said in the format of this endpoint.");
-        fields.wrong("event", "invalid", message);
-        return Err(Error::Invalid(fields.into_errors()));
-    };
+    let (trial, event) = api.trial_of(id, fields).await.map_err(|refused| refused.of(WHAT, id))?;
     Ok(Json(TrialBody::of(trial, event)))
 }
 
-fn read_sample(fields: &mut Fields) -> Option<(Sample, &'static str)> {
+pub(crate) fn read_sample(fields: &mut Fields) -> Option<(Sample, &'static str)> {
     fields.require("event");
     let name = fields.take("event")?;
     let name = name.as_str().unwrap_or_default();

@@ -59,6 +59,17 @@ impl Form {
         self.one(name).map(str::trim).filter(|text| !text.is_empty())
     }
 
+    /// The same from pairs of one's own.
+    pub(crate) fn of(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
+    /// Every value that a field was sent with; empty ones are left out.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.0.iter().filter(move |(key, _)| key == name);
+        values.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
+    }
+
     /// An id; a text that is none counts as not given.
     pub(crate) fn id<K: Kind>(&self, name: &str) -> Option<Id<K>> {
         self.text(name)?.parse().ok()

@@ -15,13 +15,15 @@ const HTMX_CONFIG: &str = r#"{"includeIndicatorStyles":false,"allowEval":false,"
 pub(crate) enum Section {
     Start,
     Organizations,
+    Endpoints,
     Events,
 }
 
 impl Section {
-    const ALL: [(Self, &'static str, &'static str); 3] = [
+    const ALL: [(Self, &'static str, &'static str); 4] = [
         (Self::Start, "/console", "Start"),
         (Self::Organizations, "/console/organizations", "Organizations"),
+        (Self::Endpoints, "/console/endpoints", "Endpoints"),
         (Self::Events, "/console/events", "Live events"),
     ];
 }

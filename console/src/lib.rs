@@ -32,6 +32,7 @@ pub mod password;
 mod policy;
 pub mod ports;
 mod providers;
+mod rated;
 mod session;
 mod sign_in;
 
@@ -50,7 +51,8 @@ use tokio_util::sync::CancellationToken;
 
 use brake::Brake;
 use pages::{
-    directories, directory, events, groups, organizations, requests, start, tokens, users,
+    directories, directory, endpoints, events, groups, hold, organizations, requests, start,
+    tokens, users,
 };
 use ports::{Lookups, Pipeline, Sessions};
 
@@ -73,6 +75,8 @@ pub struct Ports {
     pub endpoints: Arc<dyn Endpoints>,
     /// What webhook endpoints were sent.
     pub deliveries: Arc<dyn Deliveries>,
+    /// What is done about webhook endpoints, with the judgement of the API.
+    pub api: api::Api,
     /// Users, groups, events.
     pub reading: Arc<dyn Reading>,
     /// The history.
@@ -155,6 +159,7 @@ pub fn router(ports: Ports) -> Router {
         .route("/console/session", get(live::session))
         .route("/console/changes", get(live::changes))
         .merge(configuration())
+        .merge(delivery())
         .merge(history())
         .route("/console/{*path}", get(pages::nowhere))
         .layer(DefaultBodyLimit::max(form::FORM_BYTES_MAX))
@@ -183,6 +188,27 @@ fn configuration() -> Router<Arc<Console>> {
             &under(directory, "/tokens/{token}/revoke"),
             get(tokens::confirm).post(tokens::revoke),
         )
+}
+
+fn delivery() -> Router<Arc<Console>> {
+    let list = "/console/endpoints";
+    let endpoint = "/console/endpoints/{endpoint}";
+    let under = |rest: &str| format!("{endpoint}{rest}");
+    Router::new()
+        .route(list, get(endpoints::list))
+        .route("/console/endpoints/new", get(endpoints::new).post(endpoints::create))
+        .route(endpoint, get(endpoints::show))
+        .route(&under("/edit"), get(endpoints::edit).post(endpoints::update))
+        .route(&under("/enable"), post(endpoints::enable))
+        .route(&under("/disable"), post(endpoints::disable))
+        .route(&under("/delete"), get(endpoints::confirm).post(endpoints::delete))
+        .route(&under("/rotate"), get(endpoints::rotation).post(endpoints::rotate))
+        .route(&under("/test"), get(endpoints::sample).post(endpoints::test))
+        .route(&under("/attempts/{attempt}"), get(endpoints::attempt))
+        .route(&under("/replay"), get(endpoints::replay_new).post(endpoints::replay))
+        .route(&under("/replays/{replay}"), get(endpoints::replay_show))
+        .route(&under("/replays/{replay}/cancel"), post(endpoints::replay_cancel))
+        .route("/console/directories/{directory}/release", get(hold::confirm).post(hold::release))
 }
 
 fn history() -> Router<Arc<Console>> {

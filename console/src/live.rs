@@ -20,7 +20,7 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::{Stream, StreamExt as _, stream};
 use maud::{Markup, html};
-use schemas::{DirectoryId, EventId, RequestId};
+use schemas::{DirectoryId, EndpointId, EventId, RequestId};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -28,7 +28,7 @@ use tokio::time::Instant;
 use crate::Console;
 use crate::error::Error;
 use crate::form::Query;
-use crate::pages::first_few;
+use crate::pages::{endpoints, first_few};
 use crate::parts::{self, time};
 use crate::session::{self, Viewer};
 
@@ -48,6 +48,9 @@ const BREATH: Duration = Duration::from_millis(50);
 
 /// How often it is looked whether something changed that no feed tells of.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The same of an endpoint: one that is busy has always changed, and its page counts thousands of attempts.
+const LOOK_AT_ENDPOINT_EVERY: Duration = Duration::from_secs(1);
 
 /// How soon the browser tries again by itself.
 const RETRY: Duration = Duration::from_secs(1);
@@ -86,10 +89,11 @@ pub(crate) async fn changes(
     viewer: Viewer,
     Query(query): Query,
 ) -> Result<Response, Error> {
-    let of = match (query.id("directory"), query.text("of")) {
-        (Some(directory), _) => Of::Directory(directory),
-        (None, Some("pipeline")) => Of::Pipeline,
-        (None, _) => Of::Feed,
+    let of = match (query.id("directory"), query.id("endpoint"), query.text("of")) {
+        (Some(directory), _, _) => Of::Directory(directory),
+        (None, Some(endpoint), _) => Of::Endpoint(endpoint),
+        (None, None, Some("pipeline")) => Of::Pipeline,
+        (None, None, _) => Of::Feed,
     };
     let watch = Watch::begin(&console, &viewer)?;
     let changes = Changes { watch, of, seen: None };
@@ -256,6 +260,17 @@ enum Of {
     Feed,
     /// A directory with its requests.
     Directory(DirectoryId),
+    /// What an endpoint is sent.
+    Endpoint(EndpointId),
+}
+
+impl Of {
+    fn look_every(self) -> Duration {
+        match self {
+            Self::Pipeline | Self::Feed | Self::Directory(_) => LOOK_EVERY,
+            Self::Endpoint(_) => LOOK_AT_ENDPOINT_EVERY,
+        }
+    }
 }
 
 /// Looks whether something changed.
@@ -271,6 +286,7 @@ struct Changes {
 struct Seen {
     end: FeedEnd,
     request: Option<RequestId>,
+    endpoint: Option<u64>,
 }
 
 impl Changes {
@@ -295,7 +311,7 @@ impl Changes {
                 return Ok(Some(if self.of == Of::Pipeline { "changed" } else { "beat" }));
             }
             tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(self.of.look_every()) => {}
                 () = self.watch.console.end.cancelled() => {}
             }
         }
@@ -305,24 +321,30 @@ impl Changes {
     async fn has_changed(&mut self) -> Result<bool, Error> {
         let console = &self.watch.console;
         let end = match self.of {
-            Of::Pipeline => FeedEnd::default(),
+            // What an endpoint has to get shows in how far it is behind.
+            Of::Pipeline | Of::Endpoint(_) => FeedEnd::default(),
             Of::Feed | Of::Directory(_) => console.reading.feed_end().await?,
         };
         let request = match self.of {
-            Of::Pipeline | Of::Feed => None,
+            Of::Pipeline | Of::Feed | Of::Endpoint(_) => None,
             Of::Directory(id) => {
                 let latest = console.directories.requests(id, first_few(1)).await;
                 latest.map_or(None, |page| page.items.first().map(|request| request.id))
             }
         };
-        let seen = Seen { end, request };
+        let endpoint = match self.of {
+            Of::Pipeline | Of::Feed | Of::Directory(_) => None,
+            // One that is gone changes no more; whoever asks for its page is told.
+            Of::Endpoint(id) => endpoints::fingerprint(console, id).await.ok(),
+        };
+        let seen = Seen { end, request, endpoint };
         let Some(before) = self.seen.replace(seen) else { return Ok(true) };
-        if before.request != seen.request {
+        if before.request != seen.request || before.endpoint != seen.endpoint {
             return Ok(true);
         }
         match self.of {
             Of::Directory(id) if before.end != end => has_events(console, id, before.end).await,
-            Of::Pipeline | Of::Feed | Of::Directory(_) => Ok(before.end != end),
+            Of::Pipeline | Of::Feed | Of::Directory(_) | Of::Endpoint(_) => Ok(before.end != end),
         }
     }
 }

@@ -2,8 +2,10 @@
 
 pub(crate) mod directories;
 pub(crate) mod directory;
+pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod groups;
+pub(crate) mod hold;
 pub(crate) mod organizations;
 pub(crate) mod requests;
 pub(crate) mod start;
@@ -27,6 +29,9 @@ const GROUP: &str = "group";
 const EVENT: &str = "event";
 const REQUEST: &str = "SCIM request";
 const TOKEN: &str = "token";
+const ENDPOINT: &str = "webhook endpoint";
+const ATTEMPT: &str = "delivery attempt";
+const REPLAY: &str = "replay";
 
 /// How many items a list shows at once: two screens.
 const PAGE_LEN: u32 = 25;

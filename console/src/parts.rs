@@ -1,6 +1,7 @@
 //! The pieces that pages are put together from. Each is markup alone; how it looks is in `console.css`,
 //! under the name of the piece.
 
+pub(crate) mod fields;
 pub(crate) mod form;
 pub(crate) mod list;
 pub(crate) mod notice;

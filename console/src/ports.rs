@@ -6,10 +6,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use api::ports::{AuditEvent, Digest, PortError};
+use api::ports::{AuditEvent, Delivering, Digest, Directory, PortError};
 use async_trait::async_trait;
 use schemas::wire::{DirectoryGroup, DirectoryUser};
-use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
+use schemas::{AttemptId, DirectoryId, EndpointId, EventId, Timestamp};
 
 /// How many sessions there may be; beyond it the oldest end. More than people who run a server have
 /// browsers.
@@ -121,6 +121,19 @@ pub struct FailingEndpoint {
     pub disabled_reason: Option<String>,
 }
 
+/// An attempt at a delivery, as far as it is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Which.
+    pub id: AttemptId,
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took.
+    pub duration: Duration,
+    /// What failed, in a word; `None` if nothing did.
+    pub failure: Option<String>,
+}
+
 /// What people look for. Everything here is found by an index, however much there is.
 #[async_trait]
 pub trait Lookups: Send + Sync {
@@ -146,6 +159,22 @@ pub trait Lookups: Send + Sync {
 
     /// Endpoints that fail, or that were turned off because they did; those that fail longest first.
     async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, PortError>;
+
+    /// How deliveries to an endpoint go, without what attempts have to be counted for: those of
+    /// [`Delivering`] are 0, and there is no last error.
+    async fn standing(&self, endpoint: EndpointId) -> Result<Delivering, PortError>;
+
+    /// The latest attempts at an endpoint, newest first: of the latest so many that are kept, those that began at
+    /// `since` or later.
+    async fn latest_attempts(
+        &self,
+        endpoint: EndpointId,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Counted>, PortError>;
+
+    /// Directories of which something is held, or on its way after that.
+    async fn held_directories(&self, limit: u32) -> Result<Vec<Directory>, PortError>;
 }
 
 /// How much passed between two moments, as counts a second.

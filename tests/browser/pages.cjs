@@ -5,12 +5,10 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const zlib = require("node:zlib");
-const {
-  accessible, api, assert, config, content, directory, eventually, fits, open, play, signIn, signedIn,
-} = require("./browser.cjs");
+const { accessible, api, assert, directory, eventually, open, play, signIn, signedIn } = require("./browser.cjs");
+const { look, weigh } = require("./page_checks.cjs");
 const { shoot } = require("./pictures.cjs");
 
-const FIRST_LOAD_BYTES_MAX = 100000;
 const PEOPLE = ["Adele Vance", "Alex Wilber", "Diego Siciliani", "Grady Archie", "Isaiah Langer", "Johanna Lorenz",
   "Joni Sherman", "Lee Gu", "Lidia Holloway", "Lynne Robbins", "Megan Bowen", "Miriam Graham", "Nestor Wilke",
   "Patti Fernandez", "Pradeep Gupta", "ירון לוי", "ليلى حداد"];
@@ -84,33 +82,6 @@ async function addresses({ id, organization, entra }) {
   };
 }
 
-async function look(page, name, address) {
-  await page.goto(address);
-  await page.getByRole("heading", { level: 1 }).waitFor();
-  await accessible(page, name);
-  for (const width of [360, 1280, 2560]) {
-    await page.setViewportSize({ width, height: 800 });
-    await fits(page, `${name} at ${width}`);
-  }
-  content(page);
-}
-
-// Bytes over the wire, as the browser counts them, with nothing in its cache.
-async function weigh(browser, cookies, name, address) {
-  const page = await open(browser);
-  await page.context().addCookies(cookies);
-  await page.goto(address);
-  await page.getByRole("heading", { level: 1 }).waitFor();
-  const bytes = await page.evaluate(() => {
-    const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
-    const own = all.filter((entry) => entry.initiatorType !== "other" && !/stream|changes/.test(entry.name));
-    return own.reduce((sum, entry) => sum + entry.transferSize, 0);
-  });
-  await page.context().close();
-  assert.ok(bytes > 0 && bytes < FIRST_LOAD_BYTES_MAX, `${name} weighs ${bytes} bytes`);
-  return bytes;
-}
-
 // Browsers get the smaller form of htmx, and have to get the same.
 function sameInBothForms() {
   const of = (name) => fs.readFileSync(path.join(__dirname, "../../console/assets", name));
@@ -147,8 +118,8 @@ play(async (browser) => {
   const all = await addresses(there);
   const signedOut = await open(browser);
   await look(signedOut, "sign-in", "/console/sign-in");
-  await shoot(signedOut, "sign-in", 360, config.screenshots);
-  await shoot(signedOut, "sign-in", 1280, config.screenshots);
+  await shoot(signedOut, "sign-in", 360);
+  await shoot(signedOut, "sign-in", 1280);
   const light = await signedIn(browser, { colorScheme: "light" });
   const cookies = await light.context().cookies();
   const dark = await open(browser, { colorScheme: "dark" });
@@ -161,7 +132,7 @@ play(async (browser) => {
   let heaviest = 0;
   for (const [name, address] of Object.entries(all)) {
     await look(light, name, address);
-    for (const width of [360, 1280]) await shoot(light, name, width, config.screenshots);
+    for (const width of [360, 1280]) await shoot(light, name, width);
     await look(dark, name, address);
     heaviest = Math.max(heaviest, await weigh(browser, cookies, name, address));
   }
@@ -173,14 +144,14 @@ play(async (browser) => {
     await accessible(page, "an open event");
     await page.goto(all["token-revoke"]);
   }
-  await shoot(dark, "dark", 1280, config.screenshots);
+  await shoot(dark, "dark", 1280);
   await light.goto(all["directory-new"]);
   await light.getByRole("radio", { name: /Entra/ }).check();
   await light.getByLabel("Name").fill("Contoso Europe");
   await light.getByRole("button", { name: "Create directory" }).click();
   await light.getByRole("heading", { name: "Directory created" }).waitFor();
   await accessible(light, "credentials");
-  for (const width of [360, 1280]) await shoot(light, "credentials", width, config.screenshots);
+  for (const width of [360, 1280]) await shoot(light, "credentials", width);
   await withoutScript(browser, there);
   console.log(`heaviest first load: ${heaviest} bytes`);
 });

@@ -7,6 +7,7 @@
 const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
+const { config } = require("./browser.cjs");
 
 const ACCEPTED = path.join(__dirname, "../../docs/console");
 // Pictures were taken with these; where letters have other widths, lines break elsewhere.
@@ -18,10 +19,11 @@ const FAR = 24;
 const FAR_SHARE_MAX = 0.01;
 
 // Takes the picture of what is in the window, and accepts or compares it.
-async function shoot(page, name, width, folder) {
+async function shoot(page, name, width) {
   await page.setViewportSize({ width, height: width < 700 ? 560 : 600 });
   const file = `${name}-${width}.png`;
   const taken = await page.screenshot({ animations: "disabled", caret: "hide" });
+  const folder = config.screenshots;
   if (folder) {
     fs.writeFileSync(path.join(folder, file), taken);
     fs.writeFileSync(path.join(folder, "fonts.json"), `${JSON.stringify(await fonts(page))}\n`);

@@ -31,6 +31,16 @@ fn every_page_is_accessible_fits_and_weighs_little() {
     play("pages");
 }
 
+#[test]
+fn an_endpoint_is_added_fails_replays_rotates_and_is_held() {
+    play("endpoints");
+}
+
+#[test]
+fn every_page_about_endpoints_is_accessible_fits_and_weighs_little() {
+    play("endpoint_pages");
+}
+
 /// Plays a scene, or says what it lacks.
 fn play(scene: &str) {
     let Some(packages) = std::env::var_os("DSYNC_TEST_NODE") else {

@@ -89,6 +89,8 @@ async fn nobody_sees_or_changes_anything_without_signing_in() {
     let (_data, server) = server(&[]);
     let directory = server.api().directory("okta scim v2.0", "Acme").await;
     let of = |rest: &str| format!("/console/directories/{}{rest}", directory.id);
+    let (endpoint, _) = server.api().endpoint("http://127.0.0.1:9/").await;
+    let sent = |rest: &str| format!("/console/endpoints/{endpoint}{rest}");
     let visitor = Visitor::new(&server);
     let pages = [
         "/console".to_owned(),
@@ -106,6 +108,15 @@ async fn nobody_sees_or_changes_anything_without_signing_in() {
         of("/edit"),
         of("/delete"),
         of("/tokens/new"),
+        of("/release"),
+        "/console/endpoints".to_owned(),
+        "/console/endpoints/new".to_owned(),
+        sent(""),
+        sent("/edit"),
+        sent("/delete"),
+        sent("/rotate"),
+        sent("/test"),
+        sent("/replay"),
     ];
     for page in &pages {
         let answer = visitor.get(page).await;
@@ -113,11 +124,27 @@ async fn nobody_sees_or_changes_anything_without_signing_in() {
         let place = answer.headers()[LOCATION].to_str().unwrap();
         assert!(place.starts_with("/console/sign-in?next="), "{page}: {place}");
     }
-    for form in [of("/delete"), of("/edit"), of("/tokens/new"), "/console/sign-out".to_owned()] {
+    let forms = [
+        of("/delete"),
+        of("/edit"),
+        of("/tokens/new"),
+        "/console/sign-out".to_owned(),
+        of("/release"),
+        "/console/endpoints/new".to_owned(),
+        sent("/edit"),
+        sent("/disable"),
+        sent("/rotate"),
+        sent("/test"),
+        sent("/replay"),
+        sent("/delete"),
+    ];
+    for form in forms {
         let answer = visitor.post(&form, &[("confirmation", "Acme"), ("csrf", "")]).await;
         assert_eq!(answer.status(), 303, "{form}");
     }
     assert_eq!(server.api().get("/directories").await["data"][0]["state"], "unlinked");
+    let endpoint = server.api().get(&format!("/webhook_endpoints/{endpoint}")).await;
+    assert_eq!(endpoint["status"], "enabled");
 }
 
 #[tokio::test]
@@ -187,6 +214,62 @@ async fn a_form_is_worth_nothing_without_its_token_and_from_elsewhere() {
     }
     let there = server.api().get("/organizations").await["data"].clone();
     assert_eq!(there.as_array().unwrap().len(), 1, "{there}");
+}
+
+#[tokio::test]
+async fn an_endpoint_changes_by_no_form_without_its_token_and_by_one_that_is_sent_twice_once() {
+    let (_data, server) = server(&[]);
+    let app = tests::Receiver::start().await;
+    let visitor = Visitor::signed_in(&server).await;
+    let new = "/console/endpoints/new";
+    let page = visitor.page(new).await;
+    let (id, csrf) = (field(&page, "id"), field(&page, "csrf"));
+    let fields = [("csrf", csrf.as_str()), ("id", &id), ("endpoint_url", app.url())];
+    let made = visitor.post(new, &fields).await;
+    assert_eq!(made.status(), 200);
+    assert!(made.text().await.unwrap().contains("whsec_"));
+    let own = format!("/console/endpoints/{id}");
+    let again = visitor.post(new, &fields).await;
+    assert_eq!(
+        (again.status().as_u16(), again.headers()[LOCATION].to_str().unwrap()),
+        (303, &*own)
+    );
+    let path = format!("/webhook_endpoints/{id}");
+    let before = server.api().get(&path).await;
+
+    let made_from = before["updated_at"].as_str().unwrap();
+    for token in ["", "guess"] {
+        for form in ["edit", "disable", "delete", "rotate", "test", "replay"] {
+            let typed = [("csrf", token), ("made_from", made_from), ("event", "dsync.deleted")];
+            let refused = visitor.post(&format!("{own}/{form}"), &typed).await;
+            assert_eq!(refused.status(), 403, "{form}");
+        }
+    }
+    assert_eq!(server.api().get(&path).await["updated_at"], before["updated_at"]);
+    assert!(app.arrived().is_empty(), "nothing was sent");
+
+    // A rotation that is sent twice makes one secret: the second is of an older version.
+    let rotate = format!("{own}/rotate");
+    let typed = [("csrf", csrf.as_str()), ("made_from", made_from), ("overlap_seconds", "60")];
+    assert_eq!(visitor.post(&rotate, &typed).await.status(), 200);
+    let rotated = server.api().get(&path).await["secret"].clone();
+    assert_ne!(rotated, before["secret"]);
+    assert_eq!(visitor.post(&rotate, &typed).await.status(), 409);
+    assert_eq!(server.api().get(&path).await["secret"], rotated);
+    let typed = [("csrf", csrf.as_str()), ("made_from", made_from), ("overlap_seconds", "-1")];
+    assert_eq!(visitor.post(&rotate, &typed).await.status(), 422);
+
+    // An event that cannot be sent again does not turn into the whole history.
+    let replay = format!("{own}/replay");
+    let replay_id = visitor.field(&replay, "id").await;
+    let event = "event_00000000000000000000000000";
+    let typed = [("csrf", csrf.as_str()), ("id", &replay_id), ("event_id", event)];
+    let refused = visitor.post(&replay, &typed).await;
+    assert_eq!(refused.status(), 422);
+    let page = refused.text().await.unwrap();
+    assert!(page.contains("event_id is the id of nothing."), "{page}");
+    assert_eq!(field(&page, "event_id"), event);
+    assert!(!page.contains("name=\"begin\""), "{page}");
 }
 
 #[tokio::test]

@@ -8,7 +8,6 @@ use schemas::{
 };
 
 use crate::body::Fields;
-use crate::error::Error;
 use crate::ports::{PortError, Reach, Start};
 use crate::router::Api;
 
@@ -23,19 +22,19 @@ const NAMED_MAX: usize = 100;
 const SCHEDULE_MAX: usize = WAITS_MAX * 12;
 
 /// What was given of an endpoint, at its creation or later.
-pub(super) struct Given {
-    pub(super) url: Option<String>,
-    pub(super) events: Option<Vec<EventType>>,
-    pub(super) organizations: Option<Vec<OrganizationId>>,
-    pub(super) directories: Option<Vec<DirectoryId>>,
-    pub(super) order: Option<DeliveryOrder>,
+pub(crate) struct Given {
+    pub(crate) url: Option<String>,
+    pub(crate) events: Option<Vec<EventType>>,
+    pub(crate) organizations: Option<Vec<OrganizationId>>,
+    pub(crate) directories: Option<Vec<DirectoryId>>,
+    pub(crate) order: Option<DeliveryOrder>,
     /// `Some(None)`: that of the settings.
-    pub(super) retry_schedule: Option<Option<Waits>>,
-    pub(super) format: Option<Format>,
+    pub(crate) retry_schedule: Option<Option<Waits>>,
+    pub(crate) format: Option<Format>,
 }
 
 impl Given {
-    pub(super) fn read(fields: &mut Fields) -> Self {
+    pub(crate) fn read(fields: &mut Fields) -> Self {
         Self {
             url: fields.text("endpoint_url", URL_MAX),
             events: events(fields),
@@ -50,7 +49,7 @@ impl Given {
     }
 
     /// What an operational endpoint gets is not chosen, and it comes one after the other.
-    pub(super) fn must_suit(&self, kind: EndpointKind, fields: &mut Fields) {
+    pub(crate) fn must_suit(&self, kind: EndpointKind, fields: &mut Fields) {
         match kind {
             EndpointKind::Directory => return,
             EndpointKind::Operational => {}
@@ -71,7 +70,7 @@ impl Given {
     }
 
     /// A name of nothing would be an endpoint that is silent for ever.
-    pub(super) async fn must_exist(&self, api: &Api, fields: &mut Fields) -> Result<(), Error> {
+    pub(crate) async fn must_exist(&self, api: &Api, fields: &mut Fields) -> Result<(), PortError> {
         for (index, id) in self.organizations.iter().flatten().enumerate() {
             let found = api.organizations.get(Reach::Everything, *id).await.map(drop);
             must_be_found(fields, "organizations", index, found)?;
@@ -89,7 +88,7 @@ fn must_be_found(
     name: &str,
     index: usize,
     found: Result<(), PortError>,
-) -> Result<(), Error> {
+) -> Result<(), PortError> {
     match found {
         Ok(()) => {}
         Err(PortError::NotFound) => {
@@ -98,14 +97,14 @@ fn must_be_found(
             fields.wrong(field, "not_found", message);
         }
         Err(error @ (PortError::Conflict(_) | PortError::Unavailable(_) | PortError::Full(_))) => {
-            return Err(error.into());
+            return Err(error);
         }
     }
     Ok(())
 }
 
 /// What is chosen once.
-pub(super) fn creation(fields: &mut Fields, given: &Given) -> (EndpointKind, Start) {
+pub(crate) fn creation(fields: &mut Fields, given: &Given) -> (EndpointKind, Start) {
     let kind = fields
         .word("kind", &EndpointKind::ALL.map(EndpointKind::name), |name| name.parse().ok())
         .unwrap_or_default();
@@ -119,7 +118,7 @@ pub(super) fn creation(fields: &mut Fields, given: &Given) -> (EndpointKind, Sta
 }
 
 /// To ignore these in a change would look like having changed them.
-pub(super) fn refuse_creation_only(fields: &mut Fields) {
+pub(crate) fn refuse_creation_only(fields: &mut Fields) {
     for name in ["kind", "start"] {
         if fields.take(name).is_some() {
             let message =
@@ -129,7 +128,7 @@ pub(super) fn refuse_creation_only(fields: &mut Fields) {
     }
 }
 
-pub(super) fn enabled(status: &str) -> Option<bool> {
+pub(crate) fn enabled(status: &str) -> Option<bool> {
     match status {
         "enabled" => Some(true),
         "disabled" => Some(false),
@@ -137,7 +136,7 @@ pub(super) fn enabled(status: &str) -> Option<bool> {
     }
 }
 
-pub(super) fn subscribable() -> Vec<EventType> {
+pub(crate) fn subscribable() -> Vec<EventType> {
     EventType::ALL.iter().copied().filter(|kind| kind.is_subscribable()).collect()
 }
 

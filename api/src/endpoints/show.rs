@@ -10,9 +10,6 @@ use serde::Serialize;
 use crate::outward::OutwardBody;
 use crate::ports::{Delivering, Endpoint, LastError};
 
-/// Failures in a row after which the dispatcher stops sending and only probes.
-const PAUSES_AFTER: u64 = 5;
-
 /// An endpoint as the API shows it.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "WebhookEndpoint")]
@@ -101,12 +98,6 @@ pub(crate) struct ErrorBody {
 
 impl HealthBody {
     pub(super) fn of(enabled: bool, delivering: Delivering, now: Timestamp) -> Self {
-        let state = match (enabled, delivering.failing_since) {
-            (false, _) => "disabled",
-            (true, None) => "healthy",
-            (true, Some(_)) if delivering.failed_in_a_row >= PAUSES_AFTER => "paused",
-            (true, Some(_)) => "failing",
-        };
         let error = |error: LastError| ErrorBody {
             at: error.at,
             event_id: error.event_id,
@@ -114,7 +105,7 @@ impl HealthBody {
             status: error.status,
         };
         Self {
-            state,
+            state: delivering.health(enabled).name(),
             lag_events: delivering.lag_events,
             lag_seconds: delivering.oldest_waiting.map_or(0, |at| now.since(at).as_secs()),
             success_rate: rate(delivering.delivered, delivering.attempts),

@@ -106,6 +106,9 @@ pub struct EndpointChange {
     pub updated_at: Timestamp,
     /// How requests to it leave.
     pub outward: OutwardChange,
+    /// The `updated_at` of what the change was made from. `Conflict(Changed)` if it is another by now;
+    /// without it, the last who writes wins.
+    pub made_from: Option<Timestamp>,
 }
 
 /// How deliveries to an endpoint go.
@@ -127,6 +130,48 @@ pub struct Delivering {
     pub last_error: Option<LastError>,
     /// Why the dispatcher turned it off, if it did: `gone` or `failing`.
     pub disabled_reason: Option<String>,
+}
+
+/// How an endpoint is doing, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It is off.
+    Disabled,
+    /// What it got last, it took.
+    Healthy,
+    /// The latest attempts failed.
+    Failing,
+    /// So many have failed that it is probed now and then, and sent nothing else.
+    Paused,
+}
+
+impl Health {
+    /// Its name in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Healthy => "healthy",
+            Self::Failing => "failing",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+/// Failures in a row after which the dispatcher stops sending and only probes.
+const PAUSES_AFTER: u64 = 5;
+
+impl Delivering {
+    /// How an endpoint is doing that is on or off.
+    #[must_use]
+    pub fn health(&self, enabled: bool) -> Health {
+        match (enabled, self.failing_since) {
+            (false, _) => Health::Disabled,
+            (true, None) => Health::Healthy,
+            (true, Some(_)) if self.failed_in_a_row >= PAUSES_AFTER => Health::Paused,
+            (true, Some(_)) => Health::Failing,
+        }
+    }
 }
 
 /// An attempt that failed.

@@ -75,4 +75,6 @@ pub struct SecretRotation {
     pub at: Timestamp,
     /// Until when the secrets before it sign too, each that does not end earlier.
     pub until: Timestamp,
+    /// The `updated_at` of the endpoint that it was asked for. `Conflict(Changed)` if it is another by now.
+    pub made_from: Option<Timestamp>,
 }

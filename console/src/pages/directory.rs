@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use schemas::RequestId;
 use schemas::wire::DirectoryState;
 
-use super::{DIRECTORY, directory_of, directory_path, first_few, organizations, requests};
+use super::{DIRECTORY, directory_of, directory_path, first_few, hold, organizations, requests};
 use crate::Console;
 use crate::error::Error;
 use crate::layout::{Page, Section};
@@ -39,6 +39,7 @@ pub(crate) async fn show(
     let own = directory_path(directory.id);
     let body = html! {
         (live("directory", &own, &html! {
+            (hold::notice(&viewer, &directory))
             (state(&directory, latest.first()))
             (latest_requests(&directory, &latest))
             (credentials(&console, &viewer, &directory, &tokens))

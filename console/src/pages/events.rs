@@ -14,6 +14,7 @@ use maud::{Markup, html};
 use schemas::{Actor, EventId, EventType, RequestId};
 use serde_json::{Value, json};
 
+use super::endpoints::{attempt_path, outcome, path as endpoint_path};
 use super::{EVENT, address, directory_name, directory_path, first_few, requests};
 use crate::Console;
 use crate::error::Error;
@@ -21,7 +22,7 @@ use crate::form::{Form, Query, path_id};
 use crate::layout::{Page, Section};
 use crate::live::{self, entry};
 use crate::parts::list::{column, minor, table};
-use crate::parts::{self, Tone, badge, empty, facts, time};
+use crate::parts::{self, empty, facts, time};
 use crate::session::Viewer;
 
 const HERE: &str = "/console/events";
@@ -279,19 +280,12 @@ async fn deliveries(console: &Console, id: EventId) -> Result<Vec<(Endpoint, Att
 fn attempts_of(deliveries: &[(Endpoint, Attempt)]) -> Markup {
     let row = |(endpoint, attempt): &(Endpoint, Attempt)| {
         [
-            parts::text(&endpoint.url),
-            outcome(attempt),
+            html! { a href=(endpoint_path(endpoint.id)) { (parts::text(&endpoint.url)) } },
+            html! { a href=(attempt_path(endpoint.id, attempt.id)) { (outcome(attempt)) } },
             html! { (attempt.attempt) },
             time(attempt.at),
         ]
     };
     let columns = [column("Endpoint"), column("Answer"), minor("Attempt"), minor("When")];
     table("Deliveries", columns, deliveries.iter().map(row))
-}
-
-fn outcome(attempt: &Attempt) -> Markup {
-    let tone = if attempt.failure.is_none() { Tone::Good } else { Tone::Bad };
-    let status = attempt.status.map(|status| status.to_string());
-    let word = status.or_else(|| attempt.failure.clone()).unwrap_or_default();
-    html! { (badge(tone, word)) @if attempt.exhausted { " given up" } }
 }

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 use schemas::{OrganizationId, Timestamp};
 
-use super::{ORGANIZATION, address, directory_path, first_few, is_first, paging, start};
+use super::{ORGANIZATION, address, directory_path, endpoints, first_few, is_first, paging, start};
 use crate::Console;
 use crate::error::{Error, conflicting};
 use crate::form::{Form, Query, Wrong, path_id};
@@ -96,6 +96,7 @@ pub(crate) async fn show(
             }
             (live("directories", &own, &list_of(&viewer, &organization, &directories)))
         }
+        (endpoints::of_organization(&console, &viewer, organization.id).await?)
     };
     let page = Page::new(&viewer, Section::Organizations, &organization.name);
     Ok(page.under(LIST, "Organizations").following("/console/changes").show(&body))

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::{endpoints, hold};
 use crate::Console;
 use crate::error::Error;
 use crate::layout::{Page, Section};
@@ -29,11 +30,13 @@ pub(crate) async fn show(
 ) -> Result<Response, Error> {
     let flow = console.pipeline.flow().await?;
     let failing = console.lookups.failing_endpoints(FAILING_MAX).await?;
+    let held = console.lookups.held_directories(hold::SHOWN_MAX).await?;
     let panel = html! {
         (pipeline(&flow))
+        (hold::list(&held))
         section aria-labelledby="failing" {
             h2 #failing { "Failing endpoints" }
-            (endpoints(&failing))
+            (failing_endpoints(&failing))
         }
     };
     let body = live("pipeline", "/console", &panel);
@@ -125,7 +128,7 @@ fn points(rates: &[Rates], value: impl Fn(&Rates) -> f64, most: f64) -> String {
     points
 }
 
-fn endpoints(failing: &[FailingEndpoint]) -> Markup {
+fn failing_endpoints(failing: &[FailingEndpoint]) -> Markup {
     if failing.is_empty() {
         return html! { p { (badge(Tone::Good, "none")) " Every endpoint gets its events." } };
     }
@@ -133,7 +136,7 @@ fn endpoints(failing: &[FailingEndpoint]) -> Markup {
         ul.rows {
             @for endpoint in failing {
                 li {
-                    strong { (parts::text(&endpoint.url)) }
+                    strong { a #(endpoint.id) href=(endpoints::path(endpoint.id)) { (parts::text(&endpoint.url)) } }
                     @match (&endpoint.disabled_reason, endpoint.failing_since) {
                         (Some(reason), _) => { (badge(Tone::Bad, "turned off")) span { (why_off(reason)) } }
                         (None, Some(since)) => {
@@ -145,7 +148,7 @@ fn endpoints(failing: &[FailingEndpoint]) -> Markup {
                 }
             }
         }
-        p { "Events wait for it; nothing is lost. " code { "dsync endpoint get" } " shows the last error." }
+        p { "Events wait for it; nothing is lost." }
     }
 }
 

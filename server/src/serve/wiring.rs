@@ -272,6 +272,7 @@ impl Wiring<'_> {
             directories: api.directories.clone(),
             endpoints: api.endpoints.clone(),
             deliveries: api.deliveries.clone(),
+            api: api.clone(),
             reading: api.reading.clone(),
             audit: api.audit.clone(),
             streams: api.streams.clone(),

@@ -253,7 +253,7 @@ pub(crate) trait ConfigBackend:
     async fn delivering(
         &self,
         id: EndpointId,
-        now: Timestamp,
+        at: Option<Timestamp>,
         feed_end: u64,
     ) -> Result<(Delivering, u64), DbError>;
 

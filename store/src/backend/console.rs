@@ -2,8 +2,8 @@
 
 use api::ports::Digest;
 use async_trait::async_trait;
-use console::ports::{FailingEndpoint, PasswordHash, Role, Session};
-use schemas::Timestamp;
+use console::ports::{Counted, FailingEndpoint, PasswordHash, Role, Session};
+use schemas::{DirectoryId, EndpointId, Timestamp};
 
 use crate::error::DbError;
 
@@ -33,4 +33,15 @@ pub(crate) trait ConsoleBackend: Send + Sync {
     async fn end_session(&self, digest: Digest) -> Result<(), DbError>;
 
     async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, DbError>;
+
+    /// See the port.
+    async fn latest_attempts(
+        &self,
+        endpoint: EndpointId,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Counted>, DbError>;
+
+    /// Directories that have held events.
+    async fn held_directories(&self, limit: u32) -> Result<Vec<DirectoryId>, DbError>;
 }

@@ -55,11 +55,15 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// The time and the number of the row, so that ids sort as lists do.
     pub(crate) const fn id(&self) -> AttemptId {
-        let millis = self.at.millis().unsigned_abs() as u128;
-        AttemptId::from_bits((millis << 80) | self.key.unsigned_abs() as u128)
+        id_of(self.at, self.key)
     }
+}
+
+/// The time and the number of the row, so that ids sort as lists do.
+pub(crate) const fn id_of(at: Timestamp, key: i64) -> AttemptId {
+    let millis = at.millis().unsigned_abs() as u128;
+    AttemptId::from_bits((millis << 80) | key.unsigned_abs() as u128)
 }
 
 /// The number of the row in an id.

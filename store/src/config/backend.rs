@@ -325,10 +325,10 @@ impl ConfigBackend for Config {
     async fn delivering(
         &self,
         id: EndpointId,
-        now: Timestamp,
+        at: Option<Timestamp>,
         feed_end: u64,
     ) -> Result<(Delivering, u64), DbError> {
-        Config::delivering(self, id, now, feed_end).await
+        Config::delivering(self, id, at, feed_end).await
     }
 
     async fn signing_key(&self) -> Result<Arc<SigningKey>, DbError> {

@@ -1,12 +1,15 @@
 //! Who signs in to the console, and which endpoints it warns of.
 
+use std::time::Duration;
+
 use api::ports::Digest;
 use async_trait::async_trait;
-use console::ports::{FailingEndpoint, PasswordHash, Role, SESSIONS_MAX, Session};
+use console::ports::{Counted, FailingEndpoint, PasswordHash, Role, SESSIONS_MAX, Session};
 use rusqlite::{Connection, TransactionBehavior, params};
-use schemas::{EndpointId, Timestamp};
+use schemas::{DirectoryId, EndpointId, Timestamp};
 
 use super::Config;
+use super::attempts::{id_of, word};
 use crate::backend::ConsoleBackend;
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
@@ -100,7 +103,37 @@ impl ConsoleBackend for Config {
         );
         self.read(move |connection| all(connection, &sql, [limit], |row| failing(row))).await
     }
+
+    async fn latest_attempts(
+        &self,
+        endpoint: EndpointId,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Counted>, DbError> {
+        let sql = "SELECT key, at, duration_ms, failure FROM (
+                SELECT key, at, duration_ms, failure FROM attempts WHERE endpoint = ?1
+                ORDER BY key DESC LIMIT ?2)
+            WHERE at >= ?3 ORDER BY key DESC";
+        let parameters = (endpoint.to_bytes(), limit, since.millis());
+        self.read(move |connection| all(connection, sql, parameters, |row| counted(row))).await
+    }
+
+    async fn held_directories(&self, limit: u32) -> Result<Vec<DirectoryId>, DbError> {
+        self.read(move |connection| {
+            all(connection, HELD, [limit], |row| Ok(DirectoryId::from_bytes(row.id(0)?)))
+        })
+        .await
+    }
 }
+
+/// From one directory to the next along the index: of each there may be many events.
+const HELD: &str = "WITH RECURSIVE held (directory) AS (
+        SELECT (SELECT directory FROM held_events ORDER BY directory LIMIT 1)
+        UNION ALL
+        SELECT (SELECT next.directory FROM held_events AS next
+            WHERE next.directory > held.directory ORDER BY next.directory LIMIT 1)
+        FROM held WHERE held.directory IS NOT NULL)
+    SELECT directory FROM held WHERE directory IS NOT NULL LIMIT ?1";
 
 impl Config {
     /// One durable transaction for what no request but those of the console asks.
@@ -145,5 +178,16 @@ pub(crate) fn failing(row: &impl Columns) -> Result<FailingEndpoint, DbError> {
         failing_since: row.time_if(2)?,
         failed_in_a_row: row.count(3)?,
         disabled_reason: row.text_if(4)?,
+    })
+}
+
+/// An attempt of a list that counts them.
+pub(crate) fn counted(row: &impl Columns) -> Result<Counted, DbError> {
+    let at = row.time(1)?;
+    Ok(Counted {
+        id: id_of(at, row.integer(0)?),
+        at,
+        duration: Duration::from_millis(row.count(2)?),
+        failure: row.text_if(3)?.as_deref().map(word),
     })
 }

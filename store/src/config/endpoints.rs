@@ -12,6 +12,7 @@ use schemas::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::organizations::{after, is_made_from};
 use super::{Config, Sealer, operational, outward};
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
@@ -116,7 +117,7 @@ impl Config {
         self.change(move |connection| {
             let is_enabled = change.enabled == Some(true);
             let outward = change.outward.clone();
-            let stored = get(connection, id)?.changed(change);
+            let stored = get(connection, id)?.changed(change)?;
             stored.write(connection)?;
             if is_enabled {
                 connection.execute(
@@ -167,7 +168,8 @@ impl Config {
 }
 
 impl Stored {
-    pub(crate) fn changed(mut self, change: EndpointChange) -> Self {
+    pub(crate) fn changed(mut self, change: EndpointChange) -> Result<Self, DbError> {
+        is_made_from(change.made_from, self.updated_at)?;
         self.url = change.url.unwrap_or(self.url);
         self.events = change.events.unwrap_or(self.events);
         self.enabled = change.enabled.unwrap_or(self.enabled);
@@ -176,8 +178,8 @@ impl Stored {
         self.retry_schedule = change.retry_schedule.unwrap_or(self.retry_schedule);
         self.organizations = change.organizations.unwrap_or(self.organizations);
         self.directories = change.directories.unwrap_or(self.directories);
-        self.updated_at = change.updated_at;
-        self
+        self.updated_at = after(self.updated_at, change.updated_at);
+        Ok(self)
     }
 
     fn write(&self, connection: &Connection) -> Result<(), DbError> {
@@ -244,7 +246,7 @@ impl Stored {
     }
 }
 
-fn get(connection: &Connection, id: EndpointId) -> Result<Stored, DbError> {
+pub(super) fn get(connection: &Connection, id: EndpointId) -> Result<Stored, DbError> {
     let sql = format!("SELECT {COLUMNS}, {} FROM endpoints WHERE id = ?1", outward::COLUMNS);
     first(connection, &sql, [id.to_bytes()], |row| read(row))?.ok_or_else(not_found)
 }

@@ -11,33 +11,41 @@ use crate::sqlite::from_sql;
 use crate::state::rows::{Time, first};
 
 /// What the success rate speaks of.
-pub(crate) const RATED: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+const RATED: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 impl Config {
     /// How deliveries go, but for what only the feed tells.
     pub(crate) async fn delivering(
         &self,
         id: EndpointId,
-        now: Timestamp,
+        at: Option<Timestamp>,
         feed_end: u64,
     ) -> Result<(Delivering, u64), DbError> {
-        let since = now.millis() - i64::try_from(RATED.as_millis()).unwrap_or(i64::MAX);
+        let since = at.map(rated_since);
         self.read(move |connection| delivering(connection, id, since, feed_end)).await
     }
+}
+
+/// Since when attempts count at a time.
+pub(crate) fn rated_since(at: Timestamp) -> i64 {
+    at.millis() - i64::try_from(RATED.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// What is known here, and the position before the first event that waits.
 fn delivering(
     connection: &Connection,
     id: EndpointId,
-    since: i64,
+    since: Option<i64>,
     feed_end: u64,
 ) -> Result<(Delivering, u64), DbError> {
     let sql = "SELECT cursor, failing_since, failed_in_a_row, disabled_reason,
         (SELECT count(*) FROM blocked_lines WHERE endpoint = id),
         (SELECT min(from_position) FROM blocked_lines WHERE endpoint = id),
-        (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2),
-        (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2 AND failure IS NULL), kind FROM endpoints WHERE id = ?1";
+        CASE WHEN ?2 IS NULL THEN 0 ELSE
+            (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2) END,
+        CASE WHEN ?2 IS NULL THEN 0 ELSE
+            (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2 AND failure IS NULL) END,
+        kind FROM endpoints WHERE id = ?1";
     let found = first(connection, sql, params![id.to_bytes(), since], |row| {
         let cursor = from_sql(row.get(0)?);
         let is_operational =
@@ -53,7 +61,7 @@ fn delivering(
             delivered: from_sql(row.get(7)?),
             failing_since: row.get::<_, Option<Time>>(1)?.map(|time| time.0),
             failed_in_a_row: from_sql(row.get(2)?),
-            last_error: last_error(connection, id)?,
+            last_error: since.map_or(Ok(None), |_| last_error(connection, id))?,
             disabled_reason: row.get(3)?,
         };
         Ok((delivering, first_waiting))

@@ -12,11 +12,12 @@ use dispatcher::ports as lanes;
 use rusqlite::{Connection, params};
 use schemas::{EndpointId, Timestamp};
 
-use super::Config;
+use super::organizations::{after, is_made_from};
 use super::sealed::{Sealer, What};
+use super::{Config, endpoints};
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
-use crate::ports::{conflicted, not_found};
+use crate::ports::conflicted;
 use crate::state::rows::all;
 
 /// The columns, in the order in which [`Sealed::read`] wants them.
@@ -109,9 +110,8 @@ impl Config {
         id: EndpointId,
         rotation: SecretRotation,
     ) -> Result<Endpoint, DbError> {
-        let SecretRotation { secret, at, until } = rotation;
-        let sealed = self.sealer.seal(id.to_bytes(), secret.expose());
-        self.change(move |connection| retire(connection, id, &sealed, at, until)).await?;
+        let sealed = self.sealer.seal(id.to_bytes(), rotation.secret.expose());
+        self.change(move |connection| retire(connection, id, &sealed, &rotation)).await?;
         self.endpoints_changed();
         self.endpoint(id).await
     }
@@ -129,10 +129,11 @@ fn retire(
     connection: &Connection,
     id: EndpointId,
     sealed: &[u8],
-    at: Timestamp,
-    until: Timestamp,
+    rotation: &SecretRotation,
 ) -> Result<(), DbError> {
-    let (owner, end) = (id.to_bytes(), until.millis());
+    let before = endpoints::get(connection, id)?.updated_at;
+    is_made_from(rotation.made_from, before)?;
+    let (owner, end, at) = (id.to_bytes(), rotation.until.millis(), rotation.at);
     connection.execute(
         "INSERT INTO retired_secrets (endpoint, secret, until)
          SELECT id, secret, ?2 FROM endpoints WHERE id = ?1",
@@ -151,11 +152,11 @@ fn retire(
     if retired >= SIGNING_SECRETS_MAX {
         return Err(conflicted(Conflict::SigningSecrets));
     }
-    let rotated = connection.execute(
+    connection.execute(
         "UPDATE endpoints SET secret = ?2, updated_at = ?3 WHERE id = ?1",
-        params![owner, sealed, at.millis()],
+        params![owner, sealed, after(before, at).millis()],
     )?;
-    if rotated == 0 { Err(not_found()) } else { Ok(()) }
+    Ok(())
 }
 
 fn retired_secrets(

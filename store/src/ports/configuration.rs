@@ -233,9 +233,28 @@ impl Directories for Store {
 }
 
 impl Store {
+    /// How deliveries to an endpoint go; its attempts are looked at as of a time, if there is one.
+    pub(super) async fn delivering_rated(
+        &self,
+        id: EndpointId,
+        at: Option<Timestamp>,
+    ) -> Result<Delivering, PortError> {
+        let feed_end = *self.state.progress().feed_end().borrow();
+        let delivering = self.config.delivering(id, at, feed_end).await;
+        let (mut delivering, before) = delivering.map_err(port_error)?;
+        if delivering.lag_events > 0 {
+            let oldest = self.state.first_after(FeedPosition(before)).await;
+            delivering.oldest_waiting = oldest.map_err(port_error)?;
+        }
+        Ok(delivering)
+    }
+
     /// Directories with what their streams say of them; those whose streams say that they are gone
     /// are left out.
-    async fn described(&self, ids: Vec<DirectoryId>) -> Result<Vec<Directory>, PortError> {
+    pub(super) async fn described(
+        &self,
+        ids: Vec<DirectoryId>,
+    ) -> Result<Vec<Directory>, PortError> {
         let known = self.config.known();
         let standings = self.state.standings(ids.clone()).await.map_err(port_error)?;
         let refreshes = self.config.refresh_progress().await.map_err(port_error)?;
@@ -294,14 +313,7 @@ impl Endpoints for Store {
     }
 
     async fn delivering(&self, id: EndpointId, now: Timestamp) -> Result<Delivering, PortError> {
-        let feed_end = *self.state.progress().feed_end().borrow();
-        let delivering = self.config.delivering(id, now, feed_end).await;
-        let (mut delivering, before) = delivering.map_err(port_error)?;
-        if delivering.lag_events > 0 {
-            let oldest = self.state.first_after(FeedPosition(before)).await;
-            delivering.oldest_waiting = oldest.map_err(port_error)?;
-        }
-        Ok(delivering)
+        self.delivering_rated(id, Some(now)).await
     }
 
     async fn create(&self, endpoint: Endpoint, start: Start) -> Result<(), PortError> {

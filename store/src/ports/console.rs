@@ -1,10 +1,10 @@
 //! The console's ports.
 
-use api::ports::{AuditEvent, Digest, PortError};
+use api::ports::{AuditEvent, Delivering, Digest, Directory, PortError};
 use async_trait::async_trait;
-use console::ports::{FailingEndpoint, Lookups, PasswordHash, Role, Session, Sessions};
+use console::ports::{Counted, FailingEndpoint, Lookups, PasswordHash, Role, Session, Sessions};
 use schemas::wire::{DirectoryGroup, DirectoryUser};
-use schemas::{DirectoryId, EventId, Timestamp};
+use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
 
 use super::port_error;
 use crate::Store;
@@ -72,5 +72,25 @@ impl Lookups for Store {
 
     async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, PortError> {
         self.config.failing_endpoints(limit).await.map_err(port_error)
+    }
+
+    async fn standing(&self, endpoint: EndpointId) -> Result<Delivering, PortError> {
+        self.delivering_rated(endpoint, None).await
+    }
+
+    async fn latest_attempts(
+        &self,
+        endpoint: EndpointId,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Counted>, PortError> {
+        self.config.latest_attempts(endpoint, since, limit).await.map_err(port_error)
+    }
+
+    async fn held_directories(&self, limit: u32) -> Result<Vec<Directory>, PortError> {
+        let ids = self.config.held_directories(limit).await.map_err(port_error)?;
+        let mut held = self.described(ids).await?;
+        held.retain(|directory| directory.hold.is_some());
+        Ok(held)
     }
 }

@@ -1,13 +1,16 @@
 //! What the console keeps and looks for.
 
 use api::ports::{
-    Conflict, Digest, Directories, DirectoryChange, OrganizationChange, Organizations, PortError,
-    Reach,
+    Conflict, Digest, Directories, DirectoryChange, Endpoints, HoldState, OrganizationChange,
+    Organizations, PortError, Reach, Start,
 };
-use console::ports::{Lookups, PasswordHash, Role, SESSIONS_MAX, Session, Sessions};
-use schemas::{DirectoryId, EventId, Timestamp};
+use console::ports::{Counted, Lookups, PasswordHash, Role, SESSIONS_MAX, Session, Sessions};
+use dispatcher::Failure;
+use dispatcher::ports::{Attempt, BrakeStore, FeedPosition, HeldEvent, Judgement, LaneId};
+use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
 
-use super::world::{World, group, hidden, user, user_with};
+use super::deliveries::{attempt, endpoint_of, flush};
+use super::world::{World, group, held, hidden, scim, user, user_with};
 
 fn hash(text: &str) -> PasswordHash {
     PasswordHash::new(text.to_owned())
@@ -148,4 +151,75 @@ async fn an_event_is_found_with_who_caused_it_and_one_that_is_not_there_is_not()
     let missing = lookups.event(EventId::from_bits(u128::MAX)).await;
     assert!(matches!(missing, Err(PortError::NotFound)), "{missing:?}");
     assert_eq!(lookups.failing_endpoints(10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn the_latest_attempts_of_an_endpoint_are_counted_as_far_as_they_are_asked_for() {
+    let (mut world, mut one) = World::with_one_directory().await;
+    world.add(&mut one, (1..=5).map(user).collect()).await;
+    for id in [1, 2] {
+        Endpoints::create(&*world.store, endpoint_of(id), Start::Beginning).await.unwrap();
+    }
+    let lane = |id| LaneId { endpoint: EndpointId::from_bits(id), replay: None };
+    let at = |position: u64, millis, failure| Attempt {
+        at: Timestamp::from_millis(millis),
+        ..attempt(position, failure)
+    };
+    let attempts = vec![at(1, 10, None), at(2, 20, Some(Failure::Status(503))), at(2, 30, None)];
+    world.flush(vec![flush(lane(1), 2, attempts), flush(lane(2), 1, vec![at(1, 40, None)])]).await;
+    let lookups: &dyn Lookups = &*world.store;
+    let latest = async |since, limit| {
+        let since = Timestamp::from_millis(since);
+        lookups.latest_attempts(EndpointId::from_bits(1), since, limit).await.unwrap()
+    };
+    let times = |found: Vec<Counted>| found.iter().map(|one| one.at.millis()).collect::<Vec<_>>();
+    let all = latest(0, 10).await;
+    assert_eq!(all[1].failure.as_deref(), Some("status"));
+    assert_eq!((&all[0].failure, all[0].duration.as_millis()), (&None, 3));
+    assert!(all[0].id > all[1].id);
+    assert_eq!(times(all), [30, 20, 10]);
+    assert_eq!(times(latest(20, 10).await), [30, 20]);
+    assert_eq!(times(latest(0, 2).await), [30, 20], "the latest");
+    assert_eq!(times(latest(31, 10).await), [0; 0]);
+
+    // What needs no counting is as the API has it.
+    let id = EndpointId::from_bits(1);
+    let whole = Endpoints::delivering(&*world.store, id, Timestamp::from_millis(50)).await.unwrap();
+    assert_eq!((whole.attempts, whole.delivered, whole.lag_events), (3, 2, 3));
+    assert!(whole.last_error.is_some());
+    let standing = lookups.standing(id).await.unwrap();
+    let uncounted = api::ports::Delivering { attempts: 0, delivered: 0, last_error: None, ..whole };
+    assert_eq!(standing, uncounted);
+    let missing = lookups.standing(EndpointId::from_bits(9)).await;
+    assert!(matches!(missing, Err(PortError::NotFound)), "{missing:?}");
+}
+
+#[tokio::test]
+async fn directories_of_which_something_is_held_are_found_among_others() {
+    let (mut world, mut one) = World::with_one_directory().await;
+    let mut two = world.directory(one.organization, 2).await;
+    world.add(&mut one, vec![user(1), user(2)]).await;
+    world.add(&mut two, vec![user(3)]).await;
+    let lookups: &dyn Lookups = &*world.store;
+    assert_eq!(lookups.held_directories(10).await.unwrap(), []);
+    let kept = world.store.kept().await.unwrap();
+    let event = |position| HeldEvent {
+        directory: one.id,
+        position: FeedPosition(position),
+        hold: FeedPosition(1),
+        subjects: vec![scim(u128::from(position))],
+    };
+    let judgement = Judgement {
+        revision: kept.revision,
+        judged: FeedPosition(3),
+        watches: vec![(one.id, held())],
+        held: vec![event(1), event(2)],
+        ..Judgement::default()
+    };
+    world.store.judge(judgement).await.unwrap().unwrap();
+    let found = lookups.held_directories(10).await.unwrap();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].id, one.id);
+    assert_eq!(found[0].hold.unwrap().state, HoldState::Held);
+    assert_eq!(lookups.held_directories(0).await.unwrap(), []);
 }

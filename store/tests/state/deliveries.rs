@@ -51,7 +51,7 @@ async fn endpoint(world: &World, id: u128, kind: EndpointKind, start: Start) -> 
     endpoint
 }
 
-fn attempt(position: u64, failure: Option<Failure>) -> Attempt {
+pub(crate) fn attempt(position: u64, failure: Option<Failure>) -> Attempt {
     Attempt {
         event_id: event_id(position.into()),
         topic: Topic::Directory(EventType::UserCreated),
@@ -65,7 +65,7 @@ fn attempt(position: u64, failure: Option<Failure>) -> Attempt {
     }
 }
 
-fn flush(lane: LaneId, cursor: u64, attempts: Vec<Attempt>) -> Flush {
+pub(crate) fn flush(lane: LaneId, cursor: u64, attempts: Vec<Attempt>) -> Flush {
     Flush {
         lane,
         cursor: FeedPosition(cursor),

@@ -152,6 +152,7 @@ async fn rotate(
         secret: Secret::new(to.to_owned()),
         at: Timestamp::from_millis(at),
         until: Timestamp::from_millis(until),
+        made_from: None,
     };
     Endpoints::rotate_secret(store, ID, rotation).await
 }
@@ -259,4 +260,35 @@ async fn the_first_key_may_be_made_by_a_rotation_and_something_signs_until_its_t
     let new = world.store.rotate(rotation(&world.edge)).await.unwrap().kid;
     let (shown, signs) = keys(&world).await;
     assert_eq!((shown.len(), shown[1] == new, signs == shown[0]), (2, true, true));
+}
+
+#[tokio::test]
+async fn a_change_of_an_endpoint_that_was_made_from_an_older_version_is_refused() {
+    let world = World::new().await;
+    let store: &dyn Endpoints = &*world.store;
+    store.create(endpoint(Format::Webhook), Start::Now).await.unwrap();
+    let seen = store.get(ID).await.unwrap();
+    let made_from = |made_from: Timestamp| EndpointChange {
+        url: Some("https://app.example/other".to_owned()),
+        // The clock stands still, and yet no two versions have the same time.
+        updated_at: seen.updated_at,
+        made_from: Some(made_from),
+        ..EndpointChange::default()
+    };
+    let changed = store.update(ID, made_from(seen.updated_at)).await.unwrap();
+    let refused = store.update(ID, made_from(seen.updated_at)).await;
+    assert!(matches!(refused, Err(PortError::Conflict(Conflict::Changed))), "{refused:?}");
+    let rotation = |made_from| SecretRotation {
+        secret: Secret::new("whsec_BBBB".to_owned()),
+        at: seen.updated_at,
+        until: Timestamp::from_millis(i64::from(u32::MAX) * 1_000),
+        made_from: Some(made_from),
+    };
+    let refused = store.rotate_secret(ID, rotation(seen.updated_at)).await;
+    assert!(matches!(refused, Err(PortError::Conflict(Conflict::Changed))), "{refused:?}");
+    assert_eq!(store.get(ID).await.unwrap(), changed, "nothing was changed");
+    let rotated = store.rotate_secret(ID, rotation(changed.updated_at)).await.unwrap();
+    assert!(rotated.updated_at > changed.updated_at);
+    let refused = store.update(ID, made_from(changed.updated_at)).await;
+    assert!(matches!(refused, Err(PortError::Conflict(Conflict::Changed))), "{refused:?}");
 }

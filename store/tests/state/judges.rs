@@ -4,36 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dispatcher::brake::{Counts, Seen, Watch};
+use dispatcher::brake::Watch;
 use dispatcher::ports::{BrakeStore, DeliveryStore, FeedPosition, HeldEvent, Judgement};
-use schemas::{Brake, EventType, Timestamp};
+use schemas::Timestamp;
 
 use api::ports::{Directories, DirectoryChange, Reach};
 
-use super::world::{Still, Stream, World, scim, user, user_gone};
-
-fn rule() -> Brake {
-    "20%,1h,1".parse().unwrap()
-}
-
-/// A watch that has seen more removals than the rule lets pass.
-fn held() -> Watch {
-    let mut watch = Watch::new(FeedPosition(0), Counts { users: 2, memberships: 0 });
-    for position in 1..=2 {
-        let seen = Seen {
-            position: FeedPosition(position),
-            at: Timestamp::from_millis(1_000),
-            kind: EventType::UserDeleted,
-            user: Some(scim(u128::from(position))),
-            group: None,
-            was_active: true,
-            is_active: false,
-            ended: 0,
-        };
-        watch.see(&seen, Some(rule()), false);
-    }
-    watch
-}
+use super::world::{Still, Stream, World, held, rule, scim, user, user_gone};
 
 fn judgement(stream: &Stream, revision: u64, judged: u64, watch: Watch) -> Judgement {
     let judged = FeedPosition(judged);

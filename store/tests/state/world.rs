@@ -8,7 +8,10 @@ use std::time::Duration;
 use api::fixtures;
 use api::ports::{Directories, Organizations, Reach};
 use directory::resource::name_key;
-use dispatcher::ports::{DeliveryStore, DispatcherId, Epoch, Fenced, Flush, LaneId, Leases};
+use dispatcher::brake::{Counts, Seen, Watch};
+use dispatcher::ports::{
+    DeliveryStore, DispatcherId, Epoch, FeedPosition, Fenced, Flush, LaneId, Leases,
+};
 use log::{Entry, Offset, Partition};
 use projector::rebuild::{RebuildError, Scan, rebuild};
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
@@ -17,7 +20,7 @@ use schemas::samples::sample;
 use schemas::scim::{Attributes, Value};
 use schemas::wire::{DirectoryToken, TokenTag};
 use schemas::{
-    Actor, Change, DirectoryId, Edge, Event, EventId, EventType, GroupId, Head, Mapped,
+    Actor, Brake, Change, DirectoryId, Edge, Event, EventId, EventType, GroupId, Head, Mapped,
     OrganizationId, Record, RequestId, ScimId, Shown, StoredChange, Timestamp, TokenId, UserId,
 };
 use store::{Generation, Store};
@@ -348,4 +351,28 @@ pub(crate) const fn user_gone(number: u128) -> Change {
 
 pub(crate) const fn group_gone(number: u128) -> Change {
     Change::GroupGone { id: scim(number) }
+}
+
+/// A brake that holds soon.
+pub(crate) fn rule() -> Brake {
+    "20%,1h,1".parse().unwrap()
+}
+
+/// A watch that has seen more removals than the rule lets pass.
+pub(crate) fn held() -> Watch {
+    let mut watch = Watch::new(FeedPosition(0), Counts { users: 2, memberships: 0 });
+    for position in 1..=2 {
+        let seen = Seen {
+            position: FeedPosition(position),
+            at: Timestamp::from_millis(1_000),
+            kind: EventType::UserDeleted,
+            user: Some(scim(u128::from(position))),
+            group: None,
+            was_active: true,
+            is_active: false,
+            ended: 0,
+        };
+        watch.see(&seen, Some(rule()), false);
+    }
+    watch
 }

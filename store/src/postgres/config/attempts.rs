@@ -11,7 +11,7 @@ use super::query::{Parameters, execute, first, id, int};
 use super::{Config, operational};
 use crate::columns::Columns as _;
 use crate::config::attempts::{DROP_EVERY, Kept, Retention, Walk, before, kept, word};
-use crate::config::health::RATED;
+use crate::config::health::rated_since;
 use crate::error::DbError;
 use crate::ports::not_found;
 
@@ -70,17 +70,19 @@ impl Config {
     pub(super) async fn delivering(
         &self,
         endpoint: EndpointId,
-        now: Timestamp,
+        at: Option<Timestamp>,
         feed_end: u64,
     ) -> Result<(Delivering, u64), DbError> {
-        let since = now.millis() - i64::try_from(RATED.as_millis()).unwrap_or(i64::MAX);
+        let since = at.map(rated_since);
         let client = self.db.client().await?;
         let sql = "SELECT cursor, failing_since, failed_in_a_row, disabled_reason,
             (SELECT count(*) FROM blocked_lines WHERE owner = id),
             (SELECT min(from_position) FROM blocked_lines WHERE owner = id),
-            (SELECT count(*) FROM attempts WHERE endpoint = endpoints.id AND at >= $2),
-            (SELECT count(*) FROM attempts WHERE endpoint = endpoints.id AND at >= $2
-                AND failure IS NULL),
+            CASE WHEN $2::bigint IS NULL THEN 0 ELSE
+                (SELECT count(*) FROM attempts WHERE endpoint = endpoints.id AND at >= $2) END,
+            CASE WHEN $2::bigint IS NULL THEN 0 ELSE
+                (SELECT count(*) FROM attempts WHERE endpoint = endpoints.id AND at >= $2
+                    AND failure IS NULL) END,
             kind FROM endpoints WHERE id = $1";
         let key = id(endpoint.to_bytes());
         let row = first(&client, sql, &[&key, &since]).await?.ok_or_else(not_found)?;
@@ -90,6 +92,10 @@ impl Config {
             if is_operational { operational::end(&client).await?.unsigned_abs() } else { feed_end };
         let blocked = row.integer_if(5)?.map(i64::unsigned_abs);
         let first_waiting = blocked.map_or(cursor, |at| at.saturating_sub(1).min(cursor));
+        let last_error = match since {
+            Some(_) => last_error(&client, &key).await?,
+            None => None,
+        };
         let delivering = Delivering {
             // Of a blocked line just the first event is counted: the rest has no row of its own.
             lag_events: feed_end.saturating_sub(cursor) + row.count(4)?,
@@ -98,7 +104,7 @@ impl Config {
             delivered: row.count(7)?,
             failing_since: row.time_if(1)?,
             failed_in_a_row: row.count(2)?,
-            last_error: last_error(&client, &key).await?,
+            last_error,
             disabled_reason: row.text_if(3)?,
         };
         Ok((delivering, first_waiting))

@@ -2,15 +2,15 @@
 
 use api::ports::Digest;
 use async_trait::async_trait;
-use console::ports::{FailingEndpoint, PasswordHash, Role, SESSIONS_MAX, Session};
+use console::ports::{Counted, FailingEndpoint, PasswordHash, Role, SESSIONS_MAX, Session};
 use deadpool_postgres::GenericClient;
-use schemas::Timestamp;
+use schemas::{DirectoryId, EndpointId, Timestamp};
 
 use super::Config;
-use super::query::{Parameters, all, execute, first, int};
+use super::query::{Parameters, all, execute, first, id, int};
 use crate::backend::ConsoleBackend;
 use crate::columns::Columns as _;
-use crate::config::console::{FAILING_COLUMNS, failing, session};
+use crate::config::console::{FAILING_COLUMNS, counted, failing, session};
 use crate::error::DbError;
 use crate::ports::not_found;
 
@@ -99,6 +99,36 @@ impl ConsoleBackend for Config {
              ORDER BY failing_since NULLS FIRST, id LIMIT $1"
         );
         all(&client, &sql, &[&i64::from(limit)]).await?.iter().map(failing).collect()
+    }
+
+    async fn latest_attempts(
+        &self,
+        endpoint: EndpointId,
+        since: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Counted>, DbError> {
+        let client = self.db.client().await?;
+        let sql = "SELECT key, at, duration_ms, failure FROM (
+                SELECT key, at, duration_ms, failure FROM attempts WHERE endpoint = $1
+                ORDER BY key DESC LIMIT $2) AS latest
+            WHERE at >= $3 ORDER BY key DESC";
+        let parameters: Parameters<'_> =
+            &[&id(endpoint.to_bytes()), &i64::from(limit), &since.millis()];
+        all(&client, sql, parameters).await?.iter().map(counted).collect()
+    }
+
+    async fn held_directories(&self, limit: u32) -> Result<Vec<DirectoryId>, DbError> {
+        let client = self.db.client().await?;
+        // From one directory to the next along the index: of each there may be many events.
+        let sql = "WITH RECURSIVE held (directory) AS (
+                SELECT (SELECT directory FROM held_events ORDER BY directory LIMIT 1)
+                UNION ALL
+                SELECT (SELECT next.directory FROM held_events AS next
+                    WHERE next.directory > held.directory ORDER BY next.directory LIMIT 1)
+                FROM held WHERE held.directory IS NOT NULL)
+            SELECT directory FROM held WHERE directory IS NOT NULL LIMIT $1";
+        let rows = all(&client, sql, &[&i64::from(limit)]).await?;
+        rows.iter().map(|row| Ok(DirectoryId::from_bytes(row.id(0)?))).collect()
     }
 }
 

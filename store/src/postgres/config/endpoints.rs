@@ -11,6 +11,7 @@ use super::query::{Parameters, all, conflict, execute, first, id, int};
 use super::{About, Config, operational};
 use crate::columns::Columns as _;
 use crate::config::endpoints::{COLUMNS, Stored, json, read};
+use crate::config::organizations::{after, is_made_from};
 use crate::config::outward::{self, by_endpoint, retired};
 use crate::config::replays;
 use crate::error::{DbError, unreadable};
@@ -84,7 +85,7 @@ impl Config {
             let is_enabled = wanted.enabled == Some(true);
             let outward = wanted.outward.clone();
             let before = stored(&change.tx, Some(endpoint), self.now()).await?.pop();
-            let changed = before.ok_or_else(not_found)?.changed(wanted);
+            let changed = before.ok_or_else(not_found)?.changed(wanted)?;
             write(&change.tx, &changed).await?;
             if is_enabled {
                 let sql = "UPDATE endpoints SET disabled_reason = NULL, failing_since = NULL,
@@ -114,12 +115,14 @@ impl Config {
         endpoint: EndpointId,
         rotation: SecretRotation,
     ) -> Result<Endpoint, DbError> {
-        let SecretRotation { secret, at, until } = rotation;
-        let sealed = self.sealer.seal(endpoint.to_bytes(), secret.expose());
+        let sealed = self.sealer.seal(endpoint.to_bytes(), rotation.secret.expose());
         {
             let mut client = self.db.client().await?;
             let change = self.begin(&mut client, About::Endpoints).await?;
-            retire(&change.tx, endpoint, &sealed, at, until).await?;
+            let before = stored(&change.tx, Some(endpoint), self.now()).await?.pop();
+            let before = before.ok_or_else(not_found)?.updated_at;
+            is_made_from(rotation.made_from, before)?;
+            retire(&change.tx, endpoint, &sealed, &rotation, before).await?;
             self.commit(change).await?;
         }
         self.endpoint(endpoint).await
@@ -223,10 +226,10 @@ async fn retire(
     tx: &Transaction<'_>,
     endpoint: EndpointId,
     sealed: &Vec<u8>,
-    at: Timestamp,
-    until: Timestamp,
+    rotation: &SecretRotation,
+    before: Timestamp,
 ) -> Result<(), DbError> {
-    let (owner, end) = (id(endpoint.to_bytes()), until.millis());
+    let (owner, end, at) = (id(endpoint.to_bytes()), rotation.until.millis(), rotation.at);
     let sql = "INSERT INTO retired_secrets (endpoint, secret, until)
         SELECT id, secret, $2 FROM endpoints WHERE id = $1";
     execute(tx, sql, &[&owner, &end]).await?;
@@ -241,6 +244,6 @@ async fn retire(
         return Err(conflicted(Conflict::SigningSecrets));
     }
     let sql = "UPDATE endpoints SET secret = $2, updated_at = $3 WHERE id = $1";
-    let rotated = execute(tx, sql, &[&owner, sealed, &at.millis()]).await?;
-    if rotated == 0 { Err(not_found()) } else { Ok(()) }
+    execute(tx, sql, &[&owner, sealed, &after(before, at).millis()]).await?;
+    Ok(())
 }

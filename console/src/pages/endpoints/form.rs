@@ -1,0 +1,470 @@
+//! The form of an endpoint: to add one, and to change one. What was typed goes to the API's own judgement, under
+//! the names that its fields have there.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use api::actions::{Asked, FieldError, Refused};
+use api::ports::{Conflict, DirectoryFilter, Endpoint, OrganizationFilter, PortError};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use maud::{Markup, html};
+use schemas::{DeliveryOrder, EndpointId, EndpointKind, EventType, Format, Timestamp};
+use serde_json::{Map, Value, json};
+
+use super::super::first_few;
+use super::super::organizations::{refuse_auditors, unprocessable};
+use super::{LIST, get, page_under, path, show, wrong};
+use crate::Console;
+use crate::error::{Error, conflicting};
+use crate::form::{Form, Query};
+use crate::layout::{Page, Section};
+use crate::parts::fields::{Wrongs, choice, line, named, tick, ticks};
+use crate::parts::form::{form, hidden, send};
+use crate::parts::{self, copy, notice};
+use crate::session::{Change, Viewer};
+use crate::sign_in::to;
+
+/// How many organizations and directories there are to tick; others are named by their ids.
+const LISTED_MAX: u32 = 20;
+
+pub(crate) async fn new(
+    State(console): State<Arc<Console>>,
+    viewer: Viewer,
+    Query(query): Query,
+) -> Result<Response, Error> {
+    refuse_auditors(&viewer)?;
+    let id = EndpointId::from_bits(console.edge.id());
+    page_for_new(&console, &viewer, id, &query, &[]).await
+}
+
+/// The id is made with the form: a form that is sent twice makes one endpoint, and the second answer does not show
+/// the secret again.
+pub(crate) async fn create(
+    State(console): State<Arc<Console>>,
+    Change { viewer, form }: Change,
+) -> Result<Response, Error> {
+    let id: EndpointId = form.id("id").ok_or(Error::Unreadable)?;
+    match console.endpoints.get(id).await {
+        Ok(_) => return Ok(to(&path(id))),
+        Err(PortError::NotFound) => {}
+        Err(error) => return Err(error.into()),
+    }
+    match console.api.create_endpoint(id, asked(&form, None)).await {
+        Ok(endpoint) => Ok(secret(&viewer, &endpoint, "Endpoint added", None)),
+        Err(refused) => {
+            let wrong = wrong(refused)?;
+            page_for_new(&console, &viewer, id, &form, &wrong).await.map(unprocessable)
+        }
+    }
+}
+
+/// The signing secret, this once. Loading the page again shows the endpoint.
+pub(super) fn secret(
+    viewer: &Viewer,
+    endpoint: &Endpoint,
+    title: &str,
+    until: Option<Timestamp>,
+) -> Response {
+    let own = path(endpoint.id);
+    let body = html! {
+        div data-now-at=(own) {
+            (notice::done("Copy the signing secret now. It is shown this once."))
+            div.card {
+                (copy("endpoint-url", "URL", &endpoint.url))
+                (copy("signing-secret", "Signing secret", endpoint.secret.expose()))
+            }
+            @match until {
+                Some(until) => p { "Give it to your app beside the one it has. Until " (parts::time(until)) " webhooks are signed with both; from then on with this one alone." },
+                None => p { "Your app checks the signature of every webhook with it, so that nobody else can pretend to be dsync." },
+            }
+            p { a.button.primary href=(own) { "Go to the endpoint" } }
+        }
+    };
+    page_under(viewer, endpoint, title).show(&body)
+}
+
+async fn page_for_new(
+    console: &Console,
+    viewer: &Viewer,
+    id: EndpointId,
+    typed: &Form,
+    wrong: &[FieldError],
+) -> Result<Response, Error> {
+    let wrongs = Wrongs(wrong);
+    let listed = Listed::read(console).await?;
+    let body = html! {
+        (wrongs.all())
+        (form(viewer, &format!("{LIST}/new"), &html! {
+            (hidden("id", id))
+            (fields(typed, &listed, None, wrongs))
+            (send("Add endpoint", LIST))
+        }))
+    };
+    let page = Page::new(viewer, Section::Endpoints, "Add endpoint");
+    Ok(page.under(LIST, "Endpoints").show(&body))
+}
+
+pub(crate) async fn edit(
+    State(console): State<Arc<Console>>,
+    viewer: Viewer,
+    Path(id): Path<String>,
+) -> Result<Response, Error> {
+    refuse_auditors(&viewer)?;
+    let endpoint = get(&console, &id).await?;
+    let typed = typed_from(&endpoint);
+    let at = endpoint.updated_at;
+    page_for_edit(&console, &viewer, &endpoint, &typed, at, &html! {}, &[]).await
+}
+
+pub(crate) async fn update(
+    State(console): State<Arc<Console>>,
+    Path(id): Path<String>,
+    Change { viewer, form }: Change,
+) -> Result<Response, Error> {
+    let endpoint = get(&console, &id).await?;
+    let made_from = form.text("made_from").and_then(|text| text.parse().ok());
+    let made_from: Timestamp = made_from.ok_or(Error::Unreadable)?;
+    let asked = asked(&form, Some(endpoint.kind));
+    match console.api.change_endpoint(endpoint.id, asked, Some(made_from)).await {
+        Ok(endpoint) => Ok(to(&path(endpoint.id))),
+        Err(Refused::Port(PortError::Conflict(Conflict::Changed))) => {
+            changed(&console, &viewer, &id, &form).await
+        }
+        Err(refused) => {
+            let wrong = wrong(refused)?;
+            let none = html! {};
+            let page = page_for_edit(&console, &viewer, &endpoint, &form, made_from, &none, &wrong);
+            page.await.map(unprocessable)
+        }
+    }
+}
+
+/// Both are shown: what the other admin left, and in the form what was typed here.
+async fn changed(
+    console: &Console,
+    viewer: &Viewer,
+    id: &str,
+    typed: &Form,
+) -> Result<Response, Error> {
+    let endpoint = get(console, id).await?;
+    let theirs = html! {
+        div.notice.bad role="alert" {
+            p { strong { (conflicting(Conflict::Changed)) } " This is what it is now:" }
+            (show::about(console, &endpoint).await?)
+            p { "Below is what you typed. Save it to put it in the place of that, or cancel to leave it." }
+        }
+    };
+    let at = endpoint.updated_at;
+    let page = page_for_edit(console, viewer, &endpoint, typed, at, &theirs, &[]).await?;
+    Ok((StatusCode::CONFLICT, page).into_response())
+}
+
+async fn page_for_edit(
+    console: &Console,
+    viewer: &Viewer,
+    endpoint: &Endpoint,
+    typed: &Form,
+    made_from: Timestamp,
+    notice: &Markup,
+    wrong: &[FieldError],
+) -> Result<Response, Error> {
+    let own = path(endpoint.id);
+    let wrongs = Wrongs(wrong);
+    let listed = Listed::read(console).await?;
+    let body = html! {
+        (notice)
+        (wrongs.all())
+        (form(viewer, &format!("{own}/edit"), &html! {
+            (hidden("made_from", made_from))
+            (fields(typed, &listed, Some(endpoint.kind), wrongs))
+            (send("Save", &own))
+        }))
+    };
+    Ok(page_under(viewer, endpoint, "Edit endpoint").show(&body))
+}
+
+/// What there is to tick, as ids and names.
+struct Listed {
+    organizations: Vec<(String, String)>,
+    directories: Vec<(String, String)>,
+}
+
+impl Listed {
+    async fn read(console: &Console) -> Result<Self, Error> {
+        let page = first_few(LISTED_MAX);
+        let organizations = console.organizations.list(page, OrganizationFilter::default()).await?;
+        let page = first_few(LISTED_MAX);
+        let directories = console.directories.list(page, DirectoryFilter::default()).await?;
+        let organizations = organizations.items.into_iter();
+        let directories = directories.items.into_iter();
+        Ok(Self {
+            organizations: organizations.map(|one| (one.id.to_string(), one.name)).collect(),
+            directories: directories.map(|one| (one.id.to_string(), one.name)).collect(),
+        })
+    }
+}
+
+/// The fields, as they were typed. An endpoint that is there has a kind already.
+fn fields(typed: &Form, listed: &Listed, kind: Option<EndpointKind>, wrongs: Wrongs<'_>) -> Markup {
+    let value = |name| typed.one(name).unwrap_or_default();
+    let is_new = kind.is_none();
+    let is_operational = kind == Some(EndpointKind::Operational);
+    html! {
+        (line(named("endpoint_url", "URL", "Where your app takes webhooks, such as https://app.example/webhooks."), value("endpoint_url"), wrongs))
+        @if is_new {
+            (choice(named("kind", "Kind", "An operational endpoint tells you of endpoints that fail and directories that are held. It gets all of that, in order."),
+                &kinds(), value("kind"), wrongs))
+        }
+        @if !is_operational {
+            (event_types(typed, is_new, wrongs))
+            (of_whom(named("organizations", "Organizations", "None ticked stands for all."), "more_organizations", typed, &listed.organizations, wrongs))
+            (of_whom(named("directories", "Directories", "None ticked stands for all. With organizations as well, a directory has to be ticked and belong to one of them."), "more_directories", typed, &listed.directories, wrongs))
+            (choice(named("order", "Order", "What has to arrive before what. The stricter, the more waits behind one that fails."), &orders(), value("order"), wrongs))
+            (choice(named("format", "Format", "What the body of a webhook is."), &formats(), value("format"), wrongs))
+        }
+        @if is_new {
+            (choice(named("start", "Begins with", "What it gets of the history that is there already."), &starts(), value("start"), wrongs))
+            (line(named("start_at", "Time to begin at", "In UTC, such as 2026-03-02T10:15:30Z. Just for “A time”."), value("start_at"), wrongs))
+        }
+        (line(named("retry_schedule", "Retry schedule", "Waits between attempts, such as 5s,30s,2m,1h. Empty is that of the settings."), value("retry_schedule"), wrongs))
+        (line(named("timeout_seconds", "Timeout in seconds", "How long your app may take to answer, 1 to 30. Empty is that of all endpoints."), value("timeout_seconds"), wrongs))
+        (ticks(named("ed25519", "Public key", "For apps that check signatures without a secret (Standard Webhooks, v1a)."),
+            &tick("ed25519", "true", &html! { "Sign with an Ed25519 key too" }, typed.one("ed25519").is_some()), wrongs))
+    }
+}
+
+fn event_types(typed: &Form, is_new: bool, wrongs: Wrongs<'_>) -> Markup {
+    let ticked: BTreeSet<&str> = typed.all("events").collect();
+    let hint = if is_new { "None ticked stands for all." } else { "One or more." };
+    let boxes = html! {
+        @for kind in EventType::ALL.iter().filter(|kind| kind.is_subscribable()) {
+            (tick("events", kind.name(), &html! { code { (kind.name()) } }, ticked.contains(kind.name())))
+        }
+    };
+    let patterns = named(
+        "patterns",
+        "Event types by pattern",
+        "Such as dsync.user.* for all of users, with spaces between several. They are added to what is ticked.",
+    );
+    html! {
+        (ticks(named("events", "Event types", hint), &boxes, wrongs))
+        (line(patterns, typed.one("patterns").unwrap_or_default(), Wrongs(&[])))
+    }
+}
+
+/// Those that are listed to tick, and a line for the ids of others.
+fn of_whom(
+    field: parts::fields::Named<'_>,
+    more: &str,
+    typed: &Form,
+    listed: &[(String, String)],
+    wrongs: Wrongs<'_>,
+) -> Markup {
+    let chosen: Vec<&str> = typed.all(field.name).chain(typed.all(more).flat_map(split)).collect();
+    let others = chosen.iter().filter(|id| listed.iter().all(|(known, _)| known != *id));
+    let others: Vec<&str> = others.copied().collect();
+    let is_long = listed.len() >= LISTED_MAX as usize || !others.is_empty();
+    let label = format!("Other {}", field.label.to_lowercase());
+    let boxes = html! {
+        @for (id, name) in listed { (tick(field.name, id, &parts::text(name), chosen.contains(&id.as_str()))) }
+        @if listed.is_empty() { span.faint { "There are none yet." } }
+    };
+    html! {
+        (ticks(field, &boxes, wrongs))
+        @if is_long { (line(named(more, &label, "Their ids, with spaces between them."), &others.join(" "), Wrongs(&[]))) }
+    }
+}
+
+fn kinds() -> Vec<(&'static str, String)> {
+    let text = |kind| match kind {
+        EndpointKind::Directory => "Events of directories, for your app",
+        EndpointKind::Operational => "Operational events, for those who run dsync",
+    };
+    EndpointKind::ALL.iter().map(|kind| (kind.name(), text(*kind).to_owned())).collect()
+}
+
+fn orders() -> Vec<(&'static str, String)> {
+    DeliveryOrder::ALL.iter().map(|one| (one.name(), order_text(*one).to_owned())).collect()
+}
+
+pub(super) const fn order_text(order: DeliveryOrder) -> &'static str {
+    match order {
+        DeliveryOrder::Resource => "In order for each user and group",
+        DeliveryOrder::Directory => "In order for each directory",
+        DeliveryOrder::None => "In any order",
+    }
+}
+
+fn formats() -> Vec<(&'static str, String)> {
+    Format::ALL.iter().map(|one| (one.name(), format_text(*one).to_owned())).collect()
+}
+
+pub(super) const fn format_text(format: Format) -> &'static str {
+    match format {
+        Format::Webhook => "Webhook: the event as JSON",
+        Format::ScimSet => "Security Event Token with SCIM events (RFC 9967)",
+    }
+}
+
+fn starts() -> Vec<(&'static str, String)> {
+    [
+        ("now", "What happens from now on"),
+        ("beginning", "The beginning of the history"),
+        ("at", "A time"),
+    ]
+    .map(|(name, text)| (name, text.to_owned()))
+    .to_vec()
+}
+
+/// What an endpoint is, as if it had been typed.
+fn typed_from(endpoint: &Endpoint) -> Form {
+    let mut pairs = vec![
+        ("endpoint_url", endpoint.url.clone()),
+        ("order", endpoint.order.name().to_owned()),
+        ("format", endpoint.format.name().to_owned()),
+        (
+            "retry_schedule",
+            endpoint.retry_schedule.as_ref().map(ToString::to_string).unwrap_or_default(),
+        ),
+        (
+            "timeout_seconds",
+            endpoint.outward.timeout.map(|wait| wait.as_secs().to_string()).unwrap_or_default(),
+        ),
+    ];
+    pairs.extend(endpoint.events.iter().map(|event| ("events", event.name().to_owned())));
+    pairs.extend(endpoint.organizations.iter().map(|id| ("organizations", id.to_string())));
+    pairs.extend(endpoint.directories.iter().map(|id| ("directories", id.to_string())));
+    if endpoint.outward.key_pair.is_some() {
+        pairs.push(("ed25519", "true".to_owned()));
+    }
+    Form::of(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn split(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|separator: char| separator.is_whitespace() || matches!(separator, ',' | ';'))
+        .filter(|part| !part.is_empty())
+}
+
+/// What was typed as the API asks for it: for a new endpoint what was filled in, and for one that is there all that
+/// its form has, so that what was emptied is empty.
+fn asked(form: &Form, of: Option<EndpointKind>) -> Asked {
+    let is_new = of.is_none();
+    let typed = form.text("kind").and_then(|kind| kind.parse().ok());
+    let is_operational = of.or(typed) == Some(EndpointKind::Operational);
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
+    match form.text("endpoint_url") {
+        None if is_new => {}
+        url => put("endpoint_url", json!(url.unwrap_or_default())),
+    }
+    let list = |name: &str, more: &str| -> Vec<String> {
+        let more = form.all(more).flat_map(split);
+        form.all(name).chain(more).map(str::to_owned).collect()
+    };
+    for (name, more) in [
+        ("events", "patterns"),
+        ("organizations", "more_organizations"),
+        ("directories", "more_directories"),
+    ] {
+        let list = list(name, more);
+        // Of what the kind forbids just what was filled in, so that it is refused and not ignored.
+        if !list.is_empty() || !(is_new || is_operational) {
+            put(name, json!(list));
+        }
+    }
+    let default = DeliveryOrder::default().name();
+    for (name, default) in [("order", default), ("format", Format::default().name())] {
+        let given = form.text(name).filter(|given| !is_operational || *given != default);
+        if let Some(given) = given {
+            put(name, json!(given));
+        }
+    }
+    if is_new {
+        put("kind", json!(form.text("kind")));
+        let start = form.text("start").filter(|start| *start != "now");
+        let at = form.text("start_at").unwrap_or_default();
+        put("start", json!(start.map(|start| if start == "at" { at } else { start })));
+    }
+    put("retry_schedule", json!(form.text("retry_schedule")));
+    let timeout = form.text("timeout_seconds");
+    let timeout =
+        timeout.map(|text| text.parse::<u32>().map_or(json!(text), |number| json!(number)));
+    put("timeout_seconds", json!(timeout));
+    put("ed25519", json!(form.one("ed25519").is_some()));
+    Asked(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked_of(pairs: &[(&str, &str)], of: Option<EndpointKind>) -> Value {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Value::Object(asked(&Form::of(pairs.collect()), of).0)
+    }
+
+    #[test]
+    fn of_a_new_endpoint_what_was_filled_in_is_asked_for() {
+        let typed = [
+            ("endpoint_url", " https://app.example/ "),
+            ("kind", "directory"),
+            ("events", "dsync.deleted"),
+            ("patterns", "dsync.user.*, dsync.group.*"),
+            ("order", "none"),
+            ("format", "webhook"),
+            ("start", "at"),
+            ("start_at", "2026-03-02T10:15:30Z"),
+            ("timeout_seconds", "5"),
+        ];
+        let expected = json!({
+            "endpoint_url": "https://app.example/", "kind": "directory", "order": "none", "format": "webhook",
+            "events": ["dsync.deleted", "dsync.user.*", "dsync.group.*"], "start": "2026-03-02T10:15:30Z",
+            "retry_schedule": null, "timeout_seconds": 5, "ed25519": false,
+        });
+        assert_eq!(asked_of(&typed, None), expected);
+        let empty = asked_of(&[("timeout_seconds", "soon"), ("start", "now")], None);
+        let expected = json!({ "kind": null, "start": null, "retry_schedule": null, "timeout_seconds": "soon", "ed25519": false });
+        assert_eq!(empty, expected);
+    }
+
+    #[test]
+    fn of_an_endpoint_that_is_there_all_of_its_form_is_asked_for() {
+        let typed = [
+            ("endpoint_url", ""),
+            ("order", "resource"),
+            ("format", "webhook"),
+            ("more_directories", "directory_1"),
+        ];
+        let expected = json!({
+            "endpoint_url": "", "order": "resource", "format": "webhook", "events": [], "organizations": [],
+            "directories": ["directory_1"], "retry_schedule": null, "timeout_seconds": null, "ed25519": false,
+        });
+        assert_eq!(asked_of(&typed, Some(EndpointKind::Directory)), expected);
+    }
+
+    #[test]
+    fn an_operational_endpoint_is_asked_for_nothing_that_it_cannot_have() {
+        let typed = [
+            ("endpoint_url", "https://app.example/"),
+            ("kind", "operational"),
+            ("order", "resource"),
+            ("format", "webhook"),
+            ("start", "now"),
+        ];
+        let expected = json!({
+            "endpoint_url": "https://app.example/", "kind": "operational", "start": null, "retry_schedule": null,
+            "timeout_seconds": null, "ed25519": false,
+        });
+        assert_eq!(asked_of(&typed, None), expected);
+        let refused = asked_of(
+            &[("kind", "operational"), ("events", "dsync.deleted"), ("order", "none")],
+            None,
+        );
+        assert_eq!(
+            (&refused["events"], &refused["order"]),
+            (&json!(["dsync.deleted"]), &json!("none"))
+        );
+    }
+}

@@ -1,0 +1,36 @@
+// What is checked of every page: nothing that axe-core finds, nothing wider than the window from 360 to 2,560 pixels,
+// less than 100 KB on the first load.
+"use strict";
+
+const { accessible, assert, config, content, fits, open } = require("./browser.cjs");
+
+const FIRST_LOAD_BYTES_MAX = 100000;
+
+async function look(page, name, address) {
+  await page.goto(address);
+  await page.getByRole("heading", { level: 1 }).waitFor();
+  await accessible(page, name);
+  for (const width of [360, 1280, 2560]) {
+    await page.setViewportSize({ width, height: 800 });
+    await fits(page, `${name} at ${width}`);
+  }
+  content(page);
+}
+
+// Bytes over the wire, as the browser counts them, with nothing in its cache.
+async function weigh(browser, cookies, name, address) {
+  const page = await open(browser);
+  await page.context().addCookies(cookies);
+  await page.goto(address);
+  await page.getByRole("heading", { level: 1 }).waitFor();
+  const bytes = await page.evaluate(() => {
+    const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
+    const own = all.filter((entry) => entry.initiatorType !== "other" && !/stream|changes/.test(entry.name));
+    return own.reduce((sum, entry) => sum + entry.transferSize, 0);
+  });
+  await page.context().close();
+  assert.ok(bytes > 0 && bytes < FIRST_LOAD_BYTES_MAX, `${name} weighs ${bytes} bytes`);
+  return bytes;
+}
+
+module.exports = { look, weigh };
