@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tempfile::TempDir;
@@ -118,6 +118,13 @@ impl Kafka {
         }
         let made = self.admin().create_topics([&topic], &AdminOptions::new()).await;
         made.expect("the broker answers")[0].as_ref().expect("the topic is made");
+    }
+
+    /// Adds partitions to a topic, so that it has this many.
+    pub async fn add_partitions(&self, name: &str, count: usize) {
+        let wanted = NewPartitions::new(name, count);
+        let made = self.admin().create_partitions([&wanted], &AdminOptions::new()).await;
+        made.expect("the broker answers")[0].as_ref().expect("the partitions are made");
     }
 
     /// Deletes a topic.
