@@ -63,6 +63,13 @@ impl Progress {
         }
     }
 
+    /// The last partition of which something was read.
+    pub(crate) fn last_partition(&self) -> Option<Partition> {
+        let passed = self.passed.lock().expect("nothing panics while it is held");
+        let read = passed.iter().filter(|(_, next)| *next.borrow() > Offset(0));
+        read.map(|(number, _)| Partition(*number)).last()
+    }
+
     /// Where waiting for a partition is done.
     pub(crate) fn passed(&self, partition: Partition) -> watch::Receiver<Offset> {
         let mut passed = self.passed.lock().expect("nothing panics while it is held");

@@ -4,15 +4,18 @@
 //! are positions. What breaks off leaves a schema that the next rebuild removes.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use deadpool_postgres::{ClientWrapper, Object};
 use directory::resource::text;
 use log::Partition;
 use projector::fold::{Fold, FoldedDirectory};
 use projector::rebuild::FeedEntry;
+use projector::rebuild::order::{Order, Place};
 use projector::{Position, StoreError};
 use schemas::{Change, DirectoryId, EventId, ScimId};
 use tokio::runtime::Handle;
+use tokio_postgres::Row;
 
 use super::super::copy::Rows;
 use super::super::query::Moment;
@@ -22,6 +25,7 @@ use super::apply::{Month, begin};
 use crate::error::{DbError, OpenError};
 use crate::state::apply::{Counted, columns_of, email_key, is_active, other_emails, shown_columns};
 use crate::state::bulk::{change, in_order_of_creation, store_error};
+use crate::state::late::Late;
 
 /// A generation in the making. Its methods block, on a thread that is not one of the runtime's.
 #[derive(Debug)]
@@ -31,13 +35,21 @@ pub(crate) struct Generation {
     writing: ClientWrapper,
     looking: ClientWrapper,
     schema: String,
+    order: Order,
+    /// Those that wait for other partitions.
+    late: Late,
     feed: Rows,
     /// The end of the feed, which the one in use has reached already.
     end: i64,
     months: BTreeMap<Month, i64>,
     directories: BTreeMap<DirectoryId, i64>,
     keys: Keys,
+    /// Where projectors stood when it was begun.
+    begun: Positions,
 }
+
+/// The next record of each partition.
+type Positions = BTreeMap<i32, i64>;
 
 /// The last keys that were given out.
 #[derive(Debug, Default)]
@@ -47,12 +59,17 @@ struct Keys {
 }
 
 impl Generation {
-    pub(crate) async fn create(postgres: &Postgres) -> Result<Self, OpenError> {
+    /// A new one beside the state in use, of a log with so many partitions. What has to wait does so in `scratch`.
+    pub(crate) async fn create(
+        postgres: &Postgres,
+        (partitions, scratch): (u16, &Path),
+    ) -> Result<Self, OpenError> {
         let failed = |error| OpenError::server(postgres.settings(), error);
-        Self::made(postgres).await.map_err(failed)
+        let (order, late) = (Order::of(partitions), Late::none(scratch));
+        Self::made(postgres, order, late).await.map_err(failed)
     }
 
-    async fn made(postgres: &Postgres) -> Result<Self, DbError> {
+    async fn made(postgres: &Postgres, order: Order, late: Late) -> Result<Self, DbError> {
         let looking = Object::take(postgres.client().await?);
         let writing = Object::take(postgres.client().await?);
         let schema = postgres.schema().to_owned();
@@ -67,11 +84,16 @@ impl Generation {
             writing.batch_execute(sql).await?;
         }
         let end = looking.query_one("SELECT position FROM feed_end", &[]).await?.value(0)?;
+        let begun = looking.query("SELECT partition, next FROM positions", &[]).await?;
+        let begun = positions(&begun)?;
         Ok(Self {
             runtime: Handle::current(),
             writing,
             looking,
             schema,
+            order,
+            late,
+            begun,
             feed: Rows::new(FEED),
             end,
             months: BTreeMap::new(),
@@ -86,18 +108,42 @@ impl Generation {
         *self.directories.entry(id).or_insert(next)
     }
 
-    async fn push(&mut self, entries: &[FeedEntry]) -> Result<(), DbError> {
+    async fn push(&mut self, partition: Partition, entries: &[FeedEntry]) -> Result<(), DbError> {
         let places = self.places(entries).await?;
+        let mut placed = Vec::with_capacity(entries.len());
         for entry in entries {
+            let kept = places.get(&entry.id);
+            let position = kept.map(|(_, position)| position.unsigned_abs());
+            match (self.order.place(partition, position, entry.created_at), kept) {
+                (Place::Kept(_), Some(place)) => placed.push((Some(*place), entry)),
+                (Place::Kept(_) | Place::Next, _) => placed.push((None, entry)),
+                (Place::Later(turn), _) => self.late.put(turn, entry)?,
+            }
+        }
+        self.insert(&placed).await
+    }
+
+    /// Adds what had to wait for all partitions.
+    async fn push_late(&mut self) -> Result<(), DbError> {
+        let mut after = None;
+        loop {
+            let page = self.late.page(after)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(*last);
+            let placed: Vec<_> = page.iter().map(|(_, entry)| (None, entry)).collect();
+            self.insert(&placed).await?;
+        }
+    }
+
+    /// Adds events where they stand in the feed in use, or at the end.
+    async fn insert(&mut self, placed: &[(Option<Standing>, &FeedEntry)]) -> Result<(), DbError> {
+        for (place, entry) in placed {
             let directory = self.directory(entry.directory_id);
-            let (month, position) = match places.get(&entry.id) {
-                Some(place) => *place,
-                None => {
-                    self.end += 1;
-                    let last = self.months.keys().next_back().copied();
-                    (last.unwrap_or(Month(0)).max(Month::of(entry.created_at)), self.end)
-                }
-            };
+            let (month, position) = place.unwrap_or_else(|| {
+                self.end += 1;
+                let last = self.months.keys().next_back().copied();
+                (last.unwrap_or(Month(0)).max(Month::of(entry.created_at)), self.end)
+            });
             let first = self.months.get(&month).copied();
             self.months.insert(month, first.unwrap_or(position).min(position));
             if first.is_none() {
@@ -128,15 +174,12 @@ impl Generation {
     }
 
     /// Where these events stand in the feed in use.
-    async fn places(
-        &self,
-        entries: &[FeedEntry],
-    ) -> Result<BTreeMap<EventId, (Month, i64)>, DbError> {
+    async fn places(&self, entries: &[FeedEntry]) -> Result<BTreeMap<EventId, Standing>, DbError> {
         let ids: Vec<Vec<u8>> = entries.iter().map(|entry| entry.id.to_bytes().to_vec()).collect();
         let sql = "SELECT event_id, month, position FROM feed WHERE event_id = ANY($1)";
         let statement = self.looking.prepare_cached(sql).await?;
         let rows = self.looking.query(&statement, &[&ids]).await?;
-        let place = |row: &tokio_postgres::Row| {
+        let place = |row: &Row| {
             Ok((EventId::from_bytes(row.id(0)?), (Month(row.value(1)?), row.value(2)?)))
         };
         rows.iter().map(place).collect()
@@ -148,7 +191,6 @@ impl Generation {
         position: Position,
         fold: &Fold,
     ) -> Result<(), DbError> {
-        self.feed.send(&self.writing).await?;
         let mut tables = Tables::default();
         for (id, folded) in &fold.directories {
             let key = self.directory(*id);
@@ -167,18 +209,20 @@ impl Generation {
 
     /// Makes it the state in use. False: a projector has moved on meanwhile, and nothing is changed.
     pub(crate) async fn swap_in(mut self) -> Result<bool, DbError> {
-        self.complete().await?;
         let (schema, next) = (quoted(&self.schema), quoted(&next_to(&self.schema)));
         let old = quoted(&format!("{}_old", self.schema));
         let moment = Moment::writing(&mut self.writing).await?;
         moment.batch(&format!("LOCK TABLE {schema}.positions IN ACCESS EXCLUSIVE MODE")).await?;
-        let behind = format!(
-            "SELECT 1 FROM {schema}.positions AS used
-             LEFT JOIN {next}.positions AS made USING (partition)
-             WHERE made.next IS NULL OR made.next < used.next"
-        );
-        if moment.first(&behind, &[]).await?.is_some() {
-            moment.batch("ROLLBACK").await?;
+        // A log that has lost its end yields less than was applied, and a projector of it does not move on.
+        let used = format!("SELECT partition, next FROM {schema}.positions");
+        let used = positions(&moment.all(&used, &[]).await?)?;
+        let made = format!("SELECT partition, next FROM {next}.positions");
+        let made = positions(&moment.all(&made, &[]).await?)?;
+        let has_moved = |(partition, next): (&i32, &i64)| {
+            self.begun.get(partition) != Some(next) && made.get(partition) < Some(next)
+        };
+        if used.iter().any(has_moved) {
+            moment.rollback().await?;
             return Ok(false);
         }
         // Partitions of the feed are tables as well, and the two do not have the same.
@@ -201,6 +245,8 @@ impl Generation {
 
     /// What is known when all rows are there: ends, and keys that are not given out again.
     async fn complete(&mut self) -> Result<(), DbError> {
+        self.push_late().await?;
+        self.feed.send(&self.writing).await?;
         let month = self.months.keys().next_back().map_or(0, |month| month.0);
         for (month, first) in &self.months {
             let sql = "UPDATE feed_months SET first = $2 WHERE month = $1";
@@ -222,6 +268,13 @@ impl Generation {
 
 const FEED: &str = "feed (month, position, event_id, directory, event, seq, hash, prev, created_at, user_id, \
     group_id, actor, data)";
+
+/// The month and the position of an event.
+type Standing = (Month, i64);
+
+fn positions(rows: &[Row]) -> Result<Positions, DbError> {
+    rows.iter().map(|row| Ok((row.value(0)?, row.value(1)?))).collect()
+}
 
 /// All tables of the state, but for the partitions of the feed.
 const TABLES: &[&str] = &[
@@ -457,12 +510,12 @@ impl Tables {
 }
 
 impl projector::rebuild::Generation for Generation {
-    fn feed(&mut self, entries: &[FeedEntry]) -> Result<(), StoreError> {
+    fn feed(&mut self, partition: Partition, entries: &[FeedEntry]) -> Result<(), StoreError> {
         let runtime = self.runtime.clone();
-        runtime.block_on(self.push(entries)).map_err(store_error)
+        runtime.block_on(self.push(partition, entries)).map_err(store_error)
     }
 
-    fn finish(
+    fn state(
         &mut self,
         partition: Partition,
         position: Position,
@@ -470,5 +523,10 @@ impl projector::rebuild::Generation for Generation {
     ) -> Result<(), StoreError> {
         let runtime = self.runtime.clone();
         runtime.block_on(self.write(partition, position, fold)).map_err(store_error)
+    }
+
+    fn finish(&mut self) -> Result<(), StoreError> {
+        let runtime = self.runtime.clone();
+        runtime.block_on(self.complete()).map_err(store_error)
     }
 }
