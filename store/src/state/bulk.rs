@@ -101,7 +101,7 @@ impl Generation {
             number,
             order: Order::of(partitions),
             in_use,
-            late: Late::none(scratch),
+            late: Late::of(partitions, scratch)?,
             feed_end,
             written: 0,
             directories: BTreeMap::new(),

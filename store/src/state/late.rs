@@ -1,7 +1,7 @@
 //! Events that a feed in the making has no place for yet, because those of other partitions come between them: on disk,
 //! until every partition was read.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use log::Partition;
 use projector::rebuild::FeedEntry;
@@ -26,24 +26,22 @@ const TABLE: &str =
     event_id BLOB NOT NULL, event TEXT NOT NULL, created_at INTEGER NOT NULL, user_id BLOB,
     group_id BLOB, actor TEXT NOT NULL, data TEXT NOT NULL)";
 
-/// Late events. There is no file as long as there are none.
+/// Late events.
 #[derive(Debug)]
 pub(crate) struct Late {
-    folder: PathBuf,
+    /// None where there is one partition, whose events wait for nobody.
     file: Option<Connection>,
 }
 
 impl Late {
-    /// None yet; if some come, in this folder.
-    pub(crate) fn none(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), file: None }
+    /// Room for those of a log with so many partitions, in this folder.
+    pub(crate) fn of(partitions: u16, folder: &Path) -> Result<Self, OpenError> {
+        let make = || unnamed(folder, "rebuild", TABLE);
+        Ok(Self { file: (partitions > 1).then(make).transpose()? })
     }
 
-    pub(crate) fn put(&mut self, turn: Turn, entry: &FeedEntry) -> Result<(), DbError> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => self.file.insert(create(&self.folder).map_err(unreadable("late events"))?),
-        };
+    pub(crate) fn put(&self, turn: Turn, entry: &FeedEntry) -> Result<(), DbError> {
+        let file = self.file.as_ref().expect("one partition alone has no late events");
         let sql =
             "INSERT INTO late VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
         file.prepare_cached(sql)?.execute(params![
@@ -79,10 +77,6 @@ impl Late {
         });
         all(file, sql, params![at, partition, number, as_sql(PAGE)], late)
     }
-}
-
-fn create(folder: &Path) -> Result<Connection, OpenError> {
-    unnamed(folder, "rebuild", TABLE)
 }
 
 fn late(row: &Row<'_>) -> Result<(Turn, FeedEntry), DbError> {

@@ -2,8 +2,9 @@
 
 use api::fixtures;
 use api::ports::{Directories, NewDirectory, Reach};
+use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition};
-use ingest::ports::Replica;
+use ingest::ports::{Replica, ReplicaError};
 use log::Partition;
 use projector::ProjectionStore;
 use projector::rebuild::Scan;
@@ -11,7 +12,7 @@ use schemas::{DirectoryId, EventId, Timestamp};
 use store::Store;
 
 use super::verify::difference;
-use super::world::{P, Stream, World, group, joins, scim, user};
+use super::world::{P, Stream, World, group, joins, scim, user, user_with};
 
 /// The partition beside the first one.
 const Q: Partition = Partition(1);
@@ -97,6 +98,23 @@ async fn interleaved() -> (World, Stream, Stream) {
     world.turn_to(P);
     world.add(&mut here, vec![user(2)]).await;
     (world, here, there)
+}
+
+#[tokio::test]
+async fn a_partition_that_cannot_be_written_holds_up_no_directory_of_another() {
+    let mut world = World::new().await;
+    let organization = world.organization(1).await;
+    world.store.set_partitions(2);
+    let here = world.directory(organization, 1).await;
+    let mut there = world.directory(organization, 2).await;
+    world.turn_to(Q);
+    let clash = world.batch(&mut there, vec![user_with(1, "same", ""), user_with(2, "same", "")]);
+    assert!(world.apply(clash).await.is_err());
+    let gathers = async |stream: &Stream| {
+        world.store.gather(stream.id, Needs::default()).await.map(|found| found.is_some())
+    };
+    assert!(matches!(gathers(&there).await, Err(ReplicaError::Unavailable(_))));
+    assert!(gathers(&here).await.unwrap());
 }
 
 /// Both partitions, whole.

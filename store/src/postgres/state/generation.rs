@@ -65,7 +65,7 @@ impl Generation {
         (partitions, scratch): (u16, &Path),
     ) -> Result<Self, OpenError> {
         let failed = |error| OpenError::server(postgres.settings(), error);
-        let (order, late) = (Order::of(partitions), Late::none(scratch));
+        let (order, late) = (Order::of(partitions), Late::of(partitions, scratch)?);
         Self::made(postgres, order, late).await.map_err(failed)
     }
 
