@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::log::{EventLog, Offset};
+use ::log::Offset;
 use axum::Router;
 use directory::rules::GeneralRules;
 use dispatcher::egress::Identity;
@@ -95,7 +95,7 @@ impl Running {
         let ready = Readiness::default()
             .with("log", move || {
                 let log = Arc::clone(&log);
-                async move { answers(&*log).await }
+                async move { partitions::answer(&*log).await }
             })
             .with("store", move || {
                 let store = Arc::clone(&store);
@@ -107,15 +107,6 @@ impl Running {
             async move { if stopped.is_empty() { Ok(()) } else { Err(stopped.join("; ")) } }
         })
     }
-}
-
-/// Whether every partition of the log can be read. If not, which cannot, and why.
-async fn answers(log: &dyn EventLog) -> Result<(), String> {
-    let tails = projector::lag::tails(log).await;
-    let silent = tails.into_iter().filter_map(|(partition, tail)| Some((partition, tail.err()?)));
-    let silent: Vec<String> =
-        silent.map(|(partition, error)| format!("partition {}: {error}", partition.0)).collect();
-    if silent.is_empty() { Ok(()) } else { Err(silent.join("; ")) }
 }
 
 impl Wiring<'_> {

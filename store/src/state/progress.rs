@@ -69,7 +69,7 @@ impl Progress {
     pub(crate) fn last_partition(&self) -> Option<Partition> {
         let passed = self.passed.lock().expect("nothing panics while it is held");
         let read = passed.iter().filter(|(_, next)| *next.borrow() > Offset(0));
-        read.map(|(number, _)| Partition(*number)).last()
+        read.map(|(number, _)| Partition(*number)).next_back()
     }
 
     /// Where waiting for a partition is done.

@@ -95,7 +95,6 @@ async fn projectors_share_the_partitions_of_many_directories_and_a_rebuild_moves
     // Until the group has given a share to each, one of them does all the work.
     eventually("both projectors to work", || async {
         join_all(directories.iter().map(|one| insist(one, "first@acme.example"))).await;
-        join_all(directories.iter().map(|one| one.send("GET", "/Users?count=0", None))).await;
         rename(&directories).await;
         let work = projectors.each_ref().map(|one| counted(&one.server, "projector_events_total"));
         let work = join_all(work).await;
