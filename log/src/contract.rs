@@ -80,7 +80,8 @@ pub struct ReadLimit {
 /// Every method may be cancelled by dropping its future. A cancelled `append` is indeterminate.
 #[async_trait]
 pub trait EventLog: Send + Sync {
-    /// How many partitions there are: `Partition(0)` up to this, exclusive.
+    /// How many partitions there are: `Partition(0)` up to this, exclusive. Some may be added while the log is open;
+    /// none is ever taken away.
     fn partitions(&self) -> u16;
 
     /// Appends all records in the order given, and returns when they are durable. The answer is the offset of the

@@ -139,6 +139,25 @@ impl Kafka {
         scan::count_partitions(config)
     }
 
+    /// Asks how many partitions the topic has by now: some may have been added. From then on they are this log's too.
+    ///
+    /// The answer is what the cluster says. It is less than [`EventLog::partitions`] if somebody has made the topic anew.
+    ///
+    /// # Errors
+    ///
+    /// When the cluster does not answer, or a partition has no leader yet.
+    pub async fn look_for_partitions(&self) -> Result<u16, ReadError> {
+        self.reachable().await.map_err(ReadError::Unavailable)?;
+        let count = self.ask(Asker::count_partitions).await.map_err(ReadError::Unavailable)?;
+        if count > self.partitions() {
+            // It refuses partitions that it has not heard of.
+            self.producer.look().await.map_err(ReadError::Unavailable)?;
+            tracing::info!(partitions = count, "partitions were added to the topic of the log");
+            self.shared.grows(count);
+        }
+        Ok(count)
+    }
+
     /// Lets what is on its way arrive, and ends the thread. Blocks; for shutdown.
     pub fn close(&self) {
         self.producer.close();

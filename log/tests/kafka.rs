@@ -162,6 +162,29 @@ async fn a_topic_that_is_there_keeps_its_partitions() {
 }
 
 /// How many records there are from an offset on. One read answers some of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_are_added_while_the_log_is_open_are_used_at_once() {
+    let Some(brokers) = brokers(tests::Kafka::shared()) else { return };
+    let config = config(brokers);
+    let (one, two) = tokio::join!(Kafka::open(config.clone()), Kafka::open(config.clone()));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.look_for_partitions().await.unwrap(), 3);
+    brokers.add_partitions(&config.topic, 5).await;
+    tests::server::eventually("the brokers to tell of it", || async {
+        // While a leader is being chosen there is no answer.
+        (one.look_for_partitions().await.ok() == Some(5)).then_some(())
+    })
+    .await;
+    assert_eq!(one.partitions(), 5);
+    let added = Partition(4);
+    assert_eq!(one.append(added, records("a", 2)).await.unwrap(), Offset(1));
+    assert_eq!(everything(&one, added, 10).await.len(), 2);
+    // Another that has not looked yet reads it all the same, when it is told of it by somebody.
+    assert_eq!(two.partitions(), 3);
+    two.wait_past(added, Offset(0)).await.unwrap();
+    assert_eq!(everything(&two, added, 10).await.len(), 2);
+}
+
 async fn count_from(log: &Kafka, from: Offset) -> u64 {
     let mut next = from;
     while let Some(last) = log.read(P, next, PAGE).await.expect("it is there").last() {

@@ -4,6 +4,11 @@
 //! written as it is judged; users, groups and memberships are folded in memory first, so that a user
 //! with a hundred events is written once. The result is a new generation beside the old one; the
 //! caller swaps it in.
+//!
+//! Partitions are read one after the other, so that memory holds the fold of one. How their events come into one order
+//! says [`order`].
+
+pub mod order;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -50,24 +55,31 @@ pub struct FeedEntry {
 
 /// A new generation of the state in the making. Synchronous: it has a thread of its own.
 pub trait Generation {
-    /// Adds to the feed, in order.
+    /// Adds events of a partition to the feed, in their order there. Where they stand says [`order::Order`].
     ///
     /// # Errors
     ///
     /// If it cannot be written. The generation is void then.
-    fn feed(&mut self, entries: &[FeedEntry]) -> Result<(), StoreError>;
+    fn feed(&mut self, partition: Partition, entries: &[FeedEntry]) -> Result<(), StoreError>;
 
-    /// Writes the folded state of a partition and where it stands, and makes all of it durable.
+    /// Writes the folded state of a partition and where it stands.
     ///
     /// # Errors
     ///
     /// If it cannot be written. The generation is void then.
-    fn finish(
+    fn state(
         &mut self,
         partition: Partition,
         position: Position,
         fold: &Fold,
     ) -> Result<(), StoreError>;
+
+    /// Ends the feed, once every partition is there, and makes all of it durable.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written. The generation is void then.
+    fn finish(&mut self) -> Result<(), StoreError>;
 }
 
 /// How far a rebuild or a verification has come.
@@ -106,7 +118,7 @@ pub(crate) struct Decoded {
 /// The entries of a partition, in order.
 pub type Scan<'a> = Box<dyn Iterator<Item = Result<Entry, BoxError>> + Send + 'a>;
 
-/// Makes the state of one partition anew.
+/// Makes the state of one partition anew. The generation is to be finished when all of them are there.
 ///
 /// # Errors
 ///
@@ -119,12 +131,12 @@ pub fn rebuild(
 ) -> Result<Seen, RebuildError> {
     let mut seen = Seen::default();
     let judge = judged(partition, scan, Changes::Fold, |chunk| {
-        generation.feed(&chunk.feed)?;
+        generation.feed(partition, &chunk.feed)?;
         seen.add(&chunk);
         progress(seen);
         Ok::<(), RebuildError>(())
     })?;
-    generation.finish(partition, judge.position(), &judge.fold)?;
+    generation.state(partition, judge.position(), &judge.fold)?;
     Ok(seen)
 }
 

@@ -22,6 +22,8 @@ const PAGE: usize = 1_024;
 /// A row of the feed as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredEvent {
+    /// Where it stands in the feed.
+    pub position: u64,
     /// The directory.
     pub directory_id: DirectoryId,
     /// Its place in the stream and its hash.
@@ -56,6 +58,13 @@ pub struct StoredPendingMember {
 
 /// The store as of one moment.
 pub trait Snapshot {
+    /// The partitions of which something was read.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be read.
+    fn partitions(&mut self) -> Result<Vec<Partition>, BoxError>;
+
     /// Where the projection stands.
     ///
     /// # Errors
@@ -70,7 +79,7 @@ pub trait Snapshot {
     /// If they cannot be read.
     fn heads(&mut self, partition: Partition) -> Result<Vec<StoredHead>, BoxError>;
 
-    /// The feed after this many of its entries, in order.
+    /// The feed after this position, in order.
     ///
     /// # Errors
     ///
@@ -228,6 +237,27 @@ impl std::fmt::Display for Difference {
     }
 }
 
+/// Refuses a log that lacks partitions of which something was read: nothing that is walked would tell.
+///
+/// # Errors
+///
+/// [`VerifyError::Difference`] names the first that it lacks.
+pub fn check_partitions(
+    partitions: &[Partition],
+    snapshot: &mut dyn Snapshot,
+) -> Result<(), VerifyError> {
+    let read = snapshot.partitions().map_err(VerifyError::Store)?;
+    let Some(lost) = read.into_iter().find(|read| !partitions.contains(read)) else {
+        return Ok(());
+    };
+    let what = format!(
+        "DSYNC-011: the log has no partition {}, of which the store has read; it has {}",
+        lost.0,
+        partitions.len()
+    );
+    Err(VerifyError::Difference(Difference { directory_id: None, seq: None, what }))
+}
+
 /// Compares one partition of the log, up to where the store stands, with the store; with `only`, of
 /// one directory.
 ///
@@ -252,7 +282,7 @@ pub fn verify(
 
     // The feed holds the events of every partition, in the order of their arrival.
     let of_partition = heads.iter().map(|stored| stored.directory_id).collect();
-    let mut feed = Feed { snapshot, of_partition, page: Vec::new().into_iter(), read: 0 };
+    let mut feed = Feed { snapshot, of_partition, page: Vec::new().into_iter(), after: 0 };
     let mut standing = Standing::new(scratch);
     let mut seen = Seen::default();
     let judge = judged(partition, scan, Changes::HandOn, |chunk| {
@@ -329,7 +359,8 @@ struct Feed<'a> {
     snapshot: &'a mut dyn Snapshot,
     of_partition: BTreeSet<DirectoryId>,
     page: std::vec::IntoIter<StoredEvent>,
-    read: u64,
+    /// The last position that was read.
+    after: u64,
 }
 
 impl Feed<'_> {
@@ -340,11 +371,9 @@ impl Feed<'_> {
             {
                 return Ok(Some(event));
             }
-            let page = self.snapshot.feed(self.read, PAGE).map_err(VerifyError::Store)?;
-            if page.is_empty() {
-                return Ok(None);
-            }
-            self.read += page.len() as u64;
+            let page = self.snapshot.feed(self.after, PAGE).map_err(VerifyError::Store)?;
+            let Some(last) = page.last() else { return Ok(None) };
+            self.after = last.position;
             self.page = page.into_iter();
         }
         Ok(None)

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use projector::rebuild::Seen;
+use log::Partition;
+use projector::rebuild::{Generation as _, Seen};
 use schemas::{DirectoryId, Edge};
 use serde_json::json;
 
 use crate::edge::SystemEdge;
 use crate::print::line;
+use crate::serve::partitions::check;
 use crate::serve::{DataDir, LogSource, open_store, scratch_folder};
 use crate::settings::{Settings, StoreSetting};
 
@@ -53,7 +55,9 @@ fn verify_all(
     directory: Option<DirectoryId>,
 ) -> anyhow::Result<Seen> {
     let (mut total, log) = (Seen::default(), LogSource::of(settings));
-    for partition in log.partitions()? {
+    let partitions = log.partitions()?;
+    projector::verify::check_partitions(&partitions, &mut snapshot)?;
+    for partition in partitions {
         let mut scratch = store::Scratch::create(&scratch_folder(settings))?;
         let (scan, length) = log.scan(partition)?;
         let bar = bar(length);
@@ -83,12 +87,15 @@ pub async fn rebuild(settings: Settings, as_json: bool) -> anyhow::Result<()> {
         StoreSetting::Postgres(_) => None,
     };
     let store = open_store(&settings, &edge).await?;
-    let mut generation = store.new_generation().await?;
+    let log = LogSource::of(&settings);
+    let counted = log.clone();
+    let partitions = tokio::task::spawn_blocking(move || counted.partitions()).await??;
+    let count = u16::try_from(partitions.len())?;
+    check(&store, count)?;
+    let mut generation = store.new_generation(count, &scratch_folder(&settings)).await?;
     let begun = edge.now();
-    let settings = Arc::new(settings);
-    let reading = Arc::clone(&settings);
     let (generation, seen) = tokio::task::spawn_blocking(move || {
-        rebuild_all(&reading, &mut generation).map(|seen| (generation, seen))
+        rebuild_all(&log, &partitions, &mut generation).map(|seen| (generation, seen))
     })
     .await??;
     store.swap_in(generation).await?;
@@ -109,14 +116,14 @@ pub async fn rebuild(settings: Settings, as_json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn rebuild_all(settings: &Settings, generation: &mut store::Generation) -> anyhow::Result<Seen> {
-    let (mut total, log) = (Seen::default(), LogSource::of(settings));
-    for partition in log.partitions()? {
+fn rebuild_all(
+    log: &LogSource,
+    partitions: &[Partition],
+    generation: &mut store::Generation,
+) -> anyhow::Result<Seen> {
+    let mut total = Seen::default();
+    for partition in partitions.iter().copied() {
         let (scan, length) = log.scan(partition)?;
-        // A partition that no directory is in says nothing. The first one ends the generation even so.
-        if length == 0 && partition.0 > 0 {
-            continue;
-        }
         let bar = bar(length);
         let seen = projector::rebuild::rebuild(partition, scan, generation, &mut |seen| {
             bar.set_position(seen.records);
@@ -124,6 +131,7 @@ fn rebuild_all(settings: &Settings, generation: &mut store::Generation) -> anyho
         bar.finish_and_clear();
         total = add(total, seen);
     }
+    generation.finish()?;
     Ok(total)
 }
 

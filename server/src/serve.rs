@@ -8,6 +8,7 @@ mod keys;
 mod lock;
 mod log;
 mod outward;
+pub(crate) mod partitions;
 mod pipeline;
 mod share;
 mod streams;
@@ -139,6 +140,9 @@ impl Running {
         store.set_general_brake(settings.brake);
         let source = LogSource::of(settings);
         let log = source.open().await?;
+        let count = log.port().partitions();
+        partitions::check(&store, count)?;
+        store.set_partitions(count);
         let share = if part.contains(&Role::Projector) {
             source.share(&log, alone)?
         } else {

@@ -24,6 +24,7 @@ pub(crate) mod oauth;
 pub(crate) mod operational;
 pub(crate) mod organizations;
 pub(crate) mod outward;
+pub(crate) mod placement;
 pub(crate) mod portal_links;
 pub(crate) mod replays;
 pub(crate) mod requests;

@@ -11,9 +11,9 @@ use projector::{Position, StoreError, StoredHead};
 use schemas::{DirectoryId, ScimId, Seq};
 
 use crate::error::OpenError;
-use crate::postgres::state::generation::Generation as OnServer;
+pub(crate) use crate::postgres::state::generation::Generation as OnServer;
 use crate::postgres::state::snapshot::Snapshot as OfServer;
-use crate::state::bulk::Generation as InFile;
+pub(crate) use crate::state::bulk::Generation as InFile;
 use crate::state::snapshot::Snapshot as OfFile;
 
 /// A state in the making, beside the one in use. Its methods block.
@@ -27,22 +27,29 @@ pub(crate) enum Making {
 }
 
 impl projector::rebuild::Generation for Generation {
-    fn feed(&mut self, entries: &[FeedEntry]) -> Result<(), StoreError> {
+    fn feed(&mut self, partition: Partition, entries: &[FeedEntry]) -> Result<(), StoreError> {
         match &mut self.0 {
-            Making::File(made) => made.feed(entries),
-            Making::Server(made) => made.feed(entries),
+            Making::File(made) => made.feed(partition, entries),
+            Making::Server(made) => made.feed(partition, entries),
         }
     }
 
-    fn finish(
+    fn state(
         &mut self,
         partition: Partition,
         position: Position,
         fold: &Fold,
     ) -> Result<(), StoreError> {
         match &mut self.0 {
-            Making::File(made) => made.finish(partition, position, fold),
-            Making::Server(made) => made.finish(partition, position, fold),
+            Making::File(made) => made.state(partition, position, fold),
+            Making::Server(made) => made.state(partition, position, fold),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), StoreError> {
+        match &mut self.0 {
+            Making::File(made) => made.finish(),
+            Making::Server(made) => made.finish(),
         }
     }
 }
@@ -76,6 +83,10 @@ impl Snapshot {
 }
 
 impl projector::verify::Snapshot for Snapshot {
+    fn partitions(&mut self) -> Result<Vec<Partition>, BoxError> {
+        self.taken().partitions()
+    }
+
     fn position(&mut self, partition: Partition) -> Result<Position, BoxError> {
         self.taken().position(partition)
     }

@@ -24,6 +24,7 @@ mod state;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use directory::rules::GeneralRules;
 use schemas::{Brake, DirectoryId, Edge};
@@ -34,7 +35,8 @@ pub use config::attempts::Retention;
 use error::DbError;
 pub use error::OpenError;
 pub use generations::{Generation, Snapshot};
-use generations::{Making, Taken};
+use generations::{InFile, Making, OnServer, Taken};
+use log::Partition;
 pub use postgres::{Invalid, PostgresSettings};
 use state::State;
 pub use state::scratch::Scratch;
@@ -44,6 +46,8 @@ pub use state::scratch::Scratch;
 pub struct Store {
     pub(crate) config: Box<dyn ConfigBackend>,
     pub(crate) state: Box<dyn StateBackend>,
+    /// Among how many partitions of the log new directories are spread.
+    pub(crate) partitions: AtomicU16,
     place: Place,
 }
 
@@ -79,7 +83,12 @@ impl Store {
         let config = Config::open(&folder.join("store.db"), master_key, edge)?;
         let state = Box::new(State::open(&state_path(folder, config.generation()))?);
         remove_other_generations(folder, config.generation());
-        Ok(Self { config: Box::new(config), state, place: Place::Folder(folder.to_owned()) })
+        Ok(Self {
+            config: Box::new(config),
+            state,
+            partitions: AtomicU16::new(1),
+            place: Place::Folder(folder.to_owned()),
+        })
     }
 
     /// Opens a store on a server, which other replicas may have open too. All of them have one master key.
@@ -102,6 +111,7 @@ impl Store {
         Ok(Self {
             config: Box::new(config),
             state: Box::new(state),
+            partitions: AtomicU16::new(1),
             place: Place::Server(postgres),
         })
     }
@@ -118,6 +128,18 @@ impl Store {
     /// Takes over the brake of directories that have none of their own; none if nobody says.
     pub fn set_general_brake(&self, brake: Option<Brake>) {
         self.config.set_general_brake(brake);
+    }
+
+    /// Says among how many partitions of the log new directories are spread; one if nobody says. Directories that are
+    /// there stay where they are.
+    pub fn set_partitions(&self, count: u16) {
+        self.partitions.store(count, Ordering::Relaxed);
+    }
+
+    /// The last partition of the log that something here rests on: a directory lies in it, or it was read.
+    pub fn last_partition(&self) -> Option<Partition> {
+        let known = self.config.known();
+        known.last_partition().max(self.state.progress().last_partition())
     }
 
     /// Says how long attempts at deliveries are remembered; the usual while if nobody says.
@@ -147,20 +169,26 @@ impl Store {
         Ok(lags.map(|directory| directory.id).collect())
     }
 
-    /// An empty state beside the one in use, to be filled by a rebuild.
+    /// An empty state beside the one in use, to be filled by a rebuild of a log with so many partitions. What of it has to
+    /// wait does so in `scratch`, a folder with room.
     ///
     /// # Errors
     ///
     /// If it cannot be made.
-    pub async fn new_generation(&self) -> Result<Generation, OpenError> {
+    pub async fn new_generation(
+        &self,
+        partitions: u16,
+        scratch: &Path,
+    ) -> Result<Generation, OpenError> {
         Ok(Generation(match &self.place {
             Place::Folder(folder) => {
                 let number = self.config.generation() + 1;
-                let made = state::bulk::Generation::create(&state_path(folder, number), number)?;
+                let (made, in_use) = (state_path(folder, number), state_path(folder, number - 1));
+                let made = InFile::create(&made, number, &in_use, (partitions, scratch))?;
                 Making::File(Box::new(made))
             }
             Place::Server(postgres) => {
-                let made = postgres::state::generation::Generation::create(postgres).await?;
+                let made = OnServer::create(postgres, (partitions, scratch)).await?;
                 Making::Server(Box::new(made))
             }
         }))

@@ -8,6 +8,7 @@ pub(crate) mod bulk;
 pub(crate) mod feed;
 mod flush;
 mod gather;
+pub(crate) mod late;
 pub(crate) mod list;
 mod lookups;
 mod pending_members;

@@ -6,6 +6,8 @@ use tests::{Directory, Server};
 #[cfg(feature = "kafka")]
 mod faults;
 #[cfg(feature = "kafka")]
+mod partitions;
+#[cfg(feature = "kafka")]
 mod processes;
 
 const USERS: usize = 300;

@@ -10,7 +10,7 @@ use tests::{Api, Directory, Server};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-const TYPES: &str = "dsync.user.created,dsync.user.updated,dsync.user.deleted,\
+pub(crate) const TYPES: &str = "dsync.user.created,dsync.user.updated,dsync.user.deleted,\
     dsync.group.created,dsync.group.updated,dsync.group.deleted,\
     dsync.group.user_added,dsync.group.user_removed";
 
@@ -74,7 +74,7 @@ pub(crate) struct Copy {
 }
 
 impl Copy {
-    fn apply(&mut self, event: &Value) {
+    pub(crate) fn apply(&mut self, event: &Value) {
         let data = &event["data"];
         let id = |of: &Value| of["id"].as_str().unwrap().to_owned();
         let plain = |of: &Value| {

@@ -36,15 +36,20 @@ async fn an_entra_cycle_runs_over_a_log_in_kafka() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_survives_kill_minus_nine_and_a_rebuild_from_the_topic() {
     let Some(brokers) = brokers(Kafka::shared()) else { return };
-    let data = tempfile::tempdir().unwrap();
-    let log = log_in(brokers, &brokers.fresh_name());
+    let (data, topic) = (tempfile::tempdir().unwrap(), &brokers.fresh_name());
+    let log = log_in(brokers, topic);
     let settings = [("DSYNC_LOG", log.as_str()), ("DSYNC_KAFKA_PARTITIONS", "3")];
     let receiver = Receiver::start().await;
 
     let server = Server::start_with(data.path(), &settings);
     server.api().endpoint(receiver.url()).await;
     let directory = server.api().directory("azure scim v2.0", "Contoso").await;
-    let mut users = provision(&directory, 0..50).await;
+    let mut users = provision(&directory, 0..25).await;
+    // In another partition; its events lie between the others.
+    let other = server.api().directory("azure scim v2.0", "Fabrikam").await;
+    provision(&other, 0..10).await;
+    users.extend(provision(&directory, 25..50).await);
+    assert!(brokers.end(topic, 0) > 50 && brokers.end(topic, 1) > 10, "one in each");
     server.kill();
 
     let server = Server::start_with(data.path(), &settings);
@@ -54,8 +59,9 @@ async fn what_was_answered_survives_kill_minus_nine_and_a_rebuild_from_the_topic
     let verified = run(data.path(), &log, "verify");
     assert!(verified.status.success(), "{verified:?}");
     let said = String::from_utf8_lossy(&verified.stdout);
-    // The users, the directory, and its token.
-    assert!(said.contains("62 events"), "{said}");
+    // The users, the directories, and their tokens.
+    assert!(said.contains("74 events"), "{said}");
+    let feed = feed(&server).await;
     everything_arrives(&server, &receiver).await;
     assert!(server.terminate().success());
 
@@ -63,8 +69,9 @@ async fn what_was_answered_survives_kill_minus_nine_and_a_rebuild_from_the_topic
     assert!(rebuilt.status.success(), "{rebuilt:?}");
     let server = Server::start_with(data.path(), &settings);
     assert_eq!(names(&directory.at(server.base())).await, users);
+    assert_eq!(self::feed(&server).await, feed, "every event is where it was");
     let walked = server.api().get("/audit/verify").await;
-    assert_eq!(walked["events"], 62, "{walked}");
+    assert_eq!(walked["events"], 74, "{walked}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,6 +189,12 @@ async fn names(directory: &Directory) -> BTreeSet<String> {
     let all = directory.send("GET", "/Users?count=1000", None).await.expect(200);
     let users = all.body["Resources"].as_array().unwrap();
     users.iter().map(|user| user["userName"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The ids of all events, in the order of the feed.
+async fn feed(server: &Server) -> Vec<String> {
+    let events = server.api().events("dsync.activated,dsync.user.created").await;
+    events.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
 }
 
 async fn everything_arrives(server: &Server, receiver: &Receiver) {

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tempfile::TempDir;
@@ -110,6 +110,16 @@ impl Kafka {
 
     /// Creates a topic with these settings.
     pub async fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+        assert!(self.try_create_topic(name, partitions, settings).await, "the topic is made");
+    }
+
+    /// The same; false if it is not made, because one of this name is still being deleted.
+    pub async fn try_create_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) -> bool {
         let copies = self.cluster.as_ref().map_or(1, |cluster| cluster.nodes().len().min(3));
         let copies = i32::try_from(copies).expect("at most three");
         let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies));
@@ -117,7 +127,14 @@ impl Kafka {
             topic = topic.set(key, value);
         }
         let made = self.admin().create_topics([&topic], &AdminOptions::new()).await;
-        made.expect("the broker answers")[0].as_ref().expect("the topic is made");
+        made.expect("the broker answers")[0].is_ok()
+    }
+
+    /// Adds partitions to a topic, so that it has this many.
+    pub async fn add_partitions(&self, name: &str, count: usize) {
+        let wanted = NewPartitions::new(name, count);
+        let made = self.admin().create_partitions([&wanted], &AdminOptions::new()).await;
+        made.expect("the broker answers")[0].as_ref().expect("the partitions are made");
     }
 
     /// Deletes a topic.

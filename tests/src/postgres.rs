@@ -295,6 +295,8 @@ fn serve(programs: &Path, folder: &Path, owner: Option<(u32, u32)>, options: &[S
         server.uid(user).gid(group);
     }
     server.arg("-k").arg(folder).args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+    // Several tests at once have a dozen processes, with up to 18 connections each.
+    server.args(["-c", "max_connections=400"]);
     server
         .args(options)
         .stdout(log.try_clone().expect("a file can be shared"))

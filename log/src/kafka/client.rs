@@ -12,6 +12,7 @@ use rdkafka::metadata::Metadata;
 
 use super::QUESTION_WITHIN;
 use super::config::Config;
+use super::looking;
 use crate::contract::{Offset, Partition};
 
 /// How long a leader that is being replaced is given before it is asked for again.
@@ -119,6 +120,13 @@ impl Asker {
         let found = self.client.fetch_metadata(Some(&self.topic), within);
         self.hear();
         found
+    }
+
+    /// How many partitions the topic has, all of them with a leader.
+    pub(super) fn count_partitions(&self) -> KafkaResult<u16> {
+        let metadata = self.metadata(QUESTION_WITHIN)?;
+        let shape = looking::shape(&metadata.topics()[0]);
+        shape.map(|shape| shape.partitions).map_err(KafkaError::MetadataFetch)
     }
 
     /// The first record that the broker holds of a partition, and the tail. Asks again while a leader is being replaced.

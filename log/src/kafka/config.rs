@@ -29,8 +29,8 @@ const EVERYWHERE: &[(&str, &str)] = &[
     ("socket.timeout.ms", "10000"),
     // After an outage we are back within a second, and not within ten.
     ("reconnect.backoff.max.ms", "1000"),
-    // So often we look who leads a partition, when nothing has made us ask.
-    ("topic.metadata.refresh.interval.ms", "30000"),
+    // So often we look who leads a partition and how many there are, when nothing has made us ask.
+    ("topic.metadata.refresh.interval.ms", "10000"),
     ("log.connection.close", "false"),
 ];
 

@@ -1,8 +1,8 @@
 //! The reading side: one consumer for all partitions, on a thread of its own, which fills their windows.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::client::{Asker, Context, Reach};
+use super::looking::PARTITIONS_MAX;
 use super::window::{Taken, Window};
 use crate::contract::{Entry, Offset, Partition};
 
@@ -26,7 +27,11 @@ pub(super) type Client = StreamConsumer<Context>;
 /// What readers and the follower share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    partitions: Vec<Followed>,
+    /// A place for each that there may ever be; filled when it is first asked for. Who was told of a partition by
+    /// another process may ask before this one has heard of it.
+    followed: Box<[OnceLock<Box<Followed>>]>,
+    /// How many there are. It only rises.
+    partitions: AtomicU16,
     /// Somebody wants to read elsewhere, or has read so much that fetching may go on, or the log closes.
     woken: Notify,
     closing: AtomicBool,
@@ -42,29 +47,43 @@ struct Followed {
 
 impl Shared {
     pub(super) fn new(partitions: u16) -> Self {
-        let followed = |number| Followed {
-            window: Mutex::new(Window::new(Partition(number))),
-            changed: watch::Sender::new(()),
-        };
         Self {
-            partitions: (0..partitions).map(followed).collect(),
+            followed: (0..PARTITIONS_MAX).map(|_| OnceLock::new()).collect(),
+            partitions: AtomicU16::new(partitions),
             woken: Notify::new(),
             closing: AtomicBool::new(false),
         }
     }
 
     pub(super) fn partitions(&self) -> u16 {
-        u16::try_from(self.partitions.len()).expect("it was made from a u16")
+        self.partitions.load(Ordering::Acquire)
+    }
+
+    /// There are so many by now.
+    pub(super) fn grows(&self, partitions: u16) {
+        self.partitions.fetch_max(partitions, Ordering::AcqRel);
+    }
+
+    fn followed(&self, partition: Partition) -> &Followed {
+        self.followed[usize::from(partition.0)].get_or_init(|| {
+            let window = Mutex::new(Window::new(partition));
+            Box::new(Followed { window, changed: watch::Sender::new(()) })
+        })
+    }
+
+    /// Those that somebody has asked for.
+    fn asked_for(&self) -> impl Iterator<Item = Partition> + '_ {
+        let all = (0..).map(Partition).zip(&self.followed);
+        all.filter_map(|(partition, followed)| followed.get().map(|_| partition))
     }
 
     pub(super) fn window(&self, partition: Partition) -> MutexGuard<'_, Window> {
-        let followed = &self.partitions[usize::from(partition.0)];
-        followed.window.lock().expect("nothing panics while it is held")
+        self.followed(partition).window.lock().expect("nothing panics while it is held")
     }
 
     /// Subscribe first, then look: what changes in between is not missed.
     pub(super) fn subscribe(&self, partition: Partition) -> watch::Receiver<()> {
-        self.partitions[usize::from(partition.0)].changed.subscribe()
+        self.followed(partition).changed.subscribe()
     }
 
     /// Something is known to be written up to here.
@@ -74,7 +93,7 @@ impl Shared {
     }
 
     pub(super) fn tell(&self, partition: Partition) {
-        self.partitions[usize::from(partition.0)].changed.send_replace(());
+        self.followed(partition).changed.send_replace(());
     }
 
     pub(super) fn wake_follower(&self) {
@@ -88,7 +107,7 @@ impl Shared {
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Release);
         self.woken.notify_one();
-        (0..self.partitions()).for_each(|number| self.tell(Partition(number)));
+        self.asked_for().for_each(|partition| self.tell(partition));
     }
 }
 
@@ -139,7 +158,7 @@ impl Follower {
 
     /// Lets fetching begin where readers want it, and go on where it rested.
     fn serve(&self) {
-        for partition in (0..self.shared.partitions()).map(Partition) {
+        for partition in self.shared.asked_for() {
             self.move_to_wanted(partition);
             let wakes = self.shared.window(partition).wakes();
             if wakes && let Err(error) = self.client.resume(&self.list(partition, None)) {
@@ -182,7 +201,7 @@ impl Follower {
     fn take(&self, message: &BorrowedMessage<'_>) {
         self.reach.answered();
         let number = u16::try_from(message.partition()).unwrap_or(u16::MAX);
-        if number >= self.shared.partitions() {
+        if usize::from(number) >= PARTITIONS_MAX {
             return;
         }
         let partition = Partition(number);
@@ -216,7 +235,7 @@ impl Follower {
             return;
         }
         tracing::warn!(%error, "the log does not hold what is read from it");
-        for partition in (0..self.shared.partitions()).map(Partition) {
+        for partition in self.shared.asked_for() {
             let end = self.shared.window(partition).end();
             let Some(end) = end else { continue };
             while !self.shared.is_closing() && self.compare(partition, end).is_err() {

@@ -16,7 +16,7 @@ use super::topic::{self, Shape};
 use super::{OPEN_WITHIN, QUESTION_WITHIN};
 
 /// More partitions than a cluster is happy with, and few enough for a number of ours.
-const PARTITIONS_MAX: usize = 1 << 15;
+pub(super) const PARTITIONS_MAX: usize = 1 << 15;
 
 /// How often it is looked whether a topic that was made has its leaders.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);

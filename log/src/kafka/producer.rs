@@ -9,8 +9,8 @@ use tokio::sync::Semaphore;
 
 use super::client::{Context, Reach};
 use super::config::Config;
-use super::headers;
-use crate::contract::{Append, AppendError, Offset, Partition, RECORD_BYTES_MAX};
+use super::{QUESTION_WITHIN, headers};
+use crate::contract::{Append, AppendError, Offset, Partition, RECORD_BYTES_MAX, Source};
 
 /// How much may be on its way at once, in KiB. Beyond it appends wait: that is the back-pressure. librdkafka's own
 /// limit lies above it, since there an append could be cut in two.
@@ -62,6 +62,14 @@ impl Producer {
             self.replace(&client);
         }
         outcome(delivered, refused, records)
+    }
+
+    /// Has the client ask what the topic is like by now.
+    pub(super) async fn look(&self) -> Result<(), Source> {
+        let client = self.client.lock().expect("nothing panics while it is held").clone();
+        let topic = self.config.topic.clone();
+        let look = move || client.client().fetch_metadata(Some(&topic), QUESTION_WITHIN).map(drop);
+        Ok(tokio::task::spawn_blocking(look).await??)
     }
 
     /// All of them are in librdkafka's queue when this returns, or none beyond the one that was refused.

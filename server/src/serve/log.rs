@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use log::{Embedded, EventLog, Offset, Partition};
+use log::{Embedded, EventLog, Offset, Partition, ReadError};
 use projector::rebuild::Scan;
 
 use super::share::Share;
@@ -120,6 +120,19 @@ impl OpenLog {
 
     fn partitions(&self) -> BTreeSet<Partition> {
         (0..self.port().partitions()).map(Partition).collect()
+    }
+
+    /// How many partitions there are by now. Of the embedded log there are always as many.
+    #[cfg_attr(
+        not(feature = "kafka"),
+        expect(clippy::unused_async, reason = "a cluster is asked over the network")
+    )]
+    pub(super) async fn look_for_partitions(&self) -> Result<u16, ReadError> {
+        match self {
+            Self::Embedded(log) => Ok(log.partitions()),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(log) => log.look_for_partitions().await,
+        }
     }
 
     /// Lets what is on its way arrive, and ends its threads. Blocks; for shutdown.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use api::ports::PortError;
 use async_trait::async_trait;
 use console::ports::{Flow, Pipeline, Rates};
-use log::{EventLog, Partition};
+use log::EventLog;
+use projector::ProjectionStore;
+use projector::lag::{lags, tails};
 
 use crate::telemetry::Telemetry;
 
@@ -21,6 +23,7 @@ const SAMPLES_MAX: usize = 61;
 pub(super) struct Sampler {
     telemetry: Telemetry,
     log: Arc<dyn EventLog>,
+    store: Arc<dyn ProjectionStore>,
     samples: Mutex<VecDeque<Counts>>,
 }
 
@@ -31,13 +34,16 @@ struct Counts {
     events: f64,
     deliveries: f64,
     failures: f64,
-    lag: f64,
     undelivered: f64,
 }
 
 impl Sampler {
-    pub(super) fn new(telemetry: Telemetry, log: Arc<dyn EventLog>) -> Self {
-        Self { telemetry, log, samples: Mutex::default() }
+    pub(super) fn new(
+        telemetry: Telemetry,
+        log: Arc<dyn EventLog>,
+        store: Arc<dyn ProjectionStore>,
+    ) -> Self {
+        Self { telemetry, log, store, samples: Mutex::default() }
     }
 
     /// Reads the metrics again and again. Drop it to end it.
@@ -65,16 +71,17 @@ impl Sampler {
 impl Pipeline for Sampler {
     async fn flow(&self) -> Result<Flow, PortError> {
         let mut records = 0;
-        for partition in (0..self.log.partitions()).map(Partition) {
-            let tail = self.log.tail(partition).await;
+        for (_, tail) in tails(&*self.log).await {
             records += tail.map_err(|error| PortError::Unavailable(error.into()))?.0;
         }
+        // Asked of the store and not of the metrics, which only a process that projects has.
+        let lags = lags(&*self.log, &*self.store).await;
         let latest = Counts::read(&self.telemetry.render());
         Ok(Flow {
             rates: self.rates(),
             interval: EVERY,
             records,
-            lag: whole(latest.lag),
+            lag: lags.into_iter().map(|(_, behind)| behind).sum(),
             undelivered: whole(latest.undelivered),
         })
     }
@@ -93,7 +100,6 @@ impl Counts {
                     counts.requests += value;
                 }
                 "projector_events_total" => counts.events += value,
-                "projector_lag_records" => counts.lag += value,
                 "dispatcher_lag_events" => counts.undelivered = counts.undelivered.max(value),
                 "dispatcher_attempts_total" if labels.contains("outcome=\"delivered\"") => {
                     counts.deliveries += value;
@@ -135,7 +141,6 @@ mod tests {
         http_requests_total{method=\"POST\",route=\"/scim/v2.0/{endpoint}/Users\",status=\"201\"} 10\n\
         http_requests_total{method=\"GET\",route=\"/console\",status=\"200\"} 7\n\
         projector_events_total 25\n\
-        projector_lag_records{partition=\"0\"} 3\n\
         dispatcher_attempts_total{outcome=\"delivered\"} 15\n\
         dispatcher_attempts_total{outcome=\"timeout\"} 5\n\
         dispatcher_lag_events 9\n";
@@ -145,7 +150,7 @@ mod tests {
         let counts = Counts::read(TEXT);
         assert_eq!((counts.requests, counts.events), (40.0, 25.0));
         assert_eq!((counts.deliveries, counts.failures), (15.0, 5.0));
-        assert_eq!((counts.lag, counts.undelivered), (3.0, 9.0));
+        assert_eq!(counts.undelivered, 9.0);
         let rates = counts.since(&Counts::default());
         assert_eq!((rates.requests, rates.deliveries), (8.0, 3.0));
     }

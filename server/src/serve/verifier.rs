@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::ports::{BoxError, PortError, Verification, Verifier};
 use async_trait::async_trait;
 use projector::rebuild::RebuildError;
-use projector::verify::{Snapshot as _, VerifyError, verify};
+use projector::verify::{Snapshot as _, VerifyError, check_partitions, verify};
 use schemas::DirectoryId;
 use store::Store;
 use tokio::sync::Semaphore;
@@ -75,7 +75,9 @@ fn walk_all(
 ) -> Result<u64, VerifyError> {
     let unread = |error: anyhow::Error| VerifyError::Walk(RebuildError::Log(error.into()));
     let mut events = 0;
-    for partition in log.partitions().map_err(unread)? {
+    let partitions = log.partitions().map_err(unread)?;
+    check_partitions(&partitions, &mut snapshot)?;
+    for partition in partitions {
         let mut scratch =
             store::Scratch::create(folder).map_err(|error| VerifyError::Scratch(error.into()))?;
         let (scan, _) = log.scan(partition).map_err(unread)?;

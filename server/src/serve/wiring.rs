@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ::log::{Offset, Partition};
+use ::log::Offset;
 use axum::Router;
 use directory::rules::GeneralRules;
 use dispatcher::egress::Identity;
@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::{
-    CATCH_UP_MAX, LogSource, Running, console, keys, outward, pipeline, scratch_folder, streams,
-    trials, verifier,
+    CATCH_UP_MAX, LogSource, Running, console, keys, outward, partitions, pipeline, scratch_folder,
+    streams, trials, verifier,
 };
 use crate::cli::Role;
 use crate::http::{self, Readiness};
@@ -40,6 +40,8 @@ impl Running {
             emptied: settings.emptied_fields,
         };
         self.store.set_general_rules(rules).await?;
+        let (log, store) = (self.log.clone(), self.store.clone());
+        self.roles.spawn(partitions::follow(log, store, self.end_roles.clone()));
         let upkeep = telemetry.clone();
         let end = self.end_roles.clone();
         self.roles.spawn(async move { end.run_until_cancelled(upkeep.upkeep()).await });
@@ -53,17 +55,11 @@ impl Running {
         self.part.contains(&role)
     }
 
-    fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
-        (0..self.log.port().partitions()).map(Partition)
-    }
-
     /// A projector for each partition that falls to this process. One that cannot go on is told by `/readyz`.
     fn start_projectors(&self) -> watch::Receiver<projector::Stopped> {
         let (stopped, projecting) = watch::channel(projector::Stopped::new());
-        for partition in self.partitions() {
-            let (store, end) = (self.store.clone(), self.end_roles.clone());
-            self.roles.spawn(projector::lag::measure(self.log.port(), store, partition, end));
-        }
+        let (store, end) = (self.store.clone(), self.end_roles.clone());
+        self.roles.spawn(projector::lag::measure(self.log.port(), store, end));
         self.roles.spawn(projector::share(
             self.log.port(),
             self.store.clone(),
@@ -77,11 +73,11 @@ impl Running {
     /// Waits until the projection holds what the log held when the process ended: the first read after a
     /// crash must not miss what a later one shows.
     async fn catch_up(&self) -> anyhow::Result<()> {
-        let log = self.log.port();
-        for partition in self.partitions() {
-            let Some(last) = log.tail(partition).await?.0.checked_sub(1) else { continue };
+        let deadline = tokio::time::Instant::now() + CATCH_UP_MAX;
+        for (partition, tail) in projector::lag::tails(&*self.log.port()).await {
+            let Some(last) = tail?.0.checked_sub(1) else { continue };
             let passed = self.store.wait_applied(partition, Offset(last));
-            match tokio::time::timeout(CATCH_UP_MAX, passed).await {
+            match tokio::time::timeout_at(deadline, passed).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "the projection is behind the log; reads show what it holds")
@@ -96,18 +92,15 @@ impl Running {
 
     fn readiness(&self, projecting: Option<watch::Receiver<projector::Stopped>>) -> Readiness {
         let (log, store) = (self.log.port(), Arc::clone(&self.store));
-        let ready =
-            Readiness::default()
-                .with("log", move || {
-                    let log = Arc::clone(&log);
-                    async move {
-                        log.tail(Partition(0)).await.map(drop).map_err(|error| error.to_string())
-                    }
-                })
-                .with("store", move || {
-                    let store = Arc::clone(&store);
-                    async move { store.ready().await.map_err(|error| error.to_string()) }
-                });
+        let ready = Readiness::default()
+            .with("log", move || {
+                let log = Arc::clone(&log);
+                async move { partitions::answer(&*log).await }
+            })
+            .with("store", move || {
+                let store = Arc::clone(&store);
+                async move { store.ready().await.map_err(|error| error.to_string()) }
+            });
         let Some(projecting) = projecting else { return ready };
         ready.with("projector", move || {
             let stopped: Vec<String> = projecting.borrow().values().cloned().collect();
@@ -260,7 +253,8 @@ impl Wiring<'_> {
     ) -> anyhow::Result<::console::Ports> {
         let Running { store, roles, end_roles, .. } = self.running;
         console::set_passwords(&**store, self.settings, &*self.edge).await?;
-        let pipeline = pipeline::Sampler::new(telemetry.clone(), self.running.log.port());
+        let pipeline =
+            pipeline::Sampler::new(telemetry.clone(), self.running.log.port(), store.clone());
         let pipeline = Arc::new(pipeline);
         let (sampler, end) = (Arc::clone(&pipeline), end_roles.clone());
         roles.spawn(async move { end.run_until_cancelled(sampler.run()).await });

@@ -132,7 +132,13 @@ pub(crate) trait ConfigBackend:
         at: Timestamp,
     ) -> Result<Vec<DirectoryId>, DbError>;
 
-    async fn create_directory(&self, reach: Reach, new: NewDirectory) -> Result<(), DbError>;
+    /// Creates a directory, and chooses one of so many partitions of the log for its stream.
+    async fn create_directory(
+        &self,
+        reach: Reach,
+        new: NewDirectory,
+        partitions: u16,
+    ) -> Result<(), DbError>;
 
     /// Changes a directory. If its rules are others then, its users are refreshed.
     async fn update_directory(

@@ -4,26 +4,32 @@ use api::ports::{Conflict, LIVE_TOKENS_MAX, NewDirectory, NewToken, Reach, ScimS
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Timestamp, TokenId};
 
+use super::placement::partition_for_next;
 use super::{Config, host_names, organizations};
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
+use crate::sqlite::from_sql;
 use crate::state::rows::{all, first};
 
-/// Where new directories' streams lie: the embedded log has one partition.
-pub(crate) const PARTITION: u16 = 0;
+/// How many directories live in each partition.
+const LIVE: &str =
+    "SELECT partition, count(*) FROM directories WHERE deleting = 0 GROUP BY partition";
 
 impl Config {
     pub(crate) async fn create_directory(
         &self,
         reach: Reach,
         new: NewDirectory,
+        partitions: u16,
     ) -> Result<(), DbError> {
         if !reach.covers(new.organization_id) {
             return Err(not_found());
         }
         self.change(move |connection| {
             let organization = organizations::get(connection, new.organization_id)?;
+            let live = all(connection, LIVE, [], |row| Ok((row.get(0)?, from_sql(row.get(1)?))))?;
+            let partition = partition_for_next(&live.into_iter().collect(), partitions);
             connection.execute(
                 "INSERT INTO directories (id, organization, kind, name, external_key, endpoint_id,
                      partition, domains, created_at, updated_at)
@@ -35,7 +41,7 @@ impl Config {
                     new.name,
                     new.external_key,
                     new.endpoint_id,
-                    PARTITION,
+                    partition,
                     organizations::domains_json(&organization.domains)?,
                     new.created_at.millis(),
                 ],

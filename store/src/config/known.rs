@@ -93,6 +93,11 @@ pub(crate) struct StoredDomain {
 }
 
 impl Known {
+    /// The last partition that a directory lies in.
+    pub(crate) fn last_partition(&self) -> Option<Partition> {
+        self.directories.values().map(|known| known.partition).max()
+    }
+
     /// What these rows say; the tokens in the order of their ids.
     pub(crate) fn of(
         directories: Vec<KnownDirectory>,

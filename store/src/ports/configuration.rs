@@ -1,5 +1,7 @@
 //! The API's ports on configuration.
 
+use std::sync::atomic::Ordering;
+
 use api::ports::{
     Answers, ApiKey, Begun, Delivering, Digest, Directories, Directory, DirectoryChange,
     DirectoryFilter, Endpoint, EndpointChange, Endpoints, Hold, KeptAnswer, Keys, NewDirectory,
@@ -169,7 +171,8 @@ impl Directories for Store {
 
     async fn create(&self, reach: Reach, new: NewDirectory) -> Result<Directory, PortError> {
         let id = new.id;
-        self.config.create_directory(reach, new).await.map_err(port_error)?;
+        let partitions = self.partitions.load(Ordering::Relaxed);
+        self.config.create_directory(reach, new, partitions).await.map_err(port_error)?;
         Directories::get(self, reach, id).await
     }
 

@@ -65,28 +65,27 @@ impl Replica for Store {
         directory: DirectoryId,
         needs: Needs,
     ) -> Result<Option<Gathered>, ReplicaError> {
-        if let Some(fault) = self.state.progress().fault().borrow().clone() {
+        let known = self.config.known();
+        let Some(known) = known.get(directory) else { return Ok(None) };
+        let fault = self.state.progress().faults().borrow().get(&known.partition).cloned();
+        if let Some(fault) = fault {
             return Err(faulty(fault));
         }
-        let Some(configured) =
-            self.config.known().get(directory).map(|known| known.directory.clone())
-        else {
-            return Ok(None);
-        };
+        let configured = known.directory.clone();
         let gathered = self.state.gather(configured, needs).await;
         gathered.map(Some).map_err(unavailable)
     }
 
     async fn wait_applied(&self, partition: Partition, offset: Offset) -> Result<(), ReplicaError> {
         let mut passed = self.state.progress().passed(partition);
-        let mut fault = self.state.progress().fault();
+        let mut faults = self.state.progress().faults();
         tokio::select! {
             biased;
             waited = passed.wait_for(|next| *next > offset) => {
                 waited.map(drop).map_err(|closed| ReplicaError::Unavailable(closed.into()))
             }
-            failed = fault.wait_for(Option::is_some) => match failed {
-                Ok(fault) => Err(faulty(fault.clone().unwrap_or(Fault::Full))),
+            failed = faults.wait_for(|faults| faults.contains_key(&partition)) => match failed {
+                Ok(faults) => Err(faulty(faults.get(&partition).cloned().unwrap_or(Fault::Full))),
                 Err(closed) => Err(ReplicaError::Unavailable(closed.into())),
             }
         }

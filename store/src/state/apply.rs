@@ -50,11 +50,8 @@ impl State {
                 if full {
                     tracing::error!(%error, "DSYNC-004: the disk of the state has no room");
                 }
-                self.progress.failed(if full {
-                    Fault::Full
-                } else {
-                    Fault::Other(error.to_string())
-                });
+                let fault = if full { Fault::Full } else { Fault::Other(error.to_string()) };
+                self.progress.failed(partition, fault);
                 Err(if full {
                     StoreError::Full(Box::new(error))
                 } else {

@@ -2,6 +2,9 @@
 //!
 //! Nobody reads it before it is whole, so it is written without journal and flushes, rows first and
 //! indexes when all rows are there. A crash leaves a file that the next opening removes.
+//!
+//! The events of a log with one partition are numbered as they come. Where there are more, the feed in use says where
+//! they stand.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,6 +13,7 @@ use directory::resource::text;
 use log::Partition;
 use projector::fold::{Fold, Folded, FoldedDirectory};
 use projector::rebuild::FeedEntry;
+use projector::rebuild::order::{Order, Place};
 use projector::{Position, StoreError};
 use rusqlite::{Connection, params};
 use schemas::{Change, DirectoryId, ScimId, StoredChange};
@@ -19,17 +23,22 @@ use super::apply::{
     is_active, other_emails, set_position, shown_columns, token,
 };
 use super::flush::Flusher;
+use super::late::Late;
 use super::pending_members::INSERT_PENDING_MEMBER;
+use super::rows::first;
 use super::{
     FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, SCHEMA, SHOWN, SHOWN_INDEXES,
     VERSION,
 };
 use crate::error::{DbError, OpenError, unreadable};
-use crate::sqlite::{Options, as_sql, connect};
+use crate::sqlite::{Options, as_sql, connect, from_sql};
 
 /// The page cache while rows and indexes are written: the index by user is written all over, and has to
 /// stay in memory for a million events.
 const CACHE_KIB: u32 = 327_680;
+
+/// The page cache while the feed in use is asked: its index by event, which for a million of them is so large.
+const IN_USE_CACHE_KIB: u32 = 65_536;
 
 /// After how many rows of the feed a transaction ends.
 const COMMIT_EVERY: u64 = 100_000;
@@ -40,12 +49,25 @@ pub(crate) struct Generation {
     connection: Connection,
     flusher: Option<Flusher>,
     number: u64,
+    order: Order,
+    /// The state in use, if its feed says where events stand.
+    in_use: Option<Connection>,
+    /// Those that wait for other partitions.
+    late: Late,
     feed_end: u64,
+    written: u64,
     directories: BTreeMap<DirectoryId, i64>,
 }
 
 impl Generation {
-    pub(crate) fn create(path: &Path, number: u64) -> Result<Self, OpenError> {
+    /// A new one beside the state in use, of a log with so many partitions. What has to wait does so in
+    /// `scratch`.
+    pub(crate) fn create(
+        path: &Path,
+        number: u64,
+        in_use: &Path,
+        (partitions, scratch): (u16, &Path),
+    ) -> Result<Self, OpenError> {
         for left in ["", "-wal", "-shm", "-journal"] {
             let file = PathBuf::from(format!("{}{left}", path.display()));
             if file.exists() {
@@ -68,7 +90,22 @@ impl Generation {
             .and_then(|()| connection.execute_batch("BEGIN"))
             .map_err(OpenError::at(path))?;
         let flusher = Some(Flusher::start(path)?);
-        Ok(Self { connection, flusher, number, feed_end: 0, directories: BTreeMap::new() })
+        let reading =
+            Options { writable: false, synchronous: "NORMAL", cache_kib: IN_USE_CACHE_KIB };
+        let open = || connect(in_use, reading).map_err(OpenError::at(in_use));
+        let in_use = (partitions > 1).then(open).transpose()?;
+        let feed_end = in_use.as_ref().map_or(Ok(0), end).map_err(OpenError::at(path))?;
+        Ok(Self {
+            connection,
+            flusher,
+            number,
+            order: Order::of(partitions),
+            in_use,
+            late: Late::of(partitions, scratch)?,
+            feed_end,
+            written: 0,
+            directories: BTreeMap::new(),
+        })
     }
 
     pub(crate) const fn number(&self) -> u64 {
@@ -81,17 +118,45 @@ impl Generation {
         *self.directories.entry(id).or_insert(next)
     }
 
-    fn push(&mut self, entries: &[FeedEntry]) -> Result<(), DbError> {
-        let before = self.feed_end;
+    fn push(&mut self, partition: Partition, entries: &[FeedEntry]) -> Result<(), DbError> {
+        let mut placed = Vec::with_capacity(entries.len());
         for entry in entries {
             // They are known when the rows are written.
             self.directory(entry.directory_id);
+            let kept = self.in_use.as_ref().map_or(Ok(None), |used| position(used, entry))?;
+            match self.order.place(partition, kept, entry.created_at) {
+                Place::Kept(position) => placed.push((position, entry)),
+                Place::Next => {
+                    self.feed_end += 1;
+                    placed.push((self.feed_end, entry));
+                }
+                Place::Later(turn) => self.late.put(turn, entry)?,
+            }
         }
+        self.insert(&placed)
+    }
+
+    /// Adds what had to wait for all partitions.
+    fn push_late(&mut self) -> Result<(), DbError> {
+        let mut after = None;
+        loop {
+            let page = self.late.page(after)?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(*last);
+            let first = self.feed_end + 1;
+            self.feed_end += page.len() as u64;
+            let placed: Vec<_> = (first..).zip(page.iter().map(|(_, entry)| entry)).collect();
+            self.insert(&placed)?;
+        }
+    }
+
+    fn insert(&mut self, placed: &[(u64, &FeedEntry)]) -> Result<(), DbError> {
+        let before = self.written;
+        self.written += placed.len() as u64;
         let mut insert = self.connection.prepare_cached(INSERT_FEED)?;
-        for entry in entries {
-            self.feed_end += 1;
+        for (position, entry) in placed {
             insert.execute(params![
-                as_sql(self.feed_end),
+                as_sql(*position),
                 entry.id.to_bytes(),
                 self.directories[&entry.directory_id],
                 entry.event.name(),
@@ -106,7 +171,7 @@ impl Generation {
             ])?;
         }
         drop(insert);
-        if before / COMMIT_EVERY != self.feed_end / COMMIT_EVERY {
+        if before / COMMIT_EVERY != self.written / COMMIT_EVERY {
             self.connection.execute_batch("COMMIT; BEGIN")?;
             self.flusher.as_ref().inspect(|flusher| flusher.written());
         }
@@ -278,11 +343,11 @@ impl Generation {
 }
 
 impl projector::rebuild::Generation for Generation {
-    fn feed(&mut self, entries: &[FeedEntry]) -> Result<(), StoreError> {
-        self.push(entries).map_err(store_error)
+    fn feed(&mut self, partition: Partition, entries: &[FeedEntry]) -> Result<(), StoreError> {
+        self.push(partition, entries).map_err(store_error)
     }
 
-    fn finish(
+    fn state(
         &mut self,
         partition: Partition,
         position: Position,
@@ -290,9 +355,25 @@ impl projector::rebuild::Generation for Generation {
     ) -> Result<(), StoreError> {
         self.write(partition, fold).map_err(store_error)?;
         set_position(&self.connection, partition, position)
-            .map_err(|error| store_error(error.into()))?;
-        self.complete().map_err(store_error)
+            .map_err(|error| store_error(error.into()))
     }
+
+    fn finish(&mut self) -> Result<(), StoreError> {
+        self.push_late().and_then(|()| self.complete()).map_err(store_error)
+    }
+}
+
+/// The last position of a feed.
+fn end(used: &Connection) -> Result<u64, rusqlite::Error> {
+    let end: Option<i64> =
+        used.query_row("SELECT max(position) FROM feed", [], |row| row.get(0))?;
+    Ok(end.map_or(0, from_sql))
+}
+
+/// Where an event stands in a feed, if it is there.
+fn position(used: &Connection, entry: &FeedEntry) -> Result<Option<u64>, DbError> {
+    let sql = "SELECT position FROM feed WHERE event_id = ?1";
+    first(used, sql, [entry.id.to_bytes()], |row| Ok(from_sql(row.get(0)?)))
 }
 
 pub(crate) fn in_order_of_creation(

@@ -19,6 +19,8 @@ pub(crate) enum Fault {
     Other(String),
 }
 
+pub(crate) type Faults = BTreeMap<Partition, Fault>;
+
 /// Where the projection stands. Locks are held for a look-up or a push, never over an await.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -26,8 +28,8 @@ pub(crate) struct Progress {
     passed: Mutex<BTreeMap<u16, watch::Sender<Offset>>>,
     /// The position of the last event of the feed.
     feed_end: watch::Sender<u64>,
-    /// Why the last batch could not be written, if it could not.
-    fault: watch::Sender<Option<Fault>>,
+    /// For each partition whose last batch could not be written, why not.
+    faults: watch::Sender<Faults>,
     recent: Mutex<Recent>,
 }
 
@@ -58,9 +60,16 @@ impl Progress {
         Self {
             passed: Mutex::new(passed.collect()),
             feed_end: watch::Sender::new(feed_end),
-            fault: watch::Sender::new(None),
+            faults: watch::Sender::default(),
             recent: Mutex::default(),
         }
+    }
+
+    /// The last partition of which something was read.
+    pub(crate) fn last_partition(&self) -> Option<Partition> {
+        let passed = self.passed.lock().expect("nothing panics while it is held");
+        let read = passed.iter().filter(|(_, next)| *next.borrow() > Offset(0));
+        read.map(|(number, _)| Partition(*number)).next_back()
     }
 
     /// Where waiting for a partition is done.
@@ -73,9 +82,9 @@ impl Progress {
         self.feed_end.subscribe()
     }
 
-    /// Why the projection cannot be written, if it cannot.
-    pub(crate) fn fault(&self) -> watch::Receiver<Option<Fault>> {
-        self.fault.subscribe()
+    /// Why partitions cannot be written, of those that cannot.
+    pub(crate) fn faults(&self) -> watch::Receiver<Faults> {
+        self.faults.subscribe()
     }
 
     /// Whether these records are known to be accepted; if not, they may be all the same.
@@ -93,7 +102,7 @@ impl Progress {
         accepted: impl DoubleEndedIterator<Item = Hash>,
         feed_end: u64,
     ) {
-        self.fault.send_if_modified(|fault| fault.take().is_some());
+        self.faults.send_if_modified(|faults| faults.remove(&partition).is_some());
         let latest = accepted.rev().take(RECENT_MAX);
         self.recent.lock().expect("nothing panics while it is held").note(latest);
         self.heard(partition, next, feed_end);
@@ -101,27 +110,31 @@ impl Progress {
 
     /// Takes note of what somebody else has written.
     pub(crate) fn heard(&self, partition: Partition, next: Offset, feed_end: u64) {
-        {
+        let goes_on = {
             let mut passed = self.passed.lock().expect("nothing panics while it is held");
-            let passed = passed.entry(partition.0).or_insert_with(|| watch::Sender::new(next));
-            rise(passed, next);
+            let passed = passed.entry(partition.0).or_default();
+            rise(passed, next)
+        };
+        if goes_on {
+            // Whoever could not write it: somebody can.
+            self.faults.send_if_modified(|faults| faults.remove(&partition).is_some());
         }
         rise(&self.feed_end, feed_end);
     }
 
-    /// Takes note that the projection cannot be written.
-    pub(crate) fn failed(&self, fault: Fault) {
-        self.fault.send_replace(Some(fault));
+    /// Takes note that a partition cannot be written.
+    pub(crate) fn failed(&self, partition: Partition, fault: Fault) {
+        self.faults.send_modify(|faults| drop(faults.insert(partition, fault)));
     }
 }
 
-/// Wakes who waits, if there is something new.
-fn rise<T: PartialOrd>(told: &watch::Sender<T>, to: T) {
+/// Wakes who waits, if there is something new. Whether there is.
+fn rise<T: PartialOrd>(told: &watch::Sender<T>, to: T) -> bool {
     told.send_if_modified(|at| {
         let rises = to > *at;
         if rises {
             *at = to;
         }
         rises
-    });
+    })
 }

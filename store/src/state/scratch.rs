@@ -30,23 +30,27 @@ impl Scratch {
     ///
     /// If it cannot be made.
     pub fn create(folder: &Path) -> Result<Self, OpenError> {
-        let number = FILES.fetch_add(1, Ordering::Relaxed);
-        let path = folder.join(format!("verify-{}-{number}.tmp", std::process::id()));
-        let options = Options { writable: true, synchronous: "OFF", cache_kib: CACHE_KIB };
-        let open = || {
-            let connection = connect(&path, options)?;
-            connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-            connection.pragma_update(None, "journal_mode", "OFF")?;
-            connection.execute_batch(
-                "CREATE TABLE scratch (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-                 BEGIN;",
-            )?;
-            Ok(connection)
-        };
-        let opened = open().map_err(OpenError::at(&path));
-        std::fs::remove_file(&path)?;
-        Ok(Self { connection: opened? })
+        let table =
+            "CREATE TABLE scratch (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID";
+        Ok(Self { connection: unnamed(folder, "verify", table)? })
     }
+}
+
+/// A file with this table, without a name once it is open, in a transaction that never ends.
+pub(super) fn unnamed(folder: &Path, name: &str, table: &str) -> Result<Connection, OpenError> {
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let path = folder.join(format!("{name}-{}-{number}.tmp", std::process::id()));
+    let options = Options { writable: true, synchronous: "OFF", cache_kib: CACHE_KIB };
+    let open = || {
+        let connection = connect(&path, options)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        connection.pragma_update(None, "journal_mode", "OFF")?;
+        connection.execute_batch(&format!("{table}; BEGIN;"))?;
+        Ok(connection)
+    };
+    let opened = open().map_err(OpenError::at(&path));
+    std::fs::remove_file(&path)?;
+    opened
 }
 
 /// The first key behind all that begin like this. There is always one: the first byte is a small number.

@@ -67,6 +67,11 @@ impl Snapshot {
 }
 
 impl projector::verify::Snapshot for Snapshot {
+    fn partitions(&mut self) -> Result<Vec<Partition>, BoxError> {
+        let sql = "SELECT partition FROM positions WHERE next > 0 ORDER BY partition";
+        Ok(all(&self.connection, sql, [], |row| Ok(Partition(row.get(0)?)))?)
+    }
+
     fn position(&mut self, partition: Partition) -> Result<Position, BoxError> {
         Ok(position(&self.connection, partition)?)
     }
@@ -76,7 +81,7 @@ impl projector::verify::Snapshot for Snapshot {
     }
 
     fn feed(&mut self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, BoxError> {
-        let sql = "SELECT directories.id, feed.seq, feed.hash, feed.data FROM feed
+        let sql = "SELECT directories.id, feed.seq, feed.hash, feed.data, feed.position FROM feed
             JOIN directories ON directories.key = feed.directory
             WHERE feed.position > ?1 ORDER BY feed.position LIMIT ?2";
         let parameters = params![as_sql(after), as_sql(limit as u64)];
@@ -85,6 +90,7 @@ impl projector::verify::Snapshot for Snapshot {
                 directory_id: DirectoryId::from_bytes(row.get(0)?),
                 head: Head { seq: Seq(from_sql(row.get(1)?)), hash: Hash(row.get(2)?) },
                 data: row.get(3)?,
+                position: from_sql(row.get(4)?),
             })
         })?)
     }

@@ -22,6 +22,7 @@ mod on_sqlite {
     mod host_names;
     mod leases;
     mod oauth;
+    mod partitions;
     mod portal_links;
     mod projection;
     mod reading;
@@ -48,6 +49,7 @@ mod on_postgres {
     mod judges;
     mod leases;
     mod oauth;
+    mod partitions;
     mod plans;
     mod portal_links;
     mod projection;

@@ -4,7 +4,7 @@ use projector::verify::{VerifyError, verify};
 use tokio::task::spawn_blocking;
 
 use super::world::{
-    P, World, group, group_gone, hidden, joins, mapped, user, waits_for, waits_no_more,
+    World, group, group_gone, hidden, joins, mapped, user, waits_for, waits_no_more,
 };
 
 /// What differs between the log and the state as it is.
@@ -12,8 +12,10 @@ pub(super) async fn difference(world: &World) -> Option<String> {
     let (mut snapshot, scan) = (world.store.snapshot().await.unwrap(), world.scan());
     let folder = tempfile::tempdir().unwrap();
     let mut scratch = store::Scratch::create(folder.path()).unwrap();
-    let verified =
-        spawn_blocking(move || verify(P, scan, &mut snapshot, &mut scratch, None, &mut |_| ()));
+    let partition = world.partition;
+    let verified = spawn_blocking(move || {
+        verify(partition, scan, &mut snapshot, &mut scratch, None, &mut |_| ())
+    });
     match verified.await.unwrap() {
         Ok(seen) => {
             assert_eq!(seen.events, world.values.len() as u64);

@@ -13,7 +13,7 @@ use dispatcher::ports::{
     DeliveryStore, DispatcherId, Epoch, FeedPosition, Fenced, Flush, LaneId, Leases,
 };
 use log::{Entry, Offset, Partition};
-use projector::rebuild::{RebuildError, Scan, rebuild};
+use projector::rebuild::{Generation as _, RebuildError, Scan, rebuild};
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
 use schemas::record::{Draft, Sealed, seal};
 use schemas::samples::sample;
@@ -73,8 +73,12 @@ pub(crate) struct World {
     pub(crate) store: Arc<Store>,
     pub(crate) edge: Arc<Still>,
     pub(crate) position: Position,
-    /// The log.
+    /// The partition that is written to.
+    pub(crate) partition: Partition,
+    /// All of it.
     pub(crate) values: Vec<Vec<u8>>,
+    /// The other partitions, and how far each was read.
+    others: BTreeMap<Partition, (Position, Vec<Vec<u8>>)>,
     /// What the next commits are caused by.
     pub(crate) request: Option<RequestId>,
     /// Of which type the next events are; without it they tell of tokens.
@@ -102,7 +106,9 @@ impl World {
             store,
             edge,
             position: Position::default(),
+            partition: P,
             values: Vec::new(),
+            others: BTreeMap::new(),
             request: None,
             samples: None,
             events: 0,
@@ -163,7 +169,15 @@ impl World {
         ids
     }
 
-    /// The log as a rebuild or a verification reads it.
+    /// Writes to another partition from here on.
+    pub(crate) fn turn_to(&mut self, partition: Partition) {
+        let left = (self.position, std::mem::take(&mut self.values));
+        self.others.insert(self.partition, left);
+        (self.position, self.values) = self.others.remove(&partition).unwrap_or_default();
+        self.partition = partition;
+    }
+
+    /// The partition as a rebuild or a verification reads it.
     pub(crate) fn scan(&self) -> Scan<'static> {
         let values = self.values.clone().into_iter().enumerate();
         Box::new(values.map(|(offset, value)| {
@@ -173,9 +187,23 @@ impl World {
 
     /// A new state of what is scanned, beside the one in use.
     pub(crate) async fn rebuild(&self, scan: Scan<'static>) -> Result<Generation, RebuildError> {
-        let mut generation = self.store.new_generation().await.unwrap();
+        self.rebuild_all(vec![scan]).await
+    }
+
+    /// The same of several partitions.
+    pub(crate) async fn rebuild_all(
+        &self,
+        scans: Vec<Scan<'static>>,
+    ) -> Result<Generation, RebuildError> {
+        let folder = tempfile::tempdir().unwrap();
+        let count = u16::try_from(scans.len()).unwrap();
+        let mut generation = self.store.new_generation(count, folder.path()).await.unwrap();
         let rebuilt = tokio::task::spawn_blocking(move || {
-            rebuild(P, scan, &mut generation, &mut |_| ()).map(|_| generation)
+            for (scan, number) in scans.into_iter().zip(0..) {
+                rebuild(Partition(number), scan, &mut generation, &mut |_| ())?;
+            }
+            generation.finish()?;
+            Ok(generation)
         });
         rebuilt.await.unwrap()
     }
@@ -187,7 +215,7 @@ impl World {
                 .map(|last| (last.offset, last.head.hash))
                 .or(self.position.applied),
         };
-        self.store.apply(P, self.position, to, batch).await?;
+        self.store.apply(self.partition, self.position, to, batch).await?;
         self.position = to;
         Ok(())
     }

@@ -21,6 +21,7 @@ pub(super) struct Cluster {
     pub(super) postgres: Postgres,
     pub(super) topic: String,
     log: String,
+    partitions: u16,
     folder: TempDir,
 }
 
@@ -33,7 +34,13 @@ pub(super) struct Process {
 impl Cluster {
     /// None where there is no Kafka or no PostgreSQL, which is said aloud.
     async fn new() -> Option<Self> {
-        Self::on(brokers(Kafka::shared())?, Postgres::shared().await)
+        Self::of(1).await
+    }
+
+    /// The same with so many partitions.
+    pub(super) async fn of(partitions: u16) -> Option<Self> {
+        let cluster = Self::on(brokers(Kafka::shared())?, Postgres::shared().await)?;
+        Some(Self { partitions, ..cluster })
     }
 
     /// The same on these brokers and this server.
@@ -41,13 +48,14 @@ impl Cluster {
         let postgres = postgres.map_err(|missing| eprintln!("NOT CHECKED: {missing}")).ok()?;
         let topic = kafka.fresh_name();
         let log = crate::kafka::log_in(kafka, &topic);
-        Some(Self { postgres, topic, log, folder: tempfile::tempdir().unwrap() })
+        Some(Self { postgres, topic, log, partitions: 1, folder: tempfile::tempdir().unwrap() })
     }
 
-    fn settings(&self) -> [(&str, String); 3] {
+    pub(super) fn settings(&self) -> [(&str, String); 4] {
         let store = self.postgres.url();
         [
             ("DSYNC_LOG", self.log.clone()),
+            ("DSYNC_KAFKA_PARTITIONS", self.partitions.to_string()),
             ("DSYNC_STORE", store),
             ("DSYNC_MASTER_KEY", MASTER_KEY.into()),
         ]

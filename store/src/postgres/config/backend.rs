@@ -172,8 +172,13 @@ impl ConfigBackend for Config {
         Config::delete_organization(self, reach, id, at).await
     }
 
-    async fn create_directory(&self, reach: Reach, new: NewDirectory) -> Result<(), DbError> {
-        Config::create_directory(self, reach, new).await
+    async fn create_directory(
+        &self,
+        reach: Reach,
+        new: NewDirectory,
+        partitions: u16,
+    ) -> Result<(), DbError> {
+        Config::create_directory(self, reach, new, partitions).await
     }
 
     async fn update_directory(

@@ -8,16 +8,22 @@ use super::query::{Parameters, all, execute, first, id};
 use super::{About, Config, host_names, organizations};
 use crate::columns::Columns as _;
 use crate::config::TOKEN_USE_EVERY;
-use crate::config::directories::{Kind, PARTITION, made, token};
+use crate::config::directories::{Kind, made, token};
 use crate::config::organizations::domains_json;
+use crate::config::placement::partition_for_next;
 use crate::error::{DbError, unreadable};
 use crate::ports::{conflicted, not_found};
+
+/// How many directories live in each partition.
+const LIVE: &str =
+    "SELECT partition, count(*) FROM configured_directories WHERE NOT deleting GROUP BY partition";
 
 impl Config {
     pub(super) async fn create_directory(
         &self,
         reach: Reach,
         new: NewDirectory,
+        partitions: u16,
     ) -> Result<(), DbError> {
         if !reach.covers(new.organization_id) {
             return Err(not_found());
@@ -25,6 +31,10 @@ impl Config {
         let mut client = self.db.client().await?;
         let change = self.begin(&mut client, About::Directories).await?;
         let organization = organizations::get(&change.tx, new.organization_id).await?;
+        // Changes of configuration come one after the other, so no other replica counts the same just now.
+        let live = all(&change.tx, LIVE, &[]).await?;
+        let live = live.iter().map(|row| Ok((row.number(0)?, row.integer(1)?.unsigned_abs())));
+        let partition = partition_for_next(&live.collect::<Result<_, DbError>>()?, partitions);
         let sql = "INSERT INTO configured_directories (id, organization, kind, name, external_key,
                 endpoint_id, partition, domains, created_at, updated_at)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)";
@@ -35,7 +45,7 @@ impl Config {
             &new.name,
             &new.external_key,
             &new.endpoint_id,
-            &i64::from(PARTITION),
+            &i64::from(partition),
             &domains_json(&organization.domains)?,
             &new.created_at.millis(),
         ];

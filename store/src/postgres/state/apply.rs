@@ -53,17 +53,17 @@ impl State {
                 Ok(())
             }
             Ok(None) => Err(StoreError::Replaced),
-            Err(error) => Err(self.failed(error)),
+            Err(error) => Err(self.failed(partition, error)),
         }
     }
 
-    fn failed(&self, error: DbError) -> StoreError {
+    fn failed(&self, partition: Partition, error: DbError) -> StoreError {
         if error.is_full() {
             tracing::error!(%error, "DSYNC-004: the disk of the state has no room");
-            self.progress.failed(Fault::Full);
+            self.progress.failed(partition, Fault::Full);
             return StoreError::Full(Box::new(error));
         }
-        self.progress.failed(Fault::Other(error.to_string()));
+        self.progress.failed(partition, Fault::Other(error.to_string()));
         StoreError::Unavailable(Box::new(error))
     }
 

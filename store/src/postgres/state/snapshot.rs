@@ -14,7 +14,7 @@ use super::super::query::Parameters;
 use super::super::rows::{Columns, as_sql};
 use super::rows::{attributes, shown};
 use super::{HEADS, POSITION, head_of, position_in};
-use crate::error::{DbError, OpenError};
+use crate::error::{DbError, OpenError, unreadable};
 
 /// How many rows are fetched at once.
 const PAGE: usize = 1_024;
@@ -78,6 +78,14 @@ impl Snapshot {
 }
 
 impl projector::verify::Snapshot for Snapshot {
+    fn partitions(&mut self) -> Result<Vec<Partition>, BoxError> {
+        let sql = "SELECT partition FROM positions WHERE next > 0 ORDER BY partition";
+        self.all(sql, &[], |row| {
+            let number: i32 = row.value(0)?;
+            Ok(Partition(number.try_into().map_err(unreadable("partition"))?))
+        })
+    }
+
     fn position(&mut self, partition: Partition) -> Result<Position, BoxError> {
         let found = self.all(POSITION, &[&i32::from(partition.0)], position_in)?;
         Ok(found.into_iter().next().unwrap_or_default())
@@ -88,7 +96,8 @@ impl projector::verify::Snapshot for Snapshot {
     }
 
     fn feed(&mut self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, BoxError> {
-        let sql = "SELECT directories.id, feed.seq, feed.hash, feed.data::text FROM feed
+        let sql =
+            "SELECT directories.id, feed.seq, feed.hash, feed.data::text, feed.position FROM feed
             JOIN directories ON directories.key = feed.directory
             WHERE feed.position > $1 ORDER BY feed.position LIMIT $2";
         self.all(sql, &[&as_sql(after), &as_sql(limit as u64)], |row| {
@@ -96,6 +105,7 @@ impl projector::verify::Snapshot for Snapshot {
                 directory_id: DirectoryId::from_bytes(row.id(0)?),
                 head: Head { seq: Seq(row.number(1)?), hash: row.hash(2)? },
                 data: row.value(3)?,
+                position: row.number(4)?,
             })
         })
     }
