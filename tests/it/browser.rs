@@ -31,6 +31,11 @@ fn every_page_is_accessible_fits_and_weighs_little() {
     play("pages");
 }
 
+#[test]
+fn an_admin_edits_the_attribute_map_and_sees_first_what_it_would_do() {
+    play("map");
+}
+
 /// Plays a scene, or says what it lacks.
 fn play(scene: &str) {
     let Some(packages) = std::env::var_os("DSYNC_TEST_NODE") else {
