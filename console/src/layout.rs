@@ -16,13 +16,17 @@ pub(crate) enum Section {
     Start,
     Organizations,
     Events,
+    Keys,
+    Settings,
 }
 
 impl Section {
-    const ALL: [(Self, &'static str, &'static str); 3] = [
+    const ALL: [(Self, &'static str, &'static str); 5] = [
         (Self::Start, "/console", "Start"),
         (Self::Organizations, "/console/organizations", "Organizations"),
         (Self::Events, "/console/events", "Live events"),
+        (Self::Keys, "/console/api-keys", "API keys"),
+        (Self::Settings, "/console/settings", "Settings"),
     ];
 }
 

@@ -40,7 +40,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use api::ports::{
-    Audit, Deliveries, Directories, Directory, Endpoints, Organizations, Reading, Streams,
+    Audit, Deliveries, Directories, Directory, Endpoints, HostNames, Keys, Organizations,
+    PortalLinks, Reading, Streams,
 };
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
@@ -51,10 +52,11 @@ use tokio_util::sync::CancellationToken;
 
 use brake::Brake;
 use pages::{
-    attribute_map, directories, directory, events, groups, organizations, requests, start, tokens,
+    api_keys, attribute_map, directories, directory, events, groups, host_names,
+    organization_deletion, organizations, portal_links, requests, roles, settings, start, tokens,
     users,
 };
-use ports::{Lookups, Pipeline, Sessions};
+use ports::{Installation, Lookups, Pipeline, Sessions};
 
 pub use session::{SESSION_IDLE_MAX, SESSION_MAX};
 
@@ -71,6 +73,14 @@ pub struct Ports {
     pub organizations: Arc<dyn Organizations>,
     /// Directories and their tokens.
     pub directories: Arc<dyn Directories>,
+    /// API keys.
+    pub keys: Arc<dyn Keys>,
+    /// Links to the setup pages of organizations.
+    pub portal_links: Arc<dyn PortalLinks>,
+    /// Host names of organizations and directories.
+    pub host_names: Arc<dyn HostNames>,
+    /// What the server runs with.
+    pub installation: Arc<Installation>,
     /// Webhook endpoints.
     pub endpoints: Arc<dyn Endpoints>,
     /// What webhook endpoints were sent.
@@ -159,6 +169,7 @@ pub fn router(ports: Ports) -> Router {
         .merge(configuration())
         .merge(history())
         .merge(rules())
+        .merge(access())
         .route("/console/{*path}", get(pages::nowhere))
         .layer(DefaultBodyLimit::max(form::FORM_BYTES_MAX))
         .layer(middleware::from_fn(policy::protect))
@@ -208,4 +219,30 @@ fn rules() -> Router<Arc<Console>> {
     Router::new()
         .route(map, get(attribute_map::show))
         .route(&format!("{map}/edit"), get(attribute_map::edit).post(attribute_map::update))
+        .route("/console/directories/{directory}/roles", get(roles::edit).post(roles::update))
+}
+
+/// Who gets in, by which name, and with what the server runs.
+fn access() -> Router<Arc<Console>> {
+    let organization = "/console/organizations/{organization}";
+    let under = |rest: &str| format!("{organization}{rest}");
+    Router::new()
+        .route("/console/api-keys", get(api_keys::list))
+        .route("/console/api-keys/new", get(api_keys::new).post(api_keys::create))
+        .route("/console/api-keys/{key}/revoke", get(api_keys::confirm).post(api_keys::revoke))
+        .route("/console/settings", get(settings::show))
+        .route(&under("/links/new"), get(portal_links::new).post(portal_links::create))
+        .route(
+            &under("/links/{link}/revoke"),
+            get(portal_links::confirm).post(portal_links::revoke),
+        )
+        .route(&under("/host-names/new"), get(host_names::new).post(host_names::create))
+        .route(
+            &under("/host-names/{name}/remove"),
+            get(host_names::confirm).post(host_names::remove),
+        )
+        .route(
+            &under("/delete"),
+            get(organization_deletion::confirm).post(organization_deletion::delete),
+        )
 }

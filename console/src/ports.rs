@@ -182,3 +182,40 @@ pub trait Pipeline: Send + Sync {
     /// How much passes.
     async fn flow(&self) -> Result<Flow, PortError>;
 }
+
+/// What the server runs with, as it was at its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Installation {
+    /// The version of the program.
+    pub version: String,
+    /// Which roles this process plays.
+    pub roles: Vec<String>,
+    /// Where it keeps something, each with what it is.
+    pub paths: Vec<(&'static str, String)>,
+    /// Every setting, in the order of its lists.
+    pub settings: Vec<Setting>,
+}
+
+/// A setting and where its value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// What it is called.
+    pub key: String,
+    /// What holds.
+    pub value: SettingValue,
+    /// Who said so.
+    pub source: String,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// What holds of a setting. There is no room for a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingValue {
+    /// This.
+    Shown(String),
+    /// Something that is never shown.
+    Secret,
+    /// Nothing; this is what happens then.
+    Absent(&'static str),
+}

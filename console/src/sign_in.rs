@@ -1,7 +1,7 @@
 //! Signing in and out.
 //!
 //! ```text
-//!  form ──▶ same site? ──▶ brake ──▶ argon2id, on a thread that may block ──▶ session in the store ──▶ cookie
+//!  form ──▶ same site, this browser? ──▶ brake ──▶ argon2id, on a thread that may block ──▶ session in the store ──▶ cookie
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,10 +22,13 @@ use crate::Console;
 use crate::error::Error;
 use crate::form::{Form, Query};
 use crate::layout;
+use crate::parts::form::hidden;
 use crate::parts::notice;
 use crate::password::{PASSWORD_BYTES_MAX, fits};
 use crate::ports::{PasswordHash, Role, Session};
-use crate::session::{SESSION_MAX, Signed, Viewer, cookie_name, same_origin};
+use crate::session::{
+    CSRF_FIELD, FormOwner, SESSION_MAX, Signed, Viewer, cookie_name, same_origin,
+};
 
 /// How many passwords are checked at once: each takes 19 MiB and a core.
 pub(crate) const CHECKS_MAX: usize = 2;
@@ -33,6 +36,7 @@ pub(crate) const CHECKS_MAX: usize = 2;
 pub(crate) async fn show(
     State(console): State<Arc<Console>>,
     viewer: Option<Viewer>,
+    headers: HeaderMap,
     Query(query): Query,
 ) -> Result<Response, Error> {
     let next = next(&query);
@@ -40,7 +44,8 @@ pub(crate) async fn show(
         return Ok(to(&next));
     }
     let has_password = console.sessions.password(Role::Admin).await?.is_some();
-    Ok(page(StatusCode::OK, &next, (!has_password).then_some(NO_PASSWORD)))
+    let page = Page { console: &console, owner: &FormOwner::of(&headers, &console), next: &next };
+    Ok(page.show(StatusCode::OK, (!has_password).then_some(NO_PASSWORD)))
 }
 
 pub(crate) async fn sign_in(
@@ -49,26 +54,29 @@ pub(crate) async fn sign_in(
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Error> {
-    // Nobody has a session here, so there is no token: what the browser says of the site has to do.
     same_origin(&headers, &console.public_url)?;
     let from = address
         .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ConnectInfo(address))| address.ip());
-    let next = next(&form);
+    let (next, owner) = (next(&form), FormOwner::of(&headers, &console));
+    let page = Page { console: &console, owner: &owner, next: &next };
+    if !owner.made(&form) {
+        return Ok(page.show(StatusCode::FORBIDDEN, Some(NOT_THIS_BROWSER)));
+    }
     if let Err(wait) = console.brake.take(from) {
         tracing::warn!("attempts to sign in to the console are slowed down");
-        return Ok(refused_for(wait, &next));
+        return Ok(page.refused_for(wait));
     }
     let password = form.one("password").unwrap_or_default();
     let Some((role, checked_with)) = whose(&console, password).await? else {
         tracing::warn!("a wrong password for the console");
-        return Ok(page(StatusCode::UNAUTHORIZED, &next, Some(WRONG)));
+        return Ok(page.show(StatusCode::UNAUTHORIZED, Some(WRONG)));
     };
     let now = console.edge.now();
     let secret = URL_SAFE_NO_PAD.encode(console.edge.secret());
     let session = Session { role, created_at: now, last_used_at: now };
     match console.sessions.begin(digest(&secret), session, checked_with).await {
         Ok(()) => {}
-        Err(PortError::NotFound) => return Ok(page(StatusCode::UNAUTHORIZED, &next, Some(WRONG))),
+        Err(PortError::NotFound) => return Ok(page.show(StatusCode::UNAUTHORIZED, Some(WRONG))),
         Err(error) => return Err(error.into()),
     }
     tracing::info!(role = role.name(), "signed in to the console");
@@ -88,6 +96,9 @@ pub(crate) async fn sign_out(
 }
 
 const WRONG: &str = "That is not the password.";
+
+const NOT_THIS_BROWSER: &str =
+    "This form was made for another browser, or your browser keeps no cookies. Try again.";
 
 const NO_PASSWORD: &str =
     "No password is set. Set console_password (DSYNC_CONSOLE_PASSWORD) and start the server again.";
@@ -112,33 +123,48 @@ async fn whose(console: &Console, password: &str) -> Result<Option<(Role, Passwo
     checked.map_err(|error| PortError::Unavailable(error.into()).into())
 }
 
-fn page(status: StatusCode, next: &str, wrong: Option<&str>) -> Response {
-    let body = html! {
-        @if let Some(wrong) = wrong { (notice::wrong(wrong)) }
-        form.stack method="post" action="/console/sign-in" {
-            input type="hidden" name="next" value=(next);
-            div.field {
-                label for="password" { "Password" }
-                input #password type="password" name="password" required autofocus
-                    autocomplete="current-password" aria-describedby="password-hint";
-                p #password-hint.hint {
-                    "It is the setting " code { "console_password" }
-                    ", or the one that the first start of the server printed. Auditors have one of their own."
-                }
-            }
-            button.button.primary type="submit" { "Sign in" }
-        }
-    };
-    (status, layout::plain("Sign in", &body)).into_response()
+/// The page that asks for the password.
+struct Page<'a> {
+    console: &'a Console,
+    owner: &'a FormOwner,
+    next: &'a str,
 }
 
-fn refused_for(wait: Duration, next: &str) -> Response {
-    let secs = wait.as_millis().div_ceil(1_000).max(1).to_string();
-    let text = format!("Too many attempts. Try again in {secs} s.");
-    let mut response = page(StatusCode::TOO_MANY_REQUESTS, next, Some(&text));
-    let wait = HeaderValue::from_str(&secs).expect("digits");
-    response.headers_mut().insert(RETRY_AFTER, wait);
-    response
+impl Page<'_> {
+    fn show(&self, status: StatusCode, wrong: Option<&str>) -> Response {
+        let body = html! {
+            @if let Some(wrong) = wrong { (notice::wrong(wrong)) }
+            form.stack method="post" action="/console/sign-in" {
+                (hidden(CSRF_FIELD, self.owner.token()))
+                (hidden("next", self.next))
+                div.field {
+                    label for="password" { "Password" }
+                    input #password type="password" name="password" required autofocus
+                        autocomplete="current-password" aria-describedby="password-hint";
+                    p #password-hint.hint {
+                        "It is the setting " code { "console_password" }
+                        ", or the one that the first start of the server printed. Auditors have one of their own."
+                    }
+                }
+                button.button.primary type="submit" { "Sign in" }
+            }
+        };
+        let mut response = (status, layout::plain("Sign in", &body)).into_response();
+        if let Some(line) = self.owner.line(self.console.is_secure) {
+            let line = HeaderValue::from_str(&line).expect("names and secrets are plain ASCII");
+            response.headers_mut().insert(SET_COOKIE, line);
+        }
+        response
+    }
+
+    fn refused_for(&self, wait: Duration) -> Response {
+        let secs = wait.as_millis().div_ceil(1_000).max(1).to_string();
+        let text = format!("Too many attempts. Try again in {secs} s.");
+        let mut response = self.show(StatusCode::TOO_MANY_REQUESTS, Some(&text));
+        let wait = HeaderValue::from_str(&secs).expect("digits");
+        response.headers_mut().insert(RETRY_AFTER, wait);
+        response
+    }
 }
 
 /// Where to go after signing in: a page of ours, whatever the address says.

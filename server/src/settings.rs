@@ -31,7 +31,7 @@ mod table;
 mod value;
 
 pub use error::{Problem, SettingsError, Source};
-pub use listing::{effective, reference};
+pub use listing::{effective, listed, reference};
 pub use table::{Default, SETTINGS, Setting};
 pub use value::{KafkaTopic, LogFormat, LogSetting, MasterKey, Secret, StoreSetting};
 

@@ -36,8 +36,28 @@ fn an_admin_edits_the_attribute_map_and_sees_first_what_it_would_do() {
     play("map");
 }
 
+#[test]
+fn an_admin_makes_and_revokes_api_keys() {
+    play("keys");
+}
+
+#[test]
+fn an_admin_looks_after_an_organization_until_its_end() {
+    play("organization");
+}
+
+#[test]
+fn the_settings_are_shown_with_their_sources_and_without_secrets() {
+    play_with("settings", &[("DSYNC_ATTEMPTS_KEPT", "20000")]);
+}
+
 /// Plays a scene, or says what it lacks.
 fn play(scene: &str) {
+    play_with(scene, &[]);
+}
+
+/// The same on a server with further settings.
+fn play_with(scene: &str, more: &[(&str, &str)]) {
     let Some(packages) = std::env::var_os("DSYNC_TEST_NODE") else {
         eprintln!(
             "NOT CHECKED: DSYNC_TEST_NODE names no Playwright; run ./test, which installs it"
@@ -49,7 +69,8 @@ fn play(scene: &str) {
         return;
     };
     let data = tempfile::tempdir().unwrap();
-    let settings = [("DSYNC_CONSOLE_AUDITOR_PASSWORD", AUDITOR_PASSWORD)];
+    let mut settings = vec![("DSYNC_CONSOLE_AUDITOR_PASSWORD", AUDITOR_PASSWORD)];
+    settings.extend(more);
     let server = Server::start_with(data.path(), &settings);
     let config = json!({
         "base": server.base(), "pid": server.pid(), "api_key": API_KEY, "password": PASSWORD,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::console::ports::Setting;
 use ::log::{Offset, Partition};
 use axum::Router;
 use directory::rules::GeneralRules;
@@ -24,6 +25,8 @@ use crate::telemetry::Telemetry;
 struct Wiring<'a> {
     running: &'a Running,
     settings: &'a Settings,
+    /// The same for people.
+    listed: Vec<Setting>,
     edge: Arc<dyn Edge>,
 }
 
@@ -31,6 +34,7 @@ impl Running {
     pub(super) async fn wire(
         &self,
         settings: &Settings,
+        listed: Vec<Setting>,
         telemetry: Telemetry,
         edge: Arc<dyn Edge>,
         listener: TcpListener,
@@ -43,7 +47,7 @@ impl Running {
         let upkeep = telemetry.clone();
         let end = self.end_roles.clone();
         self.roles.spawn(async move { end.run_until_cancelled(upkeep.upkeep()).await });
-        let wiring = Wiring { running: self, settings, edge: Arc::clone(&edge) };
+        let wiring = Wiring { running: self, settings, listed, edge: Arc::clone(&edge) };
         let routes = wiring.start(telemetry).await?;
         self.listen(http::wrap(routes, edge), listener);
         Ok(())
@@ -270,6 +274,14 @@ impl Wiring<'_> {
             pipeline,
             organizations: api.organizations.clone(),
             directories: api.directories.clone(),
+            keys: api.keys.clone(),
+            portal_links: api.portal_links.clone(),
+            host_names: api.host_names.clone(),
+            installation: Arc::new(console::installation(
+                self.settings,
+                &self.listed,
+                &self.running.part,
+            )),
             endpoints: api.endpoints.clone(),
             deliveries: api.deliveries.clone(),
             reading: api.reading.clone(),
