@@ -27,6 +27,7 @@ mod form;
 mod layout;
 mod live;
 mod map;
+pub mod oidc;
 mod pages;
 mod parts;
 pub mod password;
@@ -65,6 +66,10 @@ pub use session::{SESSION_IDLE_MAX, SESSION_MAX};
 pub struct Ports {
     /// Passwords and sessions.
     pub sessions: Arc<dyn Sessions>,
+    /// The identity provider that people sign in with, if there is one.
+    pub oidc: Option<oidc::Oidc>,
+    /// Whether they may sign in with a password.
+    pub password_sign_in: bool,
     /// What people look for.
     pub lookups: Arc<dyn Lookups>,
     /// What passes through the server.
@@ -103,6 +108,8 @@ pub struct Ports {
 struct Console {
     ports: Ports,
     brake: Brake,
+    /// The same for codes of the identity provider, so that neither closes the other.
+    provider_brake: Brake,
     /// Room for passwords that are being checked.
     checks: Semaphore,
     /// Room for pages that are being kept up to date.
@@ -122,7 +129,8 @@ impl Deref for Console {
 impl Console {
     fn new(ports: Ports) -> Self {
         Self {
-            brake: Brake::new(),
+            brake: Brake::of_passwords(),
+            provider_brake: Brake::of_codes(),
             checks: Semaphore::new(sign_in::CHECKS_MAX),
             watching: Arc::new(Semaphore::new(live::WATCHING_MAX)),
             is_secure: ports.public_url.starts_with("https://"),
@@ -164,6 +172,8 @@ pub fn router(ports: Ports) -> Router {
         .route("/console/assets/{name}", get(assets::show))
         .route("/console/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/console/sign-out", post(sign_in::sign_out))
+        .route("/console/oidc/start", get(oidc::start))
+        .route(oidc::CALLBACK, get(oidc::callback))
         .route("/console/session", get(live::session))
         .route("/console/changes", get(live::changes))
         .merge(configuration())

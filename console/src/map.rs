@@ -20,7 +20,7 @@ use maud::{Markup, html};
 use schemas::Timestamp;
 
 use crate::form::Form;
-use crate::parts::form::hidden;
+use crate::parts::form::{hidden, on_enter};
 use crate::parts::list::{column, table};
 use crate::parts::{self, Tone, badge, empty, notice, number};
 use typed::{Typed, Wrongs};
@@ -143,6 +143,7 @@ impl Editor<'_> {
             form.stack.map method="post" action=(self.action) {
                 (self.hidden)
                 (hidden("made_from", made_from))
+                (on_enter("preview"))
                 (fields::all(typed, wrongs))
                 div.buttons {
                     button.button.primary type="submit" name="do" value="preview" { "Preview" }

@@ -199,12 +199,29 @@ pub(crate) fn same_origin(headers: &HeaderMap, public_url: &str) -> Result<(), E
 
 async fn find(headers: &HeaderMap, console: &Console) -> Result<Option<Viewer>, Error> {
     let Some(secret) = cookie(headers, cookie_name(console.is_secure)) else { return Ok(None) };
-    let digest = digest(secret);
-    let Some(session) = live(console, digest).await? else { return Ok(None) };
-    if is_use(headers) {
-        note_use(console, digest, &session).await;
+    for digest in digests(console, secret) {
+        if let Some(session) = live(console, digest).await? {
+            if is_use(headers) {
+                note_use(console, digest, &session).await;
+            }
+            return Ok(Some(Viewer { role: session.role, csrf: csrf(secret), digest }));
+        }
     }
-    Ok(Some(Viewer { role: session.role, csrf: csrf(secret), digest }))
+    Ok(None)
+}
+
+/// What the store may know a session by, for each way in that is open. One that was closed, or that leads elsewhere
+/// by other settings, closes the sessions behind it too.
+fn digests(console: &Console, secret: &str) -> impl Iterator<Item = Digest> {
+    let by_password = console.password_sign_in.then(|| digest(secret));
+    let by_provider =
+        console.oidc.as_ref().map(|oidc| provider_digest(secret, &oidc.fingerprint()));
+    by_password.into_iter().chain(by_provider)
+}
+
+/// What the store knows a session by that began with the identity provider of these settings.
+pub(crate) fn provider_digest(secret: &str, fingerprint: &Digest) -> Digest {
+    digest(&format!("session by {} of {secret}", hex::encode(fingerprint)))
 }
 
 /// The session, if it has not become too old.

@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use maud::html;
+use maud::{Markup, html};
 
 use crate::Console;
 use crate::error::Error;
@@ -25,7 +25,7 @@ use crate::layout;
 use crate::parts::form::hidden;
 use crate::parts::notice;
 use crate::password::{PASSWORD_BYTES_MAX, fits};
-use crate::ports::{PasswordHash, Role, Session};
+use crate::ports::{PasswordHash, Proof, Role, Session};
 use crate::session::{
     CSRF_FIELD, FormOwner, SESSION_MAX, Signed, Viewer, cookie_name, same_origin,
 };
@@ -39,11 +39,12 @@ pub(crate) async fn show(
     headers: HeaderMap,
     Query(query): Query,
 ) -> Result<Response, Error> {
-    let next = next(&query);
+    let next = next_page(&query);
     if viewer.is_some() {
         return Ok(to(&next));
     }
-    let has_password = console.sessions.password(Role::Admin).await?.is_some();
+    let has_password =
+        !console.password_sign_in || console.sessions.password(Role::Admin).await?.is_some();
     let page = Page { console: &console, owner: &FormOwner::of(&headers, &console), next: &next };
     Ok(page.show(StatusCode::OK, (!has_password).then_some(NO_PASSWORD)))
 }
@@ -55,14 +56,15 @@ pub(crate) async fn sign_in(
     form: Form,
 ) -> Result<Response, Error> {
     same_origin(&headers, &console.public_url)?;
-    let from = address
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ConnectInfo(address))| address.ip());
-    let (next, owner) = (next(&form), FormOwner::of(&headers, &console));
+    let (next, owner) = (next_page(&form), FormOwner::of(&headers, &console));
     let page = Page { console: &console, owner: &owner, next: &next };
     if !owner.made(&form) {
         return Ok(page.show(StatusCode::FORBIDDEN, Some(NOT_THIS_BROWSER)));
     }
-    if let Err(wait) = console.brake.take(from) {
+    if !console.password_sign_in {
+        return Ok(page.show(StatusCode::FORBIDDEN, Some(NO_PASSWORDS)));
+    }
+    if let Err(wait) = console.brake.take(from(address)) {
         tracing::warn!("attempts to sign in to the console are slowed down");
         return Ok(page.refused_for(wait));
     }
@@ -74,15 +76,28 @@ pub(crate) async fn sign_in(
     let now = console.edge.now();
     let secret = URL_SAFE_NO_PAD.encode(console.edge.secret());
     let session = Session { role, created_at: now, last_used_at: now };
-    match console.sessions.begin(digest(&secret), session, checked_with).await {
+    let proof = Proof::Password(checked_with);
+    match console.sessions.begin(digest(&secret), session, proof).await {
         Ok(()) => {}
         Err(PortError::NotFound) => return Ok(page.show(StatusCode::UNAUTHORIZED, Some(WRONG))),
         Err(error) => return Err(error.into()),
     }
     tracing::info!(role = role.name(), "signed in to the console");
     let mut response = to(&next);
-    response.headers_mut().insert(SET_COOKIE, set_cookie(&console, &secret, SESSION_MAX));
+    begin(&console, &mut response, &secret);
     Ok(response)
+}
+
+/// Gives the browser the cookie of a session that has begun.
+pub(crate) fn begin(console: &Console, response: &mut Response, secret: &str) {
+    let line = set_cookie(console, secret, SESSION_MAX);
+    response.headers_mut().append(SET_COOKIE, line);
+}
+
+/// Whose attempts are counted together.
+pub(crate) fn from(address: Option<Extension<ConnectInfo<SocketAddr>>>) -> IpAddr {
+    address
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ConnectInfo(address))| address.ip())
 }
 
 pub(crate) async fn sign_out(
@@ -99,6 +114,8 @@ const WRONG: &str = "That is not the password.";
 
 const NOT_THIS_BROWSER: &str =
     "This form was made for another browser, or your browser keeps no cookies. Try again.";
+
+const NO_PASSWORDS: &str = "Passwords are turned off here. Sign in with the identity provider.";
 
 const NO_PASSWORD: &str =
     "No password is set. Set console_password (DSYNC_CONSOLE_PASSWORD) and start the server again.";
@@ -131,9 +148,19 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn show(&self, status: StatusCode, wrong: Option<&str>) -> Response {
-        let body = html! {
-            @if let Some(wrong) = wrong { (notice::wrong(wrong)) }
+    /// A link: a browser that follows a form to another site would be held up by the policy of the page.
+    fn by_provider(&self) -> Markup {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("next", self.next);
+        let class = if self.console.password_sign_in { "button" } else { "button primary" };
+        html! {
+            p { a class=(class) href={ "/console/oidc/start?" (query.finish()) } { "Sign in with the identity provider" } }
+            @if self.console.password_sign_in { p.faint { "Or with a password:" } }
+        }
+    }
+
+    fn by_password(&self) -> Markup {
+        html! {
             form.stack method="post" action="/console/sign-in" {
                 (hidden(CSRF_FIELD, self.owner.token()))
                 (hidden("next", self.next))
@@ -148,6 +175,14 @@ impl Page<'_> {
                 }
                 button.button.primary type="submit" { "Sign in" }
             }
+        }
+    }
+
+    fn show(&self, status: StatusCode, wrong: Option<&str>) -> Response {
+        let body = html! {
+            @if let Some(wrong) = wrong { (notice::wrong(wrong)) }
+            @if self.console.oidc.is_some() { (self.by_provider()) }
+            @if self.console.password_sign_in { (self.by_password()) }
         };
         let mut response = (status, layout::plain("Sign in", &body)).into_response();
         if let Some(line) = self.owner.line(self.console.is_secure) {
@@ -168,7 +203,7 @@ impl Page<'_> {
 }
 
 /// Where to go after signing in: a page of ours, whatever the address says.
-fn next(form: &Form) -> String {
+pub(crate) fn next_page(form: &Form) -> String {
     let wanted = form.text("next").unwrap_or_default();
     let is_ours = wanted == "/console"
         || wanted.strip_prefix("/console").is_some_and(|rest| rest.starts_with(['/', '?']));
@@ -214,7 +249,7 @@ mod tests {
             let query = url::form_urlencoded::Serializer::new(String::new())
                 .append_pair("next", wanted)
                 .finish();
-            next(&Form::parse(query.as_bytes()))
+            next_page(&Form::parse(query.as_bytes()))
         };
         assert_eq!(next("/console/events?type=a"), "/console/events?type=a");
         for elsewhere in [

@@ -9,6 +9,7 @@ mod lock;
 mod log;
 mod outward;
 mod pipeline;
+mod provider;
 mod share;
 mod streams;
 mod trials;

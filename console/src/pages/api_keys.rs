@@ -75,14 +75,14 @@ pub(crate) async fn list(
 fn row(viewer: &Viewer, key: &ApiKey, limit: Markup) -> [Markup; 7] {
     [
         parts::text(&key.name),
-        html! { (key.permission.name()) },
+        html! { span.whole { (key.permission.name()) } },
         html! { code { "…" (parts::text(&key.suffix)) } },
         limit,
         time(key.created_at),
         time_or(key.last_used_at, "never"),
         html! {
             @if viewer.is_admin() {
-                a href={ (LIST) "/" (key.id) "/revoke" } { "Revoke" span.sr { " the key " (parts::text(&key.name)) " that ends in " (key.suffix) } }
+                a.whole href={ (LIST) "/" (key.id) "/revoke" } { "Revoke" span.sr { " the key " (parts::text(&key.name)) " that ends in " (key.suffix) } }
             }
         },
     ]

@@ -50,7 +50,7 @@ pub(crate) async fn section(
             time(host.created_at),
             html! {
                 @if viewer.is_admin() {
-                    a href={ (own) "/host-names/" (host.id) "/remove" } { "Remove" span.sr { " " (host.name) } }
+                    a.whole href={ (own) "/host-names/" (host.id) "/remove" } { "Remove" span.sr { " " (host.name) } }
                 }
             },
         ]

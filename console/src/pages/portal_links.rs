@@ -82,7 +82,7 @@ fn row(viewer: &Viewer, own: &str, link: &PortalLink, now: Timestamp) -> [Markup
         time_or(link.used_at, "no"),
         html! {
             @if viewer.is_admin() && opens_something {
-                a href=(revoke) { "Revoke" span.sr { " the link made " (time(link.created_at)) } }
+                a.whole href=(revoke) { "Revoke" span.sr { " the link made " (time(link.created_at)) } }
             }
         },
     ]

@@ -18,7 +18,7 @@ use crate::Console;
 use crate::error::Error;
 use crate::form::Form;
 use crate::layout::{Page, Section};
-use crate::parts::form::{form, hidden};
+use crate::parts::form::{form, hidden, on_enter};
 use crate::parts::list::{column, table};
 use crate::parts::{self, empty, notice};
 use crate::session::{Change, Viewer};
@@ -213,6 +213,7 @@ async fn page(
     let own = directory_path(directory.id);
     let fields = html! {
         (hidden("made_from", made_from))
+        (on_enter("save"))
         fieldset.group {
             legend { "Roles by group" }
             p.hint { "The group by its name or its id, and the slug of the role in your app. Whoever is in several of the groups has several roles; the one that stands first is the one with the highest priority. Change the places to change that. Empty a row to take it away." }

@@ -20,6 +20,11 @@ pub(crate) fn hidden(name: &str, value: impl std::fmt::Display) -> Markup {
     html! { input type="hidden" name=(name) value=(value); }
 }
 
+/// What Enter in a field means, where a form has several buttons: a browser takes the first of them.
+pub(crate) fn on_enter(wish: &str) -> Markup {
+    html! { button.sr type="submit" name="do" value=(wish) tabindex="-1" aria-hidden="true" {} }
+}
+
 /// A line of text to fill in.
 pub(crate) struct Field<'a> {
     /// What it is sent as.

@@ -53,6 +53,9 @@ pub(super) async fn set_passwords(
     settings: &Settings,
     edge: &dyn Edge,
 ) -> anyhow::Result<()> {
+    if !settings.console_password_sign_in {
+        return Ok(());
+    }
     let (admin, auditor) = (&settings.console_password, &settings.console_auditor_password);
     if let (Some(admin), Some(auditor)) = (admin, auditor)
         && admin.expose() == auditor.expose()

@@ -13,8 +13,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::{
-    CATCH_UP_MAX, LogSource, Running, console, keys, outward, pipeline, scratch_folder, streams,
-    trials, verifier,
+    CATCH_UP_MAX, LogSource, Running, console, keys, outward, pipeline, provider, scratch_folder,
+    streams, trials, verifier,
 };
 use crate::cli::Role;
 use crate::http::{self, Readiness};
@@ -270,6 +270,8 @@ impl Wiring<'_> {
         roles.spawn(async move { end.run_until_cancelled(sampler.run()).await });
         Ok(::console::Ports {
             sessions: store.clone(),
+            oidc: provider::sign_in(self.settings)?,
+            password_sign_in: self.settings.console_password_sign_in,
             lookups: store.clone(),
             pipeline,
             organizations: api.organizations.clone(),
