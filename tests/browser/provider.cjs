@@ -45,6 +45,8 @@ async function begin(issuer, { redirect_uri, secret, only_userinfo }) {
   const provider = new Provider(issuer, {
     clients: [client("dsync"), client("other")],
     claims: { openid: ["sub"], email: ["email", "email_verified"], groups: ["groups"] },
+    // Codes outlive clocks that are put forward.
+    ttl: { AuthorizationCode: 24 * 3600 },
     conformIdTokenClaims: only_userinfo,
     pkce: { required: () => false },
     findAccount: (_, name) => account(name),
