@@ -51,6 +51,9 @@ const SIGN_IN_MAX: Duration = Duration::from_secs(10 * 60);
 /// How long a code may be; RFC 6749 names no limit, and providers keep to far less.
 const CODE_BYTES_MAX: usize = 4 * 1024;
 
+/// How long the way back to a page may be, which travels in the cookie: browsers keep 4 KiB of one.
+const NEXT_BYTES_MAX: usize = 2 * 1024;
+
 /// Where a provider sends browsers back to, below the address of the installation.
 pub const CALLBACK: &str = "/console/oidc/callback";
 
@@ -126,7 +129,8 @@ pub(crate) async fn start(
         Err(error) => return Ok(failed(&error)),
     };
     let secret = URL_SAFE_NO_PAD.encode(console.edge.secret());
-    let next = next_page(&query);
+    let next = Some(next_page(&query)).filter(|next| next.len() <= NEXT_BYTES_MAX);
+    let next = next.unwrap_or_else(|| "/console".to_owned());
     let begun = Begun { secret: &secret, next: &next };
     let mut url = provider.endpoint;
     let asks_for_groups = provider.knows_groups_scope && oidc.members.have_groups();

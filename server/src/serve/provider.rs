@@ -11,6 +11,7 @@
 mod http;
 mod signature;
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,7 +21,7 @@ use console::ports::{Claims, IdentityProvider, ProviderError, Redemption};
 use schemas::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use url::Url;
 
@@ -46,15 +47,16 @@ pub(super) fn sign_in(settings: &Settings) -> anyhow::Result<Option<Oidc>> {
         issuer: oidc.issuer.clone(),
         client_id: oidc.client_id.clone(),
         members: oidc.members.clone(),
-        provider: std::sync::Arc::new(provider),
+        provider: Arc::new(provider),
     }))
 }
 
 struct Provider {
     settings: OidcSettings,
     http: Http,
-    /// Asynchronous, since it is held while the provider is asked: of many who come at once, one asks.
     known: Mutex<Option<Known>>,
+    /// Of many who come at once, one asks.
+    asking: Semaphore,
 }
 
 /// What a provider has said of itself.
@@ -99,6 +101,7 @@ impl IdentityProvider for Provider {
     async fn authorization(&self) -> Result<Authorization, ProviderError> {
         let Metadata { authorization_endpoint, scopes_supported, .. } =
             self.known(None).await?.metadata;
+        self.http.check(&authorization_endpoint)?;
         Ok(Authorization {
             endpoint: authorization_endpoint,
             knows_groups_scope: scopes_supported.iter().any(|scope| scope == "groups"),
@@ -121,19 +124,27 @@ impl IdentityProvider for Provider {
 impl Provider {
     /// The metadata and keys; fetched if they are old, or if a token names a key that is not among them.
     async fn known(&self, wanted_key: Option<&str>) -> Result<Known, ProviderError> {
-        let mut known = self.known.lock().await;
-        let (metadata, at) = match &*known {
-            Some(known) if known.at.elapsed() < METADATA_MAX => {
+        let _one = self.asking.acquire().await.expect("nobody closes it");
+        let (metadata, at) = match self.remembered() {
+            Some(known) => {
                 let is_there = wanted_key.is_none_or(|id| known.keys.has(id));
                 if is_there || known.keys_at.elapsed() < KEYS_EVERY {
-                    return Ok(known.clone());
+                    return Ok(known);
                 }
-                (known.metadata.clone(), known.at)
+                (known.metadata, known.at)
             }
-            Some(_) | None => (self.discover().await?, Instant::now()),
+            None => (self.discover().await?, Instant::now()),
         };
         let keys = Keys::read(&self.http.get(&metadata.jwks_uri, None).await?);
-        Ok(known.insert(Known { metadata, keys, at, keys_at: Instant::now() }).clone())
+        let known = Known { metadata, keys, at, keys_at: Instant::now() };
+        *self.known.lock().expect("nothing panics while it is held") = Some(known.clone());
+        Ok(known)
+    }
+
+    /// What it has said, if that is not too long ago.
+    fn remembered(&self) -> Option<Known> {
+        let known = self.known.lock().expect("nothing panics while it is held").clone();
+        known.filter(|known| known.at.elapsed() < METADATA_MAX)
     }
 
     async fn discover(&self) -> Result<Metadata, ProviderError> {
@@ -191,7 +202,7 @@ struct Said {
     email: Option<String>,
     #[serde(default, deserialize_with = "yes")]
     email_verified: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     groups: Vec<String>,
 }
 
@@ -201,7 +212,7 @@ struct About {
     email: Option<String>,
     #[serde(default, deserialize_with = "yes")]
     email_verified: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "texts")]
     groups: Vec<String>,
 }
 
@@ -218,6 +229,14 @@ fn url<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Url, D::Erro
 
 fn url_if<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
     url(deserializer).map(Some)
+}
+
+/// Some providers write one text where there is one. What is no text is the name of no group.
+fn texts<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let one = value.as_str().map(str::to_owned);
+    let many = value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    Ok(one.into_iter().chain(many).collect())
 }
 
 /// Some providers write the text "true".

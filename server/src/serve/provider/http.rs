@@ -141,7 +141,8 @@ impl Http {
         Ok((status, whole(place, answer).await?))
     }
 
-    fn check(&self, place: &Url) -> Result<(), ProviderError> {
+    /// Refuses to leave TLS for what a provider says of itself.
+    pub(super) fn check(&self, place: &Url) -> Result<(), ProviderError> {
         if self.only_tls && place.scheme() != "https" {
             return Err(unavailable(BadAnswer::WithoutTls(place.clone())));
         }
