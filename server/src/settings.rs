@@ -15,7 +15,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use console::oidc::Members;
 use directory::InactiveUsers;
 use directory::rules::Emptied;
 use dispatcher::Schedule;
@@ -25,12 +24,14 @@ use schemas::{Brake, RateLimit};
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
+mod console;
 mod error;
 mod listing;
 mod sources;
 mod table;
 mod value;
 
+pub use console::{ConsoleSettings, OidcSettings};
 pub use error::{Problem, SettingsError, Source};
 pub use listing::{effective, listed, reference};
 pub use table::{Default, SETTINGS, Setting};
@@ -60,14 +61,8 @@ pub struct Settings {
     pub store: StoreSetting,
     /// A key with full scope that exists by being named here.
     pub api_key: Option<Secret>,
-    /// The password of the console.
-    pub console_password: Option<Secret>,
-    /// The password of the console for who only reads.
-    pub console_auditor_password: Option<Secret>,
-    /// Whether that lets anybody in.
-    pub console_password_sign_in: bool,
-    /// The identity provider of the console.
-    pub console_oidc: Option<OidcSettings>,
+    /// How people sign in to the console.
+    pub console: ConsoleSettings,
     /// Whether webhooks may go to private addresses.
     pub allow_private_endpoints: bool,
     /// Whether webhooks may go out without TLS.
@@ -106,19 +101,6 @@ pub struct Settings {
     pub log_format: Option<LogFormat>,
     /// Which log lines to write.
     pub log_level: Targets,
-}
-
-/// The identity provider of the console.
-#[derive(Clone, Debug)]
-pub struct OidcSettings {
-    /// Who it is, as its tokens name it.
-    pub issuer: String,
-    /// What the console is called there.
-    pub client_id: String,
-    /// What it shows there, if anything.
-    pub client_secret: Option<Secret>,
-    /// Whom it lets in.
-    pub members: Members,
 }
 
 impl Settings {
@@ -263,22 +245,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let kafka_partitions = given.required("kafka_partitions", value::partitions, problems);
     let store = given.required("store", value::store, problems);
     let api_key = given.optional("api_key", value::key, problems);
-    let console_password = given.optional("console_password", value::password, problems);
-    let console_auditor_password =
-        given.optional("console_auditor_password", value::password, problems);
-    let console_password_sign_in =
-        given.required("console_password_sign_in", value::flag, problems);
-    let console_oidc = oidc(given, problems);
-    if console_password_sign_in == Some(false)
-        && let Some(oidc) = &console_oidc
-    {
-        let lets_admins_in = oidc.as_ref().is_some_and(|oidc| !oidc.members.admins.is_empty());
-        if !lets_admins_in {
-            let why = "without passwords no admin could sign in: set console_oidc_issuer, \
-                       console_oidc_client_id and console_oidc_admins";
-            problems.push(given.wrong("console_password_sign_in", why));
-        }
-    }
+    let console = console::read(given, problems);
     let allow_private_endpoints = given.required("allow_private_endpoints", value::flag, problems);
     let allow_http = given.required("allow_http", value::flag, problems);
     let allow_endpoint_networks =
@@ -308,10 +275,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         kafka: given.kafka(),
         store: store?,
         api_key: api_key?,
-        console_password: console_password?,
-        console_auditor_password: console_auditor_password?,
-        console_password_sign_in: console_password_sign_in?,
-        console_oidc: console_oidc?,
+        console: console?,
         allow_private_endpoints: allow_private_endpoints?,
         allow_http: allow_http?,
         allow_endpoint_networks: allow_endpoint_networks?.unwrap_or_default(),
@@ -332,32 +296,6 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         log_format: log_format?,
         log_level: log_level?,
     })
-}
-
-/// The settings of the identity provider, which are none or make one whole; the outer `None` has left a problem.
-fn oidc(given: &Given, problems: &mut Vec<Problem>) -> Option<Option<OidcSettings>> {
-    let issuer = given.optional("console_oidc_issuer", value::issuer, problems);
-    let client_id = given.optional("console_oidc_client_id", value::client_id, problems);
-    let client_secret = given.optional("console_oidc_client_secret", value::password, problems);
-    let admins = given.optional("console_oidc_admins", value::members, problems);
-    let auditors = given.optional("console_oidc_auditors", value::members, problems);
-    let (issuer, client_id, client_secret) = (issuer?, client_id?, client_secret?);
-    let (admins, auditors) = (admins?.unwrap_or_default(), auditors?.unwrap_or_default());
-    let members = Members { admins, auditors };
-    match (issuer, client_id) {
-        (Some(issuer), Some(client_id)) => {
-            Some(Some(OidcSettings { issuer, client_id, client_secret, members }))
-        }
-        (None, None) => Some(None),
-        (Some(_), None) => {
-            problems.push(given.wrong("console_oidc_issuer", "console_oidc_client_id is missing"));
-            None
-        }
-        (None, Some(_)) => {
-            problems.push(given.wrong("console_oidc_client_id", "console_oidc_issuer is missing"));
-            None
-        }
-    }
 }
 
 #[cfg(test)]

@@ -53,10 +53,10 @@ pub(super) async fn set_passwords(
     settings: &Settings,
     edge: &dyn Edge,
 ) -> anyhow::Result<()> {
-    if !settings.console_password_sign_in {
+    if !settings.console.password_sign_in {
         return Ok(());
     }
-    let (admin, auditor) = (&settings.console_password, &settings.console_auditor_password);
+    let (admin, auditor) = (&settings.console.password, &settings.console.auditor_password);
     if let (Some(admin), Some(auditor)) = (admin, auditor)
         && admin.expose() == auditor.expose()
     {

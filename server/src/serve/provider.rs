@@ -39,7 +39,7 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the console signs people in with, if the settings name a provider.
 pub(super) fn sign_in(settings: &Settings) -> anyhow::Result<Option<Oidc>> {
-    let Some(oidc) = &settings.console_oidc else { return Ok(None) };
+    let Some(oidc) = &settings.console.oidc else { return Ok(None) };
     signature::install();
     let http = Http::new(settings, &oidc.issuer).context("cannot call the identity provider")?;
     let provider = Provider { settings: oidc.clone(), http, known: Mutex::new(None) };

@@ -271,7 +271,7 @@ impl Wiring<'_> {
         Ok(::console::Ports {
             sessions: store.clone(),
             oidc: provider::sign_in(self.settings)?,
-            password_sign_in: self.settings.console_password_sign_in,
+            password_sign_in: self.settings.console.password_sign_in,
             lookups: store.clone(),
             pipeline,
             organizations: api.organizations.clone(),

@@ -205,10 +205,10 @@ fn an_identity_provider_is_named_whole_or_not_at_all() {
     let admins = ("DSYNC_CONSOLE_OIDC_ADMINS", "Ada@Example.com, groups:Platform Team,");
     let only = ("DSYNC_CONSOLE_PASSWORD_SIGN_IN", "false");
     let settings = resolved(&[], &[issuer, client, admins, only], "").unwrap().settings;
-    let oidc = settings.console_oidc.unwrap();
+    let oidc = settings.console.oidc.unwrap();
     assert_eq!(oidc.issuer, "https://login.example.com/t/", "letter for letter");
     assert_eq!(oidc.members.admins.len(), 2);
-    assert!(oidc.client_secret.is_none() && !settings.console_password_sign_in);
+    assert!(oidc.client_secret.is_none() && !settings.console.password_sign_in);
     let local = ("DSYNC_CONSOLE_OIDC_ISSUER", "http://127.0.0.1:9000");
     assert!(resolved(&[], &[local, client], "").is_ok());
     for (variables, why) in [
@@ -232,9 +232,9 @@ fn the_console_lists_every_setting_and_no_secret() {
     assert_eq!(listed.len(), SETTINGS.len());
     assert!(!format!("{listed:?}").contains("hush"), "{listed:?}");
     let of = |key: &str| listed.iter().find(|setting| setting.key == key).unwrap();
-    assert_eq!(of("console_password").value, console::ports::SettingValue::Secret);
+    assert_eq!(of("console_password").value, ::console::ports::SettingValue::Secret);
     assert_eq!(of("allow_http").source, "dsync.toml line 1");
-    assert!(matches!(of("public_url").value, console::ports::SettingValue::Absent(_)));
+    assert!(matches!(of("public_url").value, ::console::ports::SettingValue::Absent(_)));
 }
 
 #[test]
