@@ -12,7 +12,7 @@ use crate::auth::{Reader, Writer};
 use crate::body::{Fields, NAME_MAX, Segments, path_id};
 use crate::error::Error;
 use crate::page::Query;
-use crate::ports::{ApiKey, Keys, Order, Permission, PortError};
+use crate::ports::{ApiKey, Keys, Order, Permission, PortError, Secret};
 use crate::router::Api;
 use crate::{organizations, secrets};
 
@@ -48,16 +48,44 @@ pub(crate) async fn create(
         }
         Some(_) => {}
     }
-    let minted = secrets::api_key(&*api.edge);
-    let key = new_key(&*api.edge, name, permission, organization_id, minted.suffix);
-    let created = api.keys.create(key.clone(), minted.digest).await;
-    if let Err(error) = created {
-        return Err(match organization_id {
-            Some(id) => Error::about(organizations::WHAT, id)(error),
-            None => error.into(),
-        });
-    }
-    Ok((StatusCode::CREATED, Json(KeyBody::of(key, Some(minted.text)))).into_response())
+    let id = ApiKeyId::from_bits(api.edge.id());
+    let new = NewKey { id, name, permission, organization_id };
+    let created = create_key(&*api.keys, &*api.edge, new).await;
+    let (key, text) = created.map_err(|error| match organization_id {
+        Some(id) => Error::about(organizations::WHAT, id)(error),
+        None => error.into(),
+    })?;
+    let body = KeyBody::of(key, Some(text.expose().to_owned()));
+    Ok((StatusCode::CREATED, Json(body)).into_response())
+}
+
+/// A key to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    /// Which.
+    pub id: ApiKeyId,
+    /// What people call it.
+    pub name: String,
+    /// What it may do.
+    pub permission: Permission,
+    /// The organization that it is limited to.
+    pub organization_id: Option<OrganizationId>,
+}
+
+/// Makes a key. Its text is to be shown this once.
+///
+/// # Errors
+/// What the store says. `NotFound`: the organization that it would be limited to does not exist.
+pub async fn create_key(
+    keys: &dyn Keys,
+    edge: &dyn Edge,
+    new: NewKey,
+) -> Result<(ApiKey, Secret), PortError> {
+    let minted = secrets::api_key(edge);
+    let NewKey { id, name, permission, organization_id } = new;
+    let key = ApiKey { id, ..new_key(edge, name, permission, organization_id, minted.suffix) };
+    keys.create(key.clone(), minted.digest).await?;
+    Ok((key, Secret::new(minted.text)))
 }
 
 pub(crate) async fn delete(

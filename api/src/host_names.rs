@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use schemas::{DirectoryId, HostName, HostNameId, OrganizationId, Timestamp};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::auth::{Reader, Writer};
 use crate::body::{Fields, Segments, path_id};
@@ -93,25 +92,35 @@ fn read_new(api: &Api, mut fields: Fields) -> Result<NewHost, Error> {
     Ok(NewHost { id, name, owner, created_at: api.edge.now() })
 }
 
-/// A name in any spelling, also with letters that are not ASCII.
 fn read_name(api: &Api, fields: &mut Fields) -> Option<HostName> {
     fields.require("host_name");
     let value = fields.take("host_name")?;
-    let Some(name) = ascii(&value) else {
-        let message = "host_name must be a host name such as scim.example.com, without scheme, port and path.";
-        fields.wrong("host_name", "invalid", message.to_owned());
-        return None;
-    };
-    if name.is_of(&api.public_url) {
-        let message = "host_name is that of this installation, which serves everybody.".to_owned();
-        fields.wrong("host_name", "invalid", message);
-        return None;
-    }
-    Some(name)
+    let read = read_host_name(value.as_str().unwrap_or_default(), &api.public_url);
+    read.map_err(|wrong| fields.wrong("host_name", "invalid", format!("host_name {wrong}."))).ok()
 }
 
-fn ascii(value: &Value) -> Option<HostName> {
-    match url::Host::parse(value.as_str()?.trim()).ok()? {
+/// Why a text is no host name that somebody can be given. Its message goes on from what the field is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WrongHostName {
+    /// It is no name.
+    #[error("must be a host name such as scim.example.com, without scheme, port and path")]
+    NoName,
+    /// It is that of the installation.
+    #[error("is that of this installation, which serves everybody")]
+    Ours,
+}
+
+/// A name in any spelling, also with letters that are not ASCII; not that of the installation itself.
+///
+/// # Errors
+/// What is wrong about it.
+pub fn read_host_name(text: &str, public_url: &str) -> Result<HostName, WrongHostName> {
+    let name = ascii(text).ok_or(WrongHostName::NoName)?;
+    if name.is_of(public_url) { Err(WrongHostName::Ours) } else { Ok(name) }
+}
+
+fn ascii(text: &str) -> Option<HostName> {
+    match url::Host::parse(text.trim()).ok()? {
         url::Host::Domain(name) => name.parse().ok(),
         url::Host::Ipv4(_) | url::Host::Ipv6(_) => None,
     }

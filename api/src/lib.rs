@@ -59,7 +59,9 @@ mod tokens;
 mod trials;
 mod users;
 
-pub use api_keys::{FirstKey, first_key};
+pub use api_keys::{FirstKey, NewKey, create_key, first_key};
+pub use attribute_map::{AttributeMapPreview, ChangedUser, preview_attribute_map};
+pub use host_names::{WrongHostName, read_host_name};
 pub use limits::Limits;
 pub use openapi::description;
 pub use organizations::{EXTERNAL_ID_MAX, domains};

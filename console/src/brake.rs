@@ -1,4 +1,4 @@
-//! What slows down who guesses passwords.
+//! What slows down who guesses passwords, and who has us ask an identity provider.
 //!
 //! Every attempt counts, for the address that it comes from and for all together. The limit for all is
 //! asked first, so it also bounds how many addresses are remembered: no more than pass it within a minute.
@@ -18,16 +18,23 @@ const PER_ADDRESS: RateLimit = limit(10, 10);
 /// The same for all addresses together: more than any team signs in, and too few for a botnet.
 const OVERALL: RateLimit = limit(60, 60);
 
+/// The same for codes of an identity provider, which nobody guesses: each is a question to the provider, and a whole
+/// office may come from one address.
+const CODES_PER_ADDRESS: RateLimit = limit(30, 30);
+const CODES_OVERALL: RateLimit = limit(120, 120);
+
 /// How many addresses are remembered before those that rest are forgotten.
 const ADDRESSES_MAX: usize = 256;
 
 /// The bits of an IPv6 address that one customer of a provider has: a /64.
 const NETWORK: u128 = !(u64::MAX as u128);
 
-/// Limits for attempts at passwords.
+/// Limits for attempts.
 #[derive(Debug)]
 pub(crate) struct Brake {
     since: Instant,
+    per_address: RateLimit,
+    overall: RateLimit,
     /// A lock of the standard library: it is held for a look-up, never over an await.
     used: Mutex<Used>,
 }
@@ -39,9 +46,17 @@ struct Used {
 }
 
 impl Brake {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn of_passwords() -> Self {
+        Self::new(PER_ADDRESS, OVERALL)
+    }
+
+    pub(crate) fn of_codes() -> Self {
+        Self::new(CODES_PER_ADDRESS, CODES_OVERALL)
+    }
+
+    fn new(per_address: RateLimit, overall: RateLimit) -> Self {
         let used = Used { overall: Bucket::default(), addresses: Buckets::new(ADDRESSES_MAX) };
-        Self { since: Instant::now(), used: Mutex::new(used) }
+        Self { since: Instant::now(), per_address, overall, used: Mutex::new(used) }
     }
 
     /// Counts an attempt, or says how long to wait.
@@ -53,8 +68,8 @@ impl Brake {
         // The limits are by the minute and the buckets by the second: a minute passes as a second.
         let now = now / MINUTE;
         let mut used = self.used.lock().expect("nothing panics while it is held");
-        let taken = used.overall.take(OVERALL, now);
-        let taken = taken.and_then(|()| used.addresses.take(network(from), PER_ADDRESS, now));
+        let taken = used.overall.take(self.overall, now);
+        let taken = taken.and_then(|()| used.addresses.take(network(from), self.per_address, now));
         taken.map_err(|wait| wait * MINUTE)
     }
 }
@@ -85,7 +100,7 @@ mod tests {
 
     #[test]
     fn who_guesses_waits_and_others_do_not() {
-        let brake = Brake::new();
+        let brake = Brake::of_passwords();
         let start = Duration::from_secs(1_000);
         for _ in 0..10 {
             assert_eq!(brake.take_at(address(1), start), Ok(()));
@@ -98,7 +113,7 @@ mod tests {
 
     #[test]
     fn many_addresses_together_wait_too() {
-        let brake = Brake::new();
+        let brake = Brake::of_passwords();
         let start = Duration::from_secs(1_000);
         let passed = (0..=255).filter(|last| brake.take_at(address(*last), start).is_ok()).count();
         assert_eq!(passed, 60);
@@ -106,7 +121,7 @@ mod tests {
 
     #[test]
     fn addresses_of_one_ipv6_network_count_as_one() {
-        let brake = Brake::new();
+        let brake = Brake::of_passwords();
         let of = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);
         let passed =
             (0..50).filter(|host| brake.take_at(of(*host), Duration::ZERO).is_ok()).count();

@@ -17,14 +17,18 @@ pub(crate) enum Section {
     Organizations,
     Endpoints,
     Events,
+    Keys,
+    Settings,
 }
 
 impl Section {
-    const ALL: [(Self, &'static str, &'static str); 4] = [
+    const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Start, "/console", "Start"),
         (Self::Organizations, "/console/organizations", "Organizations"),
         (Self::Endpoints, "/console/endpoints", "Endpoints"),
         (Self::Events, "/console/events", "Live events"),
+        (Self::Keys, "/console/api-keys", "API keys"),
+        (Self::Settings, "/console/settings", "Settings"),
     ];
 }
 

@@ -26,6 +26,8 @@ mod explain;
 mod form;
 mod layout;
 mod live;
+mod map;
+pub mod oidc;
 mod pages;
 mod parts;
 pub mod password;
@@ -40,7 +42,8 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use api::ports::{
-    Audit, Deliveries, Directories, Directory, Endpoints, Organizations, Reading, Streams,
+    Audit, Deliveries, Directories, Directory, Endpoints, HostNames, Keys, Organizations,
+    PortalLinks, Reading, Streams,
 };
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
@@ -51,10 +54,11 @@ use tokio_util::sync::CancellationToken;
 
 use brake::Brake;
 use pages::{
-    directories, directory, endpoints, events, groups, hold, organizations, requests, start,
-    tokens, users,
+    api_keys, attribute_map, directories, directory, endpoints, events, groups, hold, host_names,
+    organization_deletion, organizations, portal_links, requests, roles, settings, start, tokens,
+    users,
 };
-use ports::{Lookups, Pipeline, Sessions};
+use ports::{Installation, Lookups, Pipeline, Sessions};
 
 pub use session::{SESSION_IDLE_MAX, SESSION_MAX};
 
@@ -63,6 +67,10 @@ pub use session::{SESSION_IDLE_MAX, SESSION_MAX};
 pub struct Ports {
     /// Passwords and sessions.
     pub sessions: Arc<dyn Sessions>,
+    /// The identity provider that people sign in with, if there is one.
+    pub oidc: Option<oidc::Oidc>,
+    /// Whether they may sign in with a password.
+    pub password_sign_in: bool,
     /// What people look for.
     pub lookups: Arc<dyn Lookups>,
     /// What passes through the server.
@@ -71,6 +79,14 @@ pub struct Ports {
     pub organizations: Arc<dyn Organizations>,
     /// Directories and their tokens.
     pub directories: Arc<dyn Directories>,
+    /// API keys.
+    pub keys: Arc<dyn Keys>,
+    /// Links to the setup pages of organizations.
+    pub portal_links: Arc<dyn PortalLinks>,
+    /// Host names of organizations and directories.
+    pub host_names: Arc<dyn HostNames>,
+    /// What the server runs with.
+    pub installation: Arc<Installation>,
     /// Webhook endpoints.
     pub endpoints: Arc<dyn Endpoints>,
     /// What webhook endpoints were sent.
@@ -95,6 +111,8 @@ pub struct Ports {
 struct Console {
     ports: Ports,
     brake: Brake,
+    /// The same for codes of the identity provider, so that neither closes the other.
+    provider_brake: Brake,
     /// Room for passwords that are being checked.
     checks: Semaphore,
     /// Room for pages that are being kept up to date.
@@ -114,7 +132,8 @@ impl Deref for Console {
 impl Console {
     fn new(ports: Ports) -> Self {
         Self {
-            brake: Brake::new(),
+            brake: Brake::of_passwords(),
+            provider_brake: Brake::of_codes(),
             checks: Semaphore::new(sign_in::CHECKS_MAX),
             watching: Arc::new(Semaphore::new(live::WATCHING_MAX)),
             is_secure: ports.public_url.starts_with("https://"),
@@ -156,11 +175,15 @@ pub fn router(ports: Ports) -> Router {
         .route("/console/assets/{name}", get(assets::show))
         .route("/console/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/console/sign-out", post(sign_in::sign_out))
+        .route("/console/oidc/start", get(oidc::start))
+        .route(oidc::CALLBACK, get(oidc::callback))
         .route("/console/session", get(live::session))
         .route("/console/changes", get(live::changes))
         .merge(configuration())
         .merge(delivery())
         .merge(history())
+        .merge(rules())
+        .merge(access())
         .route("/console/{*path}", get(pages::nowhere))
         .layer(DefaultBodyLimit::max(form::FORM_BYTES_MAX))
         .layer(middleware::from_fn(policy::protect))
@@ -223,4 +246,38 @@ fn history() -> Router<Arc<Console>> {
         .route("/console/events/stream", get(events::stream))
         .route("/console/events/{event}", get(events::show))
         .route("/console/events/{event}/detail", get(events::detail))
+}
+
+/// What a directory makes of its users on the way to apps.
+fn rules() -> Router<Arc<Console>> {
+    let map = "/console/directories/{directory}/map";
+    Router::new()
+        .route(map, get(attribute_map::show))
+        .route(&format!("{map}/edit"), get(attribute_map::edit).post(attribute_map::update))
+        .route("/console/directories/{directory}/roles", get(roles::edit).post(roles::update))
+}
+
+/// Who gets in, by which name, and with what the server runs.
+fn access() -> Router<Arc<Console>> {
+    let organization = "/console/organizations/{organization}";
+    let under = |rest: &str| format!("{organization}{rest}");
+    Router::new()
+        .route("/console/api-keys", get(api_keys::list))
+        .route("/console/api-keys/new", get(api_keys::new).post(api_keys::create))
+        .route("/console/api-keys/{key}/revoke", get(api_keys::confirm).post(api_keys::revoke))
+        .route("/console/settings", get(settings::show))
+        .route(&under("/links/new"), get(portal_links::new).post(portal_links::create))
+        .route(
+            &under("/links/{link}/revoke"),
+            get(portal_links::confirm).post(portal_links::revoke),
+        )
+        .route(&under("/host-names/new"), get(host_names::new).post(host_names::create))
+        .route(
+            &under("/host-names/{name}/remove"),
+            get(host_names::confirm).post(host_names::remove),
+        )
+        .route(
+            &under("/delete"),
+            get(organization_deletion::confirm).post(organization_deletion::delete),
+        )
 }

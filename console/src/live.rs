@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::ports::{AuditEvent, AuditFilter, Cursor, Digest, FeedEnd, Order, PageRequest, Reach};
+use api::ports::{
+    AuditEvent, AuditFilter, Cursor, Digest, FeedEnd, Order, PageRequest, Progress, Reach,
+};
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode};
 use axum::response::sse::{Event, Sse};
@@ -287,6 +289,8 @@ struct Seen {
     end: FeedEnd,
     request: Option<RequestId>,
     endpoint: Option<u64>,
+    /// A job whose users stay as they are is told by no event.
+    refresh: Progress,
 }
 
 impl Changes {
@@ -325,11 +329,15 @@ impl Changes {
             Of::Pipeline | Of::Endpoint(_) => FeedEnd::default(),
             Of::Feed | Of::Directory(_) => console.reading.feed_end().await?,
         };
-        let request = match self.of {
-            Of::Pipeline | Of::Feed | Of::Endpoint(_) => None,
+        let (request, refresh) = match self.of {
+            Of::Pipeline | Of::Feed | Of::Endpoint(_) => (None, Progress::default()),
             Of::Directory(id) => {
                 let latest = console.directories.requests(id, first_few(1)).await;
-                latest.map_or(None, |page| page.items.first().map(|request| request.id))
+                let directory = console.directories.get(Reach::Everything, id).await;
+                (
+                    latest.map_or(None, |page| page.items.first().map(|request| request.id)),
+                    directory.map_or(Progress::default(), |directory| directory.refresh),
+                )
             }
         };
         let endpoint = match self.of {
@@ -337,9 +345,10 @@ impl Changes {
             // One that is gone changes no more; whoever asks for its page is told.
             Of::Endpoint(id) => endpoints::fingerprint(console, id).await.ok(),
         };
-        let seen = Seen { end, request, endpoint };
+        let seen = Seen { end, request, refresh, endpoint };
         let Some(before) = self.seen.replace(seen) else { return Ok(true) };
-        if before.request != seen.request || before.endpoint != seen.endpoint {
+        let rest = |seen: &Seen| (seen.request, seen.refresh, seen.endpoint);
+        if rest(&before) != rest(&seen) {
             return Ok(true);
         }
         match self.of {

@@ -1,13 +1,20 @@
 //! The pages, one file a subject.
 
+pub(crate) mod api_keys;
+pub(crate) mod attribute_map;
 pub(crate) mod directories;
 pub(crate) mod directory;
 pub(crate) mod endpoints;
 pub(crate) mod events;
 pub(crate) mod groups;
 pub(crate) mod hold;
+pub(crate) mod host_names;
+pub(crate) mod organization_deletion;
 pub(crate) mod organizations;
+pub(crate) mod portal_links;
 pub(crate) mod requests;
+pub(crate) mod roles;
+pub(crate) mod settings;
 pub(crate) mod start;
 pub(crate) mod tokens;
 pub(crate) mod users;

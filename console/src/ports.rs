@@ -6,6 +6,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::oidc::Authorization;
 use api::ports::{AuditEvent, Delivering, Digest, Directory, PortError};
 use async_trait::async_trait;
 use schemas::wire::{DirectoryGroup, DirectoryUser};
@@ -79,6 +80,15 @@ pub struct Session {
     pub last_used_at: Timestamp,
 }
 
+/// Why somebody is let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// They know the password, which was checked with this.
+    Password(PasswordHash),
+    /// An identity provider says who they are, and the settings let them in.
+    Provider,
+}
+
 /// Passwords and sessions. A session is known by the digest of its cookie.
 #[async_trait]
 pub trait Sessions: Send + Sync {
@@ -88,13 +98,8 @@ pub trait Sessions: Send + Sync {
     /// Gives a role another password, or none, and ends its sessions in the same transaction.
     async fn set_password(&self, role: Role, hash: Option<PasswordHash>) -> Result<(), PortError>;
 
-    /// Begins a session, if its role's password is still checked with this. `NotFound` if it is not.
-    async fn begin(
-        &self,
-        digest: Digest,
-        session: Session,
-        checked_with: PasswordHash,
-    ) -> Result<(), PortError>;
+    /// Begins a session. `NotFound` if a password was the proof and its role's is not checked with that any more.
+    async fn begin(&self, digest: Digest, session: Session, proof: Proof) -> Result<(), PortError>;
 
     /// The session with this digest, whether or not it is too old.
     async fn find(&self, digest: Digest) -> Result<Option<Session>, PortError>;
@@ -210,4 +215,100 @@ pub struct Flow {
 pub trait Pipeline: Send + Sync {
     /// How much passes.
     async fn flow(&self) -> Result<Flow, PortError>;
+}
+
+/// What the server runs with, as it was at its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Installation {
+    /// The version of the program.
+    pub version: String,
+    /// Which roles this process plays.
+    pub roles: Vec<String>,
+    /// Where it keeps something, each with what it is.
+    pub paths: Vec<(&'static str, String)>,
+    /// Every setting, in the order of its lists.
+    pub settings: Vec<Setting>,
+}
+
+/// A setting and where its value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// What it is called.
+    pub key: String,
+    /// What holds.
+    pub value: SettingValue,
+    /// Who said so.
+    pub source: String,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// What holds of a setting. There is no room for a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingValue {
+    /// This.
+    Shown(String),
+    /// Something that is never shown.
+    Secret,
+    /// Nothing; this is what happens then.
+    Absent(&'static str),
+}
+
+/// What an ID token says whose signature a key of the provider has made. Nothing else of it was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// Who made it.
+    pub issuer: String,
+    /// For which applications.
+    pub audience: Vec<String>,
+    /// Which application asked for it, where it says so.
+    pub authorized_party: Option<String>,
+    /// Until when it is good.
+    pub expires_at: Timestamp,
+    /// When it was made.
+    pub issued_at: Timestamp,
+    /// What the sign-in was begun with.
+    pub nonce: Option<String>,
+    /// The address of whoever signed in.
+    pub email: Option<String>,
+    /// Whether the provider says that it is theirs.
+    pub email_verified: bool,
+    /// The groups that they are in.
+    pub groups: Vec<String>,
+}
+
+/// A code that a browser brought back.
+#[derive(Clone, Copy)]
+pub struct Redemption<'a> {
+    /// The code.
+    pub code: &'a str,
+    /// What the challenge was made from (RFC 7636).
+    pub verifier: &'a str,
+    /// Where the browser was sent back to.
+    pub redirect_uri: &'a str,
+}
+
+/// Why a provider does not tell who somebody is.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// It does not answer, or not as a provider does.
+    #[error("the identity provider does not answer as it should")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It answers no; with its own words.
+    #[error("the identity provider refuses: {0}")]
+    Refused(String),
+    /// What it answers is not signed by it.
+    #[error("the signature of an ID token is not good")]
+    Untrusted(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The identity provider that people sign in to the console with. It is the one that the operator named, and whoever
+/// implements this calls nobody else.
+#[async_trait]
+pub trait IdentityProvider: Send + Sync {
+    /// Where it asks people who they are.
+    async fn authorization(&self) -> Result<Authorization, ProviderError>;
+
+    /// Redeems a code for what its ID token says, of which the signature alone was checked.
+    async fn redeem(&self, redemption: Redemption<'_>) -> Result<Claims, ProviderError>;
 }

@@ -1,7 +1,8 @@
 //! Who is signed in, and which forms are theirs.
 //!
 //! The cookie holds 256 bits of chance; the store knows its digest alone. The token in every form follows
-//! from the cookie, so it needs no place of its own, and no other site can know it. A handler names what
+//! from the cookie, so it needs no place of its own, and no other site can know it; the form that signs in has a
+//! cookie of its own for that, [`FormOwner`]. A handler names what
 //! it needs by what it extracts: [`Viewer`] for a page, [`Signed`] for a form that everybody may send,
 //! [`Change`] for one that changes something. A handler without one of them would be open to the world.
 
@@ -130,6 +131,52 @@ async fn read(
     }
 }
 
+/// What ties the form that signs in to the browser that it was made for. Nobody has a session there, so a cookie of
+/// its own takes the place: the form carries a digest of it, which no other site can know or set.
+pub(crate) struct FormOwner {
+    secret: String,
+    is_new: bool,
+}
+
+impl FormOwner {
+    /// The browser's, or a new one.
+    pub(crate) fn of(headers: &HeaderMap, console: &Console) -> Self {
+        match cookie(headers, form_cookie_name(console.is_secure)) {
+            Some(secret) if secret.len() == FORM_SECRET_LEN => {
+                Self { secret: secret.to_owned(), is_new: false }
+            }
+            Some(_) | None => {
+                Self { secret: URL_SAFE_NO_PAD.encode(console.edge.secret()), is_new: true }
+            }
+        }
+    }
+
+    /// What the form carries.
+    pub(crate) fn token(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest(&format!("form to sign in of {}", self.secret)))
+    }
+
+    /// Whether a form was made for this browser.
+    pub(crate) fn made(&self, form: &Form) -> bool {
+        let token = form.one(CSRF_FIELD).unwrap_or_default();
+        !self.is_new && bool::from(token.as_bytes().ct_eq(self.token().as_bytes()))
+    }
+
+    /// The cookie to set, if the browser has none yet. It lives as long as the browser runs.
+    pub(crate) fn line(&self, is_secure: bool) -> Option<String> {
+        let (name, secure) = (form_cookie_name(is_secure), if is_secure { "; Secure" } else { "" });
+        let line = format!("{name}={}; Path=/; HttpOnly; SameSite=Lax{secure}", self.secret);
+        self.is_new.then_some(line)
+    }
+}
+
+/// How long the secret is as text: 256 bits.
+const FORM_SECRET_LEN: usize = 43;
+
+const fn form_cookie_name(is_secure: bool) -> &'static str {
+    if is_secure { "__Host-dsync-form" } else { "dsync-form" }
+}
+
 /// Refuses what a browser says comes from another site, before anything of it is read. A browser that
 /// says nothing is judged by the token alone. A proxy may have put a host of its own into the request, so
 /// the address that the settings name counts as well.
@@ -152,12 +199,29 @@ pub(crate) fn same_origin(headers: &HeaderMap, public_url: &str) -> Result<(), E
 
 async fn find(headers: &HeaderMap, console: &Console) -> Result<Option<Viewer>, Error> {
     let Some(secret) = cookie(headers, cookie_name(console.is_secure)) else { return Ok(None) };
-    let digest = digest(secret);
-    let Some(session) = live(console, digest).await? else { return Ok(None) };
-    if is_use(headers) {
-        note_use(console, digest, &session).await;
+    for digest in digests(console, secret) {
+        if let Some(session) = live(console, digest).await? {
+            if is_use(headers) {
+                note_use(console, digest, &session).await;
+            }
+            return Ok(Some(Viewer { role: session.role, csrf: csrf(secret), digest }));
+        }
     }
-    Ok(Some(Viewer { role: session.role, csrf: csrf(secret), digest }))
+    Ok(None)
+}
+
+/// What the store may know a session by, for each way in that is open. One that was closed, or that leads elsewhere
+/// by other settings, closes the sessions behind it too.
+fn digests(console: &Console, secret: &str) -> impl Iterator<Item = Digest> {
+    let by_password = console.password_sign_in.then(|| digest(secret));
+    let by_provider =
+        console.oidc.as_ref().map(|oidc| provider_digest(secret, &oidc.fingerprint()));
+    by_password.into_iter().chain(by_provider)
+}
+
+/// What the store knows a session by that began with the identity provider of these settings.
+pub(crate) fn provider_digest(secret: &str, fingerprint: &Digest) -> Digest {
+    digest(&format!("session by {} of {secret}", hex::encode(fingerprint)))
 }
 
 /// The session, if it has not become too old.
@@ -283,6 +347,18 @@ mod tests {
         assert!(with(&[("origin", "https://dsync.example"), ("host", "127.0.0.1:8080")]));
         assert!(!with(&[("origin", "https://dsync.exam"), ("host", "127.0.0.1:8080")]));
         assert!(with(&[("host", "a.example")]), "a program; it cannot know the token");
+    }
+
+    #[test]
+    fn a_form_to_sign_in_is_for_one_browser() {
+        let owner = |secret: &str, is_new| FormOwner { secret: secret.to_owned(), is_new };
+        let form = |token: &str| Form::parse(format!("{CSRF_FIELD}={token}").as_bytes());
+        let (a, b) = (owner("a", false), owner("b", false));
+        assert!(a.made(&form(&a.token())));
+        assert!(!a.made(&form(&b.token())));
+        assert!(!a.made(&form("")) && !a.made(&Form::default()));
+        assert!(!owner("a", true).made(&form(&a.token())), "its browser has sent no cookie");
+        assert_ne!(a.token(), csrf("a"), "it opens no form of a session");
     }
 
     #[test]

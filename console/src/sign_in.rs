@@ -1,7 +1,7 @@
 //! Signing in and out.
 //!
 //! ```text
-//!  form ──▶ same site? ──▶ brake ──▶ argon2id, on a thread that may block ──▶ session in the store ──▶ cookie
+//!  form ──▶ same site, this browser? ──▶ brake ──▶ argon2id, on a thread that may block ──▶ session in the store ──▶ cookie
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,16 +16,19 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use maud::html;
+use maud::{Markup, html};
 
 use crate::Console;
 use crate::error::Error;
 use crate::form::{Form, Query};
 use crate::layout;
+use crate::parts::form::hidden;
 use crate::parts::notice;
 use crate::password::{PASSWORD_BYTES_MAX, fits};
-use crate::ports::{PasswordHash, Role, Session};
-use crate::session::{SESSION_MAX, Signed, Viewer, cookie_name, same_origin};
+use crate::ports::{PasswordHash, Proof, Role, Session};
+use crate::session::{
+    CSRF_FIELD, FormOwner, SESSION_MAX, Signed, Viewer, cookie_name, same_origin,
+};
 
 /// How many passwords are checked at once: each takes 19 MiB and a core.
 pub(crate) const CHECKS_MAX: usize = 2;
@@ -33,14 +36,17 @@ pub(crate) const CHECKS_MAX: usize = 2;
 pub(crate) async fn show(
     State(console): State<Arc<Console>>,
     viewer: Option<Viewer>,
+    headers: HeaderMap,
     Query(query): Query,
 ) -> Result<Response, Error> {
-    let next = next(&query);
+    let next = next_page(&query);
     if viewer.is_some() {
         return Ok(to(&next));
     }
-    let has_password = console.sessions.password(Role::Admin).await?.is_some();
-    Ok(page(StatusCode::OK, &next, (!has_password).then_some(NO_PASSWORD)))
+    let has_password =
+        !console.password_sign_in || console.sessions.password(Role::Admin).await?.is_some();
+    let page = Page { console: &console, owner: &FormOwner::of(&headers, &console), next: &next };
+    Ok(page.show(StatusCode::OK, (!has_password).then_some(NO_PASSWORD)))
 }
 
 pub(crate) async fn sign_in(
@@ -49,32 +55,49 @@ pub(crate) async fn sign_in(
     headers: HeaderMap,
     form: Form,
 ) -> Result<Response, Error> {
-    // Nobody has a session here, so there is no token: what the browser says of the site has to do.
     same_origin(&headers, &console.public_url)?;
-    let from = address
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ConnectInfo(address))| address.ip());
-    let next = next(&form);
-    if let Err(wait) = console.brake.take(from) {
+    let (next, owner) = (next_page(&form), FormOwner::of(&headers, &console));
+    let page = Page { console: &console, owner: &owner, next: &next };
+    if !owner.made(&form) {
+        return Ok(page.show(StatusCode::FORBIDDEN, Some(NOT_THIS_BROWSER)));
+    }
+    if !console.password_sign_in {
+        return Ok(page.show(StatusCode::FORBIDDEN, Some(NO_PASSWORDS)));
+    }
+    if let Err(wait) = console.brake.take(from(address)) {
         tracing::warn!("attempts to sign in to the console are slowed down");
-        return Ok(refused_for(wait, &next));
+        return Ok(page.refused_for(wait));
     }
     let password = form.one("password").unwrap_or_default();
     let Some((role, checked_with)) = whose(&console, password).await? else {
         tracing::warn!("a wrong password for the console");
-        return Ok(page(StatusCode::UNAUTHORIZED, &next, Some(WRONG)));
+        return Ok(page.show(StatusCode::UNAUTHORIZED, Some(WRONG)));
     };
     let now = console.edge.now();
     let secret = URL_SAFE_NO_PAD.encode(console.edge.secret());
     let session = Session { role, created_at: now, last_used_at: now };
-    match console.sessions.begin(digest(&secret), session, checked_with).await {
+    let proof = Proof::Password(checked_with);
+    match console.sessions.begin(digest(&secret), session, proof).await {
         Ok(()) => {}
-        Err(PortError::NotFound) => return Ok(page(StatusCode::UNAUTHORIZED, &next, Some(WRONG))),
+        Err(PortError::NotFound) => return Ok(page.show(StatusCode::UNAUTHORIZED, Some(WRONG))),
         Err(error) => return Err(error.into()),
     }
     tracing::info!(role = role.name(), "signed in to the console");
     let mut response = to(&next);
-    response.headers_mut().insert(SET_COOKIE, set_cookie(&console, &secret, SESSION_MAX));
+    begin(&console, &mut response, &secret);
     Ok(response)
+}
+
+/// Gives the browser the cookie of a session that has begun.
+pub(crate) fn begin(console: &Console, response: &mut Response, secret: &str) {
+    let line = set_cookie(console, secret, SESSION_MAX);
+    response.headers_mut().append(SET_COOKIE, line);
+}
+
+/// Whose attempts are counted together.
+pub(crate) fn from(address: Option<Extension<ConnectInfo<SocketAddr>>>) -> IpAddr {
+    address
+        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |Extension(ConnectInfo(address))| address.ip())
 }
 
 pub(crate) async fn sign_out(
@@ -88,6 +111,11 @@ pub(crate) async fn sign_out(
 }
 
 const WRONG: &str = "That is not the password.";
+
+const NOT_THIS_BROWSER: &str =
+    "This form was made for another browser, or your browser keeps no cookies. Try again.";
+
+const NO_PASSWORDS: &str = "Passwords are turned off here. Sign in with the identity provider.";
 
 const NO_PASSWORD: &str =
     "No password is set. Set console_password (DSYNC_CONSOLE_PASSWORD) and start the server again.";
@@ -112,37 +140,70 @@ async fn whose(console: &Console, password: &str) -> Result<Option<(Role, Passwo
     checked.map_err(|error| PortError::Unavailable(error.into()).into())
 }
 
-fn page(status: StatusCode, next: &str, wrong: Option<&str>) -> Response {
-    let body = html! {
-        @if let Some(wrong) = wrong { (notice::wrong(wrong)) }
-        form.stack method="post" action="/console/sign-in" {
-            input type="hidden" name="next" value=(next);
-            div.field {
-                label for="password" { "Password" }
-                input #password type="password" name="password" required autofocus
-                    autocomplete="current-password" aria-describedby="password-hint";
-                p #password-hint.hint {
-                    "It is the setting " code { "console_password" }
-                    ", or the one that the first start of the server printed. Auditors have one of their own."
-                }
-            }
-            button.button.primary type="submit" { "Sign in" }
-        }
-    };
-    (status, layout::plain("Sign in", &body)).into_response()
+/// The page that asks for the password.
+struct Page<'a> {
+    console: &'a Console,
+    owner: &'a FormOwner,
+    next: &'a str,
 }
 
-fn refused_for(wait: Duration, next: &str) -> Response {
-    let secs = wait.as_millis().div_ceil(1_000).max(1).to_string();
-    let text = format!("Too many attempts. Try again in {secs} s.");
-    let mut response = page(StatusCode::TOO_MANY_REQUESTS, next, Some(&text));
-    let wait = HeaderValue::from_str(&secs).expect("digits");
-    response.headers_mut().insert(RETRY_AFTER, wait);
-    response
+impl Page<'_> {
+    /// A link: a browser that follows a form to another site would be held up by the policy of the page.
+    fn by_provider(&self) -> Markup {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("next", self.next);
+        let class = if self.console.password_sign_in { "button" } else { "button primary" };
+        html! {
+            p { a class=(class) href={ "/console/oidc/start?" (query.finish()) } { "Sign in with the identity provider" } }
+            @if self.console.password_sign_in { p.faint { "Or with a password:" } }
+        }
+    }
+
+    fn by_password(&self) -> Markup {
+        html! {
+            form.stack method="post" action="/console/sign-in" {
+                (hidden(CSRF_FIELD, self.owner.token()))
+                (hidden("next", self.next))
+                div.field {
+                    label for="password" { "Password" }
+                    input #password type="password" name="password" required autofocus
+                        autocomplete="current-password" aria-describedby="password-hint";
+                    p #password-hint.hint {
+                        "It is the setting " code { "console_password" }
+                        ", or the one that the first start of the server printed. Auditors have one of their own."
+                    }
+                }
+                button.button.primary type="submit" { "Sign in" }
+            }
+        }
+    }
+
+    fn show(&self, status: StatusCode, wrong: Option<&str>) -> Response {
+        let body = html! {
+            @if let Some(wrong) = wrong { (notice::wrong(wrong)) }
+            @if self.console.oidc.is_some() { (self.by_provider()) }
+            @if self.console.password_sign_in { (self.by_password()) }
+        };
+        let mut response = (status, layout::plain("Sign in", &body)).into_response();
+        if let Some(line) = self.owner.line(self.console.is_secure) {
+            let line = HeaderValue::from_str(&line).expect("names and secrets are plain ASCII");
+            response.headers_mut().insert(SET_COOKIE, line);
+        }
+        response
+    }
+
+    fn refused_for(&self, wait: Duration) -> Response {
+        let secs = wait.as_millis().div_ceil(1_000).max(1).to_string();
+        let text = format!("Too many attempts. Try again in {secs} s.");
+        let mut response = self.show(StatusCode::TOO_MANY_REQUESTS, Some(&text));
+        let wait = HeaderValue::from_str(&secs).expect("digits");
+        response.headers_mut().insert(RETRY_AFTER, wait);
+        response
+    }
 }
 
 /// Where to go after signing in: a page of ours, whatever the address says.
-fn next(form: &Form) -> String {
+pub(crate) fn next_page(form: &Form) -> String {
     let wanted = form.text("next").unwrap_or_default();
     let is_ours = wanted == "/console"
         || wanted.strip_prefix("/console").is_some_and(|rest| rest.starts_with(['/', '?']));
@@ -188,7 +249,7 @@ mod tests {
             let query = url::form_urlencoded::Serializer::new(String::new())
                 .append_pair("next", wanted)
                 .finish();
-            next(&Form::parse(query.as_bytes()))
+            next_page(&Form::parse(query.as_bytes()))
         };
         assert_eq!(next("/console/events?type=a"), "/console/events?type=a");
         for elsewhere in [

@@ -74,6 +74,25 @@ impl fmt::Debug for Proxy {
     }
 }
 
+impl Proxy {
+    /// Where it is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') {
+            format!("http://[{host}]:{port}")
+        } else {
+            format!("http://{host}:{port}")
+        }
+    }
+
+    /// The value of `Proxy-Authorization`, which is a secret.
+    #[must_use]
+    pub fn authorization(&self) -> Option<&str> {
+        self.authorization.as_deref()
+    }
+}
+
 /// A text that names no proxy. It may hold a password, so it is not repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it is not the URL of an HTTP proxy")]

@@ -61,7 +61,8 @@ async fn start(settings: &mut Settings, telemetry: Telemetry) -> anyhow::Result<
         settings.listen.set_port(0);
     }
     drop(wanted);
-    Running::start(settings, telemetry).await
+    // Its settings are its own, and nowhere to be found.
+    Running::start(settings, Vec::new(), telemetry).await
 }
 
 async fn play(running: &Running, mut receiver: Receiver) -> anyhow::Result<()> {

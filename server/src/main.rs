@@ -44,12 +44,13 @@ fn run(Parsed { cli, flags }: Parsed) -> anyhow::Result<()> {
 
 async fn hand_over(command: Command, resolved: Resolved, json: bool) -> anyhow::Result<()> {
     let log_level_given = resolved.is_given("log_level");
+    let listed = settings::listed(&resolved);
     let settings = resolved.settings;
     match command {
         Command::Serve(chosen) => {
             let telemetry = begin(&settings)?;
             let roles = if chosen.roles.is_empty() { Role::ALL.to_vec() } else { chosen.roles };
-            serve::run(settings, roles, telemetry).await
+            serve::run(settings, listed, roles, telemetry).await
         }
         Command::Demo => {
             let mut settings = settings;

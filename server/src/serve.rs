@@ -10,6 +10,7 @@ mod log;
 mod outward;
 pub(crate) mod partitions;
 mod pipeline;
+mod provider;
 mod share;
 mod streams;
 mod trials;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::console::ports::Setting;
 use anyhow::Context as _;
 use axum::Router;
 use schemas::Edge;
@@ -56,7 +58,12 @@ const ROLES_END: Duration = Duration::from_secs(6);
 ///
 /// # Errors
 /// When a role cannot start.
-pub async fn run(settings: Settings, roles: Vec<Role>, telemetry: Telemetry) -> anyhow::Result<()> {
+pub async fn run(
+    settings: Settings,
+    listed: Vec<Setting>,
+    roles: Vec<Role>,
+    telemetry: Telemetry,
+) -> anyhow::Result<()> {
     let roles: BTreeSet<Role> = roles.into_iter().collect();
     let apart = Role::ALL.iter().any(|role| !roles.contains(role));
     if apart && let Some(alone) = serves_one_process(&settings) {
@@ -65,7 +72,7 @@ pub async fn run(settings: Settings, roles: Vec<Role>, telemetry: Telemetry) -> 
              log to kafka://… and store to postgres://…"
         );
     }
-    let running = Running::start_roles(&settings, roles, telemetry).await?;
+    let running = Running::start_roles(&settings, listed, roles, telemetry).await?;
     print::line(format_args!("dsync listening on {}", running.base()))?;
     told_to_end().await?;
     running.stop().await;
@@ -112,12 +119,16 @@ pub struct Running {
 }
 
 impl Running {
-    /// Opens log and store, starts every role and listens.
+    /// Opens log and store, starts every role and listens. The console lists the settings as they are given here.
     ///
     /// # Errors
     /// When something of that fails; the message names it.
-    pub async fn start(settings: &Settings, telemetry: Telemetry) -> anyhow::Result<Self> {
-        Self::start_roles(settings, Role::ALL.into(), telemetry).await
+    pub async fn start(
+        settings: &Settings,
+        listed: Vec<Setting>,
+        telemetry: Telemetry,
+    ) -> anyhow::Result<Self> {
+        Self::start_roles(settings, listed, Role::ALL.into(), telemetry).await
     }
 
     /// The same for some of the roles.
@@ -126,6 +137,7 @@ impl Running {
     /// As [`Self::start`].
     pub async fn start_roles(
         settings: &Settings,
+        listed: Vec<Setting>,
         part: BTreeSet<Role>,
         telemetry: Telemetry,
     ) -> anyhow::Result<Self> {
@@ -164,7 +176,7 @@ impl Running {
             share,
             data_dir,
         };
-        running.wire(settings, telemetry, edge, listener).await?;
+        running.wire(settings, listed, telemetry, edge, listener).await?;
         Ok(running)
     }
 

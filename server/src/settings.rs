@@ -24,14 +24,16 @@ use schemas::{Brake, RateLimit};
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
+mod console;
 mod error;
 mod listing;
 mod sources;
 mod table;
 mod value;
 
+pub use console::{ConsoleSettings, OidcSettings};
 pub use error::{Problem, SettingsError, Source};
-pub use listing::{effective, reference};
+pub use listing::{effective, listed, reference};
 pub use table::{Default, SETTINGS, Setting};
 pub use value::{KafkaTopic, LogFormat, LogSetting, MasterKey, Secret, StoreSetting};
 
@@ -59,10 +61,8 @@ pub struct Settings {
     pub store: StoreSetting,
     /// A key with full scope that exists by being named here.
     pub api_key: Option<Secret>,
-    /// The password of the console.
-    pub console_password: Option<Secret>,
-    /// The password of the console for who only reads.
-    pub console_auditor_password: Option<Secret>,
+    /// How people sign in to the console.
+    pub console: ConsoleSettings,
     /// Whether webhooks may go to private addresses.
     pub allow_private_endpoints: bool,
     /// Whether webhooks may go out without TLS.
@@ -245,9 +245,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let kafka_partitions = given.required("kafka_partitions", value::partitions, problems);
     let store = given.required("store", value::store, problems);
     let api_key = given.optional("api_key", value::key, problems);
-    let console_password = given.optional("console_password", value::password, problems);
-    let console_auditor_password =
-        given.optional("console_auditor_password", value::password, problems);
+    let console = console::read(given, problems);
     let allow_private_endpoints = given.required("allow_private_endpoints", value::flag, problems);
     let allow_http = given.required("allow_http", value::flag, problems);
     let allow_endpoint_networks =
@@ -277,8 +275,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         kafka: given.kafka(),
         store: store?,
         api_key: api_key?,
-        console_password: console_password?,
-        console_auditor_password: console_auditor_password?,
+        console: console?,
         allow_private_endpoints: allow_private_endpoints?,
         allow_http: allow_http?,
         allow_endpoint_networks: allow_endpoint_networks?.unwrap_or_default(),

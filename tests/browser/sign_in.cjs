@@ -18,8 +18,20 @@ play(async (browser) => {
   await page.getByRole("heading", { name: "Acme" }).waitFor();
   assert.equal(new URL(page.url()).pathname, `/console/directories/${id}`);
 
-  const [cookie] = await page.context().cookies();
+  const cookie = (await page.context().cookies()).find((one) => one.name === "dsync");
   assert.ok(cookie.httpOnly && cookie.sameSite === "Lax", JSON.stringify(cookie));
+
+  // The form that signs in is refused where it was made for another browser.
+  const elsewhere = await open(browser);
+  await elsewhere.goto("/console/sign-in");
+  await elsewhere.context().clearCookies();
+  await elsewhere.getByLabel("Password").fill(config.password);
+  await elsewhere.getByRole("button", { name: "Sign in" }).click();
+  await elsewhere.getByRole("alert").getByText("This form was made for another browser").waitFor();
+  await elsewhere.getByLabel("Password").fill(config.password);
+  await elsewhere.getByRole("button", { name: "Sign in" }).click();
+  await elsewhere.getByRole("heading", { name: "Pipeline" }).waitFor();
+  await elsewhere.context().close();
 
   // A form of an earlier session is refused, and so is one that carries another's token.
   await page.goto("/console/organizations/new");

@@ -92,7 +92,7 @@ const DRIVERS: &[Driver] = &[
     },
     Driver {
         name: "reqwest",
-        why: "only the dispatcher and the command line call out",
+        why: "the dispatcher calls endpoints, the server its own provider and, as the command line, itself",
         holders: &["dispatcher", "server", "bench", "tests"],
     },
     Driver {
@@ -102,8 +102,8 @@ const DRIVERS: &[Driver] = &[
     },
     Driver {
         name: "ring",
-        why: "one role signs, with a key that the edge drew",
-        holders: &["dispatcher"],
+        why: "one role signs, with a key that the edge drew; the server checks what its provider has signed",
+        holders: &["dispatcher", "server"],
     },
     Driver { name: "tokio", why: "the vocabulary and the rules are pure", holders: EVERY_ROLE },
     Driver {

@@ -1,8 +1,8 @@
 //! The console in a browser: the scenes of `tests/browser`, each played on a server of its own.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 use tests::Server;
@@ -41,8 +41,93 @@ fn every_page_about_endpoints_is_accessible_fits_and_weighs_little() {
     play("endpoint_pages");
 }
 
+#[test]
+fn an_admin_edits_the_attribute_map_and_sees_first_what_it_would_do() {
+    play("map");
+}
+
+#[test]
+fn an_admin_makes_and_revokes_api_keys() {
+    play("keys");
+}
+
+#[test]
+fn an_admin_looks_after_an_organization_until_its_end() {
+    play("organization");
+}
+
+#[test]
+fn the_settings_are_shown_with_their_sources_and_without_secrets() {
+    play_with("settings", &[("DSYNC_ATTEMPTS_KEPT", "20000")]);
+}
+
+#[test]
+fn people_sign_in_with_an_identity_provider_and_no_answer_for_others_lets_anybody_in() {
+    play_with_provider("oidc", &[]);
+}
+
+#[test]
+fn an_identity_provider_is_the_one_way_in_where_passwords_are_turned_off() {
+    play_with_provider("oidc_only", &[("DSYNC_CONSOLE_PASSWORD_SIGN_IN", "false")]);
+}
+
 /// Plays a scene, or says what it lacks.
 fn play(scene: &str) {
+    play_with(scene, &[]);
+}
+
+/// The same on a server with further settings.
+fn play_with(scene: &str, more: &[(&str, &str)]) {
+    play_beside(scene, more, None);
+}
+
+/// The same on a server that people sign in to with an identity provider.
+fn play_with_provider(scene: &str, more: &[(&str, &str)]) {
+    let Some(packages) = std::env::var_os("DSYNC_TEST_NODE") else {
+        return play(scene);
+    };
+    let provider = Provider::start(&packages);
+    let mut settings = vec![
+        ("DSYNC_CONSOLE_OIDC_ISSUER", provider.issuer.as_str()),
+        ("DSYNC_CONSOLE_OIDC_CLIENT_ID", "dsync"),
+        ("DSYNC_CONSOLE_OIDC_CLIENT_SECRET", "odd: +/ secret"),
+        ("DSYNC_CONSOLE_OIDC_ADMINS", "Ada@example.com,groups:platform"),
+        ("DSYNC_CONSOLE_OIDC_AUDITORS", "audit@example.com"),
+    ];
+    settings.extend(more);
+    play_beside(scene, &settings, Some(&provider.issuer));
+}
+
+/// The provider of `provider.cjs`, until it is dropped.
+struct Provider {
+    process: Child,
+    issuer: String,
+}
+
+impl Provider {
+    fn start(packages: &std::ffi::OsStr) -> Self {
+        let mut node = Command::new("node");
+        node.arg(scene_file("provider")).env("DSYNC_TEST_NODE", packages);
+        let mut process = node.stdout(Stdio::piped()).spawn().expect("node runs");
+        let mut issuer = String::new();
+        let said = process.stdout.take().unwrap();
+        std::io::BufReader::new(said).read_line(&mut issuer).expect("it says where it is");
+        Self { process, issuer: issuer.trim().to_owned() }
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+fn scene_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("browser/{name}.cjs"))
+}
+
+fn play_beside(scene: &str, more: &[(&str, &str)], provider: Option<&str>) {
     let Some(packages) = std::env::var_os("DSYNC_TEST_NODE") else {
         eprintln!(
             "NOT CHECKED: DSYNC_TEST_NODE names no Playwright; run ./test, which installs it"
@@ -54,16 +139,18 @@ fn play(scene: &str) {
         return;
     };
     let data = tempfile::tempdir().unwrap();
-    let settings = [("DSYNC_CONSOLE_AUDITOR_PASSWORD", AUDITOR_PASSWORD)];
+    let mut settings = vec![("DSYNC_CONSOLE_AUDITOR_PASSWORD", AUDITOR_PASSWORD)];
+    settings.extend(more);
     let server = Server::start_with(data.path(), &settings);
     let config = json!({
         "base": server.base(), "pid": server.pid(), "api_key": API_KEY, "password": PASSWORD,
-        "auditor_password": AUDITOR_PASSWORD,
+        "auditor_password": AUDITOR_PASSWORD, "provider": provider,
         "screenshots": std::env::var("DSYNC_TEST_SCREENSHOTS").ok(),
     });
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("browser/{scene}.cjs"));
     let mut node = Command::new("node");
-    node.arg(script).env("DSYNC_TEST_NODE", packages).env("DSYNC_TEST_CHROMIUM", chromium);
+    node.arg(scene_file(scene))
+        .env("DSYNC_TEST_NODE", packages)
+        .env("DSYNC_TEST_CHROMIUM", chromium);
     node.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut node = node.spawn().expect("node runs");
     node.stdin.take().unwrap().write_all(config.to_string().as_bytes()).unwrap();

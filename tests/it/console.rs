@@ -33,8 +33,19 @@ impl Visitor {
         visitor
     }
 
+    /// As a browser does: with the form, its token and its cookie.
     async fn sign_in(&self, password: &str) -> Response {
-        self.post("/console/sign-in", &[("password", password)]).await
+        let (cookie, token) = self.form_to_sign_in().await;
+        let own = Self { http: self.http.clone(), base: self.base.clone(), cookie };
+        own.post("/console/sign-in", &[("password", password), ("csrf", &token)]).await
+    }
+
+    async fn form_to_sign_in(&self) -> (String, String) {
+        let fresh =
+            Self { http: self.http.clone(), base: self.base.clone(), cookie: String::new() };
+        let page = fresh.get("/console/sign-in").await;
+        let cookie = set_cookie(&page).split(';').next().unwrap().to_owned();
+        (cookie, field(&page.text().await.unwrap(), "csrf"))
     }
 
     fn request(&self, method: &str, path: &str) -> RequestBuilder {
@@ -117,6 +128,12 @@ async fn nobody_sees_or_changes_anything_without_signing_in() {
         sent("/rotate"),
         sent("/test"),
         sent("/replay"),
+        of("/map"),
+        of("/map/edit"),
+        of("/roles"),
+        "/console/api-keys".to_owned(),
+        "/console/api-keys/new".to_owned(),
+        "/console/settings".to_owned(),
     ];
     for page in &pages {
         let answer = visitor.get(page).await;
@@ -270,6 +287,33 @@ async fn an_endpoint_changes_by_no_form_without_its_token_and_by_one_that_is_sen
     assert!(page.contains("event_id is the id of nothing."), "{page}");
     assert_eq!(field(&page, "event_id"), event);
     assert!(!page.contains("name=\"begin\""), "{page}");
+}
+
+#[tokio::test]
+async fn the_form_to_sign_in_is_worth_nothing_in_another_browser() {
+    let (_data, server) = server(&[]);
+    let visitor = Visitor::new(&server);
+    let (cookie, token) = visitor.form_to_sign_in().await;
+    let (other_cookie, other_token) = visitor.form_to_sign_in().await;
+    let with = async |cookie: &str, token: &str| {
+        let visitor = Visitor { cookie: cookie.to_owned(), ..Visitor::new(&server) };
+        let answer =
+            visitor.post("/console/sign-in", &[("password", PASSWORD), ("csrf", token)]).await;
+        answer.status().as_u16()
+    };
+    for (cookie, token) in [
+        (cookie.as_str(), ""),
+        (&cookie, "guess"),
+        (&cookie, &other_token),
+        (&other_cookie, &token),
+        ("", &token),
+        ("dsync-form=", &token),
+    ] {
+        assert_eq!(with(cookie, token).await, 403, "{cookie} {token}");
+    }
+    let sent = set_cookie(&visitor.get("/console/sign-in").await).to_owned();
+    assert!(sent.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{sent}");
+    assert_eq!(with(&cookie, &token).await, 303);
 }
 
 #[tokio::test]

@@ -9,7 +9,9 @@ use maud::{Markup, html};
 use schemas::RequestId;
 use schemas::wire::DirectoryState;
 
-use super::{DIRECTORY, directory_of, directory_path, first_few, hold, organizations, requests};
+use super::{
+    DIRECTORY, directory_of, directory_path, first_few, hold, organizations, requests, roles,
+};
 use crate::Console;
 use crate::error::Error;
 use crate::layout::{Page, Section};
@@ -44,7 +46,8 @@ pub(crate) async fn show(
             (latest_requests(&directory, &latest))
             (credentials(&console, &viewer, &directory, &tokens))
         }))
-        (roles(&directory))
+        (attributes(&directory))
+        (roles::section(&viewer, &directory))
         (danger(&viewer, &directory))
     };
     let organization_path = organizations::path(organization.id);
@@ -147,18 +150,16 @@ fn token_row(own: &str, changes: bool, token: &Token) -> [Markup; 4] {
     ]
 }
 
-fn roles(directory: &Directory) -> Markup {
-    let mapping = &directory.apps.role_mapping;
+fn attributes(directory: &Directory) -> Markup {
     html! {
-        section aria-labelledby="roles-title" {
-            h2 #roles-title { "Roles" }
-            @if mapping.is_empty() {
-                (empty("No roles by group", &html! { p { "Users get no role in your app from this directory. " code { "dsync directory roles" } " maps groups to roles." } }))
-            } @else {
-                (table("Roles by group", [column("Group"), column("Role")],
-                    mapping.groups.iter().map(|mapped| [parts::text(&mapped.group), html! { code { (mapped.role) } }])))
-                @if let Some(role) = &mapping.default_role { p { "Everybody else has the role " code { (role) } "." } }
+        section aria-labelledby="attributes-title" {
+            div.heading {
+                h2 #attributes-title { "Attributes" }
+                a.button href=(super::attribute_map::path(directory)) { "Attribute map" }
             }
+            @if directory.apps.attribute_map.is_empty() {
+                p.faint { "Apps get the standard attributes: nothing is mapped." }
+            } @else { p { "A map says what apps get of what the identity provider sends." } }
         }
     }
 }

@@ -13,7 +13,10 @@ use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 use schemas::{OrganizationId, Timestamp};
 
-use super::{ORGANIZATION, address, directory_path, endpoints, first_few, is_first, paging, start};
+use super::{
+    ORGANIZATION, address, directory_path, endpoints, first_few, host_names, is_first, paging,
+    portal_links, start,
+};
 use crate::Console;
 use crate::error::{Error, conflicting};
 use crate::form::{Form, Query, Wrong, path_id};
@@ -80,9 +83,9 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Response, Error> {
     let organization = get(&console, &id).await?;
-    let filter =
-        DirectoryFilter { organization: Some(organization.id), ..DirectoryFilter::default() };
-    let directories = console.directories.list(first_few(DIRECTORIES_MAX), filter).await?.items;
+    let directories = directories_of(&console, organization.id).await?;
+    let links = portal_links::section(&console, &viewer, &organization).await?;
+    let host_names = host_names::section(&console, &viewer, &organization, &directories).await?;
     let own = path(organization.id);
     let body = html! {
         (about(&organization))
@@ -96,7 +99,15 @@ pub(crate) async fn show(
             }
             (live("directories", &own, &list_of(&viewer, &organization, &directories)))
         }
+        (live("links", &own, &links))
+        (host_names)
         (endpoints::of_organization(&console, &viewer, organization.id).await?)
+        @if viewer.is_admin() {
+            div.actions {
+                a.button href=(address("/console/api-keys/new", &[("organization", &organization.id.to_string())])) { "Make an API key for it" }
+                a.button.danger href={ (own) "/delete" } { "Delete organization" }
+            }
+        }
     };
     let page = Page::new(&viewer, Section::Organizations, &organization.name);
     Ok(page.under(LIST, "Organizations").following("/console/changes").show(&body))
@@ -367,9 +378,18 @@ impl Typed {
     }
 }
 
-async fn get(console: &Console, text: &str) -> Result<Organization, Error> {
+pub(crate) async fn get(console: &Console, text: &str) -> Result<Organization, Error> {
     let id = path_id(ORGANIZATION, text)?;
     console.organizations.get(Reach::Everything, id).await.map_err(Error::about(ORGANIZATION))
+}
+
+/// The directories of an organization, newest first.
+pub(crate) async fn directories_of(
+    console: &Console,
+    id: OrganizationId,
+) -> Result<Vec<Directory>, Error> {
+    let filter = DirectoryFilter { organization: Some(id), ..DirectoryFilter::default() };
+    Ok(console.directories.list(first_few(DIRECTORIES_MAX), filter).await?.items)
 }
 
 /// A page with a form is for who may send it.

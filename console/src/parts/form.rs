@@ -20,6 +20,11 @@ pub(crate) fn hidden(name: &str, value: impl std::fmt::Display) -> Markup {
     html! { input type="hidden" name=(name) value=(value); }
 }
 
+/// What Enter in a field means, where a form has several buttons: a browser takes the first of them.
+pub(crate) fn on_enter(wish: &str) -> Markup {
+    html! { button.sr type="submit" name="do" value=(wish) tabindex="-1" aria-hidden="true" {} }
+}
+
 /// A line of text to fill in.
 pub(crate) struct Field<'a> {
     /// What it is sent as.
@@ -36,17 +41,53 @@ pub(crate) struct Field<'a> {
 
 impl Field<'_> {
     pub(crate) fn show(&self, wrong: Option<Wrong>) -> Markup {
+        self.show_among(wrong, &[])
+    }
+
+    /// The same with values that are proposed, each with what it stands for.
+    pub(crate) fn show_among(&self, wrong: Option<Wrong>, proposed: &[(String, String)]) -> Markup {
         let Self { name, label, value, hint, required } = self;
         let wrong = wrong.filter(|wrong| wrong.field == *name);
+        let list = (!proposed.is_empty()).then(|| format!("{name}-list"));
         html! {
             div.field {
                 label for=(name) { (label) }
-                input #(name) type="text" name=(name) value=(value) required[*required] dir="auto"
+                input #(name) type="text" name=(name) value=(value) required[*required] dir="auto" list=[list.as_ref()]
                     autocomplete="off" spellcheck="false" aria-describedby={ (name) "-hint" }
                     aria-invalid=[wrong.map(|_| "true")];
+                @if let Some(list) = &list {
+                    datalist #(list) { @for (value, label) in proposed { option value=(value) { (label) } } }
+                }
                 @match wrong {
                     Some(wrong) => p.wrong #{ (name) "-hint" } { (wrong.text) },
                     None => p.hint #{ (name) "-hint" } { (hint) },
+                }
+            }
+        }
+    }
+}
+
+/// One of several: what it is sent as, what it is called, and what it means.
+pub(crate) type Choice<'a> = (&'a str, &'a str, &'a str);
+
+/// Several of which one is to be chosen.
+pub(crate) fn choices(
+    name: &str,
+    legend: &str,
+    chosen: &str,
+    choices: &[Choice<'_>],
+    wrong: Option<Wrong>,
+) -> Markup {
+    let wrong = wrong.filter(|wrong| wrong.field == name);
+    html! {
+        fieldset.choices {
+            legend { (legend) }
+            @if let Some(wrong) = wrong { p.wrong { (wrong.text) } }
+            @for (value, label, meaning) in choices {
+                label.choice {
+                    input type="radio" name=(name) value=(value) required checked[*value == chosen];
+                    span.choice-name { (label) }
+                    span.hint { (meaning) }
                 }
             }
         }

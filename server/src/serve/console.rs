@@ -1,17 +1,50 @@
-//! The passwords of the console: those of the settings, and where none was ever set, one that is made.
+//! What the console is given: what the server runs with, and its passwords, which are those of the settings, and
+//! where none was ever set, one that is made.
+
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::bail;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use console::password::{fits, hash};
-use console::ports::{PasswordHash, Role, Sessions};
+use console::ports::{Installation, PasswordHash, Role, Sessions, Setting};
 use schemas::Edge;
 
+use crate::cli;
 use crate::print;
-use crate::settings::{Secret, Settings};
+use crate::settings::{LogSetting, Secret, Settings, StoreSetting};
 
 /// How many bytes of chance make a password: 144 bits, as 24 characters that can be typed.
 const PASSWORD_BYTES: usize = 18;
+
+/// What the server runs with, for people.
+pub(super) fn installation(
+    settings: &Settings,
+    listed: &[Setting],
+    part: &BTreeSet<cli::Role>,
+) -> Installation {
+    let mut paths = Vec::new();
+    let folder = absolute(&settings.data_dir);
+    let is_embedded =
+        settings.log == LogSetting::Embedded || settings.store == StoreSetting::Embedded;
+    if is_embedded {
+        paths.push(("Data", folder));
+    }
+    if let Ok(here) = std::env::current_dir() {
+        paths.push(("Started in", here.display().to_string()));
+    }
+    Installation {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        roles: part.iter().map(|role| format!("{role:?}").to_lowercase()).collect(),
+        paths,
+        settings: listed.to_vec(),
+    }
+}
+
+fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
 
 /// Has the store check what the settings say. A password that is the one from before ends no session. One
 /// that was taken out of the settings stays for admins, who would be locked out, and goes for auditors.
@@ -20,7 +53,10 @@ pub(super) async fn set_passwords(
     settings: &Settings,
     edge: &dyn Edge,
 ) -> anyhow::Result<()> {
-    let (admin, auditor) = (&settings.console_password, &settings.console_auditor_password);
+    if !settings.console.password_sign_in {
+        return Ok(());
+    }
+    let (admin, auditor) = (&settings.console.password, &settings.console.auditor_password);
     if let (Some(admin), Some(auditor)) = (admin, auditor)
         && admin.expose() == auditor.expose()
     {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::console::ports::Setting;
 use ::log::Offset;
 use axum::Router;
 use directory::rules::GeneralRules;
@@ -12,7 +13,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::{
-    CATCH_UP_MAX, LogSource, Running, console, keys, outward, partitions, pipeline, scratch_folder,
+    CATCH_UP_MAX, LogSource, Running, console, keys, outward, partitions, pipeline, provider,
+    scratch_folder,
     streams, trials, verifier,
 };
 use crate::cli::Role;
@@ -24,6 +26,8 @@ use crate::telemetry::Telemetry;
 struct Wiring<'a> {
     running: &'a Running,
     settings: &'a Settings,
+    /// The same for people.
+    listed: Vec<Setting>,
     edge: Arc<dyn Edge>,
 }
 
@@ -31,6 +35,7 @@ impl Running {
     pub(super) async fn wire(
         &self,
         settings: &Settings,
+        listed: Vec<Setting>,
         telemetry: Telemetry,
         edge: Arc<dyn Edge>,
         listener: TcpListener,
@@ -45,7 +50,7 @@ impl Running {
         let upkeep = telemetry.clone();
         let end = self.end_roles.clone();
         self.roles.spawn(async move { end.run_until_cancelled(upkeep.upkeep()).await });
-        let wiring = Wiring { running: self, settings, edge: Arc::clone(&edge) };
+        let wiring = Wiring { running: self, settings, listed, edge: Arc::clone(&edge) };
         let routes = wiring.start(telemetry).await?;
         self.listen(http::wrap(routes, edge), listener);
         Ok(())
@@ -260,10 +265,20 @@ impl Wiring<'_> {
         roles.spawn(async move { end.run_until_cancelled(sampler.run()).await });
         Ok(::console::Ports {
             sessions: store.clone(),
+            oidc: provider::sign_in(self.settings)?,
+            password_sign_in: self.settings.console.password_sign_in,
             lookups: store.clone(),
             pipeline,
             organizations: api.organizations.clone(),
             directories: api.directories.clone(),
+            keys: api.keys.clone(),
+            portal_links: api.portal_links.clone(),
+            host_names: api.host_names.clone(),
+            installation: Arc::new(console::installation(
+                self.settings,
+                &self.listed,
+                &self.running.part,
+            )),
             endpoints: api.endpoints.clone(),
             deliveries: api.deliveries.clone(),
             api: api.clone(),

@@ -1,5 +1,6 @@
-//! `dsync config print` and `dsync config env`, written from the table.
+//! `dsync config print`, `dsync config env` and what the console shows, written from the table.
 
+use console::ports::SettingValue;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -69,6 +70,32 @@ pub fn effective(resolved: &Resolved, as_json: bool) -> String {
         table.row(vec![key, found.shown.clone(), found.source.to_string()]);
     }
     table.to_string()
+}
+
+/// The effective configuration for the console.
+#[must_use]
+pub fn listed(resolved: &Resolved) -> Vec<console::ports::Setting> {
+    let of_table = resolved.origins.iter().map(|origin| console::ports::Setting {
+        key: origin.setting.key.to_owned(),
+        value: match (&origin.shown, origin.setting.default) {
+            (Some(_), _) if origin.setting.secret => SettingValue::Secret,
+            (Some(shown), _) => SettingValue::Shown(shown.clone()),
+            (None, Default::Absent(then)) => SettingValue::Absent(then),
+            (None, Default::Value(text)) => SettingValue::Shown(text.to_owned()),
+        },
+        source: origin.source.to_string(),
+        help: origin.setting.help,
+    });
+    let of_kafka = resolved.kafka.iter().map(|found| console::ports::Setting {
+        key: format!("kafka.{}", found.key),
+        value: match found.shown.as_str() {
+            HIDDEN => SettingValue::Secret,
+            shown => SettingValue::Shown(shown.to_owned()),
+        },
+        source: found.source.to_string(),
+        help: "As librdkafka has it",
+    });
+    of_table.chain(of_kafka).collect()
 }
 
 /// Every setting with its variable, its flag, its default and what it does.

@@ -93,6 +93,13 @@ impl Given {
         }
     }
 
+    /// What to say of a setting that can be read and is wrong beside others.
+    pub(super) fn wrong(&self, key: &'static str, why: &str) -> Problem {
+        let setting = Setting::named(key).expect("every key that is read stands in the table");
+        let at = self.texts.get(key).map_or(Source::Default, |(_, source)| source.clone());
+        wrong(setting, at, why)
+    }
+
     pub(super) fn origins(&self) -> Vec<Origin> {
         let origin = |setting: &'static Setting| {
             let found = self.texts.get(setting.key);

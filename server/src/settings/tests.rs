@@ -199,6 +199,45 @@ fn what_webhooks_may_reach_and_how_is_read() {
 }
 
 #[test]
+fn an_identity_provider_is_named_whole_or_not_at_all() {
+    let issuer = ("DSYNC_CONSOLE_OIDC_ISSUER", "https://login.example.com/t/");
+    let client = ("DSYNC_CONSOLE_OIDC_CLIENT_ID", "dsync");
+    let admins = ("DSYNC_CONSOLE_OIDC_ADMINS", "Ada@Example.com, groups:Platform Team,");
+    let only = ("DSYNC_CONSOLE_PASSWORD_SIGN_IN", "false");
+    let settings = resolved(&[], &[issuer, client, admins, only], "").unwrap().settings;
+    let oidc = settings.console.oidc.unwrap();
+    assert_eq!(oidc.issuer, "https://login.example.com/t/", "letter for letter");
+    assert_eq!(oidc.members.admins.len(), 2);
+    assert!(oidc.client_secret.is_none() && !settings.console.password_sign_in);
+    let local = ("DSYNC_CONSOLE_OIDC_ISSUER", "http://127.0.0.1:9000");
+    assert!(resolved(&[], &[local, client], "").is_ok());
+    for (variables, why) in [
+        (vec![issuer], "console_oidc_client_id is missing"),
+        (vec![client], "console_oidc_issuer is missing"),
+        (vec![only], "no admin could sign in"),
+        (vec![only, issuer, client], "no admin could sign in"),
+        (vec![client, ("DSYNC_CONSOLE_OIDC_ISSUER", "http://login.example.com")], "neither https:"),
+        (vec![client, ("DSYNC_CONSOLE_OIDC_ISSUER", "https://login.example.com?a")], "a query"),
+        (vec![("DSYNC_CONSOLE_OIDC_AUDITORS", "ada")], "neither an e-mail address nor groups:"),
+    ] {
+        let message = message(resolved(&[], &variables, ""));
+        assert!(message.contains(why), "{message}");
+    }
+}
+
+#[test]
+fn the_console_lists_every_setting_and_no_secret() {
+    let variables = [("DSYNC_CONSOLE_PASSWORD", "hush"), ("DSYNC_STORE", "postgres://a:hush@b/c")];
+    let listed = listed(&resolved(&[], &variables, "allow_http = true").unwrap());
+    assert_eq!(listed.len(), SETTINGS.len());
+    assert!(!format!("{listed:?}").contains("hush"), "{listed:?}");
+    let of = |key: &str| listed.iter().find(|setting| setting.key == key).unwrap();
+    assert_eq!(of("console_password").value, ::console::ports::SettingValue::Secret);
+    assert_eq!(of("allow_http").source, "dsync.toml line 1");
+    assert!(matches!(of("public_url").value, ::console::ports::SettingValue::Absent(_)));
+}
+
+#[test]
 fn a_master_key_is_read_with_and_without_padding() {
     let bytes = [7_u8; 32];
     let text = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc";

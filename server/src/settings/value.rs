@@ -10,6 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use console::oidc::{InvalidMember, Member};
 use directory::InactiveUsers;
 use directory::rules::Emptied;
 use dispatcher::Schedule;
@@ -203,6 +204,33 @@ pub(super) fn key(text: &str) -> Result<Secret, String> {
 
 pub(super) fn password(text: &str) -> Result<Secret, String> {
     if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(Secret(text.to_owned())) }
+}
+
+/// Its text stays as it is: tokens name it letter for letter.
+pub(super) fn issuer(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| format!("{text:?} is not a URL ({error})"))?;
+    let is_local = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_local) {
+        return Err("it is neither https: nor on this machine".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() {
+        return Err("it has a query, a fragment or a user name".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn client_id(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("it is empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+pub(super) fn members(text: &str) -> Result<Vec<Member>, String> {
+    let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
+    members.map(|member| member.parse().map_err(|error: InvalidMember| error.to_string())).collect()
 }
 
 pub(super) fn flag(text: &str) -> Result<bool, String> {

@@ -2,7 +2,7 @@
 
 use api::ports::Digest;
 use async_trait::async_trait;
-use console::ports::{Counted, FailingEndpoint, PasswordHash, Role, Session};
+use console::ports::{Counted, FailingEndpoint, PasswordHash, Proof, Role, Session};
 use schemas::{DirectoryId, EndpointId, Timestamp};
 
 use crate::error::DbError;
@@ -23,7 +23,7 @@ pub(crate) trait ConsoleBackend: Send + Sync {
         &self,
         digest: Digest,
         session: Session,
-        checked_with: PasswordHash,
+        proof: Proof,
     ) -> Result<(), DbError>;
 
     async fn session(&self, digest: Digest) -> Result<Option<Session>, DbError>;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use api::ports::Digest;
 use async_trait::async_trait;
-use console::ports::{Counted, FailingEndpoint, PasswordHash, Role, SESSIONS_MAX, Session};
+use console::ports::{
+    Counted, FailingEndpoint, PasswordHash, Proof, Role, SESSIONS_MAX, Session,
+};
 use rusqlite::{Connection, TransactionBehavior, params};
 use schemas::{DirectoryId, EndpointId, Timestamp};
 
@@ -45,12 +47,17 @@ impl ConsoleBackend for Config {
         &self,
         digest: Digest,
         session: Session,
-        checked_with: PasswordHash,
+        proof: Proof,
     ) -> Result<(), DbError> {
         self.durably(move |connection| {
-            // The password may have changed while this one was checked.
-            if hash_of(connection, session.role)?.as_ref() != Some(&checked_with) {
-                return Err(not_found());
+            match proof {
+                // The password may have changed while this one was checked.
+                Proof::Password(hash)
+                    if hash_of(connection, session.role)?.as_ref() != Some(&hash) =>
+                {
+                    return Err(not_found());
+                }
+                Proof::Password(_) | Proof::Provider => {}
             }
             connection.execute(
                 "INSERT INTO console_sessions (digest, role, created_at, last_used_at)

@@ -2,7 +2,9 @@
 
 use api::ports::{AuditEvent, Delivering, Digest, Directory, PortError};
 use async_trait::async_trait;
-use console::ports::{Counted, FailingEndpoint, Lookups, PasswordHash, Role, Session, Sessions};
+use console::ports::{
+    Counted, FailingEndpoint, Lookups, PasswordHash, Proof, Role, Session, Sessions,
+};
 use schemas::wire::{DirectoryGroup, DirectoryUser};
 use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
 
@@ -19,13 +21,8 @@ impl Sessions for Store {
         self.config.set_console_password(role, hash).await.map_err(port_error)
     }
 
-    async fn begin(
-        &self,
-        digest: Digest,
-        session: Session,
-        checked_with: PasswordHash,
-    ) -> Result<(), PortError> {
-        self.config.begin_session(digest, session, checked_with).await.map_err(port_error)
+    async fn begin(&self, digest: Digest, session: Session, proof: Proof) -> Result<(), PortError> {
+        self.config.begin_session(digest, session, proof).await.map_err(port_error)
     }
 
     async fn find(&self, digest: Digest) -> Result<Option<Session>, PortError> {

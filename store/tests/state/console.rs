@@ -4,7 +4,9 @@ use api::ports::{
     Conflict, Digest, Directories, DirectoryChange, Endpoints, HoldState, OrganizationChange,
     Organizations, PortError, Reach, Start,
 };
-use console::ports::{Counted, Lookups, PasswordHash, Role, SESSIONS_MAX, Session, Sessions};
+use console::ports::{
+    Counted, Lookups, PasswordHash, Proof, Role, SESSIONS_MAX, Session, Sessions,
+};
 use dispatcher::Failure;
 use dispatcher::ports::{Attempt, BrakeStore, FeedPosition, HeldEvent, Judgement, LaneId};
 use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
@@ -14,6 +16,10 @@ use super::world::{World, group, held, hidden, scim, user, user_with};
 
 fn hash(text: &str) -> PasswordHash {
     PasswordHash::new(text.to_owned())
+}
+
+fn known(text: &str) -> Proof {
+    Proof::Password(hash(text))
 }
 
 fn session(role: Role, millis: i64) -> Session {
@@ -35,7 +41,7 @@ async fn sessions_end_when_the_password_of_their_role_changes() {
     for role in Role::ALL {
         store.set_password(role, Some(hash(role.name()))).await.unwrap();
         let number = if role == Role::Admin { 1 } else { 2 };
-        store.begin(digest(number), session(role, 1), hash(role.name())).await.unwrap();
+        store.begin(digest(number), session(role, 1), known(role.name())).await.unwrap();
     }
     assert_eq!(store.find(digest(1)).await.unwrap(), Some(session(Role::Admin, 1)));
     store.set_password(Role::Admin, Some(hash("another"))).await.unwrap();
@@ -52,8 +58,18 @@ async fn a_password_that_changed_while_it_was_checked_begins_no_session() {
     let world = World::new().await;
     let store: &dyn Sessions = &*world.store;
     store.set_password(Role::Admin, Some(hash("new"))).await.unwrap();
-    let begun = store.begin(digest(1), session(Role::Admin, 1), hash("old")).await;
+    let begun = store.begin(digest(1), session(Role::Admin, 1), known("old")).await;
     assert!(matches!(begun, Err(PortError::NotFound)), "{begun:?}");
+    assert_eq!(store.find(digest(1)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn whom_a_provider_vouches_for_needs_no_password_and_goes_with_the_others_of_the_role() {
+    let world = World::new().await;
+    let store: &dyn Sessions = &*world.store;
+    store.begin(digest(1), session(Role::Admin, 1), Proof::Provider).await.unwrap();
+    assert_eq!(store.find(digest(1)).await.unwrap(), Some(session(Role::Admin, 1)));
+    store.set_password(Role::Admin, Some(hash("new"))).await.unwrap();
     assert_eq!(store.find(digest(1)).await.unwrap(), None);
 }
 
@@ -64,7 +80,7 @@ async fn sessions_are_touched_ended_and_limited_in_number() {
     store.set_password(Role::Admin, Some(hash("x"))).await.unwrap();
     for number in 0..=SESSIONS_MAX {
         let millis = i64::try_from(number).unwrap();
-        store.begin(digest(number), session(Role::Admin, millis), hash("x")).await.unwrap();
+        store.begin(digest(number), session(Role::Admin, millis), known("x")).await.unwrap();
     }
     assert_eq!(store.find(digest(0)).await.unwrap(), None, "the oldest has ended");
     assert!(store.find(digest(1)).await.unwrap().is_some());

@@ -2,7 +2,9 @@
 
 use api::ports::Digest;
 use async_trait::async_trait;
-use console::ports::{Counted, FailingEndpoint, PasswordHash, Role, SESSIONS_MAX, Session};
+use console::ports::{
+    Counted, FailingEndpoint, PasswordHash, Proof, Role, SESSIONS_MAX, Session,
+};
 use deadpool_postgres::GenericClient;
 use schemas::{DirectoryId, EndpointId, Timestamp};
 
@@ -46,16 +48,21 @@ impl ConsoleBackend for Config {
         &self,
         digest: Digest,
         session: Session,
-        checked_with: PasswordHash,
+        proof: Proof,
     ) -> Result<(), DbError> {
         let mut client = self.db.client().await?;
         let tx = client.transaction().await?;
-        // The row stays locked: a password that changes meanwhile ends this session or refuses it.
         let name = session.role.name();
-        let sql = "SELECT 1 FROM console_passwords WHERE role = $1 FOR SHARE";
-        execute(&tx, sql, &[&name]).await?;
-        if hash_of(&tx, session.role).await?.as_ref() != Some(&checked_with) {
-            return Err(not_found());
+        match proof {
+            Proof::Password(hash) => {
+                // The row stays locked: a password that changes meanwhile ends this session or refuses it.
+                let sql = "SELECT 1 FROM console_passwords WHERE role = $1 FOR SHARE";
+                execute(&tx, sql, &[&name]).await?;
+                if hash_of(&tx, session.role).await?.as_ref() != Some(&hash) {
+                    return Err(not_found());
+                }
+            }
+            Proof::Provider => {}
         }
         let sql = "INSERT INTO console_sessions (digest, role, created_at, last_used_at)
             VALUES ($1, $2, $3, $4)";
