@@ -2,7 +2,9 @@
 
 use api::ports::{AuditEvent, Digest, PortError};
 use async_trait::async_trait;
-use console::ports::{FailingEndpoint, Lookups, PasswordHash, Role, Session, Sessions};
+use console::ports::{
+    Arrivals, Arrived, FailingEndpoint, Looks, Lookups, PasswordHash, Role, Session, Sessions,
+};
 use schemas::wire::{DirectoryGroup, DirectoryUser};
 use schemas::{DirectoryId, EventId, Timestamp};
 
@@ -72,5 +74,12 @@ impl Lookups for Store {
 
     async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, PortError> {
         self.config.failing_endpoints(limit).await.map_err(port_error)
+    }
+}
+
+#[async_trait]
+impl Arrivals for Store {
+    async fn arrived(&self, directory: DirectoryId, looks: Looks) -> Result<Arrived, PortError> {
+        self.state.arrived(directory, looks).await.map_err(port_error)
     }
 }
