@@ -18,6 +18,7 @@ use crate::auth::Reader;
 use crate::body::{Fields, Segments, path_id};
 use crate::directories;
 use crate::error::Error;
+use crate::ports::{Directories, Directory, PortError, Reach};
 use crate::router::Api;
 
 const FIELD: &str = "attribute_map";
@@ -52,22 +53,37 @@ pub(crate) async fn preview(
     Reader(caller): Reader,
     Segments(id): Segments<String>,
     fields: Fields,
-) -> Result<Json<PreviewBody>, Error> {
+) -> Result<Json<AttributeMapPreview>, Error> {
     let id = path_id(directories::WHAT, &id)?;
     let directory = api.directories.get(caller.reach, id).await;
     let directory = directory.map_err(Error::about(directories::WHAT, id))?;
     let (map, users) = read_preview(fields)?;
-    let sample = api.directories.sample(caller.reach, id, users, LOOKED_AT_MAX).await;
-    let sample = sample.map_err(Error::about(directories::WHAT, id))?;
+    let preview =
+        preview_attribute_map(&*api.directories, caller.reach, &directory, map, users).await;
+    Ok(Json(preview.map_err(Error::about(directories::WHAT, id))?))
+}
+
+/// What another map would do to some users of a directory: these, or those of its latest who change.
+///
+/// # Errors
+/// What the store says.
+pub async fn preview_attribute_map(
+    directories: &dyn Directories,
+    reach: Reach,
+    directory: &Directory,
+    map: AttributeMap,
+    users: Option<Vec<UserId>>,
+) -> Result<AttributeMapPreview, PortError> {
+    let sample = directories.sample(reach, directory.id, users, LOOKED_AT_MAX).await?;
     let origin = Origin { directory_id: directory.id, organization_id: directory.organization_id };
     let rules = AppRules { attribute_map: Arc::new(map), ..directory.apps.clone() };
     let looked_at = sample.len();
     let changed = sample.iter().filter_map(|user| {
         let before = directory.apps.user(origin, user);
         let (after, previous_attributes) = rules.preview(origin, user)?;
-        Some(ChangedBody { before, after, previous_attributes })
+        Some(ChangedUser { before, after, previous_attributes })
     });
-    Ok(Json(PreviewBody { looked_at, changed: changed.take(SHOWN_MAX).collect() }))
+    Ok(AttributeMapPreview { looked_at, changed: changed.take(SHOWN_MAX).collect() })
 }
 
 fn read_preview(mut fields: Fields) -> Result<(AttributeMap, Option<Vec<UserId>>), Error> {
@@ -91,19 +107,22 @@ fn read_preview(mut fields: Fields) -> Result<(AttributeMap, Option<Vec<UserId>>
     }
 }
 
+/// What another map would do.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "AttributeMapPreview")]
-pub(crate) struct PreviewBody {
+pub struct AttributeMapPreview {
     /// How many users were looked at.
-    looked_at: usize,
+    pub looked_at: usize,
     /// Those of them that change.
-    changed: Vec<ChangedBody>,
+    pub changed: Vec<ChangedUser>,
 }
 
+/// A user whom another map would change.
 #[derive(Serialize, JsonSchema)]
-#[schemars(rename = "ChangedUser")]
-pub(crate) struct ChangedBody {
-    before: DirectoryUser,
-    after: DirectoryUser,
-    previous_attributes: Attributes,
+pub struct ChangedUser {
+    /// As apps see the user.
+    pub before: DirectoryUser,
+    /// As they would.
+    pub after: DirectoryUser,
+    /// What they would be told was different before.
+    pub previous_attributes: Attributes,
 }

@@ -161,7 +161,7 @@ fn directories() -> Vec<Call> {
                 json!({ "attribute_map": { "type": "object" },
                     "users": { "type": "array", "maxItems": 20, "items": { "type": "string" } } }),
             ))
-            .answers::<attribute_map::PreviewBody>(OK),
+            .answers::<attribute_map::AttributeMapPreview>(OK),
         get("/directories/{id}/role_mapping", role_mapping::get)
             .says("Which roles users have by their groups.")
             .answers_as(OK, role_mapping_schema),

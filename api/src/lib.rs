@@ -59,6 +59,7 @@ mod trials;
 mod users;
 
 pub use api_keys::{FirstKey, first_key};
+pub use attribute_map::{AttributeMapPreview, ChangedUser, preview_attribute_map};
 pub use limits::Limits;
 pub use openapi::description;
 pub use organizations::{EXTERNAL_ID_MAX, domains};

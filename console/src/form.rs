@@ -54,6 +54,11 @@ impl Form {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// All values of a field that may come several times, in the order of the form.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     /// A field without the spaces around it; one that is empty counts as not given.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.one(name).map(str::trim).filter(|text| !text.is_empty())

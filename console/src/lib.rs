@@ -26,6 +26,7 @@ mod explain;
 mod form;
 mod layout;
 mod live;
+mod map;
 mod pages;
 mod parts;
 pub mod password;
@@ -50,7 +51,8 @@ use tokio_util::sync::CancellationToken;
 
 use brake::Brake;
 use pages::{
-    directories, directory, events, groups, organizations, requests, start, tokens, users,
+    attribute_map, directories, directory, events, groups, organizations, requests, start, tokens,
+    users,
 };
 use ports::{Lookups, Pipeline, Sessions};
 
@@ -156,6 +158,7 @@ pub fn router(ports: Ports) -> Router {
         .route("/console/changes", get(live::changes))
         .merge(configuration())
         .merge(history())
+        .merge(rules())
         .route("/console/{*path}", get(pages::nowhere))
         .layer(DefaultBodyLimit::max(form::FORM_BYTES_MAX))
         .layer(middleware::from_fn(policy::protect))
@@ -197,4 +200,12 @@ fn history() -> Router<Arc<Console>> {
         .route("/console/events/stream", get(events::stream))
         .route("/console/events/{event}", get(events::show))
         .route("/console/events/{event}/detail", get(events::detail))
+}
+
+/// What a directory makes of its users on the way to apps.
+fn rules() -> Router<Arc<Console>> {
+    let map = "/console/directories/{directory}/map";
+    Router::new()
+        .route(map, get(attribute_map::show))
+        .route(&format!("{map}/edit"), get(attribute_map::edit).post(attribute_map::update))
 }

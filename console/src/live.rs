@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::ports::{
-    AuditEvent, AuditFilter, Cursor, Digest, FeedEnd, Order, PageRequest, Portal, Reach,
+    AuditEvent, AuditFilter, Cursor, Digest, FeedEnd, Order, PageRequest, Portal, Progress, Reach,
 };
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode};
@@ -299,6 +299,8 @@ struct Changes {
 struct Seen {
     end: FeedEnd,
     request: Option<RequestId>,
+    /// A job whose users stay as they are is told by no event.
+    refresh: Progress,
 }
 
 impl Changes {
@@ -336,16 +338,20 @@ impl Changes {
             Of::Pipeline => FeedEnd::default(),
             Of::Feed | Of::Directory(_) => console.reading.feed_end().await?,
         };
-        let request = match self.of {
-            Of::Pipeline | Of::Feed => None,
+        let (request, refresh) = match self.of {
+            Of::Pipeline | Of::Feed => (None, Progress::default()),
             Of::Directory(id) => {
                 let latest = console.directories.requests(id, first_few(1)).await;
-                latest.map_or(None, |page| page.items.first().map(|request| request.id))
+                let directory = console.directories.get(Reach::Everything, id).await;
+                (
+                    latest.map_or(None, |page| page.items.first().map(|request| request.id)),
+                    directory.map_or(Progress::default(), |directory| directory.refresh),
+                )
             }
         };
-        let seen = Seen { end, request };
+        let seen = Seen { end, request, refresh };
         let Some(before) = self.seen.replace(seen) else { return Ok(true) };
-        if before.request != seen.request {
+        if (before.request, before.refresh) != (seen.request, seen.refresh) {
             return Ok(true);
         }
         match self.of {

@@ -1,5 +1,6 @@
 //! The pages, one file a subject.
 
+pub(crate) mod attribute_map;
 pub(crate) mod directories;
 pub(crate) mod directory;
 pub(crate) mod events;

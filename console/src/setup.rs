@@ -29,6 +29,7 @@ mod guide;
 mod guide_page;
 mod guides;
 mod home;
+mod map;
 mod refusal;
 mod remedy;
 mod steps;
@@ -124,6 +125,7 @@ pub fn router(setup: Setup) -> Router {
         .route(directory, get(connection::show))
         .route(&under("/changes"), get(connection::changes))
         .route(&under("/email-from-user-name"), post(remedy::email_from_user_name))
+        .route(&under("/map"), get(map::edit).post(map::update))
         .route(&under("/tokens"), post(tokens::make))
         .route(&under("/tokens/{token}/revoke"), get(tokens::confirm).post(tokens::revoke))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))

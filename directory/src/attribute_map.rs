@@ -69,6 +69,17 @@ pub struct MapError {
 }
 
 impl AttributeMap {
+    /// The names of the attributes that every directory user has and a map can fill otherwise.
+    pub const STANDARD: [&'static str; 7] = {
+        let mut names = [""; 7];
+        let mut index = 0;
+        while index < names.len() {
+            names[index] = Standard::ALL[index].name();
+            index += 1;
+        }
+        names
+    };
+
     /// Reads a map.
     ///
     /// # Errors
@@ -316,7 +327,8 @@ impl Reading {
     }
 
     fn refused(&mut self, field: &str, name: &str, path: &str, error: &scim::ScimError) {
-        let message = format!("{name} cannot be mapped from {path:?}: {}", error.detail);
+        let detail = error.detail.trim_end_matches('.');
+        let message = format!("{name} cannot be mapped from {path:?}: {detail}");
         self.wrong(field, message);
     }
 }

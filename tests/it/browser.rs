@@ -3,8 +3,9 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::Server;
 use tests::server::API_KEY;
 
@@ -31,8 +32,38 @@ fn every_page_is_accessible_fits_and_weighs_little() {
     play("pages");
 }
 
+#[test]
+fn an_admin_edits_the_attribute_map_and_sees_first_what_it_would_do() {
+    play("map");
+}
+
+#[test]
+fn an_it_admin_connects_an_identity_provider_and_every_step_ticks_by_itself() {
+    play_with("portal", |server| json!({ "expired": expired_link(server) }));
+}
+
+/// The path of a link that nobody opened in time.
+fn expired_link(server: &Server) -> String {
+    let api = server.api();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let made = runtime.block_on(async {
+        let organization = api.create("/organizations", &json!({ "name": "Late" })).await;
+        api.create("/portal/generate_link", &json!({ "organization": organization["id"] })).await
+    });
+    let store = rusqlite::Connection::open(server.data().join("data/store.db")).unwrap();
+    store.busy_timeout(Duration::from_secs(30)).unwrap();
+    store.execute("UPDATE portal_links SET expires_at = 1", []).unwrap();
+    let link = made["link"].as_str().unwrap();
+    link[link.find("/setup/").unwrap()..].to_owned()
+}
+
 /// Plays a scene, or says what it lacks.
 fn play(scene: &str) {
+    play_with(scene, |_| json!({}));
+}
+
+/// The same with more to go on, which is made once the server is there.
+fn play_with(scene: &str, more: impl FnOnce(&Server) -> Value) {
     let Some(packages) = std::env::var_os("DSYNC_TEST_NODE") else {
         eprintln!(
             "NOT CHECKED: DSYNC_TEST_NODE names no Playwright; run ./test, which installs it"
@@ -46,11 +77,14 @@ fn play(scene: &str) {
     let data = tempfile::tempdir().unwrap();
     let settings = [("DSYNC_CONSOLE_AUDITOR_PASSWORD", AUDITOR_PASSWORD)];
     let server = Server::start_with(data.path(), &settings);
-    let config = json!({
+    let mut config = json!({
         "base": server.base(), "pid": server.pid(), "api_key": API_KEY, "password": PASSWORD,
         "auditor_password": AUDITOR_PASSWORD,
         "screenshots": std::env::var("DSYNC_TEST_SCREENSHOTS").ok(),
     });
+    for (name, value) in more(&server).as_object().into_iter().flatten() {
+        config[name] = value.clone();
+    }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("browser/{scene}.cjs"));
     let mut node = Command::new("node");
     node.arg(script).env("DSYNC_TEST_NODE", packages).env("DSYNC_TEST_CHROMIUM", chromium);

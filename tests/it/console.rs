@@ -106,6 +106,8 @@ async fn nobody_sees_or_changes_anything_without_signing_in() {
         of("/edit"),
         of("/delete"),
         of("/tokens/new"),
+        of("/map"),
+        of("/map/edit"),
     ];
     for page in &pages {
         let answer = visitor.get(page).await;

@@ -43,6 +43,7 @@ pub(crate) async fn show(
             (latest_requests(&directory, &latest))
             (credentials(&console, &viewer, &directory, &tokens))
         }))
+        (attributes(&directory))
         (roles(&directory))
         (danger(&viewer, &directory))
     };
@@ -144,6 +145,20 @@ fn token_row(own: &str, changes: bool, token: &Token) -> [Markup; 4] {
         time_or(token.last_used_at, "never"),
         html! { @if changes { a href=(revoke) { "Revoke" span.sr { " the token that ends in " (token.suffix) } } } },
     ]
+}
+
+fn attributes(directory: &Directory) -> Markup {
+    html! {
+        section aria-labelledby="attributes-title" {
+            div.heading {
+                h2 #attributes-title { "Attributes" }
+                a.button href=(super::attribute_map::path(directory)) { "Attribute map" }
+            }
+            @if directory.apps.attribute_map.is_empty() {
+                p.faint { "Apps get the standard attributes: nothing is mapped." }
+            } @else { p { "A map says what apps get of what the identity provider sends." } }
+        }
+    }
 }
 
 fn roles(directory: &Directory) -> Markup {

@@ -116,7 +116,10 @@ pub(super) async fn page(
             (connection.head(&here))
             (connection.side())
             (connection.guide(&shown, &usual))
-            (connection.tokens())
+            div.below {
+                (connection.tokens())
+                (connection.map())
+            }
         }
     };
     let page = Page::new(site, &admin.session, &directory.name)
@@ -215,9 +218,19 @@ impl Connection<'_> {
         }
     }
 
+    fn map(&self) -> Markup {
+        html! {
+            section aria-labelledby="map-title" {
+                h2 #map-title { "Attribute map" }
+                p.hint { "What becomes of the attributes that arrive, on the way to the product. Most need none." }
+                p { a.button href={ (own(self.site, self.directory.id)) "/map" } { "Edit the map" } }
+            }
+        }
+    }
+
     fn tokens(&self) -> Markup {
         html! {
-            section.tokens aria-labelledby="tokens-title" {
+            section aria-labelledby="tokens-title" {
                 h2 #tokens-title { "Bearer tokens" }
                 p.hint { "Replace a token without a gap: make a new one, enter it in the identity provider, wait until it is used, and revoke the old one, which goes on working until then." }
                 div #token-list { (tokens::listed(self.site, self.directory.id, &self.tokens)) }
