@@ -133,15 +133,15 @@ fn answer(frames: impl Stream<Item = Frames> + Send + 'static) -> Response {
 pub(crate) enum Door {
     /// One of the console.
     Console(Digest),
-    /// One of the setup pages.
-    Setup(Arc<dyn Portal>, Digest),
+    /// One of the setup pages, with a seat among those of its organization.
+    Setup { portal: Arc<dyn Portal>, digest: Digest, _seat: OwnedSemaphorePermit },
 }
 
 impl Door {
     async fn is_open(&self, console: &Console) -> Result<bool, Error> {
         match self {
             Self::Console(digest) => Ok(session::live(console, *digest).await?.is_some()),
-            Self::Setup(portal, digest) => {
+            Self::Setup { portal, digest, .. } => {
                 Ok(portal.session(*digest, console.edge.now()).await?.is_some())
             }
         }

@@ -32,6 +32,7 @@ mod home;
 mod map;
 mod refusal;
 mod remedy;
+mod seats;
 mod steps;
 mod tokens;
 mod visitor;
@@ -62,6 +63,7 @@ use crate::policy::POLICY;
 use crate::ports::Arrivals;
 use crate::{Console, Ports, assets, parts};
 use refusal::Refusal;
+use seats::Seats;
 use visitor::{Admin, SESSION_COOKIE, Visitor, from_here};
 
 /// What every answer says to browsers. The addresses of links go nowhere else, and nothing is kept that shows a token.
@@ -91,6 +93,7 @@ struct Site {
     portal: Arc<dyn Portal>,
     host_names: Arc<dyn HostNames>,
     arrivals: Arc<dyn Arrivals>,
+    seats: Arc<Seats>,
     /// With room of its own for pages that are kept up to date: whoever runs the server is not kept out by customers.
     console: Arc<Console>,
 }
@@ -113,7 +116,8 @@ impl Site {
 /// The setup pages as a router. It answers `/setup` and all below it.
 pub fn router(setup: Setup) -> Router {
     let Setup { portal, host_names, arrivals, pages } = setup;
-    let site = Site { portal, host_names, arrivals, console: Arc::new(Console::new(pages)) };
+    let (seats, console) = (Arc::default(), Arc::new(Console::new(pages)));
+    let site = Site { portal, host_names, arrivals, seats, console };
     let directory = "/setup/directories/{directory}";
     let under = |rest: &str| format!("{directory}{rest}");
     Router::new()

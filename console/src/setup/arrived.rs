@@ -16,11 +16,13 @@ pub(super) fn milestones(guide: &Guide, facts: &Facts) -> Markup {
         &[Milestone::Connected, Milestone::Users]
     };
     html! {
-        ol.milestones role="status" aria-label="How far it has come" {
-            @for (milestone, standing) in milestones.iter().zip(standings(facts, milestones)) {
-                li.milestone {
-                    span class=(class_of(standing)) { (sign(standing, &html! {})) }
-                    span { (words(*milestone, standing)) }
+        div role="status" {
+            ol.milestones aria-label="How far it has come" {
+                @for (milestone, standing) in milestones.iter().zip(standings(facts, milestones)) {
+                    li.milestone {
+                        span class=(class_of(standing)) { (sign(standing, &html! {})) }
+                        span { (words(*milestone, standing)) }
+                    }
                 }
             }
         }

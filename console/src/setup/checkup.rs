@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn given_silence_then_it_depends_on_the_provider_how_long_is_too_long() {
-        let facts = |minutes| Facts { now: at(990 + minutes), ..well() };
+        let facts = |minutes: i64| Facts { now: at(990 + minutes), ..well() };
         assert_eq!(of(&facts(3 * 60), "entra"), []);
         assert_eq!(of(&facts(3 * 60 + 1), "entra"), [Finding::Silence { since: at(990) }]);
         assert_eq!(of(&facts(3 * 60 + 1), "okta"), []);

@@ -22,7 +22,6 @@ use crate::form::Query;
 use crate::live::{self, Door};
 use crate::parts::form::hidden;
 use crate::parts::{directory_state, notice};
-use crate::providers;
 
 /// What a page shows this once.
 #[derive(Default)]
@@ -50,7 +49,9 @@ pub(super) async fn changes(
     admin: Admin,
 ) -> Result<Response, Refusal> {
     let directory = directory_of(&site, &admin, &id).await?;
-    let door = Door::Setup(site.portal.clone(), admin.digest);
+    let seat = site.seats.take(admin.session.link.organization_id);
+    let _seat = seat.ok_or(Refusal::TooManyWatch)?;
+    let door = Door::Setup { portal: site.portal.clone(), digest: admin.digest, _seat };
     Ok(live::directory_changes(&site.console, door, directory.id)?)
 }
 
@@ -123,7 +124,7 @@ pub(super) async fn page(
         }
     };
     let page = Page::new(site, &admin.session, &directory.name)
-        .under(site.path(""), "Directory sync")
+        .under(site.path(""), "All connections")
         .following(own(site, directory.id) + "/changes");
     Ok(page.show(status, &body))
 }
@@ -139,7 +140,7 @@ impl Connection<'_> {
         html! {
             div #milestones hx-get=(here) hx-select="#milestones" hx-select-oob=(others.join(","))
                 hx-target="this" hx-swap="outerHTML" hx-trigger="changed from:body, every 60s" hx-sync="this:queue last" {
-                p.status { (directory_state(self.directory.state)) " " (providers::name(self.directory.kind)) }
+                p.status { (directory_state(self.directory.state)) " " (self.guide.name) }
                 (arrived::milestones(self.guide, &self.facts))
             }
         }
@@ -170,7 +171,7 @@ impl Connection<'_> {
         html! {
             section.guide aria-labelledby="guide-title" {
                 @if let Some(done) = shown.done { (notice::done(done)) }
-                h2 #guide-title { "Set up " (guide.name) }
+                h2 #guide-title { "Set up " (guide.called()) }
                 @if usual.len() > 1 {
                     p.hint { "Guides for: "
                         @for (index, other) in usual.iter().enumerate() {

@@ -27,7 +27,7 @@ pub(super) fn check_up(
             h2 #check-up-title { "Check-up" }
             @if found.is_empty() { p.all-well { (nothing(facts)) } }
             @for finding in &found {
-                article.finding.wrong[finding.is_wrong()] {
+                article.finding.bad[finding.is_wrong()] {
                     h3 { (title(finding)) }
                     (body(finding, guide))
                     @if let Finding::NoEmails { by_user_name: true, .. } = finding {
@@ -72,17 +72,17 @@ fn title(finding: &Finding) -> Markup {
 fn body(finding: &Finding, guide: &Guide) -> Markup {
     html! {
         @match finding {
-            Finding::NoToken => p { "Nobody can connect. Make one in the guide and enter it in " (guide.name) "." },
+            Finding::NoToken => p { "Nobody can connect. Make one in the guide and enter it in " (guide.called()) "." },
             Finding::WrongToken { at } => p {
-                "The request of " (time(*at)) " came with a token that opens nothing: it was copied in part, was revoked, or belongs to another endpoint. Make a new one and enter it in " (guide.name) ", without spaces around it."
+                "The request of " (time(*at)) " came with a token that opens nothing: it was copied in part, was revoked, or belongs to another endpoint. Make a new one and enter it in " (guide.called()) ", without spaces around it."
             },
             Finding::Refused { request, .. } => {
                 p { "The last was " code { (request.method) " " (text(&request.path)) } " at " (time(request.at)) ", answered with " (request.status) "." }
-                @if let Some(detail) = &request.detail { p { (guide.name) " was told: " q { (text(detail)) } } }
+                @if let Some(detail) = &request.detail { p { "The answer said: " q { (text(detail)) } } }
                 @if let Some(explained) = explain(request.status, request.scim_type.as_deref()) { p { (explained) } }
             },
             Finding::NoEmails { without, looked_at, example, .. } => {
-                p { (share(*without, *looked_at, "user", "users")) " no address" (such_as(example.as_deref())) ". The product may need one to let them sign in." }
+                p { (share(*without, *looked_at, "user", "users")) " no address" (such_as(*without, example.as_deref())) ". The product may need one to let them sign in." }
                 p { (written(guide.mend_emails)) }
             },
             Finding::NoObjectId { without, looked_at, example } => {
@@ -94,17 +94,17 @@ fn body(finding: &Finding, guide: &Guide) -> Markup {
                 p { (written("In Entra ID, open *Provisioning*, *Mappings*, *Provision Microsoft Entra ID Users* and map `objectId` to `externalId`, in the place of `mailNickname`.")) }
             },
             Finding::EmptyGroups { empty, looked_at, example, waiting } => {
-                p { (share(*empty, *looked_at, "group", "groups")) " no members" (such_as(example.as_deref())) "." }
-                @if *waiting > 0 { p { (number(*waiting)) " members that were sent are no users here yet. They join when they arrive." } }
+                p { (share(*empty, *looked_at, "group", "groups")) " no members" (such_as(*empty, example.as_deref())) "." }
+                @if *waiting > 0 { p { "Members that were sent and are no users here yet: " (number(*waiting)) ". They join when they arrive." } }
                 @if let Some(mend) = guide.mend_groups { p { (written(mend)) } }
             },
             Finding::Silence { since } => {
                 p { "The last request came at " (time(*since)) ". " (written(guide.rhythm)) }
                 p { (written(guide.mend_silence)) }
             },
-            Finding::Held => p { "So many users or memberships were removed at once that the product is not told before somebody has looked. If it was meant, ask the company behind the product to release it. If not, undo it in " (guide.name) "." },
-            Finding::OldTokenInUse { old, new } => p { (guide.name) " sends the token that ends in " code { "…" (old) } ". Enter the new one, which ends in " code { "…" (new) } ", before you revoke it." },
-            Finding::SpareToken { spare, used } => p { (guide.name) " uses the token that ends in " code { "…" (used) } ". Revoke the other one, which ends in " code { "…" (spare) } ", below." },
+            Finding::Held => p { "So many users or memberships were removed at once that the product is not told before somebody has looked. If it was meant, ask the company behind the product to release it. If not, undo it in " (guide.called()) "." },
+            Finding::OldTokenInUse { old, new } => p { "What arrives comes with the token that ends in " code { "…" (old) } ". Enter the new one, which ends in " code { "…" (new) } ", in " (guide.called()) " before you revoke it." },
+            Finding::SpareToken { spare, used } => p { "What arrives comes with the token that ends in " code { "…" (used) } ". Revoke the other one, which ends in " code { "…" (spare) } ", below." },
         }
     }
 }
@@ -112,14 +112,15 @@ fn body(finding: &Finding, guide: &Guide) -> Markup {
 /// How many of how many; of what was looked at, which may not be all.
 fn share(some: u64, all: u64, one: &str, many: &str) -> Markup {
     html! {
-        @if all == 1 { "The only " (one) " has" }
-        @else if some == all { "All " (number(all)) " " (many) " that changed last have" }
-        @else { (number(some)) " of the " (number(all)) " " (many) " that changed last " @if some == 1 { "has" } @else { "have" } }
+        @if all == 1 { "The only " (one) " here has" }
+        @else if some == all { "All of the latest " (number(all)) " " (many) " have" }
+        @else { (number(some)) " of the latest " (number(all)) " " (many) " " @if some == 1 { "has" } @else { "have" } }
     }
 }
 
-fn such_as(example: Option<&str>) -> Markup {
-    html! { @if let Some(example) = example { ", such as " strong { (parts::text(example)) } } }
+fn such_as(some: u64, example: Option<&str>) -> Markup {
+    let before = if some == 1 { ": " } else { ", such as " };
+    html! { @if let Some(example) = example { (before) strong { (parts::text(example)) } } }
 }
 
 /// The same, here and at once.

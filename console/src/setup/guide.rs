@@ -78,6 +78,11 @@ pub(super) struct Fields {
 }
 
 impl Guide {
+    /// What it is called within a sentence.
+    pub(super) fn called(&self) -> &'static str {
+        if self.slug == guides::ANY { "your identity provider" } else { self.name }
+    }
+
     /// Whether groups arrive from it.
     pub(super) const fn has_groups(&self) -> bool {
         self.mend_groups.is_some()

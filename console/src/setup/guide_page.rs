@@ -3,7 +3,8 @@
 use api::ports::Secret;
 use maud::{Markup, html};
 
-use super::guide::{Fields, Guide, Part, Step, written};
+use super::guide::{Fields, Guide, Part, written};
+use super::guides::ANY;
 use super::steps::Standing;
 use crate::parts;
 
@@ -26,19 +27,13 @@ pub(super) fn steps(
     html! {
         ol.steps {
             @for (index, (step, standing)) in guide.steps.iter().zip(standings).enumerate() {
-                (shown(index + 1, step, *standing, credentials))
-            }
-        }
-    }
-}
-
-fn shown(number: usize, step: &Step, standing: Standing, credentials: &Credentials<'_>) -> Markup {
-    html! {
-        li.step {
-            (tick(number, standing))
-            div.step-body {
-                h3 { (step.title) }
-                @for part in step.parts { (part_of(part, credentials)) }
+                li.step {
+                    (tick(index + 1, *standing))
+                    div.step-body {
+                        h3 { (step.title) }
+                        @for part in step.parts { (part_of(guide, part, credentials)) }
+                    }
+                }
             }
         }
     }
@@ -77,19 +72,19 @@ pub(super) const fn class_of(standing: Standing) -> &'static str {
     }
 }
 
-fn part_of(part: &Part, credentials: &Credentials<'_>) -> Markup {
+fn part_of(guide: &Guide, part: &Part, credentials: &Credentials<'_>) -> Markup {
     html! {
         @match part {
             Part::Menu(names) => (menu(names)),
             Part::Text(text) => p { (written(text)) },
             Part::Fields(fields) => (form_of(fields, credentials)),
-            Part::Mappings(mappings) => (table_of(mappings)),
+            Part::Mappings(mappings) => (table_of(guide, mappings)),
         }
     }
 }
 
 fn menu(names: &[&str]) -> Markup {
-    html! { ol.menu aria-label="Where to click" { @for name in names { li { (name) } } } }
+    html! { ol.menu aria-label="Where to click" { @for name in names { li { span { (name) } } } } }
 }
 
 /// The form of the provider, drawn with what goes into it.
@@ -97,7 +92,7 @@ fn form_of(fields: &Fields, credentials: &Credentials<'_>) -> Markup {
     html! {
         div #credentials.sketch role="group" aria-label="What goes into the form" {
             @for (name, value) in fields.choose {
-                div.sketch-row { span.copy-label { (name) } span.sketch-value { (value) } }
+                div.sketch-choice { span.copy-label { (name) } span.sketch-value { (value) } }
             }
             (parts::copy("endpoint", fields.endpoint, credentials.endpoint))
             @match credentials.token {
@@ -112,11 +107,11 @@ fn form_of(fields: &Fields, credentials: &Credentials<'_>) -> Markup {
     }
 }
 
-fn table_of(mappings: &[(&str, &str)]) -> Markup {
+fn table_of(guide: &Guide, mappings: &[(&str, &str)]) -> Markup {
     html! {
         table.mappings {
             caption.sr { "Mappings" }
-            thead { tr { th scope="col" { "There" } th scope="col" { "Here" } } }
+            thead { tr { th scope="col" { @if guide.slug == ANY { "There" } @else { (guide.name) } } th scope="col" { "SCIM attribute" } } }
             tbody { @for (from, to) in mappings { tr { td { code { (from) } } td { (arrow()) code { (to) } } } } }
         }
     }

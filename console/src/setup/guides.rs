@@ -13,6 +13,9 @@ mod sailpoint;
 
 use super::guide::Guide;
 
+/// The guide for clients that have none of their own.
+pub(super) const ANY: &str = "scim";
+
 /// All of them, in the order in which people choose from them.
 pub(super) const ALL: [&Guide; 10] = [
     &entra::GUIDE,

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 use schemas::DirectoryId;
-use schemas::wire::DirectoryState;
+use schemas::wire::{DirectoryState, DirectoryType};
 
 use super::connection::{self, Shown};
 use super::frame::Page;
@@ -64,10 +64,15 @@ fn card(site: &Site, directory: &Directory) -> Markup {
             h2 { a href=(connection::path(site, directory.id, None)) { (parts::text(&directory.name)) } }
             p { (directory_state(directory.state)) " " (providers::name(directory.kind)) }
             p.hint {
-                (number(counts.active_users + counts.inactive_users)) " users, " (number(counts.groups)) " groups"
+                (counted(counts.active_users + counts.inactive_users, "user")) ", " (counted(counts.groups, "group"))
             }
         }
     }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", number(count))
 }
 
 pub(super) async fn choose(State(site): State<Site>, admin: Admin) -> Result<Response, Refusal> {
@@ -100,7 +105,10 @@ pub(super) async fn create(
     let new = new_directory(&site, &organization, id, guide, name, token);
     let directory = site.directories.create(admin.reach(), new).await?;
     api::reconcile(&*site.streams, id).await;
-    let made = Shown { token: Some(&text), done: Some("Connected here. Now set it up there.") };
+    let made = Shown {
+        token: Some(&text),
+        done: Some("The connection is made. Now set it up in your identity provider."),
+    };
     connection::page(&site, &admin, &directory, Some(guide), StatusCode::CREATED, made).await
 }
 
@@ -144,7 +152,7 @@ fn page_to_choose(
     };
     let body = html! {
         @if let Some(wrong) = wrong { (notice::wrong(wrong.text)) }
-        p.lead { "Connect the identity provider of your company, and its users and groups arrive by themselves. Have its administration at hand: it takes about ten minutes." }
+        p.lead { "Connect the identity provider of your company, and its users and groups arrive by themselves. Keep its admin console open in another tab. It takes about ten minutes." }
         (way())
         form.stack.wide method="post" action=(site.path("/new#credentials")) {
             (admin.csrf_field())
@@ -163,7 +171,13 @@ fn page_to_choose(
 }
 
 fn choice(guide: &Guide, typed: &Form) -> Markup {
-    let also = providers::aliases(guide.kind).iter().filter(|_| guide.slug != "google");
+    // Those that say no more than the name does are for whoever looks for a type.
+    let says_more = |also: &&&str| {
+        let plain = |text: &str| text.to_lowercase().replace(' ', "");
+        !plain(also).starts_with(&plain(providers::name(guide.kind)))
+    };
+    let is_own = guide.kind != DirectoryType::Generic;
+    let also = providers::aliases(guide.kind).iter().filter(says_more).filter(|_| is_own);
     html! {
         label.choice {
             input type="radio" name="guide" value=(guide.slug) required checked[typed.one("guide") == Some(guide.slug)];

@@ -71,7 +71,6 @@ const LOOK: &str = "Go back and load the page again to see what there is.";
 const TRY_AGAIN: &str = "Nothing is lost. Try again in a moment.";
 
 impl Refusal {
-    #[expect(clippy::too_many_lines, reason = "one arm for each refusal, and nothing but words")]
     const fn words(&self) -> (StatusCode, Words) {
         match self {
             Self::Unknown => {

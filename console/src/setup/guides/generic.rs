@@ -6,7 +6,7 @@ use crate::setup::guide::{Fields, Guide, Part, Step, days};
 use crate::setup::steps::Milestone;
 
 pub(super) const GUIDE: Guide = Guide {
-    slug: "scim",
+    slug: super::ANY,
     name: "Any other SCIM 2.0 client",
     kind: DirectoryType::Generic,
     needs: "Your identity provider speaks SCIM 2.0 (RFC 7644) with a bearer token, and you may change its settings.",

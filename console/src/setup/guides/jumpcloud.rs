@@ -37,7 +37,7 @@ pub(super) const GUIDE: Guide = Guide {
                     press: "Test Connection",
                 }),
                 Part::Text(
-                    "Then press *Activate*. JumpCloud creates a user and a group to try it and deletes both again; your app may see them come and go.",
+                    "Then press *Activate*. JumpCloud creates a user and a group to try it and deletes both again; the product may see them come and go.",
                 ),
             ],
         },
