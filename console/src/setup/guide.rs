@@ -167,8 +167,9 @@ mod tests {
     fn what_is_marked_in_a_text_ends_there() {
         for guide in guides::ALL {
             for text in texts(guide) {
-                for mark in ['*', '`'] {
-                    assert_eq!(text.matches(mark).count() % 2, 0, "{}: {text}", guide.name);
+                assert_eq!(text.matches('`').count() % 2, 0, "{}: {text}", guide.name);
+                for plain in text.split('`').step_by(2) {
+                    assert_eq!(plain.matches('*').count() % 2, 0, "{}: {text}", guide.name);
                 }
             }
         }

@@ -70,6 +70,25 @@ const ASK_AGAIN: &str = "Go back to the product that you are setting up and open
 const LOOK: &str = "Go back and load the page again to see what there is.";
 const TRY_AGAIN: &str = "Nothing is lost. Try again in a moment.";
 
+const fn words_of_void(why: WhyVoid) -> Words {
+    match why {
+        WhyVoid::Used => {
+            let what = "A link opens the setup page once, in one browser. If that was not you, tell whoever sent you \
+                        the link.";
+            ("This link was used already", what, ASK_AGAIN)
+        }
+        WhyVoid::Expired => {
+            let what =
+                "It was not opened in time. Links are short-lived, so that nobody else finds them.";
+            ("This link has expired", what, ASK_AGAIN)
+        }
+        WhyVoid::Revoked => {
+            let what = "It was withdrawn, perhaps since a newer one was made.";
+            ("This link was revoked", what, ASK_AGAIN)
+        }
+    }
+}
+
 impl Refusal {
     const fn words(&self) -> (StatusCode, Words) {
         match self {
@@ -77,19 +96,7 @@ impl Refusal {
                 let what = "There is no setup page at this address. Perhaps a part of the link was left out.";
                 (StatusCode::NOT_FOUND, ("This link is not known", what, ASK_AGAIN))
             }
-            Self::Void(WhyVoid::Used, _) => {
-                let what = "A link opens the setup page once, in one browser. If that was not you, tell whoever sent \
-                            you the link.";
-                (StatusCode::GONE, ("This link was used already", what, ASK_AGAIN))
-            }
-            Self::Void(WhyVoid::Expired, _) => {
-                let what = "It was not opened in time. Links are short-lived, so that nobody else finds them.";
-                (StatusCode::GONE, ("This link has expired", what, ASK_AGAIN))
-            }
-            Self::Void(WhyVoid::Revoked, _) => {
-                let what = "It was withdrawn, perhaps since a newer one was made.";
-                (StatusCode::GONE, ("This link was revoked", what, ASK_AGAIN))
-            }
+            Self::Void(why, _) => (StatusCode::GONE, words_of_void(*why)),
             Self::NoSession => {
                 let what = "Your session has ended, or this browser does not keep cookies.";
                 (StatusCode::FORBIDDEN, ("You are not signed in", what, ASK_AGAIN))
