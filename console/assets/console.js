@@ -9,6 +9,8 @@
   const ENTRIES_MAX = 200;
 
   const banner = document.getElementById("lost");
+  // Where it is asked whether the session lives.
+  const session = document.querySelector("main")?.dataset.session ?? "/console/session";
 
   const say = (text) => {
     if (!banner) return;
@@ -72,9 +74,8 @@
     }
 
     async again() {
-      const answer = await fetch("/console/session", { signal: AbortSignal.timeout(SILENCE_MAX_MS) })
-        .catch(() => null);
-      if (answer?.redirected) return location.reload();
+      const answer = await fetch(session, { signal: AbortSignal.timeout(SILENCE_MAX_MS) }).catch(() => null);
+      if (answer?.redirected || answer?.status === 403) return location.reload();
       if (answer?.ok) this.open();
       else this.timer = setTimeout(() => this.again(), RETRY_MS);
     }

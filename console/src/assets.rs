@@ -57,6 +57,11 @@ impl Asset {
         &self.path
     }
 
+    /// Its name in any folder of assets.
+    pub(crate) fn file(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
     fn answer(&self, headers: &HeaderMap) -> Response {
         let zip = self.gzipped.filter(|_| takes_gzip(headers));
         let mut response = zip.unwrap_or(self.bytes).into_response();
@@ -81,8 +86,12 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 }
 
 pub(crate) async fn show(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Error> {
+    named(&name, &headers).ok_or(Error::Missing("page"))
+}
+
+/// The asset of this name, as an answer.
+pub(crate) fn named(name: &str, headers: &HeaderMap) -> Option<Response> {
     let all = [&*STYLE, &*SCRIPT, &*HTMX, &*ICON];
-    let wanted = format!("/console/assets/{name}");
-    let found = all.into_iter().find(|asset| asset.path == wanted);
-    found.map(|asset| asset.answer(&headers)).ok_or(Error::Missing("page"))
+    let found = all.into_iter().find(|asset| asset.file() == name);
+    found.map(|asset| asset.answer(headers))
 }

@@ -8,7 +8,7 @@ use crate::session::{CSRF_FIELD, Viewer};
 
 /// htmx keeps out of what the policy forbids, and an element says itself what it asks for: what stands around it
 /// means nothing to it.
-const HTMX_CONFIG: &str = r#"{"includeIndicatorStyles":false,"allowEval":false,"disableInheritance":true,"historyEnabled":true,"historyCacheSize":0,"refreshOnHistoryMiss":true,"selfRequestsOnly":true,"timeout":15000}"#;
+pub(crate) const HTMX_CONFIG: &str = r#"{"includeIndicatorStyles":false,"allowEval":false,"disableInheritance":true,"historyEnabled":true,"historyCacheSize":0,"refreshOnHistoryMiss":true,"selfRequestsOnly":true,"timeout":15000}"#;
 
 /// The parts of the console, as the navigation lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::ports::{
-    AuditEvent, AuditFilter, Cursor, Digest, FeedEnd, Order, PageRequest, Progress, Reach,
+    AuditEvent, AuditFilter, Cursor, Digest, FeedEnd, Order, PageRequest, Portal, Progress, Reach,
 };
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode};
@@ -77,7 +77,7 @@ pub(crate) fn entries(
     filter: AuditFilter,
     from: Option<EventId>,
 ) -> Result<Response, Error> {
-    let watch = Watch::begin(console, viewer)?;
+    let watch = Watch::begin(console, Door::Console(viewer.digest))?;
     let entries = Entries { watch, filter, from, names: BTreeMap::new() };
     Ok(answer(stream::unfold(entries, |mut entries| async move {
         let frames = entries.next().await?;
@@ -97,7 +97,20 @@ pub(crate) async fn changes(
         (None, None, Some("pipeline")) => Of::Pipeline,
         (None, None, _) => Of::Feed,
     };
-    let watch = Watch::begin(&console, &viewer)?;
+    changes_of(&console, Door::Console(viewer.digest), of)
+}
+
+/// That something changed in a directory, for who has come in by this door.
+pub(crate) fn directory_changes(
+    console: &Arc<Console>,
+    door: Door,
+    directory: DirectoryId,
+) -> Result<Response, Error> {
+    changes_of(console, door, Of::Directory(directory))
+}
+
+fn changes_of(console: &Arc<Console>, door: Door, of: Of) -> Result<Response, Error> {
+    let watch = Watch::begin(console, door)?;
     let changes = Changes { watch, of, seen: None };
     Ok(answer(stream::unfold(changes, |mut changes| async move {
         let frames = changes.next().await?;
@@ -120,27 +133,40 @@ fn answer(frames: impl Stream<Item = Frames> + Send + 'static) -> Response {
     ([(UNBUFFERED, "no")], Sse::new(frames)).into_response()
 }
 
+/// Which session a stream ends with.
+pub(crate) enum Door {
+    /// One of the console.
+    Console(Digest),
+    /// One of the setup pages, with a seat among those of its organization.
+    Setup { portal: Arc<dyn Portal>, digest: Digest, _seat: OwnedSemaphorePermit },
+}
+
+impl Door {
+    async fn is_open(&self, console: &Console) -> Result<bool, Error> {
+        match self {
+            Self::Console(digest) => Ok(session::live(console, *digest).await?.is_some()),
+            Self::Setup { portal, digest, .. } => {
+                Ok(portal.session(*digest, console.edge.now()).await?.is_some())
+            }
+        }
+    }
+}
+
 /// What every stream has: room, a session, and a time by which it has to say something.
 struct Watch {
     console: Arc<Console>,
-    digest: Digest,
+    door: Door,
     asked: Instant,
     said: Instant,
     _room: OwnedSemaphorePermit,
 }
 
 impl Watch {
-    fn begin(console: &Arc<Console>, viewer: &Viewer) -> Result<Self, Error> {
+    fn begin(console: &Arc<Console>, door: Door) -> Result<Self, Error> {
         let room = Arc::clone(&console.watching).try_acquire_owned();
         let room = room.map_err(|_| Error::TooManyWatch)?;
         let now = Instant::now();
-        Ok(Self {
-            console: Arc::clone(console),
-            digest: viewer.digest,
-            asked: now,
-            said: now,
-            _room: room,
-        })
+        Ok(Self { console: Arc::clone(console), door, asked: now, said: now, _room: room })
     }
 
     /// Whether the stream goes on: the server does, and the session.
@@ -152,7 +178,7 @@ impl Watch {
             return Ok(true);
         }
         self.asked = Instant::now();
-        Ok(session::live(&self.console, self.digest).await?.is_some())
+        self.door.is_open(&self.console).await
     }
 
     fn said(&mut self) {

@@ -182,6 +182,41 @@ pub trait Lookups: Send + Sync {
     async fn held_directories(&self, limit: u32) -> Result<Vec<Directory>, PortError>;
 }
 
+/// How many users, groups and memberships are looked at to tell what has arrived in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Looks {
+    /// Users: those that changed last.
+    pub users: u32,
+    /// Groups: those that were made last.
+    pub groups: u32,
+    /// Memberships of these groups.
+    pub memberships: u32,
+}
+
+/// What has arrived in a directory, as far as it was looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Arrived {
+    /// The users that changed last, the last one first. Without those whom apps are not shown.
+    pub users: Vec<directory::User>,
+    /// How many groups were looked at.
+    pub groups: u64,
+    /// How many of them have no member.
+    pub empty_groups: u64,
+    /// The name of one of these.
+    pub empty_group: Option<String>,
+    /// How many memberships they have.
+    pub memberships: u64,
+    /// How many members of groups of the directory are no users yet.
+    pub waiting_members: u64,
+}
+
+/// What identity providers have sent. It costs the same however much there is.
+#[async_trait]
+pub trait Arrivals: Send + Sync {
+    /// What has arrived in a directory. Nothing, in one that is not there.
+    async fn arrived(&self, directory: DirectoryId, looks: Looks) -> Result<Arrived, PortError>;
+}
+
 /// How much passed between two moments, as counts a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {

@@ -54,6 +54,12 @@ pub(crate) fn name(kind: DirectoryType) -> &'static str {
     found.map_or(kind.slug(), |provider| provider.name)
 }
 
+/// What a type is called elsewhere, and was called formerly.
+pub(crate) fn aliases(kind: DirectoryType) -> &'static [&'static str] {
+    let found = PROVIDERS.iter().find(|provider| provider.kind == kind);
+    found.map_or(&[], |provider| provider.aliases)
+}
+
 /// Those that are called something that has this in it, whatever the case; all for an empty text.
 pub(crate) fn named_like(part: &str) -> Vec<&'static Provider> {
     let part = part.to_lowercase();

@@ -1,52 +1,70 @@
-//! `/setup`: the page of an organization's administrators.
+//! `/setup`: the pages of an organization's administrators.
 //!
 //! ```text
-//!  GET  /setup/{token}   the link, with a button: looking at it does not use it
-//!  POST /setup/{token}   opens it: a session in a cookie, and on to
-//!  GET  /setup           the directories, with their SCIM endpoints and tokens
-//!  POST /setup/…         makes and revokes tokens
+//!  GET  /setup/{token}            the link, with a button: looking at it does not use it
+//!  POST /setup/{token}            opens it: a session in a cookie, and on to
+//!  GET  /setup                    the directories of the organization; where there is none, the choice of a provider
+//!  GET  /setup/directories/{id}   a guide that ticks itself off, what has arrived, a check-up, the tokens
 //! ```
 //!
 //! Programs that read mail follow links before people do, so only the button opens one. Who holds a session sees one
 //! organization, since every call of a port has its reach. Under the host name of a customer only that customer's links
 //! and sessions are known.
 //!
-//! Who comes is found out in `visitor`, what goes wrong leaves through `refusal`, and `page` is what is shown.
+//! ```text
+//!  ports ──▶ facts ──▶ steps:   which are done, which is next        pure
+//!                 └──▶ checkup: what is wrong, and how to mend it    pure, with the guide of the provider
+//! ```
+//!
+//! Who comes is found out in `visitor`, what goes wrong leaves through `refusal`, `frame` is around every page. A guide
+//! is data under `guides/`.
 
-mod page;
+mod arrived;
+mod checkup;
+mod connection;
+mod facts;
+mod findings_page;
+mod frame;
+mod guide;
+mod guide_page;
+mod guides;
+mod home;
+mod map;
 mod refusal;
+mod remedy;
+mod seats;
+mod steps;
+mod tokens;
 mod visitor;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use api::ports::{
-    Conflict, Directories, Directory, DirectoryFilter, HostNames, NewPortalSession, Opening, Order,
-    Organization, Organizations, PageRequest, PortError, Portal, PortalSession, Reach,
-    SESSION_LIFETIME, Secret, Streams, Token, WhyVoid,
+    HostNames, NewPortalSession, Opening, Organization, Portal, Reach, SESSION_LIFETIME, Secret,
+    WhyVoid,
 };
-use api::{bearer_token, digest, ticket};
+use api::{digest, ticket};
 use axum::Router;
-use axum::extract::{Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY, SET_COOKIE,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, SET_COOKIE,
     X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
-use schemas::host_name::{path_of, public_url_at};
-use schemas::{DirectoryId, Edge, Id};
+use maud::html;
+use schemas::host_name::path_of;
 
+use crate::form::FORM_BYTES_MAX;
+use crate::policy::POLICY;
+use crate::ports::Arrivals;
+use crate::{Console, Ports, assets, parts};
 use refusal::Refusal;
-use visitor::{SESSION_COOKIE, Visitor, from_here};
-
-/// How many directories are shown: far more than an organization has identity providers.
-const DIRECTORIES_MAX: u32 = 100;
-
-/// Nothing but the page, its own style, and forms that come back here.
-const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; \
-                      frame-ancestors 'none'; base-uri 'none'";
+use seats::Seats;
+use visitor::{Admin, SESSION_COOKIE, Visitor, from_here};
 
 /// What every answer says to browsers. The addresses of links go nowhere else, and nothing is kept that shows a token.
 const HEADERS: [(HeaderName, &str); 4] = [
@@ -56,101 +74,130 @@ const HEADERS: [(HeaderName, &str); 4] = [
     (CACHE_CONTROL, "no-store"),
 ];
 
-/// What the setup page is made of.
+/// What the setup pages are made of.
 #[derive(Clone)]
 pub struct Setup {
     /// Links and sessions.
     pub portal: Arc<dyn Portal>,
-    /// Organizations.
-    pub organizations: Arc<dyn Organizations>,
-    /// Directories and their tokens.
-    pub directories: Arc<dyn Directories>,
     /// Host names of customers.
     pub host_names: Arc<dyn HostNames>,
-    /// The event streams.
-    pub streams: Arc<dyn Streams>,
-    /// Clock and dice.
-    pub edge: Arc<dyn Edge>,
-    /// Where the world reaches this installation, without a slash at the end.
-    pub public_url: Arc<str>,
+    /// What identity providers have sent.
+    pub arrivals: Arc<dyn Arrivals>,
+    /// What the console is made of, too.
+    pub pages: Ports,
 }
 
-impl Setup {
+/// What the handlers share.
+#[derive(Clone)]
+struct Site {
+    portal: Arc<dyn Portal>,
+    host_names: Arc<dyn HostNames>,
+    arrivals: Arc<dyn Arrivals>,
+    seats: Arc<Seats>,
+    /// With room of its own for pages that are kept up to date: whoever runs the server is not kept out by customers.
+    console: Arc<Console>,
+}
+
+impl Deref for Site {
+    type Target = Ports;
+
+    fn deref(&self) -> &Ports {
+        &self.console.ports
+    }
+}
+
+impl Site {
     /// A path of ours as browsers see it.
     fn path(&self, path: &str) -> String {
         format!("{}/setup{path}", path_of(&self.public_url))
     }
 }
 
-/// The setup page as a router. It answers `/setup` and all below it.
+/// The setup pages as a router. It answers `/setup` and all below it.
 pub fn router(setup: Setup) -> Router {
+    let Setup { portal, host_names, arrivals, pages } = setup;
+    let (seats, console) = (Arc::default(), Arc::new(Console::new(pages)));
+    let site = Site { portal, host_names, arrivals, seats, console };
+    let directory = "/setup/directories/{directory}";
+    let under = |rest: &str| format!("{directory}{rest}");
     Router::new()
-        .route("/setup", get(home))
-        .route("/setup/style.css", get(style))
+        .route("/setup", get(home::show))
+        .route("/setup/new", get(home::choose).post(home::create))
+        .route("/setup/session", get(session))
+        .route("/setup/assets/{name}", get(asset))
         .route("/setup/{token}", get(look).post(open))
-        .route("/setup/directories/{id}/tokens", post(make_token))
-        .route("/setup/directories/{id}/tokens/{token}/revoke", post(revoke_token))
-        .layer(middleware::from_fn_with_state(setup.clone(), from_here))
-        .layer(middleware::from_fn_with_state(setup.clone(), finish))
-        .with_state(setup)
+        .route(directory, get(connection::show))
+        .route(&under("/changes"), get(connection::changes))
+        .route(&under("/email-from-user-name"), post(remedy::email_from_user_name))
+        .route(&under("/map"), get(map::edit).post(map::update))
+        .route(&under("/tokens"), post(tokens::make))
+        .route(&under("/tokens/{token}/revoke"), get(tokens::confirm).post(tokens::revoke))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(site.clone(), from_here))
+        .layer(middleware::from_fn_with_state(site.clone(), finish))
+        .with_state(site)
 }
 
 /// What every answer has in common.
-async fn finish(State(setup): State<Setup>, request: Request, next: Next) -> Response {
-    let mut response = refusal::shown(&setup, next.run(request).await);
+async fn finish(State(site): State<Site>, request: Request, next: Next) -> Response {
+    let mut response = refusal::shown(&site, next.run(request).await);
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
 }
 
-async fn style() -> Response {
-    // The same for everybody, and small; an hour old it may be.
-    let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "max-age=3600")];
-    (headers, include_str!("setup/style.css")).into_response()
+/// The files of the console: it is not there under the host name of a customer.
+async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Refusal> {
+    assets::named(&name, &headers).ok_or(Refusal::NoPage)
+}
+
+/// Says whether the session lives, for pages whose stream has ended.
+async fn session(_: Admin) -> StatusCode {
+    StatusCode::NO_CONTENT
 }
 
 /// Shows a link and a button. Nothing is changed.
 async fn look(
-    State(setup): State<Setup>,
+    State(site): State<Site>,
     visitor: Visitor,
     Path(token): Path<String>,
 ) -> Result<Response, Refusal> {
-    let link = setup.portal.link(digest(&token)).await?;
+    let link = site.portal.link(digest(&token)).await?;
     let link = link.filter(|link| visitor.may_see(link.organization_id));
     let link = link.ok_or(Refusal::Unknown)?;
-    match link.void(setup.edge.now()) {
+    match link.void(site.edge.now()) {
         None => {
             let reach = Reach::Organization(link.organization_id);
-            let organization = setup.organizations.get(reach, link.organization_id).await?;
-            Ok(Html(page::invitation(&setup, &organization)).into_response())
+            let organization = site.organizations.get(reach, link.organization_id).await?;
+            Ok(invitation(&site, &organization).into_response())
         }
-        Some(WhyVoid::Used) if visitor.has_opened(link.id) => Ok(see_other(setup.path(""))),
+        Some(WhyVoid::Used) if visitor.has_opened(link.id) => Ok(see_other(site.path(""))),
         Some(why) => Err(Refusal::Void(why, link.return_url)),
     }
 }
 
 /// Opens a link for this browser, and for no other.
 async fn open(
-    State(setup): State<Setup>,
+    State(site): State<Site>,
     visitor: Visitor,
     Path(token): Path<String>,
 ) -> Result<Response, Refusal> {
-    let (token, now) = (digest(&token), setup.edge.now());
+    let (token, now) = (digest(&token), site.edge.now());
     // A link of others must not be used up by who may not see it.
-    let link = setup.portal.link(token).await?;
+    let link = site.portal.link(token).await?;
     link.filter(|link| visitor.may_see(link.organization_id)).ok_or(Refusal::Unknown)?;
-    let ticket = ticket(&*setup.edge);
+    let ticket = ticket(&*site.edge);
     let session =
         NewPortalSession { digest: ticket.digest, expires_at: now.after(SESSION_LIFETIME) };
-    match setup.portal.open(token, session, now).await? {
+    match site.portal.open(token, session, now).await? {
         Opening::Opened(_) => {
-            let cookie = [(SET_COOKIE, cookie(&setup, &ticket.text))];
-            Ok((cookie, see_other(setup.path(""))).into_response())
+            let cookie = [(SET_COOKIE, cookie(&site, &ticket.text))];
+            Ok((cookie, see_other(site.path(""))).into_response())
         }
         // The button was pressed twice.
         Opening::Void(link, WhyVoid::Used) if visitor.has_opened(link.id) => {
-            Ok(see_other(setup.path("")))
+            Ok(see_other(site.path("")))
         }
         Opening::Void(link, why) => Err(Refusal::Void(why, link.return_url)),
         Opening::Unknown => Err(Refusal::Unknown),
@@ -158,9 +205,9 @@ async fn open(
 }
 
 /// The cookie of a session: scripts do not see it, other sites do not send it, and it stays below `/setup`.
-fn cookie(setup: &Setup, text: &Secret) -> String {
-    let (path, age) = (setup.path(""), SESSION_LIFETIME.as_secs());
-    let secure = if setup.public_url.starts_with("https:") { "; Secure" } else { "" };
+fn cookie(site: &Site, text: &Secret) -> String {
+    let (path, age) = (site.path(""), SESSION_LIFETIME.as_secs());
+    let secure = if site.public_url.starts_with("https:") { "; Secure" } else { "" };
     let text = text.expose();
     format!("{SESSION_COOKIE}={text}; Path={path}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
 }
@@ -170,83 +217,12 @@ fn see_other(path: String) -> Response {
     (StatusCode::SEE_OTHER, [(LOCATION, path)]).into_response()
 }
 
-async fn home(State(setup): State<Setup>, visitor: Visitor) -> Result<Response, Refusal> {
-    let session = visitor.session()?;
-    let overview = overview(&setup, session).await?;
-    Ok(Html(page::home(&setup, &overview, None)).into_response())
-}
-
-/// What an administrator sees.
-struct Overview {
-    organization: Organization,
-    directories: Vec<Connection>,
-    session: PortalSession,
-}
-
-/// A directory with what its identity provider is told.
-struct Connection {
-    directory: Directory,
-    endpoint: String,
-    tokens: Vec<Token>,
-}
-
-async fn overview(setup: &Setup, session: PortalSession) -> Result<Overview, Refusal> {
-    let id = session.link.organization_id;
-    let reach = Reach::Organization(id);
-    let organization = setup.organizations.get(reach, id).await?;
-    let request =
-        PageRequest { reach, limit: DIRECTORIES_MAX, order: Order::Ascending, cursor: None };
-    let filter = DirectoryFilter { organization: Some(id), ..DirectoryFilter::default() };
-    let mut directories = Vec::new();
-    for directory in setup.directories.list(request, filter).await?.items {
-        let address = public_url_at(&setup.public_url, directory.host_name.as_ref());
-        let endpoint = format!("{address}/scim/v2.0/{}", directory.endpoint_id);
-        let tokens = setup.directories.tokens(reach, directory.id).await?;
-        directories.push(Connection { directory, endpoint, tokens });
-    }
-    Ok(Overview { organization, directories, session })
-}
-
-/// Shows the token this once. It is the answer itself, so that it stands in no address and no cookie.
-async fn make_token(
-    State(setup): State<Setup>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-) -> Result<Response, Refusal> {
-    let session = visitor.session()?;
-    let id: DirectoryId = named(&id)?;
-    let (new, text) = bearer_token(&*setup.edge);
-    let reach = Reach::Organization(session.link.organization_id);
-    match setup.directories.add_token(reach, id, new).await {
-        Ok(_) => {}
-        Err(PortError::Conflict(Conflict::LiveTokens)) => return Err(Refusal::TwoTokens),
-        Err(PortError::NotFound) => return Err(Refusal::NoDirectory),
-        Err(error) => return Err(error.into()),
-    }
-    api::reconcile(&*setup.streams, id).await;
-    let overview = overview(&setup, session).await?;
-    let made = page::Made { directory: id, token: &text };
-    Ok((StatusCode::CREATED, Html(page::home(&setup, &overview, Some(&made)))).into_response())
-}
-
-async fn revoke_token(
-    State(setup): State<Setup>,
-    visitor: Visitor,
-    Path((id, token)): Path<(String, String)>,
-) -> Result<Response, Refusal> {
-    let session = visitor.session()?;
-    let id: DirectoryId = named(&id)?;
-    let reach = Reach::Organization(session.link.organization_id);
-    let revoked = setup.directories.revoke_token(reach, id, named(&token)?, setup.edge.now());
-    match revoked.await {
-        // It is void already: somebody was faster.
-        Ok(()) | Err(PortError::NotFound) => {}
-        Err(error) => return Err(error.into()),
-    }
-    api::reconcile(&*setup.streams, id).await;
-    Ok(see_other(setup.path("")))
-}
-
-fn named<K: schemas::id::Kind>(text: &str) -> Result<Id<K>, Refusal> {
-    text.parse().map_err(|_| Refusal::NoDirectory)
+/// A link before it is opened.
+fn invitation(site: &Site, organization: &Organization) -> Html<String> {
+    let body = html! {
+        p { "You can connect the identity provider of " (parts::text(&organization.name)) " here, so that users and groups arrive by themselves." }
+        p.hint { "This link works once, in this browser. From then on the page is open for you for eight hours." }
+        form method="post" { button.button.primary type="submit" { "Open the setup page" } }
+    };
+    frame::plain(site, "Set up directory sync", &body)
 }

@@ -12,6 +12,7 @@ mod customer;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use ::console::ports::{Arrived, Looks};
 use api::ports::{
     AuditEvent, AuditFilter, Audited, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach,
     StoredEvent, UserFilter,
@@ -208,6 +209,10 @@ pub(crate) trait StateBackend: std::fmt::Debug + Send + Sync {
     ) -> Result<Vec<DirectoryGroup>, DbError>;
 
     async fn audit_event(&self, id: EventId) -> Result<Option<AuditEvent>, DbError>;
+
+    // Looked at by the setup pages.
+
+    async fn arrived(&self, directory: DirectoryId, looks: Looks) -> Result<Arrived, DbError>;
 
     // For the brake.
 

@@ -1,6 +1,7 @@
 //! What the log folds to: users, groups, memberships, feed, heads and positions.
 
 pub(crate) mod apply;
+mod arrivals;
 pub(crate) mod audit;
 mod backend;
 pub(crate) mod braking;

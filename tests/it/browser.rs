@@ -3,8 +3,9 @@
 use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::Server;
 use tests::server::API_KEY;
 
@@ -71,14 +72,34 @@ fn an_identity_provider_is_the_one_way_in_where_passwords_are_turned_off() {
     play_with_provider("oidc_only", &[("DSYNC_CONSOLE_PASSWORD_SIGN_IN", "false")]);
 }
 
+#[test]
+fn an_it_admin_connects_an_identity_provider_and_every_step_ticks_by_itself() {
+    play_on("portal", &[], |server| json!({ "expired": expired_link(server) }));
+}
+
+/// The path of a link that nobody opened in time.
+fn expired_link(server: &Server) -> String {
+    let api = server.api();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let made = runtime.block_on(async {
+        let organization = api.create("/organizations", &json!({ "name": "Late" })).await;
+        api.create("/portal/generate_link", &json!({ "organization": organization["id"] })).await
+    });
+    let store = rusqlite::Connection::open(server.data().join("data/store.db")).unwrap();
+    store.busy_timeout(Duration::from_secs(30)).unwrap();
+    store.execute("UPDATE portal_links SET expires_at = 1", []).unwrap();
+    let link = made["link"].as_str().unwrap();
+    link[link.find("/setup/").unwrap()..].to_owned()
+}
+
 /// Plays a scene, or says what it lacks.
 fn play(scene: &str) {
-    play_with(scene, &[]);
+    play_on(scene, &[], |_| json!({}));
 }
 
 /// The same on a server with further settings.
 fn play_with(scene: &str, more: &[(&str, &str)]) {
-    play_beside(scene, more, None);
+    play_on(scene, more, |_| json!({}));
 }
 
 /// The same on a server that people sign in to with an identity provider.
@@ -95,7 +116,7 @@ fn play_with_provider(scene: &str, more: &[(&str, &str)]) {
         ("DSYNC_CONSOLE_OIDC_AUDITORS", "audit@example.com"),
     ];
     settings.extend(more);
-    play_beside(scene, &settings, Some(&provider.issuer));
+    play_on(scene, &settings, |_| json!({ "provider": provider.issuer }));
 }
 
 /// The provider of `provider.cjs`, until it is dropped.
@@ -127,7 +148,8 @@ fn scene_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("browser/{name}.cjs"))
 }
 
-fn play_beside(scene: &str, more: &[(&str, &str)], provider: Option<&str>) {
+/// The same with more that the scene is told, once the server is there.
+fn play_on(scene: &str, more: &[(&str, &str)], told: impl FnOnce(&Server) -> Value) {
     let Some(packages) = std::env::var_os("DSYNC_TEST_NODE") else {
         eprintln!(
             "NOT CHECKED: DSYNC_TEST_NODE names no Playwright; run ./test, which installs it"
@@ -142,11 +164,14 @@ fn play_beside(scene: &str, more: &[(&str, &str)], provider: Option<&str>) {
     let mut settings = vec![("DSYNC_CONSOLE_AUDITOR_PASSWORD", AUDITOR_PASSWORD)];
     settings.extend(more);
     let server = Server::start_with(data.path(), &settings);
-    let config = json!({
+    let mut config = json!({
         "base": server.base(), "pid": server.pid(), "api_key": API_KEY, "password": PASSWORD,
-        "auditor_password": AUDITOR_PASSWORD, "provider": provider,
+        "auditor_password": AUDITOR_PASSWORD,
         "screenshots": std::env::var("DSYNC_TEST_SCREENSHOTS").ok(),
     });
+    for (name, value) in told(&server).as_object().into_iter().flatten() {
+        config[name] = value.clone();
+    }
     let mut node = Command::new("node");
     node.arg(scene_file(scene))
         .env("DSYNC_TEST_NODE", packages)

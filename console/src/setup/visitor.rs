@@ -1,18 +1,23 @@
 //! Who comes to the setup page: through which host name, from which site, with which session.
 
 use api::digest;
-use api::ports::{Host, PortalSession};
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::header::{COOKIE, HOST, ORIGIN};
+use api::ports::{Digest, Host, PortalSession, Reach};
+use axum::extract::{FromRequest, FromRequestParts, Request, State};
+use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use maud::Markup;
 use schemas::{HostName, OrganizationId, PortalLinkId};
+use subtle::ConstantTimeEq as _;
 
-use super::Setup;
+use super::Site;
 use super::refusal::Refusal;
+use crate::form::Form;
+use crate::parts::form::hidden;
+use crate::session::{CSRF_FIELD, cookie, csrf};
 
 /// The cookie that a session is known by.
 pub(super) const SESSION_COOKIE: &str = "dsync_setup";
@@ -24,7 +29,34 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub(super) struct Visitor {
     /// The customer whose host name the request came through, if it was one's.
     host: Option<Host>,
-    session: Option<PortalSession>,
+    session: Option<Admin>,
+}
+
+/// An administrator who has opened a link.
+pub(super) struct Admin {
+    pub(super) session: PortalSession,
+    /// What the store knows the session by.
+    pub(super) digest: Digest,
+    /// What every form of theirs carries.
+    csrf: String,
+}
+
+/// A form of an administrator, sent from one of our pages.
+pub(super) struct Pressed {
+    pub(super) admin: Admin,
+    pub(super) form: Form,
+}
+
+impl Admin {
+    /// How far they see: their organization.
+    pub(super) const fn reach(&self) -> Reach {
+        Reach::Organization(self.session.link.organization_id)
+    }
+
+    /// What has to be in each form.
+    pub(super) fn csrf_field(&self) -> Markup {
+        hidden(CSRF_FIELD, &self.csrf)
+    }
 }
 
 impl Visitor {
@@ -35,40 +67,57 @@ impl Visitor {
 
     /// Whether it was this browser that has opened the link.
     pub(super) fn has_opened(&self, link: PortalLinkId) -> bool {
-        self.session.as_ref().is_some_and(|session| session.link.id == link)
-    }
-
-    /// The session, which has to be there.
-    pub(super) fn session(self) -> Result<PortalSession, Refusal> {
-        self.session.ok_or(Refusal::NoSession)
+        self.session.as_ref().is_some_and(|admin| admin.session.link.id == link)
     }
 }
 
-impl FromRequestParts<Setup> for Visitor {
+impl FromRequestParts<Site> for Visitor {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, setup: &Setup) -> Result<Self, Refusal> {
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Refusal> {
         let target = parts.uri.authority().map(Authority::as_str);
-        let name = HostName::of_request(target, text(&parts.headers, &HOST), &setup.public_url);
-        let host = name.and_then(|name| setup.host_names.by_name(&name));
-        let session = match cookie(&parts.headers, SESSION_COOKIE) {
-            Some(text) => setup.portal.session(digest(text), setup.edge.now()).await?,
-            None => None,
-        };
+        let name = HostName::of_request(target, text(&parts.headers, &HOST), &site.public_url);
+        let host = name.and_then(|name| site.host_names.by_name(&name));
         let visitor = Self { host, session: None };
+        let Some(secret) = cookie(&parts.headers, SESSION_COOKIE) else { return Ok(visitor) };
+        let digest = digest(secret);
+        let session = site.portal.session(digest, site.edge.now()).await?;
         let session = session.filter(|session| visitor.may_see(session.link.organization_id));
+        let session = session.map(|session| Admin { session, digest, csrf: csrf(secret) });
         Ok(Self { session, ..visitor })
     }
 }
 
+impl FromRequestParts<Site> for Admin {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Refusal> {
+        let visitor = Visitor::from_request_parts(parts, site).await?;
+        visitor.session.ok_or(Refusal::NoSession)
+    }
+}
+
+impl FromRequest<Site> for Pressed {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, site: &Site) -> Result<Self, Refusal> {
+        let (mut parts, body) = request.into_parts();
+        let admin = Admin::from_request_parts(&mut parts, site).await?;
+        let form = Form::from_request(Request::from_parts(parts, body), site).await;
+        let form = form.map_err(|_| Refusal::Forged)?;
+        let token = form.one(CSRF_FIELD).unwrap_or_default();
+        if bool::from(token.as_bytes().ct_eq(admin.csrf.as_bytes())) {
+            Ok(Self { admin, form })
+        } else {
+            Err(Refusal::Forged)
+        }
+    }
+}
+
 /// Refuses what another site has a browser send: what is pressed here is pressed on a page of ours.
-pub(super) async fn from_here(
-    State(setup): State<Setup>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn from_here(State(site): State<Site>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !reads && !is_from_here(request.headers(), &setup.public_url) {
+    if !reads && !is_from_here(request.headers(), &site.public_url) {
         return Refusal::OtherSite.into_response();
     }
     next.run(request).await
@@ -92,13 +141,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// The value of a cookie (RFC 6265 §5.4).
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let all = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.split_once('='));
-    pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,14 +151,6 @@ mod tests {
             headers.append(*name, value.parse().expect("it is ASCII"));
         }
         headers
-    }
-
-    #[test]
-    fn a_cookie_is_found_among_others() {
-        let headers = headers(&[("cookie", "a=1; dsync_setup=x=y ;b=2"), ("cookie", "c=3")]);
-        assert_eq!(cookie(&headers, "dsync_setup"), Some("x=y"));
-        assert_eq!(cookie(&headers, "c"), Some("3"));
-        assert_eq!(cookie(&headers, "setup"), None);
     }
 
     #[test]

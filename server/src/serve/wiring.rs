@@ -136,7 +136,8 @@ impl Wiring<'_> {
             if running.plays(Role::Api) {
                 let api = self.api(writers).await?;
                 let pages = self.console(&telemetry, &api).await?;
-                open = open.merge(::console::setup::router(self.setup(&api)));
+                let setup = self.setup(&api, pages.clone());
+                open = open.merge(::console::setup::router(setup));
                 own = own.merge(::console::router(pages)).merge(api::router(api));
             }
         }
@@ -291,15 +292,13 @@ impl Wiring<'_> {
         })
     }
 
-    fn setup(&self, api: &api::Api) -> ::console::setup::Setup {
+    /// The setup pages show and change what the console does, of one organization.
+    fn setup(&self, api: &api::Api, pages: ::console::Ports) -> ::console::setup::Setup {
         ::console::setup::Setup {
             portal: self.running.store.clone(),
-            organizations: Arc::clone(&api.organizations),
-            directories: Arc::clone(&api.directories),
             host_names: Arc::clone(&api.host_names),
-            streams: Arc::clone(&api.streams),
-            edge: Arc::clone(&api.edge),
-            public_url: Arc::clone(&api.public_url),
+            arrivals: self.running.store.clone(),
+            pages,
         }
     }
 }

@@ -3,7 +3,8 @@
 use api::ports::{AuditEvent, Delivering, Digest, Directory, PortError};
 use async_trait::async_trait;
 use console::ports::{
-    Counted, FailingEndpoint, Lookups, PasswordHash, Proof, Role, Session, Sessions,
+    Arrivals, Arrived, Counted, FailingEndpoint, Looks, Lookups, PasswordHash, Proof, Role, Session,
+    Sessions,
 };
 use schemas::wire::{DirectoryGroup, DirectoryUser};
 use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
@@ -89,5 +90,12 @@ impl Lookups for Store {
         let mut held = self.described(ids).await?;
         held.retain(|directory| directory.hold.is_some());
         Ok(held)
+    }
+}
+
+#[async_trait]
+impl Arrivals for Store {
+    async fn arrived(&self, directory: DirectoryId, looks: Looks) -> Result<Arrived, PortError> {
+        self.state.arrived(directory, looks).await.map_err(port_error)
     }
 }

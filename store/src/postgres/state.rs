@@ -1,6 +1,7 @@
 //! What the log folds to, in PostgreSQL.
 
 mod apply;
+mod arrivals;
 mod audit;
 mod backend;
 mod braking;

@@ -7,6 +7,7 @@ use api::ports::{
     Audit, AuditFilter, Cursor, EventFilter, GroupFilter, Order, PageRequest, Reach, Reading,
     UserFilter,
 };
+use console::ports::{Arrivals, Looks};
 use dispatcher::ports::{DeliveryStore, FeedPosition, Line};
 use ingest::ports::{ListQuery, Refreshes, Replica, Start};
 use schemas::{Change, EventType, GroupId, UserId};
@@ -198,6 +199,14 @@ async fn api_lists(plans: &mut Plans, stream: &Stream) {
     }
 }
 
+async fn arrivals(plans: &mut Plans, stream: &Stream) {
+    let store = plans.world.store.clone();
+    let looks = Looks { users: 100, groups: 100, memberships: 1_000 };
+    let arrived = store.arrived(stream.id, looks).await.unwrap();
+    assert_eq!((arrived.groups, arrived.memberships), (2, 1_000));
+    plans.are_frugal("what has arrived").await;
+}
+
 async fn events(plans: &mut Plans, stream: &Stream) {
     let store = plans.world.store.clone();
     let all = EventFilter::default();
@@ -247,6 +256,7 @@ async fn no_list_walks_through_a_directory_or_the_feed() {
         plans.read().await;
         scim_lists(&mut plans, &stream).await;
         api_lists(&mut plans, &stream).await;
+        arrivals(&mut plans, &stream).await;
         events(&mut plans, &stream).await;
     }
 }

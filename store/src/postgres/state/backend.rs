@@ -8,6 +8,7 @@ use api::ports::{
     StoredEvent, UserFilter,
 };
 use async_trait::async_trait;
+use console::ports::{Arrived, Looks};
 use directory::{Directory, Group, Needs, User};
 use dispatcher::brake::Counts;
 use dispatcher::ports::{FeedEvent, FeedPosition, Line, SeenPage};
@@ -222,6 +223,10 @@ impl StateBackend for State {
 
     async fn audit_event(&self, id: EventId) -> Result<Option<AuditEvent>, DbError> {
         State::audit_event(self, id).await
+    }
+
+    async fn arrived(&self, directory: DirectoryId, looks: Looks) -> Result<Arrived, DbError> {
+        State::arrived(self, directory, looks).await
     }
 
     async fn directory_of(
