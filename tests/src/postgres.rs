@@ -295,6 +295,8 @@ fn serve(programs: &Path, folder: &Path, owner: Option<(u32, u32)>, options: &[S
         server.uid(user).gid(group);
     }
     server.arg("-k").arg(folder).args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+    // Tests that run at the same time have a dozen processes, each with as many as its pool holds.
+    server.args(["-c", "max_connections=400"]);
     server
         .args(options)
         .stdout(log.try_clone().expect("a file can be shared"))

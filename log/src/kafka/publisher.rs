@@ -259,3 +259,6 @@ impl ClientContext for Ear {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
