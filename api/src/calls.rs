@@ -397,7 +397,9 @@ fn endpoint(required: &[&str], more: Value) -> Value {
         .map(|kind| kind.name())
         .collect();
     let mut properties = json!({
-        "endpoint_url": { "type": "string", "format": "uri", "minLength": 1, "maxLength": 2_048 },
+        // Several brokers with their ports are no URI by RFC 3986, so no format is named.
+        "endpoint_url": { "type": "string", "minLength": 1, "maxLength": 2_048, "description":
+            "An https URL, which events are posted to, or kafka://host:port,host:port/topic, on brokers that the operator allows." },
         "events": { "type": "array", "minItems": 1, "items": { "anyOf": [{ "enum": types }, { "type": "string", "pattern": "\\*$" }] } },
         "organizations": { "type": "array", "maxItems": 100, "items": { "type": "string" } },
         "directories": { "type": "array", "maxItems": 100, "items": { "type": "string" } },

@@ -108,17 +108,36 @@ async fn throughput(
     Ok(())
 }
 
-/// From the decision to the arrival, at an even pace.
+/// From the decision to the arrival.
 async fn arrival(dsync: &Dsync, target: &Target) -> Result<(), Failure> {
+    let waits = paced(dsync, target, "paced", PACE, SECONDS).await?;
+    let quantile = |share: f64| round(waits[((waits.len() - 1) as f64 * share) as usize]);
+    println!(
+        "{}",
+        json!({ "figure": "an event appended until it arrives, at 1,000 a second",
+            "events": waits.len(), "p50_ms": quantile(0.5), "p99_ms": quantile(0.99),
+            "wanted": { "p50_ms_below": 3 }, "reached": quantile(0.5) < 3.0 })
+    );
+    Ok(())
+}
+
+/// How long events of new users take to arrive at a new endpoint, at an even pace: sorted, in milliseconds.
+pub(crate) async fn paced(
+    dsync: &Dsync,
+    target: &Target,
+    seed: &str,
+    pace: u32,
+    seconds: u32,
+) -> Result<Vec<f64>, Failure> {
     let sink = Sink::start().await?;
     let body = json!({ "endpoint_url": format!("http://{}/", sink.authority) });
-    dsync.post("/webhook_endpoints", &body).await?;
+    let endpoint = dsync.post("/webhook_endpoints", &body).await?;
     sink.time()?;
-    let calls = load::creates("paced", (PACE * SECONDS) as usize);
-    let mut ticks = tokio::time::interval(Duration::from_secs(1) / PACE);
+    let calls = load::creates(seed, (pace * seconds) as usize);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / pace);
     let mut senders = Vec::new();
     for _ in 0..16 {
-        let (sender, mut calls) = tokio::sync::mpsc::channel::<load::Call>(PACE as usize);
+        let (sender, mut calls) = tokio::sync::mpsc::channel::<load::Call>(pace as usize);
         let target = target.clone();
         let task = tokio::spawn(async move {
             let mut connection = Connection::open(&target).await?;
@@ -139,15 +158,10 @@ async fn arrival(dsync: &Dsync, target: &Target) -> Result<(), Failure> {
         task.await??;
     }
     sink.wait_for(count).await;
-    let waits = sink.waits()?;
-    let quantile = |share: f64| round(waits[((waits.len() - 1) as f64 * share) as usize]);
-    println!(
-        "{}",
-        json!({ "figure": "an event appended until it arrives, at 1,000 a second",
-            "events": waits.len(), "p50_ms": quantile(0.5), "p99_ms": quantile(0.99),
-            "wanted": { "p50_ms_below": 3 }, "reached": quantile(0.5) < 3.0 })
-    );
-    Ok(())
+    dsync
+        .delete(&format!("/webhook_endpoints/{}", endpoint["id"].as_str().ok_or("no id")?))
+        .await?;
+    sink.waits()
 }
 
 /// What a successful attempt takes on the disk, of a file that was closed.

@@ -55,7 +55,14 @@ pub(crate) fn command(data: &Path) -> Result<Command, Failure> {
 
 impl Dsync {
     pub(crate) fn start(data: &Path) -> Result<Self, Failure> {
-        let mut child = command(data)?.arg("serve").stdout(Stdio::piped()).spawn()?;
+        Self::start_with(data, &[])
+    }
+
+    /// The same with further settings, as environment variables.
+    pub(crate) fn start_with(data: &Path, settings: &[(&str, &str)]) -> Result<Self, Failure> {
+        let mut command = command(data)?;
+        command.arg("serve").envs(settings.iter().copied()).stdout(Stdio::piped());
+        let mut child = command.spawn()?;
         let line = first_line(&mut child)?;
         let base = line.strip_prefix("dsync listening on http://").ok_or(line.clone())?;
         let api = Target {

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p bench` runs everything against a release build of `dsync` that it starts
 //! itself, on loopback and in a temporary directory, and prints a JSON line for each figure.
-//! `cargo run --release -p bench -- creates members rebuild idle deliveries lists export` runs some of it.
+//! `cargo run --release -p bench -- creates members rebuild idle deliveries lists export brake` runs some of it.
 //!
 //! The bare limit for writes is an HTTP handler that parses the same body and waits for a group
 //! commit of the same bytes to SQLite with `synchronous=FULL`: what any server of this kind on this
@@ -10,6 +10,7 @@
 #![expect(clippy::print_stdout, reason = "the figures are what this program is for")]
 #![expect(clippy::disallowed_methods, reason = "measuring takes a clock, and the load takes tasks")]
 
+mod brake;
 mod client;
 mod creates;
 mod deliveries;
@@ -25,8 +26,8 @@ mod sink;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const SCENARIOS: [&str; 7] =
-    ["creates", "members", "rebuild", "idle", "deliveries", "lists", "export"];
+const SCENARIOS: [&str; 8] =
+    ["creates", "members", "rebuild", "idle", "deliveries", "lists", "export", "brake"];
 
 fn main() -> Result<(), Failure> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
@@ -59,6 +60,9 @@ fn main() -> Result<(), Failure> {
     }
     if wanted("export") {
         runtime.block_on(export::run())?;
+    }
+    if wanted("brake") {
+        runtime.block_on(brake::run())?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use http::Uri;
 use ipnet::IpNet;
 use url::{Host, Url};
 
+use crate::destination::Broker;
 use ranges::{Kind, kind_of};
 
 /// The longest URL of an endpoint, as long as browsers and proxies carry without loss.
@@ -104,6 +105,19 @@ pub enum InvalidEndpoint {
     /// Its host is an address that is not called.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// It begins like the URL of a topic of Kafka and is none.
+    #[error("a topic of Kafka is named as kafka://host:port,host:port/topic")]
+    Topic,
+    /// A topic of Kafka, and this build cannot speak to one.
+    #[error(
+        "this dsync was built without Kafka, so no endpoint can be a topic; build it with `--features kafka`"
+    )]
+    NotBuilt,
+    /// A topic of Kafka, with a broker that the operator has not named.
+    #[error(
+        "the broker {0} is not in the setting kafka_endpoints, which names the brokers that events may go to"
+    )]
+    Broker(Broker),
 }
 
 /// Whether `ip` may be dialled. An IPv4 address inside an IPv6 one is judged as what it is.

@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::address;
+use crate::destination::KafkaTopic;
 use crate::egress::{self, Egress, Identity};
 use crate::failure::Failure;
 use crate::ports::Outcome;
@@ -56,19 +57,36 @@ const IDLE: Duration = Duration::from_secs(4);
 #[error("cannot set up TLS")]
 pub struct InvalidClient(#[source] rustls::Error);
 
-/// One request, ready to go.
+/// One request, ready to go: an HTTP request, or a record for a topic.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// Where to.
-    pub url: Url,
+    pub to: To,
     /// All headers, signatures among them.
     pub headers: HeaderMap,
     /// The exact bytes.
     pub body: Bytes,
     /// How long it may take in all; else as long as the client lets every request.
     pub timeout: Option<Duration>,
-    /// As whom to show ourselves, if the endpoint wants to know.
-    pub caller: Option<Caller>,
+}
+
+/// Where a request goes, and by what.
+#[derive(Clone, Debug)]
+pub enum To {
+    /// It is posted.
+    Url {
+        /// There.
+        url: Url,
+        /// As whom to show ourselves, if the endpoint wants to know.
+        caller: Option<Caller>,
+    },
+    /// It is a record.
+    Topic {
+        /// Of this topic.
+        topic: KafkaTopic,
+        /// Records with the same key stay in order: those of one directory have the same.
+        key: String,
+    },
 }
 
 /// A certificate of ours with the connections that were made with it, which last as long as some clone of
@@ -91,8 +109,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// How long the endpoint asks us to wait.
     pub retry_after: Option<Duration>,
-    /// How the body begins of an answer that is no success; `None` if there is none, or if it comes
-    /// from an address inside our network, which may be allowed but is nobody's to read through us.
+    /// How the body begins of an answer that is no success, or what brokers said; `None` if there is none, or if it
+    /// comes from an address inside our network, which may be allowed but is nobody's to read through us.
     pub excerpt: Option<Bytes>,
 }
 
@@ -104,7 +122,7 @@ impl Answer {
     }
 }
 
-/// Something that can send a request: the [`Client`], or a test's stand-in.
+/// Something that can send a request: the [`Client`] for URLs, something else for topics, or a test's stand-in.
 #[async_trait]
 pub trait Sender: Send + Sync {
     /// Sends it once. `now` is for reading dates in the answer.
@@ -147,13 +165,14 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request, now: Timestamp) -> Answer {
-        if address::judge(&request.url, &self.door.policy).is_err() {
+        let To::Url { url, caller } = request.to else { return Answer::failed(Failure::Refused) };
+        if address::judge(&url, &self.door.policy).is_err() {
             return Answer::failed(Failure::Refused);
         }
-        let Ok(uri) = Uri::try_from(request.url.as_str()) else {
+        let Ok(uri) = Uri::try_from(url.as_str()) else {
             return Answer::failed(Failure::Refused);
         };
-        let http = match self.http(request.caller.as_ref()) {
+        let http = match self.http(caller.as_ref()) {
             Ok(http) => http,
             Err(failure) => return Answer::failed(failure),
         };
@@ -216,7 +235,11 @@ async fn read(response: http::Response<Incoming>, now: Timestamp) -> Answer {
         Err(error) => return Answer { retry_after, ..Answer::failed(broken(&error)) },
     };
     if let status @ 200..=299 = head.status.as_u16() {
-        return Answer { outcome: Outcome::Delivered { status }, retry_after, excerpt: None };
+        return Answer {
+            outcome: Outcome::Delivered { status: Some(status) },
+            retry_after,
+            excerpt: None,
+        };
     }
     let is_shown = head.extensions.get::<Peer>().is_some_and(|peer| peer.is_public);
     let excerpt = (is_shown && !begin.is_empty()).then_some(begin);

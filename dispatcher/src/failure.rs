@@ -24,6 +24,12 @@ pub enum Failure {
     Protocol,
     /// Nothing was sent: the event as it is stored cannot be put into the endpoint's format.
     Unreadable,
+    /// The brokers know no such topic.
+    UnknownTopic,
+    /// The brokers do not let us in, or not write to the topic.
+    NotAuthorized,
+    /// The topic takes no record of this size.
+    TooLarge,
 }
 
 /// How long a failure is worth trying again.
@@ -44,7 +50,10 @@ impl Failure {
         match self {
             Self::Status(410) => Patience::Never,
             Self::Status(408 | 409 | 423 | 425 | 429) => Patience::Long,
-            Self::Status(400..=499) => Patience::Short,
+            // Time alone heals none of them.
+            Self::Status(400..=499) | Self::UnknownTopic | Self::NotAuthorized | Self::TooLarge => {
+                Patience::Short
+            }
             Self::Status(_)
             | Self::Refused
             | Self::Dns
@@ -62,14 +71,16 @@ impl Failure {
     pub const fn is_of_the_endpoint(self) -> bool {
         match self {
             Self::Status(status) => status == 429 || status >= 500,
-            Self::Unreadable => false,
+            Self::Unreadable | Self::TooLarge => false,
             Self::Refused
             | Self::Dns
             | Self::Connect
             | Self::Proxy
             | Self::Tls
             | Self::Timeout
-            | Self::Protocol => true,
+            | Self::Protocol
+            | Self::UnknownTopic
+            | Self::NotAuthorized => true,
         }
     }
 
@@ -85,7 +96,10 @@ impl Failure {
             | Self::Tls
             | Self::Timeout
             | Self::Protocol
-            | Self::Unreadable => None,
+            | Self::Unreadable
+            | Self::UnknownTopic
+            | Self::NotAuthorized
+            | Self::TooLarge => None,
         }
     }
 
@@ -102,6 +116,9 @@ impl Failure {
             Self::Status(_) => "status",
             Self::Protocol => "protocol",
             Self::Unreadable => "unreadable",
+            Self::UnknownTopic => "unknown_topic",
+            Self::NotAuthorized => "not_authorized",
+            Self::TooLarge => "too_large",
         }
     }
 }
@@ -125,6 +142,9 @@ impl FromStr for Failure {
             Self::Timeout,
             Self::Protocol,
             Self::Unreadable,
+            Self::UnknownTopic,
+            Self::NotAuthorized,
+            Self::TooLarge,
         ];
         let status = text.strip_prefix("status ").and_then(|rest| rest.parse().ok());
         let found = status.map(Self::Status);
@@ -144,7 +164,10 @@ impl fmt::Display for Failure {
             | Self::Tls
             | Self::Timeout
             | Self::Protocol
-            | Self::Unreadable => f.write_str(self.name()),
+            | Self::Unreadable
+            | Self::UnknownTopic
+            | Self::NotAuthorized
+            | Self::TooLarge => f.write_str(self.name()),
         }
     }
 }
@@ -155,10 +178,22 @@ mod tests {
 
     #[test]
     fn a_failure_survives_its_text_form() {
-        for failure in [Failure::Refused, Failure::Proxy, Failure::Status(503), Failure::Unreadable]
-        {
+        let some = [Failure::Refused, Failure::Proxy, Failure::Status(503), Failure::Unreadable];
+        let of_topics = [Failure::UnknownTopic, Failure::NotAuthorized, Failure::TooLarge];
+        for failure in some.into_iter().chain(of_topics) {
             assert_eq!(failure.to_string().parse(), Ok(failure));
         }
         assert!("status".parse::<Failure>().is_err());
+    }
+
+    #[test]
+    fn what_only_people_can_mend_at_the_brokers_is_given_up_sooner() {
+        for failure in [Failure::UnknownTopic, Failure::NotAuthorized, Failure::TooLarge] {
+            assert_eq!(failure.patience(), Patience::Short);
+        }
+        // A topic that takes no record stands still; a record that is too large holds up nothing but its own lines.
+        assert!(Failure::UnknownTopic.is_of_the_endpoint());
+        assert!(Failure::NotAuthorized.is_of_the_endpoint());
+        assert!(!Failure::TooLarge.is_of_the_endpoint());
     }
 }

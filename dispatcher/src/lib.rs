@@ -13,8 +13,10 @@
 //!   probe now and then finds out when it is back;
 //! - a *hold* keeps what removes much of a directory at once from going out until somebody says that it
 //!   may: see [`brake`];
+//! - its [`destination`] is a URL, or a topic of Kafka;
 //! - an *attempt* is one HTTP request, [signed](signature), sent by a [`client::Client`] that calls
-//!   no [address] inside our network and leaves by the [egress] that the operator has set up;
+//!   no [address] inside our network and leaves by the [egress] that the operator has set up. To a topic it is one
+//!   record, written by whatever stands behind [`client::Sender`] for topics: the dispatcher knows no driver;
 //! - the *format* of an endpoint is what it gets: the event itself, or a token that tells of it
 //!   ([`security_event`]).
 //!
@@ -37,6 +39,7 @@ pub mod address;
 pub mod brake;
 pub mod circuit;
 pub mod client;
+pub mod destination;
 pub mod egress;
 pub mod failure;
 pub mod lane;
@@ -52,6 +55,7 @@ pub mod trial;
 
 pub use crate::address::{InvalidEndpoint, Policy, check_url};
 pub use crate::client::{Client, Sender};
+pub use crate::destination::{Broker, Brokers, Destination, KafkaTopic};
 pub use crate::egress::Egress;
 pub use crate::failure::Failure;
 pub use crate::ports::{DeliveryStore, Endpoint, FeedEvent, FeedPosition, Secret};

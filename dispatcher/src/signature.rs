@@ -111,14 +111,30 @@ impl Signer {
         is_whole.then_some(Self { shared, private })
     }
 
-    /// All headers of an attempt. Each attempt has its own time, so that receivers can refuse what
+    /// All headers of an HTTP request. Each attempt has its own time, so that receivers can refuse what
     /// is old.
     #[must_use]
     pub fn headers(&self, letter: Letter<'_>, now: Timestamp) -> HeaderMap {
-        let id = letter.id.to_string();
         let mut headers = media_types(letter.format);
         headers.insert(header::USER_AGENT, USER_AGENT);
         headers.insert(WORKOS_SIGNATURE, value(&self.workos_signature(letter.body, now)));
+        self.add_standard(headers, letter, now)
+    }
+
+    /// What a record of Kafka carries of it beside its own headers: what tells who wrote it, and which attempt it is.
+    /// No SDK of WorkOS reads a topic.
+    #[must_use]
+    pub fn record_headers(&self, letter: Letter<'_>, now: Timestamp) -> HeaderMap {
+        self.add_standard(HeaderMap::with_capacity(12), letter, now)
+    }
+
+    fn add_standard(
+        &self,
+        mut headers: HeaderMap,
+        letter: Letter<'_>,
+        now: Timestamp,
+    ) -> HeaderMap {
+        let id = letter.id.to_string();
         let signatures = self.standard_signatures(&id, letter.body, now);
         headers.insert(WEBHOOK_ID, value(&id));
         headers.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(seconds(now)));
@@ -186,18 +202,23 @@ fn key_pair(secret: &Secret) -> Option<Ed25519KeyPair> {
     Ed25519KeyPair::from_seed_unchecked(&seed).ok()
 }
 
+/// What a body in this format is.
+#[must_use]
+pub const fn content_type(format: Format) -> &'static str {
+    match format {
+        Format::Webhook => "application/json",
+        Format::ScimSet => "application/secevent+jwt",
+    }
+}
+
 fn media_types(format: Format) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(9);
-    let json = HeaderValue::from_static("application/json");
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(format)));
     match format {
-        Format::Webhook => {
-            headers.insert(header::CONTENT_TYPE, json);
-        }
-        // RFC 8935 §2.1: what is sent, and the form of an error that may come back.
+        Format::Webhook => {}
+        // RFC 8935 §2.1: the form of an error that may come back.
         Format::ScimSet => {
-            let token = HeaderValue::from_static("application/secevent+jwt");
-            headers.insert(header::CONTENT_TYPE, token);
-            headers.insert(header::ACCEPT, json);
+            headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         }
     }
     headers

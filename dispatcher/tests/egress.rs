@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dispatcher::address::network;
-use dispatcher::client::{Caller, Request, Sender as _};
+use dispatcher::client::{Caller, Request, Sender as _, To};
 use dispatcher::egress::{Identity, InvalidIdentity, certificates};
 use dispatcher::ports::Outcome;
 use dispatcher::resolver::Resolve;
@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-const DELIVERED: Outcome = Outcome::Delivered { status: 200 };
+const DELIVERED: Outcome = Outcome::Delivered { status: Some(200) };
 
 fn open() -> Egress {
     let policy = Policy { allow_private: true, allow_http: true, ..Policy::default() };
@@ -40,11 +40,10 @@ fn strict() -> Egress {
 
 fn request(url: &str) -> Request {
     Request {
-        url: Url::parse(url).unwrap(),
+        to: To::Url { url: Url::parse(url).unwrap(), caller: None },
         headers: HeaderMap::new(),
         body: Bytes::from_static(b"{}"),
         timeout: None,
-        caller: None,
     }
 }
 
@@ -192,7 +191,9 @@ async fn an_endpoint_that_asks_who_calls_is_shown_the_certificate_of_its_own() {
     let caller = Caller::new(Identity::from_pem(&ours.chain, &ours.key).unwrap());
     let stranger = authority.issue("dsync");
     let stranger = Caller::new(Identity::from_pem(&stranger.chain, &stranger.key).unwrap());
-    let as_caller = |caller| Request { caller, ..request(&url) };
+    let url = Url::parse(&url).unwrap();
+    let as_caller =
+        |caller| Request { to: To::Url { url: url.clone(), caller }, ..request(url.as_str()) };
 
     assert_eq!(send(&client, as_caller(Some(caller.clone()))).await, DELIVERED);
     assert_eq!(send(&client, as_caller(Some(caller))).await, DELIVERED);

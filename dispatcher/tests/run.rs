@@ -354,7 +354,7 @@ impl Sender for App {
         if failure.is_none() {
             self.seen.lock().unwrap().push(body);
         }
-        let outcome = failure.map_or(Outcome::Delivered { status: 200 }, Outcome::Failed);
+        let outcome = failure.map_or(Outcome::Delivered { status: Some(200) }, Outcome::Failed);
         Answer { outcome, retry_after: None, excerpt: None }
     }
 }

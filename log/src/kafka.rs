@@ -12,6 +12,8 @@
 //! nothing is known to be written; only what is known to be there is waited for, and not for long.
 //!
 //! Nothing here blocks a thread of the runtime: librdkafka's questions that do are asked on threads for blocking.
+//!
+//! [`Publisher`] is beside the log: it writes single records to topics of others, for whoever delivers events there.
 
 mod client;
 mod config;
@@ -21,6 +23,7 @@ mod group;
 mod headers;
 mod looking;
 mod producer;
+mod publisher;
 mod scan;
 mod topic;
 mod window;
@@ -38,13 +41,14 @@ use crate::contract::{
     check_sizes,
 };
 use client::{Asker, Context, Reach};
-pub use config::{Config, check_setting, is_secret};
+pub use config::{Config, check_setting, check_setting_for_others, is_secret};
 pub use error::OpenError;
 use error::unfit;
 use follower::{Follower, Shared};
 pub use group::Group;
 use looking::Looking;
 use producer::Producer;
+pub use publisher::{Message, Publisher, Trouble, Unpublished};
 pub use scan::Scan;
 use window::Found;
 

@@ -12,6 +12,7 @@
 pub mod brake;
 pub mod chain;
 pub mod change;
+pub mod cloud_event;
 pub mod delivery;
 pub mod edge;
 pub mod event;

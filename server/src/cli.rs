@@ -30,7 +30,7 @@ pub use history::{
 pub use host_name::HostNameCommand;
 pub use organization::OrgCommand;
 pub use outward::{
-    EndpointCommand, KeyCommand, Outward, ReplayCommand, Scope, SigningKeyCommand, Status,
+    EndpointCommand, KeyCommand, Outward, Pem, ReplayCommand, Scope, SigningKeyCommand, Status,
 };
 pub use page::Page;
 pub use people::{GroupCommand, UserCommand};

@@ -13,6 +13,7 @@ mod pipeline;
 mod provider;
 mod share;
 mod streams;
+mod topics;
 mod trials;
 mod verifier;
 mod wiring;
@@ -42,6 +43,7 @@ pub use lock::DataDir;
 pub(crate) use log::LogSource;
 use log::OpenLog;
 use share::Share;
+use topics::Topics;
 
 /// How long the projection may take to catch up with the log before the server listens all the same.
 /// After a crash it is milliseconds behind.
@@ -114,6 +116,8 @@ pub struct Running {
     end_roles: CancellationToken,
     /// Which partitions fall to this process.
     share: Share,
+    /// What writes to endpoints that are topics.
+    topics: Arc<Topics>,
     /// Held until the files are closed.
     data_dir: Option<DataDir>,
 }
@@ -174,6 +178,7 @@ impl Running {
             end_requests: CancellationToken::new(),
             end_roles: CancellationToken::new(),
             share,
+            topics: Arc::new(Topics::of(settings)?),
             data_dir,
         };
         running.wire(settings, listed, telemetry, edge, listener).await?;
@@ -211,8 +216,9 @@ impl Running {
                 "a role has not ended in time; what it had begun is done again at the next start"
             );
         }
-        let Self { log, store, data_dir, share, .. } = self;
+        let Self { log, store, data_dir, share, topics, .. } = self;
         let closed = tokio::task::spawn_blocking(move || {
+            topics.close();
             share.give_back();
             log.close();
             store.close();

@@ -9,7 +9,7 @@
 //! it in different ways. [`resolve`] is pure; [`load`] reads the environment and the file for it.
 //! All that is wrong is reported at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use directory::InactiveUsers;
 use directory::rules::Emptied;
-use dispatcher::Schedule;
 use dispatcher::egress::Proxy;
+use dispatcher::{Broker, Schedule};
 use ipnet::IpNet;
 use schemas::{Brake, RateLimit};
 use tracing_subscriber::filter::Targets;
@@ -37,7 +37,7 @@ pub use listing::{effective, listed, reference};
 pub use table::{Default, SETTINGS, Setting};
 pub use value::{KafkaTopic, LogFormat, LogSetting, MasterKey, Secret, StoreSetting};
 
-use sources::Given;
+use sources::{Given, KafkaTable};
 
 /// The file that is read when `--config` names none, if it exists.
 pub const DEFAULT_FILE: &str = "dsync.toml";
@@ -69,6 +69,10 @@ pub struct Settings {
     pub allow_http: bool,
     /// Networks that webhooks may go to although they are not public.
     pub allow_endpoint_networks: Vec<IpNet>,
+    /// Brokers of Kafka to whose topics events may go.
+    pub kafka_endpoints: BTreeSet<Broker>,
+    /// What librdkafka is told of them beside what we tell it.
+    pub endpoint_kafka: BTreeMap<String, Secret>,
     /// What webhooks go out through, if they do not go out directly.
     pub egress_proxy: Option<Proxy>,
     /// The file of further certificate authorities.
@@ -128,14 +132,19 @@ impl Settings {
         self.base_url(address)
     }
 
-    /// Refuses a log that this build cannot run.
+    /// Refuses what this build cannot run.
     ///
     /// # Errors
-    /// When `log` names Kafka in a build without it.
+    /// When `log` or `kafka_endpoints` asks for Kafka in a build without it.
     pub fn require_built(&self) -> Result<(), SettingsError> {
         let mut problems = Vec::new();
         if matches!(self.log, LogSetting::Kafka(_)) && !cfg!(feature = "kafka") {
-            problems.push(Problem::WithoutKafka { setting: "log" });
+            let instead = "set log to embedded";
+            problems.push(Problem::WithoutKafka { setting: "log", instead });
+        }
+        if !self.kafka_endpoints.is_empty() && !cfg!(feature = "kafka") {
+            let instead = "leave it out";
+            problems.push(Problem::WithoutKafka { setting: "kafka_endpoints", instead });
         }
         SettingsError::of(problems)
     }
@@ -159,13 +168,15 @@ pub struct Resolved {
     pub settings: Settings,
     /// Where each came from.
     pub origins: Vec<Origin>,
-    /// The settings of `[kafka]`, by their names at librdkafka.
+    /// The settings of librdkafka.
     pub kafka: Vec<FromKafka>,
 }
 
-/// One setting of `[kafka]`.
+/// One setting of librdkafka.
 #[derive(Clone, Debug)]
 pub struct FromKafka {
+    /// The table of the file in which it stands.
+    pub table: &'static str,
     /// Its name.
     pub key: String,
     /// Its value as text, a secret replaced by stars.
@@ -250,6 +261,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let allow_http = given.required("allow_http", value::flag, problems);
     let allow_endpoint_networks =
         given.optional("allow_endpoint_networks", value::networks, problems);
+    let kafka_endpoints = given.optional("kafka_endpoints", value::brokers, problems);
     let egress_proxy = given.optional("egress_proxy", value::proxy, problems);
     let extra_ca = given.optional("extra_ca", value::file, problems);
     let webhook_timeout = given.required("webhook_timeout", value::webhook_timeout, problems);
@@ -272,13 +284,15 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         public_url: public_url?,
         log: log?,
         kafka_partitions: kafka_partitions?,
-        kafka: given.kafka(),
+        kafka: given.kafka(KafkaTable::Log),
         store: store?,
         api_key: api_key?,
         console: console?,
         allow_private_endpoints: allow_private_endpoints?,
         allow_http: allow_http?,
         allow_endpoint_networks: allow_endpoint_networks?.unwrap_or_default(),
+        kafka_endpoints: kafka_endpoints?.unwrap_or_default(),
+        endpoint_kafka: given.kafka(KafkaTable::Endpoints),
         egress_proxy: egress_proxy?,
         extra_ca: extra_ca?,
         webhook_timeout: webhook_timeout?,

@@ -4,6 +4,8 @@ use tests::load::{Replicas, create_users, race_for_names, race_on_users, read_ba
 use tests::{Directory, Server};
 
 #[cfg(feature = "kafka")]
+mod brake;
+#[cfg(feature = "kafka")]
 mod faults;
 #[cfg(feature = "kafka")]
 mod partitions;

@@ -8,4 +8,6 @@ mod operational;
 mod order;
 mod record;
 mod replay;
-mod world;
+#[cfg(feature = "kafka")]
+mod topics;
+pub(crate) mod world;

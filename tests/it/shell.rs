@@ -94,6 +94,11 @@ async fn endpoints_keys_and_the_history_are_at_hand_at_a_shell() {
     let endpoint = ask("endpoint create https://app.example/hooks --events dsync.user.created");
     let changed = ask(&format!("endpoint update {} --status disabled --timeout 5", id(&endpoint)));
     assert_eq!((&changed["status"], &changed["timeout_seconds"]), (&"disabled".into(), &5.into()));
+    let (chain, files) = certificate(data.path());
+    let shown = ask(&format!("endpoint update {} {files}", id(&endpoint)));
+    assert_eq!(shown["client_certificate"], chain.as_str());
+    let without = format!("endpoint update {} --no-client-certificate", id(&endpoint));
+    assert_eq!(ask(&without)["client_certificate"], serde_json::Value::Null);
     let rotated = ask(&format!("endpoint rotate-secret {} --overlap 60", id(&endpoint)));
     assert_ne!(rotated["secret"], endpoint["secret"]);
     ask(&format!("endpoint delete {}", id(&endpoint)));
@@ -118,4 +123,18 @@ async fn endpoints_keys_and_the_history_are_at_hand_at_a_shell() {
     // Its token, its activation, its user, and the names of the columns.
     assert_eq!(csv.lines().count(), 4, "{csv}");
     assert_eq!(ask("audit verify")["verified"], true);
+}
+
+/// A certificate, and the flags that name the files of it and its key.
+fn certificate(folder: &std::path::Path) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["dsync".to_owned()]).unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let key = file("client-key.pem", &made.signing_key.serialize_pem());
+    let chain = made.cert.pem();
+    let files = format!("--client-certificate {} --client-key {key}", file("client.pem", &chain));
+    (chain, files)
 }

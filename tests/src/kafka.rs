@@ -1,6 +1,7 @@
 //! A Kafka for a test: real brokers, and nothing of them is left behind.
 
 mod node;
+mod records;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tempfile::TempDir;
 
 use node::{Node, Plan};
+pub use records::Record;
 
 /// Names brokers to use, `host:port,host:port`, where the tests shall not start one.
 const SETTING: &str = "DSYNC_TEST_KAFKA";

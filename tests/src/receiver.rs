@@ -90,7 +90,7 @@ impl Delivery {
     }
 
     /// Standard Webhooks: HMAC-SHA256 with the decoded secret over `<id>.<seconds>.<body>`.
-    fn verify_standard(&self, secret: &str) {
+    pub fn verify_standard(&self, secret: &str) {
         let (id, time) = (self.header("webhook-id"), self.header("webhook-timestamp"));
         assert_eq!(id, self.id());
         assert_eq!(time.len(), 10, "seconds: {time}");

@@ -218,7 +218,7 @@ impl World {
             171..=210 => Some(Failure::Status(503)),
             211..=255 => Some(Failure::Status(422)),
         };
-        let outcome = failure.map_or(Outcome::Delivered { status: 204 }, Outcome::Failed);
+        let outcome = failure.map_or(Outcome::Delivered { status: Some(204) }, Outcome::Failed);
         match failure.map(|f| Schedule::default().next(f, send.attempt, None, self.now, 0.5)) {
             None => self.settle(&send),
             Some(Next::Exhausted) => {

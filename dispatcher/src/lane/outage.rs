@@ -80,7 +80,7 @@ impl Simulation {
             let before = self.taken.insert(position.0 % USERS, position.0).unwrap_or(0);
             assert!(before < position.0, "{position:?} after {before}");
             self.delivered += 1;
-            Outcome::Delivered { status: 200 }
+            Outcome::Delivered { status: Some(200) }
         } else {
             Outcome::Failed(Failure::Connect)
         };

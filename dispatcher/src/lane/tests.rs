@@ -64,7 +64,7 @@ pub(super) fn completed(position: u64, millis: i64, failure: Option<Failure>) ->
         position: FeedPosition(position),
         at: at(millis),
         duration: Duration::from_millis(5),
-        outcome: failure.map_or(Outcome::Delivered { status: 200 }, Outcome::Failed),
+        outcome: failure.map_or(Outcome::Delivered { status: Some(200) }, Outcome::Failed),
         retry_after: None,
         excerpt: None,
     })

@@ -44,10 +44,10 @@ pub struct LaneState {
 /// What came of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The endpoint answered 2xx.
+    /// The endpoint answered 2xx, or the brokers have the record.
     Delivered {
-        /// The status.
-        status: u16,
+        /// The status; brokers give none.
+        status: Option<u16>,
     },
     /// It did not.
     Failed(Failure),

@@ -196,7 +196,7 @@ impl Judge {
             judgement.answered.push(id);
             if let Some(hold) = self.watches.get_mut(&id).and_then(Watch::release) {
                 self.changed.insert(id);
-                judgement.notices.push((id, hold, self.released(id, hold)));
+                judgement.notices.push((id, hold, self.released()));
             }
         }
         if judgement.answered.is_empty() {
@@ -207,8 +207,7 @@ impl Judge {
         is_saved
     }
 
-    fn released(&self, id: DirectoryId, hold: Hold) -> BrakeNotice {
-        tracing::warn!(directory.id = %id, events = hold.events, "what was held of a directory is released");
+    fn released(&self) -> BrakeNotice {
         BrakeNotice::Released { at: self.edge.now() }
     }
 
@@ -239,11 +238,11 @@ impl Judge {
                     subjects: seen.subjects().collect(),
                 });
                 if let (true, Some(hold), Some(rule)) = (has_tripped, is_held, rule) {
-                    judgement.notices.push((*id, hold, tripped(*id, hold, rule)));
+                    judgement.notices.push((*id, hold, BrakeNotice::Held { rule }));
                 }
             }
             if let (Some(hold), None) = (was_held, is_held) {
-                judgement.notices.push((*id, hold, self.released(*id, hold)));
+                judgement.notices.push((*id, hold, self.released()));
             }
         }
         self.judged = page.read_to;
@@ -279,10 +278,12 @@ impl Judge {
         (self.revision, self.judged, self.saved) = (kept.revision, kept.judged, kept.judged);
         self.changed.clear();
         self.publish();
+        self.count_held();
     }
 
-    /// Writes what was decided, with what directories have come to. False if another has judged before: then nothing
-    /// of it is written, and all of it is to be decided again from what the other has come to.
+    /// Writes what was decided, with what directories have come to, and tells of it. False if another has judged
+    /// before: then nothing of it is written or told, and all of it is to be decided again from what the other has
+    /// come to.
     async fn save(&mut self, judgement: Judgement) -> bool {
         let changed = std::mem::take(&mut self.changed);
         let kept = |id: DirectoryId| Some((id, self.watches.get(&id)?.clone()));
@@ -297,9 +298,14 @@ impl Judge {
         };
         self.revision = revision;
         (self.saved_at, self.saved) = (Instant::now(), self.judged);
+        judgement.notices.iter().for_each(|(id, hold, notice)| tell(*id, *hold, *notice));
+        self.count_held();
+        true
+    }
+
+    fn count_held(&self) {
         let held = self.watches.values().filter(|watch| watch.held().is_some()).count();
         gauge("dispatcher_held_directories", held as u64);
-        true
     }
 
     /// Tells the lanes what is released.
@@ -370,15 +376,22 @@ impl Judge {
     }
 }
 
-fn tripped(id: DirectoryId, hold: Hold, rule: Brake) -> BrakeNotice {
-    tracing::warn!(
-        directory.id = %id,
-        users_removed = hold.removed.users,
-        users = hold.of.users,
-        memberships_removed = hold.removed.memberships,
-        memberships = hold.of.memberships,
-        "DSYNC-007: too much of a directory is removed at once; what tells apps of it is held until it is released"
-    );
-    metrics::counter!("dispatcher_holds_total").increment(1);
-    BrakeNotice::Held { rule }
+/// Of several dispatchers that decide the same, the one whose decision was written tells of it.
+fn tell(id: DirectoryId, hold: Hold, notice: BrakeNotice) {
+    match notice {
+        BrakeNotice::Held { .. } => {
+            tracing::warn!(
+                directory.id = %id,
+                users_removed = hold.removed.users,
+                users = hold.of.users,
+                memberships_removed = hold.removed.memberships,
+                memberships = hold.of.memberships,
+                "DSYNC-007: too much of a directory is removed at once; what tells apps of it is held until it is released"
+            );
+            metrics::counter!("dispatcher_holds_total").increment(1);
+        }
+        BrakeNotice::Released { .. } => {
+            tracing::warn!(directory.id = %id, events = hold.events, "what was held of a directory is released");
+        }
+    }
 }

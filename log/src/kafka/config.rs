@@ -47,6 +47,21 @@ const PRODUCER: &[(&str, &str)] = &[
     ("request.timeout.ms", "6000"),
 ];
 
+/// Beside those of every producer, for one that writes to topics of others.
+const PUBLISHER: &[(&str, &str)] = &[
+    // As Java's producers do it, so that a directory is in the partition where the customer's own programs look for its key.
+    ("partitioner", "murmur2_random"),
+    // A batch that is larger than the topic takes fails as a whole, with all that is small in it.
+    ("batch.size", "65536"),
+    // The topic says how large a record may be, not we.
+    ("message.max.bytes", "2000000"),
+    // A topic that brokers do not know is told after this, and not taken for one that is just being made.
+    ("topic.metadata.propagation.max.ms", "1000"),
+    // As many as the dispatcher has in flight at all, and more than enough for the endpoints at one cluster.
+    ("queue.buffering.max.messages", "1024"),
+    ("queue.buffering.max.kbytes", "65536"),
+];
+
 const CONSUMER: &[(&str, &str)] = &[
     // Partitions are assigned by hand and positions lie in the store, so this group never has members. The client wants
     // a name all the same.
@@ -107,6 +122,28 @@ const FIXED: &[(&[&str], &str)] = &[
     (&["enable.partition.eof"], "dsync itself finds out where a partition ends"),
     (&["check.crcs"], "a damaged record must not be taken for another"),
     (&["message.timeout.ms", "delivery.timeout.ms"], "writers count on when an append is given up"),
+];
+
+/// The same for a producer that writes to topics of others.
+const FIXED_FOR_OTHERS: &[(&[&str], &str)] = &[
+    (&["bootstrap.servers", "metadata.broker.list"], "the URL of each endpoint names its brokers"),
+    (
+        &["acks", "request.required.acks", "enable.idempotence", "max.in.flight", "retries"],
+        "what counts as delivered has to be on every replica in sync, once and in order",
+    ),
+    (
+        &["max.in.flight.requests.per.connection", "message.send.max.retries"],
+        "what counts as delivered has to be on every replica in sync, once and in order",
+    ),
+    (&["transactional.id"], "each record is delivered for itself"),
+    (
+        &["message.timeout.ms", "delivery.timeout.ms"],
+        "webhook_timeout and each endpoint say how long an attempt may take",
+    ),
+    (
+        &["queue.buffering.max.messages", "queue.buffering.max.kbytes", "queue.buffering.max.ms"],
+        "the dispatcher counts on how much may be on its way",
+    ),
 ];
 
 /// How to reach the log.
@@ -190,13 +227,44 @@ impl Config {
     }
 }
 
-/// Refuses a setting that librdkafka does not take, or that must stay as it is.
+/// For a producer that writes to topics of others, with what the operator says of their brokers.
+pub(super) fn publisher(
+    brokers: &str,
+    within_ms: u128,
+    further: &BTreeMap<String, String>,
+) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers);
+    for (key, value) in EVERYWHERE.iter().chain(PRODUCER).chain(PUBLISHER) {
+        config.set(*key, *value);
+    }
+    config.set("message.timeout.ms", within_ms.to_string());
+    for (key, value) in further {
+        config.set(key, value);
+    }
+    config
+}
+
+/// Refuses a setting of the log that librdkafka does not take, or that must stay as it is.
 ///
 /// # Errors
 ///
 /// What is wrong with it. Never its value, which may be a password.
 pub fn check_setting(key: &str, value: &str) -> Result<(), String> {
-    if let Some((_, why)) = FIXED.iter().find(|(keys, _)| keys.contains(&key)) {
+    check_against(FIXED, key, value)
+}
+
+/// The same for the brokers of endpoints.
+///
+/// # Errors
+///
+/// As for [`check_setting`].
+pub fn check_setting_for_others(key: &str, value: &str) -> Result<(), String> {
+    check_against(FIXED_FOR_OTHERS, key, value)
+}
+
+fn check_against(fixed: &[(&[&str], &str)], key: &str, value: &str) -> Result<(), String> {
+    if let Some((_, why)) = fixed.iter().find(|(keys, _)| keys.contains(&key)) {
         return Err(format!("it is not to be set: {why}"));
     }
     let mut config = ClientConfig::new();
@@ -226,6 +294,27 @@ mod tests {
                 let refused = check_setting(key, "1").expect_err("it is fixed");
                 assert!(refused.contains(why), "{key}: {refused}");
             }
+        }
+    }
+
+    #[test]
+    fn what_makes_a_delivery_one_cannot_be_set_and_what_leads_to_brokers_can() {
+        for (keys, why) in FIXED_FOR_OTHERS {
+            for key in *keys {
+                let refused = check_setting_for_others(key, "1").expect_err("it is fixed");
+                assert!(refused.contains(why), "{key}: {refused}");
+            }
+        }
+        assert_eq!(check_setting_for_others("partitioner", "consistent_random"), Ok(()));
+        let further = [("security.protocol".to_owned(), "SASL_SSL".to_owned())].into();
+        let config = publisher("a:9092", 1_500, &further);
+        for (key, value) in [
+            ("acks", "all"),
+            ("enable.idempotence", "true"),
+            ("message.timeout.ms", "1500"),
+            ("security.protocol", "SASL_SSL"),
+        ] {
+            assert_eq!(config.get(key), Some(value), "{key}");
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// A new webhook endpoint. What is left out is as the API has it.
 #[derive(Clone, Debug, Args)]
 pub struct NewEndpoint {
-    /// Where to post events
+    /// Where to send events: an https URL, or kafka://host:port,host:port/topic
     url: String,
     /// The types of events to send, separated by commas; dsync.user.* stands for several
     /// [default: all]

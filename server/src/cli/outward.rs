@@ -36,7 +36,7 @@ pub enum EndpointCommand {
     Update {
         /// Its id
         endpoint: EndpointId,
-        /// Where to post events from now on
+        /// Where to send events from now on
         #[arg(long)]
         url: Option<String>,
         /// The types of events to send from now on, separated by commas; dsync.user.* stands for several
@@ -48,6 +48,9 @@ pub enum EndpointCommand {
         /// What to send from now on
         #[arg(long, value_name = "FORMAT", value_parser = formats())]
         format: Option<Format>,
+        /// Show no certificate to it any more
+        #[arg(long, conflicts_with = "client_certificate")]
+        no_client_certificate: bool,
         /// What else it is told
         #[command(flatten)]
         outward: Outward,
@@ -152,7 +155,7 @@ pub enum ReplayCommand {
 }
 
 /// What an endpoint is told beside its address and its events.
-#[derive(Clone, Copy, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Outward {
     /// How long one attempt may take, in seconds
     #[arg(long, value_name = "SECONDS")]
@@ -160,6 +163,41 @@ pub struct Outward {
     /// Whether there is an Ed25519 signature as well
     #[arg(long, value_name = "true|false")]
     pub ed25519: Option<bool>,
+    /// The certificate to show to the endpoint: a PEM file, with those that lead to its authority behind it
+    #[arg(long, value_name = "FILE", value_parser = pem, requires = "client_key")]
+    pub client_certificate: Option<Pem>,
+    /// The private key of that certificate: a PEM file
+    #[arg(long, value_name = "FILE", value_parser = pem, requires = "client_certificate")]
+    pub client_key: Option<Pem>,
+}
+
+/// What a file in PEM form says. It may be a private key, so it does not show itself.
+#[derive(Clone)]
+pub struct Pem(String);
+
+impl Pem {
+    /// The text, for whoever it is sent to.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Pem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Pem(…)")
+    }
+}
+
+/// More than any certificate or key; the server takes half of it.
+const PEM_MAX: u64 = 64 * 1024;
+
+fn pem(path: &str) -> Result<Pem, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > PEM_MAX {
+        return Err(format!("it has {size} bytes, which no certificate and no key has"));
+    }
+    std::fs::read_to_string(path).map(Pem).map_err(|error| error.to_string())
 }
 
 /// Whether an endpoint is sent anything.

@@ -97,13 +97,17 @@ fn directory(command: DirectoryCommand) -> Request {
             Request::get("/directories/{id}", Shown::Object).id(directory)
         }
         DirectoryCommand::Update { directory, name, inactive_users, attribute_map, own_brake } => {
-            let mut body = json!({
+            let body = json!({
                 "name": name, "inactive_users": inactive_users, "attribute_map": attribute_map,
+                "brake": own_brake.map(braked),
             });
-            if let (Some(brake), Some(body)) = (own_brake, body.as_object_mut()) {
-                body.insert("brake".to_owned(), braked(brake));
+            let update = Request::new(Method::PATCH, "/directories/{id}", Shown::Object);
+            let update = update.id(directory).body(body);
+            // That of the settings: none of its own.
+            match own_brake {
+                Some(BrakeChoice::General) => update.without("brake"),
+                Some(BrakeChoice::Of(_) | BrakeChoice::Off) | None => update,
             }
-            Request::new(Method::PATCH, "/directories/{id}", Shown::Object).id(directory).body(body)
         }
         DirectoryCommand::Release { directory } => {
             post("/directories/{id}/release", Shown::Object).id(directory)

@@ -88,6 +88,14 @@ impl Request {
         self
     }
 
+    /// Says of a field of the body that there is none from now on.
+    pub(super) fn without(mut self, name: &str) -> Self {
+        if let Some(Value::Object(fields)) = &mut self.body {
+            fields.insert(name.to_owned(), Value::Null);
+        }
+        self
+    }
+
     /// The path with its ids.
     pub(super) fn path(&self) -> String {
         let mut ids = self.ids.iter();

@@ -140,9 +140,43 @@ fn what_is_not_mentioned_is_not_sent() {
     assert_eq!(update.body, Some(json!({"name": "New"})));
     let update = planned(&format!("endpoint update we_{ID} --status disabled --ed25519 true"));
     assert_eq!(update.body, Some(json!({"status": "disabled", "ed25519": true})));
+    let update = planned(&format!("endpoint update we_{ID} --no-client-certificate"));
+    assert_eq!(update.body, Some(json!({"client_certificate": null})));
+    let update = planned(&format!("directory update directory_{ID} --own-brake default"));
+    assert_eq!(update.body, Some(json!({"brake": null})));
+    let update = planned(&format!("directory update directory_{ID} --own-brake off"));
+    assert_eq!(update.body, Some(json!({"brake": "off"})));
     let set = "directory settings DIR --set unknown_member=pending --set debug_requests=true";
     let body = planned(&set.replace("DIR", &format!("directory_{ID}"))).body;
     assert_eq!(body, Some(json!({"unknown_member": "pending", "debug_requests": true})));
+}
+
+#[test]
+fn a_certificate_comes_from_files_and_its_key_never_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (chain, key) = (file("chain.pem", "CHAIN"), file("key.pem", "hunter2"));
+    let both = format!("--client-certificate {chain} --client-key {key}");
+    for line in [
+        format!("endpoint create https://a.example {both}"),
+        format!("endpoint update we_{ID} {both}"),
+    ] {
+        let body = planned(&line).body.unwrap();
+        assert_eq!(body["client_certificate"], "CHAIN");
+        assert_eq!(body["client_certificate_key"], "hunter2");
+        let words = std::iter::once("dsync").chain(line.split(' ')).map(std::ffi::OsString::from);
+        let command = format!("{:?}", crate::cli::parse(words).unwrap().cli.command);
+        assert!(!command.contains("hunter2"), "{command}");
+    }
+    for line in [format!("--client-certificate {chain}"), format!("--client-key {key}")] {
+        let line = format!("dsync endpoint create https://a.example {line}");
+        let words = line.split(' ').map(std::ffi::OsString::from);
+        assert!(crate::cli::parse(words).is_err(), "they come together: {line}");
+    }
 }
 
 #[test]

@@ -1,10 +1,32 @@
 //! How requests leave, and keys for what they carry.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use api::ports::KeyPair;
+use async_trait::async_trait;
+use dispatcher::client::{Answer, Request, To};
 use dispatcher::egress::certificates;
+use schemas::Timestamp;
 
+use super::topics::Topics;
 use crate::settings::Settings;
+
+/// Sends each request by what its endpoint is.
+pub(super) struct Senders {
+    pub(super) http: dispatcher::Client,
+    pub(super) topics: Arc<Topics>,
+}
+
+#[async_trait]
+impl dispatcher::Sender for Senders {
+    async fn send(&self, request: Request, now: Timestamp) -> Answer {
+        match request.to {
+            To::Url { .. } => self.http.send(request, now).await,
+            To::Topic { .. } => self.topics.send(request, now).await,
+        }
+    }
+}
 
 /// The key pair that follows from a seed.
 pub(super) fn key_pair(seed: &[u8; 32]) -> KeyPair {

@@ -26,7 +26,7 @@ impl Trials for Testing {
 
 fn told(trial: dispatcher::trial::Trial) -> Trial {
     let (status, failure) = match trial.answer.outcome {
-        Outcome::Delivered { status } => (Some(status), None),
+        Outcome::Delivered { status } => (status, None),
         Outcome::Failed(failure) => (failure.status(), Some(failure.name())),
     };
     let text = |value: &::http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -6,6 +6,7 @@ use ::console::ports::Setting;
 use ::log::Offset;
 use axum::Router;
 use directory::rules::GeneralRules;
+use dispatcher::Destination;
 use dispatcher::egress::Identity;
 use ingest::ports::Replica as _;
 use schemas::Edge;
@@ -50,6 +51,7 @@ impl Running {
         let upkeep = telemetry.clone();
         let end = self.end_roles.clone();
         self.roles.spawn(async move { end.run_until_cancelled(upkeep.upkeep()).await });
+        self.roles.spawn(Arc::clone(&self.topics).keep(self.end_roles.clone()));
         let wiring = Wiring { running: self, settings, listed, edge: Arc::clone(&edge) };
         let routes = wiring.start(telemetry).await?;
         self.listen(http::wrap(routes, edge), listener);
@@ -180,8 +182,9 @@ impl Wiring<'_> {
         }))
     }
 
-    fn client(&self) -> anyhow::Result<Arc<dispatcher::Client>> {
-        Ok(Arc::new(dispatcher::Client::new(outward::egress(self.settings)?)?))
+    fn sender(&self) -> anyhow::Result<Arc<dyn dispatcher::Sender>> {
+        let http = dispatcher::Client::new(outward::egress(self.settings)?)?;
+        Ok(Arc::new(outward::Senders { http, topics: Arc::clone(&self.running.topics) }))
     }
 
     fn start_dispatcher(&self) -> anyhow::Result<()> {
@@ -192,7 +195,7 @@ impl Wiring<'_> {
         };
         running.roles.spawn(dispatcher::run(
             running.store.clone(),
-            self.client()?,
+            self.sender()?,
             Arc::clone(&self.edge),
             config,
             running.end_roles.clone(),
@@ -206,11 +209,11 @@ impl Wiring<'_> {
         keys::first_key(&keys, &self.edge).await?;
         let tester = dispatcher::Tester::new(
             store.clone(),
-            self.client()? as Arc<dyn dispatcher::Sender>,
+            self.sender()?,
             Arc::clone(&self.edge),
             &self.running.base,
         );
-        let policy = outward::policy(settings);
+        let (policy, topics) = (outward::policy(settings), Arc::clone(&self.running.topics));
         Ok(api::Api {
             keys: Arc::new(keys),
             organizations: store.clone(),
@@ -241,7 +244,8 @@ impl Wiring<'_> {
             end: self.running.end_requests.clone(),
             edge: Arc::clone(&self.edge),
             check_url: Arc::new(move |url| {
-                dispatcher::check_url(url, &policy).map(drop).map_err(|error| error.to_string())
+                let checked = Destination::check(url, &policy, topics.brokers());
+                checked.map(drop).map_err(|error| error.to_string())
             }),
             check_certificate: Arc::new(|chain, key| {
                 Identity::from_pem(chain, key).map(drop).map_err(|error| error.to_string())

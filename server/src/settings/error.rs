@@ -70,9 +70,11 @@ pub enum Problem {
         /// What the system says.
         why: String,
     },
-    /// A setting of `[kafka]` that is wrong, or must stay as it is.
-    #[error("kafka.{key} ({at}): {why}")]
+    /// A setting of librdkafka that is wrong, or must stay as it is.
+    #[error("{table}.{key} ({at}): {why}")]
     Kafka {
+        /// The table of the file in which it stands.
+        table: &'static str,
         /// Its name at librdkafka.
         key: String,
         /// Where it stands.
@@ -82,12 +84,13 @@ pub enum Problem {
     },
     /// A right value that asks for what this build has not.
     #[error(
-        "{setting}: a Kafka log was asked for, and this build has none; build dsync with `--features kafka`, or set \
-         {setting} to embedded"
+        "{setting}: it asks for Kafka, and this build has none; build dsync with `--features kafka`, or {instead}"
     )]
     WithoutKafka {
         /// The key of the setting.
         setting: &'static str,
+        /// What to do in a build without it.
+        instead: &'static str,
     },
 }
 

@@ -30,7 +30,7 @@ pub(super) fn shown(setting: &Setting, text: &str) -> String {
     }
 }
 
-/// The text of a setting of `[kafka]` as it may be shown: what is not known to be harmless is hidden.
+/// The text of a setting of librdkafka as it may be shown: what is not known to be harmless is hidden.
 pub(super) fn shown_of_kafka(key: &str, text: &str) -> String {
     #[cfg(feature = "kafka")]
     let is_secret = log::kafka::is_secret(key);
@@ -49,7 +49,7 @@ pub fn effective(resolved: &Resolved, as_json: bool) -> String {
         };
         let of_kafka = |found: &FromKafka| {
             let value = json!({"value": found.shown, "source": found.source.to_string()});
-            (format!("kafka.{}", found.key), value)
+            (format!("{}.{}", found.table, found.key), value)
         };
         let entries = resolved.origins.iter().map(entry);
         let entries: serde_json::Map<String, Value> =
@@ -66,7 +66,7 @@ pub fn effective(resolved: &Resolved, as_json: bool) -> String {
         table.row(vec![origin.setting.key.to_owned(), value, origin.source.to_string()]);
     }
     for found in &resolved.kafka {
-        let key = format!("kafka.{}", found.key);
+        let key = format!("{}.{}", found.table, found.key);
         table.row(vec![key, found.shown.clone(), found.source.to_string()]);
     }
     table.to_string()
@@ -131,8 +131,9 @@ pub fn reference(as_json: bool) -> String {
         lines.push(format!("    Key in the file: {}. Flag: --{}.", setting.key, setting.flag()));
     }
     lines.push(
-        "\n[kafka]\n    The table of the file whose keys go to librdkafka as they stand, such as security.protocol."
+        "\n[kafka]\n    The table of the file whose keys go to librdkafka as they stand, for the log, such as security.protocol."
             .to_owned(),
     );
+    lines.push("\n[endpoint_kafka]\n    The same for the brokers of kafka_endpoints.".to_owned());
     lines.join("\n")
 }

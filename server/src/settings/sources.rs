@@ -10,8 +10,44 @@ use super::table::{Default, ENV_PREFIX, SETTINGS, Setting};
 use super::value::Secret;
 use super::{File, FromKafka, Origin, listing};
 
-/// The table of the file whose keys go to librdkafka as they stand.
-const KAFKA_TABLE: &str = "kafka";
+/// A table of the file whose keys go to librdkafka as they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum KafkaTable {
+    /// For the log.
+    Log,
+    /// For the brokers of endpoints.
+    Endpoints,
+}
+
+impl KafkaTable {
+    const ALL: [Self; 2] = [Self::Log, Self::Endpoints];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Log => "kafka",
+            Self::Endpoints => "endpoint_kafka",
+        }
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.name() == name)
+    }
+
+    #[cfg(feature = "kafka")]
+    fn check(self, key: &str, value: &str) -> Result<(), String> {
+        match self {
+            Self::Log => log::kafka::check_setting(key, value),
+            Self::Endpoints => log::kafka::check_setting_for_others(key, value),
+        }
+    }
+
+    /// Nobody reads them in a build without Kafka, where no setting can name it.
+    #[cfg(not(feature = "kafka"))]
+    #[expect(clippy::unused_self, reason = "in another build it matters which")]
+    fn check(self, _: &str, _: &str) -> Result<(), String> {
+        Ok(())
+    }
+}
 
 /// The winning text of each setting, with its origin.
 pub(super) struct Given {
@@ -19,8 +55,8 @@ pub(super) struct Given {
     kafka: Kafka,
 }
 
-/// The settings of `[kafka]`, by their names at librdkafka.
-type Kafka = BTreeMap<String, (String, Source)>;
+/// The settings of librdkafka, by their names there.
+type Kafka = BTreeMap<(KafkaTable, String), (String, Source)>;
 
 impl Given {
     pub(super) fn gather(
@@ -43,19 +79,19 @@ impl Given {
         Self { texts, kafka }
     }
 
-    pub(super) fn kafka(&self) -> BTreeMap<String, Secret> {
-        let hidden =
-            |(key, (text, _)): (&String, &(String, _))| (key.clone(), Secret::new(text.clone()));
-        self.kafka.iter().map(hidden).collect()
+    pub(super) fn kafka(&self, of: KafkaTable) -> BTreeMap<String, Secret> {
+        let found = self.kafka.iter().filter(|((table, _), _)| *table == of);
+        found.map(|((_, key), (text, _))| (key.clone(), Secret::new(text.clone()))).collect()
     }
 
     pub(super) fn kafka_origins(&self) -> Vec<FromKafka> {
-        let origin = |(key, (text, source)): (&String, &(String, Source))| FromKafka {
+        let origins = self.kafka.iter().map(|((table, key), (text, source))| FromKafka {
+            table: table.name(),
             key: key.clone(),
             shown: listing::shown_of_kafka(key, text),
             source: source.clone(),
-        };
-        self.kafka.iter().map(origin).collect()
+        });
+        origins.collect()
     }
 
     /// Whether anybody said it, rather than the default.
@@ -178,8 +214,8 @@ fn from_file(
                 }
                 None => problems.push(wrong(setting, at, "a value of this type says nothing here")),
             }
-        } else if name == KAFKA_TABLE {
-            for_kafka(value.get_ref(), "", &at, kafka, problems);
+        } else if let Some(table) = KafkaTable::named(&name) {
+            for_kafka(value.get_ref(), (table, ""), &at, kafka, problems);
         } else {
             let nearest = nearest(&name, SETTINGS.iter().map(|setting| setting.key.to_owned()));
             problems.push(Problem::Unknown { name, at, nearest });
@@ -188,41 +224,33 @@ fn from_file(
     texts
 }
 
-/// Takes in a setting of `[kafka]`, whose name may be written with dots, `sasl.username`, which makes tables in tables.
+/// Takes in a setting of librdkafka, whose name may be written with dots, `sasl.username`, which makes tables in tables.
 fn for_kafka(
     value: &DeValue<'_>,
-    name: &str,
+    (table, name): (KafkaTable, &str),
     at: &Source,
     kafka: &mut Kafka,
     problems: &mut Vec<Problem>,
 ) {
-    let wrong = |why: String| Problem::Kafka { key: name.to_owned(), at: at.clone(), why };
-    if let DeValue::Table(table) = value {
-        for (key, value) in table {
+    let wrong = |why: String| {
+        let (table, key) = (table.name(), name.to_owned());
+        Problem::Kafka { table, key, at: at.clone(), why }
+    };
+    if let DeValue::Table(inner) = value {
+        for (key, value) in inner {
             let separator = if name.is_empty() { "" } else { "." };
             let name = format!("{name}{separator}{}", key.get_ref());
-            for_kafka(value.get_ref(), &name, at, kafka, problems);
+            for_kafka(value.get_ref(), (table, &name), at, kafka, problems);
         }
         return;
     }
     match text_of(value) {
-        Some(text) => match check_for_kafka(name, &text) {
-            Ok(()) => drop(kafka.insert(name.to_owned(), (text, at.clone()))),
+        Some(text) => match table.check(name, &text) {
+            Ok(()) => drop(kafka.insert((table, name.to_owned()), (text, at.clone()))),
             Err(why) => problems.push(wrong(why)),
         },
         None => problems.push(wrong("a value of this type says nothing here".to_owned())),
     }
-}
-
-#[cfg(feature = "kafka")]
-fn check_for_kafka(key: &str, value: &str) -> Result<(), String> {
-    log::kafka::check_setting(key, value)
-}
-
-/// Nobody reads them in a build without Kafka, where `log` cannot name it.
-#[cfg(not(feature = "kafka"))]
-fn check_for_kafka(_: &str, _: &str) -> Result<(), String> {
-    Ok(())
 }
 
 /// The text form of a value of the file: a list is its items with commas between them.

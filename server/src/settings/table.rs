@@ -188,6 +188,13 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "kafka_endpoints",
+        default: Default::Absent("no endpoint can be a topic of Kafka"),
+        help: "Brokers of Kafka to whose topics events may go, as endpoints kafka://host:port/topic; whatever address a broker names for itself or others is called, so name those that you vouch for. TLS and SASL for all of them stand in the table [endpoint_kafka] of the file",
+        expects: "brokers separated by commas, such as kafka-1.example.com:9092,kafka-2.example.com:9092",
+        secret: false,
+    },
+    Setting {
         key: "egress_proxy",
         default: Default::Absent(
             "webhooks go out directly; the proxy variables of the environment are not read",

@@ -160,6 +160,33 @@ fn settings_of_librdkafka_come_from_a_table_and_secrets_among_them_are_hidden() 
     assert!(shown.contains("kafka.sasl.password") && !shown.contains("hunter2"), "{shown}");
 }
 
+#[test]
+fn brokers_of_endpoints_have_a_list_and_a_table_of_their_own() {
+    let file = "kafka_endpoints = ['A.example:9092', '[::1]:9093']\n\
+        [endpoint_kafka]\nsecurity.protocol = 'SSL'\n'sasl.password' = 'hunter2'\n";
+    let found = resolved(&[], &[], file).unwrap();
+    let named: Vec<String> =
+        found.settings.kafka_endpoints.iter().map(ToString::to_string).collect();
+    assert_eq!(named, ["[::1]:9093", "a.example:9092"]);
+    assert_eq!(found.settings.endpoint_kafka["security.protocol"].expose(), "SSL");
+    assert!(found.settings.kafka.is_empty(), "the log has its own");
+    let shown = effective(&found, false);
+    assert!(shown.contains("endpoint_kafka.sasl.password"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let required = found.settings.require_built();
+    assert_eq!(required.is_ok(), cfg!(feature = "kafka"), "only a build with Kafka writes to one");
+    let wrong = message(resolved(&[], &[("DSYNC_KAFKA_ENDPOINTS", "a.example")], ""));
+    assert!(wrong.contains("\"a.example\" is not a host with its port"), "{wrong}");
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn a_setting_of_endpoints_that_would_make_a_delivery_less_than_one_says_why() {
+    let wrong = message(resolved(&[], &[], "[endpoint_kafka]\nacks = 1\n"));
+    let expected = "endpoint_kafka.acks (dsync.toml line 1): it is not to be set: what counts";
+    assert!(wrong.contains(expected), "{wrong}");
+}
+
 #[cfg(feature = "kafka")]
 #[test]
 fn a_setting_of_librdkafka_that_is_wrong_or_must_stay_says_why() {

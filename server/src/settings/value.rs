@@ -1,6 +1,7 @@
 //! The types of settings, and how each is read from text. An error says what is wrong with the
 //! value; what would be right stands in the table.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -13,9 +14,10 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use console::oidc::{InvalidMember, Member};
 use directory::InactiveUsers;
 use directory::rules::Emptied;
-use dispatcher::Schedule;
 use dispatcher::address::network;
+use dispatcher::destination::InvalidBroker;
 use dispatcher::egress::{InvalidProxy, Proxy, TIMEOUTS};
+use dispatcher::{Broker, Schedule};
 use ipnet::IpNet;
 use schemas::brake::InvalidBrake;
 use schemas::{Brake, RateLimit};
@@ -145,7 +147,7 @@ pub(super) fn log(text: &str) -> Result<LogSetting, String> {
     if !brokers.split(',').all(is_broker) || topic.is_empty() {
         return Err("a host with its port, or the topic, is missing".to_owned());
     }
-    if !is_topic(topic) {
+    if !dispatcher::KafkaTopic::is_name(topic) {
         return Err(format!("{topic:?} is no name of a topic"));
     }
     Ok(LogSetting::Kafka(KafkaTopic { brokers: brokers.to_owned(), topic: topic.to_owned() }))
@@ -155,12 +157,6 @@ fn is_broker(text: &str) -> bool {
     text.trim().rsplit_once(':').is_some_and(|(host, port)| {
         !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
     })
-}
-
-/// What Kafka takes (`org.apache.kafka.common.internals.Topic`).
-fn is_topic(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    text.len() <= 249 && text.chars().all(plain) && ![".", ".."].contains(&text)
 }
 
 /// More partitions than a cluster is happy with.
@@ -265,6 +261,11 @@ pub(super) fn age(text: &str) -> Result<Duration, String> {
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let parts = text.split(',').map(str::trim);
     parts.map(|part| network(part).map_err(|error| error.to_string())).collect()
+}
+
+pub(super) fn brokers(text: &str) -> Result<BTreeSet<Broker>, String> {
+    let parts = text.split(',').map(str::trim);
+    parts.map(|part| part.parse().map_err(|error: InvalidBroker| error.to_string())).collect()
 }
 
 pub(super) fn proxy(text: &str) -> Result<Proxy, String> {

@@ -121,7 +121,7 @@ pub(super) fn add(
 
 fn insert(connection: &Connection, flush: &Flush, attempt: &Attempt) -> Result<i64, DbError> {
     let (status, failure) = match attempt.outcome {
-        Outcome::Delivered { status } => (Some(status), None),
+        Outcome::Delivered { status } => (status, None),
         Outcome::Failed(failure) => (failure.status(), Some(failure)),
     };
     connection

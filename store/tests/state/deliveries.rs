@@ -59,7 +59,7 @@ pub(crate) fn attempt(position: u64, failure: Option<Failure>) -> Attempt {
         attempt: 1,
         at: Timestamp::from_millis(1_000),
         duration: Duration::from_millis(3),
-        outcome: failure.map_or(Outcome::Delivered { status: 200 }, Outcome::Failed),
+        outcome: failure.map_or(Outcome::Delivered { status: Some(200) }, Outcome::Failed),
         exhausted: false,
         excerpt: None,
     }

@@ -33,7 +33,7 @@ pub(super) struct Process {
 
 impl Cluster {
     /// None where there is no Kafka or no PostgreSQL, which is said aloud.
-    async fn new() -> Option<Self> {
+    pub(super) async fn new() -> Option<Self> {
         Self::of(1).await
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tests::server::eventually;
 use tests::{Delivery, Directory, Receiver, Server};
 
-use super::world::{QUICK, in_order, member, title, users};
+use super::world::{QUICK, deactivate, in_order, member, title, users};
 
 const USERS: usize = 100;
 
@@ -111,11 +111,6 @@ impl Company {
         let directory = directory.at(server.base());
         Self { server, directory, people, app, operator }
     }
-}
-
-async fn deactivate(directory: &Directory, user: &str) {
-    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
-    directory.patch(&format!("/Users/{user}"), off).await.expect(200);
 }
 
 fn ids(deliveries: &[Delivery]) -> BTreeSet<&str> {

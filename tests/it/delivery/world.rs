@@ -23,6 +23,12 @@ pub(crate) async fn title(directory: &Directory, user: &str, title: &str) {
     directory.patch(&format!("/Users/{user}"), change).await.expect(200);
 }
 
+/// Turns a user inactive.
+pub(crate) async fn deactivate(directory: &Directory, user: &str) {
+    let off = json!([{ "op": "replace", "path": "active", "value": false }]);
+    directory.patch(&format!("/Users/{user}"), off).await.expect(200);
+}
+
 /// A change of the members of a group.
 pub(crate) async fn member(directory: &Directory, group: &str, op: &str, user: &str) {
     let change = match op {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::post;
 use crate::cli::{
-    EndpointCommand, KeyCommand, Outward, ReplayCommand, Scope, SigningKeyCommand, Status,
+    EndpointCommand, KeyCommand, Outward, Pem, ReplayCommand, Scope, SigningKeyCommand, Status,
 };
 use crate::client::request::{Request, Shown};
 
@@ -17,8 +17,7 @@ pub(super) fn endpoint(command: EndpointCommand) -> Request {
     match command {
         EndpointCommand::Create { new, outward } => {
             let mut body = new.body();
-            body["timeout_seconds"] = json!(outward.timeout);
-            body["ed25519"] = json!(outward.ed25519);
+            tell(&mut body, &outward);
             post(ENDPOINTS, Shown::Object).body(body)
         }
         EndpointCommand::Deliveries { endpoint, event, status, resource, since, until, page } => {
@@ -39,10 +38,21 @@ pub(super) fn endpoint(command: EndpointCommand) -> Request {
             Request::get(ENDPOINTS, Shown::Table(columns)).page(page)
         }
         EndpointCommand::Get { endpoint } => Request::get(ENDPOINT, Shown::Object).id(endpoint),
-        EndpointCommand::Update { endpoint, url, events, status, format, outward } => {
-            let mut body = told(url, &events, format, outward);
+        EndpointCommand::Update {
+            endpoint,
+            url,
+            events,
+            status,
+            format,
+            no_client_certificate,
+            outward,
+        } => {
+            let mut body = told(url, &events, format);
+            tell(&mut body, &outward);
             body["status"] = status.map(status_name).into();
-            Request::new(Method::PATCH, ENDPOINT, Shown::Object).id(endpoint).body(body)
+            let update = Request::new(Method::PATCH, ENDPOINT, Shown::Object).id(endpoint);
+            let update = update.body(body);
+            if no_client_certificate { update.without("client_certificate") } else { update }
         }
         EndpointCommand::Delete { endpoint } => {
             Request::delete(ENDPOINT, "is deleted; nothing is sent there any more").id(endpoint)
@@ -56,10 +66,17 @@ pub(super) fn endpoint(command: EndpointCommand) -> Request {
 }
 
 /// What an endpoint is told; `null` for what is not mentioned.
-fn told(url: Option<String>, events: &[String], format: Option<Format>, outward: Outward) -> Value {
+fn told(url: Option<String>, events: &[String], format: Option<Format>) -> Value {
     let events = if events.is_empty() { Value::Null } else { json!(events) };
-    json!({ "endpoint_url": url, "events": events, "format": format.map(Format::name),
-        "timeout_seconds": outward.timeout, "ed25519": outward.ed25519 })
+    json!({ "endpoint_url": url, "events": events, "format": format.map(Format::name) })
+}
+
+fn tell(body: &mut Value, outward: &Outward) {
+    let text = |pem: &Option<Pem>| pem.as_ref().map(Pem::expose).into();
+    body["timeout_seconds"] = json!(outward.timeout);
+    body["ed25519"] = json!(outward.ed25519);
+    body["client_certificate"] = text(&outward.client_certificate);
+    body["client_certificate_key"] = text(&outward.client_key);
 }
 
 fn replay(command: ReplayCommand) -> Request {

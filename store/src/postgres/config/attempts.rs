@@ -150,7 +150,7 @@ pub(super) async fn add(tx: &Transaction<'_>, flushes: &[Flush]) -> Result<(), D
         all.iter().map(|(flush, attempt)| of(flush, attempt)).collect()
     }
     let status = |attempt: &Attempt| match attempt.outcome {
-        Outcome::Delivered { status } => Some(i64::from(status)),
+        Outcome::Delivered { status } => status.map(i64::from),
         Outcome::Failed(failure) => failure.status().map(i64::from),
     };
     let failure = |attempt: &Attempt| match attempt.outcome {

@@ -1,0 +1,79 @@
+//! What stands in a topic, as an app reads it that gets its events there.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{Kafka, QUESTION};
+use crate::Delivery;
+use crate::server::{eventually, json_of};
+
+/// A record.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// What an app makes of it.
+    pub delivery: Delivery,
+    /// Its key.
+    pub key: String,
+    /// Where it is.
+    pub partition: i32,
+}
+
+impl Kafka {
+    /// Every record of a topic, partition by partition, in the order of their offsets.
+    #[must_use]
+    pub fn records(&self, topic: &str) -> Vec<Record> {
+        let mut config = self.client();
+        let consumer: BaseConsumer =
+            config.set("group.id", topic).create().expect("the settings are sound");
+        let metadata = consumer.fetch_metadata(Some(topic), QUESTION).expect("a broker answers");
+        let partitions = metadata.topics()[0].partitions().iter().map(|one| one.id());
+        let mut records = Vec::new();
+        for partition in partitions.collect::<BTreeSet<i32>>() {
+            let (begin, end) =
+                consumer.fetch_watermarks(topic, partition, QUESTION).expect("a broker answers");
+            let mut at = TopicPartitionList::new();
+            at.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
+            consumer.assign(&at).expect("the partition is there");
+            let mut next = begin;
+            while next < end {
+                let Some(message) = consumer.poll(Duration::from_secs(10)) else { break };
+                let message = message.expect("a record");
+                next = message.offset() + 1;
+                records.push(record(&message));
+            }
+        }
+        records
+    }
+
+    /// Waits until there are records of so many different events.
+    pub async fn wait_for_records(&self, topic: &str, count: usize) -> Vec<Record> {
+        let what = format!("the arrival of {count} different events in {topic}");
+        eventually(&what, || async {
+            let records = tokio::task::block_in_place(|| self.records(topic));
+            let ids: BTreeSet<&str> = records.iter().map(|one| one.delivery.id()).collect();
+            let is_enough = ids.len() >= count;
+            Some(records).filter(|_| is_enough)
+        })
+        .await
+    }
+}
+
+fn record(message: &rdkafka::message::BorrowedMessage<'_>) -> Record {
+    let mut headers = HeaderMap::new();
+    for header in message.headers().expect("it has headers").iter() {
+        let name = HeaderName::try_from(header.key).expect("a name");
+        let value = HeaderValue::from_bytes(header.value.expect("a value")).expect("a text");
+        headers.insert(name, value);
+    }
+    let body = message.payload().expect("it has a value").to_vec();
+    let at_ms = message.timestamp().to_millis().expect("it has a time").unsigned_abs().into();
+    let delivery = Delivery { event: json_of(&body), body, headers, status: 200, at_ms };
+    let key = message.key().expect("it has a key").to_vec();
+    let key = String::from_utf8(key).expect("the key is text");
+    Record { delivery, key, partition: message.partition() }
+}
