@@ -121,12 +121,13 @@ impl State {
         directory: DirectoryId,
         records: Vec<Head>,
     ) -> Result<Vec<bool>, DbError> {
-        let mut client = self.client().await?;
-        let moment = Moment::reading(&mut client).await?;
+        // One statement needs no transaction around it, and whoever writes waits for this one.
+        let client = self.client().await?;
         let sql = "SELECT seq, hash FROM feed
             WHERE directory = (SELECT key FROM directories WHERE id = $1) AND seq = ANY($2)";
         let places: Vec<i64> = records.iter().map(|record| as_sql(record.seq.0)).collect();
-        let found = moment.all(sql, &[&&directory.to_bytes()[..], &places]).await?;
+        let statement = client.prepare_cached(sql).await?;
+        let found = client.query(&statement, &[&&directory.to_bytes()[..], &places]).await?;
         let found = found.iter().map(|row| Ok((Seq(row.number(0)?), row.hash(1)?)));
         let found = found.collect::<Result<BTreeMap<_, _>, DbError>>()?;
         let is_there = |record: &Head| found.get(&record.seq) == Some(&record.hash);

@@ -1,4 +1,7 @@
 //! Facts for the rules, all as of one moment, with one look-up for each kind of need.
+//!
+//! Names and external ids are looked up as the beginnings of an order, which one index alone has. Asked in the plain way,
+//! a planner without statistics takes any index that begins with the directory, and walks through all of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +11,7 @@ use directory::{Directory, Facts, Needs, User};
 use ingest::ports::Gathered;
 use schemas::{Head, ScimId, Seq, TokenId};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::super::query::Moment;
 use super::super::rows::Columns;
@@ -31,7 +35,11 @@ async fn gather(
     directory: Directory,
     needs: Needs,
 ) -> Result<Gathered, DbError> {
-    let row = directory_row(moment, directory.id).await?;
+    // One after the other on the wire, and awaited together: whoever writes waits for these.
+    let id = directory.id.to_bytes();
+    let tokens = &[&&id[..] as &(dyn ToSql + Sync)];
+    let (row, tokens) =
+        tokio::try_join!(directory_row(moment, directory.id), moment.all(TOKENS, tokens))?;
     let head = row.map_or_else(Head::default, |row| row.head);
     let mut facts = Facts::new(directory, Seq(head.seq.0));
     let mut stopped = false;
@@ -42,9 +50,7 @@ async fn gather(
         stopped = row.stopped;
         facts.activated = row.activated;
         facts.gone = row.gone;
-        for row in
-            moment.all("SELECT id, revoked FROM tokens WHERE directory = $1", &[&key]).await?
-        {
+        for row in tokens {
             facts.tokens.insert(TokenId::from_bytes(row.id(0)?), record(row.value(1)?));
         }
         let pending = usize::try_from(row.pending_members).unwrap_or_default();
@@ -54,6 +60,9 @@ async fn gather(
     gathering.everything(needs).await?;
     Ok(Gathered { head, stopped, facts: gathering.facts })
 }
+
+const TOKENS: &str = "SELECT id, revoked FROM tokens
+    WHERE directory = (SELECT key FROM directories WHERE id = $1)";
 
 struct Gathering<'a> {
     moment: &'a Moment<'a>,
@@ -107,8 +116,12 @@ impl Gathering<'_> {
         if names.is_empty() {
             return Ok(());
         }
-        let sql =
-            format!("SELECT {USER_COLUMNS} FROM users WHERE directory = $1 AND name_key = ANY($2)");
+        let sql = format!(
+            "SELECT {USER_COLUMNS} FROM unnest($2::text[]) AS wanted (name) CROSS JOIN LATERAL (
+                SELECT * FROM users WHERE (directory, name_key) >= ($1, wanted.name)
+                ORDER BY directory, name_key LIMIT 1) AS users
+             WHERE users.directory = $1 AND users.name_key = wanted.name"
+        );
         let rows = self.moment.all(&sql, &[&self.key, &names]).await?;
         for name in names {
             self.facts.user_names.insert(name, None);
@@ -124,7 +137,11 @@ impl Gathering<'_> {
             return Ok(());
         }
         let sql = format!(
-            "SELECT {USER_COLUMNS} FROM users WHERE directory = $1 AND external_id = ANY($2)"
+            "SELECT {USER_COLUMNS} FROM unnest($2::text[]) AS wanted (id) CROSS JOIN LATERAL (
+                SELECT * FROM users WHERE external_id IS NOT NULL
+                AND (directory, external_id) >= ($1, wanted.id)
+                AND (directory, external_id) <= ($1, wanted.id)
+                ORDER BY directory, external_id) AS users"
         );
         let rows = self.moment.all(&sql, &[&self.key, &ids]).await?;
         let mut holders: BTreeMap<String, BTreeSet<ScimId>> =
@@ -190,8 +207,12 @@ impl Gathering<'_> {
         if ids.is_empty() {
             return Ok(());
         }
-        let sql = "SELECT external_id, scim_id FROM groups
-            WHERE directory = $1 AND external_id = ANY($2) ORDER BY key DESC";
+        let sql = "SELECT external_id, scim_id FROM unnest($2::text[]) AS wanted (id) CROSS JOIN LATERAL (
+                SELECT * FROM groups WHERE external_id IS NOT NULL
+                AND (directory, external_id) >= ($1, wanted.id)
+                AND (directory, external_id) <= ($1, wanted.id)
+                ORDER BY directory, external_id) AS groups
+            ORDER BY key DESC";
         let rows = self.moment.all(sql, &[&self.key, &ids]).await?;
         for id in ids {
             self.facts.group_external_ids.insert(id, None);
@@ -207,8 +228,12 @@ impl Gathering<'_> {
         if names.is_empty() {
             return Ok(());
         }
-        let sql = "SELECT name_key, scim_id FROM groups
-            WHERE directory = $1 AND name_key = ANY($2) AND external_id IS NULL ORDER BY key DESC";
+        let sql =
+            "SELECT name_key, scim_id FROM unnest($2::text[]) AS wanted (name) CROSS JOIN LATERAL (
+                SELECT * FROM groups WHERE (directory, name_key) >= ($1, wanted.name)
+                AND (directory, name_key) <= ($1, wanted.name)
+                ORDER BY directory, name_key) AS groups
+            WHERE external_id IS NULL ORDER BY key DESC";
         let rows = self.moment.all(sql, &[&self.key, &names]).await?;
         for name in names {
             self.facts.group_names.insert(name, None);
@@ -320,12 +345,16 @@ impl Gathering<'_> {
 }
 
 /// Two look-ups: an OR would walk through all that are pending in the directory.
-const PENDING_NAMED: &str = "SELECT groups.scim_id, value, pending_members.name_key
-    FROM pending_members JOIN groups ON groups.key = pending_members.group_key
-    WHERE pending_members.directory = $1 AND value = ANY($2)
-    UNION SELECT groups.scim_id, value, pending_members.name_key
-    FROM pending_members JOIN groups ON groups.key = pending_members.group_key
-    WHERE pending_members.directory = $1 AND pending_members.name_key = ANY($3)";
+const PENDING_NAMED: &str = "SELECT groups.scim_id, value, waiting.name_key
+    FROM unnest($2::text[]) AS wanted (name) CROSS JOIN LATERAL (
+        SELECT * FROM pending_members WHERE (directory, value) >= ($1, wanted.name)
+        AND (directory, value) <= ($1, wanted.name) ORDER BY directory, value) AS waiting
+    JOIN groups ON groups.key = waiting.group_key
+    UNION SELECT groups.scim_id, value, waiting.name_key
+    FROM unnest($3::text[]) AS wanted (name) CROSS JOIN LATERAL (
+        SELECT * FROM pending_members WHERE (directory, name_key) >= ($1, wanted.name)
+        AND (directory, name_key) <= ($1, wanted.name) ORDER BY directory, name_key) AS waiting
+    JOIN groups ON groups.key = waiting.group_key";
 
 const PENDING_OF: &str = "SELECT groups.scim_id, value, pending_members.name_key
     FROM groups JOIN pending_members ON pending_members.group_key = groups.key
