@@ -14,6 +14,7 @@ mod reading;
 mod refresh;
 mod rows;
 pub(crate) mod snapshot;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -31,6 +32,7 @@ use super::query::Moment;
 use super::rows::{Columns, as_sql};
 use crate::error::{DbError, OpenError};
 use crate::state::{DirectoryRow, Progress, Told};
+use turns::Turns;
 
 /// The state, as one process among several sees it.
 #[derive(Debug)]
@@ -40,6 +42,7 @@ pub(crate) struct State {
     /// Where those who write say how far they have come.
     channel: String,
     listening: Listening,
+    turns: Turns,
     /// Directories that are known to be activated, which they stay.
     active: Mutex<BTreeSet<DirectoryId>>,
 }
@@ -79,7 +82,8 @@ impl State {
         let progress = Arc::new(Progress::new(passed, end));
         let watching = Watching { postgres: postgres.clone(), progress: Arc::clone(&progress) };
         let listening = listen(postgres.clone(), channel.clone(), Arc::new(watching));
-        Ok(Self { postgres, progress, channel, listening, active: Mutex::default() })
+        let turns = Turns::new();
+        Ok(Self { postgres, progress, channel, listening, turns, active: Mutex::default() })
     }
 
     async fn client(&self) -> Result<Object, DbError> {
