@@ -23,6 +23,10 @@ pub(crate) fn build() -> Result<(), Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "-p", "server", "--bin", "dsync"]);
+    if cfg!(feature = "kafka") {
+        // Together with this program, so that both share their dependencies.
+        command.args(["-p", "bench", "--features", "kafka"]);
+    }
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -37,6 +41,12 @@ pub(crate) fn binary() -> Result<PathBuf, Failure> {
 /// A command of the binary on this data directory.
 pub(crate) fn command(data: &Path) -> Result<Command, Failure> {
     let mut command = Command::new(binary()?);
+    // What is measured is what is set here, whatever the environment says.
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"DSYNC_") {
+            command.env_remove(name);
+        }
+    }
     command
         .current_dir(data)
         .env("DSYNC_LISTEN", "127.0.0.1:0")
@@ -60,9 +70,14 @@ impl Dsync {
 
     /// The same with further settings, as environment variables.
     pub(crate) fn start_with(data: &Path, settings: &[(&str, &str)]) -> Result<Self, Failure> {
-        let mut command = command(data)?;
-        command.arg("serve").envs(settings.iter().copied()).stdout(Stdio::piped());
-        let mut child = command.spawn()?;
+        let mut serve = command(data)?;
+        serve.arg("serve").envs(settings.iter().copied());
+        Self::started(serve)
+    }
+
+    /// One that this command starts.
+    pub(crate) fn started(mut serve: Command) -> Result<Self, Failure> {
+        let mut child = serve.stdout(Stdio::piped()).spawn()?;
         let line = first_line(&mut child)?;
         let base = line.strip_prefix("dsync listening on http://").ok_or(line.clone())?;
         let api = Target {
@@ -117,13 +132,7 @@ impl Dsync {
 
     /// The processor time that it has used.
     pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name before may hold anything, but for its closing parenthesis at the end.
-        let (_, rest) = stat.rsplit_once(')').ok_or("no such line")?;
-        let ticks: Vec<u64> =
-            rest.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
-        // USER_HZ is 100 on every Linux.
-        Ok(Duration::from_millis(10 * ticks.iter().sum::<u64>()))
+        cpu_of(self.child.id())
     }
 
     /// What it holds in memory, in MiB.
@@ -150,6 +159,17 @@ impl Drop for Dsync {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The processor time that a process has used.
+pub(crate) fn cpu_of(pid: u32) -> Result<Duration, Failure> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name before may hold anything, but for its closing parenthesis at the end.
+    let (_, rest) = stat.rsplit_once(')').ok_or("no such line")?;
+    let ticks: Vec<u64> =
+        rest.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    // USER_HZ is 100 on every Linux.
+    Ok(Duration::from_millis(10 * ticks.iter().sum::<u64>()))
 }
 
 /// A line of `/proc/<pid>/status`, in MiB.

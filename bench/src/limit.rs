@@ -19,9 +19,10 @@ use crate::dsync::first_line;
 pub(crate) const COMMAND: &str = "bare-limit";
 
 /// How many bodies may wait for the next commit.
-const WAITING_MAX: usize = 4_096;
+pub(crate) const WAITING_MAX: usize = 4_096;
 
-type Waiting = (Bytes, oneshot::Sender<()>);
+/// A body that is to be committed, and who waits for that.
+pub(crate) type Waiting = (Bytes, oneshot::Sender<()>);
 
 /// The bare limit in a process of its own, as `dsync` is.
 pub(crate) struct Limit {
@@ -31,11 +32,12 @@ pub(crate) struct Limit {
 
 impl Limit {
     pub(crate) fn start(folder: &Path) -> Result<Self, Failure> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg(COMMAND)
-            .arg(folder)
-            .stdout(Stdio::piped())
-            .spawn()?;
+        Self::started(Command::new(std::env::current_exe()?).arg(COMMAND).arg(folder))
+    }
+
+    /// One that this command starts.
+    pub(crate) fn started(command: &mut Command) -> Result<Self, Failure> {
+        let mut child = command.stdout(Stdio::piped()).spawn()?;
         let authority = first_line(&mut child)?;
         let target = Target { authority, prefix: String::new(), token: "none".into() };
         Ok(Self { child, target })
@@ -56,6 +58,11 @@ pub(crate) async fn serve(folder: &str) -> Result<(), Failure> {
     database.execute_batch("CREATE TABLE bodies (id INTEGER PRIMARY KEY, value BLOB NOT NULL)")?;
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     std::thread::spawn(move || commit(database, receiver));
+    listen(sender).await
+}
+
+/// Takes requests, each of which waits until its body is committed.
+pub(crate) async fn listen(sender: mpsc::Sender<Waiting>) -> Result<(), Failure> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?);
     let app = Router::new().route("/Users", post(create)).with_state(sender);

@@ -56,11 +56,20 @@ pub(crate) fn round(figure: f64) -> f64 {
 
 /// Sends all calls with so many workers, each of which waits for its answer.
 pub(crate) async fn run(target: &Target, calls: Vec<Call>, workers: usize) -> Result<Run, Failure> {
+    run_over(std::slice::from_ref(target), calls, workers).await
+}
+
+/// The same over several targets: each worker has one of them.
+pub(crate) async fn run_over(
+    targets: &[Target],
+    calls: Vec<Call>,
+    workers: usize,
+) -> Result<Run, Failure> {
     let total = calls.len();
     let (calls, next) = (Arc::new(calls), Arc::new(AtomicUsize::new(0)));
     let begun = Instant::now();
     let mut tasks = Vec::new();
-    for _ in 0..workers {
+    for target in targets.iter().cycle().take(workers) {
         tasks.push(tokio::spawn(work(target.clone(), Arc::clone(&calls), Arc::clone(&next))));
     }
     let (mut latencies, mut bodies) = (Vec::with_capacity(total), vec![Vec::new(); total]);

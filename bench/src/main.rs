@@ -4,6 +4,8 @@
 //! itself, on loopback and in a temporary directory, and prints a JSON line for each figure.
 //! `cargo run --release -p bench -- creates members rebuild idle deliveries lists export brake` runs some of it.
 //!
+//! With `--features kafka` there are two more, `cluster` and `projection`, on a Kafka and a PostgreSQL that it starts.
+//!
 //! The bare limit for writes is an HTTP handler that parses the same body and waits for a group
 //! commit of the same bytes to SQLite with `synchronous=FULL`: what any server of this kind on this
 //! machine has to pay. Requests come from the same client, on the same two cores.
@@ -12,6 +14,8 @@
 
 mod brake;
 mod client;
+#[cfg(feature = "kafka")]
+mod cluster;
 mod creates;
 mod deliveries;
 mod dsync;
@@ -26,13 +30,29 @@ mod sink;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const SCENARIOS: [&str; 8] =
-    ["creates", "members", "rebuild", "idle", "deliveries", "lists", "export", "brake"];
+const SCENARIOS: &[&str] = &[
+    "creates",
+    "members",
+    "rebuild",
+    "idle",
+    "deliveries",
+    "lists",
+    "export",
+    "brake",
+    #[cfg(feature = "kafka")]
+    "cluster",
+    #[cfg(feature = "kafka")]
+    "projection",
+];
 
 fn main() -> Result<(), Failure> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     if asked.first().is_some_and(|first| first == limit::COMMAND) {
         return runtime()?.block_on(limit::serve(asked.get(1).ok_or("a folder is missing")?));
+    }
+    #[cfg(feature = "kafka")]
+    if asked.first().is_some_and(|first| first == cluster::LIMIT) {
+        return runtime()?.block_on(cluster::serve_limit(&asked[1..]));
     }
     if let Some(unknown) = asked.iter().find(|name| !SCENARIOS.contains(&name.as_str())) {
         return Err(format!("unknown scenario {unknown:?}; there are {SCENARIOS:?}").into());
@@ -63,6 +83,14 @@ fn main() -> Result<(), Failure> {
     }
     if wanted("brake") {
         runtime.block_on(brake::run())?;
+    }
+    #[cfg(feature = "kafka")]
+    if wanted("cluster") {
+        runtime.block_on(cluster::creates())?;
+    }
+    #[cfg(feature = "kafka")]
+    if wanted("projection") {
+        runtime.block_on(cluster::projection())?;
     }
     Ok(())
 }

@@ -157,6 +157,13 @@ pub struct Listed<T> {
     pub next: Option<Place>,
 }
 
+/// A turn at writing to a directory. It ends when this is dropped, at the latest.
+#[async_trait]
+pub trait Turn: Send {
+    /// Lets the next replica have its turn.
+    async fn end(self: Box<Self>);
+}
+
 /// The projection, and the configuration beside it.
 #[async_trait]
 pub trait Replica: Send + Sync {
@@ -195,6 +202,12 @@ pub trait Replica: Send + Sync {
         directory: DirectoryId,
         records: Vec<Head>,
     ) -> Result<Vec<bool>, ReplicaError>;
+
+    /// Waits for this replica's turn at writing to a directory, where replicas take turns. `None` where there is none to
+    /// be had. Turns save appends that would lose a race; what is accepted depends on none. May be dropped at any time.
+    async fn turn(&self, _directory: DirectoryId) -> Option<Box<dyn Turn>> {
+        None
+    }
 
     /// A user.
     async fn user(

@@ -47,6 +47,28 @@ async fn what_was_appended_is_there_after_reopening_and_in_a_scan() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn appends_arrive_in_the_order_in_which_they_were_begun_however_many_a_task_begins() {
+    let Some(brokers) = brokers(tests::Kafka::shared()) else { return };
+    let log = Kafka::open(config(brokers)).await.unwrap();
+    let names: Vec<String> = (0..300).map(|number| format!("a.{number}")).collect();
+    let mut appends: Vec<_> = names.iter().map(|name| log.append(P, records(name, 1))).collect();
+    std::future::poll_fn(|context| {
+        // Some may be there by the time the last is begun.
+        appends.retain_mut(|append| append.as_mut().poll(context).map(Result::unwrap).is_pending());
+        std::task::Poll::Ready(())
+    })
+    .await;
+    for append in appends.into_iter().rev() {
+        append.await.unwrap();
+    }
+    let found = everything(&log, P, 1_000).await;
+    let found: Vec<String> =
+        found.iter().map(|entry| String::from_utf8(entry.value.to_vec()).unwrap()).collect();
+    let begun: Vec<String> = names.iter().map(|name| format!("{name}-0")).collect();
+    assert_eq!(found, begun);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_process_that_appends_wakes_a_reader() {
     let Some(brokers) = brokers(tests::Kafka::shared()) else { return };
     let config = config(brokers);

@@ -39,6 +39,65 @@ async fn a_cluster_that_loses_brokers_loses_nothing_that_was_acknowledged() {
     all_are_gone_and_come_back(&brokers, &log).await;
 }
 
+/// The broker expects another number than the producer sends next: librdkafka calls that fatal, and never sends again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_producer_that_a_broker_has_lost_count_of_is_replaced_and_what_it_sent_is_unknown() {
+    let brokers = match tests::Kafka::start(1) {
+        Ok(brokers) => brokers,
+        Err(missing) => return eprintln!("NOT CHECKED: {missing}"),
+    };
+    let config = Config {
+        brokers: brokers.bootstrap().to_owned(),
+        topic: brokers.fresh_name(),
+        partitions: 1,
+        further: BTreeMap::new(),
+    };
+    let log = Arc::new(Kafka::open(config.clone()).await.unwrap());
+    for name in ["a", "b"] {
+        log.append(P, records(name, 1)).await.unwrap();
+    }
+    brokers.kill(0);
+    let segment = brokers.data(0).join(format!("{}-0/00000000000000000000.log", config.topic));
+    cut_off_last_batch(&segment);
+    brokers.start_again(0);
+
+    // Nobody knows of any of them: the broker has refused one, and the others were behind it.
+    let (first, second) = eventually("a broker that answers", || async {
+        let (first, second) =
+            tokio::join!(log.append(P, records("c", 1)), log.append(P, records("d", 1)));
+        let is_sent = matches!(first, Err(AppendError::Indeterminate(_)));
+        let is_away = matches!(first, Err(AppendError::Unavailable(_)));
+        assert!(is_sent || is_away, "{first:?}");
+        is_sent.then_some((first, second))
+    })
+    .await;
+    assert!(format!("{first:?}").contains("OutOfOrderSequenceNumber"), "{first:?}");
+    assert!(matches!(second, Err(AppendError::Indeterminate(_))), "{second:?}");
+
+    log.append(P, records("e", 1)).await.unwrap();
+    let fresh = Kafka::open(config).await.unwrap();
+    let found = everything(&fresh, P, 10).await;
+    let values: Vec<&[u8]> = found.iter().map(|entry| &entry.value[..]).collect();
+    assert_eq!(
+        values,
+        [b"a-0", b"e-0"],
+        "one was lost by the broker, and what it refused is not there"
+    );
+}
+
+/// Takes from a partition what it had acknowledged last, as a broker that loses its power may.
+fn cut_off_last_batch(segment: &std::path::Path) {
+    let bytes = std::fs::read(segment).unwrap();
+    let (mut last, mut next) = (0, 0);
+    // Behind the offset of eight bytes stands how many follow.
+    while next < bytes.len() {
+        let length = bytes[next + 8..next + 12].try_into().unwrap();
+        (last, next) = (next, next + 12 + u32::from_be_bytes(length) as usize);
+    }
+    assert!(last > 0, "there are two");
+    std::fs::File::options().write(true).open(segment).unwrap().set_len(last as u64).unwrap();
+}
+
 async fn the_leader_is_killed(brokers: &tests::Kafka, log: &Arc<Kafka>, topic: &str) {
     let load = Load::start(log, 8);
     load.reaches(500).await;

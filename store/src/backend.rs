@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use directory::{Directory, Group, Needs, User};
 use dispatcher::brake::Counts;
 use dispatcher::ports::{FeedEvent, FeedPosition, Line, SeenPage};
-use ingest::ports::{Gathered, ListQuery, Listed, Member, MemberPlace, ToRefresh, UserView};
+use ingest::ports::{Gathered, ListQuery, Listed, Member, MemberPlace, ToRefresh, Turn, UserView};
 use log::Partition;
 use projector::{Batch, Position, StoreError, StoredHead};
 use schemas::scim::ScimError;
@@ -77,6 +77,11 @@ pub(crate) trait StateBackend: std::fmt::Debug + Send + Sync {
         directory: DirectoryId,
         records: Vec<Head>,
     ) -> Result<Vec<bool>, DbError>;
+
+    /// A turn at writing to a directory, where several processes do.
+    async fn turn(&self, _directory: DirectoryId) -> Option<Box<dyn Turn>> {
+        None
+    }
 
     async fn is_activated(&self, directory: DirectoryId) -> Result<bool, DbError>;
 

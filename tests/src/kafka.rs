@@ -15,7 +15,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tempfile::TempDir;
 
-use node::{Node, Plan};
+use node::{Kind, Node, Plan};
 pub use records::Record;
 
 /// Names brokers to use, `host:port,host:port`, where the tests shall not start one.
@@ -79,8 +79,21 @@ impl Kafka {
     ///
     /// If the machine has no Kafka.
     pub fn start(nodes: usize) -> Result<Self, Missing> {
+        Self::start_as(Kind::Tested, nodes)
+    }
+
+    /// One broker to be measured: it takes longer to start, and then runs as fast as a server of weeks does.
+    ///
+    /// # Errors
+    ///
+    /// If the machine has no Kafka.
+    pub fn measured() -> Result<Self, Missing> {
+        Self::start_as(Kind::Measured, 1)
+    }
+
+    fn start_as(kind: Kind, nodes: usize) -> Result<Self, Missing> {
         let libs = libs().ok_or(Missing)?;
-        let cluster = Cluster::start(&libs, nodes);
+        let cluster = Cluster::start(&libs, kind, nodes);
         let kafka = Self { bootstrap: cluster.bootstrap(), cluster: Some(cluster) };
         kafka.answers(nodes);
         Ok(kafka)
@@ -213,6 +226,18 @@ impl Kafka {
         self.own().nodes()[node].lives()
     }
 
+    /// The process of a node.
+    #[must_use]
+    pub fn pid(&self, node: usize) -> u32 {
+        self.own().nodes()[node].pid()
+    }
+
+    /// Where a node keeps its topics, each partition in a folder `topic-number`.
+    #[must_use]
+    pub fn data(&self, node: usize) -> PathBuf {
+        self.own().nodes()[node].data()
+    }
+
     /// Lets a node that was held up go on.
     pub fn resume(&self, node: usize) {
         self.own().nodes()[node].signal("-CONT");
@@ -250,14 +275,14 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn start(libs: &Path, nodes: usize) -> Self {
+    fn start(libs: &Path, kind: Kind, nodes: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let janitor = janitor(folder.path());
         let authority = folder.path().join("authority.pem");
         let identity = identity(&authority);
         let plans = Plan::of(nodes);
         let nodes: Vec<Node> = (0..nodes)
-            .map(|number| Node::prepare(libs, folder.path(), &plans, number, &identity))
+            .map(|number| Node::prepare(libs, kind, folder.path(), &plans, number, &identity))
             .collect();
         let mut cluster = Self { nodes: Mutex::new(nodes), authority, janitor, _folder: folder };
         let nodes = cluster.nodes.get_mut().expect("nothing panics while it is held");
@@ -319,12 +344,13 @@ fn identity(authority: &Path) -> PathBuf {
     path
 }
 
-/// The folder of the jars: what the environment says, else where `./test` puts them, beside the folder of this program.
+/// The folder of the jars: what the environment says, else where `./test` puts them, in the folder that builds go to.
 fn libs() -> Option<PathBuf> {
     let named = std::env::var_os(LIBS).map(PathBuf::from);
     let made = || {
-        let test = std::env::current_exe().ok()?;
-        test.ancestors().nth(3).map(|target| target.join("tools/kafka-libs"))
+        let program = std::env::current_exe().ok()?;
+        let mut folders = program.ancestors().map(|folder| folder.join("tools/kafka-libs"));
+        folders.find(|folder| folder.is_dir())
     };
     let holds_kafka = |folder: &PathBuf| {
         let mut files = std::fs::read_dir(folder).into_iter().flatten().flatten();

@@ -23,6 +23,11 @@ const VERSION_MIN: u32 = 15;
 /// Part of the name of a socket, and what a connection takes for granted.
 const PORT: &str = "5432";
 
+/// What a server that is measured is started with: as durable as PostgreSQL's own choice, which tests do without, and
+/// with memory and a log as a database of some size has them.
+const MEASURED: &[&str] =
+    &["fsync=on", "full_page_writes=on", "shared_buffers=1GB", "max_wal_size=8GB"];
+
 /// Where Debian puts the programs of each version, which are not in `PATH`.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
@@ -64,10 +69,32 @@ impl Postgres {
             return Ok(Self { config, place: Place::Schema(Box::new(schema)) });
         }
         let programs = programs().ok_or(Missing)?;
-        let mut cluster = Cluster::start(&programs, None);
+        let mut cluster = Cluster::start(&programs, Asked::Nothing);
         let config = cluster.config();
         cluster.listens(&config).await;
         Ok(Self { config, place: Place::Cluster(cluster) })
+    }
+
+    /// A server of its own to be measured: durable, and with memory.
+    ///
+    /// # Errors
+    ///
+    /// If the machine has no PostgreSQL.
+    pub async fn measured() -> Result<Self, Missing> {
+        let programs = programs().ok_or(Missing)?;
+        let mut cluster = Cluster::start(&programs, Asked::Measured);
+        let config = cluster.config();
+        cluster.listens(&config).await;
+        Ok(Self { config, place: Place::Cluster(cluster) })
+    }
+
+    /// The process that the others of the server are children of, if it is ours alone.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        match &self.place {
+            Place::Cluster(cluster) => Some(cluster.server.id()),
+            Place::Schema(_) | Place::Process => None,
+        }
     }
 
     /// A server of its own that is reached at a port of this machine as well, where it shows a certificate.
@@ -81,7 +108,7 @@ impl Postgres {
         let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         let port = free.local_addr().expect("it is bound").port();
         drop(free);
-        let mut cluster = Cluster::start(&programs, Some(Secured { port, certificate, key }));
+        let mut cluster = Cluster::start(&programs, Asked::Secured { port, certificate, key });
         let mut config = cluster.config();
         config.port(port);
         cluster.listens(&config).await;
@@ -99,7 +126,7 @@ impl Postgres {
             return Self::start().await;
         }
         let started = async || {
-            let mut cluster = Cluster::start(&programs().ok_or(Missing)?, None);
+            let mut cluster = Cluster::start(&programs().ok_or(Missing)?, Asked::Nothing);
             let config = cluster.config();
             cluster.listens(&config).await;
             cluster.ends_with_this_process();
@@ -196,15 +223,20 @@ struct Cluster {
     folder: TempDir,
 }
 
-/// How a server is reached from outside.
-struct Secured<'a> {
-    port: u16,
-    certificate: &'a str,
-    key: &'a str,
+/// What a server is to be beside a place for tests.
+enum Asked<'a> {
+    Nothing,
+    /// Reached from outside as well.
+    Secured {
+        port: u16,
+        certificate: &'a str,
+        key: &'a str,
+    },
+    Measured,
 }
 
 impl Cluster {
-    fn start(programs: &Path, secured: Option<Secured<'_>>) -> Self {
+    fn start(programs: &Path, asked: Asked<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let owner = owner_of(folder.path());
         let run = |program: &str| {
@@ -216,23 +248,7 @@ impl Cluster {
             command
         };
         initialise(run("initdb"));
-        let options = match secured {
-            None => vec![
-                "-p".to_owned(),
-                PORT.to_owned(),
-                "-c".to_owned(),
-                "listen_addresses=".to_owned(),
-            ],
-            Some(secured) => {
-                let data = folder.path().join("data");
-                write_for(owner, &data.join("server.crt"), secured.certificate);
-                write_for(owner, &data.join("server.key"), secured.key);
-                let port = secured.port.to_string();
-                ["-p", &port, "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"]
-                    .map(str::to_owned)
-                    .into()
-            }
-        };
+        let options = options(asked, owner, &folder.path().join("data"));
         let server = serve(programs, folder.path(), owner, &options);
         Self { server, programs: programs.to_owned(), owner, options, folder }
     }
@@ -281,6 +297,26 @@ impl Cluster {
         if !tokio::time::timeout(PATIENCE, listens).await.unwrap_or(false) {
             let log = std::fs::read_to_string(self.log());
             panic!("PostgreSQL does not start; it says:\n{}", log.unwrap_or_default());
+        }
+    }
+}
+
+/// What a server is started with. What comes later wins over what [`serve`] says.
+fn options(asked: Asked<'_>, owner: Option<(u32, u32)>, data: &Path) -> Vec<String> {
+    let by_socket = ["-p", PORT, "-c", "listen_addresses="].map(str::to_owned);
+    match asked {
+        Asked::Nothing => by_socket.into(),
+        Asked::Measured => {
+            let measured = MEASURED.iter().flat_map(|setting| ["-c", setting]).map(str::to_owned);
+            by_socket.into_iter().chain(measured).collect()
+        }
+        Asked::Secured { port, certificate, key } => {
+            write_for(owner, &data.join("server.crt"), certificate);
+            write_for(owner, &data.join("server.key"), key);
+            let port = port.to_string();
+            ["-p", &port, "-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"]
+                .map(str::to_owned)
+                .into()
         }
     }
 }

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use directory::{Missing, Needs, Stamp};
 use log::{EventLog, Partition};
-use schemas::{DirectoryId, Edge};
+use schemas::{DirectoryId, Edge, Head};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::copy::{Decided, WorkingCopy};
 use super::flight::{Flight, Ready, answer};
 use super::refusals::{fail, refuse};
 use super::{Mailboxes, Request, WriteError};
-use crate::ports::{BoxError, Gathered, Replica};
+use crate::ports::{BoxError, Gathered, Replica, Turn};
 
 /// How many commands one batch takes: enough for one flush to serve everyone who waits, and few
 /// enough that the first does not wait long for the last.
@@ -41,6 +41,12 @@ const ATTEMPTS_MAX: u32 = 8;
 
 /// How many reads one command may need for its facts. The first guess is nearly always enough.
 const GATHERINGS_MAX: u32 = 8;
+
+/// How long replicas that met on a directory take turns at writing to it. Alone, a writer is faster without.
+const TURNS_FOR: Duration = Duration::from_secs(10);
+
+/// How long to wait for a turn. Who has it may hang; going on without one costs appends and nothing else.
+const TURN_WITHIN: Duration = Duration::from_secs(1);
 
 /// What every writer works with.
 pub(crate) struct Context {
@@ -79,6 +85,12 @@ pub(crate) struct Task {
     in_flight: VecDeque<Flight>,
     /// What has to be decided again, in order.
     again: Vec<Request>,
+    /// The last head that is known to be ours.
+    ours: Option<Head>,
+    /// Until when to take turns with other replicas.
+    takes_turns_until: Option<Instant>,
+    /// Held from before the facts are gathered until everything in flight has landed.
+    turn: Option<Box<dyn Turn>>,
 }
 
 /// What came of taking in more facts.
@@ -111,6 +123,9 @@ impl Task {
             boarding: Vec::new(),
             in_flight: VecDeque::with_capacity(IN_FLIGHT_MAX),
             again: Vec::new(),
+            ours: None,
+            takes_turns_until: None,
+            turn: None,
         }
     }
 
@@ -141,9 +156,12 @@ impl Task {
     /// Decides and sends on its way what can be, until there is nothing to do but wait.
     async fn dispatch(&mut self) {
         loop {
-            if self.in_flight.is_empty() && self.boarding.is_empty() {
+            let idle = self.in_flight.is_empty() && self.boarding.is_empty();
+            if idle {
                 self.copy = None;
+                self.end_turn().await;
                 if !self.again.is_empty() {
+                    self.take_turn().await;
                     self.decide_again().await;
                     continue;
                 }
@@ -154,12 +172,43 @@ impl Task {
             } else if self.boards()
                 && self.waiting.len() >= if self.in_flight.is_empty() { 1 } else { BOARD_MIN }
             {
+                if idle {
+                    self.take_turn().await;
+                }
                 let waiting = std::mem::take(&mut self.waiting);
                 self.decide_all(waiting).await;
             } else {
                 return;
             }
         }
+    }
+
+    /// Waits for our turn, if replicas take turns. Whoever has come by then goes along.
+    async fn take_turn(&mut self) {
+        if self.takes_turns_until.is_none_or(|until| until < Instant::now()) {
+            return;
+        }
+        let stream = &self.stream;
+        let turn = timeout(TURN_WITHIN, stream.context.replica.turn(stream.directory)).await;
+        self.turn = turn.ok().flatten();
+        if self.turn.is_none() {
+            self.takes_turns_until = None;
+        }
+        while self.waiting.len() < BATCH_MAX {
+            let Ok(request) = self.requests.try_recv() else { return };
+            self.waiting.push(request);
+        }
+    }
+
+    async fn end_turn(&mut self) {
+        if let Some(turn) = self.turn.take() {
+            turn.end().await;
+        }
+    }
+
+    /// Another replica writes to this directory.
+    fn meet(&mut self) {
+        self.takes_turns_until = Some(Instant::now() + TURNS_FOR);
     }
 
     /// Takes the mailbox out of the map, unless something has come in meanwhile.
@@ -174,7 +223,9 @@ impl Task {
 
     /// Whether more can be decided before something has landed.
     fn boards(&self) -> bool {
-        let goes_on = self.copy.as_ref().is_some_and(|copy| copy.decided() < DECIDED_MAX);
+        // One flight for each turn: others wait for theirs.
+        let goes_on = self.turn.is_none()
+            && self.copy.as_ref().is_some_and(|copy| copy.decided() < DECIDED_MAX);
         let idle = self.in_flight.is_empty() && self.boarding.is_empty();
         idle || (goes_on && self.boarding.len() < BATCH_MAX)
     }
@@ -190,6 +241,7 @@ impl Task {
         match flight.settle().await {
             Ok(None) => {}
             Ok(Some(head)) => {
+                self.ours = Some(head);
                 if let Some(copy) = &mut self.copy {
                     copy.confirm(head);
                 }
@@ -201,6 +253,7 @@ impl Task {
     /// Another writer was first: nothing that is in flight will hold, nor what was to follow it.
     fn lose(&mut self, requests: Vec<Request>) {
         self.copy = None;
+        self.meet();
         self.again.extend(requests);
         self.again.extend(self.boarding.drain(..).map(|(request, _)| request));
     }
@@ -212,9 +265,11 @@ impl Task {
             request.attempts += 1;
             request
         });
-        let (again, hopeless) = again.partition(|request| request.attempts < ATTEMPTS_MAX);
+        let (again, hopeless): (Vec<_>, Vec<_>) =
+            again.partition(|request| request.attempts < ATTEMPTS_MAX);
         fail(hopeless, || WriteError::Contended);
-        self.decide_all(again).await;
+        let waiting = std::mem::take(&mut self.waiting);
+        self.decide_all(again.into_iter().chain(waiting).collect()).await;
     }
 
     /// Decides each request on what the ones before it leave.
@@ -282,6 +337,10 @@ impl Task {
         };
         let gathered = self.stream.gather(needs).await?;
         let Some(copy) = &mut self.copy else {
+            if self.ours.is_some_and(|ours| ours != gathered.head) {
+                self.meet();
+            }
+            self.ours = Some(gathered.head);
             self.copy = Some(WorkingCopy::new(gathered));
             return Ok(Gathering::Done);
         };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::future_producer::DeliveryFuture;
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::client::{Context, Reach};
 use super::config::Config;
@@ -44,8 +44,7 @@ impl Producer {
         partition: Partition,
         records: &[Append],
     ) -> Result<Offset, AppendError> {
-        let room = self.room.acquire_many(kib_of(records)).await;
-        let _room = room.map_err(|closed| AppendError::Unavailable(closed.into()))?;
+        let _room = self.room_for(records).await?;
         let client = self.client.lock().expect("nothing panics while it is held").clone();
         let (sent, refused) = self.send(&client, partition, records);
         let mut delivered = Vec::with_capacity(sent.len());
@@ -70,6 +69,17 @@ impl Producer {
         let topic = self.config.topic.clone();
         let look = move || client.client().fetch_metadata(Some(&topic), QUESTION_WITHIN).map(drop);
         Ok(tokio::task::spawn_blocking(look).await??)
+    }
+
+    /// Waiting for room may let a task pause even where there is some, and another append pass it by. So what finds room
+    /// takes it at once. Where others wait none is free, and all get it in their order.
+    async fn room_for(&self, records: &[Append]) -> Result<SemaphorePermit<'_>, AppendError> {
+        let kib = kib_of(records);
+        if let Ok(room) = self.room.try_acquire_many(kib) {
+            return Ok(room);
+        }
+        let room = self.room.acquire_many(kib).await;
+        room.map_err(|closed| AppendError::Unavailable(closed.into()))
     }
 
     /// All of them are in librdkafka's queue when this returns, or none beyond the one that was refused.
@@ -165,13 +175,13 @@ fn is_too_large(error: &KafkaError) -> bool {
     error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge)
 }
 
-/// Whether a message that failed like this is certain not to be in the log, now or later.
+/// Whether a message that failed like this is certain not to be in the log, now or later. One that was taken from the
+/// queue (`PurgeQueue`), when a producer could not go on, may have been there to be sent once more.
 fn never_arrives(error: &KafkaError) -> bool {
     let Some(code) = error.rdkafka_error_code() else { return false };
     [
         RDKafkaErrorCode::MessageSizeTooLarge,
         RDKafkaErrorCode::QueueFull,
-        RDKafkaErrorCode::PurgeQueue,
         RDKafkaErrorCode::UnknownTopic,
         RDKafkaErrorCode::UnknownPartition,
         RDKafkaErrorCode::UnknownTopicOrPartition,
@@ -208,6 +218,10 @@ mod tests {
             vec![timed_out(), forbidden()],
             vec![Ok(Offset(7)), forbidden()],
             vec![Ok(Offset(7)), Err(KafkaError::Canceled)],
+            vec![
+                Err(failed(RDKafkaErrorCode::PurgeQueue)),
+                Err(failed(RDKafkaErrorCode::PurgeQueue)),
+            ],
         ] {
             let told = outcome(delivered, None, &records("a", 2));
             assert!(matches!(told, Err(AppendError::Indeterminate(_))), "{told:?}");

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use directory::{Group, Needs};
 use ingest::ports::{
     Access, Admission, BoxError, Gathered, ListQuery, Listed, Member, MemberPlace, Replica,
-    ReplicaError, UserView,
+    ReplicaError, Turn, UserView,
 };
 use ingest::request_log::{RequestStore, Requested};
 use log::{Offset, Partition};
@@ -100,6 +100,10 @@ impl Replica for Store {
             return Ok(vec![true; records.len()]);
         }
         self.state.accepted(directory, records).await.map_err(unavailable)
+    }
+
+    async fn turn(&self, directory: DirectoryId) -> Option<Box<dyn Turn>> {
+        self.state.turn(directory).await
     }
 
     async fn user(

@@ -15,6 +15,7 @@ mod reading;
 mod refresh;
 mod rows;
 pub(crate) mod snapshot;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -32,6 +33,7 @@ use super::query::Moment;
 use super::rows::{Columns, as_sql};
 use crate::error::{DbError, OpenError};
 use crate::state::{DirectoryRow, Progress, Told};
+use turns::Turns;
 
 /// The state, as one process among several sees it.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ pub(crate) struct State {
     /// Where those who write say how far they have come.
     channel: String,
     listening: Listening,
+    turns: Turns,
     /// Directories that are known to be activated, which they stay.
     active: Mutex<BTreeSet<DirectoryId>>,
 }
@@ -80,7 +83,8 @@ impl State {
         let progress = Arc::new(Progress::new(passed, end));
         let watching = Watching { postgres: postgres.clone(), progress: Arc::clone(&progress) };
         let listening = listen(postgres.clone(), channel.clone(), Arc::new(watching));
-        Ok(Self { postgres, progress, channel, listening, active: Mutex::default() })
+        let turns = Turns::new();
+        Ok(Self { postgres, progress, channel, listening, turns, active: Mutex::default() })
     }
 
     async fn client(&self) -> Result<Object, DbError> {
@@ -122,12 +126,13 @@ impl State {
         directory: DirectoryId,
         records: Vec<Head>,
     ) -> Result<Vec<bool>, DbError> {
-        let mut client = self.client().await?;
-        let moment = Moment::reading(&mut client).await?;
+        // One statement needs no transaction around it, and whoever writes waits for this one.
+        let client = self.client().await?;
         let sql = "SELECT seq, hash FROM feed
             WHERE directory = (SELECT key FROM directories WHERE id = $1) AND seq = ANY($2)";
         let places: Vec<i64> = records.iter().map(|record| as_sql(record.seq.0)).collect();
-        let found = moment.all(sql, &[&&directory.to_bytes()[..], &places]).await?;
+        let statement = client.prepare_cached(sql).await?;
+        let found = client.query(&statement, &[&&directory.to_bytes()[..], &places]).await?;
         let found = found.iter().map(|row| Ok((Seq(row.number(0)?), row.hash(1)?)));
         let found = found.collect::<Result<BTreeMap<_, _>, DbError>>()?;
         let is_there = |record: &Head| found.get(&record.seq) == Some(&record.hash);

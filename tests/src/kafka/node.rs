@@ -11,11 +11,31 @@ use super::{PASSWORD, USER};
 /// Any sixteen bytes in base64 will do: clusters of tests never meet.
 const CLUSTER_ID: &str = "ZHN5bmMtdGVzdC1jbHVzdA";
 
-/// What a JVM of a test may take. Kafka's own choice is 1 GiB and a collector with many threads.
-const HEAP: &[&str] = &["-Xms64m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=128m"];
+/// For every JVM. Kafka's own choice is a collector with many threads.
+const EVERYWHERE: &[&str] = &[
+    "-XX:+UseSerialGC",
+    "-XX:MaxDirectMemorySize=128m",
+    "-Xshare:auto",
+    "-Djava.awt.headless=true",
+];
 
-/// Starts sooner, and runs slower than a server of weeks would.
-const HASTE: &[&str] = &["-XX:TieredStopAtLevel=1", "-Xshare:auto", "-Djava.awt.headless=true"];
+/// What a node is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// It is small, starts sooner, and runs slower than a server of weeks would.
+    Tested,
+    /// It is compiled as a server of weeks is, and has the memory that Kafka itself would choose.
+    Measured,
+}
+
+impl Kind {
+    const fn flags(self) -> &'static [&'static str] {
+        match self {
+            Self::Tested => &["-Xms64m", "-Xmx384m", "-XX:TieredStopAtLevel=1"],
+            Self::Measured => &["-Xms1g", "-Xmx1g"],
+        }
+    }
+}
 
 const LOGGING: &str = "\
 status = error
@@ -57,6 +77,7 @@ impl Plan {
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) plan: Plan,
+    kind: Kind,
     libs: PathBuf,
     folder: PathBuf,
     process: Option<Child>,
@@ -66,6 +87,7 @@ impl Node {
     /// Writes the settings of a node.
     pub(super) fn prepare(
         libs: &Path,
+        kind: Kind,
         cluster: &Path,
         plans: &[Plan],
         number: usize,
@@ -76,7 +98,7 @@ impl Node {
         std::fs::write(folder.join("log4j2.properties"), LOGGING).expect("there is room");
         let settings = settings(&folder, plans, number, identity);
         std::fs::write(folder.join("server.properties"), settings).expect("there is room");
-        Self { plan: plans[number], libs: libs.to_owned(), folder, process: None }
+        Self { plan: plans[number], kind, libs: libs.to_owned(), folder, process: None }
     }
 
     /// Lets every node write what it needs before its first start, all at once.
@@ -134,6 +156,15 @@ impl Node {
         assert!(ended.is_none(), "Kafka does not start; it says:\n{}", self.said());
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the node runs").id()
+    }
+
+    /// Where it keeps its topics.
+    pub(super) fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
     /// Whether it was started and has not been killed.
     pub(super) fn lives(&self) -> bool {
         self.process.is_some()
@@ -148,7 +179,7 @@ impl Node {
         let log = self.folder.join("out.log");
         let log = File::options().create(true).append(true).open(log).expect("there is room");
         let mut java = Command::new("java");
-        java.current_dir(&self.folder).args(HEAP).args(HASTE);
+        java.current_dir(&self.folder).args(EVERYWHERE).args(self.kind.flags());
         java.arg("-Dlog4j2.configurationFile=log4j2.properties");
         java.arg("-cp").arg(self.libs.join("*")).arg(main);
         java.stdout(log.try_clone().expect("a file can be shared")).stderr(log);

@@ -12,7 +12,7 @@ use console::ports::{Arrived, Looks};
 use directory::{Directory, Group, Needs, User};
 use dispatcher::brake::Counts;
 use dispatcher::ports::{FeedEvent, FeedPosition, Line, SeenPage};
-use ingest::ports::{Gathered, ListQuery, Member, MemberPlace, ToRefresh, UserView};
+use ingest::ports::{Gathered, ListQuery, Member, MemberPlace, ToRefresh, Turn, UserView};
 use log::Partition;
 use projector::{Batch, Position, StoreError, StoredHead};
 use schemas::wire::{DirectoryGroup, DirectoryUser, DirectoryUserWithGroups};
@@ -68,6 +68,10 @@ impl StateBackend for State {
         records: Vec<Head>,
     ) -> Result<Vec<bool>, DbError> {
         State::accepted(self, directory, records).await
+    }
+
+    async fn turn(&self, directory: DirectoryId) -> Option<Box<dyn Turn>> {
+        State::turn(self, directory).await
     }
 
     async fn is_activated(&self, directory: DirectoryId) -> Result<bool, DbError> {

@@ -216,6 +216,11 @@ impl<'b> Delta<'b> {
         Ok(())
     }
 
+    /// Whether a user was there before the batch and is still the same.
+    pub(super) fn was_there(&self, id: ScimId) -> bool {
+        self.known.users.get(&id).is_some_and(|(key, _)| *key > 0)
+    }
+
     fn put_user(&mut self, id: ScimId, put: Put<'b>, counted: Counted, touched: &mut Touched) {
         // What has a key is there; anything else will get one.
         let key = self.known.users.get(&id).map_or(0, |(key, _)| *key);

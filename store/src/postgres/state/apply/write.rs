@@ -37,8 +37,9 @@ pub(super) async fn write(
     groups_gone(moment, &delta.groups_gone, directories).await?;
     let users = in_order(&delta.users);
     if !users.is_empty() {
-        let users = Users::of(&users)?;
-        users.put(moment).await?;
+        let there = users.iter().filter(|(id, _)| delta.was_there(**id));
+        let there = there.map(|(id, _)| id.to_bytes().to_vec()).collect();
+        Users::of(&users)?.put(moment, there).await?;
     }
     groups(moment, &in_order(&delta.groups)).await?;
     memberships(moment, delta).await?;
@@ -156,10 +157,13 @@ impl<'b> Users<'b> {
         Ok(())
     }
 
-    async fn put(&self, moment: &Moment<'_>) -> Result<(), DbError> {
-        let forget = "DELETE FROM emails USING users
-            WHERE emails.user_key = users.key AND users.scim_id = ANY($1)";
-        moment.execute(forget, &[&self.scim_id]).await?;
+    /// Writes them, of whom some were there before.
+    async fn put(&self, moment: &Moment<'_>, there: Vec<Vec<u8>>) -> Result<(), DbError> {
+        if !there.is_empty() {
+            let forget = "DELETE FROM emails USING users
+                WHERE emails.user_key = users.key AND users.scim_id = ANY($1)";
+            moment.execute(forget, &[&there]).await?;
+        }
         let Self { directory, scim_id, user_id, name_key, external_id, email, display, .. } = self;
         let Self { active, hidden, created_at, updated_at, version, attributes, .. } = self;
         let Self { mapped_email, shown, .. } = self;
