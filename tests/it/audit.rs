@@ -232,3 +232,26 @@ async fn whoever_edits_the_log_is_found_out_and_the_place_is_named() {
         assert!(said.contains(&named), "{name}: {said} does not name {named}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_one_directory_is_told_nothing_of_others() {
+    for Tampering { name, sql, seq } in &TAMPERINGS[..3] {
+        let history = history().await;
+        let api = history.server.api();
+        let other = api.directory("okta scim v2.0", "Other").await;
+        other.user("other@other.example").await;
+        let of = api.get(&format!("/directories/{}", other.id)).await["organization_id"].clone();
+        let key = json!({ "name": "auditor", "scope": "audit", "organization_id": of });
+        let key = api.create("/api_keys", &key).await;
+        let limited = api.with_key(key["key"].as_str().unwrap());
+        let log = Connection::open(history.server.data().join("data/log.db")).unwrap();
+        log.execute_batch(sql).unwrap();
+        drop(log);
+        let own = limited.get(&format!("/audit/verify?directory={}", other.id)).await;
+        assert_eq!((&own["verified"], &own["difference"]), (&json!(true), &Value::Null), "{name}");
+        let first = &history.directory.id;
+        let broken = api.get(&format!("/audit/verify?directory={first}")).await;
+        assert_eq!(broken["difference"]["directory_id"], **first, "{name}: {broken}");
+        assert_eq!(broken["difference"]["seq"], *seq, "{name}: {broken}");
+    }
+}

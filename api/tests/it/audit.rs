@@ -20,6 +20,9 @@ const LOOKED_AT_MAX: u64 = 700;
 /// The directory that they are about.
 pub(crate) const DIRECTORY: DirectoryId = DirectoryId::from_bits(7);
 
+/// One whose walk finds something in [`DIRECTORY`].
+const CONFUSED: DirectoryId = DirectoryId::from_bits(8);
+
 /// Events 1 to [`EVENTS`], each with its number as its place; `q` finds numbers that end with it.
 pub(crate) struct FakeAudit;
 
@@ -71,7 +74,7 @@ impl Audit for FakeAudit {
     }
 
     async fn has_history(&self, _: Reach, directory: DirectoryId) -> Result<bool, PortError> {
-        Ok(directory == DIRECTORY)
+        Ok([DIRECTORY, CONFUSED].contains(&directory))
     }
 }
 
@@ -81,7 +84,8 @@ impl Verifier for FakeAudit {
         Ok(match directory {
             None => Verification::Whole { events: EVENTS },
             Some(_) => Verification::Broken {
-                directory,
+                // One walk tells of another directory than the one that was asked for.
+                directory: directory.filter(|id| *id != CONFUSED).or(Some(DIRECTORY)),
                 seq: Some(Seq(3)),
                 what: "its hash differs".to_owned(),
             },
@@ -136,6 +140,13 @@ async fn an_export_holds_everything_that_fits() {
     assert_eq!(kind, "text/csv; charset=utf-8; header=present");
     let row = table.trim_end().split("\r\n").nth(1).unwrap();
     assert!(row.ends_with(r#",192.0.2.1,'=cmd(),,"{""number"":1000}""#), "{row}");
+}
+
+#[tokio::test]
+async fn whoever_asks_for_one_directory_is_told_of_no_other() {
+    let answer = World::new().get(&format!("/audit/verify?directory={CONFUSED}")).await;
+    assert_eq!(answer.status, 503);
+    assert!(!answer.text.contains(&DIRECTORY.to_string()), "{}", answer.text);
 }
 
 #[tokio::test]
