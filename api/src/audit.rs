@@ -89,6 +89,7 @@ fn read_filter(query: &Query) -> Result<AuditFilter, Error> {
         text: query.text("q"),
         from,
         to,
+        in_front_of: None,
     })
 }
 

@@ -14,6 +14,7 @@ mod reading;
 mod refresh;
 mod rows;
 pub(crate) mod snapshot;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
