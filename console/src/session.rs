@@ -16,7 +16,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use schemas::Timestamp;
+use schemas::{Actor, Timestamp};
 use subtle::ConstantTimeEq as _;
 
 use crate::Console;
@@ -48,6 +48,8 @@ pub(crate) struct Viewer {
     pub(crate) csrf: String,
     /// What the store knows the session by.
     pub(crate) digest: Digest,
+    /// As whom the history has what they do.
+    pub(crate) actor: Actor,
 }
 
 impl Viewer {
@@ -75,7 +77,7 @@ impl FromRequestParts<Arc<Console>> for Viewer {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, console: &Arc<Console>) -> Result<Self, Error> {
-        let found = find(&parts.headers, console).await?;
+        let found = find(parts, console).await?;
         found.ok_or_else(|| Error::SignedOut(way_back(parts)))
     }
 }
@@ -87,7 +89,7 @@ impl OptionalFromRequestParts<Arc<Console>> for Viewer {
         parts: &mut Parts,
         console: &Arc<Console>,
     ) -> Result<Option<Self>, Error> {
-        find(&parts.headers, console).await
+        find(parts, console).await
     }
 }
 
@@ -150,14 +152,16 @@ pub(crate) fn same_origin(headers: &HeaderMap, public_url: &str) -> Result<(), E
     if is_public || from.eq_ignore_ascii_case(host) { Ok(()) } else { Err(Error::Forged) }
 }
 
-async fn find(headers: &HeaderMap, console: &Console) -> Result<Option<Viewer>, Error> {
+async fn find(parts: &Parts, console: &Console) -> Result<Option<Viewer>, Error> {
+    let headers = &parts.headers;
     let Some(secret) = cookie(headers, cookie_name(console.is_secure)) else { return Ok(None) };
     let digest = digest(secret);
     let Some(session) = live(console, digest).await? else { return Ok(None) };
     if is_use(headers) {
         note_use(console, digest, &session).await;
     }
-    Ok(Some(Viewer { role: session.role, csrf: csrf(secret), digest }))
+    let actor = Actor { console_role: Some(session.role.name().to_owned()), ..api::sender(parts) };
+    Ok(Some(Viewer { role: session.role, csrf: csrf(secret), digest, actor }))
 }
 
 /// The session, if it has not become too old.

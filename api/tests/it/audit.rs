@@ -56,7 +56,8 @@ impl Audit for FakeAudit {
             Some(Cursor::After(id)) => number(id) + 1,
             Some(Cursor::Before(_)) | None => 1,
         };
-        let looked_to = EVENTS.min(from + LOOKED_AT_MAX - 1);
+        let events = filter.in_front_of.map_or(EVENTS, |id| number(id) - 1);
+        let looked_to = events.min(from + LOOKED_AT_MAX - 1);
         let fits = |number: &u64| {
             filter.text.as_ref().is_none_or(|text| number.to_string().ends_with(text))
         };
@@ -67,7 +68,7 @@ impl Audit for FakeAudit {
         let page = Page {
             items: found.into_iter().map(event).collect(),
             has_before: request.cursor.is_some(),
-            has_after: is_full || looked_to < EVENTS,
+            has_after: is_full || looked_to < events,
         };
         let looked_to = (!is_full && page.has_after).then(|| EventId::from_bits(id(looked_to)));
         Ok(Audited { page, looked_to })
@@ -139,7 +140,17 @@ async fn an_export_holds_everything_that_fits() {
     let (kind, table) = export(&world, "text/csv", "q=1000").await;
     assert_eq!(kind, "text/csv; charset=utf-8; header=present");
     let row = table.trim_end().split("\r\n").nth(1).unwrap();
-    assert!(row.ends_with(r#",192.0.2.1,'=cmd(),,"{""number"":1000}""#), "{row}");
+    assert!(row.ends_with(r#",192.0.2.1,'=cmd(),,"{""number"":1000}",,"#), "{row}");
+}
+
+#[tokio::test]
+async fn an_export_in_front_of_a_cursor_ends_where_it_stands() {
+    let world = World::new();
+    let cursor = EventId::from_bits(id(900));
+    let (_, lines) = export(&world, "application/x-ndjson", &format!("before={cursor}")).await;
+    let seqs =
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].clone());
+    assert!(seqs.eq((1..900).map(Value::from)));
 }
 
 #[tokio::test]
