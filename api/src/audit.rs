@@ -59,6 +59,14 @@ pub(crate) async fn verify(
         Some(id) => must_exist(&api, caller, id).await?,
     }
     let verification = api.verifier.verify(directory).await?;
+    if let (Some(asked), Verification::Broken { directory: Some(found), .. }) =
+        (directory, &verification)
+        && asked != *found
+    {
+        // Nothing of another directory is told here, whatever a walk has found.
+        let why = "the walk of one directory has told of another".into();
+        return Err(PortError::Unavailable(why).into());
+    }
     Ok(Json(VerificationBody::of(directory, verification)))
 }
 
@@ -81,6 +89,7 @@ fn read_filter(query: &Query) -> Result<AuditFilter, Error> {
         text: query.text("q"),
         from,
         to,
+        in_front_of: None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Who calls: an API key in the `Authorization` header, and what it may do.
 //!
-//! A handler names what it needs by what it extracts: [`Reader`], [`Writer`] or [`Auditor`]. A handler
-//! without one of them would be open to the world, so every route has one.
+//! A handler names what it needs by what it extracts: [`Reader`], [`Writer`], [`Acting`] or [`Auditor`]. A
+//! handler without one of them would be open to the world, so every route has one.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
-use schemas::ApiKeyId;
+use schemas::{Actor, ApiKeyId, RequestId};
 
 use crate::error::Error;
 use crate::ports::{ApiKey, Permission, Reach};
@@ -26,9 +26,28 @@ pub(crate) struct Reader(pub(crate) Caller);
 /// A caller who may write.
 pub(crate) struct Writer(pub(crate) Caller);
 
+/// A caller who may write, and as whom the history has what comes of it.
+pub(crate) struct Acting(pub(crate) Caller, pub(crate) Actor);
+
 /// A caller who may read the audit trail. Whoever may read may read that too; a key for audits may
 /// read nothing else.
 pub(crate) struct Auditor(pub(crate) Caller);
+
+/// What a client calls itself is told up to this length.
+const USER_AGENT_MAX: usize = 200;
+
+/// Whoever sent a request, as far as the request tells.
+#[must_use]
+pub fn sender(parts: &Parts) -> Actor {
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Actor {
+        ip: address.map(|ConnectInfo(address)| address.ip().to_string()),
+        user_agent: agent.map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
+        request_id: parts.extensions.get::<RequestId>().map(ToString::to_string),
+        ..Actor::default()
+    }
+}
 
 /// A caller.
 #[derive(Clone, Copy, Debug)]
@@ -50,13 +69,22 @@ impl Caller {
             }
         }
     }
+
+    fn may_write(self) -> Result<(), Error> {
+        match self.permission {
+            Permission::Full => Ok(()),
+            Permission::Read | Permission::Audit => {
+                Err(Error::Forbidden("This API key may only read."))
+            }
+        }
+    }
 }
 
 impl FromRequestParts<Api> for Reader {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
-        let caller = identify(parts, api).await?;
+        let (caller, _) = identify(parts, api).await?;
         match caller.permission {
             Permission::Full | Permission::Read => Ok(Self(caller)),
             Permission::Audit => {
@@ -70,13 +98,20 @@ impl FromRequestParts<Api> for Writer {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
-        let caller = identify(parts, api).await?;
-        match caller.permission {
-            Permission::Full => Ok(Self(caller)),
-            Permission::Read | Permission::Audit => {
-                Err(Error::Forbidden("This API key may only read."))
-            }
-        }
+        let (caller, _) = identify(parts, api).await?;
+        caller.may_write()?;
+        Ok(Self(caller))
+    }
+}
+
+impl FromRequestParts<Api> for Acting {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
+        let (caller, ApiKey { id, suffix, .. }) = identify(parts, api).await?;
+        caller.may_write()?;
+        let actor = Actor { api_key_id: Some(id), token_suffix: Some(suffix), ..sender(parts) };
+        Ok(Self(caller, actor))
     }
 }
 
@@ -84,11 +119,11 @@ impl FromRequestParts<Api> for Auditor {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Error> {
-        identify(parts, api).await.map(Self)
+        identify(parts, api).await.map(|(caller, _)| Self(caller))
     }
 }
 
-async fn identify(parts: &Parts, api: &Api) -> Result<Caller, Error> {
+async fn identify(parts: &Parts, api: &Api) -> Result<(Caller, ApiKey), Error> {
     let text = bearer(&parts.headers).ok_or(Error::Unauthorized)?;
     let key = api.keys.by_digest(digest(text)).await?.ok_or(Error::Unauthorized)?;
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
@@ -96,7 +131,7 @@ async fn identify(parts: &Parts, api: &Api) -> Result<Caller, Error> {
     api.limits.take(key.id, address).map_err(Error::TooMany)?;
     note_use(api, &key).await;
     let reach = key.organization_id.map_or(Reach::Everything, Reach::Organization);
-    Ok(Caller { reach, permission: key.permission, key: key.id })
+    Ok((Caller { reach, permission: key.permission, key: key.id }, key))
 }
 
 /// RFC 9110 §11.1: the name of the scheme is case-insensitive.

@@ -377,7 +377,7 @@ fn audit() -> Vec<Call> {
             .text("directory", "Those of this directory.")
             .text("user", "Those about this user, also when it is gone.")
             .text("group", "Those about this group, also when it is gone.")
-            .text("actor", "Those caused by this token suffix, address or user agent.")
+            .text("actor", "Those caused by this token suffix, address, user agent, API key or role in the console.")
             .text("request_id", "Those that this request caused.")
             .text("q", "Those whose data contains this text.")
             .lists::<EventBody<'static>>()

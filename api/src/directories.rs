@@ -15,7 +15,7 @@ use schemas::{Brake, BrakeChoice, DirectoryId, OrganizationId, Share, Timestamp,
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::auth::{Caller, Reader, Writer};
+use crate::auth::{Acting, Caller, Reader, Writer};
 use crate::body::{Fields, NAME_MAX, Segments, path_id};
 use crate::error::Error;
 use crate::page::Query;
@@ -61,7 +61,7 @@ pub(crate) async fn get(
 
 pub(crate) async fn create(
     State(api): State<Api>,
-    Writer(caller): Writer,
+    Acting(caller, actor): Acting,
     fields: Fields,
 ) -> Result<Response, Error> {
     let token = secrets::token(&*api.edge);
@@ -69,7 +69,7 @@ pub(crate) async fn create(
     let organization = new.organization_id;
     let created = api.directories.create(caller.reach, new).await;
     let directory = created.map_err(Error::about(organizations::WHAT, organization))?;
-    api.reconcile(directory.id).await;
+    api.reconcile(directory.id, actor).await;
     let mut body = DirectoryBody::of(&api, directory);
     body.scim.bearer_token = Some(token.text);
     Ok((StatusCode::CREATED, Json(body)).into_response())
@@ -158,13 +158,13 @@ pub(crate) async fn release(
 /// 202: its users and groups go a little later.
 pub(crate) async fn delete(
     State(api): State<Api>,
-    Writer(caller): Writer,
+    Acting(caller, actor): Acting,
     Segments(id): Segments<String>,
 ) -> Result<StatusCode, Error> {
     let id = path_id(WHAT, &id)?;
     let deleted = api.directories.delete(caller.reach, id, api.edge.now()).await;
     deleted.map_err(Error::about(WHAT, id))?;
-    api.reconcile(id).await;
+    api.reconcile(id, actor).await;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -61,12 +61,13 @@ mod users;
 
 pub use api_keys::{FirstKey, NewKey, create_key, first_key};
 pub use attribute_map::{AttributeMapPreview, ChangedUser, preview_attribute_map};
+pub use auth::sender;
 pub use host_names::{WrongHostName, read_host_name};
 pub use limits::Limits;
 pub use openapi::description;
 pub use organizations::{EXTERNAL_ID_MAX, domains};
 pub use router::{
-    Api, CheckCertificate, CheckUrl, MakeKeyPair, RECONCILE_WAIT_MAX, reconcile, router,
-    waiting_room,
+    Api, CheckCertificate, CheckUrl, MakeKeyPair, RECONCILE_WAIT_MAX, reconcile, reconcile_by,
+    router, waiting_room,
 };
 pub use secrets::{Ticket, bearer_token, client_id, digest, ticket};

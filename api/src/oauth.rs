@@ -9,7 +9,7 @@ use schemas::wire::ClientTag;
 use schemas::{Timestamp, TokenId};
 use serde::Serialize;
 
-use crate::auth::{Reader, Writer};
+use crate::auth::{Acting, Reader, Writer};
 use crate::body::{Fields, Segments, path_id};
 use crate::directories::{self, new_token};
 use crate::error::Error;
@@ -55,7 +55,7 @@ pub(crate) async fn update(
 /// Answers with everything that the identity provider's page asks for.
 pub(crate) async fn create_secret(
     State(api): State<Api>,
-    Writer(caller): Writer,
+    Acting(caller, actor): Acting,
     Segments(id): Segments<String>,
 ) -> Result<Response, Error> {
     let id = path_id(directories::WHAT, &id)?;
@@ -64,7 +64,7 @@ pub(crate) async fn create_secret(
     let minted = secrets::client_secret(&*api.edge);
     let new = new_token(&api, &minted, api.edge.now());
     let secret = api.oauth_clients.add_secret(caller.reach, id, new).await.map_err(about())?;
-    api.reconcile(id).await;
+    api.reconcile(id, actor).await;
     let token_endpoint = token_endpoint(&api, &client);
     let body = CreatedSecretBody {
         secret: secret.into(),
@@ -77,14 +77,14 @@ pub(crate) async fn create_secret(
 
 pub(crate) async fn revoke_secret(
     State(api): State<Api>,
-    Writer(caller): Writer,
+    Acting(caller, actor): Acting,
     Segments((id, secret)): Segments<(String, String)>,
 ) -> Result<StatusCode, Error> {
     let id = path_id(directories::WHAT, &id)?;
     let secret = path_id(WHAT, &secret)?;
     let revoked = api.oauth_clients.revoke_secret(caller.reach, id, secret).await;
     revoked.map_err(Error::about(WHAT, secret))?;
-    api.reconcile(id).await;
+    api.reconcile(id, actor).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

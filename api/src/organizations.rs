@@ -12,7 +12,7 @@ use schemas::{Edge, OrganizationDomainId, OrganizationId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::auth::{Reader, Writer};
+use crate::auth::{Acting, Reader, Writer};
 use crate::body::{Fields, MapLimits, NAME_MAX, Segments, path_id};
 use crate::error::Error;
 use crate::page::Query;
@@ -98,13 +98,13 @@ pub(crate) async fn update(
 /// 202: the users and groups of its directories go a little later.
 pub(crate) async fn delete(
     State(api): State<Api>,
-    Writer(caller): Writer,
+    Acting(caller, actor): Acting,
     Segments(id): Segments<String>,
 ) -> Result<StatusCode, Error> {
     let id = path_id(WHAT, &id)?;
     let directories = api.organizations.delete(caller.reach, id, api.edge.now()).await;
     for directory in directories.map_err(Error::about(WHAT, id))? {
-        api.reconcile(directory).await;
+        api.reconcile(directory, actor.clone()).await;
     }
     Ok(StatusCode::ACCEPTED)
 }

@@ -27,7 +27,7 @@ mod trials;
 mod verification;
 
 use async_trait::async_trait;
-use schemas::{DirectoryId, OrganizationId};
+use schemas::{Actor, DirectoryId, OrganizationId};
 
 pub use answers::{ANSWERING_MAX, ANSWERS_KEPT, ANSWERS_MAX, Answers, Begun, KeptAnswer};
 pub use audit::{Audit, AuditEvent, AuditFilter, Audited, Verification, Verifier};
@@ -201,6 +201,6 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub trait Streams: Send + Sync {
     /// Makes the stream of a directory say what its configuration says: tokens that were made and
     /// revoked, the directory deleted. Returns when the projection has it. Doing it again adds
-    /// nothing. If it fails, whoever starts the roles makes up for it later; nothing is lost.
-    async fn reconcile(&self, directory: DirectoryId) -> Result<(), PortError>;
+    /// nothing. If it fails, whoever starts the roles makes up for it later; nothing is lost but the actor.
+    async fn reconcile(&self, directory: DirectoryId, actor: Actor) -> Result<(), PortError>;
 }

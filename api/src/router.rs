@@ -9,7 +9,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::get;
 use schemas::host_name::public_url_at;
-use schemas::{DirectoryId, Edge, HostName};
+use schemas::{Actor, DirectoryId, Edge, HostName};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -95,16 +95,21 @@ impl Api {
         public_url_at(&self.public_url, host_name)
     }
 
-    /// See [`reconcile`].
-    pub(crate) async fn reconcile(&self, directory: DirectoryId) {
-        reconcile(&*self.streams, directory).await;
+    /// See [`reconcile_by`].
+    pub(crate) async fn reconcile(&self, directory: DirectoryId, actor: Actor) {
+        reconcile_by(&*self.streams, directory, actor).await;
     }
 }
 
 /// Lets the event stream of a directory tell what configuration says. A failure is not the caller's: what was asked
 /// for is done, and the stream catches up.
 pub async fn reconcile(streams: &dyn Streams, directory: DirectoryId) {
-    let done = tokio::time::timeout(RECONCILE_WAIT_MAX, streams.reconcile(directory));
+    reconcile_by(streams, directory, Actor::default()).await;
+}
+
+/// The same of what this actor has changed, for the history.
+pub async fn reconcile_by(streams: &dyn Streams, directory: DirectoryId, actor: Actor) {
+    let done = tokio::time::timeout(RECONCILE_WAIT_MAX, streams.reconcile(directory, actor));
     match done.await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(

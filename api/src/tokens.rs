@@ -10,7 +10,7 @@ use schemas::{DirectoryId, Timestamp, TokenId};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::auth::{Reader, Writer};
+use crate::auth::{Acting, Reader};
 use crate::body::{Segments, path_id};
 use crate::directories::{self, new_token};
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub(crate) async fn list(
 
 pub(crate) async fn create(
     State(api): State<Api>,
-    Writer(caller): Writer,
+    Acting(caller, actor): Acting,
     Segments(id): Segments<String>,
 ) -> Result<Response, Error> {
     let id = path_id(directories::WHAT, &id)?;
@@ -44,21 +44,21 @@ pub(crate) async fn create(
     let new = new_token(&api, &minted, api.edge.now());
     let token = api.directories.add_token(caller.reach, id, new).await;
     let token = token.map_err(Error::about(directories::WHAT, id))?;
-    api.reconcile(id).await;
+    api.reconcile(id, actor).await;
     let body = TokenBody::of(id, token, Some(minted.text));
     Ok((StatusCode::CREATED, Json(body)).into_response())
 }
 
 pub(crate) async fn revoke(
     State(api): State<Api>,
-    Writer(caller): Writer,
+    Acting(caller, actor): Acting,
     Segments((id, token)): Segments<(String, String)>,
 ) -> Result<StatusCode, Error> {
     let id = path_id(directories::WHAT, &id)?;
     let token = path_id(WHAT, &token)?;
     let revoked = api.directories.revoke_token(caller.reach, id, token, api.edge.now()).await;
     revoked.map_err(Error::about(WHAT, token))?;
-    api.reconcile(id).await;
+    api.reconcile(id, actor).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

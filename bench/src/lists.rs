@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use schemas::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -153,6 +154,7 @@ async fn lists(api: &Target) -> Result<Vec<(String, String)>, Failure> {
     let (suffix, request) = (suffix.ok_or("no suffix")?, request.ok_or("no request")?);
 
     let mut lists = walked(api, of, directory, &group).await?;
+    lists.extend(of_times(api, of, directory).await?);
     for (name, path) in plain(of, directory, &group, user, email, suffix, request) {
         for order in ["asc", "desc"] {
             lists.push((format!("{name}, {order}"), format!("{path}&order={order}&limit=100")));
@@ -192,6 +194,40 @@ async fn walked(
             let last = last.ok_or("the list is short")?;
             let path = format!("{path}&order={order}&limit=100&after={last}");
             lists.push((format!("{name}, {order}, last page"), path));
+        }
+    }
+    Ok(lists)
+}
+
+/// Lists of a range of times inside of what is there: of a minute, and from a moment on.
+async fn of_times(
+    api: &Target,
+    of: &str,
+    directory: &str,
+) -> Result<Vec<(String, String)>, Failure> {
+    let members = first(api, "/events?events=dsync.group.user_added&limit=1").await?;
+    let last = members.ok_or("nobody joined")?["created_at"].clone();
+    let last: Timestamp = last.as_str().ok_or("no time")?.parse()?;
+    let before = |minutes: i64| Timestamp::from_millis(last.millis() - minutes * 60_000);
+    let (from, to) = (before(5), before(4));
+    let mut lists = Vec::new();
+    for (name, path) in [
+        ("events", "/events?".to_owned()),
+        ("events of a frequent type", "/events?events=dsync.user.created".to_owned()),
+        ("events of an organization", format!("/events?organization_id={of}")),
+        ("audit", "/audit/events?".to_owned()),
+        ("audit of a directory", format!("/audit/events?directory={directory}")),
+    ] {
+        for order in ["asc", "desc"] {
+            let path = format!("{path}&order={order}&limit=100");
+            let (within, since, until) = (
+                format!("{path}&range_start={from}&range_end={to}"),
+                format!("{path}&range_start={from}"),
+                format!("{path}&range_end={to}"),
+            );
+            lists.push((format!("{name} of a minute, {order}"), within));
+            lists.push((format!("{name} since a moment, {order}"), since));
+            lists.push((format!("{name} until a moment, {order}"), until));
         }
     }
     Ok(lists)

@@ -59,6 +59,7 @@ use pages::{
     users,
 };
 use ports::{Installation, Lookups, Pipeline, Sessions};
+use session::Viewer;
 
 pub use session::{SESSION_IDLE_MAX, SESSION_MAX};
 
@@ -148,22 +149,10 @@ impl Console {
         format!("{address}/scim/v2.0/{}", directory.endpoint_id)
     }
 
-    /// Lets the event stream of a directory tell what configuration says. A failure is nobody's who looks
-    /// at a page: what was asked for is done, and the stream catches up.
-    async fn reconcile(&self, directory: DirectoryId) {
-        let done = tokio::time::timeout(api::RECONCILE_WAIT_MAX, self.streams.reconcile(directory));
-        match done.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                directory.id = %directory,
-                "event stream does not tell yet what configuration says"
-            ),
-            Err(_) => tracing::warn!(
-                directory.id = %directory,
-                "event stream takes long to tell what configuration says"
-            ),
-        }
+    /// Lets the event stream of a directory tell what configuration says, which somebody has changed. A failure is
+    /// not theirs: what was asked for is done, and the stream catches up.
+    async fn reconcile(&self, directory: DirectoryId, viewer: &Viewer) {
+        api::reconcile_by(&*self.streams, directory, viewer.actor.clone()).await;
     }
 }
 

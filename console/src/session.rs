@@ -17,7 +17,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use schemas::Timestamp;
+use schemas::{Actor, Timestamp};
 use subtle::ConstantTimeEq as _;
 
 use crate::Console;
@@ -49,6 +49,8 @@ pub(crate) struct Viewer {
     pub(crate) csrf: String,
     /// What the store knows the session by.
     pub(crate) digest: Digest,
+    /// As whom the history has what they do.
+    pub(crate) actor: Actor,
 }
 
 impl Viewer {
@@ -76,7 +78,7 @@ impl FromRequestParts<Arc<Console>> for Viewer {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, console: &Arc<Console>) -> Result<Self, Error> {
-        let found = find(&parts.headers, console).await?;
+        let found = find(parts, console).await?;
         found.ok_or_else(|| Error::SignedOut(way_back(parts)))
     }
 }
@@ -88,7 +90,7 @@ impl OptionalFromRequestParts<Arc<Console>> for Viewer {
         parts: &mut Parts,
         console: &Arc<Console>,
     ) -> Result<Option<Self>, Error> {
-        find(&parts.headers, console).await
+        find(parts, console).await
     }
 }
 
@@ -197,14 +199,17 @@ pub(crate) fn same_origin(headers: &HeaderMap, public_url: &str) -> Result<(), E
     if is_public || from.eq_ignore_ascii_case(host) { Ok(()) } else { Err(Error::Forged) }
 }
 
-async fn find(headers: &HeaderMap, console: &Console) -> Result<Option<Viewer>, Error> {
+async fn find(parts: &Parts, console: &Console) -> Result<Option<Viewer>, Error> {
+    let headers = &parts.headers;
     let Some(secret) = cookie(headers, cookie_name(console.is_secure)) else { return Ok(None) };
     for digest in digests(console, secret) {
         if let Some(session) = live(console, digest).await? {
             if is_use(headers) {
                 note_use(console, digest, &session).await;
             }
-            return Ok(Some(Viewer { role: session.role, csrf: csrf(secret), digest }));
+            let role = Some(session.role.name().to_owned());
+            let actor = Actor { console_role: role, ..api::sender(parts) };
+            return Ok(Some(Viewer { role: session.role, csrf: csrf(secret), digest, actor }));
         }
     }
     Ok(None)

@@ -159,5 +159,6 @@ fn actor(parts: &Parts, address: Option<IpAddr>, access: &Access) -> Actor {
         ip: address.map(|ip| ip.to_string()),
         user_agent: agent.map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
         request_id: parts.extensions.get::<RequestId>().map(ToString::to_string),
+        ..Actor::default()
     }
 }

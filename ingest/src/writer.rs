@@ -174,15 +174,15 @@ impl Writers {
         ScimId::from_bits(self.context.edge.id())
     }
 
-    /// Makes a directory's stream say what its configuration says.
+    /// Makes a directory's stream say what its configuration says, which this actor has changed.
     ///
     /// # Errors
     ///
     /// See [`Self::submit`]. A directory that is gone has nothing left to say, which is no error.
-    pub async fn reconcile(&self, directory: DirectoryId) -> Result<(), WriteError> {
+    pub async fn reconcile(&self, directory: DirectoryId, actor: Actor) -> Result<(), WriteError> {
         let partition = self.context.replica.partition(directory).await?;
         let partition = partition.ok_or(WriteError::NoSuchDirectory(directory))?;
-        let done = self.submit(directory, partition, Command::Reconcile, Actor::default()).await;
+        let done = self.submit(directory, partition, Command::Reconcile, actor).await;
         match done {
             Ok(_) | Err(WriteError::Rejected(Rejection::DirectoryGone)) => Ok(()),
             Err(error) => Err(error),

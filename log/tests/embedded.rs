@@ -62,6 +62,19 @@ async fn records_that_are_no_longer_in_memory_are_read_from_the_file() {
     assert_eq!(scanned[..], everything(&log, P, 100).await[10..]);
 }
 
+#[tokio::test]
+async fn a_scan_says_where_a_record_is_missing_and_goes_on_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.db");
+    let log = Embedded::open(&path, 1).unwrap();
+    log.append(P, records("a", 5)).await.unwrap();
+    let file = rusqlite::Connection::open(&path).unwrap();
+    file.execute("DELETE FROM records WHERE key IN (1, 2)", []).unwrap();
+    let scanned = Embedded::scan(&path, P, Offset(0)).unwrap();
+    let found: Vec<_> = scanned.map(|entry| entry.map(|entry| entry.offset.0).ok()).collect();
+    assert_eq!(found, [Some(0), None, Some(3), Some(4)]);
+}
+
 #[test]
 fn a_file_of_something_else_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@
 //! its stream, and what differs. What has to be remembered on the way is kept on disk, so that the length
 //! of the history and the size of the directories take no memory.
 
+mod alone;
 mod standing;
 
 use std::collections::BTreeSet;
@@ -14,6 +15,7 @@ use schemas::{DirectoryId, ScimId, Seq, Shown};
 use crate::fold::FoldedDirectory;
 use crate::ports::{BoxError, Position, StoredHead};
 use crate::rebuild::{Changes, FeedEntry, RebuildError, Scan, Seen, judged};
+use alone::alone;
 use standing::Standing;
 
 /// How many feed entries are compared at once.
@@ -273,7 +275,13 @@ pub fn verify(
     progress: &mut dyn FnMut(Seen),
 ) -> Result<Seen, VerifyError> {
     let position = snapshot.position(partition).map_err(VerifyError::Store)?;
-    let heads = snapshot.heads(partition).map_err(VerifyError::Store)?;
+    let mut heads = snapshot.heads(partition).map_err(VerifyError::Store)?;
+    // Whoever asks for one directory is told of that one, whatever became of others.
+    heads.retain(|stored| only.is_none_or(|only| only == stored.directory_id));
+    let scan = match only {
+        Some(only) => alone(scan, only),
+        None => scan,
+    };
     let scan = Box::new(scan.take_while(move |entry| match (entry, position.applied) {
         (Ok(entry), Some((applied, _))) => entry.offset <= applied,
         (Ok(_), None) => false,
@@ -288,10 +296,8 @@ pub fn verify(
     let judge = judged(partition, scan, Changes::HandOn, |chunk| {
         for (entry, change) in chunk.feed.iter().zip(&chunk.changes) {
             let stored = feed.next()?;
-            if only.is_none_or(|only| only == entry.directory_id) {
-                compare_event(entry, stored)?;
-                standing.take(feed.snapshot, entry, change)?;
-            }
+            compare_event(entry, stored)?;
+            standing.take(feed.snapshot, entry, change)?;
         }
         seen.add(&chunk);
         progress(seen);
@@ -301,8 +307,7 @@ pub fn verify(
     feed.ends()?;
 
     let folded = &judge.fold.directories;
-    for stored in heads.iter().filter(|stored| only.is_none_or(|only| only == stored.directory_id))
-    {
+    for stored in &heads {
         compare_head(stored, folded.get(&stored.directory_id))?;
         standing.ends(snapshot, stored.directory_id)?;
     }

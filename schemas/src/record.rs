@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::chain::{Hash, Head, Link, Place, Seq};
 use crate::wire::EventTag;
-use crate::{Change, DirectoryId, Event, EventId, EventType, StoredChange, Timestamp};
+use crate::{ApiKeyId, Change, DirectoryId, Event, EventId, EventType, StoredChange, Timestamp};
 
 /// The version of the record format. A reader that meets another one stops: it must neither guess
 /// nor skip.
@@ -32,6 +32,12 @@ pub struct Actor {
     /// The request, as its answer's `X-Request-ID` named it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub request_id: Option<String>,
+    /// The key that a call of the API showed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub api_key_id: Option<ApiKeyId>,
+    /// As what somebody was signed in to the console.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub console_role: Option<String>,
 }
 
 /// `{}`: the SDKs expect the key, and there is nothing to say in it.

@@ -20,9 +20,11 @@ mod refresh;
 pub(crate) mod rows;
 pub(crate) mod scratch;
 pub(crate) mod snapshot;
+pub(crate) mod times;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use directory::{Directory, facts::TokenRecord};
@@ -40,11 +42,12 @@ pub(crate) const SHOWN: &str = include_str!("state/shown.sql");
 pub(crate) const SHOWN_INDEXES: &str = include_str!("state/shown_indexes.sql");
 pub(crate) const LISTS: &str = include_str!("state/lists.sql");
 pub(crate) const LISTS_INDEXES: &str = include_str!("state/lists_indexes.sql");
+pub(crate) const TIMES: &str = include_str!("state/times.sql");
 pub(crate) const INDEXES: &str = include_str!("state/indexes.sql");
 pub(crate) const FEED_INDEXES: &str = include_str!("state/feed_indexes.sql");
 
 /// The version of the schema: how many migrations lead to it.
-const VERSION: i32 = 4;
+const VERSION: i32 = 5;
 
 /// The first version that knows of pending members.
 const PENDING_MEMBERS_SINCE: i32 = 2;
@@ -72,6 +75,8 @@ const CHECKPOINT_PAGES: u32 = 8_000;
 pub(crate) struct State {
     writer: Pool,
     checkpointer: Pool,
+    /// Tells what is done beside the work that it has to end.
+    ends: Arc<AtomicBool>,
     readers: Pool,
     progress: Arc<Progress>,
     /// Directories that are known to be activated, which they stay.
@@ -97,7 +102,7 @@ impl State {
         let schema = format!("{SCHEMA}{FEED_INDEXES}{INDEXES}");
         let shown = format!("{SHOWN}{SHOWN_INDEXES}");
         let lists = format!("{LISTS}{LISTS_INDEXES}");
-        migrate(&mut writer, path, &[&schema, PENDING_MEMBERS, &shown, &lists])?;
+        migrate(&mut writer, path, &[&schema, PENDING_MEMBERS, &shown, &lists, TIMES])?;
         writer
             .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
             .map_err(OpenError::at(path))?;
@@ -111,9 +116,18 @@ impl State {
             Options { writable: false, synchronous: "NORMAL", cache_kib: READER_CACHE_KIB };
         let readers = (0..READERS).map(|_| connect(path, reading).map_err(OpenError::at(path)));
         let readers = readers.collect::<Result<Vec<_>, _>>()?;
+        let checkpointer = Pool::start("state-checkpoint", vec![checkpointer])?;
+        let ends = Arc::new(AtomicBool::new(false));
+        let told_to_end = Arc::clone(&ends);
+        checkpointer.offer(move |connection| {
+            if let Err(error) = times::make_up(connection, &told_to_end) {
+                tracing::warn!(%error, "the times of the feed cannot be gathered");
+            }
+        });
         Ok(Self {
             writer: Pool::start("state-writer", vec![writer])?,
-            checkpointer: Pool::start("state-checkpoint", vec![checkpointer])?,
+            checkpointer,
+            ends,
             readers: Pool::start("state-reader", readers)?,
             progress: Arc::new(Progress::new(passed, feed_end)),
             active: Mutex::default(),
@@ -139,6 +153,7 @@ impl State {
     }
 
     pub(crate) fn close(&self) {
+        self.ends.store(true, Ordering::Relaxed);
         self.readers.close();
         self.writer.close();
         self.checkpointer.close();

@@ -4,7 +4,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tests::server::{API_KEY, command, http_client};
+use tests::server::{API_KEY, command, eventually, http_client};
 use tests::{Directory, Server};
 
 /// A directory with two users, one of them deleted, and a group with both.
@@ -138,6 +138,25 @@ async fn all_of_the_history_comes_in_one_answer_as_lines_or_as_a_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_export_in_front_of_an_event_holds_what_the_list_has_there() {
+    let history = history().await;
+    let of = format!("directory={}", history.directory.id);
+    let listed = history.audit(&format!("&{of}")).await;
+    let cursor = listed[5]["id"].as_str().unwrap();
+    for order in ["asc", "desc", "normal"] {
+        let query = format!("{of}&order={order}&before={cursor}");
+        let page = history.audit(&format!("&{query}")).await;
+        assert!(!page.is_empty() && page.len() < listed.len());
+        let (_, lines) = history.export("application/x-ndjson", &query).await;
+        let lines: Vec<Value> =
+            lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines, page, "{order}");
+    }
+    let (kind, _) = history.export("application/json, application/x-ndjson", &of).await;
+    assert_eq!(kind, "application/json");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_for_audits_reaches_the_audit_trail_and_nothing_else() {
     let history = history().await;
     let api = history.server.api();
@@ -169,6 +188,37 @@ async fn a_key_for_audits_reaches_the_audit_trail_and_nothing_else() {
         assert_eq!(status, 404, "{asked}");
     }
     assert_eq!(limited.send("GET", "/audit/verify", None).await.0, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_changes_a_directory_through_the_api_is_named() {
+    let history = history().await;
+    let api = history.server.api();
+    let key = api.create("/api_keys", &json!({ "name": "admin", "scope": "full" })).await;
+    let text = key["key"].as_str().unwrap();
+    let admin = api.with_key(text);
+    let path = format!("/directories/{}", history.directory.id);
+    let token = admin.create(&format!("{path}/tokens"), &json!({})).await;
+    let token = format!("{path}/tokens/{}", token["id"].as_str().unwrap());
+    assert_eq!(admin.send("DELETE", &token, None).await.0, 204);
+    assert_eq!(admin.send("DELETE", &path, None).await.0, 202);
+    let id = key["id"].as_str().unwrap();
+    let told = eventually("the deletion", || async {
+        let told = history.audit(&format!("&actor={id}")).await;
+        types(&told).contains(&"dsync.deleted").then_some(told)
+    })
+    .await;
+    let deed = ["dsync.token.created", "dsync.token.revoked", "dsync.deleted"];
+    assert!(types(&told).starts_with(&deed[..2]) && types(&told).last() == Some(&deed[2]));
+    for event in &told {
+        let actor = &event["actor"];
+        assert_eq!((&actor["api_key_id"], &actor["ip"]), (&key["id"], &json!("127.0.0.1")));
+        assert!(text.ends_with(actor["token_suffix"].as_str().unwrap()));
+        assert!(!actor.to_string().contains(text));
+        let request = actor["request_id"].as_str().unwrap();
+        let caused = history.audit(&format!("&request_id={request}")).await;
+        assert_eq!(caused, std::slice::from_ref(event), "a request leads to what it caused");
+    }
 }
 
 /// What somebody with a shell does to the log.
@@ -230,5 +280,28 @@ async fn whoever_edits_the_log_is_found_out_and_the_place_is_named() {
         let said = String::from_utf8_lossy(&said.stderr).into_owned();
         let named = format!("{directory}: seq {seq}: ");
         assert!(said.contains(&named), "{name}: {said} does not name {named}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_for_one_directory_is_told_nothing_of_others() {
+    for Tampering { name, sql, seq } in &TAMPERINGS[..3] {
+        let history = history().await;
+        let api = history.server.api();
+        let other = api.directory("okta scim v2.0", "Other").await;
+        other.user("other@other.example").await;
+        let of = api.get(&format!("/directories/{}", other.id)).await["organization_id"].clone();
+        let key = json!({ "name": "auditor", "scope": "audit", "organization_id": of });
+        let key = api.create("/api_keys", &key).await;
+        let limited = api.with_key(key["key"].as_str().unwrap());
+        let log = Connection::open(history.server.data().join("data/log.db")).unwrap();
+        log.execute_batch(sql).unwrap();
+        drop(log);
+        let own = limited.get(&format!("/audit/verify?directory={}", other.id)).await;
+        assert_eq!((&own["verified"], &own["difference"]), (&json!(true), &Value::Null), "{name}");
+        let first = &history.directory.id;
+        let broken = api.get(&format!("/audit/verify?directory={first}")).await;
+        assert_eq!(broken["difference"]["directory_id"], **first, "{name}: {broken}");
+        assert_eq!(broken["difference"]["seq"], *seq, "{name}: {broken}");
     }
 }

@@ -367,6 +367,30 @@ fn printed(data: &std::path::Path) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn whoever_makes_a_token_in_the_console_is_named() {
+    let (_data, server) = server(&[]);
+    let api = server.api();
+    let directory = api.directory("okta scim v2.0", "Acme").await;
+    let visitor = Visitor::signed_in(&server).await;
+    let path = format!("/console/directories/{}/tokens/new", directory.id);
+    let (csrf, id) = (visitor.field(&path, "csrf").await, visitor.field(&path, "id").await);
+    let made = visitor.post(&path, &[("csrf", &csrf), ("id", &id)]).await;
+    assert!(made.status().is_success(), "{}", made.status());
+    let told = api.get("/audit/events?actor=admin").await;
+    let event = &told["data"][0];
+    assert_eq!(
+        (&event["event"], &event["data"]["id"]),
+        (&serde_json::json!("dsync.token.created"), &serde_json::json!(id))
+    );
+    let actor = &event["actor"];
+    assert_eq!(
+        (&actor["console_role"], &actor["ip"]),
+        (&serde_json::json!("admin"), &serde_json::json!("127.0.0.1"))
+    );
+    assert!(actor["request_id"].is_string() && actor.get("token_suffix").is_none(), "{actor}");
+}
+
+#[tokio::test]
 async fn a_stream_goes_on_where_the_last_one_ended_without_a_gap_or_a_repeat() {
     let (_data, server) = server(&[]);
     let directory = server.api().directory("generic scim v2.0", "Acme").await;

@@ -8,8 +8,8 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use tests::Server;
 use tests::server::http_client;
+use tests::{Directory, Server};
 
 use probes::{Probe, calls};
 use world::{World, strings};
@@ -115,6 +115,74 @@ fn without(answer: &str, named: &str) -> String {
         Ok(json) => world::without_times(json).to_string(),
         Err(_) => answer,
     }
+}
+
+/// So many events others have before and behind one's own: more than a page of the history looks at.
+const OF_OTHERS: usize = 4_500;
+
+/// How many users join and leave a group of theirs at once.
+const MEMBERS: usize = 150;
+
+/// Memberships that begin and end, until there are enough.
+async fn busy(directory: &Directory, users: &[String], group: &str) {
+    let members: Vec<Value> = users.iter().map(|id| json!({ "value": id })).collect();
+    for _ in 0..OF_OTHERS.div_ceil(2 * users.len()) {
+        for operation in ["add", "remove"] {
+            let change = json!([{ "op": operation, "path": "members", "value": members }]);
+            directory.patch(&format!("/Groups/{group}"), change).await.expect(204);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_history_of_one_organization_never_goes_on_from_an_event_of_another() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let api = server.api();
+    let rival = api.directory("okta scim v2.0", "Rival").await;
+    let group = rival.group("Everyone").await;
+    let mut users = Vec::new();
+    for number in 0..MEMBERS {
+        users.push(rival.user(&format!("user{number}@rival.example")).await);
+    }
+    busy(&rival, &users, &group).await;
+    let own = api.directory("okta scim v2.0", "Acme").await;
+    own.user("user@acme.example").await;
+    busy(&rival, &users, &group).await;
+    let of = api.get(&format!("/directories/{}", own.id)).await["organization_id"].clone();
+    let key = json!({ "name": "auditor", "scope": "audit", "organization_id": of });
+    let key = api.create("/api_keys", &key).await;
+    let limited = api.with_key(key["key"].as_str().unwrap());
+    let whole = limited.get("/audit/events?limit=100").await;
+    let whole = whole["data"].as_array().unwrap().clone();
+    assert!(whole.len() >= 3, "the first page has all of it");
+    let at = whole[0]["created_at"].as_str().unwrap();
+    for filter in [
+        String::new(),
+        format!("&directory={}", own.id),
+        format!("&organization_id={}", of.as_str().unwrap()),
+        "&actor=127.0.0.1".into(),
+        "&actor=nobody".into(),
+        "&q=acme".into(),
+        "&q=rival".into(),
+        "&events=dsync.user.created".into(),
+        "&request_id=req_01K0ZC6M8Q4T6V7W8X9YABCDEF".into(),
+        format!("&range_start={at}"),
+    ] {
+        for order in ["asc", "desc"] {
+            let page = limited.get(&format!("/audit/events?limit=1&order={order}{filter}")).await;
+            let text = page.to_string();
+            for cursor in ["after", "before"] {
+                let cursor = &page["list_metadata"][cursor];
+                let is_own = whole.iter().any(|event| event["id"] == *cursor);
+                assert!(cursor.is_null() || is_own, "{filter} {order}: {text}");
+            }
+            assert!(!text.contains(&rival.id) && !text.contains("rival.example"), "{text}");
+        }
+    }
+    let begins = api.get(&format!("/audit/events?limit=100&directory={}", own.id)).await;
+    assert_eq!(begins["data"], json!(whole));
+    assert_eq!(begins["list_metadata"]["after"], Value::Null);
 }
 
 #[tokio::test(flavor = "multi_thread")]

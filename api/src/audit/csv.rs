@@ -7,7 +7,7 @@ use schemas::Actor;
 
 use crate::ports::AuditEvent;
 
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 14] = [
     "id",
     "event",
     "created_at",
@@ -20,6 +20,8 @@ const COLUMNS: [&str; 12] = [
     "actor_user_agent",
     "actor_request_id",
     "data",
+    "actor_api_key_id",
+    "actor_console_role",
 ];
 
 /// The line of names.
@@ -52,6 +54,8 @@ fn row(event: &AuditEvent) -> [String; COLUMNS.len()] {
         text(actor.user_agent),
         text(actor.request_id),
         harmless(event.data.get()).into_owned(),
+        text(actor.api_key_id.map(|id| id.to_string())),
+        text(actor.console_role),
     ]
 }
 

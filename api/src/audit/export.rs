@@ -9,7 +9,7 @@ use schemas::EventId;
 
 use super::{EventBody, behind, csv};
 use crate::error::Error;
-use crate::ports::{AuditEvent, AuditFilter, Audited, EXPORT_PAGE, PageRequest, PortError};
+use crate::ports::{AuditEvent, AuditFilter, Audited, Cursor, EXPORT_PAGE, PageRequest, PortError};
 use crate::router::Api;
 
 /// How an export is written.
@@ -22,15 +22,20 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The one that `Accept` asks for, if it asks for one.
+    /// The one that `Accept` asks for before anything else that it can have, if it asks for one.
     pub(super) fn wanted(headers: &HeaderMap) -> Option<Self> {
         let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
-        accept.split(',').find_map(|part| {
-            let kind = part.split(';').next().unwrap_or_default().trim();
-            [Self::Ndjson, Self::Csv].into_iter().find(|format| {
-                format.content_type().split(';').next() == Some(&*kind.to_ascii_lowercase())
-            })
-        })
+        let first = accept.split(',').find_map(|part| {
+            let kind = part.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+            let page = (kind == "application/json").then_some(None);
+            let formats = [Self::Ndjson, Self::Csv].into_iter();
+            page.or_else(|| formats.map(Some).find(|format| Self::is_called(*format, &kind)))
+        });
+        first.flatten()
+    }
+
+    fn is_called(format: Option<Self>, kind: &str) -> bool {
+        format.is_some_and(|format| format.content_type().split(';').next() == Some(kind))
     }
 
     const fn content_type(self) -> &'static str {
@@ -69,15 +74,20 @@ enum Rest {
     Nothing,
 }
 
-/// Sends everything from the page on. What goes wrong at once is an answer of its own; what goes wrong
+/// Sends everything from the page on, or everything in front of its cursor. What goes wrong at once is an answer of its own; what goes wrong
 /// later breaks the answer off, so that nobody takes a part for the whole.
 pub(super) async fn stream(
     api: Api,
     request: PageRequest<EventId>,
-    filter: AuditFilter,
+    mut filter: AuditFilter,
     format: Format,
 ) -> Result<Response, Error> {
-    let request = PageRequest { limit: EXPORT_PAGE, ..request };
+    let mut request = PageRequest { limit: EXPORT_PAGE, ..request };
+    if let Some(Cursor::Before(id)) = request.cursor {
+        // It is read from the beginning of the list, and ends where the cursor stands.
+        request.cursor = None;
+        filter.in_front_of = Some(id);
+    }
     let first = api.audit.audit(request, filter.clone()).await?;
     let rest = Rest::Page(format.head(), first);
     let pages = stream::try_unfold(rest, move |rest| {
@@ -123,6 +133,8 @@ mod tests {
         assert_eq!(wanted("application/x-ndjson"), Some(Format::Ndjson));
         assert_eq!(wanted("Text/CSV;q=0.9, */*"), Some(Format::Csv));
         assert_eq!(wanted("application/json, text/plain, */*"), None);
+        assert_eq!(wanted("application/json, application/x-ndjson"), None);
+        assert_eq!(wanted("text/html, text/csv, application/json"), Some(Format::Csv));
         assert_eq!(Format::wanted(&HeaderMap::new()), None);
     }
 }

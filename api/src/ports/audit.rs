@@ -22,7 +22,7 @@ pub struct AuditFilter {
     pub user: Option<UserId>,
     /// Those about this group, memberships among them, also when the group is gone.
     pub group: Option<GroupId>,
-    /// Those that this token suffix, address or user agent caused; compared as a whole.
+    /// Those that this token suffix, address, user agent, API key or role caused; compared as a whole.
     pub actor: Option<String>,
     /// Those that this request caused.
     pub request: Option<RequestId>,
@@ -32,6 +32,8 @@ pub struct AuditFilter {
     pub from: Option<Timestamp>,
     /// Those created at this time or earlier.
     pub to: Option<Timestamp>,
+    /// Those in front of this one, in the order of the list.
+    pub in_front_of: Option<EventId>,
 }
 
 /// An event with what proves it and who caused it.

@@ -20,6 +20,9 @@ const LOOKED_AT_MAX: u64 = 700;
 /// The directory that they are about.
 pub(crate) const DIRECTORY: DirectoryId = DirectoryId::from_bits(7);
 
+/// One whose walk finds something in [`DIRECTORY`].
+const CONFUSED: DirectoryId = DirectoryId::from_bits(8);
+
 /// Events 1 to [`EVENTS`], each with its number as its place; `q` finds numbers that end with it.
 pub(crate) struct FakeAudit;
 
@@ -53,7 +56,8 @@ impl Audit for FakeAudit {
             Some(Cursor::After(id)) => number(id) + 1,
             Some(Cursor::Before(_)) | None => 1,
         };
-        let looked_to = EVENTS.min(from + LOOKED_AT_MAX - 1);
+        let events = filter.in_front_of.map_or(EVENTS, |id| number(id) - 1);
+        let looked_to = events.min(from + LOOKED_AT_MAX - 1);
         let fits = |number: &u64| {
             filter.text.as_ref().is_none_or(|text| number.to_string().ends_with(text))
         };
@@ -64,14 +68,14 @@ impl Audit for FakeAudit {
         let page = Page {
             items: found.into_iter().map(event).collect(),
             has_before: request.cursor.is_some(),
-            has_after: is_full || looked_to < EVENTS,
+            has_after: is_full || looked_to < events,
         };
         let looked_to = (!is_full && page.has_after).then(|| EventId::from_bits(id(looked_to)));
         Ok(Audited { page, looked_to })
     }
 
     async fn has_history(&self, _: Reach, directory: DirectoryId) -> Result<bool, PortError> {
-        Ok(directory == DIRECTORY)
+        Ok([DIRECTORY, CONFUSED].contains(&directory))
     }
 }
 
@@ -81,7 +85,8 @@ impl Verifier for FakeAudit {
         Ok(match directory {
             None => Verification::Whole { events: EVENTS },
             Some(_) => Verification::Broken {
-                directory,
+                // One walk tells of another directory than the one that was asked for.
+                directory: directory.filter(|id| *id != CONFUSED).or(Some(DIRECTORY)),
                 seq: Some(Seq(3)),
                 what: "its hash differs".to_owned(),
             },
@@ -135,7 +140,24 @@ async fn an_export_holds_everything_that_fits() {
     let (kind, table) = export(&world, "text/csv", "q=1000").await;
     assert_eq!(kind, "text/csv; charset=utf-8; header=present");
     let row = table.trim_end().split("\r\n").nth(1).unwrap();
-    assert!(row.ends_with(r#",192.0.2.1,'=cmd(),,"{""number"":1000}""#), "{row}");
+    assert!(row.ends_with(r#",192.0.2.1,'=cmd(),,"{""number"":1000}",,"#), "{row}");
+}
+
+#[tokio::test]
+async fn an_export_in_front_of_a_cursor_ends_where_it_stands() {
+    let world = World::new();
+    let cursor = EventId::from_bits(id(900));
+    let (_, lines) = export(&world, "application/x-ndjson", &format!("before={cursor}")).await;
+    let seqs =
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].clone());
+    assert!(seqs.eq((1..900).map(Value::from)));
+}
+
+#[tokio::test]
+async fn whoever_asks_for_one_directory_is_told_of_no_other() {
+    let answer = World::new().get(&format!("/audit/verify?directory={CONFUSED}")).await;
+    assert_eq!(answer.status, 503);
+    assert!(!answer.text.contains(&DIRECTORY.to_string()), "{}", answer.text);
 }
 
 #[tokio::test]

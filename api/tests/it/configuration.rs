@@ -134,6 +134,8 @@ async fn a_directory_is_deleted_a_little_later() {
     assert_eq!((answer.status, answer.text.as_str()), (StatusCode::ACCEPTED, ""));
     assert_eq!(world.get(&path).await.json()["state"], "deleting");
     assert_eq!(world.fake.state().reconciled.len(), 2);
+    let by = world.fake.state().actors.pop().unwrap();
+    assert!(by.api_key_id.is_some() && by.token_suffix.is_some(), "{by:?}");
 }
 
 #[tokio::test]

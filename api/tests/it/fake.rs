@@ -15,7 +15,7 @@ use api::ports::{
     Reach, Replay, Rotation, Sample, ScimService, Start, StoredEvent, Token,
 };
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
-use schemas::{ApiKeyId, DirectoryId, EventType, OrganizationId};
+use schemas::{Actor, ApiKeyId, DirectoryId, EventType, OrganizationId};
 
 /// An event with what it is filtered by.
 pub(crate) struct FakeEvent {
@@ -50,6 +50,8 @@ pub(crate) struct State {
     pub(crate) groups: Vec<DirectoryGroup>,
     pub(crate) events: Vec<FakeEvent>,
     pub(crate) reconciled: Vec<DirectoryId>,
+    /// Who caused each of these.
+    pub(crate) actors: Vec<Actor>,
     pub(crate) touched: Vec<ApiKeyId>,
     pub(crate) event_filters: Vec<EventFilter>,
     /// The next list of organizations fails like this.

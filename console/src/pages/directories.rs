@@ -78,7 +78,7 @@ pub(crate) async fn create(
     };
     let created = console.directories.create(Reach::Everything, new).await;
     let directory = created.map_err(Error::about(ORGANIZATION))?;
-    console.reconcile(id).await;
+    console.reconcile(id, &viewer).await;
     Ok(credentials(&console, &viewer, &directory, "Directory created", &token.text))
 }
 
@@ -289,7 +289,7 @@ pub(crate) async fn delete(
     let now = console.edge.now();
     let deleted = console.directories.delete(Reach::Everything, directory.id, now).await;
     deleted.map_err(Error::about(DIRECTORY))?;
-    console.reconcile(directory.id).await;
+    console.reconcile(directory.id, &viewer).await;
     Ok(to(&path(directory.organization_id)))
 }
 

@@ -229,7 +229,11 @@ fn as_json(event: &AuditEvent, actor: &Actor) -> Value {
 async fn cause(console: &Console, event: &AuditEvent, actor: &Actor) -> Result<Markup, Error> {
     let mut who = Vec::new();
     if let Some(suffix) = &actor.token_suffix {
-        who.push(("Token", html! { code { "…" (suffix) } }));
+        let what = if actor.api_key_id.is_some() { "API key" } else { "Token" };
+        who.push((what, html! { code { "…" (suffix) } }));
+    }
+    if let Some(role) = &actor.console_role {
+        who.push(("Console", html! { "signed in as " (role) }));
     }
     if let Some(ip) = &actor.ip {
         who.push(("From", html! { code { (ip) } }));
@@ -252,6 +256,8 @@ async fn cause(console: &Console, event: &AuditEvent, actor: &Actor) -> Result<M
                 a href=(requests::path(directory, request.id)) { (request.method) " " (parts::text(&request.path)) } " "
                 (requests::status(request.status)) " " (time(request.at))
             },
+            (None, Some(id)) if actor.api_key_id.is_some() => p { "The API request " code { (id) } "." },
+            (None, Some(_)) if actor.console_role.is_some() => p { "A change in this console." },
             (None, Some(id)) => p { "The SCIM request " code { (id) } ", which is not remembered any more." },
             (None, None) => p { "A change of configuration." },
         }

@@ -58,7 +58,7 @@ pub(crate) async fn create(
         }
         Err(error) => return Err(Error::about(DIRECTORY)(error)),
     }
-    console.reconcile(directory.id).await;
+    console.reconcile(directory.id, &viewer).await;
     Ok(credentials(&console, &viewer, &directory, "Token made", &minted.text))
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn confirm(
 pub(crate) async fn revoke(
     State(console): State<Arc<Console>>,
     Path((directory, token)): Path<(String, String)>,
-    _: Change,
+    Change { viewer, .. }: Change,
 ) -> Result<Response, Error> {
     let directory = directory_of(&console, &directory).await?;
     let token = path_id(TOKEN, &token)?;
@@ -119,7 +119,7 @@ pub(crate) async fn revoke(
         Ok(()) | Err(PortError::NotFound) => {}
         Err(error) => return Err(error.into()),
     }
-    console.reconcile(directory.id).await;
+    console.reconcile(directory.id, &viewer).await;
     Ok(to(&directory_path(directory.id)))
 }
 

@@ -15,7 +15,8 @@ const PAGE: ReadLimit = ReadLimit {
 };
 
 /// An iterator over the records of a partition, from a connection of its own that only reads. It ends
-/// at the tail as of the page it reads last; a live writer is not disturbed.
+/// at the tail as of the page it reads last; a live writer is not disturbed. Where a record is missing it says so, and
+/// goes on behind the hole if it is asked to.
 #[derive(Debug)]
 pub struct Scan {
     connection: Connection,
@@ -59,7 +60,10 @@ impl Iterator for Scan {
                 self.page.next().map(Ok)
             }
             Err(error) => {
-                self.failed = true;
+                match sqlite::first_from(&self.connection, self.partition, self.next) {
+                    Ok(Some(first)) if first > self.next => self.next = first,
+                    Ok(_) | Err(_) => self.failed = true,
+                }
                 Some(Err(error.into()))
             }
         }

@@ -135,6 +135,20 @@ pub(super) fn tail(
     Ok(last.map_or(Offset(0), |last| offset(last).next()))
 }
 
+/// The first offset from this one on that a record is at.
+pub(super) fn first_from(
+    connection: &Connection,
+    partition: Partition,
+    from: Offset,
+) -> Result<Option<Offset>, rusqlite::Error> {
+    let first: Option<i64> = connection.query_row(
+        "SELECT min(key) FROM records WHERE key BETWEEN ?1 AND ?2",
+        params![key(partition, from), key(partition, OFFSET_MAX)],
+        |row| row.get(0),
+    )?;
+    Ok(first.map(offset))
+}
+
 pub(super) fn read(
     connection: &Connection,
     partition: Partition,

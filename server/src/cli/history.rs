@@ -75,7 +75,7 @@ pub struct AuditFilter {
     /// Only what is about this group, also when it is gone
     #[arg(long, value_name = "GROUP")]
     pub group: Option<GroupId>,
-    /// Only what this token suffix, address or user agent caused
+    /// Only what this token suffix, address, user agent, API key or role in the console caused
     #[arg(long, value_name = "WHO")]
     pub actor: Option<String>,
     /// Only what this request caused

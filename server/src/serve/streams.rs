@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::ports::{BoxError, PortError, Streams};
 use async_trait::async_trait;
 use ingest::Writers;
-use schemas::DirectoryId;
+use schemas::{Actor, DirectoryId};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,8 +23,8 @@ impl Reconciling {
 
 #[async_trait]
 impl Streams for Reconciling {
-    async fn reconcile(&self, directory: DirectoryId) -> Result<(), PortError> {
-        let done = self.writers.reconcile(directory).await;
+    async fn reconcile(&self, directory: DirectoryId, actor: Actor) -> Result<(), PortError> {
+        let done = self.writers.reconcile(directory, actor).await;
         done.map_err(|error| PortError::Unavailable(BoxError::from(error)))
     }
 }
@@ -48,7 +48,7 @@ pub(super) fn catch_up(
                 }
             };
             for directory in directories {
-                if let Err(error) = writers.reconcile(directory).await {
+                if let Err(error) = writers.reconcile(directory, Actor::default()).await {
                     tracing::warn!(directory.id = %directory, %error, "the stream does not tell yet what configuration says");
                 }
             }

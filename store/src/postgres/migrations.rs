@@ -43,7 +43,18 @@ const MIGRATIONS: &[Migration] = &[
         works_since: 1,
         sql: include_str!("migrations/0004_brake.sql"),
     },
+    Migration {
+        half: Half::State,
+        works_since: 1,
+        sql: concat!(
+            include_str!("migrations/0005_feed_times.sql"),
+            include_str!("migrations/feed_times.sql")
+        ),
+    },
 ];
+
+/// Gathers the times of a feed that was written without.
+pub(super) const FEED_TIMES: &str = include_str!("migrations/feed_times.sql");
 
 /// What has been done, and by how old a version it can still be used.
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (

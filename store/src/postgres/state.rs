@@ -15,6 +15,7 @@ mod reading;
 mod refresh;
 mod rows;
 pub(crate) mod snapshot;
+mod times;
 mod turns;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -11,7 +11,7 @@ use projector::{Accepted, Batch, Position, StoreError};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use schemas::{Change, DirectoryId, Hash, Head, ScimId, StoredChange};
 
-use super::{Fault, State, directory_row, pending_members};
+use super::{Fault, State, directory_row, pending_members, times};
 use crate::error::DbError;
 use crate::sqlite::{as_sql, from_sql};
 use resources::{drop_directory, drop_group, drop_user, member, put_group, put_user};
@@ -85,6 +85,7 @@ fn apply(
             .execute([row.key])?;
     }
     let end = applying.finish()?;
+    times::grown(&transaction, end - batch.accepted.len() as u64, end)?;
     set_position(&transaction, partition, to)?;
     transaction.commit()?;
     Ok(Some(end))

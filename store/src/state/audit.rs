@@ -1,11 +1,16 @@
 //! The history as auditors read it: narrowed by whatever an event says, and still in pages.
 
+mod looking;
+mod range;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::ports::{AuditEvent, AuditFilter, Audited, Cursor, Order, PageRequest};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, Row, params_from_iter};
-use schemas::{DirectoryId, EventId, Hash, ScimId, Seq, Timestamp};
+use schemas::{DirectoryId, EventId, Hash, ScimId, Seq};
 use serde_json::value::RawValue;
 
 use super::reading::event_bound;
@@ -15,6 +20,10 @@ use super::{State, directory_row};
 use crate::config::Known;
 use crate::error::{DbError, unreadable};
 use crate::sqlite::{as_sql, from_sql};
+pub(crate) use looking::{Budget, Looking, Part, Place};
+use range::caused_by;
+pub(crate) use range::{Range, caused_between, caused_ids};
+pub(in crate::state) use range::{range, within};
 
 /// How many events a page looks at when no index leads to what is asked for: some milliseconds. Then the
 /// page ends, and the list goes on from there.
@@ -23,17 +32,19 @@ pub(crate) const LOOKED_AT_MAX: u64 = 4_000;
 /// The same where all that they tell is searched for a text.
 pub(crate) const SEARCHED_MAX: u64 = 1_000;
 
-/// How far the clocks of replicas may be apart. Ids of events begin with a time, and lead to where a
-/// range of times begins; what lies before it by less than this is looked at.
-pub(crate) const CLOCKS_APART_MAX: std::time::Duration = std::time::Duration::from_secs(600);
+/// How many bytes are searched for a text, so that large events take no longer than many.
+pub(crate) const SEARCHED_BYTES_MAX: u64 = 2 * 1024 * 1024;
+
+/// How many events are compared at once, so that a page that is soon full looks at few more than it shows.
+pub(crate) const COMPARED_AT_ONCE: usize = 512;
 
 /// How long after a user or a group got its id the event says so that tells of it: the same decision
 /// gives out both.
-pub(crate) const TOLD_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+pub(crate) const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
 /// How many events are looked at to find the one that tells of a user or a group: far more than one decision
 /// and those beside it have in the meantime, and some milliseconds.
-pub(crate) const TELLING_MAX: i64 = 10_000;
+pub(crate) const TELLING_MAX: i64 = 4_000;
 
 const COLUMNS: &str = "feed.position, feed.event_id, feed.event, feed.created_at, feed.data, \
     feed.seq, feed.hash, feed.prev, feed.actor, directories.id";
@@ -73,27 +84,40 @@ pub(super) fn audit(
     let confined =
         confined(connection, known, request.reach, filter.organization, filter.directory)?;
     let mut conditions = Conditions::default();
-    if let Some(keys) = confined {
-        // The list runs by position; an index of the directory would have to be sorted as a whole.
-        let keys = serde_json::to_string(&keys).unwrap_or_default();
-        conditions.and("+feed.directory IN (SELECT value FROM json_each({}))", keys);
-    }
     if !about(connection, filter, &mut conditions)? {
         return Ok(nothing);
     }
     narrow(filter, &mut conditions);
     let forwards = is_forwards(request);
     let rising = (request.order == Order::Ascending) == forwards;
-    let begin = begin(connection, request, filter, rising)?;
-    let window = window(connection, filter, begin, rising)?;
-    let (from, to) = window.bounds(begin, rising);
-    conditions.and("feed.position >= {}", as_sql(from));
-    conditions.and("feed.position <= {}", as_sql(to));
-    let found = read(connection, &conditions, rising, request.limit as usize + 1)?;
-    let is_full = found.len() > request.limit as usize;
+    let range = looked_through(connection, request, filter, rising)?;
+    let limit = request.limit as usize + 1;
+    let (found, ends_at) = if filter.user.is_some() || filter.group.is_some() {
+        // An index leads through the events of one user or group.
+        if let Some(keys) = confined {
+            let keys = serde_json::to_string(&keys).unwrap_or_default();
+            conditions.and("+feed.directory IN (SELECT value FROM json_each({}))", keys);
+        }
+        (read(connection, &conditions, range, rising, limit)?, None)
+    } else if confined.is_none() && filter.text.is_none() {
+        let (low, high) = ends(connection)?;
+        let (range, ends_at) = range.window(rising, (low, high));
+        (read(connection, &conditions, range, rising, limit)?, ends_at)
+    } else {
+        let budget = if conditions.is_empty() {
+            Budget::of(limit as u64)
+        } else {
+            Budget::narrowed(filter.text.is_some())
+        };
+        let looking = Looking::at(parts(connection, confined, range)?, rising, budget);
+        let (positions, more) = look(connection, looking, rising, filter.text.is_some())?;
+        let ends_at = positions.last().copied().filter(|_| more);
+        (fitting(connection, &conditions, &positions, limit)?, ends_at)
+    };
+    let is_full = found.len() == limit;
     let mut page = finished(found, request);
     let mut looked_to = None;
-    if !is_full && let Some(last) = window.ends_at {
+    if !is_full && let Some(last) = ends_at {
         // Only a part was looked at: the list goes on behind it.
         looked_to = id_near(connection, last, rising)?;
         let goes_on = looked_to.is_some();
@@ -151,7 +175,7 @@ impl Subject {
         let sql = format!(
             "SELECT {id} FROM (SELECT {id}, event, data FROM feed WHERE event_id > ?1
                  AND event_id < ?2 ORDER BY event_id LIMIT {TELLING_MAX})
-             WHERE event = ?3 AND data ->> '$.id' = ?4 LIMIT 1"
+             WHERE event = ?3 AND instr(data, ?4) > 0 AND data ->> '$.id' = ?4 LIMIT 1"
         );
         let to = later(from, TOLD_WITHIN);
         first(connection, &sql, rusqlite::params![bits, to, told_as, text], scim_id)
@@ -159,7 +183,7 @@ impl Subject {
 }
 
 /// The bits of the first id that may be given out so much later. The first 48 are milliseconds.
-pub(crate) fn later(id: EventId, by: std::time::Duration) -> [u8; 16] {
+pub(crate) fn later(id: EventId, by: Duration) -> [u8; 16] {
     EventId::from_bits(id.bits().saturating_add(by.as_millis() << 80)).to_bytes()
 }
 
@@ -173,7 +197,8 @@ fn narrow(filter: &AuditFilter, conditions: &mut Conditions) {
     }
     if let Some(actor) = &filter.actor {
         let is = "{} IN (feed.actor ->> '$.token_suffix', feed.actor ->> '$.ip', \
-            feed.actor ->> '$.user_agent')";
+            feed.actor ->> '$.user_agent', feed.actor ->> '$.api_key_id', \
+            feed.actor ->> '$.console_role')";
         conditions.and(is, actor.clone());
     }
     if let Some(request) = filter.request {
@@ -190,101 +215,119 @@ fn narrow(filter: &AuditFilter, conditions: &mut Conditions) {
     }
 }
 
-/// The first position to look at, from where on the list runs.
-fn begin(
+/// All that a page and those that follow it may look at.
+fn looked_through(
     connection: &Connection,
     request: &PageRequest<EventId>,
     filter: &AuditFilter,
     rising: bool,
-) -> Result<u64, DbError> {
-    let behind_cursor = match request.cursor {
-        Some(Cursor::After(id) | Cursor::Before(id)) => {
-            let bound = event_bound(connection, id, rising, None)?;
-            Some(if rising { bound + 1 } else { bound.saturating_sub(1) })
-        }
-        None => None,
-    };
-    let by_time = match (rising, filter.from, filter.to) {
-        (true, Some(from), _) => Some(not_before(connection, from)?),
-        (false, _, Some(to)) => Some(not_after(connection, to)?),
-        (true, None, _) | (false, _, None) => None,
-    };
-    Ok(begin_of(rising, behind_cursor, by_time))
-}
-
-/// The first position that lies behind a cursor and within a range of times, where there are any.
-pub(crate) fn begin_of(rising: bool, behind_cursor: Option<u64>, by_time: Option<u64>) -> u64 {
-    match (rising, behind_cursor, by_time) {
-        (_, None, None) if rising => 1,
-        (_, None, None) => u64::MAX,
-        (_, Some(one), None) | (_, None, Some(one)) => one,
-        (true, Some(one), Some(other)) => one.max(other),
-        (false, Some(one), Some(other)) => one.min(other),
+) -> Result<Range, DbError> {
+    let mut range = range(connection, (filter.from, filter.to))?;
+    if let Some(request) = filter.request {
+        range = range.and(caused_by(connection, request)?);
     }
-}
-
-/// Where to begin to look for events of this time or later.
-pub(super) fn not_before(connection: &Connection, from: Timestamp) -> Result<u64, DbError> {
-    let from = from.millis().saturating_sub(millis(CLOCKS_APART_MAX));
-    edge_of(connection, Timestamp::from_millis(from), true)
-}
-
-/// Up to where to look for events of this time or earlier.
-pub(super) fn not_after(connection: &Connection, to: Timestamp) -> Result<u64, DbError> {
-    edge_of(connection, to.after(CLOCKS_APART_MAX), false)
-}
-
-/// The position of the first event whose id is of this time or later, or of the last that is of it or
-/// earlier.
-fn edge_of(connection: &Connection, at: Timestamp, rising: bool) -> Result<u64, DbError> {
-    let bits = u128::from(at.millis().unsigned_abs()) << 80;
-    let (sql, otherwise) = if rising {
-        ("SELECT position FROM feed WHERE event_id >= ?1 ORDER BY event_id LIMIT 1", u64::MAX)
-    } else {
-        ("SELECT position FROM feed WHERE event_id <= ?1 ORDER BY event_id DESC LIMIT 1", 0)
-    };
-    let found = first(connection, sql, [bits.to_be_bytes()], |row| Ok(from_sql(row.get(0)?)))?;
-    Ok(found.unwrap_or(otherwise))
-}
-
-/// How much of the feed a page looks at.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Window {
-    /// The last position that is looked at, if the feed goes on behind it.
-    pub(crate) ends_at: Option<u64>,
-}
-
-impl Window {
-    /// From the lowest to the highest position.
-    pub(crate) fn bounds(self, begin: u64, rising: bool) -> (u64, u64) {
-        let end = self.ends_at.unwrap_or(if rising { u64::MAX } else { 0 });
-        if rising { (begin, end) } else { (end, begin) }
+    if let Some(id) = filter.in_front_of {
+        let back = request.order == Order::Descending;
+        range = range.behind(event_bound(connection, id, back, None)?, back);
     }
+    if let Some(Cursor::After(id) | Cursor::Before(id)) = request.cursor {
+        range = range.behind(event_bound(connection, id, rising, None)?, rising);
+    }
+    Ok(range)
 }
 
-fn window(
-    connection: &Connection,
-    filter: &AuditFilter,
-    begin: u64,
-    rising: bool,
-) -> Result<Window, DbError> {
-    if filter.user.is_some() || filter.group.is_some() {
-        // An index leads through the events of one user or group.
-        return Ok(Window::default());
-    }
+/// The lowest and the highest position of the feed.
+fn ends(connection: &Connection) -> Result<(u64, u64), DbError> {
     // Each on its own is a look at one end; both in one would count through everything between them.
     let sql = "SELECT coalesce((SELECT min(position) FROM feed), 1),
         coalesce((SELECT max(position) FROM feed), 0)";
-    let (low, high) = connection
+    let ends = connection
         .prepare_cached(sql)?
         .query_row([], |row| Ok((from_sql(row.get(0)?), from_sql(row.get(1)?))))?;
-    let most = if filter.text.is_some() { SEARCHED_MAX } else { LOOKED_AT_MAX };
-    let ends_at = if rising {
-        Some(begin.saturating_add(most - 1)).filter(|end| *end < high)
-    } else {
-        Some(begin.min(high).saturating_sub(most - 1)).filter(|end| *end > low)
+    Ok(ends)
+}
+
+/// The streams of directories, or the feed, as far as they lie in a range.
+fn parts(
+    connection: &Connection,
+    confined: Option<Vec<i64>>,
+    range: Range,
+) -> Result<Vec<(Option<i64>, u64, u64)>, DbError> {
+    let Some(keys) = confined else {
+        return Ok(vec![(None, range.first.saturating_sub(1), range.last)]);
     };
-    Ok(Window { ends_at })
+    let part = |key| {
+        let (low, high) = within(connection, key, range)?;
+        Ok((Some(key), low, high))
+    };
+    keys.into_iter().map(part).collect()
+}
+
+/// The positions that a page looks at, and whether there are more.
+fn look(
+    connection: &Connection,
+    mut looking: Looking,
+    rising: bool,
+    is_searched: bool,
+) -> Result<(Vec<u64>, bool), DbError> {
+    let direction = if rising { "ASC" } else { "DESC" };
+    let bytes = if is_searched { "octet_length(data)" } else { "0" };
+    while let Some(Part { key, low, high, limit }) = looking.wanted() {
+        let (of, column) =
+            if key.is_some() { ("directory = ?4 AND", "seq") } else { ("", "position") };
+        let sql = format!(
+            "SELECT {column}, position, {bytes} FROM feed
+             WHERE {of} {column} > ?1 AND {column} <= ?2 ORDER BY {column} {direction} LIMIT ?3"
+        );
+        let parameters = [low, high, limit].map(as_sql).into_iter().chain(key);
+        let places = all(connection, &sql, params_from_iter(parameters), |row| {
+            let number = |column| Ok::<_, DbError>(from_sql(row.get(column)?));
+            Ok(Place { seq: number(0)?, position: number(1)?, bytes: number(2)? })
+        })?;
+        looking.take(places);
+    }
+    Ok(looking.looked_at())
+}
+
+/// The first events at these positions that fit.
+fn fitting(
+    connection: &Connection,
+    conditions: &Conditions,
+    positions: &[u64],
+    limit: usize,
+) -> Result<Vec<AuditEvent>, DbError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM feed JOIN directories ON directories.key = feed.directory
+         WHERE feed.position = ?1"
+    );
+    let mut found = Vec::new();
+    for some in positions.chunks(COMPARED_AT_ONCE) {
+        let fits = that_fit(connection, conditions, some)?;
+        for position in some.iter().filter(|position| fits.contains(position)) {
+            found.extend(first(connection, &sql, [as_sql(*position)], event)?);
+            if found.len() == limit {
+                return Ok(found);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn that_fit(
+    connection: &Connection,
+    conditions: &Conditions,
+    positions: &[u64],
+) -> Result<BTreeSet<u64>, DbError> {
+    if conditions.is_empty() {
+        return Ok(positions.iter().copied().collect());
+    }
+    let mut conditions = conditions.clone();
+    let list = serde_json::to_string(positions).unwrap_or_default();
+    conditions.and("feed.position IN (SELECT value FROM json_each({}))", list);
+    let sql = format!("SELECT feed.position FROM feed WHERE {}", conditions.to_sql());
+    let parameters = params_from_iter(conditions.parameters());
+    let fits = all(connection, &sql, parameters, |row| Ok(from_sql(row.get(0)?)))?;
+    Ok(fits.into_iter().collect())
 }
 
 /// The event at a position, or the nearest that was looked at before it.
@@ -304,9 +347,13 @@ fn id_near(
 fn read(
     connection: &Connection,
     conditions: &Conditions,
+    range: Range,
     rising: bool,
     limit: usize,
 ) -> Result<Vec<AuditEvent>, DbError> {
+    let mut conditions = conditions.clone();
+    conditions.and("feed.position >= {}", as_sql(range.first));
+    conditions.and("feed.position <= {}", as_sql(range.last));
     let direction = if rising { "ASC" } else { "DESC" };
     let sql = format!(
         "SELECT {COLUMNS} FROM feed JOIN directories ON directories.key = feed.directory
@@ -333,8 +380,4 @@ fn event(row: &Row<'_>) -> Result<AuditEvent, DbError> {
         actor: json(8, "actor")?,
         directory_id: DirectoryId::from_bytes(row.get(9)?),
     })
-}
-
-pub(crate) fn millis(duration: std::time::Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

@@ -28,7 +28,7 @@ use super::pending_members::INSERT_PENDING_MEMBER;
 use super::rows::first;
 use super::{
     FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, SCHEMA, SHOWN, SHOWN_INDEXES,
-    VERSION,
+    TIMES, VERSION,
 };
 use crate::error::{DbError, OpenError, unreadable};
 use crate::sqlite::{Options, as_sql, connect, from_sql};
@@ -86,6 +86,7 @@ impl Generation {
             .and_then(|()| connection.execute_batch(PENDING_MEMBERS))
             .and_then(|()| connection.execute_batch(SHOWN))
             .and_then(|()| connection.execute_batch(LISTS))
+            .and_then(|()| connection.execute_batch(TIMES))
             .and_then(|()| connection.execute_batch(FEED_INDEXES))
             .and_then(|()| connection.execute_batch("BEGIN"))
             .map_err(OpenError::at(path))?;

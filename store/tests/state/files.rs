@@ -16,13 +16,20 @@ use super::projection::{counts, listed, members, pending};
 use super::rebuild::eventful;
 use super::verify::difference;
 use super::world::{
-    P, Still, World, group, group_gone, hidden, joins, scim, user, user_gone, waits_for,
+    P, Still, World, group, group_gone, hidden, joins, scim, time_of, user, user_gone, waits_for,
 };
 use crate::folder::MASTER_KEY;
 use schemas::UserId;
 
+/// Makes the first state of a closed store what the version before the times of the feed left.
+pub(crate) fn before_times(folder: &Path) {
+    let state = Connection::open(folder.join("state-1.db")).unwrap();
+    state.execute_batch("DROP TABLE feed_times; PRAGMA user_version = 4").unwrap();
+}
+
 /// Makes the first state of a closed store what the version before the indexes of lists left.
 pub(crate) fn before_lists(folder: &Path) {
+    before_times(folder);
     let state = Connection::open(folder.join("state-1.db")).unwrap();
     let undo = "DROP INDEX memberships_user_id; DROP INDEX feed_event;
         DROP INDEX feed_directory_event; DROP INDEX users_email;
@@ -239,4 +246,30 @@ async fn what_a_walk_remembers_leaves_no_file() {
     let files = std::fs::read_dir(world.place.folder()).unwrap();
     let names: Vec<_> = files.map(|file| file.unwrap().file_name()).collect();
     assert!(names.iter().all(|name| !name.to_string_lossy().starts_with("verify")), "{names:?}");
+}
+
+#[tokio::test]
+async fn a_state_from_before_the_times_of_the_feed_gathers_them_beside_the_work() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1); 2_100]).await;
+    world.store.close();
+    before_times(world.place.folder());
+    world.store = Arc::new(world.reopened().await);
+    let path = world.place.folder().join("state-1.db");
+    let state = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let gathered = "SELECT block, earliest, latest FROM feed_times ORDER BY block";
+    let gathered = || {
+        let mut select = state.prepare(gathered).unwrap();
+        let rows = select.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]));
+        rows.unwrap().map(Result::unwrap).collect::<Vec<[i64; 3]>>()
+    };
+    let until = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
+    while gathered().len() < 2 && tokio::time::Instant::now() < until {
+        tokio::task::yield_now().await;
+    }
+    let time = |number| time_of(number).millis();
+    let expected = [[0, time(1), time(1_024)], [1, time(1_025), time(2_048)]];
+    assert_eq!(gathered(), expected);
+    world.add(&mut stream, vec![user(1); 1_000]).await;
+    assert_eq!(gathered()[2], [2, time(2_049), time(3_072)]);
 }

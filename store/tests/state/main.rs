@@ -12,6 +12,7 @@ mod on_sqlite {
     pub(crate) use crate::folder::Folder as Place;
 
     mod arrivals;
+    mod audit;
     mod console;
     mod deliveries;
     mod delivery;
@@ -40,6 +41,7 @@ mod on_postgres {
     pub(crate) use crate::server::Server as Place;
 
     mod arrivals;
+    mod audit;
     mod console;
     mod deliveries;
     mod delivery;

@@ -11,11 +11,11 @@ use console::ports::{Arrivals, Looks};
 use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition, Line};
 use ingest::ports::{ListQuery, Refreshes, Replica, Start};
-use schemas::{Change, EventType, GroupId, UserId};
+use schemas::{Change, EventType, GroupId, RequestId, UserId};
 use tests::Postgres;
 use tokio_postgres::Client;
 
-use super::world::{Stream, World, event_id, group, joins, scim, user};
+use super::world::{Stream, World, event_id, group, joins, scim, time_of, user};
 use crate::server::Server;
 
 /// How many users and how many events the directory has.
@@ -48,6 +48,10 @@ const FILL: &str = "
         decode(lpad(to_hex(1000 + n), 32, '0'), 'hex'), NULL, '{}', '{}'
     FROM feed_months, generate_series((SELECT position + 1 FROM feed_end), $1::bigint) AS n;
     UPDATE feed_end SET position = $1::bigint;
+    INSERT INTO feed_times SELECT block, earliest, max(latest) OVER (ORDER BY block)
+    FROM (SELECT (position - 1) / 1024 AS block, min(created_at) AS earliest, max(created_at) AS latest
+          FROM feed GROUP BY 1) AS blocks
+    WHERE (block + 1) * 1024 <= (SELECT position FROM feed_end);
     UPDATE directories SET active_users = $1::bigint, seq = $1::bigint WHERE key = 1;";
 
 struct Plans {
@@ -221,7 +225,10 @@ async fn events(plans: &mut Plans, stream: &Stream) {
     let all = EventFilter::default();
     let of = EventFilter { organization: Some(stream.organization), ..all.clone() };
     let some = EventFilter { types: vec![EventType::UserUpdated], ..all.clone() };
-    for filter in [all, of, some] {
+    let (from, to) = (Some(time_of(20_000)), Some(time_of(20_100)));
+    let within = EventFilter { from, to, ..all.clone() };
+    let within_of = EventFilter { from, to, ..of.clone() };
+    for filter in [all, of, some, within, within_of] {
         for order in [Order::Ascending, Order::Descending] {
             for cursor in [None, Some(Cursor::After(event_id(20_000)))] {
                 let what = format!("{filter:?} {order:?} {cursor:?}");
@@ -232,11 +239,7 @@ async fn events(plans: &mut Plans, stream: &Stream) {
     }
     Reading::event(&*store, Reach::Everything, event_id(3)).await.unwrap();
     plans.are_frugal("an event").await;
-    let user = AuditFilter { user: Some(UserId::from_bits(5_000)), ..AuditFilter::default() };
-    for filter in [AuditFilter::default(), user] {
-        store.audit(page(Order::Descending, None), filter).await.unwrap();
-        plans.are_frugal("the history").await;
-    }
+    history(plans, stream).await;
     for position in [0, 20_000, MANY.unsigned_abs() - 10] {
         store.feed(FeedPosition(position), 100).await.unwrap();
         plans.are_frugal("the feed").await;
@@ -250,6 +253,36 @@ async fn events(plans: &mut Plans, stream: &Stream) {
             let (from, to) = (FeedPosition(position), FeedPosition(MANY.unsigned_abs()));
             store.line(line, from, to, 100).await.unwrap();
             plans.are_frugal(&format!("{line:?} from {position}")).await;
+        }
+    }
+}
+
+async fn history(plans: &mut Plans, stream: &Stream) {
+    let store = plans.world.store.clone();
+    let (directory, organization) = (Some(stream.id), Some(stream.organization));
+    let any = AuditFilter::default();
+    let (from, to) = (Some(time_of(20_000)), Some(time_of(20_100)));
+    let nobody = Some("nobody".to_owned());
+    for filter in [
+        any.clone(),
+        AuditFilter { user: Some(UserId::from_bits(5_000)), ..any.clone() },
+        AuditFilter { user: Some(UserId::from_bits(5_000)), directory, ..any.clone() },
+        AuditFilter { directory, ..any.clone() },
+        AuditFilter { organization, ..any.clone() },
+        AuditFilter { directory, actor: nobody.clone(), ..any.clone() },
+        AuditFilter { organization, actor: nobody.clone(), ..any.clone() },
+        AuditFilter { organization, text: nobody.clone(), ..any.clone() },
+        AuditFilter { text: nobody, ..any.clone() },
+        AuditFilter { from, to, ..any.clone() },
+        AuditFilter { from, to, organization, ..any.clone() },
+        AuditFilter { request: Some(RequestId::from_bits(1 << 80)), ..any },
+    ] {
+        for order in [Order::Ascending, Order::Descending] {
+            for cursor in [None, Some(Cursor::After(event_id(20_000)))] {
+                let what = format!("{filter:?} {order:?} {cursor:?}");
+                store.audit(page(order, cursor), filter.clone()).await.unwrap();
+                plans.are_frugal(&what).await;
+            }
         }
     }
 }

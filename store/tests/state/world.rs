@@ -12,7 +12,7 @@ use dispatcher::brake::{Counts, Seen, Watch};
 use dispatcher::ports::{
     DeliveryStore, DispatcherId, Epoch, FeedPosition, Fenced, Flush, LaneId, Leases,
 };
-use log::{Entry, Offset, Partition};
+use log::{Entry, Offset, Partition, ReadError};
 use projector::rebuild::{Generation as _, RebuildError, Scan, rebuild};
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
 use schemas::record::{Draft, Sealed, seal};
@@ -83,6 +83,10 @@ pub(crate) struct World {
     pub(crate) request: Option<RequestId>,
     /// Of which type the next events are; without it they tell of tokens.
     pub(crate) samples: Option<EventType>,
+    /// The record that has been taken out of the log.
+    pub(crate) lost: Option<usize>,
+    /// By how many milliseconds the clock is behind that decides the next events.
+    pub(crate) behind: i64,
     events: u128,
 }
 
@@ -111,6 +115,8 @@ impl World {
             others: BTreeMap::new(),
             request: None,
             samples: None,
+            lost: None,
+            behind: 0,
             events: 0,
         }
     }
@@ -179,9 +185,13 @@ impl World {
 
     /// The partition as a rebuild or a verification reads it.
     pub(crate) fn scan(&self) -> Scan<'static> {
-        let values = self.values.clone().into_iter().enumerate();
-        Box::new(values.map(|(offset, value)| {
-            Ok(Entry { offset: Offset(offset as u64), value: value.into() })
+        let (values, lost) = (self.values.clone().into_iter().enumerate(), self.lost);
+        Box::new(values.map(move |(at, value)| {
+            let offset = Offset(at as u64);
+            if lost == Some(at) {
+                return Err(ReadError::Corrupt { partition: P, offset }.into());
+            }
+            Ok(Entry { offset, value: value.into() })
         }))
     }
 
@@ -244,7 +254,7 @@ impl World {
     /// a token, unless samples are wanted.
     fn draft(&mut self, stream: &Stream, change: &Change) -> Draft {
         self.events += 1;
-        let at = time_of(self.events);
+        let at = Timestamp::from_millis(time_of(self.events).millis() - self.behind);
         let token = DirectoryToken {
             object: TokenTag::Tag,
             id: TokenId::from_bits(self.events),

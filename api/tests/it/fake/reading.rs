@@ -6,7 +6,7 @@ use api::ports::{
 };
 use async_trait::async_trait;
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
-use schemas::{DirectoryId, EventId, GroupId, UserId};
+use schemas::{Actor, DirectoryId, EventId, GroupId, UserId};
 
 use super::{Fake, one, page};
 
@@ -103,8 +103,9 @@ impl Reading for Fake {
 
 #[async_trait]
 impl Streams for Fake {
-    async fn reconcile(&self, directory: DirectoryId) -> Result<(), PortError> {
+    async fn reconcile(&self, directory: DirectoryId, actor: Actor) -> Result<(), PortError> {
         self.state().reconciled.push(directory);
+        self.state().actors.push(actor);
         Ok(())
     }
 }

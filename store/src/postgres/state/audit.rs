@@ -1,22 +1,24 @@
 //! The history as auditors read it: narrowed by whatever an event says, and still in pages.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::ports::{AuditEvent, AuditFilter, Audited, Cursor, PageRequest};
-use schemas::{DirectoryId, EventId, ScimId, Seq, Timestamp};
+use api::ports::{AuditEvent, AuditFilter, Audited, Cursor, Order, PageRequest};
+use schemas::{DirectoryId, EventId, ScimId, Seq};
 use serde_json::value::RawValue;
 use tokio_postgres::Row;
 
 use super::super::query::Moment;
 use super::super::rows::{Columns, as_sql};
 use super::reading::page::{Conditions, array, confined, is_rising};
-use super::reading::{IS_OF_TYPE, event_bound, types};
+use super::reading::{IS_OF_TYPE, event_bound, types, within};
+use super::times::{caused_by, range};
 use super::{State, directory_row, feed_end};
 use crate::config::Known;
 use crate::error::{DbError, unreadable};
 use crate::filter::Parameter;
 use crate::state::audit::{
-    CLOCKS_APART_MAX, LOOKED_AT_MAX, TELLING_MAX, TOLD_WITHIN, Window, begin_of, later, millis,
+    Budget, COMPARED_AT_ONCE, Looking, Part, Place, Range, TELLING_MAX, TOLD_WITHIN, later,
 };
 use crate::state::reading::page::{finished, is_forwards};
 
@@ -52,24 +54,37 @@ async fn audit(
     let confined =
         confined(moment, known, request.reach, filter.organization, filter.directory).await?;
     let mut conditions = Conditions::default();
-    if let Some(keys) = confined {
-        conditions.and(&format!("feed.directory = ANY({})", array(&keys)), []);
-    }
     if !about(moment, filter, &mut conditions).await? {
         return Ok(nothing);
     }
     narrow(filter, &mut conditions);
     let (forwards, rising) = (is_forwards(request), is_rising(request));
-    let begin = begin(moment, request, filter, rising).await?;
-    let window = window(moment, filter, begin, rising).await?;
-    let (from, to) = window.bounds(begin, rising);
-    conditions.and("feed.position >= {}", [Parameter::Integer(as_sql(from))]);
-    conditions.and("feed.position <= {}", [Parameter::Integer(as_sql(to))]);
-    let found = read(moment, &conditions, rising, request.limit as usize + 1).await?;
-    let is_full = found.len() > request.limit as usize;
+    let range = looked_through(moment, request, filter, rising).await?;
+    let limit = request.limit as usize + 1;
+    let (found, ends_at) = if filter.user.is_some() || filter.group.is_some() {
+        // An index leads through the events of one user or group.
+        if let Some(keys) = confined {
+            conditions.and(&format!("feed.directory = ANY({})", array(&keys)), []);
+        }
+        (read(moment, &conditions, range, rising, limit).await?, None)
+    } else if confined.is_none() && filter.text.is_none() {
+        let (range, ends_at) = range.window(rising, ends(moment).await?);
+        (read(moment, &conditions, range, rising, limit).await?, ends_at)
+    } else {
+        let budget = if conditions.is_empty() {
+            Budget::of(limit as u64)
+        } else {
+            Budget::narrowed(filter.text.is_some())
+        };
+        let looking = Looking::at(parts(moment, confined, range).await?, rising, budget);
+        let (positions, more) = look(moment, looking, rising, filter.text.is_some()).await?;
+        let ends_at = positions.last().copied().filter(|_| more);
+        (fitting(moment, &conditions, &positions, limit).await?, ends_at)
+    };
+    let is_full = found.len() == limit;
     let mut page = finished(found, request);
     let mut looked_to = None;
-    if !is_full && let Some(last) = window.ends_at {
+    if !is_full && let Some(last) = ends_at {
         // Only a part was looked at: the list goes on behind it.
         looked_to = id_near(moment, last, rising).await?;
         let goes_on = looked_to.is_some();
@@ -125,7 +140,7 @@ impl Subject {
             let sql = format!(
                 "SELECT {id} FROM (SELECT {id}, event, data FROM feed WHERE event_id > $1
                      AND event_id < $2 ORDER BY event_id LIMIT {TELLING_MAX}) AS told
-                 WHERE event = $3 AND data ->> 'id' = $4 LIMIT 1"
+                 WHERE event = $3 AND strpos(data::text, $4) > 0 AND data ->> 'id' = $4 LIMIT 1"
             );
             let to = later(EventId::from_bytes(bits), TOLD_WITHIN);
             found = moment.first(&sql, &[&&bits[..], &&to[..], &told_as, &text]).await?;
@@ -142,7 +157,8 @@ fn narrow(filter: &AuditFilter, conditions: &mut Conditions) {
     }
     if let Some(actor) = &filter.actor {
         let is = "{} IN (feed.actor ->> 'token_suffix', feed.actor ->> 'ip', \
-            feed.actor ->> 'user_agent')";
+            feed.actor ->> 'user_agent', feed.actor ->> 'api_key_id', \
+            feed.actor ->> 'console_role')";
         conditions.and(is, text(actor));
     }
     if let Some(request) = filter.request {
@@ -161,70 +177,125 @@ fn narrow(filter: &AuditFilter, conditions: &mut Conditions) {
     }
 }
 
-/// The first position to look at, from where on the list runs.
-async fn begin(
+/// All that a page and those that follow it may look at.
+async fn looked_through(
     moment: &Moment<'_>,
     request: &PageRequest<EventId>,
     filter: &AuditFilter,
     rising: bool,
-) -> Result<u64, DbError> {
-    let behind_cursor = match request.cursor {
-        Some(Cursor::After(id) | Cursor::Before(id)) => {
-            let bound = event_bound(moment, id, rising, None).await?;
-            Some(if rising { bound + 1 } else { bound.saturating_sub(1) })
-        }
-        None => None,
-    };
-    let by_time = match (rising, filter.from, filter.to) {
-        (true, Some(from), _) => Some(not_before(moment, from).await?),
-        (false, _, Some(to)) => Some(not_after(moment, to).await?),
-        (true, None, _) | (false, _, None) => None,
-    };
-    Ok(begin_of(rising, behind_cursor, by_time))
-}
-
-/// Where to begin to look for events of this time or later.
-pub(super) async fn not_before(moment: &Moment<'_>, from: Timestamp) -> Result<u64, DbError> {
-    let from = from.millis().saturating_sub(millis(CLOCKS_APART_MAX));
-    edge_of(moment, Timestamp::from_millis(from), true).await
-}
-
-/// Up to where to look for events of this time or earlier.
-pub(super) async fn not_after(moment: &Moment<'_>, to: Timestamp) -> Result<u64, DbError> {
-    edge_of(moment, to.after(CLOCKS_APART_MAX), false).await
-}
-
-/// The position of the first event whose id is of this time or later, or of the last that is of it or earlier.
-async fn edge_of(moment: &Moment<'_>, at: Timestamp, rising: bool) -> Result<u64, DbError> {
-    let bits = u128::from(at.millis().unsigned_abs()) << 80;
-    let (sql, otherwise) = if rising {
-        ("SELECT position FROM feed WHERE event_id >= $1 ORDER BY event_id LIMIT 1", u64::MAX)
-    } else {
-        ("SELECT position FROM feed WHERE event_id <= $1 ORDER BY event_id DESC LIMIT 1", 0)
-    };
-    let found = moment.first(sql, &[&&bits.to_be_bytes()[..]]).await?;
-    found.map_or(Ok(otherwise), |row| row.number(0))
-}
-
-async fn window(
-    moment: &Moment<'_>,
-    filter: &AuditFilter,
-    begin: u64,
-    rising: bool,
-) -> Result<Window, DbError> {
-    if filter.user.is_some() || filter.group.is_some() {
-        // An index leads through the events of one user or group.
-        return Ok(Window::default());
+) -> Result<Range, DbError> {
+    let mut range = range(moment, (filter.from, filter.to)).await?;
+    if let Some(request) = filter.request {
+        range = range.and(caused_by(moment, request).await?);
     }
+    if let Some(id) = filter.in_front_of {
+        let back = request.order == Order::Descending;
+        range = range.behind(event_bound(moment, id, back, None).await?, back);
+    }
+    if let Some(Cursor::After(id) | Cursor::Before(id)) = request.cursor {
+        range = range.behind(event_bound(moment, id, rising, None).await?, rising);
+    }
+    Ok(range)
+}
+
+/// The lowest and the highest position of the feed.
+async fn ends(moment: &Moment<'_>) -> Result<(u64, u64), DbError> {
     let low = moment.first("SELECT min(first) FROM feed_months", &[]).await?;
     let low: Option<i64> = low.map_or(Ok(None), |row| row.value(0))?;
-    let (low, high) = (low.map_or(1, i64::unsigned_abs), feed_end(moment).await?);
-    let ends_at = if rising {
-        Some(begin.saturating_add(LOOKED_AT_MAX - 1)).filter(|end| *end < high)
-    } else {
-        Some(begin.min(high).saturating_sub(LOOKED_AT_MAX - 1)).filter(|end| *end > low)
+    Ok((low.map_or(1, i64::unsigned_abs), feed_end(moment).await?))
+}
+
+/// The streams of directories, or the feed, as far as they lie in a range.
+async fn parts(
+    moment: &Moment<'_>,
+    confined: Option<Vec<i64>>,
+    range: Range,
+) -> Result<Vec<(Option<i64>, u64, u64)>, DbError> {
+    let Some(keys) = confined else {
+        return Ok(vec![(None, range.first.saturating_sub(1), range.last)]);
     };
-    Ok(Window { ends_at })
+    let mut parts = Vec::with_capacity(keys.len());
+    for key in keys {
+        let (low, high) = within(moment, key, range).await?;
+        parts.push((Some(key), low, high));
+    }
+    Ok(parts)
+}
+
+/// The positions that a page looks at, and whether there are more.
+async fn look(
+    moment: &Moment<'_>,
+    mut looking: Looking,
+    rising: bool,
+    is_searched: bool,
+) -> Result<(Vec<u64>, bool), DbError> {
+    let direction = if rising { "ASC" } else { "DESC" };
+    let bytes = if is_searched { "octet_length(data::text)" } else { "0" };
+    while let Some(Part { key, low, high, limit }) = looking.wanted() {
+        let (of, column) = match key {
+            Some(key) => (format!("directory = {key} AND"), "seq"),
+            None => (String::new(), "position"),
+        };
+        let sql = format!(
+            "SELECT {column}, position, {bytes}::bigint FROM feed
+             WHERE {of} {column} > $1 AND {column} <= $2 ORDER BY {column} {direction} LIMIT $3"
+        );
+        let numbers = [low, high, limit].map(|number| Some(Parameter::Integer(as_sql(number))));
+        let rows = moment.once(&sql, &numbers).await?;
+        let place = |row: &Row| {
+            Ok(Place { seq: row.number(0)?, position: row.number(1)?, bytes: row.number(2)? })
+        };
+        looking.take(rows.iter().map(place).collect::<Result<_, DbError>>()?);
+    }
+    Ok(looking.looked_at())
+}
+
+/// The first events at these positions that fit.
+async fn fitting(
+    moment: &Moment<'_>,
+    conditions: &Conditions,
+    positions: &[u64],
+    limit: usize,
+) -> Result<Vec<AuditEvent>, DbError> {
+    let mut fits = Vec::new();
+    for some in positions.chunks(COMPARED_AT_ONCE) {
+        let that_fit = that_fit(moment, conditions, some).await?;
+        fits.extend(some.iter().filter(|position| that_fit.contains(position)).copied());
+        if fits.len() >= limit {
+            fits.truncate(limit);
+            break;
+        }
+    }
+    let sql = format!(
+        "SELECT {COLUMNS} FROM feed JOIN directories ON directories.key = feed.directory
+         WHERE feed.position = ANY($1)"
+    );
+    let wanted: Vec<i64> = fits.iter().map(|position| as_sql(*position)).collect();
+    let mut found = BTreeMap::new();
+    for row in moment.all(&sql, &[&wanted]).await? {
+        found.insert(row.number(0)?, event(&row)?);
+    }
+    Ok(fits.iter().filter_map(|position| found.remove(position)).collect())
+}
+
+async fn that_fit(
+    moment: &Moment<'_>,
+    conditions: &Conditions,
+    positions: &[u64],
+) -> Result<BTreeSet<u64>, DbError> {
+    if conditions.is_empty() {
+        return Ok(positions.iter().copied().collect());
+    }
+    let keys: Vec<i64> = positions.iter().map(|position| as_sql(*position)).collect();
+    // Each is looked up: for as many at once the planner would walk through a month.
+    let sql = format!(
+        "SELECT place.position FROM unnest({}) AS place (position), LATERAL
+             (SELECT 1 FROM feed WHERE feed.position = place.position AND {} LIMIT 1) AS fits",
+        array(&keys),
+        conditions.to_sql()
+    );
+    let rows = moment.once(&sql, conditions.parameters()).await?;
+    rows.iter().map(|row| row.number(0)).collect()
 }
 
 /// The event at a position, or the nearest that was looked at before it.
@@ -245,9 +316,13 @@ async fn id_near(
 async fn read(
     moment: &Moment<'_>,
     conditions: &Conditions,
+    range: Range,
     rising: bool,
     limit: usize,
 ) -> Result<Vec<AuditEvent>, DbError> {
+    let mut conditions = conditions.clone();
+    conditions.and("feed.position >= {}", [Parameter::Integer(as_sql(range.first))]);
+    conditions.and("feed.position <= {}", [Parameter::Integer(as_sql(range.last))]);
     let direction = if rising { "ASC" } else { "DESC" };
     let sql = format!(
         "SELECT {COLUMNS} FROM feed JOIN directories ON directories.key = feed.directory

@@ -249,6 +249,7 @@ impl Generation {
         }
         let sql = "UPDATE feed_end SET position = $1, month = $2";
         self.writing.execute(sql, &[&self.end, &month]).await?;
+        self.writing.batch_execute(migrations::FEED_TIMES).await?;
         for table in ["users", "groups", "directories"] {
             let sql = format!(
                 "SELECT setval(pg_get_serial_sequence('{table}', 'key'), (SELECT max(key) FROM {table}));
@@ -283,6 +284,7 @@ const TABLES: &[&str] = &[
     "pending_members",
     "feed_end",
     "feed_months",
+    "feed_times",
     "feed",
 ];
 

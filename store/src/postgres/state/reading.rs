@@ -16,12 +16,13 @@ use tokio_postgres::Row;
 use super::super::query::Moment;
 use super::super::rows::{Columns as _, as_sql};
 use super::State;
-use super::audit::{not_after, not_before};
 use super::feed::{body, seq_up_to};
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, group, user};
+use super::times::range;
 use crate::config::Known;
 use crate::error::DbError;
 use crate::filter::Parameter;
+use crate::state::audit::Range;
 use crate::state::reading::page::map_page;
 use crate::state::reading::{Standing, Table};
 use page::{Bound, Columns, Conditions, array, confined, merged, queries};
@@ -57,8 +58,8 @@ impl Bound<GroupId> for ById {
     }
 }
 
-/// Events run by their place in the feed, or in the stream.
-struct ByPlace;
+/// Events run by their place in the feed, or in the stream, within a range of the feed.
+struct ByPlace(Range);
 
 impl Bound<EventId> for ByPlace {
     async fn of(
@@ -70,6 +71,35 @@ impl Bound<EventId> for ByPlace {
     ) -> Result<Parameter, DbError> {
         Ok(Parameter::Integer(as_sql(event_bound(moment, id, rising, directory).await?)))
     }
+
+    async fn within(
+        &self,
+        moment: &Moment<'_>,
+        directory: Option<i64>,
+    ) -> Result<Vec<(String, Parameter)>, DbError> {
+        let Self(range) = *self;
+        let (column, (low, high)) = match directory {
+            _ if range == Range::ALL => return Ok(Vec::new()),
+            Some(key) => ("feed.seq", within(moment, key, range).await?),
+            None => ("feed.position", (range.first.saturating_sub(1), range.last)),
+        };
+        Ok(vec![
+            (format!("{column} > {{}}"), Parameter::Integer(as_sql(low))),
+            (format!("{column} <= {{}}"), Parameter::Integer(as_sql(high))),
+        ])
+    }
+}
+
+/// The places of a stream that lie in a range: those behind the first of these, up to and with the second.
+pub(super) async fn within(
+    moment: &Moment<'_>,
+    key: i64,
+    range: Range,
+) -> Result<(u64, u64), DbError> {
+    let low = if range.first > 1 { seq_up_to(moment, key, range.first - 1).await?.0 } else { 0 };
+    let high =
+        if range.last < u64::MAX { seq_up_to(moment, key, range.last).await?.0 } else { u64::MAX };
+    Ok((low, high))
 }
 
 impl State {
@@ -210,14 +240,17 @@ impl State {
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
         let confined = confined(&moment, &known, request.reach, filter.organization, None).await?;
-        let conditions = events_where(&moment, &filter).await?;
+        // No index has the times; what is kept of them leads to where the range lies.
+        let range = range(&moment, (filter.from, filter.to)).await?;
+        let conditions = events_where(&filter);
         let columns = Columns {
             directory: "feed.directory",
             order: "feed.position",
             order_within: "feed.seq",
         };
         let mut found = Vec::new();
-        let queries = queries(&moment, &request, columns, confined, &conditions, &ByPlace).await?;
+        let queries =
+            queries(&moment, &request, columns, confined, &conditions, &ByPlace(range)).await?;
         for (rest, parameters) in queries {
             let sql = format!("SELECT {EVENT_COLUMNS} FROM feed WHERE {rest}");
             for row in moment.once(&sql, &parameters).await? {
@@ -381,7 +414,7 @@ fn looked_up(
     conditions.and(&is, parameters);
 }
 
-async fn events_where(moment: &Moment<'_>, filter: &EventFilter) -> Result<Conditions, DbError> {
+fn events_where(filter: &EventFilter) -> Conditions {
     let mut conditions = Conditions::default();
     if filter.types.is_empty() {
         let told = EventType::InactiveUserChanged.name().to_owned();
@@ -389,18 +422,13 @@ async fn events_where(moment: &Moment<'_>, filter: &EventFilter) -> Result<Condi
     } else {
         conditions.and(IS_OF_TYPE, [types(&filter.types)]);
     }
-    // No index has the times; ids begin with them, and lead to where the range lies.
     if let Some(from) = filter.from {
         conditions.and("feed.created_at >= {}", [Parameter::Integer(from.millis())]);
-        let position = as_sql(not_before(moment, from).await?);
-        conditions.and("feed.position >= {}", [Parameter::Integer(position)]);
     }
     if let Some(to) = filter.to {
         conditions.and("feed.created_at <= {}", [Parameter::Integer(to.millis())]);
-        let position = as_sql(not_after(moment, to).await?);
-        conditions.and("feed.position <= {}", [Parameter::Integer(position)]);
     }
-    Ok(conditions)
+    conditions
 }
 
 /// The condition that goes with [`types`].

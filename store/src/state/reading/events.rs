@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use api::ports::{EventFilter, Page, PageRequest, StoredEvent};
+use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params_from_iter};
 use schemas::{EventId, EventType};
 
-use super::super::audit::{not_after, not_before};
+use super::super::audit::{Range, range, within};
 use super::super::rows::{all, first};
-use super::page::{Columns, Conditions, confined, map_page, page};
+use super::page::{Columns, Conditions, confined, map_page, page_within};
 use super::{event_bound, stored_event};
 use crate::config::Known;
 use crate::error::DbError;
@@ -22,23 +23,39 @@ pub(super) fn events(
     filter: &EventFilter,
 ) -> Result<Page<StoredEvent>, DbError> {
     let confined = confined(connection, known, request.reach, filter.organization, None)?;
+    // No index has the times; what is kept of them leads to where the range lies.
+    let range = range(connection, (filter.from, filter.to))?;
     let (conditions, columns) = events_where(connection, filter)?;
     let is_by_place = columns.order_within != columns.order;
     let bound = |id, rising, directory: Option<i64>| {
         let directory = directory.filter(|_| is_by_place);
         Ok(as_sql(event_bound(connection, id, rising, directory)?).into())
     };
-    let found = page(request, &columns, confined, &conditions, bound, |rest, parameters| {
+    let within = |directory: Option<i64>| match directory.filter(|_| is_by_place) {
+        _ if range == Range::ALL => Ok(Vec::new()),
+        Some(key) => Ok(between("feed.seq", within(connection, key, range)?)),
+        None => Ok(between("feed.position", (range.first.saturating_sub(1), range.last))),
+    };
+    let read = |rest: &str, parameters: &[Sql]| {
         let sql = format!("SELECT feed.position FROM feed WHERE {rest}");
         all(connection, &sql, params_from_iter(parameters), |row| {
             let position: i64 = row.get(0)?;
             Ok((position, position))
         })
-    })?;
+    };
+    let found = page_within(request, &columns, confined, &conditions, within, bound, read)?;
     // Now that the places are known, no more is read than is shown.
     let sql = "SELECT feed.position, feed.event_id, feed.event, feed.created_at, feed.data
         FROM feed WHERE feed.position = ?1";
     map_page(found, |position| first(connection, sql, [position], stored_event).transpose())
+}
+
+/// Behind the first of these, up to and with the second.
+fn between(column: &str, (low, high): (u64, u64)) -> Vec<(String, Sql)> {
+    vec![
+        (format!("{column} > {{}}"), as_sql(low).into()),
+        (format!("{column} <= {{}}"), as_sql(high).into()),
+    ]
 }
 
 /// What narrows a list of events, for each type that is asked for, and what such a list runs by.
@@ -47,14 +64,11 @@ fn events_where(
     filter: &EventFilter,
 ) -> Result<(Vec<Conditions>, Columns), DbError> {
     let mut conditions = Conditions::default();
-    // No index has the times; ids begin with them, and lead to where the range lies.
     if let Some(from) = filter.from {
         conditions.and("feed.created_at >= {}", from.millis());
-        conditions.and("feed.position >= {}", as_sql(not_before(connection, from)?));
     }
     if let Some(to) = filter.to {
         conditions.and("feed.created_at <= {}", to.millis());
-        conditions.and("feed.position <= {}", as_sql(not_after(connection, to)?));
     }
     let (directory, order) = ("feed.directory", "feed.position");
     if filter.types.is_empty() && !is_anything_untold(connection)? {

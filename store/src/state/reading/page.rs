@@ -33,6 +33,10 @@ impl Conditions {
         self.sql.push(condition);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sql.is_empty()
+    }
+
     /// What `{}` stood for, in order.
     pub(crate) fn parameters(&self) -> &[Sql] {
         &self.parameters
@@ -105,6 +109,19 @@ pub(crate) fn page<I: Copy, K: Ord, R>(
     bound: impl Fn(I, bool, Option<i64>) -> Result<Sql, DbError>,
     read: impl Fn(&str, &[Sql]) -> Result<Vec<(K, R)>, DbError>,
 ) -> Result<Page<R>, DbError> {
+    page_within(request, columns, confined, conditions, |_| Ok(Vec::new()), bound, read)
+}
+
+/// The same within a part of each directory that the list runs through: conditions with their parameters.
+pub(crate) fn page_within<I: Copy, K: Ord, R>(
+    request: &PageRequest<I>,
+    columns: &Columns,
+    confined: Option<Vec<i64>>,
+    conditions: &[Conditions],
+    within: impl Fn(Option<i64>) -> Result<Vec<(String, Sql)>, DbError>,
+    bound: impl Fn(I, bool, Option<i64>) -> Result<Sql, DbError>,
+    read: impl Fn(&str, &[Sql]) -> Result<Vec<(K, R)>, DbError>,
+) -> Result<Page<R>, DbError> {
     let rising = (request.order == Order::Ascending) == is_forwards(request);
     let limit = request.limit as usize;
     let directories = confined.map_or_else(
@@ -118,8 +135,10 @@ pub(crate) fn page<I: Copy, K: Ord, R>(
             Some(Cursor::After(id) | Cursor::Before(id)) => Some(bound(id, rising, directory)?),
             None => None,
         };
+        let within = within(directory)?;
         for conditions in conditions {
             let mut conditions = conditions.clone();
+            within.iter().for_each(|(condition, of)| conditions.and(condition, of.clone()));
             if let Some(key) = directory {
                 conditions.and(&format!("{} = {{}}", columns.directory), key);
             }

@@ -8,6 +8,7 @@ use schemas::{ScimId, Timestamp};
 use super::super::super::query::Moment;
 use super::super::super::rows::{Columns, as_sql};
 use super::super::feed_end;
+use super::super::times::grown;
 use super::Directories;
 use super::fold::key_of;
 use crate::error::DbError;
@@ -66,6 +67,7 @@ pub(super) async fn append(
         begin(moment, month, first).await?;
     }
     rows.insert(moment).await?;
+    grown(moment, (end - more).unsigned_abs(), end.unsigned_abs()).await?;
     Ok(end.unsigned_abs())
 }
 

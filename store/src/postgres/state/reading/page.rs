@@ -32,6 +32,10 @@ impl Conditions {
         self.sql.push(condition);
     }
 
+    pub(in crate::postgres::state) fn is_empty(&self) -> bool {
+        self.sql.is_empty()
+    }
+
     /// What `{}` stood for, in order.
     pub(in crate::postgres::state) fn parameters(&self) -> &[Option<Parameter>] {
         &self.parameters
@@ -83,6 +87,15 @@ pub(super) trait Bound<I> {
         rising: bool,
         directory: Option<i64>,
     ) -> impl Future<Output = Result<Parameter, DbError>> + Send;
+
+    /// The part of a directory, or of everything, that the list runs through: conditions with their parameters.
+    fn within(
+        &self,
+        _: &Moment<'_>,
+        _: Option<i64>,
+    ) -> impl Future<Output = Result<Vec<(String, Parameter)>, DbError>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
 }
 
 /// The queries of a page in either direction: one more than asked for tells whether more follow.
@@ -106,6 +119,9 @@ pub(super) async fn queries<I: Copy + Sync>(
     for directory in directories {
         let mut conditions = conditions.clone();
         let column = if directory.is_some() { columns.order_within } else { columns.order };
+        for (condition, of) in bound.within(moment, directory).await? {
+            conditions.and(&condition, [of]);
+        }
         if let Some(key) = directory {
             conditions.and(&format!("{} = {{}}", columns.directory), [Parameter::Integer(key)]);
         }
