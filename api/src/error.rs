@@ -64,6 +64,8 @@ pub(crate) enum Error {
     OtherRequest,
     /// The request with this idempotency key is not answered yet.
     StillAnswering,
+    /// The request with this idempotency key was begun, and whoever was to answer it has gone.
+    NeverAnswered,
     /// A port said no or failed.
     Port(PortError),
 }
@@ -141,6 +143,14 @@ impl Error {
                 coded(
                     "idempotency_key_in_use",
                     "The request with this Idempotency-Key is not answered yet. Try again.",
+                ),
+            ),
+            Self::NeverAnswered => (
+                StatusCode::CONFLICT,
+                coded(
+                    "idempotency_key_unresolved",
+                    "The request with this Idempotency-Key was begun, and what came of it is not known. See \
+                     whether it was done; if not, send it with a new key.",
                 ),
             ),
             Self::Port(error) => port(error),

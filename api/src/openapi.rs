@@ -66,8 +66,7 @@ fn document() -> Value {
 
 fn operation(call: &Call, section: &str, generator: &mut SchemaGenerator) -> Value {
     let parameters: Vec<Value> = call
-        .parameters
-        .iter()
+        .parameters()
         .map(|parameter| {
             json!({
                 "name": parameter.name,

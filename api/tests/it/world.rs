@@ -52,6 +52,7 @@ pub(crate) fn id(number: u64) -> u128 {
 pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
     router: Router,
+    pub(crate) answers: Arc<FakeAnswers>,
     key: String,
 }
 
@@ -81,6 +82,7 @@ impl World {
     pub(crate) fn limited_to(limit: Option<RateLimit>) -> Self {
         let fake = Arc::new(Fake::default());
         let api = Api {
+        let answers = Arc::<FakeAnswers>::default();
             keys: fake.clone(),
             organizations: fake.clone(),
             directories: fake.clone(),
@@ -94,7 +96,7 @@ impl World {
             audit: Arc::new(FakeAudit),
             verifier: Arc::new(FakeAudit),
             limits: Arc::new(Limits::new(limit, false)),
-            answers: Arc::new(FakeAnswers::default()),
+            answers: answers.clone(),
             tasks: TaskTracker::default(),
             waiting: waiting_room(),
             end: CancellationToken::new(),
@@ -113,7 +115,7 @@ impl World {
             }),
             public_url: "https://sync.example".into(),
         };
-        let world = Self { fake, router: router(api), key: "sk_full".to_owned() };
+        let world = Self { fake, answers, router: router(api), key: "sk_full".to_owned() };
         world.add_key("sk_full", Permission::Full, None)
     }
 
@@ -139,7 +141,8 @@ impl World {
 
     /// The same world as another caller sees it.
     pub(crate) fn with_key(&self, key: &str) -> Self {
-        Self { fake: self.fake.clone(), router: self.router.clone(), key: key.to_owned() }
+        let (fake, answers) = (self.fake.clone(), self.answers.clone());
+        Self { fake, answers, router: self.router.clone(), key: key.to_owned() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
