@@ -217,6 +217,10 @@ fn conflicting(conflict: Conflict) -> Value {
         Conflict::ExternalId => {
             coded("duplicate_external_id", "Another organization has this external_id.")
         }
+        Conflict::Metadata => coded(
+            "too_much_metadata",
+            "The organization has 50 entries of metadata, as many as it may. Remove some first.",
+        ),
         Conflict::LiveTokens => coded(
             "too_many_tokens",
             "The directory has two live tokens, as many as it may. Revoke one first.",

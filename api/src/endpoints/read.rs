@@ -37,7 +37,7 @@ pub(super) struct Given {
 impl Given {
     pub(super) fn read(fields: &mut Fields) -> Self {
         Self {
-            url: fields.text("endpoint_url", URL_MAX),
+            url: fields.text("endpoint_url", URL_MAX).map(one_spelling),
             events: events(fields),
             organizations: ids(fields, "organizations"),
             directories: ids(fields, "directories"),
@@ -127,6 +127,12 @@ pub(super) fn refuse_creation_only(fields: &mut Fields) {
             fields.wrong(name, "invalid", message);
         }
     }
+}
+
+/// A URL as the URL Standard writes it, so that two spellings are not taken for two endpoints, each of which would get
+/// every event. What is no URL is refused later, as it came.
+fn one_spelling(text: String) -> String {
+    url::Url::parse(&text).map_or(text, String::from)
 }
 
 pub(super) fn enabled(status: &str) -> Option<bool> {

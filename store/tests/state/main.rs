@@ -11,6 +11,7 @@ mod server;
 mod on_sqlite {
     pub(crate) use crate::folder::Folder as Place;
 
+    mod configuration;
     mod console;
     mod deliveries;
     mod delivery;
@@ -37,6 +38,7 @@ mod on_sqlite {
 mod on_postgres {
     pub(crate) use crate::server::Server as Place;
 
+    mod configuration;
     mod console;
     mod deliveries;
     mod delivery;
