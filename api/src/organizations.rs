@@ -126,15 +126,15 @@ pub(crate) async fn delete(
 pub(crate) async fn filter(
     api: &Api,
     reach: Reach,
-    text: Option<&str>,
+    query: &Query,
+    name: &str,
 ) -> Result<Option<OrganizationId>, Error> {
-    let Some(text) = text else { return Ok(None) };
-    let foreign = || Error::ForeignOrganization(text.to_owned());
-    let id = text.parse().map_err(|_| foreign())?;
-    let found = api.organizations.get(reach, id).await;
-    found.map(|_| Some(id)).map_err(|error| {
-        if matches!(error, PortError::NotFound) { foreign() } else { error.into() }
-    })
+    let Some(id) = query.id(name)? else { return Ok(None) };
+    match api.organizations.get(reach, id).await {
+        Ok(_) => Ok(Some(id)),
+        Err(PortError::NotFound) => Err(Error::ForeignOrganization(id.to_string())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read_new(api: &Api, mut fields: Fields) -> Result<Organization, Error> {

@@ -68,7 +68,7 @@ pub(crate) async fn list(
     query: Query,
 ) -> Result<Response, Error> {
     let paging = query.paging(caller.reach, Order::Descending)?;
-    let organization = organizations::filter(&api, caller.reach, query.one("organization")).await?;
+    let organization = organizations::filter(&api, caller.reach, &query, "organization").await?;
     let page = api.portal_links.list(paging.request, organization).await?;
     let now = api.edge.now();
     Ok(paging.answer(page, |link| link.id, |link| PortalLinkBody::of(link, now)))
