@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::auth::Reader;
 use crate::body::{Fields, Segments, path_id};
 use crate::directories;
-use crate::error::Error;
+use crate::error::{Error, FieldError};
 use crate::router::Api;
 
 const FIELD: &str = "attribute_map";
@@ -57,8 +57,9 @@ pub(crate) async fn preview(
     let directory = api.directories.get(caller.reach, id).await;
     let directory = directory.map_err(Error::about(directories::WHAT, id))?;
     let (map, users) = read_preview(fields)?;
-    let sample = api.directories.sample(caller.reach, id, users, LOOKED_AT_MAX).await;
+    let sample = api.directories.sample(caller.reach, id, users.clone(), LOOKED_AT_MAX).await;
     let sample = sample.map_err(Error::about(directories::WHAT, id))?;
+    all_are_there(&users.unwrap_or_default(), &sample)?;
     let origin = Origin { directory_id: directory.id, organization_id: directory.organization_id };
     let rules = AppRules { attribute_map: Arc::new(map), ..directory.apps.clone() };
     let looked_at = sample.len();
@@ -68,6 +69,19 @@ pub(crate) async fn preview(
         Some(ChangedBody { before, after, previous_attributes })
     });
     Ok(Json(PreviewBody { looked_at, changed: changed.take(SHOWN_MAX).collect() }))
+}
+
+/// Names the users that were asked for and are none of the directory, as apps see it.
+fn all_are_there(asked: &[UserId], found: &[directory::User]) -> Result<(), Error> {
+    let is_there = |id: &UserId| found.iter().any(|user| user.user_id == *id);
+    let missing = asked.iter().enumerate().filter(|(_, id)| !is_there(id));
+    let missing = missing.map(|(index, id)| {
+        let field = format!("users[{index}]");
+        let message = Some(format!("{field}, {id}, is no user of this directory."));
+        FieldError { code: "not_found", field, message }
+    });
+    let missing: Vec<FieldError> = missing.collect();
+    if missing.is_empty() { Ok(()) } else { Err(Error::Invalid(missing)) }
 }
 
 fn read_preview(mut fields: Fields) -> Result<(AttributeMap, Option<Vec<UserId>>), Error> {

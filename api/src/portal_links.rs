@@ -131,7 +131,11 @@ fn read_url(fields: &mut Fields, name: &'static str) -> Option<String> {
     let text = fields.text(name, URL_MAX)?;
     let url = url::Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     if url.is_none() {
-        fields.wrong(name, "invalid", format!("{name} must be a URL that begins with https://."));
+        fields.wrong(
+            name,
+            "invalid",
+            format!("{name} must be a URL that begins with https:// or http://."),
+        );
     }
     url.map(String::from)
 }
