@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::audit::FakeAudit;
+use crate::described;
 use crate::fake::Fake;
 use crate::repeating::FakeAnswers;
 
@@ -51,8 +52,8 @@ pub(crate) fn id(number: u64) -> u128 {
 
 pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
-    router: Router,
     pub(crate) answers: Arc<FakeAnswers>,
+    router: Router,
     key: String,
 }
 
@@ -81,8 +82,8 @@ impl World {
     /// A world in which each key may be used so often.
     pub(crate) fn limited_to(limit: Option<RateLimit>) -> Self {
         let fake = Arc::new(Fake::default());
-        let api = Api {
         let answers = Arc::<FakeAnswers>::default();
+        let api = Api {
             keys: fake.clone(),
             organizations: fake.clone(),
             directories: fake.clone(),
@@ -164,10 +165,16 @@ impl World {
     }
 
     pub(crate) async fn send_request(&self, request: Request<Body>) -> Answer {
+        let (asked, body) = request.into_parts();
+        let sent = body.collect().await.unwrap().to_bytes();
+        let (method, path) = (asked.method.clone(), asked.uri.to_string());
+        let request = Request::from_parts(asked, Body::from(sent.clone()));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, text }
+        let answer = Answer { status: parts.status, headers: parts.headers, text };
+        described::check(&method, &path, &sent, &answer);
+        answer
     }
 
     /// An organization, by its id in text.
