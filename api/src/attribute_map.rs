@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::auth::Reader;
 use crate::body::{Fields, Segments, path_id};
 use crate::directories;
-use crate::error::Error;
+use crate::error::{Error, FieldError};
 use crate::ports::{Directories, Directory, PortError, Reach};
 use crate::router::Api;
 
@@ -60,7 +60,9 @@ pub(crate) async fn preview(
     let (map, users) = read_preview(fields)?;
     let preview =
         preview_attribute_map(&*api.directories, caller.reach, &directory, map, users).await;
-    Ok(Json(preview.map_err(Error::about(directories::WHAT, id))?))
+    let preview = preview.map_err(Error::about(directories::WHAT, id))?;
+    all_are_there(&preview.missing)?;
+    Ok(Json(preview))
 }
 
 /// What another map would do to some users of a directory: these, or those of its latest who change.
@@ -74,7 +76,10 @@ pub async fn preview_attribute_map(
     map: AttributeMap,
     users: Option<Vec<UserId>>,
 ) -> Result<AttributeMapPreview, PortError> {
-    let sample = directories.sample(reach, directory.id, users, LOOKED_AT_MAX).await?;
+    let sample = directories.sample(reach, directory.id, users.clone(), LOOKED_AT_MAX).await?;
+    let is_there = |id: UserId| sample.iter().any(|user| user.user_id == id);
+    let missing = users.into_iter().flatten().enumerate().filter(|(_, id)| !is_there(*id));
+    let missing: Vec<(usize, UserId)> = missing.collect();
     let origin = Origin { directory_id: directory.id, organization_id: directory.organization_id };
     let rules = AppRules { attribute_map: Arc::new(map), ..directory.apps.clone() };
     let looked_at = sample.len();
@@ -83,7 +88,18 @@ pub async fn preview_attribute_map(
         let (after, previous_attributes) = rules.preview(origin, user)?;
         Some(ChangedUser { before, after, previous_attributes })
     });
-    Ok(AttributeMapPreview { looked_at, changed: changed.take(SHOWN_MAX).collect() })
+    Ok(AttributeMapPreview { looked_at, changed: changed.take(SHOWN_MAX).collect(), missing })
+}
+
+/// Names the users that were asked for and are none of the directory, as apps see it.
+fn all_are_there(missing: &[(usize, UserId)]) -> Result<(), Error> {
+    let missing = missing.iter().map(|(index, id)| {
+        let field = format!("users[{index}]");
+        let message = Some(format!("{field}, {id}, is no user of this directory."));
+        FieldError { code: "not_found", field, message }
+    });
+    let missing: Vec<FieldError> = missing.collect();
+    if missing.is_empty() { Ok(()) } else { Err(Error::Invalid(missing)) }
 }
 
 fn read_preview(mut fields: Fields) -> Result<(AttributeMap, Option<Vec<UserId>>), Error> {

@@ -123,15 +123,29 @@ impl FromRequestParts<Api> for Auditor {
     }
 }
 
-async fn identify(parts: &Parts, api: &Api) -> Result<(Caller, ApiKey), Error> {
+async fn identify(parts: &mut Parts, api: &Api) -> Result<(Caller, ApiKey), Error> {
+    let key = admit(parts, api).await?;
+    let reach = key.organization_id.map_or(Reach::Everything, Reach::Organization);
+    Ok((Caller { reach, permission: key.permission, key: key.id }, key))
+}
+
+/// A key that was let in, noted with its request.
+#[derive(Clone)]
+struct Admitted(ApiKey);
+
+/// Lets in a key that is known and is not used too often. A request counts once, however often this is asked of it.
+pub(crate) async fn admit(parts: &mut Parts, api: &Api) -> Result<ApiKey, Error> {
+    if let Some(Admitted(key)) = parts.extensions.get() {
+        return Ok(key.clone());
+    }
     let text = bearer(&parts.headers).ok_or(Error::Unauthorized)?;
     let key = api.keys.by_digest(digest(text)).await?.ok_or(Error::Unauthorized)?;
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let address = address.map(|ConnectInfo(address)| address.ip());
     api.limits.take(key.id, address).map_err(Error::TooMany)?;
     note_use(api, &key).await;
-    let reach = key.organization_id.map_or(Reach::Everything, Reach::Organization);
-    Ok((Caller { reach, permission: key.permission, key: key.id }, key))
+    parts.extensions.insert(Admitted(key.clone()));
+    Ok(key)
 }
 
 /// RFC 9110 §11.1: the name of the scheme is case-insensitive.

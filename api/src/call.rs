@@ -3,10 +3,12 @@
 
 use axum::handler::Handler;
 use axum::http::StatusCode;
+use axum::middleware;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
+use crate::idempotency;
 use crate::router::Api;
 
 /// What a key must be allowed to do for a call.
@@ -49,7 +51,7 @@ pub(crate) struct Call {
     pub(crate) path: &'static str,
     pub(crate) says: &'static str,
     pub(crate) access: Access,
-    pub(crate) parameters: Vec<Parameter>,
+    parameters: Vec<Parameter>,
     /// The JSON Schema of the body; bodies are read field by field.
     pub(crate) body: Option<Value>,
     pub(crate) status: StatusCode,
@@ -96,15 +98,7 @@ impl Call {
             says: "",
             schema: json!({ "type": "string", "minLength": 1 }),
         };
-        let mut parameters: Vec<Parameter> = names.map(in_path).collect();
-        if method == "post" {
-            parameters.push(Parameter {
-                name: "Idempotency-Key",
-                place: Place::Header,
-                says: "The same request with the same key is done once in 24 hours and answered alike.",
-                schema: json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
-            });
-        }
+        let parameters = names.map(in_path).collect();
         Self {
             method,
             path,
@@ -205,9 +199,29 @@ impl Call {
         self
     }
 
+    /// What it may be given beside its body.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = Parameter> {
+        let key = || Parameter {
+            name: "Idempotency-Key",
+            place: Place::Header,
+            says: "The same request with the same key is done once in 24 hours and answered alike.",
+            schema: json!({ "type": "string", "minLength": 1, "maxLength": 255 }),
+        };
+        self.parameters.iter().cloned().chain(self.is_done_once().then(key))
+    }
+
+    /// Whether it makes something anew each time it is called, so that who repeats it has to say so.
+    fn is_done_once(&self) -> bool {
+        self.method == "post" && self.access == Access::Write
+    }
+
     /// Adds it to the routes.
-    pub(crate) fn route(self, router: axum::Router<Api>) -> axum::Router<Api> {
-        router.route(self.path, self.handler)
+    pub(crate) fn route(self, router: axum::Router<Api>, api: &Api) -> axum::Router<Api> {
+        if !self.is_done_once() {
+            return router.route(self.path, self.handler);
+        }
+        let once = middleware::from_fn_with_state(api.clone(), idempotency::once);
+        router.route(self.path, self.handler.route_layer(once))
     }
 }
 

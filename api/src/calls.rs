@@ -89,6 +89,8 @@ fn organization(required: &[&str]) -> Value {
                 "propertyNames": { "minLength": 1, "maxLength": 40 },
                 "additionalProperties": { "type": ["string", "null"], "maxLength": 600 } },
             "domain_data": { "type": "array", "maxItems": 100, "items": domain },
+            "domains": { "type": "array", "maxItems": 100, "items": { "anyOf": [{ "type": "string" }, domain] },
+                "description": "The older name of domain_data, which also takes bare domains." },
         }),
     )
 }
@@ -158,7 +160,7 @@ fn directories() -> Vec<Call> {
             .access(Access::Read)
             .takes(object(
                 &["attribute_map"],
-                json!({ "attribute_map": { "type": "object" },
+                json!({ "attribute_map": { "type": ["object", "null"] },
                     "users": { "type": "array", "maxItems": 20, "items": { "type": "string" } } }),
             ))
             .answers::<attribute_map::AttributeMapPreview>(OK),
@@ -167,7 +169,7 @@ fn directories() -> Vec<Call> {
             .answers_as(OK, role_mapping_schema),
         put("/directories/{id}/role_mapping", role_mapping::set)
             .says("Give users roles by their groups; the first in the list that fits comes first.")
-            .takes(role_mapping())
+            .takes(role_mapping(&[]))
             .answers_as(OK, role_mapping_schema),
         delete("/directories/{id}", directories::delete)
             .says("Delete a directory; its users and groups go a little later.")
@@ -177,7 +179,7 @@ fn directories() -> Vec<Call> {
             .answers_as(OK, scim_settings_schema),
         patch("/directories/{id}/scim_settings", scim_settings::update)
             .says("Have the SCIM service of a directory behave otherwise.")
-            .takes(scim_settings())
+            .takes(scim_settings(&[]))
             .answers_as(OK, scim_settings_schema),
         get("/directories/{id}/requests", requests::list)
             .says("The latest SCIM requests of a directory.")
@@ -245,34 +247,38 @@ fn brake() -> Value {
     ] })
 }
 
-fn role_mapping() -> Value {
+fn role_mapping(required: &[&str]) -> Value {
     let group = json!({ "type": "object", "required": ["group", "role"],
         "properties": { "group": { "type": "string" }, "role": { "type": "string" } } });
     object(
-        &[],
+        required,
         json!({ "default_role": { "type": "string", "minLength": 1 },
             "groups": { "type": "array", "items": group } }),
     )
 }
 
 fn role_mapping_schema(_: &mut SchemaGenerator) -> Schema {
-    role_mapping().try_into().expect("an object is a schema")
+    let mut schema = role_mapping(&["groups"]);
+    schema["required"] = json!(["default_role", "groups"]);
+    schema.try_into().expect("an object is a schema")
 }
 
-fn scim_settings() -> Value {
+fn scim_settings(required: &[&str]) -> Value {
     object(
-        &[],
+        required,
         json!({
             "patch_group_response": { "enum": ["200", "204"] },
             "value_path_no_match": { "enum": ["upsert", "noTarget"] },
             "unknown_schema": { "enum": ["ignore", "reject"] },
             "unknown_member": { "enum": ["reject", "pending"] },
+            "debug_requests": { "type": "boolean",
+                "description": "Whether the bodies of requests are kept; ends by itself after four hours." },
         }),
     )
 }
 
 fn scim_settings_schema(_: &mut SchemaGenerator) -> Schema {
-    let mut schema = scim_settings();
+    let mut schema = scim_settings(scim_settings::NAMES);
     schema["properties"]["debug_requests_until"] =
         json!({ "type": "string", "format": "date-time" });
     schema.try_into().expect("an object is a schema")
@@ -296,7 +302,7 @@ fn credentials() -> Vec<Call> {
         patch("/directories/{id}/oauth_client", oauth::update)
             .says("Change how long access tokens live.")
             .takes(object(
-                &["token_lifetime_seconds"],
+                &[],
                 json!({ "token_lifetime_seconds": lifetime }),
             ))
             .answers::<ClientBody>(OK),
@@ -449,7 +455,7 @@ fn endpoints() -> Vec<Call> {
             .says("The attempts of an endpoint, newest first.")
             .paged()
             .text("event", "Those of events of this type, or of the event with this id.")
-            .query("status", json!({ "enum": ["delivered", "failed", "exhausted"] }), "Those that ended so.")
+            .query("status", attempt_status(), "Those that ended so, or were answered with this HTTP status.")
             .text("resource", "Those of events about this user or group.")
             .time("since", "Those made at this time or later.")
             .time("until", "Those made at this time or earlier.")
@@ -479,6 +485,13 @@ fn endpoints() -> Vec<Call> {
             .says("Delete a webhook endpoint.")
             .done(NO_CONTENT),
     ]
+}
+
+fn attempt_status() -> Value {
+    json!({ "anyOf": [
+        { "enum": ["delivered", "failed", "exhausted"] },
+        { "type": "integer", "minimum": 100, "maximum": 599 },
+    ] })
 }
 
 fn replay() -> Value {

@@ -36,8 +36,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Error> {
     let paging = query.paging(caller.reach, Order::Descending)?;
     let filter = DirectoryFilter {
-        organization: organizations::filter(&api, caller.reach, query.one("organization_id"))
-            .await?,
+        organization: organizations::filter(&api, caller.reach, &query, "organization_id").await?,
         search: query.text("search"),
         domain: query.text("domain").map(|domain| domain.to_lowercase()),
     };
@@ -195,7 +194,7 @@ fn read_new(api: &Api, mut fields: Fields, token: &secrets::Minted) -> Result<Ne
 
 /// The directory that a list is limited to.
 pub(crate) fn filter(query: &Query) -> Result<Option<DirectoryId>, Error> {
-    query.one("directory").map(|text| path_id(WHAT, text)).transpose()
+    query.id("directory")
 }
 
 /// 404 for a directory that a list is limited to and that is not there.

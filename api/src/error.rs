@@ -64,6 +64,8 @@ pub(crate) enum Error {
     OtherRequest,
     /// The request with this idempotency key is not answered yet.
     StillAnswering,
+    /// The request with this idempotency key was begun, and whoever was to answer it has gone.
+    NeverAnswered,
     /// A port said no or failed.
     Port(PortError),
 }
@@ -143,6 +145,14 @@ impl Error {
                     "The request with this Idempotency-Key is not answered yet. Try again.",
                 ),
             ),
+            Self::NeverAnswered => (
+                StatusCode::CONFLICT,
+                coded(
+                    "idempotency_key_unresolved",
+                    "The request with this Idempotency-Key was begun, and what came of it is not known. See \
+                     whether it was done; if not, send it with a new key.",
+                ),
+            ),
             Self::Port(error) => port(error),
         }
     }
@@ -207,6 +217,10 @@ fn conflicting(conflict: Conflict) -> Value {
         Conflict::ExternalId => {
             coded("duplicate_external_id", "Another organization has this external_id.")
         }
+        Conflict::Metadata => coded(
+            "too_much_metadata",
+            "The organization has 50 entries of metadata, as many as it may. Remove some first.",
+        ),
         Conflict::LiveTokens => coded(
             "too_many_tokens",
             "The directory has two live tokens, as many as it may. Revoke one first.",

@@ -9,7 +9,8 @@ use schemas::wire::DirectoryGroup;
 use crate::auth::{Caller, Reader};
 use crate::body::{Segments, path_id};
 use crate::error::Error;
-use crate::page::Query;
+use crate::forgetful::{Forgetful, behind};
+use crate::page::{Query, id, list as list_of};
 use crate::ports::{GroupFilter, Order};
 use crate::router::Api;
 use crate::users::{is_all_there_is, no_filter};
@@ -22,11 +23,16 @@ const WHAT: &str = "directory group";
 pub(crate) async fn list(
     State(api): State<Api>,
     Reader(caller): Reader,
-    query: Query,
+    forgetful: Forgetful,
+    mut query: Query,
 ) -> Result<Response, Error> {
+    let behind = behind(&mut query);
     let paging = query.paging(caller.reach, Order::Descending)?;
-    let mut filter =
-        GroupFilter { directory: directories::filter(&query)?, user: users::filter(&query)? };
+    let of_cursor = behind.other.as_deref().map(|text| id("user", text)).transpose()?;
+    let mut filter = GroupFilter {
+        directory: directories::filter(&query)?.or(behind.directory),
+        user: users::filter(&query)?.or(of_cursor),
+    };
     if filter.directory.is_none() && filter.user.is_none() {
         // An SDK leaves the filter out when it asks for the second page.
         let Some(id) = paging.at() else { return Err(no_filter("user")) };
@@ -38,7 +44,11 @@ pub(crate) async fn list(
         directories::must_exist(&api, caller, filter.directory).await?;
         users::must_exist(&api, caller, filter.user).await?;
     }
-    Ok(paging.answer(page, |group| group.id, |group| group))
+    let metadata = paging.metadata(&page, |group| group.id);
+    // A user is in one directory.
+    let limit = filter.user.map(|id| id.to_string());
+    let limit = limit.or_else(|| filter.directory.map(|id| id.to_string()));
+    Ok(list_of(page.items, forgetful.cursors(metadata, limit)))
 }
 
 pub(crate) async fn get(
@@ -52,7 +62,7 @@ pub(crate) async fn get(
 
 /// The group that a list of users is limited to.
 pub(crate) fn filter(group: Option<&str>) -> Result<Option<GroupId>, Error> {
-    group.map(|text| path_id(WHAT, text)).transpose()
+    group.map(|text| id("group", text)).transpose()
 }
 
 /// 404 for a group that a list is limited to and that is not there.

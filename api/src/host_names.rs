@@ -29,8 +29,7 @@ pub(crate) async fn list(
     let paging = query.paging(caller.reach, Order::Descending)?;
     let directory = directories::filter(&query)?;
     directories::must_exist(&api, caller, directory).await?;
-    let organization =
-        organizations::filter(&api, caller.reach, query.one("organization_id")).await?;
+    let organization = organizations::filter(&api, caller.reach, &query, "organization_id").await?;
     let page = api.host_names.list(paging.request, HostFilter { organization, directory }).await?;
     Ok(paging.answer(page, |host| host.id, HostNameBody::from))
 }

@@ -1,15 +1,22 @@
 //! `Idempotency-Key`: who sends a POST again, because the answer got lost, gets the same answer, and
 //! nothing is done twice.
+//!
+//! A key is taken before the work begins and durably, so the work is done at most once: if the process dies
+//! before the answer is kept, who asks again is told that nobody knows what came of it.
+
+use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 
-use crate::auth::bearer;
+use crate::auth::{admit, bearer};
 use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
 use crate::ports::{Begun, Digest, KeptAnswer};
@@ -24,39 +31,70 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// How long the text may be: longer than any UUID, and too short to fill a store with.
 const KEY_MAX: usize = 255;
 
-/// The largest answer that is kept. What a POST answers is one object.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The largest answer that is kept as it is: twice what the largest organization takes. An endpoint and a directory
+/// are smaller, but for a directory whose map is a megabyte of paths.
+const KEPT_BYTES_MAX: usize = 512 * 1024;
 
-/// Lets requests without a key pass, and answers those with one once.
+/// How long to wait for the answer to the same request before it: longer than the slowest call takes, which
+/// waits 10 seconds for an event stream, and less than the 25 seconds after which an SDK gives up.
+const ANSWER_WAIT_MAX: Duration = Duration::from_secs(15);
+
+/// How long to wait before looking again whether it is there, at first and at most. Another machine may be answering,
+/// so there is nobody to wake who waits.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// Lets requests without a key pass, and answers those with one once. For calls that change something.
 pub(crate) async fn once(
     State(api): State<Api>,
     request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let (key, who) = (request.headers().get(IDEMPOTENCY_KEY), bearer(request.headers()));
-    let (&Method::POST, Some(key), Some(who)) = (request.method(), key, who) else {
+    let Some(text) = request.headers().get(IDEMPOTENCY_KEY).cloned() else {
         return Ok(next.run(request).await);
     };
-    if key.len() > KEY_MAX || key.is_empty() {
+    let (mut parts, body) = request.into_parts();
+    // Only who may ask is told what was answered, and being told counts as asking.
+    admit(&mut parts, &api).await?;
+    let who = bearer(&parts.headers).ok_or(Error::Unauthorized)?;
+    if text.len() > KEY_MAX || text.is_empty() {
         let message = format!("Idempotency-Key must be a text of 1 to {KEY_MAX} characters.");
         return Err(Error::parameter("Idempotency-Key", "invalid", message));
     }
-    // Only who may ask is told what was answered.
-    if api.keys.by_digest(digest(who)).await?.is_none() {
-        return Err(Error::Unauthorized);
-    }
-    let key = key_of(who, key);
-    let (request, sent) = read(request).await?;
-    match api.answers.begin(key, sent, api.edge.now()).await? {
+    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Error::TooLarge)?;
+    let (key, sent) = (key_of(who, &text), sent(&parts.uri, &body));
+    match begin(&api, key, sent).await? {
         Begun::First => {}
         Begun::Answered(kept) => return Ok(again(kept)),
         Begun::Answering => return Err(Error::StillAnswering),
+        Begun::Unresolved => return Err(Error::NeverAnswered),
         Begun::OtherRequest => return Err(Error::OtherRequest),
     }
     // On a task of its own: a client that hangs up must not leave the key without an answer.
+    let request = Request::from_parts(parts, Body::from(body));
     let tasks = api.tasks.clone();
     let answered = tasks.spawn(async move { answer(api, key, next.run(request).await).await });
     Ok(answered.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+}
+
+/// Takes the key; if the same request is being answered, waits for that for a while.
+async fn begin(api: &Api, key: Digest, sent: Digest) -> Result<Begun, Error> {
+    let deadline = Instant::now() + ANSWER_WAIT_MAX;
+    // Without room for one more who waits, the client is told at once and asks again.
+    let place = api.waiting.try_acquire();
+    let mut pause = PAUSE_MIN;
+    loop {
+        let begun = api.answers.begin(key, sent, api.edge.now()).await?;
+        let waits = begun == Begun::Answering && place.is_ok() && Instant::now() < deadline;
+        if !waits {
+            return Ok(begun);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = api.end.cancelled() => return Ok(begun),
+        }
+        pause = PAUSE_MAX.min(pause * 2);
+    }
 }
 
 /// The same text from another caller is another key.
@@ -66,30 +104,26 @@ fn key_of(who: &str, key: &HeaderValue) -> Digest {
     hash.finalize().into()
 }
 
-/// The request, and the digest of all that makes it.
-async fn read(request: Request) -> Result<(Request, Digest), Error> {
-    let (parts, body) = request.into_parts();
-    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Error::TooLarge)?;
-    let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+/// The digest of all that makes a request.
+fn sent(uri: &Uri, body: &[u8]) -> Digest {
+    let path = uri.path_and_query().map_or("", |path| path.as_str());
     let mut hash = Sha256::new_with_prefix(path);
     hash.update([0]);
-    hash.update(&body);
-    Ok((Request::from_parts(parts, Body::from(body)), hash.finalize().into()))
+    hash.update(body);
+    hash.finalize().into()
 }
 
 /// Keeps the answer, unless the same request may well be answered otherwise later.
 async fn answer(api: Api, key: Digest, response: Response) -> Response {
-    let (mut parts, body) = response.into_parts();
-    let is_json = parts.headers.get(header::CONTENT_TYPE).is_none_or(is_json);
-    let (body, is_whole) = match to_bytes(body, ANSWER_BYTES_MAX).await {
-        Ok(body) => (body, true),
-        Err(_) => (Bytes::new(), false),
+    let (parts, body) = response.into_parts();
+    // It lies in memory whole, as it would without a key.
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    if !is_whole {
-        parts.status = StatusCode::INTERNAL_SERVER_ERROR;
-    }
-    let lasts = is_json && is_whole && !may_change(parts.status);
-    let kept = lasts.then(|| KeptAnswer { status: parts.status.as_u16(), body: body.clone() });
+    let is_json = parts.headers.get(header::CONTENT_TYPE).is_none_or(is_json);
+    let lasts = is_json && !may_change(parts.status);
+    let kept =
+        lasts.then(|| KeptAnswer { status: parts.status.as_u16(), body: worth_keeping(&body) });
     if let Err(error) = api.answers.end(key, kept).await {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
@@ -99,16 +133,31 @@ async fn answer(api: Api, key: Digest, response: Response) -> Response {
     Response::from_parts(parts, Body::from(body))
 }
 
+/// The whole of an answer, or of one that is too large what leads to the object that it shows.
+fn worth_keeping(body: &Bytes) -> Bytes {
+    if body.len() <= KEPT_BYTES_MAX {
+        return body.clone();
+    }
+    let mut shown: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+    shown.retain(|name, _| matches!(name.as_str(), "object" | "id"));
+    Value::Object(shown).to_string().into()
+}
+
 fn is_json(kind: &HeaderValue) -> bool {
     kind.as_bytes().starts_with(b"application/json")
 }
 
-/// What is the server's fault, or a matter of when it was asked.
+/// What is the server's fault, or a matter of when it was asked: what is missing or in the way today need not be
+/// tomorrow.
 fn may_change(status: StatusCode) -> bool {
     status.is_server_error()
         || matches!(
             status,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
+            StatusCode::UNAUTHORIZED
+                | StatusCode::FORBIDDEN
+                | StatusCode::NOT_FOUND
+                | StatusCode::CONFLICT
+                | StatusCode::TOO_MANY_REQUESTS
         )
 }
 
@@ -120,4 +169,23 @@ fn again(kept: KeptAnswer) -> Response {
     }
     let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     (status, [json, replayed], kept.body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_answer_that_is_too_large_what_leads_to_its_object_is_kept() {
+        let answer = |padding: usize| {
+            let map = "x".repeat(padding);
+            Bytes::from(format!(r#"{{"object":"directory","id":"directory_1","map":"{map}"}}"#))
+        };
+        let whole = answer(KEPT_BYTES_MAX - 50);
+        assert_eq!(whole.len(), KEPT_BYTES_MAX);
+        assert_eq!(worth_keeping(&whole), whole);
+        let reference = worth_keeping(&answer(KEPT_BYTES_MAX - 49));
+        let reference: Value = serde_json::from_slice(&reference).unwrap();
+        assert_eq!(reference, serde_json::json!({ "object": "directory", "id": "directory_1" }));
+    }
 }

@@ -45,6 +45,7 @@ fn document() -> Value {
         }
     }
     let mut schemas = generator.take_definitions(true);
+    schemas.values_mut().for_each(leave_out_what_is_not_there);
     schemas.insert("Error".to_owned(), error_schema());
     json!({
         "openapi": "3.1.0",
@@ -64,10 +65,28 @@ fn document() -> Value {
     })
 }
 
+/// What an answer may lack is left out where it is not there, and never `null`; a schema that follows from an `Option`
+/// says both.
+fn leave_out_what_is_not_there(schema: &mut Value) {
+    let required = schema.get("required").and_then(Value::as_array).cloned().unwrap_or_default();
+    let is_required = |name: &str| required.iter().any(|one| one == name);
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for (name, property) in properties.into_iter().flatten() {
+        if is_required(name) {
+            continue;
+        }
+        if let Some(types) = property.get_mut("type").and_then(Value::as_array_mut) {
+            types.retain(|name| name != "null");
+        }
+        if let Some(choices) = property.get_mut("anyOf").and_then(Value::as_array_mut) {
+            choices.retain(|choice| choice["type"] != "null");
+        }
+    }
+}
+
 fn operation(call: &Call, section: &str, generator: &mut SchemaGenerator) -> Value {
     let parameters: Vec<Value> = call
-        .parameters
-        .iter()
+        .parameters()
         .map(|parameter| {
             json!({
                 "name": parameter.name,
@@ -134,7 +153,7 @@ fn reason(status: StatusCode) -> &'static str {
 
 /// The ways in which a call may say no.
 fn refusals(call: &Call) -> Vec<StatusCode> {
-    let mut refusals = vec![StatusCode::SERVICE_UNAVAILABLE];
+    let mut refusals = vec![StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE];
     if call.access != Access::Anyone {
         refusals.extend([
             StatusCode::UNAUTHORIZED,
@@ -149,7 +168,6 @@ fn refusals(call: &Call) -> Vec<StatusCode> {
             StatusCode::BAD_REQUEST,
             StatusCode::CONFLICT,
             StatusCode::PAYLOAD_TOO_LARGE,
-            StatusCode::INSUFFICIENT_STORAGE,
         ]);
     }
     refusals
@@ -197,6 +215,48 @@ mod tests {
         for reference in references {
             let pointer = reference.strip_prefix('#').unwrap();
             assert!(DOCUMENT.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_may_leave_out_is_never_null_in_it() {
+        let mut schemas: Vec<(String, &Value)> = Vec::new();
+        for (name, schema) in DOCUMENT["components"]["schemas"].as_object().unwrap() {
+            schemas.push((name.clone(), schema));
+        }
+        for (path, methods) in DOCUMENT["paths"].as_object().unwrap() {
+            let responses = methods.as_object().unwrap().values();
+            for response in
+                responses.flat_map(|call| call["responses"].as_object().unwrap().values())
+            {
+                if let Some(schema) = response.pointer("/content/application~1json/schema") {
+                    schemas.push((path.clone(), schema));
+                }
+            }
+        }
+        let mut wrong = Vec::new();
+        for (name, schema) in schemas {
+            optional_and_null(schema, &name, &mut wrong);
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    fn optional_and_null(schema: &Value, at: &str, wrong: &mut Vec<String>) {
+        let is_null = |schema: &Value| schema["type"] == "null";
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let required = schema["required"].as_array();
+            let is_required = required.is_some_and(|names| names.iter().any(|one| one == name));
+            let types = property["type"].as_array();
+            let choices = property["anyOf"].as_array();
+            let may_be_null = types.is_some_and(|types| types.iter().any(|one| one == "null"))
+                || choices.is_some_and(|choices| choices.iter().any(is_null));
+            if may_be_null && !is_required {
+                wrong.push(format!("{at}.{name}"));
+            }
+            optional_and_null(property, &format!("{at}.{name}"), wrong);
+        }
+        if let Some(items) = schema.get("items") {
+            optional_and_null(items, at, wrong);
         }
     }
 

@@ -14,11 +14,11 @@ use serde_json::Value;
 
 use crate::auth::{Acting, Reader, Writer};
 use crate::body::{Fields, MapLimits, NAME_MAX, Segments, path_id};
-use crate::error::Error;
+use crate::error::{Error, FieldError};
 use crate::page::Query;
 use crate::ports::{
-    Domain, DomainState, Order, Organization, OrganizationChange, OrganizationFilter, PortError,
-    Reach,
+    Conflict, Domain, DomainState, METADATA_MAX, Order, Organization, OrganizationChange,
+    OrganizationFilter, PortError, Reach,
 };
 use crate::router::Api;
 
@@ -29,7 +29,7 @@ pub(crate) const WHAT: &str = "organization";
 const DOMAINS_MAX: usize = 100;
 
 /// The limits that apps written for WorkOS keep to.
-const METADATA: MapLimits = MapLimits { entries: 50, name_max: 40, value_max: 600 };
+const METADATA: MapLimits = MapLimits { entries: METADATA_MAX, name_max: 40, value_max: 600 };
 
 /// How long an app's own id may be: a URL as well as a UUID.
 pub const EXTERNAL_ID_MAX: usize = 255;
@@ -91,8 +91,20 @@ pub(crate) async fn update(
         // A conflict would tell a limited key what another organization is called.
         caller.unlimited()?;
     }
-    let organization = api.organizations.update(caller.reach, id, change).await;
-    Ok(Json(organization.map_err(Error::about(WHAT, id))?.into()))
+    match api.organizations.update(caller.reach, id, change).await {
+        Ok(organization) => Ok(Json(organization.into())),
+        Err(PortError::Conflict(Conflict::Metadata)) => Err(Error::Invalid(vec![too_much()])),
+        Err(error) => Err(Error::about(WHAT, id)(error)),
+    }
+}
+
+/// An update that adds to metadata that is full already.
+fn too_much() -> FieldError {
+    let message = format!(
+        "metadata may have {METADATA_MAX} entries at most, with those that are there already. Set some to null to \
+         remove them."
+    );
+    FieldError { code: "too_many", field: "metadata".to_owned(), message: Some(message) }
 }
 
 /// 202: the users and groups of its directories go a little later.
@@ -114,15 +126,15 @@ pub(crate) async fn delete(
 pub(crate) async fn filter(
     api: &Api,
     reach: Reach,
-    text: Option<&str>,
+    query: &Query,
+    name: &str,
 ) -> Result<Option<OrganizationId>, Error> {
-    let Some(text) = text else { return Ok(None) };
-    let foreign = || Error::ForeignOrganization(text.to_owned());
-    let id = text.parse().map_err(|_| foreign())?;
-    let found = api.organizations.get(reach, id).await;
-    found.map(|_| Some(id)).map_err(|error| {
-        if matches!(error, PortError::NotFound) { foreign() } else { error.into() }
-    })
+    let Some(id) = query.id(name)? else { return Ok(None) };
+    match api.organizations.get(reach, id).await {
+        Ok(_) => Ok(Some(id)),
+        Err(PortError::NotFound) => Err(Error::ForeignOrganization(id.to_string())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn read_new(api: &Api, mut fields: Fields) -> Result<Organization, Error> {

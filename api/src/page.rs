@@ -66,10 +66,7 @@ impl Query {
 
     /// An id, or a 422 that says what it should have been.
     pub(crate) fn id<K: Kind>(&self, name: &str) -> Result<Option<Id<K>>, Error> {
-        let parsed = self.one(name).map(str::parse).transpose();
-        parsed.map_err(|error: schemas::id::InvalidId| {
-            Error::parameter(name, "invalid", format!("{name} is {error}."))
-        })
+        self.one(name).map(|text| id(name, text)).transpose()
     }
 
     /// Any other value that is parsed from text.
@@ -116,6 +113,13 @@ impl Query {
             Error::parameter("limit", "invalid", message)
         })
     }
+}
+
+/// An id that is the value of a parameter.
+pub(crate) fn id<K: Kind>(name: &str, text: &str) -> Result<Id<K>, Error> {
+    text.parse().map_err(|error: schemas::id::InvalidId| {
+        Error::parameter(name, "invalid", format!("{name} is {error}."))
+    })
 }
 
 /// A page that is asked for, and how its cursors are named.

@@ -68,7 +68,7 @@ pub(crate) async fn list(
     query: Query,
 ) -> Result<Response, Error> {
     let paging = query.paging(caller.reach, Order::Descending)?;
-    let organization = organizations::filter(&api, caller.reach, query.one("organization")).await?;
+    let organization = organizations::filter(&api, caller.reach, &query, "organization").await?;
     let page = api.portal_links.list(paging.request, organization).await?;
     let now = api.edge.now();
     Ok(paging.answer(page, |link| link.id, |link| PortalLinkBody::of(link, now)))
@@ -131,7 +131,11 @@ fn read_url(fields: &mut Fields, name: &'static str) -> Option<String> {
     let text = fields.text(name, URL_MAX)?;
     let url = url::Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     if url.is_none() {
-        fields.wrong(name, "invalid", format!("{name} must be a URL that begins with https://."));
+        fields.wrong(
+            name,
+            "invalid",
+            format!("{name} must be a URL that begins with https:// or http://."),
+        );
     }
     url.map(String::from)
 }

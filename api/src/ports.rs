@@ -46,7 +46,8 @@ pub use host_names::{HOST_NAMES_MAX, Host, HostFilter, HostNames, HostOwner, New
 pub use keys::{ApiKey, Keys, Permission};
 pub use oauth::{OauthClient, OauthClients, TOKEN_LIFETIME_SECS};
 pub use organizations::{
-    Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Organizations,
+    Domain, DomainState, METADATA_MAX, Organization, OrganizationChange, OrganizationFilter,
+    Organizations,
 };
 pub use outward::{
     ClientCertificate, KeyPair, Outward, OutwardChange, SIGNING_SECRETS_MAX, SecretRotation,
@@ -161,6 +162,9 @@ pub enum Conflict {
     /// Another organization has the external id.
     #[error("another organization has this external id")]
     ExternalId,
+    /// The organization would have more than [`METADATA_MAX`] entries of metadata.
+    #[error("the organization has as many entries of metadata as it may")]
+    Metadata,
     /// [`LIVE_TOKENS_MAX`] tokens of the directory are live.
     #[error("the directory has as many live tokens as it may")]
     LiveTokens,

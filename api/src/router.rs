@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware;
 use axum::routing::get;
 use schemas::host_name::public_url_at;
 use schemas::{Actor, DirectoryId, Edge, HostName};
@@ -21,7 +20,7 @@ use crate::ports::{
     Answers, Audit, Deliveries, Directories, Endpoints, HostNames, KeyPair, Keys, OauthClients,
     Organizations, PortalLinks, Reading, Streams, Trials, VerificationKeys, Verifier,
 };
-use crate::{calls, events, idempotency, openapi};
+use crate::{calls, events, openapi};
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
 /// wait would only make clients repeat it.
@@ -136,12 +135,11 @@ pub fn router(api: Api) -> Router {
     calls::sections()
         .into_iter()
         .flat_map(|section| section.calls)
-        .fold(Router::new(), |router, call| call.route(router))
+        .fold(Router::new(), |router, call| call.route(router, &api))
         .route("/openapi.json", get(openapi::show))
         .route("/docs", get(openapi::page))
         .method_not_allowed_fallback(async || Error::NoMethod)
         .fallback(async || Error::NoRoute)
-        .layer(middleware::from_fn_with_state(api.clone(), idempotency::once))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(api)
 }

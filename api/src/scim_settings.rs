@@ -48,7 +48,7 @@ impl Body {
     }
 }
 
-const NAMES: &[&str] = &[
+pub(crate) const NAMES: &[&str] = &[
     "patch_group_response",
     "value_path_no_match",
     "unknown_schema",

@@ -8,7 +8,7 @@ use schemas::wire::DirectoryUserWithGroups;
 use crate::auth::{Caller, Reader};
 use crate::body::{Segments, path_id};
 use crate::error::Error;
-use crate::forgetful::{Forgetful, group_behind};
+use crate::forgetful::{Forgetful, behind};
 use crate::page::{Paging, Query, list as list_of};
 use crate::ports::{Order, Page, UserFilter};
 use crate::router::Api;
@@ -24,11 +24,11 @@ pub(crate) async fn list(
     forgetful: Forgetful,
     mut query: Query,
 ) -> Result<Response, Error> {
-    let behind = group_behind(&mut query);
+    let behind = behind(&mut query);
     let paging = query.paging(caller.reach, Order::Descending)?;
     let mut filter = UserFilter {
-        directory: directories::filter(&query)?,
-        group: groups::filter(query.one("group").or(behind.as_deref()))?,
+        directory: directories::filter(&query)?.or(behind.directory),
+        group: groups::filter(query.one("group").or(behind.other.as_deref()))?,
         idp_id: query.text("idp_id"),
         email: query.text("email"),
     };
@@ -43,8 +43,11 @@ pub(crate) async fn list(
         directories::must_exist(&api, caller, filter.directory).await?;
         groups::must_exist(&api, caller, filter.group).await?;
     }
-    let cursors = forgetful.cursors(paging.metadata(&page, |found| found.user.id), filter.group);
-    Ok(list_of(page.items, cursors))
+    let metadata = paging.metadata(&page, |found| found.user.id);
+    // A group is in one directory.
+    let limit = filter.group.map(|id| id.to_string());
+    let limit = limit.or_else(|| filter.directory.map(|id| id.to_string()));
+    Ok(list_of(page.items, forgetful.cursors(metadata, limit)))
 }
 
 pub(crate) async fn get(
@@ -58,7 +61,7 @@ pub(crate) async fn get(
 
 /// The user that a list of groups is limited to.
 pub(crate) fn filter(query: &Query) -> Result<Option<schemas::UserId>, Error> {
-    query.one("user").map(|text| path_id(WHAT, text)).transpose()
+    query.id("user")
 }
 
 /// 404 for a user that a list is limited to and that is not there.

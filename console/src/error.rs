@@ -132,6 +132,7 @@ pub(crate) const fn conflicting(conflict: Conflict) -> &'static str {
     match conflict {
         Conflict::EndpointUrl => "A webhook endpoint with this URL exists already.",
         Conflict::ExternalId => "Another organization has this external id.",
+        Conflict::Metadata => "The organization has 50 entries of metadata, as many as it may.",
         Conflict::LiveTokens => {
             "The directory has two live tokens, as many as it may. Revoke one first."
         }

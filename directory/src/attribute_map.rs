@@ -327,8 +327,8 @@ impl Reading {
     }
 
     fn refused(&mut self, field: &str, name: &str, path: &str, error: &scim::ScimError) {
-        let detail = error.detail.trim_end_matches('.');
-        let message = format!("{name} cannot be mapped from {path:?}: {detail}");
+        let why = error.detail.trim_end_matches('.');
+        let message = format!("{name} cannot be mapped from {path:?}: {why}");
         self.wrong(field, message);
     }
 }

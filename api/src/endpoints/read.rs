@@ -36,7 +36,7 @@ pub(crate) struct Given {
 impl Given {
     pub(crate) fn read(fields: &mut Fields) -> Self {
         Self {
-            url: fields.text("endpoint_url", URL_MAX),
+            url: fields.text("endpoint_url", URL_MAX).map(one_spelling),
             events: events(fields),
             organizations: ids(fields, "organizations"),
             directories: ids(fields, "directories"),
@@ -126,6 +126,12 @@ pub(crate) fn refuse_creation_only(fields: &mut Fields) {
             fields.wrong(name, "invalid", message);
         }
     }
+}
+
+/// A URL as the URL Standard writes it, so that two spellings are not taken for two endpoints, each of which would get
+/// every event. What is no URL is refused later, as it came.
+fn one_spelling(text: String) -> String {
+    url::Url::parse(&text).map_or(text, String::from)
 }
 
 pub(crate) fn enabled(status: &str) -> Option<bool> {

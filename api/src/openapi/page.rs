@@ -72,13 +72,14 @@ fn operation(call: &Call) -> Markup {
     let id = super::operation_id(call);
     let shown = &DOCUMENT["paths"][call.path][call.method];
     let good = &shown["responses"][call.status.as_str()];
+    let parameters: Vec<_> = call.parameters().collect();
     html! {
         section id=(id) {
             h3 { (method(call)) " " code { (call.path) } }
             p { (call.says) " " (scope(call.access)) }
-            @if !call.parameters.is_empty() {
+            @if !parameters.is_empty() {
                 table { thead { tr { th { "Parameter" } th { "In" } th { "Type" } th { "" } } } tbody {
-                    @for parameter in &call.parameters {
+                    @for parameter in &parameters {
                         tr {
                             td { code { (parameter.name) } }
                             td { (place(parameter.place)) }

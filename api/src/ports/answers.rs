@@ -15,8 +15,8 @@ pub const ANSWERS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// never used again.
 pub const ANSWERS_MAX: u64 = 100_000;
 
-/// How long a request that has no answer yet keeps its key. Whoever was to answer it has then gone: no
-/// request takes that long.
+/// How long a request may have no answer yet. Whoever was to answer it has then gone: no request takes that
+/// long.
 pub const ANSWERING_MAX: Duration = Duration::from_secs(60);
 
 /// What is kept of an answer. Its body may hold a secret that is shown once, so it is kept encrypted.
@@ -37,6 +37,9 @@ pub enum Begun {
     Answered(KeptAnswer),
     /// It is being answered.
     Answering,
+    /// It was begun longer ago than [`ANSWERING_MAX`] and never answered: what came of it is not known. It is not
+    /// done again, since it may have been done.
+    Unresolved,
     /// The key was used for another request.
     OtherRequest,
 }

@@ -7,6 +7,9 @@ use schemas::{DirectoryId, OrganizationDomainId, OrganizationId, Timestamp};
 
 use super::{Page, PageRequest, PortError, Reach};
 
+/// How many entries of metadata an organization may have: as many as apps written for WorkOS keep to.
+pub const METADATA_MAX: usize = 50;
+
 /// Whether the owner of a domain has shown that it is theirs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DomainState {
@@ -117,7 +120,8 @@ pub trait Organizations: Send + Sync {
     /// Keeps one. `Conflict(ExternalId)` if another has its external id.
     async fn create(&self, organization: Organization) -> Result<(), PortError>;
 
-    /// Changes one, and returns what it is then.
+    /// Changes one, and returns what it is then. `Conflict(Metadata)` if it had more than [`METADATA_MAX`] entries
+    /// then.
     async fn update(
         &self,
         reach: Reach,

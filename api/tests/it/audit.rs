@@ -181,7 +181,7 @@ async fn wrong_parameters_of_the_audit_trail_are_named() {
     let world = World::new();
     for (query, status) in [
         ("directory=directory_01K0ZC4M8Q4T6V7W8X9YABCDEF", 404),
-        ("user=somebody", 404),
+        ("user=somebody", 422),
         ("range_start=yesterday", 422),
         ("request_id=x", 422),
         ("events=dsync.nothing", 422),

@@ -3,7 +3,7 @@
 use api::ports::{Permission, PortError};
 use api::{FirstKey, digest, first_key};
 use axum::http::{Method, StatusCode};
-use schemas::{ApiKeyId, DirectoryId, OrganizationDomainId, OrganizationId};
+use schemas::{ApiKeyId, DirectoryId, OrganizationDomainId, OrganizationId, UserId};
 use serde_json::json;
 
 use crate::fake::{Fake, broken};
@@ -179,6 +179,20 @@ async fn a_third_live_token_is_refused_until_one_is_revoked() {
     assert_eq!(world.delete(&first).await.status, StatusCode::NO_CONTENT);
     assert_eq!(world.delete(&first).await.json()["code"], "entity_not_found");
     assert_eq!(world.send(Method::POST, &path, String::new()).await.status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn a_preview_names_the_users_that_are_not_there() {
+    let world = World::new();
+    let organization = world.organization("Acme").await;
+    let directory = world.directory(&organization, "Okta").await;
+    let nobody = UserId::from_bits(id(99));
+    let body = json!({ "attribute_map": {}, "users": [nobody] });
+    let answer = world.post(&format!("/directories/{directory}/attribute_map/preview"), body).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let error = answer.json()["errors"][0].clone();
+    assert_eq!((&error["field"], &error["code"]), (&json!("users[0]"), &json!("not_found")));
+    assert!(error["message"].as_str().unwrap().contains(&nobody.to_string()), "{error}");
 }
 
 #[tokio::test]

@@ -266,3 +266,25 @@ async fn an_operational_endpoint_gets_every_operational_event_and_nothing_else()
         ["events", "directories", "order", "format", "start"]
     );
 }
+
+#[tokio::test]
+async fn two_spellings_of_a_url_are_one_endpoint() {
+    let world = World::new();
+    assert_eq!(create(&world).await.json()["endpoint_url"], URL);
+    for spelling in [
+        "HTTPS://app.example/hooks",
+        " https://APP.example:443/hooks ",
+        "https://app.example/a/../hooks",
+    ] {
+        let body = json!({ "endpoint_url": spelling });
+        let refused = world.post("/webhook_endpoints", body).await;
+        assert_eq!(refused.status, StatusCode::CONFLICT, "{spelling}: {}", refused.text);
+        assert_eq!(refused.json()["code"], "duplicate_endpoint");
+    }
+    let other = json!({ "endpoint_url": "https://app.example/Hooks?a=B" });
+    let other = world.post("/webhook_endpoints", other).await;
+    assert_eq!(other.json()["endpoint_url"], "https://app.example/Hooks?a=B");
+    let path = format!("/webhook_endpoints/{}", other.json()["id"].as_str().unwrap());
+    let change = json!({ "endpoint_url": "https://app.example:443/hooks" }).to_string();
+    assert_eq!(world.send(Method::PATCH, &path, change).await.status, StatusCode::CONFLICT);
+}

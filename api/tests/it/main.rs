@@ -4,6 +4,7 @@
 mod audit;
 mod configuration;
 mod deliveries;
+mod described;
 mod endpoints;
 mod fake;
 mod host_names;

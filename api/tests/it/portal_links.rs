@@ -73,6 +73,8 @@ async fn a_link_leads_nowhere_but_to_websites_and_for_nobody_who_is_not_there() 
         let fields: Vec<&Value> =
             refused["errors"].as_array().unwrap().iter().map(|error| &error["field"]).collect();
         assert_eq!(fields, ["return_url", "success_url"], "{url}");
+        let message = refused["errors"][1]["message"].as_str().unwrap();
+        assert!(url.is_empty() || message.contains("https:// or http://"), "{message}");
     }
     let nobody = format!("org_{}", "0".repeat(26));
     let answer = world.post("/portal/generate_link", json!({ "organization": nobody })).await;

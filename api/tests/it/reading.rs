@@ -1,7 +1,8 @@
 //! Users, groups and events, and the pages they come in.
 
 use api::ports::StoredEvent;
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use schemas::{DirectoryId, EventId, EventType, GroupId, OrganizationId, Timestamp, UserId};
 use serde_json::{Value, json};
 
@@ -143,6 +144,70 @@ async fn a_list_never_spans_customers_and_asks_for_what_exists() {
     let answer = world.get(&format!("/directory_users?directory={nowhere}")).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
     assert_eq!(answer.json()["entity_id"], json!(nowhere));
+}
+
+/// As version 5 of the SDK for Python asks.
+async fn get_forgetful(world: &World, path: &str) -> Value {
+    let request = Request::get(path).header("authorization", "Bearer sk_full");
+    let request = request.header("user-agent", "WorkOS Python/3.11.7 Python SDK/5.46.0");
+    let answer = world.send_request(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    answer.json()
+}
+
+#[tokio::test]
+async fn a_walk_without_its_filter_goes_on_when_whoever_the_cursor_points_at_is_gone() {
+    let world = World::new();
+    let directory = filled(&world).await;
+    let first = format!("/directory_users?directory={directory}&limit=10");
+    let first = get_forgetful(&world, &first).await;
+    let after = first["list_metadata"]["after"].as_str().unwrap();
+    let last = ids(&first)[9].clone();
+    world.fake.state().users.retain(|found| found.user.id.to_string() != last);
+    let second = format!("/directory_users?limit=10&after={after}&order=desc");
+    assert_eq!(ids(&get_forgetful(&world, &second).await), user_ids((106..=115).rev()));
+    // The same from a cursor that nothing was put behind.
+    let before = world.get(&format!("/directory_users?directory={directory}&before={last}")).await;
+    assert_eq!(ids(&before.json()).len(), 9);
+
+    let organization = world.fake.state().organizations[0].id;
+    let more = serde_json::from_value(group(501, directory, organization)).unwrap();
+    world.fake.state().groups.push(more);
+    let first = format!("/directory_groups?directory={directory}&limit=1");
+    let first = get_forgetful(&world, &first).await;
+    let after = first["list_metadata"]["after"].as_str().unwrap();
+    world.fake.state().groups.pop();
+    let second = get_forgetful(&world, &format!("/directory_groups?limit=1&after={after}")).await;
+    assert_eq!(ids(&second), [GroupId::from_bits(id(500)).to_string()]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_an_id_is_a_wrong_value_and_named() {
+    let world = World::new();
+    filled(&world).await;
+    for (path, names) in [
+        ("/directory_users", &["directory", "group"][..]),
+        ("/directory_groups", &["directory", "user"]),
+        ("/directories", &["organization_id"]),
+        ("/events", &["organization_id"]),
+        ("/audit/events", &["organization_id", "directory", "user", "group"]),
+        ("/audit/verify", &["directory"]),
+        ("/host_names", &["organization_id", "directory"]),
+        ("/portal/links", &["organization"]),
+    ] {
+        for name in names {
+            let answer = world.get(&format!("{path}?{name}=x")).await;
+            let told = format!("{path}?{name}=x: {}", answer.text);
+            assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{told}");
+            assert!(answer.text.contains(&format!("{name} is not an id of the form")), "{told}");
+        }
+    }
+    // One that could be is a matter of what is there.
+    let nowhere = DirectoryId::from_bits(id(7777));
+    for path in ["/directory_users", "/host_names", "/audit/events"] {
+        let answer = world.get(&format!("{path}?directory={nowhere}")).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+    }
 }
 
 #[tokio::test]

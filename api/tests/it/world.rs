@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::audit::FakeAudit;
+use crate::described;
 use crate::fake::Fake;
 use crate::repeating::FakeAnswers;
 
@@ -51,6 +52,7 @@ pub(crate) fn id(number: u64) -> u128 {
 
 pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
+    pub(crate) answers: Arc<FakeAnswers>,
     router: Router,
     key: String,
 }
@@ -80,6 +82,7 @@ impl World {
     /// A world in which each key may be used so often.
     pub(crate) fn limited_to(limit: Option<RateLimit>) -> Self {
         let fake = Arc::new(Fake::default());
+        let answers = Arc::<FakeAnswers>::default();
         let api = Api {
             keys: fake.clone(),
             organizations: fake.clone(),
@@ -94,7 +97,7 @@ impl World {
             audit: Arc::new(FakeAudit),
             verifier: Arc::new(FakeAudit),
             limits: Arc::new(Limits::new(limit, false)),
-            answers: Arc::new(FakeAnswers::default()),
+            answers: answers.clone(),
             tasks: TaskTracker::default(),
             waiting: waiting_room(),
             end: CancellationToken::new(),
@@ -113,7 +116,7 @@ impl World {
             }),
             public_url: "https://sync.example".into(),
         };
-        let world = Self { fake, router: router(api), key: "sk_full".to_owned() };
+        let world = Self { fake, answers, router: router(api), key: "sk_full".to_owned() };
         world.add_key("sk_full", Permission::Full, None)
     }
 
@@ -139,7 +142,8 @@ impl World {
 
     /// The same world as another caller sees it.
     pub(crate) fn with_key(&self, key: &str) -> Self {
-        Self { fake: self.fake.clone(), router: self.router.clone(), key: key.to_owned() }
+        let (fake, answers) = (self.fake.clone(), self.answers.clone());
+        Self { fake, answers, router: self.router.clone(), key: key.to_owned() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -161,10 +165,16 @@ impl World {
     }
 
     pub(crate) async fn send_request(&self, request: Request<Body>) -> Answer {
+        let (asked, body) = request.into_parts();
+        let sent = body.collect().await.unwrap().to_bytes();
+        let (method, path) = (asked.method.clone(), asked.uri.to_string());
+        let request = Request::from_parts(asked, Body::from(sent.clone()));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
-        Answer { status: parts.status, headers: parts.headers, text }
+        let answer = Answer { status: parts.status, headers: parts.headers, text };
+        described::check(&method, &path, &sent, &answer);
+        answer
     }
 
     /// An organization, by its id in text.

@@ -168,6 +168,7 @@ fn what_is_wrong_about_a_map_is_named_with_attribute_and_path() {
         let [(field, message)] = &wrong[..] else { panic!("{wrong:?}") };
         assert_eq!(field, "custom.office", "{path}");
         assert!(message.contains("office") && message.contains(why), "{path}: {message}");
+        assert!(!message.ends_with('.'), "{message}");
     }
     let fields = |json| wrong(json).into_iter().map(|(field, _)| field).collect::<Vec<_>>();
     assert_eq!(fields(json!([])), [""]);

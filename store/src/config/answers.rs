@@ -13,7 +13,7 @@ use crate::state::rows::first;
 /// A request as it is stored.
 pub(crate) struct Stored {
     pub(crate) request: Digest,
-    begun_at: Timestamp,
+    pub(crate) begun_at: Timestamp,
     pub(crate) answer: Option<(u16, Vec<u8>)>,
 }
 
@@ -30,7 +30,7 @@ impl Config {
         if found.request != request {
             return Ok(Begun::OtherRequest);
         }
-        let Some((status, body)) = found.answer else { return Ok(Begun::Answering) };
+        let Some((status, body)) = found.answer else { return Ok(unanswered(found.begun_at, now)) };
         let body = self.sealer.open(owner(key), &body)?.into();
         Ok(Begun::Answered(KeptAnswer { status, body }))
     }
@@ -71,7 +71,7 @@ fn begin(
 ) -> Result<Option<Stored>, DbError> {
     let sql = "SELECT request, begun_at, status, body FROM kept_answers WHERE key = ?1";
     let found = first(connection, sql, [key], |row| stored(row))?;
-    if let Some(found) = found.filter(|found| counts(found, now)) {
+    if let Some(found) = found.filter(|found| now.since(found.begun_at) < ANSWERS_KEPT) {
         return Ok(Some(found));
     }
     connection
@@ -90,9 +90,9 @@ fn begin(
     Ok(None)
 }
 
-pub(crate) fn counts(found: &Stored, now: Timestamp) -> bool {
-    let lasts = if found.answer.is_some() { ANSWERS_KEPT } else { ANSWERING_MAX };
-    now.since(found.begun_at) < lasts
+/// What is said of a request that has no answer.
+pub(crate) fn unanswered(begun_at: Timestamp, now: Timestamp) -> Begun {
+    if now.since(begun_at) < ANSWERING_MAX { Begun::Answering } else { Begun::Unresolved }
 }
 
 /// What is kept of its request, its time, its status and its body.

@@ -4,7 +4,7 @@ use api::ports::{ApiKey, Digest, Page, PageRequest, Permission, Reach};
 use rusqlite::{Connection, params};
 use schemas::{ApiKeyId, OrganizationId, Timestamp};
 
-use super::Config;
+use super::{Config, organizations};
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::not_found;
@@ -82,6 +82,9 @@ impl Config {
 }
 
 fn put(connection: &Connection, key: &ApiKey, digest: Digest) -> Result<(), DbError> {
+    if let Some(organization) = key.organization_id {
+        organizations::get(connection, organization)?;
+    }
     connection.execute(
         "INSERT INTO api_keys (id, name, digest, suffix, permission, organization, created_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

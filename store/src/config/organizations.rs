@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use api::ports::{
-    Conflict, Domain, DomainState, Organization, OrganizationChange, OrganizationFilter, Page,
-    PageRequest, Reach,
+    Conflict, Domain, DomainState, METADATA_MAX, Organization, OrganizationChange,
+    OrganizationFilter, Page, PageRequest, Reach,
 };
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, OrganizationId, Timestamp};
@@ -135,17 +135,31 @@ pub(crate) fn changed(
     if let Some(external_id) = change.external_id {
         organization.external_id = external_id;
     }
+    let entries = organization.metadata.len();
     for (key, value) in change.metadata {
         match value {
             Some(value) => organization.metadata.insert(key, value),
             None => organization.metadata.remove(&key),
         };
     }
+    if organization.metadata.len() > METADATA_MAX.max(entries) {
+        return Err(conflicted(Conflict::Metadata));
+    }
     if let Some(domains) = change.domains {
-        organization.domains = domains;
+        organization.domains = named_again(&organization.domains, domains);
     }
     organization.updated_at = after(organization.updated_at, change.updated_at);
     Ok(())
+}
+
+/// Domains that are there already stay the same ones, but for their state.
+fn named_again(known: &[Domain], named: Vec<Domain>) -> Vec<Domain> {
+    let same = |new: Domain| match known.iter().find(|known| known.domain == new.domain) {
+        None => new,
+        Some(known) if known.state == new.state => known.clone(),
+        Some(known) => Domain { state: new.state, updated_at: new.updated_at, ..known.clone() },
+    };
+    named.into_iter().map(same).collect()
 }
 
 /// Refuses what was made from something else than what is there.

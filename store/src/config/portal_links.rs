@@ -14,7 +14,7 @@ use crate::columns::Columns;
 use crate::error::DbError;
 use crate::ports::not_found;
 use crate::sqlite::as_sql;
-use crate::state::reading::page::{Conditions, finished, is_forwards};
+use crate::state::reading::page::{Conditions, finished, in_front_of, is_forwards};
 use crate::state::rows::{Time, all, first};
 
 /// The columns of [`read`], in its order.
@@ -43,10 +43,14 @@ impl PortalBackend for Config {
             conditions.and("organization = {}", wanted.to_bytes().to_vec());
         }
         let rising = (page.order == Order::Ascending) == is_forwards(&page);
+        let mut opposed = conditions.clone();
         if let Some(Cursor::After(id) | Cursor::Before(id)) = page.cursor {
-            let condition = if rising { "id > {}" } else { "id < {}" };
-            conditions.and(condition, id.to_bytes().to_vec());
+            let (behind, in_front) =
+                if rising { ("id > {}", "id <= {}") } else { ("id < {}", "id >= {}") };
+            conditions.and(behind, id.to_bytes().to_vec());
+            opposed.and(in_front, id.to_bytes().to_vec());
         }
+        let in_front = format!("SELECT 1 FROM portal_links WHERE {} LIMIT 1", opposed.to_sql());
         let (wanted, direction) = (conditions.to_sql(), if rising { "ASC" } else { "DESC" });
         let sql = format!(
             "SELECT {COLUMNS} FROM portal_links WHERE {wanted} ORDER BY id {direction} LIMIT {}",
@@ -54,7 +58,13 @@ impl PortalBackend for Config {
         );
         self.read(move |connection| {
             let parameters = rusqlite::params_from_iter(conditions.parameters());
-            Ok(finished(all(connection, &sql, parameters, |row| read(row))?, &page))
+            let found = finished(all(connection, &sql, parameters, |row| read(row))?, &page);
+            if page.cursor.is_none() {
+                return Ok(found);
+            }
+            let parameters = rusqlite::params_from_iter(opposed.parameters());
+            let anything = first(connection, &in_front, parameters, |_| Ok(()))?.is_some();
+            Ok(in_front_of(found, &page, anything))
         })
         .await
     }

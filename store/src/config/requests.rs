@@ -12,7 +12,7 @@ use super::Config;
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::sqlite::as_sql;
-use crate::state::rows::all;
+use crate::state::rows::{all, first};
 
 impl Config {
     pub(crate) async fn keep_requests(&self, mut requests: Vec<Requested>) -> Result<(), DbError> {
@@ -95,15 +95,18 @@ fn read(
     page: &PageRequest<RequestId>,
 ) -> Result<Page<ScimRequest>, DbError> {
     let place = Place::of(page);
-    let Place { operator, order, .. } = place;
+    let Place { operator, order, in_front, .. } = place;
     let sql = format!(
         "SELECT {COLUMNS}
          FROM scim_requests WHERE directory = ?1 AND id {operator} ?2 ORDER BY id {order} LIMIT ?3"
     );
-    let limit = i64::from(page.limit) + 1;
-    let parameters = params![directory.to_bytes(), place.edge(), limit];
+    let (of, edge) = (directory.to_bytes(), place.edge());
+    let parameters = params![of, edge, i64::from(page.limit) + 1];
     let items = all(connection, &sql, parameters, |row| request(row))?;
-    Ok(place.page(items, page.limit))
+    let sql =
+        format!("SELECT 1 FROM scim_requests WHERE directory = ?1 AND id {in_front} ?2 LIMIT 1");
+    let anything = first(connection, &sql, params![of, edge], |_| Ok(()))?.is_some();
+    Ok(place.page(items, page.limit, anything))
 }
 
 /// The columns of [`request`], in its order.
@@ -132,6 +135,8 @@ pub(crate) fn request(row: &impl Columns) -> Result<ScimRequest, DbError> {
 pub(crate) struct Place {
     pub(crate) operator: &'static str,
     pub(crate) order: &'static str,
+    /// What is in front of the cursor, or where it points.
+    pub(crate) in_front: &'static str,
     bound: Option<RequestId>,
     backwards: bool,
     falling: bool,
@@ -146,8 +151,9 @@ impl Place {
             Some(Cursor::Before(id)) => (Some(id), true),
         };
         let falling = descending != backwards;
-        let (operator, order) = if falling { ("<", "DESC") } else { (">", "ASC") };
-        Self { operator, order, bound, backwards, falling }
+        let (operator, order, in_front) =
+            if falling { ("<", "DESC", ">=") } else { (">", "ASC", "<=") };
+        Self { operator, order, in_front, bound, backwards, falling }
     }
 
     /// The id to begin behind; beyond all of them without a cursor.
@@ -158,16 +164,20 @@ impl Place {
         )
     }
 
-    /// The page of what was read from there, one more than it may hold.
-    pub(crate) fn page(&self, mut items: Vec<ScimRequest>, limit: u32) -> Page<ScimRequest> {
+    /// The page of what was read from there, one more than it may hold, and of whether there is anything in front.
+    pub(crate) fn page(
+        &self,
+        mut items: Vec<ScimRequest>,
+        limit: u32,
+        anything: bool,
+    ) -> Page<ScimRequest> {
         let more = items.len() > limit as usize;
         items.truncate(limit as usize);
         if self.backwards {
             items.reverse();
         }
-        // Where a cursor was given, what it points at lies on its side.
         let (has_before, has_after) =
-            if self.backwards { (more, true) } else { (self.bound.is_some(), more) };
+            if self.backwards { (more, anything) } else { (anything, more) };
         Page { items, has_before, has_after }
     }
 }

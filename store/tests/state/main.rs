@@ -13,6 +13,7 @@ mod on_sqlite {
 
     mod arrivals;
     mod audit;
+    mod configuration;
     mod console;
     mod deliveries;
     mod delivery;
@@ -42,6 +43,7 @@ mod on_postgres {
 
     mod arrivals;
     mod audit;
+    mod configuration;
     mod console;
     mod deliveries;
     mod delivery;

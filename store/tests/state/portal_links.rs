@@ -175,6 +175,15 @@ async fn links_are_within_the_reach_of_their_organization() {
     let next = PageRequest { limit: 2, order: Order::Descending, cursor, reach: ALL };
     let next = PortalLinks::list(&*world.store, next, None).await.unwrap();
     assert_eq!((ids(next.items), next.has_before, next.has_after), (vec![3, 2], true, true));
+    for (order, cursor) in [(Order::Descending, 99), (Order::Ascending, 0)] {
+        let id = PortalLinkId::from_bits(cursor);
+        for cursor in [Cursor::After(id), Cursor::Before(id)] {
+            let page = PageRequest { limit: 10, order, cursor: Some(cursor), reach: own };
+            let page = PortalLinks::list(&*world.store, page, None).await.unwrap();
+            // Nothing lies on the side of the cursor that is not shown.
+            assert!(!page.has_before && (page.items.is_empty() || !page.has_after), "{cursor:?}");
+        }
+    }
     assert!(matches!(world.revoke_link(own, 2).await, Err(PortError::NotFound)));
     let foreign = PortalLinks::create(&*world.store, own, link(two, 9)).await;
     assert!(matches!(foreign, Err(PortError::NotFound)));

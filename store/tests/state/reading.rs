@@ -86,6 +86,63 @@ async fn users_are_paged_both_ways_within_the_callers_reach() {
     }
 }
 
+/// Whether a page of three leads anywhere from its ends, for cursors of all kinds at ids before, among and behind them.
+async fn ends<I: Copy + std::fmt::Debug>(
+    [before, first, last, behind]: [I; 4],
+    read: impl AsyncFn(Option<Cursor<I>>, Order) -> Page<I>,
+) {
+    let (rising, falling) = (Order::Ascending, Order::Descending);
+    for (cursor, order, shown, expected) in [
+        (Cursor::After(before), rising, 3, (false, false)),
+        (Cursor::Before(behind), rising, 3, (false, false)),
+        (Cursor::After(behind), falling, 3, (false, false)),
+        (Cursor::Before(before), falling, 3, (false, false)),
+        (Cursor::After(first), rising, 2, (true, false)),
+        (Cursor::Before(last), rising, 2, (false, true)),
+        (Cursor::After(last), falling, 2, (true, false)),
+        (Cursor::Before(first), falling, 2, (false, true)),
+    ] {
+        let page = read(Some(cursor), order).await;
+        let told = (page.items.len(), (page.has_before, page.has_after));
+        assert_eq!(told, (shown, expected), "{cursor:?} {order:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_leads_only_to_where_there_is_something() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let other = world.directory(stream.organization, 2).await;
+    let changes = vec![user(11), user(12), user(13), group(11), group(12), group(13)];
+    world.add(&mut stream, changes).await;
+    let events = [event_id(1).bits() - 1, event_id(1).bits(), event_id(3).bits(), u128::MAX >> 1];
+    let only = EventFilter { to: Some(time_of(3)), ..EventFilter::default() };
+    for reach in [ALL, Reach::Organization(other.organization)] {
+        let filter = UserFilter::default();
+        let users = async |cursor, order| {
+            let page = world.store.users(request(reach, 3, order, cursor), filter.clone()).await;
+            let Page { items, has_before, has_after } = page.unwrap();
+            let items = items.iter().map(|found| found.user.id).collect();
+            Page { items, has_before, has_after }
+        };
+        ends([10, 11, 13, 99].map(UserId::from_bits), users).await;
+        let filter = GroupFilter { directory: Some(stream.id), ..GroupFilter::default() };
+        let groups = async |cursor, order| {
+            let page = world.store.groups(request(reach, 3, order, cursor), filter.clone()).await;
+            let Page { items, has_before, has_after } = page.unwrap();
+            let items = items.iter().map(|found| found.id).collect();
+            Page { items, has_before, has_after }
+        };
+        ends([10, 11, 13, 99].map(GroupId::from_bits), groups).await;
+        let read = async |cursor, order| {
+            let page = world.store.events(request(reach, 3, order, cursor), only.clone()).await;
+            let Page { items, has_before, has_after } = page.unwrap();
+            let items = items.iter().map(|found| found.id).collect();
+            Page { items, has_before, has_after }
+        };
+        ends(events.map(EventId::from_bits), read).await;
+    }
+}
+
 #[tokio::test]
 async fn events_are_paged_both_ways_within_the_callers_reach() {
     let (world, [one, _, three]) = with_two_organizations().await;

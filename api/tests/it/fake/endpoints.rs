@@ -39,6 +39,10 @@ impl Endpoints for Fake {
 
     async fn update(&self, id: EndpointId, change: EndpointChange) -> Result<Endpoint, PortError> {
         let mut state = self.state();
+        let is_taken = |known: &Endpoint| known.id != id && Some(&known.url) == change.url.as_ref();
+        if state.endpoints.iter().any(is_taken) {
+            return Err(PortError::Conflict(Conflict::EndpointUrl));
+        }
         let found = state.endpoints.iter_mut().find(|found| found.id == id);
         let found = found.ok_or(PortError::NotFound)?;
         found.url = change.url.unwrap_or_else(|| found.url.clone());

@@ -1,11 +1,11 @@
 //! Answers that are kept for who asks again.
 
-use api::ports::{ANSWERING_MAX, ANSWERS_KEPT, ANSWERS_MAX, Begun, Digest, KeptAnswer};
+use api::ports::{ANSWERS_KEPT, ANSWERS_MAX, Begun, Digest, KeptAnswer};
 use schemas::Timestamp;
 
 use super::Config;
 use super::query::{execute, first, int};
-use crate::config::answers::{owner, stored};
+use crate::config::answers::{owner, stored, unanswered};
 use crate::error::{DbError, unreadable};
 
 impl Config {
@@ -17,23 +17,19 @@ impl Config {
         now: Timestamp,
     ) -> Result<Begun, DbError> {
         let client = self.db.client().await?;
-        let before = |kept: std::time::Duration| {
-            now.millis() - i64::try_from(kept.as_millis()).unwrap_or(i64::MAX)
-        };
-        let (answered, begun) = (before(ANSWERS_KEPT), before(ANSWERING_MAX));
+        let oldest = now.millis() - i64::try_from(ANSWERS_KEPT.as_millis()).unwrap_or(i64::MAX);
         let sql = "INSERT INTO kept_answers AS old (key, request, begun_at) VALUES ($1, $2, $3)
             ON CONFLICT (key) DO UPDATE
             SET request = excluded.request, begun_at = excluded.begun_at, status = NULL, body = NULL
-            WHERE old.begun_at <= CASE WHEN old.status IS NULL THEN $5::bigint ELSE $4::bigint END";
+            WHERE old.begun_at <= $4";
         let (key, request) = (key.to_vec(), request.to_vec());
-        let parameters: super::query::Parameters<'_> =
-            &[&key, &request, &now.millis(), &answered, &begun];
+        let parameters: super::query::Parameters<'_> = &[&key, &request, &now.millis(), &oldest];
         if execute(&client, sql, parameters).await? > 0 {
             // Two at a time: they go faster than they come.
             let sql = "DELETE FROM kept_answers WHERE key IN (SELECT key FROM kept_answers
                 WHERE begun_at < $1 OR (SELECT count(*) FROM kept_answers) > $2
                 ORDER BY begun_at LIMIT 2 FOR UPDATE SKIP LOCKED)";
-            execute(&client, sql, &[&answered, &int(ANSWERS_MAX)]).await?;
+            execute(&client, sql, &[&oldest, &int(ANSWERS_MAX)]).await?;
             return Ok(Begun::First);
         }
         let sql = "SELECT request, begun_at, status, body FROM kept_answers WHERE key = $1";
@@ -45,7 +41,7 @@ impl Config {
         if found.request[..] != request {
             return Ok(Begun::OtherRequest);
         }
-        let Some((status, body)) = found.answer else { return Ok(Begun::Answering) };
+        let Some((status, body)) = found.answer else { return Ok(unanswered(found.begun_at, now)) };
         let key: Digest = key.try_into().map_err(|_| unreadable("key")("it has another length"))?;
         let body = self.sealer.open(owner(key), &body)?.into();
         Ok(Begun::Answered(KeptAnswer { status, body }))

@@ -5,7 +5,7 @@ use deadpool_postgres::Transaction;
 use schemas::{ApiKeyId, OrganizationId, Timestamp};
 
 use super::query::{all, execute, first, id};
-use super::{About, Config};
+use super::{About, Config, organizations};
 use crate::config::TOKEN_USE_EVERY;
 use crate::config::keys::{COLUMNS, reaches, read};
 use crate::error::DbError;
@@ -80,6 +80,9 @@ impl Config {
 }
 
 async fn put(tx: &Transaction<'_>, key: &ApiKey, digest: Digest) -> Result<(), DbError> {
+    if let Some(organization) = key.organization_id {
+        organizations::get(tx, organization).await?;
+    }
     let sql =
         "INSERT INTO api_keys (id, name, digest, suffix, permission, organization, created_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7)";

@@ -99,6 +99,7 @@ impl Config {
         let mut marked = marked.collect::<Result<Vec<_>, DbError>>()?;
         marked.sort_unstable();
         host_names::remove_of_organization(&change.tx, organization).await?;
+        execute(&change.tx, "DELETE FROM api_keys WHERE organization = $1", &[&key]).await?;
         execute(&change.tx, "DELETE FROM organizations WHERE id = $1", &[&key]).await?;
         self.commit(change).await?;
         Ok(marked)

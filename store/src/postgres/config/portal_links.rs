@@ -15,7 +15,7 @@ use crate::columns::Columns as _;
 use crate::config::portal_links::{COLUMNS, read};
 use crate::error::DbError;
 use crate::ports::not_found;
-use crate::state::reading::page::{finished, is_forwards};
+use crate::state::reading::page::{finished, in_front_of, is_forwards};
 
 /// What holds of a link that waits to be opened. `$1` is its organization, `$2` the time.
 const LIVE: &str =
@@ -38,20 +38,28 @@ impl PortalBackend for Config {
             Some(Cursor::After(cursor) | Cursor::Before(cursor)) => Some(id(cursor.to_bytes())),
             None => None,
         };
-        let (beyond, direction) = if rising { (">", "ASC") } else { ("<", "DESC") };
+        let (beyond, in_front, direction) =
+            if rising { (">", "<=", "ASC") } else { ("<", ">=", "DESC") };
+        let wanted = "($1::bytea IS NULL OR organization = $1)
+            AND ($2::bytea IS NULL OR organization = $2)";
         let sql = format!(
             "SELECT {COLUMNS} FROM portal_links
-             WHERE ($1::bytea IS NULL OR organization = $1)
-                 AND ($2::bytea IS NULL OR organization = $2)
-                 AND ($3::bytea IS NULL OR id {beyond} $3)
+             WHERE {wanted} AND ($3::bytea IS NULL OR id {beyond} $3)
              ORDER BY id {direction} LIMIT $4"
         );
         let client = self.db.client().await?;
+        let (own, organization) = (bytes(own), bytes(organization));
         let parameters: Parameters<'_> =
-            &[&bytes(own), &bytes(organization), &after, &(i64::from(page.limit) + 1)];
+            &[&own, &organization, &after, &(i64::from(page.limit) + 1)];
         let rows = all(&client, &sql, parameters).await?;
         let found = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        Ok(finished(found, &page))
+        let found = finished(found, &page);
+        if after.is_none() {
+            return Ok(found);
+        }
+        let sql = format!("SELECT 1 FROM portal_links WHERE {wanted} AND id {in_front} $3 LIMIT 1");
+        let anything = first(&client, &sql, &[&own, &organization, &after]).await?.is_some();
+        Ok(in_front_of(found, &page, anything))
     }
 
     async fn create_portal_link(&self, reach: Reach, new: NewPortalLink) -> Result<(), DbError> {

@@ -8,7 +8,7 @@ use ingest::request_log::{KEPT, Requested, UNAUTHORIZED_KEPT};
 use schemas::{DirectoryId, RequestId};
 
 use super::Config;
-use super::query::{Parameters, all, execute, id, int};
+use super::query::{Parameters, all, execute, first, id, int};
 use crate::config::requests::{COLUMNS, Place, request};
 use crate::error::{DbError, unreadable};
 
@@ -40,15 +40,20 @@ impl Config {
     ) -> Result<Page<ScimRequest>, DbError> {
         let client = self.db.client().await?;
         let place = Place::of(&page);
-        let Place { operator, order, .. } = place;
+        let Place { operator, order, in_front, .. } = place;
         let sql = format!(
             "SELECT {COLUMNS} FROM scim_requests WHERE directory = $1 AND id {operator} $2
              ORDER BY id {order} LIMIT $3"
         );
+        let (of, edge) = (id(directory.to_bytes()), place.edge());
         let limit = i64::from(page.limit) + 1;
-        let rows = all(&client, &sql, &[&id(directory.to_bytes()), &place.edge(), &limit]).await?;
+        let rows = all(&client, &sql, &[&of, &edge, &limit]).await?;
         let items = rows.iter().map(request).collect::<Result<Vec<_>, _>>()?;
-        Ok(place.page(items, page.limit))
+        let sql = format!(
+            "SELECT 1 FROM scim_requests WHERE directory = $1 AND id {in_front} $2 LIMIT 1"
+        );
+        let anything = first(&client, &sql, &[&of, &edge]).await?.is_some();
+        Ok(place.page(items, page.limit, anything))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::filter::Parameter;
 use crate::state::audit::Range;
 use crate::state::reading::page::map_page;
 use crate::state::reading::{Standing, Table};
-use page::{Bound, Columns, Conditions, array, confined, merged, queries};
+use page::{Bound, Columns, Conditions, Query, array, confined, merged, queries, with_front};
 
 fn bytes(id: [u8; 16]) -> Parameter {
     Parameter::Bytes(id.to_vec())
@@ -122,18 +122,19 @@ impl State {
         };
         let queries = queries(&moment, &request, columns, confined, &conditions, &ById).await?;
         let mut found = Vec::new();
-        for (rest, parameters) in queries {
+        for Query { rest, parameters, .. } in &queries {
             let sql = format!(
                 "SELECT {USER_COLUMNS}, directories.id FROM users
                  JOIN directories ON directories.key = users.directory WHERE {rest}"
             );
-            for row in moment.once(&sql, &parameters).await? {
+            for row in moment.once(&sql, parameters).await? {
                 let (key, user) = user(&row)?;
                 let directory = DirectoryId::from_bytes(row.id(9)?);
                 found.push((user.user_id, (key, user, directory)));
             }
         }
         let page = merged(found, &request);
+        let page = with_front(&moment, &request, "users", &queries, page).await?;
         let keys: Vec<i64> = page.items.iter().map(|(key, ..)| *key).collect();
         let mut groups = groups_of(&moment, &keys).await?;
         map_page(page, |(key, user, directory)| {
@@ -194,17 +195,19 @@ impl State {
         };
         let mut found = Vec::new();
         let queries = queries(&moment, &request, columns, confined, &conditions, &ById).await?;
-        for (rest, parameters) in queries {
+        for Query { rest, parameters, .. } in &queries {
             let sql = format!(
                 "SELECT {GROUP_COLUMNS}, directories.id FROM groups
                  JOIN directories ON directories.key = groups.directory WHERE {rest}"
             );
-            for row in moment.once(&sql, &parameters).await? {
+            for row in moment.once(&sql, parameters).await? {
                 let (_, group) = group(&row)?;
                 found.push((group.group_id, (group, DirectoryId::from_bytes(row.id(10)?))));
             }
         }
-        map_page(merged(found, &request), |(group, directory)| {
+        let page = merged(found, &request);
+        let page = with_front(&moment, &request, "groups", &queries, page).await?;
+        map_page(page, |(group, directory)| {
             let known = &known.get(directory)?.directory;
             Some(Ok(known.apps.group(known.origin(), &group)))
         })
@@ -251,13 +254,13 @@ impl State {
         let mut found = Vec::new();
         let queries =
             queries(&moment, &request, columns, confined, &conditions, &ByPlace(range)).await?;
-        for (rest, parameters) in queries {
+        for Query { rest, parameters, .. } in &queries {
             let sql = format!("SELECT {EVENT_COLUMNS} FROM feed WHERE {rest}");
-            for row in moment.once(&sql, &parameters).await? {
+            for row in moment.once(&sql, parameters).await? {
                 found.push((row.value::<i64>(0)?, stored_event(&row)?));
             }
         }
-        Ok(merged(found, &request))
+        with_front(&moment, &request, "feed", &queries, merged(found, &request)).await
     }
 
     pub(super) async fn api_event(

@@ -123,15 +123,14 @@ pub(crate) fn page_within<I: Copy, K: Ord, R>(
     read: impl Fn(&str, &[Sql]) -> Result<Vec<(K, R)>, DbError>,
 ) -> Result<Page<R>, DbError> {
     let rising = (request.order == Order::Ascending) == is_forwards(request);
-    let limit = request.limit as usize;
     let directories = confined.map_or_else(
         || vec![None],
         |keys| keys.into_iter().map(Some).collect::<Vec<Option<i64>>>(),
     );
-    let mut found = Vec::new();
+    let (mut found, mut in_front) = (Vec::new(), Vec::new());
     for directory in directories {
         let column = if directory.is_some() { columns.order_within } else { columns.order };
-        let behind = match request.cursor {
+        let cursor = match request.cursor {
             Some(Cursor::After(id) | Cursor::Before(id)) => Some(bound(id, rising, directory)?),
             None => None,
         };
@@ -142,17 +141,64 @@ pub(crate) fn page_within<I: Copy, K: Ord, R>(
             if let Some(key) = directory {
                 conditions.and(&format!("{} = {{}}", columns.directory), key);
             }
-            if let Some(behind) = &behind {
-                let condition = format!("{column} {} {{}}", if rising { ">" } else { "<" });
-                conditions.and(&condition, behind.clone());
+            let limit = request.limit as usize + 1;
+            let (sql, behind) =
+                beside(&conditions, column, cursor.clone(), Side::Behind, rising, limit);
+            found.extend(read(&sql, behind.parameters())?);
+            if cursor.is_some() {
+                in_front.push(beside(
+                    &conditions,
+                    column,
+                    cursor.clone(),
+                    Side::InFront,
+                    rising,
+                    1,
+                ));
             }
-            let (sql, direction) = (conditions.to_sql(), if rising { "ASC" } else { "DESC" });
-            let sql = format!("{sql} ORDER BY {column} {direction} LIMIT {}", limit + 1);
-            found.extend(read(&sql, &conditions.parameters)?);
         }
     }
     found.sort_by(|(one, _), (other, _)| if rising { one.cmp(other) } else { other.cmp(one) });
-    Ok(finished(found.into_iter().map(|(_, item)| item).collect(), request))
+    let page = finished(found.into_iter().map(|(_, item)| item).collect(), request);
+    // The cursors of an empty page lead nowhere.
+    if page.items.is_empty() || in_front.is_empty() {
+        return Ok(page);
+    }
+    let mut anything = false;
+    for (sql, conditions) in in_front {
+        anything = anything || !read(&sql, conditions.parameters())?.is_empty();
+    }
+    Ok(in_front_of(page, request, anything))
+}
+
+/// A side of a cursor, in the direction of reading.
+#[derive(Clone, Copy)]
+enum Side {
+    Behind,
+    /// With what the cursor itself points at.
+    InFront,
+}
+
+/// What is nearest to a cursor on one side of it; without a cursor, to the beginning.
+fn beside(
+    conditions: &Conditions,
+    column: &str,
+    cursor: Option<Sql>,
+    side: Side,
+    rising: bool,
+    limit: usize,
+) -> (String, Conditions) {
+    let mut conditions = conditions.clone();
+    let (operator, order) = match (side, rising) {
+        (Side::Behind, true) => (">", "ASC"),
+        (Side::Behind, false) => ("<", "DESC"),
+        (Side::InFront, true) => ("<=", "DESC"),
+        (Side::InFront, false) => (">=", "ASC"),
+    };
+    if let Some(cursor) = cursor {
+        conditions.and(&format!("{column} {operator} {{}}"), cursor);
+    }
+    let sql = format!("{} ORDER BY {column} {order} LIMIT {limit}", conditions.to_sql());
+    (sql, conditions)
 }
 
 /// Whether a page is read in the order of the list.
@@ -163,7 +209,8 @@ pub(crate) fn is_forwards<I>(request: &PageRequest<I>) -> bool {
     }
 }
 
-/// The page of what was read for it: up to one more than it holds, in the order of reading.
+/// The page of what was read for it: up to one more than it holds, in the order of reading. What the cursor points
+/// at is taken to be there; [`in_front_of`] says so where it is not.
 pub(crate) fn finished<I, R>(mut items: Vec<R>, request: &PageRequest<I>) -> Page<R> {
     let more = items.len() > request.limit as usize;
     items.truncate(request.limit as usize);
@@ -172,6 +219,19 @@ pub(crate) fn finished<I, R>(mut items: Vec<R>, request: &PageRequest<I>) -> Pag
     } else {
         items.reverse();
         Page { items, has_before: more, has_after: true }
+    }
+}
+
+/// The same page, with whether there is anything where its cursor points or on the far side of it.
+pub(crate) fn in_front_of<I, R>(
+    page: Page<R>,
+    request: &PageRequest<I>,
+    anything: bool,
+) -> Page<R> {
+    if is_forwards(request) {
+        Page { has_before: anything, ..page }
+    } else {
+        Page { has_after: anything, ..page }
     }
 }
 

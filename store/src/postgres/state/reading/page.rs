@@ -8,7 +8,7 @@ use super::super::super::rows::Columns as _;
 use crate::config::Known;
 use crate::error::DbError;
 use crate::filter::Parameter;
-use crate::state::reading::page::{finished, is_forwards, within};
+use crate::state::reading::page::{finished, in_front_of, is_forwards, within};
 
 /// A statement in the making: conditions and their parameters.
 #[derive(Clone, Default)]
@@ -98,6 +98,15 @@ pub(super) trait Bound<I> {
     }
 }
 
+/// What to ask of one directory for a page, or of all.
+pub(super) struct Query {
+    /// What is behind the cursor.
+    pub(super) rest: String,
+    /// What is in front of it, or where it points; the parameters are the same. `None` without a cursor.
+    in_front: Option<String>,
+    pub(super) parameters: Vec<Option<Parameter>>,
+}
+
 /// The queries of a page in either direction: one more than asked for tells whether more follow.
 ///
 /// Of several directories each is asked for a page, and these are merged: an index leads through one directory in
@@ -109,12 +118,14 @@ pub(super) async fn queries<I: Copy + Sync>(
     confined: Option<Vec<i64>>,
     conditions: &Conditions,
     bound: &impl Bound<I>,
-) -> Result<Vec<(String, Vec<Option<Parameter>>)>, DbError> {
+) -> Result<Vec<Query>, DbError> {
     let rising = is_rising(request);
+    let (direction, opposite) = if rising { ("ASC", "DESC") } else { ("DESC", "ASC") };
     let directories = confined.map_or_else(
         || vec![None],
         |keys| keys.into_iter().map(Some).collect::<Vec<Option<i64>>>(),
     );
+    let limit = request.limit as usize + 1;
     let mut queries = Vec::with_capacity(directories.len());
     for directory in directories {
         let mut conditions = conditions.clone();
@@ -125,16 +136,41 @@ pub(super) async fn queries<I: Copy + Sync>(
         if let Some(key) = directory {
             conditions.and(&format!("{} = {{}}", columns.directory), [Parameter::Integer(key)]);
         }
+        let mut in_front = None;
         if let Some(Cursor::After(id) | Cursor::Before(id)) = request.cursor {
-            let condition = format!("{column} {} {{}}", if rising { ">" } else { "<" });
-            conditions.and(&condition, [bound.of(moment, id, rising, directory).await?]);
+            let bound = bound.of(moment, id, rising, directory).await?;
+            let (behind, front) = if rising { (">", "<=") } else { ("<", ">=") };
+            let mut opposed = conditions.clone();
+            opposed.and(&format!("{column} {front} {{}}"), [bound.clone()]);
+            in_front = Some(format!("{} ORDER BY {column} {opposite} LIMIT 1", opposed.to_sql()));
+            conditions.and(&format!("{column} {behind} {{}}"), [bound]);
         }
-        let (sql, direction) = (conditions.to_sql(), if rising { "ASC" } else { "DESC" });
-        let limit = request.limit as usize + 1;
-        let sql = format!("{sql} ORDER BY {column} {direction} LIMIT {limit}");
-        queries.push((sql, conditions.parameters));
+        let rest = format!("{} ORDER BY {column} {direction} LIMIT {limit}", conditions.to_sql());
+        queries.push(Query { rest, in_front, parameters: conditions.parameters });
     }
     Ok(queries)
+}
+
+/// The page, with whether there is anything in front of its cursor, or where it points.
+pub(super) async fn with_front<I: Sync, R: Send>(
+    moment: &Moment<'_>,
+    request: &PageRequest<I>,
+    table: &str,
+    queries: &[Query],
+    page: Page<R>,
+) -> Result<Page<R>, DbError> {
+    // The cursors of an empty page lead nowhere.
+    if page.items.is_empty() || request.cursor.is_none() {
+        return Ok(page);
+    }
+    for query in queries {
+        let Some(in_front) = &query.in_front else { continue };
+        let sql = format!("SELECT 1 FROM {table} WHERE {in_front}");
+        if !moment.once(&sql, &query.parameters).await?.is_empty() {
+            return Ok(in_front_of(page, request, true));
+        }
+    }
+    Ok(in_front_of(page, request, false))
 }
 
 /// Whether a page is read by rising ids.
