@@ -111,7 +111,7 @@ impl Config {
     ) -> Result<Endpoint, DbError> {
         let SecretRotation { secret, at, until } = rotation;
         let sealed = self.sealer.seal(id.to_bytes(), secret.expose());
-        self.change(move |connection| retire(connection, id, &sealed, at, until)).await?;
+        self.change_beside(move |connection| retire(connection, id, &sealed, at, until)).await?;
         self.endpoints_changed();
         self.endpoint(id).await
     }

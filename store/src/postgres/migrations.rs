@@ -43,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
         works_since: 1,
         sql: include_str!("migrations/0004_brake.sql"),
     },
+    Migration { half: Half::Config, works_since: 1, sql: include_str!("migrations/0006_many.sql") },
 ];
 
 /// What has been done, and by how old a version it can still be used.
