@@ -130,6 +130,9 @@ pub struct AttributeMapPreview {
     pub looked_at: usize,
     /// Those of them that change.
     pub changed: Vec<ChangedUser>,
+    /// Those that were asked for and are no users of the directory, with their places in the list.
+    #[serde(skip)]
+    pub missing: Vec<(usize, UserId)>,
 }
 
 /// A user whom another map would change.

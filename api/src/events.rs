@@ -29,9 +29,14 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 /// How many answers may wait at once: each holds a connection.
 pub(crate) const WAITING_MAX: usize = 1_000;
 
-/// How long to wait before looking again when what happened was not what is waited for.
+/// How long to wait before looking again when what happened was not what is waited for, at first.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
-const PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// And at last, if few wait: still within milliseconds.
+const PAUSE_OF_FEW: Duration = Duration::from_millis(5);
+
+/// How often all who wait look together in a second, at the very most, while others' events come in without end.
+const LOOKS_MAX: u32 = 4_000;
 
 /// Without `events`, all types: an SDK always names them, a person at a shell may not.
 pub(crate) async fn list(
@@ -89,8 +94,15 @@ async fn page_or_wait(
         // it was something else that happened.
         request.cursor = end.event.map(Cursor::After).or(request.cursor);
         tokio::time::sleep(pause.min(deadline.duration_since(Instant::now()))).await;
-        pause = PAUSE_MAX.min(pause * 2);
+        let waiting = WAITING_MAX.saturating_sub(api.waiting.available_permits());
+        pause = pause_max(waiting).min(pause * 2);
     }
+}
+
+/// The longest pause between two looks of one of so many who wait.
+fn pause_max(waiting: usize) -> Duration {
+    let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+    PAUSE_OF_FEW.max(Duration::from_secs(1) * waiting / LOOKS_MAX)
 }
 
 fn read_wait(query: &Query) -> Result<Duration, Error> {
@@ -165,4 +177,17 @@ fn list_of(page: &Page<StoredEvent>, metadata: &[u8]) -> Bytes {
 fn json(body: Bytes) -> Response {
     let content_type = HeaderValue::from_static("application/json");
     ([(header::CONTENT_TYPE, content_type)], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_who_wait_look_again_within_milliseconds_and_many_never_ask_more_than_the_store_can_answer()
+     {
+        assert_eq!(pause_max(1), PAUSE_OF_FEW);
+        assert_eq!(pause_max(20), PAUSE_OF_FEW);
+        assert_eq!(pause_max(WAITING_MAX), Duration::from_millis(250));
+    }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use ::console::ports::{Arrived, Looks};
 use api::ports::{
     AuditEvent, AuditFilter, Audited, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach,
-    StoredEvent, UserFilter,
+    Resource, StoredEvent, UserFilter,
 };
 use async_trait::async_trait;
 use directory::{Directory, Group, Needs, User};
@@ -26,7 +26,7 @@ use log::Partition;
 use projector::{Batch, Position, StoreError, StoredHead};
 use schemas::scim::ScimError;
 use schemas::wire::{DirectoryGroup, DirectoryUser, DirectoryUserWithGroups};
-use schemas::{DirectoryId, EventId, GroupId, Head, ScimId, Timestamp, UserId};
+use schemas::{DirectoryId, EventId, EventType, GroupId, Head, ScimId, Timestamp, UserId};
 
 use crate::config::Known;
 use crate::error::DbError;
@@ -267,11 +267,17 @@ pub(crate) trait StateBackend: std::fmt::Debug + Send + Sync {
 
     async fn count(&self, counted: Counted) -> Result<u64, DbError>;
 
-    /// What the feed tells of the events at these positions; if `naming` is given, just of those whose data holds
-    /// that text.
+    /// What the feed tells of the events at these positions.
     async fn about(
         &self,
         positions: Vec<u64>,
-        naming: Option<String>,
     ) -> Result<std::collections::BTreeMap<u64, About>, DbError>;
+
+    /// At which of these positions there are events of this type and of this resource.
+    async fn fitting(
+        &self,
+        positions: Vec<u64>,
+        kind: Option<EventType>,
+        resource: Option<Resource>,
+    ) -> Result<std::collections::BTreeSet<u64>, DbError>;
 }

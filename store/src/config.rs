@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use api::ports::Digest;
 use rusqlite::{Connection, TransactionBehavior};
-use schemas::{Brake, Edge, Timestamp, TokenId};
+use schemas::{Brake, DirectoryId, Edge, Timestamp, TokenId};
 use tokio::sync::watch;
 
 use crate::error::{DbError, OpenError};
@@ -64,6 +64,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/portal_links.sql"),
     include_str!("config/brake.sql"),
     include_str!("config/console.sql"),
+    include_str!("config/many.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -100,6 +101,14 @@ pub(crate) struct Config {
 struct Memory {
     known: RwLock<Arc<Known>>,
     access_tokens: RwLock<AccessTokens>,
+}
+
+/// What a change may have touched of what is known.
+#[derive(Clone, Copy, Debug)]
+enum Touched {
+    Anything,
+    Directory(DirectoryId),
+    Nothing,
 }
 
 impl std::fmt::Debug for Config {
@@ -158,7 +167,7 @@ impl Config {
 
     /// The directories, tokens and organizations as of the last change.
     pub(crate) fn known(&self) -> Arc<Known> {
-        Arc::clone(&self.memory.known.read().expect("nothing panics while it is held"))
+        self.memory.known()
     }
 
     /// How long attempts are remembered.
@@ -209,6 +218,32 @@ impl Config {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
     {
+        self.changing(Touched::Anything, job).await
+    }
+
+    /// The same where nothing is changed of what is known but one directory and its tokens.
+    async fn change_directory<T, F>(&self, id: DirectoryId, job: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    {
+        self.changing(Touched::Directory(id), job).await
+    }
+
+    /// The same where nothing is changed of what is known: no directory, token, host name or general rule.
+    async fn change_beside<T, F>(&self, job: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    {
+        self.changing(Touched::Nothing, job).await
+    }
+
+    async fn changing<T, F>(&self, touched: Touched, job: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, DbError> + Send + 'static,
+    {
         let memory = Arc::clone(&self.memory);
         self.durable
             .run(move |connection| {
@@ -217,9 +252,18 @@ impl Config {
                 let transaction =
                     connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 let changed = job(&transaction)?;
-                let known = known::load(&transaction)?;
+                // What is known is changed by this thread alone, after each commit.
+                let known = match touched {
+                    Touched::Anything => Some(known::load(&transaction)?),
+                    Touched::Directory(id) => {
+                        Some(known::reload(&memory.known(), &transaction, id)?)
+                    }
+                    Touched::Nothing => None,
+                };
                 transaction.commit()?;
-                memory.learn(known);
+                if let Some(known) = known {
+                    memory.learn(known);
+                }
                 Ok(changed)
             })
             .await
@@ -247,6 +291,10 @@ impl Config {
 }
 
 impl Memory {
+    fn known(&self) -> Arc<Known> {
+        Arc::clone(&self.known.read().expect("nothing panics while it is held"))
+    }
+
     /// Both are written under the lock of the access tokens, so that none stays in memory whose secret
     /// has gone.
     fn learn(&self, known: Known) {

@@ -220,7 +220,10 @@ pub(crate) trait ConfigBackend:
     async fn set_general_rules(&self, rules: GeneralRules) -> Result<(), DbError>;
 
     /// How far the jobs of directories have come; those that never had one are left out.
-    async fn refresh_progress(&self) -> Result<BTreeMap<DirectoryId, Progress>, DbError>;
+    async fn refresh_progress(
+        &self,
+        ids: Vec<DirectoryId>,
+    ) -> Result<BTreeMap<DirectoryId, Progress>, DbError>;
 
     /// The jobs that are not finished and that nobody else works on.
     async fn open_refreshes(&self) -> Result<Vec<Refresh>, DbError>;

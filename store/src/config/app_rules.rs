@@ -28,7 +28,7 @@ impl Config {
         at: Timestamp,
     ) -> Result<(), DbError> {
         self.check_reach(reach, id)?;
-        self.change(move |connection| update(connection, id, &change, at)).await?;
+        self.change_directory(id, move |connection| update(connection, id, &change, at)).await?;
         self.refreshes_changed();
         self.brakes_changed();
         Ok(())
@@ -59,11 +59,15 @@ impl Config {
     /// How far the jobs of directories have come; those that never had one are left out.
     pub(crate) async fn refresh_progress(
         &self,
+        ids: Vec<DirectoryId>,
     ) -> Result<BTreeMap<DirectoryId, Progress>, DbError> {
-        self.read(|connection| {
-            let sql = "SELECT directory, done, total, finished FROM refreshes";
-            let found = all(connection, sql, [], |row| progress(row))?;
-            Ok(found.into_iter().collect())
+        self.read(move |connection| {
+            let sql = "SELECT directory, done, total, finished FROM refreshes WHERE directory = ?1";
+            let mut found = BTreeMap::new();
+            for id in ids {
+                found.extend(first(connection, sql, [id.to_bytes()], |row| progress(row))?);
+            }
+            Ok(found)
         })
         .await
     }

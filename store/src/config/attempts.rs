@@ -172,12 +172,17 @@ pub(crate) fn before(now: Timestamp, retention: Retention) -> i64 {
 fn read(connection: &Connection, walk: Walk, filter: &AttemptFilter) -> Result<Vec<Kept>, DbError> {
     let (operator, order) = if walk.falling { ("<", "DESC") } else { (">", "ASC") };
     let edge = walk.from.unwrap_or(if walk.falling { i64::MAX } else { 0 });
+    // Failures have an index of their own, which leads past all that succeeded.
+    let index = match filter.status {
+        Some(AttemptStatus::Failed | AttemptStatus::Exhausted) => "attempts_failed",
+        None | Some(AttemptStatus::Delivered | AttemptStatus::Answered(_)) => "attempts_endpoint",
+    };
     let mut sql = format!(
         "SELECT key, event_id, position, attempt, at, duration_ms, status, failure, exhausted, replay,
              (SELECT body FROM answers WHERE attempt = key),
              (SELECT event FROM operational_events AS told
               WHERE told.position = attempts.position AND told.id = attempts.event_id)
-         FROM attempts WHERE endpoint = ? AND key {operator} ?"
+         FROM attempts INDEXED BY {index} WHERE endpoint = ? AND key {operator} ?"
     );
     let mut parameters: Vec<Sql> = vec![walk.endpoint.to_bytes().to_vec().into(), edge.into()];
     let mut and = |condition: &str, value: Option<Sql>| {
@@ -191,7 +196,7 @@ fn read(connection: &Connection, walk: Walk, filter: &AttemptFilter) -> Result<V
         None => {}
         Some(AttemptStatus::Delivered) => and(" AND failure IS NULL", None),
         Some(AttemptStatus::Failed) => and(" AND failure IS NOT NULL", None),
-        Some(AttemptStatus::Exhausted) => and(" AND exhausted", None),
+        Some(AttemptStatus::Exhausted) => and(" AND failure IS NOT NULL AND exhausted", None),
         Some(AttemptStatus::Answered(status)) => {
             and(" AND status = ?", Some(i64::from(status).into()));
         }

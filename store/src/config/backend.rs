@@ -279,8 +279,11 @@ impl ConfigBackend for Config {
         Config::set_general_rules(self, rules).await
     }
 
-    async fn refresh_progress(&self) -> Result<BTreeMap<DirectoryId, Progress>, DbError> {
-        Config::refresh_progress(self).await
+    async fn refresh_progress(
+        &self,
+        ids: Vec<DirectoryId>,
+    ) -> Result<BTreeMap<DirectoryId, Progress>, DbError> {
+        Config::refresh_progress(self, ids).await
     }
 
     async fn open_refreshes(&self) -> Result<Vec<Refresh>, DbError> {

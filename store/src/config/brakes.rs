@@ -105,7 +105,7 @@ impl BrakeBackend for Config {
         at: Timestamp,
     ) -> Result<(), DbError> {
         self.check_reach(reach, id)?;
-        self.change(move |connection| {
+        self.change_beside(move |connection| {
             directories::check_lives(connection, id)?;
             let sql = "SELECT watch FROM watches WHERE directory = ?1";
             let found = first(connection, sql, [id.to_bytes()], |row| watch(row, 0))?;

@@ -95,7 +95,7 @@ impl Config {
     ) -> Result<(), DbError> {
         let edge = std::sync::Arc::clone(&self.edge);
         let told = self
-            .change(move |connection| {
+            .change_beside(move |connection| {
                 let changed = connection.execute(
                     "UPDATE endpoints SET enabled = 0, disabled_reason = ?2
                      WHERE id = ?1 AND enabled",

@@ -26,7 +26,7 @@ impl Config {
         if !reach.covers(new.organization_id) {
             return Err(not_found());
         }
-        self.change(move |connection| {
+        self.change_directory(new.id, move |connection| {
             let organization = organizations::get(connection, new.organization_id)?;
             let live = all(connection, LIVE, [], |row| Ok((row.get(0)?, from_sql(row.get(1)?))))?;
             let partition = partition_for_next(&live.into_iter().collect(), partitions);
@@ -82,7 +82,7 @@ impl Config {
         self.check_reach(reach, id)?;
         let ScimService { settings, debug_until } = service;
         let json = serde_json::to_string(&settings).map_err(unreadable("SCIM settings"))?;
-        self.change(move |connection| {
+        self.change_directory(id, move |connection| {
             let until = debug_until.map(Timestamp::millis);
             connection.execute(
                 "UPDATE directories SET scim = ?2, updated_at = ?3, debug_until = ?4 WHERE id = ?1",
@@ -117,7 +117,7 @@ impl Config {
         new: NewToken,
     ) -> Result<Token, DbError> {
         self.check_reach(reach, id)?;
-        self.change(move |connection| {
+        self.change_directory(id, move |connection| {
             check_lives(connection, id)?;
             if live_tokens(connection, id, Kind::Bearer)?.len() >= LIVE_TOKENS_MAX {
                 return Err(conflicted(Conflict::LiveTokens));
@@ -135,7 +135,9 @@ impl Config {
         token: TokenId,
     ) -> Result<(), DbError> {
         self.check_reach(reach, id)?;
-        self.change(move |connection| revoke_token(connection, id, token, Kind::Bearer)).await
+        let revoke =
+            move |connection: &Connection| revoke_token(connection, id, token, Kind::Bearer);
+        self.change_directory(id, revoke).await
     }
 
     pub(super) fn check_reach(&self, reach: Reach, id: DirectoryId) -> Result<(), DbError> {

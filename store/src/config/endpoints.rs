@@ -73,7 +73,7 @@ impl Config {
     ) -> Result<(), DbError> {
         let sealed = self.sealer.seal(endpoint.id.to_bytes(), endpoint.secret.expose());
         let outward = outward::Sealed::seal(endpoint.outward, endpoint.id, &self.sealer);
-        self.change(move |connection| {
+        self.change_beside(move |connection| {
             let cursor = match endpoint.kind {
                 EndpointKind::Directory => cursor,
                 EndpointKind::Operational => operational::end(connection)?,
@@ -114,7 +114,7 @@ impl Config {
         change: EndpointChange,
     ) -> Result<Endpoint, DbError> {
         let sealer = Arc::clone(&self.sealer);
-        self.change(move |connection| {
+        self.change_beside(move |connection| {
             let is_enabled = change.enabled == Some(true);
             let outward = change.outward.clone();
             let stored = get(connection, id)?.changed(change)?;
@@ -135,7 +135,7 @@ impl Config {
     }
 
     pub(crate) async fn delete_endpoint(&self, id: EndpointId) -> Result<(), DbError> {
-        self.change(move |connection| {
+        self.change_beside(move |connection| {
             let deleted =
                 connection.execute("DELETE FROM endpoints WHERE id = ?1", [id.to_bytes()])?;
             if deleted == 0 { Err(not_found()) } else { Ok(()) }

@@ -51,7 +51,7 @@ impl Config {
     }
 
     pub(crate) async fn create_key(&self, key: ApiKey, digest: Digest) -> Result<(), DbError> {
-        self.change(move |connection| put(connection, &key, digest)).await
+        self.change_beside(move |connection| put(connection, &key, digest)).await
     }
 
     pub(crate) async fn create_first_key(
@@ -59,7 +59,7 @@ impl Config {
         key: ApiKey,
         digest: Digest,
     ) -> Result<bool, DbError> {
-        self.change(move |connection| {
+        self.change_beside(move |connection| {
             if first(connection, "SELECT 1 FROM api_keys LIMIT 1", [], |_| Ok(()))?.is_some() {
                 return Ok(false);
             }
@@ -71,7 +71,7 @@ impl Config {
 
     pub(crate) async fn delete_key(&self, reach: Reach, id: ApiKeyId) -> Result<(), DbError> {
         let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE id = ?1");
-        self.change(move |connection| {
+        self.change_beside(move |connection| {
             let key = first(connection, &sql, [id.to_bytes()], |row| read(row))?;
             key.filter(|key| reaches(reach, key)).ok_or_else(not_found)?;
             connection.execute("DELETE FROM api_keys WHERE id = ?1", [id.to_bytes()])?;

@@ -24,7 +24,7 @@ use super::brakes;
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::not_found;
-use crate::state::rows::all;
+use crate::state::rows::{all, first};
 
 /// A directory as it is configured, with what only the store knows of it.
 #[derive(Debug)]
@@ -53,14 +53,17 @@ pub(crate) struct KnownToken {
 }
 
 /// Everything that is configured about directories, as of one moment.
-#[derive(Debug, Default)]
+///
+/// There may be ten thousand of them. A change of one makes a copy of the maps, which is cheap, and reads that one
+/// again, not all.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
-    directories: BTreeMap<DirectoryId, KnownDirectory>,
+    directories: BTreeMap<DirectoryId, Arc<KnownDirectory>>,
     by_endpoint: BTreeMap<String, DirectoryId>,
-    live_tokens: BTreeMap<Digest, KnownToken>,
+    live_tokens: BTreeMap<Digest, Arc<KnownToken>>,
     by_client: BTreeMap<String, DirectoryId>,
     /// Those that are live, of directories that are not being deleted.
-    secrets: BTreeMap<TokenId, KnownToken>,
+    secrets: BTreeMap<TokenId, Arc<KnownToken>>,
     by_secret: BTreeMap<Digest, TokenId>,
     hosts: BTreeMap<HostName, Host>,
     /// Of those the one that addresses have, for each who has any.
@@ -104,18 +107,50 @@ impl Known {
         tokens: Vec<TokenRow>,
         hosts: BTreeMap<HostName, Host>,
     ) -> Self {
-        let mut known = Self::default();
-        for directory in directories {
-            let id = directory.directory.id;
-            known.by_endpoint.insert(directory.endpoint_id.clone(), id);
-            known.by_client.insert(client_id(&directory.endpoint_id), id);
-            known.directories.insert(id, directory);
-        }
+        let mut of_each: BTreeMap<DirectoryId, Vec<TokenRow>> = BTreeMap::new();
         for row in tokens {
-            known.add_token(row);
+            of_each.entry(row.directory).or_default().push(row);
         }
-        known.add_hosts(hosts);
+        let mut known = Self { shown_hosts: shown(&hosts), hosts, ..Self::default() };
+        for directory in directories {
+            let tokens = of_each.remove(&directory.directory.id).unwrap_or_default();
+            known.add(directory, tokens);
+        }
         known
+    }
+
+    /// The same after a change of one directory, of which these are the rows now.
+    pub(crate) fn with(
+        &self,
+        id: DirectoryId,
+        found: Option<KnownDirectory>,
+        tokens: Vec<TokenRow>,
+    ) -> Self {
+        let mut known = self.clone();
+        if let Some(before) = known.directories.remove(&id) {
+            known.by_endpoint.remove(&before.endpoint_id);
+            known.by_client.remove(&client_id(&before.endpoint_id));
+            known.live_tokens.retain(|_, token| token.directory != id);
+            known.secrets.retain(|_, secret| secret.directory != id);
+            known.by_secret.retain(|_, secret| known.secrets.contains_key(secret));
+        }
+        if let Some(directory) = found {
+            known.add(directory, tokens);
+        }
+        known
+    }
+
+    fn add(&mut self, mut directory: KnownDirectory, tokens: Vec<TokenRow>) {
+        let id = directory.directory.id;
+        let own = self.shown_hosts.get(&HostOwner::Directory(id));
+        let organization = HostOwner::Organization(directory.directory.organization_id);
+        directory.host_name = own.or_else(|| self.shown_hosts.get(&organization)).cloned();
+        for row in tokens {
+            self.add_token(&mut directory, row);
+        }
+        self.by_endpoint.insert(directory.endpoint_id.clone(), id);
+        self.by_client.insert(client_id(&directory.endpoint_id), id);
+        self.directories.insert(id, Arc::new(directory));
     }
 
     pub(crate) fn directories(&self) -> impl Iterator<Item = &Directory> {
@@ -124,11 +159,11 @@ impl Known {
 
     /// Those whose streams may still grow, and those that are gone.
     pub(crate) fn all(&self) -> impl Iterator<Item = &KnownDirectory> {
-        self.directories.values()
+        self.directories.values().map(|known| &**known)
     }
 
     pub(crate) fn get(&self, id: DirectoryId) -> Option<&KnownDirectory> {
-        self.directories.get(&id)
+        self.directories.get(&id).map(|known| &**known)
     }
 
     pub(crate) fn origin(&self, id: DirectoryId) -> Option<Origin> {
@@ -173,10 +208,11 @@ impl Known {
         // All are looked up whatever the first finds, so that the time tells nothing. Comparing
         // digests tells nothing of the secrets either.
         let at_endpoint = self.by_endpoint.get(endpoint_id);
-        let token = self.live_tokens.get(&digest);
+        let token = self.live_tokens.get(&digest).map(|token| &**token);
         let secret = issued.and_then(|issued| self.secrets.get(&issued.secret));
+        let secret = secret.map(|secret| &**secret);
         let host = host.and_then(|name| self.hosts.get(name));
-        let directory = at_endpoint.and_then(|id| self.directories.get(id));
+        let directory = at_endpoint.and_then(|id| self.get(*id));
         let Some(directory) = directory.filter(|known| !known.directory.deleting) else {
             return Entry::Nothing(None);
         };
@@ -209,7 +245,7 @@ impl Known {
         let of_client = self.by_client.get(client_id);
         let secret = self.by_secret.get(&secret).and_then(|id| self.secrets.get(id));
         let host = host.and_then(|name| self.hosts.get(name));
-        let (directory, secret) = (self.directories.get(of_client?)?, secret?);
+        let (directory, secret) = (self.get(*of_client?)?, &**secret?);
         if host.is_some_and(|host| !directory.is_reached_through(host)) {
             return None;
         }
@@ -240,25 +276,11 @@ impl Known {
         self.shown_hosts.get(&HostOwner::Organization(id))
     }
 
-    /// Takes over the host names. The one that was added last is shown.
-    fn add_hosts(&mut self, hosts: BTreeMap<HostName, Host>) {
-        let mut latest: Vec<&Host> = hosts.values().collect();
-        latest.sort_by_key(|host| host.id);
-        self.shown_hosts = latest.iter().map(|host| (host.owner, host.name.clone())).collect();
-        self.hosts = hosts;
-        for (id, known) in &mut self.directories {
-            let own = self.shown_hosts.get(&HostOwner::Directory(*id));
-            let organization = HostOwner::Organization(known.directory.organization_id);
-            known.host_name = own.or_else(|| self.shown_hosts.get(&organization)).cloned();
-        }
-    }
-
-    fn add_token(&mut self, row: TokenRow) {
+    fn add_token(&mut self, known: &mut KnownDirectory, row: TokenRow) {
         let TokenRow { directory, digest, is_client_secret, token } = row;
-        let Some(known) = self.directories.get_mut(&directory) else { return };
         if !token.revoked {
             let (id, suffix, noted) = (token.id, token.suffix.clone(), AtomicI64::new(0));
-            let live = KnownToken { id, directory, suffix, noted };
+            let live = Arc::new(KnownToken { id, directory, suffix, noted });
             if !is_client_secret {
                 self.live_tokens.insert(digest, live);
             } else if !known.directory.deleting {
@@ -268,6 +290,13 @@ impl Known {
         }
         known.directory.tokens.push(token);
     }
+}
+
+/// The host name that the addresses of each have who has any: the one that was added last.
+fn shown(hosts: &BTreeMap<HostName, Host>) -> BTreeMap<HostOwner, HostName> {
+    let mut latest: Vec<&Host> = hosts.values().collect();
+    latest.sort_by_key(|host| host.id);
+    latest.into_iter().map(|host| (host.owner, host.name.clone())).collect()
 }
 
 impl KnownDirectory {
@@ -295,6 +324,20 @@ pub(crate) fn load(connection: &Connection) -> Result<Known, DbError> {
     let sql = format!("SELECT {TOKEN_COLUMNS} FROM tokens ORDER BY id");
     let tokens = all(connection, &sql, [], |row| TokenRow::read(row))?;
     Ok(Known::of(directories, tokens, super::host_names::load(connection)?))
+}
+
+/// What is known after a change of one directory.
+pub(crate) fn reload(
+    known: &Known,
+    connection: &Connection,
+    id: DirectoryId,
+) -> Result<Known, DbError> {
+    let general = general_rules(connection)?;
+    let sql = format!("SELECT {DIRECTORY_COLUMNS} FROM directories WHERE id = ?1");
+    let found = first(connection, &sql, [id.to_bytes()], |row| directory(row, general))?;
+    let sql = format!("SELECT {TOKEN_COLUMNS} FROM tokens WHERE directory = ?1 ORDER BY id");
+    let tokens = all(connection, &sql, [id.to_bytes()], |row| TokenRow::read(row))?;
+    Ok(known.with(id, found, tokens))
 }
 
 /// The columns of [`TokenRow::read`], in its order.

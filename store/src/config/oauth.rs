@@ -48,7 +48,7 @@ impl Config {
         at: Timestamp,
     ) -> Result<OauthClient, DbError> {
         self.check_reach(reach, id)?;
-        self.change(move |connection| {
+        self.change_directory(id, move |connection| {
             check_lives(connection, id)?;
             connection.execute(
                 "UPDATE directories SET token_lifetime_s = ?2, updated_at = ?3 WHERE id = ?1",
@@ -67,7 +67,7 @@ impl Config {
         new: NewToken,
     ) -> Result<Token, DbError> {
         self.check_reach(reach, id)?;
-        self.change(move |connection| {
+        self.change_directory(id, move |connection| {
             check_lives(connection, id)?;
             if live_tokens(connection, id, Kind::ClientSecret)?.len() >= LIVE_SECRETS_MAX {
                 return Err(conflicted(Conflict::LiveSecrets));
@@ -86,7 +86,7 @@ impl Config {
         secret: TokenId,
     ) -> Result<(), DbError> {
         self.check_reach(reach, id)?;
-        self.change(move |connection| {
+        self.change_directory(id, move |connection| {
             revoke_token(connection, id, secret, Kind::ClientSecret)?;
             connection.execute(
                 "DELETE FROM access_tokens WHERE directory = ?1 AND secret = ?2",

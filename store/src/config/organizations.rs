@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::ports::{
-    Conflict, Domain, DomainState, METADATA_MAX, Organization, OrganizationChange,
+    Conflict, Cursor, Domain, DomainState, METADATA_MAX, Organization, OrganizationChange,
     OrganizationFilter, Page, PageRequest, Reach,
 };
 use rusqlite::{Connection, params};
@@ -13,7 +13,7 @@ use super::known::StoredDomain;
 use super::{Config, host_names};
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
-use crate::ports::paging::by_id;
+use crate::ports::paging::{filled, is_rising};
 use crate::ports::{conflict, conflicted, not_found};
 use crate::state::rows::{all, first};
 
@@ -25,11 +25,13 @@ impl Config {
         page: PageRequest<OrganizationId>,
         filter: OrganizationFilter,
     ) -> Result<Page<Organization>, DbError> {
-        let sql = format!("SELECT {COLUMNS} FROM organizations ORDER BY id");
-        let mut found =
-            self.read(move |connection| all(connection, &sql, [], |row| read(row))).await?;
-        found.retain(|organization| is_listed(organization, page.reach, &filter));
-        Ok(by_id(found, &page, |organization| organization.id))
+        self.read(move |connection| {
+            let limit = page.limit as usize + 1;
+            let ahead = on_side(connection, &page, &filter, Side::Ahead, limit)?;
+            let behind = on_side(connection, &page, &filter, Side::Behind, 1)?;
+            Ok(filled(ahead, !behind.is_empty(), &page))
+        })
+        .await
     }
 
     pub(crate) async fn organization(
@@ -59,7 +61,7 @@ impl Config {
         &self,
         organization: Organization,
     ) -> Result<(), DbError> {
-        self.change(move |connection| put(connection, &organization)).await
+        self.change_beside(move |connection| put(connection, &organization)).await
     }
 
     pub(crate) async fn update_organization(
@@ -71,7 +73,7 @@ impl Config {
         if !reach.covers(id) {
             return Err(not_found());
         }
-        self.change(move |connection| {
+        self.change_beside(move |connection| {
             let mut organization = get(connection, id)?;
             changed(&mut organization, change)?;
             put(connection, &organization)?;
@@ -109,16 +111,106 @@ impl Config {
     }
 }
 
-/// Whether a list that asks for this shows it.
-pub(crate) fn is_listed(
-    organization: &Organization,
+/// The first that a list shows on one side of its cursor. Rows are looked at one after the other until there are
+/// enough, and read as a whole only if they fit.
+fn on_side(
+    connection: &Connection,
+    page: &PageRequest<OrganizationId>,
+    filter: &OrganizationFilter,
+    side: Side,
+    limit: usize,
+) -> Result<Vec<Organization>, DbError> {
+    let Some(walk) = Walk::on(side, page) else { return Ok(Vec::new()) };
+    let sql = format!("SELECT {COLUMNS} FROM organizations WHERE id {}", walk.sql("?1"));
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut rows = select.query([walk.bound])?;
+    let mut found = Vec::new();
+    while found.len() < limit {
+        let Some(row) = rows.next()? else { break };
+        found.extend(listed(row, page.reach, filter)?);
+    }
+    Ok(found)
+}
+
+/// A side of the cursor of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// Where the page is filled from.
+    Ahead,
+    /// What it goes on from, its cursor included.
+    Behind,
+}
+
+/// A walk away from the cursor of a page, along the ids.
+pub(crate) struct Walk {
+    is_rising: bool,
+    is_included: bool,
+    /// Where it begins.
+    pub(crate) bound: [u8; 16],
+}
+
+impl Walk {
+    /// `None` if nothing lies there.
+    pub(crate) fn on(side: Side, page: &PageRequest<OrganizationId>) -> Option<Self> {
+        let is_rising = is_rising(page) == (side == Side::Ahead);
+        let (bound, is_included) = match (page.cursor, side) {
+            (None, Side::Ahead) => ([if is_rising { 0 } else { u8::MAX }; 16], true),
+            (None, Side::Behind) => return None,
+            (Some(Cursor::After(id) | Cursor::Before(id)), Side::Ahead) => (id.to_bytes(), false),
+            (Some(Cursor::After(id) | Cursor::Before(id)), Side::Behind) => (id.to_bytes(), true),
+        };
+        Some(Self { is_rising, is_included, bound })
+    }
+
+    /// What follows `WHERE id` in a statement; `parameter` stands for the bound.
+    pub(crate) fn sql(&self, parameter: &str) -> String {
+        let (comparison, direction) = match (self.is_rising, self.is_included) {
+            (true, true) => (">=", "ASC"),
+            (true, false) => (">", "ASC"),
+            (false, true) => ("<=", "DESC"),
+            (false, false) => ("<", "DESC"),
+        };
+        format!("{comparison} {parameter} ORDER BY id {direction}")
+    }
+
+    /// Goes on behind this one.
+    pub(crate) const fn go_on_from(&mut self, last: [u8; 16]) {
+        (self.bound, self.is_included) = (last, false);
+    }
+}
+
+/// The organization of a row, if a list shows it. Its JSON is read only if it may.
+pub(crate) fn listed(
+    row: &impl Columns,
     reach: Reach,
     filter: &OrganizationFilter,
-) -> bool {
+) -> Result<Option<Organization>, DbError> {
+    if let Some(part) = &filter.search
+        && !is_named(&row.text(1)?, part)
+    {
+        return Ok(None);
+    }
+    if !filter.domains.is_empty() {
+        let domains = row.text(4)?.to_ascii_lowercase();
+        let may_have = |wanted: &String| domains.contains(&wanted.to_ascii_lowercase());
+        if !filter.domains.iter().any(may_have) {
+            return Ok(None);
+        }
+    }
+    let organization = read(row)?;
+    Ok(Some(organization).filter(|organization| is_listed(organization, reach, filter)))
+}
+
+fn is_named(name: &str, part: &str) -> bool {
+    name.to_lowercase().contains(&part.to_lowercase())
+}
+
+/// Whether a list that asks for this shows it.
+fn is_listed(organization: &Organization, reach: Reach, filter: &OrganizationFilter) -> bool {
     let has_domain = |wanted: &String| {
         organization.domains.iter().any(|one| one.domain.eq_ignore_ascii_case(wanted))
     };
-    let named = |part: &String| organization.name.to_lowercase().contains(&part.to_lowercase());
+    let named = |part: &String| is_named(&organization.name, part);
     reach.covers(organization.id)
         && (filter.domains.is_empty() || filter.domains.iter().any(has_domain))
         && filter.search.as_ref().is_none_or(named)

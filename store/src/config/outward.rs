@@ -111,7 +111,7 @@ impl Config {
         rotation: SecretRotation,
     ) -> Result<Endpoint, DbError> {
         let sealed = self.sealer.seal(id.to_bytes(), rotation.secret.expose());
-        self.change(move |connection| retire(connection, id, &sealed, &rotation)).await?;
+        self.change_beside(move |connection| retire(connection, id, &sealed, &rotation)).await?;
         self.endpoints_changed();
         self.endpoint(id).await
     }

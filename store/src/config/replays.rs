@@ -48,7 +48,7 @@ impl Config {
         new: NewReplay,
         extent: Extent,
     ) -> Result<Replay, DbError> {
-        let replay = self.change(move |connection| create(connection, &new, extent)).await?;
+        let replay = self.change_beside(move |connection| create(connection, &new, extent)).await?;
         self.endpoints_changed();
         Ok(replay)
     }
@@ -80,7 +80,7 @@ impl Config {
         endpoint: EndpointId,
         id: ReplayId,
     ) -> Result<(), DbError> {
-        self.change(move |connection| {
+        self.change_beside(move |connection| {
             let sql = "DELETE FROM replays WHERE id = ?1 AND endpoint = ?2";
             let deleted = connection.execute(sql, params![id.to_bytes(), endpoint.to_bytes()])?;
             if deleted == 0 { Err(not_found()) } else { Ok(()) }

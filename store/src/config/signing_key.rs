@@ -108,7 +108,7 @@ impl Config {
         let (id, sealed) = self.new_seed();
         let Rotation { at, signs_from, shown_until } = rotation;
         let rows = self
-            .change(move |connection| {
+            .change_beside(move |connection| {
                 let waits = "SELECT 1 FROM signing_keys WHERE signs_from > ?1";
                 if at < signs_from && first(connection, waits, [at.millis()], |_| Ok(()))?.is_some() {
                     return Err(conflicted(Conflict::SigningKeyWaits));
@@ -158,7 +158,7 @@ impl Config {
     async fn make_first_key(&self) -> Result<Vec<Row>, DbError> {
         let (id, sealed) = self.new_seed();
         let now = self.now();
-        self.change(move |connection| {
+        self.change_beside(move |connection| {
             let found = rows(connection)?;
             if !found.is_empty() {
                 return Ok(found);

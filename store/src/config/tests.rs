@@ -224,3 +224,34 @@ async fn a_change_that_reads_first_is_not_refused_for_progress_that_was_written_
     });
     assert!(changed.await.unwrap(), "the other connection waits its turn");
 }
+
+#[tokio::test]
+async fn after_each_change_of_a_directory_what_is_known_is_what_is_there() {
+    let folder = of_the_first_version();
+    let config = open(&folder);
+    let there = || async {
+        let read = config.read(known::load).await.unwrap();
+        format!("{read:?}")
+    };
+    let all = Reach::Everything;
+    let is_known = |what: &str, there: String| {
+        assert_eq!(format!("{:?}", config.known()), there, "{what}");
+    };
+    config.add_client_secret(all, DIRECTORY, secret()).await.unwrap();
+    is_known("a secret", there().await);
+    let token = NewToken { id: TokenId::from_bits(77), digest: [77; 32], ..secret() };
+    config.add_token(all, DIRECTORY, token).await.unwrap();
+    is_known("a token", there().await);
+    let mut service = config.known().scim_settings(all, DIRECTORY).unwrap();
+    service.debug_until = Some(Timestamp::from_millis(9));
+    config.set_scim_settings(all, DIRECTORY, service, Timestamp::from_millis(5)).await.unwrap();
+    is_known("settings", there().await);
+    config.set_token_lifetime(all, DIRECTORY, 60, Timestamp::from_millis(6)).await.unwrap();
+    is_known("a lifetime", there().await);
+    config.revoke_client_secret(all, DIRECTORY, secret().id).await.unwrap();
+    is_known("a revoked secret", there().await);
+    config.revoke_token(all, DIRECTORY, TokenId::from_bits(77)).await.unwrap();
+    is_known("a revoked token", there().await);
+    config.delete_directory(all, DIRECTORY, Timestamp::from_millis(7)).await.unwrap();
+    is_known("a deletion", there().await);
+}

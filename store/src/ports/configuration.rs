@@ -16,7 +16,7 @@ use schemas::{
     ApiKeyId, Brake, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId, UserId,
 };
 
-use super::paging::by_id;
+use super::paging::{Sides, filled, sides};
 use super::port_error;
 use crate::Store;
 use crate::state::reading::Standing;
@@ -137,8 +137,10 @@ impl Directories for Store {
         };
         let ids: Vec<DirectoryId> =
             known.directories().filter(fits).map(|directory| directory.id).collect();
-        let listed = self.described(ids).await?;
-        Ok(by_id(listed, &page, |directory| directory.id))
+        let Sides { ahead, behind } = sides(ids, &page);
+        let ahead = self.first_described(ahead, page.limit as usize + 1).await?;
+        let behind = self.first_described(behind, 1).await?;
+        Ok(filled(ahead, !behind.is_empty(), &page))
     }
 
     async fn get(&self, reach: Reach, id: DirectoryId) -> Result<Directory, PortError> {
@@ -252,6 +254,23 @@ impl Store {
         Ok(delivering)
     }
 
+    /// The first of them that are still there.
+    async fn first_described(
+        &self,
+        ids: Vec<DirectoryId>,
+        limit: usize,
+    ) -> Result<Vec<Directory>, PortError> {
+        let (mut found, mut ids) = (Vec::new(), ids.into_iter());
+        while found.len() < limit {
+            let next: Vec<DirectoryId> = ids.by_ref().take(limit - found.len()).collect();
+            if next.is_empty() {
+                break;
+            }
+            found.extend(self.described(next).await?);
+        }
+        Ok(found)
+    }
+
     /// Directories with what their streams say of them; those whose streams say that they are gone
     /// are left out.
     pub(super) async fn described(
@@ -260,7 +279,7 @@ impl Store {
     ) -> Result<Vec<Directory>, PortError> {
         let known = self.config.known();
         let standings = self.state.standings(ids.clone()).await.map_err(port_error)?;
-        let refreshes = self.config.refresh_progress().await.map_err(port_error)?;
+        let refreshes = self.config.refresh_progress(ids.clone()).await.map_err(port_error)?;
         let mut holds = self.config.holds(ids.clone()).await.map_err(port_error)?;
         let described = ids.into_iter().zip(standings).filter(|(_, standing)| !standing.gone);
         let described = described.filter_map(|(id, standing)| {

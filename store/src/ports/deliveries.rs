@@ -2,7 +2,7 @@
 
 use api::ports::{
     Attempt, AttemptFilter, Cursor, Deliveries, Endpoint, NewReplay, Order, Page, PageRequest,
-    Point, PortError, Replay, Resource,
+    Point, PortError, Replay,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -99,35 +99,38 @@ impl Store {
         if is_of_feed {
             walk.limit = CHUNK;
         }
-        let naming = filter.resource.map(|resource| match resource {
-            Resource::User(id) => id.to_string(),
-            Resource::Group(id) => id.to_string(),
-        });
         let mut found = Vec::new();
         loop {
             let rows = self.config.attempts(walk, filter.clone()).await?;
             let is_last = rows.len() < walk.limit as usize;
             walk.from = rows.last().map(|row| row.key);
+            let mut rows = if is_of_feed { self.fitting(rows, filter).await? } else { rows };
+            rows.truncate(enough - found.len());
             let positions = rows.iter().map(|row| row.position).collect();
-            let mut about = self.state.about(positions, naming.clone()).await?;
+            let mut about = self.state.about(positions).await?;
             for row in rows {
                 let told = if row.told.is_some() { None } else { about.get_mut(&row.position) };
                 let told = told.map(|about| (about.event.clone(), about.body.clone()));
-                let is_of_type = filter.kind.is_none_or(|kind: EventType| {
-                    told.as_ref().is_some_and(|(event, _)| event == kind.name())
-                });
-                if (is_of_feed && told.is_none()) || !is_of_type {
-                    continue;
-                }
                 found.push(attempt(row, told));
-                if found.len() >= enough {
-                    return Ok(found);
-                }
+            }
+            if found.len() >= enough {
+                return Ok(found);
             }
             if is_last || !is_of_feed {
                 return Ok(found);
             }
         }
+    }
+
+    /// Those whose events the filter lets through, as the feed tells of them.
+    async fn fitting(&self, rows: Vec<Kept>, filter: &AttemptFilter) -> Result<Vec<Kept>, DbError> {
+        // Operational events are in no feed.
+        let of_feed = rows.into_iter().filter(|row| row.told.is_none());
+        let mut rows: Vec<Kept> = of_feed.collect();
+        let positions = rows.iter().map(|row| row.position).collect();
+        let fitting = self.state.fitting(positions, filter.kind, filter.resource).await?;
+        rows.retain(|row| fitting.contains(&row.position));
+        Ok(rows)
     }
 
     async fn extent(&self, new: &NewReplay, endpoint: &Endpoint) -> Result<Extent, DbError> {

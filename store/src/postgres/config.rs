@@ -39,7 +39,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Transaction};
-use schemas::{Brake, Edge, Timestamp};
+use schemas::{Brake, DirectoryId, Edge, Timestamp};
 
 use super::Postgres;
 use crate::config::attempts::Retention;
@@ -79,20 +79,25 @@ impl std::fmt::Debug for Config {
     }
 }
 
-/// What a change is about. All of them count.
+/// What a change is about. Whatever somebody keeps in memory counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum About {
-    /// Directories, tokens and keys.
+    /// Any of the directories and tokens.
     Directories,
+    /// One directory and its tokens.
+    Directory(DirectoryId),
     /// Endpoints and replays.
     Endpoints,
     /// Rules that users have to be shown by.
     Rules,
+    /// What nobody keeps in memory: organizations and keys. It waits its turn like the others.
+    Nothing,
 }
 
 /// A change under way. Dropping it undoes it.
 struct Change<'a> {
     tx: Transaction<'a>,
+    about: About,
 }
 
 impl Config {
@@ -153,26 +158,51 @@ impl Config {
     /// Begins a change. Those of other replicas wait until it has ended.
     async fn begin<'a>(&self, client: &'a mut Object, about: About) -> Result<Change<'a>, DbError> {
         let tx = client.transaction().await?;
-        let (endpoints, refreshes) = match about {
-            About::Directories => (0_i64, 0_i64),
-            About::Endpoints => (1, 0),
-            About::Rules => (0, 1),
+        let (all, endpoints, refreshes) = match about {
+            About::Directories | About::Directory(_) => (1_i64, 0_i64, 0_i64),
+            About::Endpoints => (1, 1, 0),
+            About::Rules => (1, 0, 1),
+            About::Nothing => (0, 0, 0),
         };
-        let sql = "UPDATE configuration SET version = version + 1, endpoints = endpoints + $1,
+        let sql = "UPDATE configuration SET version = version + $3, endpoints = endpoints + $1,
             refreshes = refreshes + $2";
-        execute(&tx, sql, &[&endpoints, &refreshes]).await?;
-        Ok(Change { tx })
+        execute(&tx, sql, &[&endpoints, &refreshes, &all]).await?;
+        Ok(Change { tx, about })
     }
 
     /// Ends a change: others are told, and this process knows it before whoever asked for it gets an answer.
     async fn commit(&self, change: Change<'_>) -> Result<(), DbError> {
-        let Change { tx } = change;
-        let known = memory::load(&*tx).await?;
+        let Change { tx, about } = change;
+        if about == About::Nothing {
+            return Ok(tx.commit().await?);
+        }
         let versions = memory::versions(&*tx).await?;
+        let known = self.known_after(&tx, about, versions.all).await?;
         self.db.notify(&tx, watch::CHANGED).await?;
         tx.commit().await?;
         self.memory.learn(versions, Some(known), None);
         Ok(())
+    }
+
+    /// What will be known with this version. Unless others have changed something that is not known here yet, only
+    /// what this change was about is read.
+    async fn known_after(
+        &self,
+        tx: &Transaction<'_>,
+        about: About,
+        version: i64,
+    ) -> Result<Known, DbError> {
+        let (before, known) = self.memory.as_of();
+        match about {
+            About::Directory(id) if before + 1 == version => {
+                memory::reload(&known, &**tx, id).await
+            }
+            About::Directory(_)
+            | About::Directories
+            | About::Endpoints
+            | About::Rules
+            | About::Nothing => memory::load(&**tx).await,
+        }
     }
 
     /// Asks what has changed, at once.

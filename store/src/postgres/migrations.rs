@@ -51,6 +51,7 @@ const MIGRATIONS: &[Migration] = &[
             include_str!("migrations/feed_times.sql")
         ),
     },
+    Migration { half: Half::Config, works_since: 1, sql: include_str!("migrations/0006_many.sql") },
 ];
 
 /// Gathers the times of a feed that was written without.

@@ -1,7 +1,8 @@
 //! Places in the feed: where an event or a time stands, and how much lies between two of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use api::ports::Resource;
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, EventId, EventType, Timestamp};
 
@@ -85,25 +86,85 @@ impl State {
         Ok(total)
     }
 
-    /// What the feed tells of the events at these positions; if `naming` is given, just of those whose
-    /// data holds that text.
-    pub(crate) async fn about(
-        &self,
-        positions: Vec<u64>,
-        naming: Option<String>,
-    ) -> Result<BTreeMap<u64, About>, DbError> {
+    /// What the feed tells of the events at these positions.
+    pub(crate) async fn about(&self, positions: Vec<u64>) -> Result<BTreeMap<u64, About>, DbError> {
         self.read(move |connection| {
             let list = serde_json::to_string(&positions).map_err(unreadable("positions"))?;
             let sql = "SELECT position, event_id, event, created_at, data FROM feed
-                WHERE position IN (SELECT value FROM json_each(?1))
-                    AND (?2 IS NULL OR instr(data, ?2) > 0)";
-            let found = all(connection, sql, params![list, naming], |row| {
+                WHERE position IN (SELECT value FROM json_each(?1))";
+            let found = all(connection, sql, [list], |row| {
                 let about = About { event: row.get(2)?, body: body(row)? };
                 Ok((from_sql(row.get(0)?), about))
             })?;
             Ok(found.into_iter().collect())
         })
         .await
+    }
+}
+
+impl State {
+    /// At which of these positions there are events of this type and of this resource. No body is read but those
+    /// of events of the resource.
+    pub(crate) async fn fitting(
+        &self,
+        positions: Vec<u64>,
+        kind: Option<EventType>,
+        resource: Option<Resource>,
+    ) -> Result<BTreeSet<u64>, DbError> {
+        self.read(move |connection| {
+            let list = serde_json::to_string(&positions).map_err(unreadable("positions"))?;
+            let named = resource.map(Named::of);
+            let scim_id = match &named {
+                Some(Named { table, column, bits, .. }) => {
+                    let sql = format!("SELECT scim_id FROM {table} WHERE {column} = ?1");
+                    first(connection, &sql, [bits], |row| Ok(row.get::<_, [u8; 16]>(0)?))?
+                }
+                None => None,
+            };
+            // Who is gone is found by the text alone.
+            let is_of = match (&named, scim_id) {
+                (Some(named), Some(_)) => format!("{} = ?3", named.column),
+                (Some(_) | None, _) => "?3 IS NULL".to_owned(),
+            };
+            let sql = format!(
+                "SELECT position FROM feed WHERE position IN (SELECT value FROM json_each(?1))
+                     AND (?2 IS NULL OR event = ?2) AND {is_of}
+                     AND (?4 IS NULL OR instr(data, ?4) > 0)"
+            );
+            let text = named.map(|named| named.text);
+            let parameters = params![list, kind.map(EventType::name), scim_id, text];
+            let found = all(connection, &sql, parameters, |row| Ok(from_sql(row.get(0)?)))?;
+            Ok(found.into_iter().collect())
+        })
+        .await
+    }
+}
+
+/// How what apps know by an id is found: in its table, and in what apps were told.
+pub(crate) struct Named {
+    pub(crate) table: &'static str,
+    /// The column of the table. That of the feed is called alike, and holds the SCIM id.
+    pub(crate) column: &'static str,
+    pub(crate) bits: [u8; 16],
+    pub(crate) text: String,
+}
+
+impl Named {
+    pub(crate) fn of(resource: Resource) -> Self {
+        match resource {
+            Resource::User(id) => Self {
+                table: "users",
+                column: "user_id",
+                bits: id.to_bytes(),
+                text: id.to_string(),
+            },
+            Resource::Group(id) => Self {
+                table: "groups",
+                column: "group_id",
+                bits: id.to_bytes(),
+                text: id.to_string(),
+            },
+        }
     }
 }
 

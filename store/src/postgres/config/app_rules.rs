@@ -68,10 +68,13 @@ impl Config {
 
     pub(super) async fn refresh_progress(
         &self,
+        ids: Vec<DirectoryId>,
     ) -> Result<BTreeMap<DirectoryId, Progress>, DbError> {
         let client = self.db.client().await?;
-        let sql = "SELECT directory, done, total, finished FROM refreshes";
-        all(&client, sql, &[]).await?.iter().map(progress).collect()
+        let ids: Vec<Vec<u8>> = ids.into_iter().map(|one| id(one.to_bytes())).collect();
+        let sql =
+            "SELECT directory, done, total, finished FROM refreshes WHERE directory = ANY($1)";
+        all(&client, sql, &[&ids]).await?.iter().map(progress).collect()
     }
 
     pub(super) async fn open_refreshes(&self) -> Result<Vec<Refresh>, DbError> {

@@ -99,7 +99,7 @@ impl BrakeBackend for Config {
     ) -> Result<(), DbError> {
         self.known().reached(reach, directory)?;
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Directory(directory)).await?;
         directories::check_lives(&change.tx, directory).await?;
         let key = id(directory.to_bytes());
         let sql = "SELECT watch FROM watches WHERE directory = $1 FOR UPDATE";
@@ -137,7 +137,7 @@ impl BrakeBackend for Config {
         let change = if is_news {
             self.begin(&mut client, About::Directories).await?
         } else {
-            Change { tx: client.transaction().await? }
+            Change { tx: client.transaction().await?, about: About::Nothing }
         };
         let sql = "UPDATE judged SET revision = revision + 1, position = $2 WHERE revision = $1";
         let parameters: Parameters<'_> = &[&int(judgement.revision), &int(judgement.judged.0)];

@@ -29,7 +29,7 @@ impl Config {
             return Err(not_found());
         }
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Directory(new.id)).await?;
         let organization = organizations::get(&change.tx, new.organization_id).await?;
         // Changes of configuration come one after the other, so no other replica counts the same just now.
         let live = all(&change.tx, LIVE, &[]).await?;
@@ -83,7 +83,7 @@ impl Config {
         let key = id(directory.to_bytes());
         let until = debug_until.map(Timestamp::millis);
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Directory(directory)).await?;
         let sql = "UPDATE configured_directories SET scim = $2, updated_at = $3, debug_until = $4
             WHERE id = $1";
         execute(&change.tx, sql, &[&key, &json, &at.millis(), &until]).await?;
@@ -113,7 +113,7 @@ impl Config {
     ) -> Result<Token, DbError> {
         self.known().reached(reach, directory)?;
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Directory(directory)).await?;
         check_lives(&change.tx, directory).await?;
         if live_tokens(&change.tx, directory, Kind::Bearer).await?.len() >= LIVE_TOKENS_MAX {
             return Err(conflicted(Conflict::LiveTokens));
@@ -131,7 +131,7 @@ impl Config {
     ) -> Result<(), DbError> {
         self.known().reached(reach, directory)?;
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Directory(directory)).await?;
         revoke_token(&change.tx, directory, token, Kind::Bearer).await?;
         self.commit(change).await
     }

@@ -45,7 +45,7 @@ impl Config {
 
     pub(super) async fn create_key(&self, key: ApiKey, digest: Digest) -> Result<(), DbError> {
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Nothing).await?;
         put(&change.tx, &key, digest).await?;
         self.commit(change).await
     }
@@ -57,7 +57,7 @@ impl Config {
         digest: Digest,
     ) -> Result<bool, DbError> {
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Nothing).await?;
         if first(&change.tx, "SELECT 1 FROM api_keys LIMIT 1", &[]).await?.is_some() {
             return Ok(false);
         }
@@ -68,7 +68,7 @@ impl Config {
 
     pub(super) async fn delete_key(&self, reach: Reach, key: ApiKeyId) -> Result<(), DbError> {
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Nothing).await?;
         let sql = format!("SELECT {COLUMNS} FROM api_keys WHERE id = $1");
         let found = first(&change.tx, &sql, &[&id(key.to_bytes())]).await?;
         let found = found.map(|row| read(&row)).transpose()?;

@@ -3,11 +3,13 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use schemas::DirectoryId;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_postgres::{Client, GenericClient, IsolationLevel};
 
 use super::host_names;
+use super::query::id;
 use crate::columns::Columns as _;
 use crate::config::Known;
 use crate::config::known::{DIRECTORY_COLUMNS, TOKEN_COLUMNS, TokenRow, directory};
@@ -57,12 +59,17 @@ impl Default for Memory {
 
 impl Memory {
     pub(super) fn known(&self) -> Arc<Known> {
-        Arc::clone(&self.known.read().expect("nothing panics while it is held").1)
+        self.as_of().1
     }
 
     /// The count up to which changes are known.
     pub(super) fn version(&self) -> i64 {
-        self.known.read().expect("nothing panics while it is held").0
+        self.as_of().0
+    }
+
+    /// Both, of one moment.
+    pub(super) fn as_of(&self) -> (i64, Arc<Known>) {
+        self.known.read().expect("nothing panics while it is held").clone()
     }
 
     /// Whether what is known was all there was, not longer ago than this.
@@ -158,4 +165,23 @@ pub(super) async fn load(client: &impl GenericClient) -> Result<Known, DbError> 
     let rows = client.query(&sql, &[]).await?;
     let tokens = rows.iter().map(TokenRow::read).collect::<Result<Vec<_>, _>>()?;
     Ok(Known::of(directories, tokens, host_names::load(client).await?))
+}
+
+/// What is known after a change of one directory.
+pub(super) async fn reload(
+    known: &Known,
+    client: &impl GenericClient,
+    changed: DirectoryId,
+) -> Result<Known, DbError> {
+    let row = client.query_one("SELECT general_rules FROM configuration", &[]).await?;
+    let general = serde_json::from_str(&row.text(0)?).map_err(unreadable("general rules"))?;
+    let key = id(changed.to_bytes());
+    let sql = format!("SELECT {DIRECTORY_COLUMNS} FROM configured_directories WHERE id = $1");
+    let found = client.query_opt(&sql, &[&key]).await?;
+    let found = found.map(|row| directory(&row, general)).transpose()?;
+    let sql =
+        format!("SELECT {TOKEN_COLUMNS} FROM configured_tokens WHERE directory = $1 ORDER BY id");
+    let rows = client.query(&sql, &[&key]).await?;
+    let tokens = rows.iter().map(TokenRow::read).collect::<Result<Vec<_>, _>>()?;
+    Ok(known.with(changed, found, tokens))
 }

@@ -51,7 +51,7 @@ impl Config {
         self.known().reached(reach, directory)?;
         {
             let mut client = self.db.client().await?;
-            let change = self.begin(&mut client, About::Directories).await?;
+            let change = self.begin(&mut client, About::Directory(directory)).await?;
             check_lives(&change.tx, directory).await?;
             let sql = "UPDATE configured_directories SET token_lifetime_s = $2, updated_at = $3
                 WHERE id = $1";
@@ -71,7 +71,7 @@ impl Config {
     ) -> Result<Token, DbError> {
         self.known().reached(reach, directory)?;
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Directory(directory)).await?;
         check_lives(&change.tx, directory).await?;
         let live = live_tokens(&change.tx, directory, Kind::ClientSecret).await?;
         if live.len() >= LIVE_SECRETS_MAX {
@@ -90,7 +90,7 @@ impl Config {
     ) -> Result<(), DbError> {
         self.known().reached(reach, directory)?;
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Directory(directory)).await?;
         revoke_token(&change.tx, directory, secret, Kind::ClientSecret).await?;
         let sql = "DELETE FROM access_tokens WHERE directory = $1 AND secret = $2";
         let (directory, secret) = (id(directory.to_bytes()), id(secret.to_bytes()));

@@ -9,10 +9,13 @@ use schemas::{DirectoryId, OrganizationId, Timestamp};
 use super::query::{Parameters, all, conflict, execute, first, id};
 use super::{About, Config, host_names};
 use crate::columns::Columns as _;
-use crate::config::organizations::{COLUMNS, changed, domains_json, is_listed, read};
+use crate::config::organizations::{COLUMNS, Side, Walk, changed, domains_json, listed, read};
 use crate::error::{DbError, unreadable};
 use crate::ports::not_found;
-use crate::ports::paging::by_id;
+use crate::ports::paging::filled;
+
+/// How many are looked at with one question, where not all are shown.
+const LOOKED_AT_ONCE: usize = 1_000;
 
 impl Config {
     pub(super) async fn organizations(
@@ -21,11 +24,10 @@ impl Config {
         filter: OrganizationFilter,
     ) -> Result<Page<Organization>, DbError> {
         let client = self.db.client().await?;
-        let sql = format!("SELECT {COLUMNS} FROM organizations ORDER BY id");
-        let rows = all(&client, &sql, &[]).await?;
-        let mut found = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        found.retain(|organization| is_listed(organization, page.reach, &filter));
-        Ok(by_id(found, &page, |organization| organization.id))
+        let limit = page.limit as usize + 1;
+        let ahead = on_side(&client, &page, &filter, Side::Ahead, limit).await?;
+        let behind = on_side(&client, &page, &filter, Side::Behind, 1).await?;
+        Ok(filled(ahead, !behind.is_empty(), &page))
     }
 
     pub(super) async fn organization(
@@ -56,7 +58,7 @@ impl Config {
         organization: Organization,
     ) -> Result<(), DbError> {
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Nothing).await?;
         put(&change.tx, &organization).await?;
         self.commit(change).await
     }
@@ -71,7 +73,7 @@ impl Config {
             return Err(not_found());
         }
         let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directories).await?;
+        let change = self.begin(&mut client, About::Nothing).await?;
         let mut organization = get(&change.tx, id).await?;
         changed(&mut organization, wanted)?;
         put(&change.tx, &organization).await?;
@@ -104,6 +106,34 @@ impl Config {
         self.commit(change).await?;
         Ok(marked)
     }
+}
+
+/// The first that a list shows on one side of its cursor, looked for some at a time.
+async fn on_side(
+    client: &impl GenericClient,
+    page: &PageRequest<OrganizationId>,
+    filter: &OrganizationFilter,
+    side: Side,
+    limit: usize,
+) -> Result<Vec<Organization>, DbError> {
+    let Some(mut walk) = Walk::on(side, page) else { return Ok(Vec::new()) };
+    let is_any = *filter == OrganizationFilter::default() && page.reach == Reach::Everything;
+    let at_once = if is_any { limit } else { LOOKED_AT_ONCE };
+    let mut found = Vec::new();
+    loop {
+        let condition = walk.sql("$1");
+        let sql =
+            format!("SELECT {COLUMNS} FROM organizations WHERE id {condition} LIMIT {at_once}");
+        let rows = all(client, &sql, &[&id(walk.bound)]).await?;
+        for row in &rows {
+            found.extend(listed(row, page.reach, filter)?);
+        }
+        let last = rows.last().filter(|_| rows.len() == at_once && found.len() < limit);
+        let Some(last) = last else { break };
+        walk.go_on_from(last.id(0)?);
+    }
+    found.truncate(limit);
+    Ok(found)
 }
 
 pub(super) async fn get(

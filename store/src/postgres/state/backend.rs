@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use api::ports::{
     AuditEvent, AuditFilter, Audited, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach,
-    StoredEvent, UserFilter,
+    Resource, StoredEvent, UserFilter,
 };
 use async_trait::async_trait;
 use console::ports::{Arrived, Looks};
@@ -16,7 +16,7 @@ use ingest::ports::{Gathered, ListQuery, Member, MemberPlace, ToRefresh, Turn, U
 use log::Partition;
 use projector::{Batch, Position, StoreError, StoredHead};
 use schemas::wire::{DirectoryGroup, DirectoryUser, DirectoryUserWithGroups};
-use schemas::{DirectoryId, EventId, GroupId, Head, ScimId, Timestamp, UserId};
+use schemas::{DirectoryId, EventId, EventType, GroupId, Head, ScimId, Timestamp, UserId};
 
 use super::State;
 use crate::backend::{Filtered, StateBackend};
@@ -309,8 +309,16 @@ impl StateBackend for State {
     async fn about(
         &self,
         positions: Vec<u64>,
-        naming: Option<String>,
     ) -> Result<std::collections::BTreeMap<u64, About>, DbError> {
-        State::about(self, positions, naming).await
+        State::about(self, positions).await
+    }
+
+    async fn fitting(
+        &self,
+        positions: Vec<u64>,
+        kind: Option<EventType>,
+        resource: Option<Resource>,
+    ) -> Result<std::collections::BTreeSet<u64>, DbError> {
+        State::fitting(self, positions, kind, resource).await
     }
 }

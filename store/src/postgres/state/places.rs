@@ -1,8 +1,9 @@
 //! Places in the feed: where an event or a time stands, and how much lies between two of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use schemas::{EventId, Timestamp};
+use api::ports::Resource;
+use schemas::{EventId, EventType, Timestamp};
 
 use super::super::query::Moment;
 use super::super::rows::{Columns, as_sql};
@@ -11,7 +12,7 @@ use super::feed::body;
 use super::reading::types;
 use crate::error::DbError;
 use crate::filter::Parameter;
-use crate::state::places::{About, COUNTED, Counted, DISORDER};
+use crate::state::places::{About, COUNTED, Counted, DISORDER, Named};
 
 impl State {
     /// Where an event stands.
@@ -62,24 +63,53 @@ impl State {
         Ok(total)
     }
 
-    /// What the feed tells of the events at these positions; if `naming` is given, just of those whose data holds
-    /// that text.
-    pub(super) async fn about(
-        &self,
-        positions: Vec<u64>,
-        naming: Option<String>,
-    ) -> Result<BTreeMap<u64, About>, DbError> {
+    /// What the feed tells of the events at these positions.
+    pub(super) async fn about(&self, positions: Vec<u64>) -> Result<BTreeMap<u64, About>, DbError> {
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
         let positions: Vec<i64> = positions.into_iter().map(as_sql).collect();
         let sql = "SELECT position, event_id, event, created_at, data::text FROM feed
-            WHERE position = ANY($1) AND ($2::text IS NULL OR strpos(data::text, $2) > 0)";
-        let rows = moment.all(sql, &[&positions, &naming]).await?;
+            WHERE position = ANY($1)";
+        let rows = moment.all(sql, &[&positions]).await?;
         let about = |row: &tokio_postgres::Row| {
             let about = About { event: row.value(2)?, body: body(row)? };
             Ok((row.number(0)?, about))
         };
         rows.iter().map(about).collect()
+    }
+
+    /// At which of these positions there are events of this type and of this resource. No body is read but those of
+    /// events of the resource.
+    pub(super) async fn fitting(
+        &self,
+        positions: Vec<u64>,
+        kind: Option<EventType>,
+        resource: Option<Resource>,
+    ) -> Result<BTreeSet<u64>, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let positions: Vec<i64> = positions.into_iter().map(as_sql).collect();
+        let named = resource.map(Named::of);
+        let mut scim_id: Option<Vec<u8>> = None;
+        if let Some(Named { table, column, bits, .. }) = &named {
+            let sql = format!("SELECT scim_id FROM {table} WHERE {column} = $1");
+            let row = moment.first(&sql, &[&&bits[..]]).await?;
+            scim_id = row.map(|row| row.id(0)).transpose()?.map(|id| id.to_vec());
+        }
+        // Who is gone is found by the text alone.
+        let is_of = match (&named, &scim_id) {
+            (Some(named), Some(_)) => format!("{} = $3", named.column),
+            (Some(_) | None, _) => "$3::bytea IS NULL".to_owned(),
+        };
+        let sql = format!(
+            "SELECT position FROM feed WHERE position = ANY($1)
+                 AND ($2::text IS NULL OR event = $2) AND {is_of}
+                 AND ($4::text IS NULL OR strpos(data::text, $4) > 0)"
+        );
+        let text = named.map(|named| named.text);
+        let kind = kind.map(EventType::name);
+        let rows = moment.all(&sql, &[&positions, &kind, &scim_id, &text]).await?;
+        rows.iter().map(|row| row.number(0)).collect()
     }
 }
 
