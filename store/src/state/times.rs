@@ -19,15 +19,16 @@ use crate::sqlite::{as_sql, from_sql};
 /// How many positions are taken together: a look at all their times takes a millisecond.
 pub(crate) const BLOCK: u64 = 1_024;
 
-/// How many a commit adds at most: what it has added itself, and a little of what was left.
-pub(crate) const AT_ONCE: u64 = 4;
+/// How many a commit adds beside its own, of what was left before it.
+pub(crate) const LEFT_AT_ONCE: u64 = 4;
 
 /// Adds what is complete since the feed ended at `before`.
 pub(crate) fn grown(connection: &Connection, before: u64, end: u64) -> Result<(), DbError> {
-    if before / BLOCK == end / BLOCK {
+    let own = end / BLOCK - before / BLOCK;
+    if own == 0 {
         return Ok(());
     }
-    for _ in 0..AT_ONCE {
+    for _ in 0..own + LEFT_AT_ONCE {
         if !add(connection, end)? {
             break;
         }

@@ -8,15 +8,16 @@ use super::super::rows::{Columns as _, as_sql};
 use super::feed::FROM;
 use crate::error::DbError;
 use crate::state::audit::{Range, caused_between, caused_ids};
-use crate::state::times::{AT_ONCE, BLOCK};
+use crate::state::times::{BLOCK, LEFT_AT_ONCE};
 
 /// Adds what is complete since the feed ended at `before`, and a little of what replicas of an earlier version left.
 pub(super) async fn grown(moment: &Moment<'_>, before: u64, end: u64) -> Result<(), DbError> {
-    if before / BLOCK == end / BLOCK {
+    let own = end / BLOCK - before / BLOCK;
+    if own == 0 {
         return Ok(());
     }
     let from = known(moment).await? * BLOCK;
-    let to = (end / BLOCK * BLOCK).min(from + AT_ONCE.max(end / BLOCK - before / BLOCK) * BLOCK);
+    let to = (end / BLOCK * BLOCK).min(from + (own + LEFT_AT_ONCE) * BLOCK);
     let sql = format!(
         "INSERT INTO feed_times (block, earliest, latest)
          SELECT block, earliest, greatest(max(latest) OVER (ORDER BY block),
