@@ -12,11 +12,12 @@ use schemas::Timestamp;
 use schemas::wire::DirectoryState;
 use serde_json::Value;
 
-/// A time, to the second.
+/// A time, to the second. Where it has no room it is broken between its date and its clock, and nowhere else.
 pub(crate) fn time(at: Timestamp) -> Markup {
     let text = at.to_string();
-    let shown = text.get(..19).unwrap_or(&text).replace('T', " ");
-    html! { time datetime=(text) { (shown) } }
+    let (date, clock) =
+        text.get(..19).and_then(|shown| shown.split_once('T')).unwrap_or((&text, ""));
+    html! { time datetime=(text) { span.whole { (date) } " " span.whole { (clock) } } }
 }
 
 /// A time, if there is one.

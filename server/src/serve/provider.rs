@@ -42,7 +42,12 @@ pub(super) fn sign_in(settings: &Settings) -> anyhow::Result<Option<Oidc>> {
     let Some(oidc) = &settings.console.oidc else { return Ok(None) };
     signature::install();
     let http = Http::new(settings, &oidc.issuer).context("cannot call the identity provider")?;
-    let provider = Provider { settings: oidc.clone(), http, known: Mutex::new(None) };
+    let provider = Provider {
+        settings: oidc.clone(),
+        http,
+        known: Mutex::new(None),
+        asking: Semaphore::new(1),
+    };
     Ok(Some(Oidc {
         issuer: oidc.issuer.clone(),
         client_id: oidc.client_id.clone(),
