@@ -15,6 +15,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tempfile::TempDir;
 
+use crate::server::eventually;
 use node::{Node, Plan};
 pub use records::Record;
 
@@ -110,7 +111,7 @@ impl Kafka {
         format!("dsync.test.{}", hex::encode(chance))
     }
 
-    /// Creates a topic with these settings.
+    /// Creates a topic with these settings, and waits until a client is told of it.
     pub async fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         let copies = self.cluster.as_ref().map_or(1, |cluster| cluster.nodes().len().min(3));
         let copies = i32::try_from(copies).expect("at most three");
@@ -120,6 +121,18 @@ impl Kafka {
         }
         let made = self.admin().create_topics([&topic], &AdminOptions::new()).await;
         made.expect("the broker answers")[0].as_ref().expect("the topic is made");
+        eventually("that the topic is known", || async {
+            tokio::task::block_in_place(|| self.knows(name)).then_some(())
+        })
+        .await;
+    }
+
+    /// Whether every partition of a topic has a leader.
+    fn knows(&self, topic: &str) -> bool {
+        let client: BaseConsumer = self.client().create().expect("the settings are sound");
+        let Ok(metadata) = client.fetch_metadata(Some(topic), QUESTION) else { return false };
+        let partitions = metadata.topics()[0].partitions();
+        !partitions.is_empty() && partitions.iter().all(|partition| partition.error().is_none())
     }
 
     /// Deletes a topic.
