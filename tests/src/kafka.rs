@@ -15,6 +15,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tempfile::TempDir;
 
+use crate::server::eventually;
 use node::{Kind, Node, Plan};
 pub use records::Record;
 
@@ -123,9 +124,10 @@ impl Kafka {
         format!("dsync.test.{}", hex::encode(chance))
     }
 
-    /// Creates a topic with these settings.
+    /// Creates a topic with these settings, and waits until a client is told of it.
     pub async fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
         assert!(self.try_create_topic(name, partitions, settings).await, "the topic is made");
+        eventually("that the topic is known", || async { self.knows(name).then_some(()) }).await;
     }
 
     /// The same; false if it is not made, because one of this name is still being deleted.
@@ -150,6 +152,14 @@ impl Kafka {
         let wanted = NewPartitions::new(name, count);
         let made = self.admin().create_partitions([&wanted], &AdminOptions::new()).await;
         made.expect("the broker answers")[0].as_ref().expect("the partitions are made");
+    }
+
+    /// Whether every partition of a topic has a leader.
+    fn knows(&self, topic: &str) -> bool {
+        let client: BaseConsumer = self.client().create().expect("the settings are sound");
+        let Ok(metadata) = client.fetch_metadata(Some(topic), QUESTION) else { return false };
+        let partitions = metadata.topics()[0].partitions();
+        !partitions.is_empty() && partitions.iter().all(|partition| partition.error().is_none())
     }
 
     /// Deletes a topic.

@@ -57,6 +57,8 @@ const PUBLISHER: &[(&str, &str)] = &[
     ("message.max.bytes", "2000000"),
     // A topic that brokers do not know is told after this, and not taken for one that is just being made.
     ("topic.metadata.propagation.max.ms", "1000"),
+    // And one that has been made since is found after this.
+    ("topic.metadata.refresh.interval.ms", "5000"),
     // As many as the dispatcher has in flight at all, and more than enough for the endpoints at one cluster.
     ("queue.buffering.max.messages", "1024"),
     ("queue.buffering.max.kbytes", "65536"),
