@@ -7,6 +7,7 @@ mod form;
 mod replays;
 mod show;
 mod trial;
+mod typed;
 
 use std::sync::Arc;
 
