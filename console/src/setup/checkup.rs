@@ -288,7 +288,7 @@ mod tests {
         };
         let old_in_use = Finding::OldTokenInUse { old: "aaaa".into(), new: "bbbb".into() };
         let spare = Finding::SpareToken { spare: "aaaa".into(), used: "bbbb".into() };
-        assert_eq!(with(None, Some(990)), [old_in_use.clone()]);
+        assert_eq!(with(None, Some(990)), std::slice::from_ref(&old_in_use));
         assert_eq!(with(Some(980), Some(990)), [old_in_use]);
         assert_eq!(with(Some(990), Some(980)), std::slice::from_ref(&spare));
         assert_eq!(with(Some(990), None), [spare]);

@@ -71,12 +71,18 @@ pub(super) fn plain(site: &Site, title: &str, body: &Markup) -> Html<String> {
 }
 
 /// Why there is nothing else to see.
-pub(super) fn refusal(site: &Site, words: Words, back: Option<&str>) -> Html<String> {
+pub(super) fn refusal(
+    site: &Site,
+    words: Words,
+    back: Option<&str>,
+    home: Option<&str>,
+) -> Html<String> {
     let (heading, what, next) = words;
     let body = html! {
         p { (what) }
         p { (next) }
         @if let Some(url) = back { p { a.button.primary href=(url) { "Go back" } } }
+        @if let Some(url) = home { p { a.button href=(url) { "All connections" } } }
     };
     plain(site, heading, &body)
 }

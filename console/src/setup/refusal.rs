@@ -155,11 +155,34 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Whether who is refused has a session, and so a page to go to.
+    const fn leads_home(&self) -> bool {
+        match self {
+            Self::Forged
+            | Self::NoDirectory
+            | Self::NoToken
+            | Self::TwoTokens
+            | Self::TooManyDirectories
+            | Self::Changed
+            | Self::MapIsFull
+            | Self::NoPage => true,
+            Self::Unknown
+            | Self::Void(..)
+            | Self::NoSession
+            | Self::OtherSite
+            | Self::TooManyWatch
+            | Self::Port(_) => false,
+        }
+    }
+}
+
 /// What is told of a refusal: left with the answer for who knows where the page stands.
 #[derive(Clone, Debug)]
 pub(super) struct Told {
     words: Words,
     back: Option<String>,
+    leads_home: bool,
 }
 
 impl IntoResponse for Refusal {
@@ -168,6 +191,7 @@ impl IntoResponse for Refusal {
         if let Self::Port(error) = &self {
             tracing::error!(error = error as &dyn std::error::Error, "setup page cannot be shown");
         }
+        let leads_home = self.leads_home();
         let back = match self {
             Self::Void(_, return_url) => return_url,
             Self::Unknown
@@ -188,17 +212,18 @@ impl IntoResponse for Refusal {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_SECS);
         }
-        response.extensions_mut().insert(Told { words, back });
+        response.extensions_mut().insert(Told { words, back, leads_home });
         response
     }
 }
 
 /// Puts the page into an answer that is a refusal.
 pub(super) fn shown(site: &Site, mut response: Response) -> Response {
-    let Some(Told { words, back }) = response.extensions_mut().remove::<Told>() else {
+    let Some(Told { words, back, leads_home }) = response.extensions_mut().remove::<Told>() else {
         return response;
     };
-    let page = frame::refusal(site, words, back.as_deref()).into_response();
+    let home = leads_home.then(|| site.path(""));
+    let page = frame::refusal(site, words, back.as_deref(), home.as_deref()).into_response();
     let (mut parts, _) = response.into_parts();
     let (told, body) = page.into_parts();
     parts.headers.extend(told.headers);
