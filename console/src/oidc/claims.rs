@@ -67,10 +67,9 @@ pub(super) fn check(claims: &Claims, expected: &Expected<'_>) -> Result<(), Wron
 mod tests {
     use super::*;
 
-    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
-
+    /// From now on, or backwards.
     fn seconds(offset: i64) -> Timestamp {
-        Timestamp::from_millis(NOW.millis() + offset * 1_000)
+        Timestamp::from_millis(1_800_000_000_000 + offset * 1_000)
     }
 
     fn good() -> Claims {
@@ -90,8 +89,12 @@ mod tests {
     fn judged(change: impl FnOnce(&mut Claims)) -> Result<(), Wrong> {
         let mut claims = good();
         change(&mut claims);
-        let expected =
-            Expected { issuer: "https://login.example", client_id: "dsync", nonce: "n", now: NOW };
+        let expected = Expected {
+            issuer: "https://login.example",
+            client_id: "dsync",
+            nonce: "n",
+            now: seconds(0),
+        };
         check(&claims, &expected)
     }
 
