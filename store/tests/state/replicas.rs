@@ -386,3 +386,33 @@ async fn a_generation_that_a_projector_has_left_behind_is_not_swapped_in() {
     assert!(world.store.swap_in(generation).await.is_err());
     assert!(world.store.user(stream.id, scim(2)).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn replicas_have_their_turns_at_a_directory_one_after_the_other() {
+    let (world, stream) = World::with_one_directory().await;
+    let _client = client!(world);
+    let (one, other) = (&world.store, beside(&world).await);
+    let turn = Replica::turn(&**one, stream.id).await.unwrap();
+    let elsewhere = Replica::turn(&**one, schemas::DirectoryId::from_bits(99)).await;
+    elsewhere.expect("nobody is there").end().await;
+    let mut waits = std::pin::pin!(Replica::turn(&*other, stream.id));
+    tokio::select! {
+        biased;
+        _ = &mut waits => panic!("two have a turn at once"),
+        // By now the server has been asked.
+        looked = Replica::user(&*other, stream.id, scim(1)) => drop(looked.unwrap()),
+    }
+    turn.end().await;
+    let turn = waits.await.unwrap();
+
+    // One that is dropped, or not waited for any longer, is nobody's.
+    drop(turn);
+    let turn = Replica::turn(&**one, stream.id).await.unwrap();
+    tokio::select! {
+        biased;
+        _ = Replica::turn(&*other, stream.id) => panic!("two have a turn at once"),
+        looked = Replica::user(&*other, stream.id, scim(1)) => drop(looked.unwrap()),
+    }
+    turn.end().await;
+    Replica::turn(&**one, stream.id).await.unwrap().end().await;
+}
