@@ -70,7 +70,7 @@ impl Form {
     }
 
     /// Every value that a field was sent with; empty ones are left out.
-    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+    pub(crate) fn filled(&self, name: &str) -> impl Iterator<Item = &str> {
         let values = self.0.iter().filter(move |(key, _)| key == name);
         values.map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
     }

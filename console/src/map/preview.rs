@@ -11,7 +11,7 @@ use crate::parts::{self, empty};
 
 /// A preview.
 pub(super) fn shown(preview: &AttributeMapPreview) -> Markup {
-    let AttributeMapPreview { looked_at, changed } = preview;
+    let AttributeMapPreview { looked_at, changed, missing: _ } = preview;
     html! {
         section.preview aria-labelledby="preview-title" {
             h2 #preview-title { "Preview" }

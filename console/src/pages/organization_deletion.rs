@@ -46,7 +46,7 @@ pub(crate) async fn delete(
     let now = console.edge.now();
     let deleted = console.organizations.delete(Reach::Everything, organization.id, now).await;
     for directory in deleted.map_err(Error::about(ORGANIZATION))? {
-        console.reconcile(directory).await;
+        console.reconcile(directory, &viewer).await;
     }
     Ok(to("/console/organizations"))
 }

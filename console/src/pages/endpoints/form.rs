@@ -236,7 +236,7 @@ fn fields(typed: &Form, listed: &Listed, kind: Option<EndpointKind>, wrongs: Wro
 }
 
 fn event_types(typed: &Form, is_new: bool, wrongs: Wrongs<'_>) -> Markup {
-    let ticked: BTreeSet<&str> = typed.all("events").collect();
+    let ticked: BTreeSet<&str> = typed.filled("events").collect();
     let hint = if is_new { "None ticked stands for all." } else { "One or more." };
     let boxes = html! {
         @for kind in EventType::ALL.iter().filter(|kind| kind.is_subscribable()) {
@@ -262,7 +262,7 @@ fn of_whom(
     listed: &[(String, String)],
     wrongs: Wrongs<'_>,
 ) -> Markup {
-    let chosen: Vec<&str> = typed.all(field.name).chain(typed.all(more).flat_map(split)).collect();
+    let chosen: Vec<&str> = typed.filled(field.name).chain(typed.filled(more).flat_map(split)).collect();
     let others = chosen.iter().filter(|id| listed.iter().all(|(known, _)| known != *id));
     let others: Vec<&str> = others.copied().collect();
     let is_long = listed.len() >= LISTED_MAX as usize || !others.is_empty();

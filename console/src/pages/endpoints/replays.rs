@@ -79,7 +79,7 @@ fn asked(form: &Form) -> Asked {
     put("from", json!(from));
     put("to", json!(form.text("to")));
     put("directory", json!(form.text("directory")));
-    let events: Vec<&str> = form.all("events").collect();
+    let events: Vec<&str> = form.filled("events").collect();
     if !events.is_empty() {
         put("events", json!(events));
     }
@@ -112,7 +112,7 @@ async fn page_for_new(
     of.extend(directories.into_iter().map(|one| (one.id.to_string(), one.name)));
     let of: Vec<(&str, String)> = of.iter().map(|(id, name)| (id.as_str(), name.clone())).collect();
     let value = |name| typed.one(name).unwrap_or_default();
-    let ticked: Vec<&str> = typed.all("events").collect();
+    let ticked: Vec<&str> = typed.filled("events").collect();
     let events = html! {
         @for event in &endpoint.events { (tick("events", event.name(), &html! { code { (event.name()) } }, ticked.contains(&event.name()))) }
     };

@@ -49,8 +49,8 @@ pub(super) fn asked(form: &Form, of: Option<EndpointKind>) -> Asked {
         url => put("endpoint_url", json!(url.unwrap_or_default())),
     }
     let list = |name: &str, more: &str| -> Vec<String> {
-        let more = form.all(more).flat_map(split);
-        form.all(name).chain(more).map(str::to_owned).collect()
+        let more = form.filled(more).flat_map(split);
+        form.filled(name).chain(more).map(str::to_owned).collect()
     };
     for (name, more) in [
         ("events", "patterns"),
