@@ -1,5 +1,6 @@
 //! Endpoints that are topics of Kafka: the dispatcher's port for sending, on the publisher of `log`.
 
+#[cfg(feature = "kafka")]
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +20,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 pub(super) struct Topics {
     brokers: Brokers,
     /// How long a record may take whose endpoint has no time of its own.
+    #[cfg(feature = "kafka")]
     deadline: Duration,
     #[cfg(feature = "kafka")]
     publisher: log::kafka::Publisher,
@@ -34,7 +36,6 @@ impl Topics {
         let allowed = settings.kafka_endpoints.clone();
         let brokers =
             if cfg!(feature = "kafka") { Brokers::Allowed(allowed) } else { Brokers::NotBuilt };
-        let deadline = settings.webhook_timeout;
         #[cfg(feature = "kafka")]
         let publisher = {
             use anyhow::Context as _;
@@ -44,7 +45,8 @@ impl Topics {
         };
         Ok(Self {
             brokers,
-            deadline,
+            #[cfg(feature = "kafka")]
+            deadline: settings.webhook_timeout,
             #[cfg(feature = "kafka")]
             publisher,
         })
@@ -104,6 +106,7 @@ impl Topics {
     }
 
     #[cfg(not(feature = "kafka"))]
+    #[expect(clippy::unused_async, reason = "in another build it goes over the network")]
     async fn write(&self, _: &KafkaTopic, _: String, _: Request) -> Answer {
         Answer::failed(Failure::Refused)
     }
