@@ -7,13 +7,16 @@ use std::process::{Command, Stdio};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-use serde_json::{Map, Value};
-use tests::Server;
-use tests::scim::user_body;
+use serde_json::{Map, Value, json};
+use tests::scim::{Scim, user_body};
 use tests::server::{API_KEY, http_client, json_of};
+use tests::{Directory, Server};
 
 /// How many users are made up, each with some dozens of values.
 const USERS: usize = 300;
+
+/// Where the made-up value lies, which nobody knows.
+const SCHEMA: &str = "urn:example:params:scim:schemas:extension:2.0:User";
 
 const SCRIPT: &str = r"
     const lines = require('fs').readFileSync(0, 'utf8').split('\n').filter(Boolean);
@@ -23,7 +26,7 @@ const SCRIPT: &str = r"
 
 /// Texts of JSON as an identity provider may write them: what matters is how numbers are spelt and in
 /// which order keys come, so these are texts and not values.
-fn json() -> impl Strategy<Value = String> {
+fn any_json() -> impl Strategy<Value = String> {
     let number = prop_oneof![
         any::<i64>().prop_map(|number| number.to_string()),
         any::<u64>().prop_map(|number| number.to_string()),
@@ -89,26 +92,34 @@ async fn every_body_comes_out_of_javascript_as_it_went_in() {
     }
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
-    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    let api = server.api();
+    let directory = api.directory("generic scim v2.0", "Acme").await;
+    // What is made up is an attribute that was mapped, too, and the one before when it changes.
+    let map = json!({ "attribute_map": { "custom": { "made_up": format!("{SCHEMA}:madeUp") } } });
+    let path = format!("/directories/{}", directory.id);
+    assert_eq!(api.send("PATCH", &path, Some(&map)).await.0, 200);
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
-    let mut accepted = 0;
+    let mut made_up = || any_json().new_tree(&mut runner).unwrap().current();
+    let (mut accepted, mut changed) = (0, 0);
     for number in 0..USERS {
-        let made_up = json().new_tree(&mut runner).unwrap().current();
-        let body = body_with(number, &made_up);
-        let answer = directory
-            .send_raw("POST", "/Users", Some(body.into_bytes()), "application/scim+json")
-            .await
-            .unwrap();
-        match answer.status {
-            201 => accepted += 1,
-            // Duplicate keys, for one, are no JSON that everybody reads alike.
-            400 => {}
-            other => panic!("{other} for {made_up}"),
-        }
+        let Some(user) = send(&directory, "POST", "/Users", number, &made_up()).await else {
+            continue;
+        };
+        accepted += 1;
+        let path = format!("/Users/{}", user.id());
+        let updated = send(&directory, "PUT", &path, number, &made_up()).await;
+        changed += usize::from(updated.is_some_and(|updated| updated.etag != user.etag));
     }
     assert!(accepted > USERS / 2, "only {accepted} of {USERS} were accepted");
+    assert!(changed > accepted / 2, "only {changed} of {accepted} were changed");
     let bodies = bodies(&server).await;
+    let told: Vec<Value> = bodies.lines().map(|body| json_of(body.as_bytes())).collect();
+    let holds = |of: &Value| of["custom_attributes"].get("made_up").is_some();
+    let mapped = told.iter().filter(|event| holds(&event["data"])).count();
+    assert!(mapped > accepted, "{mapped} of {} were mapped", told.len());
+    let previous = told.iter().filter(|event| holds(&event["data"]["previous_attributes"])).count();
+    assert!(previous > changed / 2, "{previous} of {changed} tell what it was before");
     let mut node = Command::new("node");
     node.args(["-e", SCRIPT]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut node = node.spawn().expect("node runs");
@@ -116,22 +127,41 @@ async fn every_body_comes_out_of_javascript_as_it_went_in() {
     let writing = std::thread::spawn(move || input.write_all(bodies.as_bytes()));
     let said = json_of(&node.wait_with_output().unwrap().stdout);
     writing.join().unwrap().unwrap();
-    assert_eq!(said["wrong"], serde_json::json!([]), "{said}");
-    assert_eq!(said["checked"], accepted);
+    assert_eq!(said["wrong"], json!([]), "{said}");
+    assert_eq!(said["checked"], accepted + changed);
+}
+
+/// Sends a user with something made up; the answer, unless it was refused.
+async fn send(
+    directory: &Directory,
+    method: &str,
+    path: &str,
+    number: usize,
+    made_up: &str,
+) -> Option<Scim> {
+    let body = body_with(number, made_up).into_bytes();
+    let answer =
+        directory.send_raw(method, path, Some(body), "application/scim+json").await.unwrap();
+    match answer.status {
+        200 | 201 => Some(answer),
+        // Duplicate keys, for one, are no JSON that everybody reads alike.
+        400 => None,
+        other => panic!("{other} for {made_up}"),
+    }
 }
 
 /// The body of a user with something made up in a schema that nobody knows.
 fn body_with(number: usize, made_up: &str) -> String {
     let mut user = user_body(&format!("person{number}@acme.example"));
-    user["urn:example:params:scim:schemas:extension:2.0:User"] = Map::new().into();
-    let place = r#""urn:example:params:scim:schemas:extension:2.0:User":{"#;
-    user.to_string().replacen(place, &format!("{place}\"madeUp\":{made_up}"), 1)
+    user[SCHEMA] = Map::new().into();
+    let place = format!("\"{SCHEMA}\":{{");
+    user.to_string().replacen(&place, &format!("{place}\"madeUp\":{made_up}"), 1)
 }
 
 /// Every event, a line each, byte for byte as a webhook carries it.
 async fn bodies(server: &Server) -> String {
     let mut bodies = String::new();
-    for event in server.api().events("dsync.user.created").await {
+    for event in server.api().events("dsync.user.created,dsync.user.updated").await {
         let url = format!("{}/events/{}", server.base(), event["id"].as_str().unwrap());
         let answer = http_client().get(url).bearer_auth(API_KEY).send().await.unwrap();
         bodies += &answer.text().await.unwrap();

@@ -36,6 +36,7 @@ mod pending;
 mod promises;
 mod reach;
 mod receivers;
+mod repeating;
 mod requests;
 mod roles;
 mod rotation;

@@ -112,10 +112,9 @@ fn is_of_type(described: &Value, value: &Value) -> bool {
         Some("object") => value.is_object(),
         Some(_) | None => false,
     };
-    match described {
-        Value::Null => true,
-        Value::Array(names) => names.iter().any(is),
-        name => is(name),
+    match described.as_array() {
+        Some(names) => names.iter().any(is),
+        None => described.is_null() || is(described),
     }
 }
 
