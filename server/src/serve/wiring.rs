@@ -15,8 +15,7 @@ use tokio::sync::watch;
 
 use super::{
     CATCH_UP_MAX, LogSource, Running, console, keys, outward, partitions, pipeline, provider,
-    scratch_folder,
-    streams, trials, verifier,
+    scratch_folder, streams, trials, verifier,
 };
 use crate::cli::Role;
 use crate::http::{self, Readiness};

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use api::ports::Digest;
 use async_trait::async_trait;
-use console::ports::{
-    Counted, FailingEndpoint, PasswordHash, Proof, Role, SESSIONS_MAX, Session,
-};
+use console::ports::{Counted, FailingEndpoint, PasswordHash, Proof, Role, SESSIONS_MAX, Session};
 use rusqlite::{Connection, TransactionBehavior, params};
 use schemas::{DirectoryId, EndpointId, Timestamp};
 

@@ -3,8 +3,8 @@
 use api::ports::{AuditEvent, Delivering, Digest, Directory, PortError};
 use async_trait::async_trait;
 use console::ports::{
-    Arrivals, Arrived, Counted, FailingEndpoint, Looks, Lookups, PasswordHash, Proof, Role, Session,
-    Sessions,
+    Arrivals, Arrived, Counted, FailingEndpoint, Looks, Lookups, PasswordHash, Proof, Role,
+    Session, Sessions,
 };
 use schemas::wire::{DirectoryGroup, DirectoryUser};
 use schemas::{DirectoryId, EndpointId, EventId, Timestamp};

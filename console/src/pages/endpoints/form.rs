@@ -262,7 +262,8 @@ fn of_whom(
     listed: &[(String, String)],
     wrongs: Wrongs<'_>,
 ) -> Markup {
-    let chosen: Vec<&str> = typed.filled(field.name).chain(typed.filled(more).flat_map(split)).collect();
+    let chosen: Vec<&str> =
+        typed.filled(field.name).chain(typed.filled(more).flat_map(split)).collect();
     let others = chosen.iter().filter(|id| listed.iter().all(|(known, _)| known != *id));
     let others: Vec<&str> = others.copied().collect();
     let is_long = listed.len() >= LISTED_MAX as usize || !others.is_empty();

@@ -2,9 +2,7 @@
 
 use api::ports::Digest;
 use async_trait::async_trait;
-use console::ports::{
-    Counted, FailingEndpoint, PasswordHash, Proof, Role, SESSIONS_MAX, Session,
-};
+use console::ports::{Counted, FailingEndpoint, PasswordHash, Proof, Role, SESSIONS_MAX, Session};
 use deadpool_postgres::GenericClient;
 use schemas::{DirectoryId, EndpointId, Timestamp};
 
