@@ -62,7 +62,7 @@ async function add(page, sink, id) {
   assert.deepEqual(data[0].events.toSorted(), [
     "dsync.group.created", "dsync.user.created", "dsync.user.deleted", "dsync.user.updated",
   ]);
-  assert.equal(await page.getByRole("heading", { level: 1 }).textContent(), sink.url + PROBE, "it is text");
+  assert.equal(await page.getByRole("heading", { level: 1 }).textContent(), new URL(sink.url + PROBE).href, "it is text");
   return { secret, own: `/console/endpoints/${data[0].id}` };
 }
 

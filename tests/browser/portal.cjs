@@ -1,12 +1,10 @@
 // The setup pages: an IT admin opens a link, chooses Entra ID, follows the guide, and sees every step tick by itself.
 "use strict";
 
-const path = require("node:path");
-const {
-  Entra, Wire, accessible, api, assert, config, content, eventually, fits, open, play, watched,
-} = require("./browser.cjs");
+const { Entra, Wire, api, assert, config, content, eventually, open, play, watched } = require("./browser.cjs");
+const { stands } = require("./inspect.cjs");
+const { weigh } = require("./page_checks.cjs");
 
-const FIRST_LOAD_BYTES_MAX = 100000;
 const SCRIPT = "<script>alert(1)</script>";
 // Hebrew and Arabic, and a mark that turns around what follows where nothing keeps it in.
 const RIGHT_TO_LEFT = "\u202eשלום مرحبا";
@@ -30,48 +28,7 @@ async function opened(browser, organization, options) {
   return page;
 }
 
-async function shoot(page, name, scheme = "light") {
-  if (!config.screenshots) return;
-  await page.emulateMedia({ colorScheme: scheme });
-  for (const width of [360, 1280]) {
-    await page.setViewportSize({ width, height: width < 700 ? 560 : 800 });
-    const file = `setup-${name}${scheme === "dark" ? "-dark" : ""}-${width}.png`;
-    const fullPage = Boolean(process.env.DSYNC_TEST_WHOLE_PAGES);
-    await page.screenshot({ path: path.join(config.screenshots, file), animations: "disabled", fullPage });
-  }
-}
-
-// Nothing that axe-core finds in light and dark, nothing wider than the window, and pictures.
-async function look(page, name) {
-  for (const scheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme: scheme });
-    await accessible(page, `${name}, ${scheme}`);
-    for (const width of [360, 1280, 2560]) {
-      await page.setViewportSize({ width, height: 800 });
-      await fits(page, `${name} at ${width}`);
-    }
-    await shoot(page, name, scheme);
-  }
-  await page.emulateMedia({ colorScheme: "light" });
-  await page.setViewportSize({ width: 1280, height: 800 });
-  content(page);
-}
-
-// Bytes over the wire, as the browser counts them, with nothing in its cache.
-async function weigh(browser, cookies, address) {
-  const page = await open(browser);
-  await page.context().addCookies(cookies);
-  await page.goto(address);
-  await page.getByRole("heading", { level: 1 }).waitFor();
-  const bytes = await page.evaluate(() => {
-    const all = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
-    const own = all.filter((entry) => entry.initiatorType !== "other" && !/changes/.test(entry.name));
-    return own.reduce((sum, entry) => sum + entry.transferSize, 0);
-  });
-  await page.context().close();
-  assert.ok(bytes > 0 && bytes < FIRST_LOAD_BYTES_MAX, `${address} weighs ${bytes} bytes`);
-  return bytes;
-}
+const look = (page, name) => stands(page, `setup-${name}`);
 
 const ticked = async (page) => (await page.locator(".steps .tick").all())
   .reduce(async (sum, tick) => (await sum) + (await tick.getAttribute("class")).includes("done"), Promise.resolve(0));
@@ -307,7 +264,7 @@ async function guides(browser, page) {
       await entra.testConnection();
       await milestone(page, "Connection test received");
     });
-    heaviest = Math.max(heaviest, await weigh(browser, await page.context().cookies(), page.url()));
+    heaviest = Math.max(heaviest, await weigh(browser, await page.context().cookies(), `guide-${slug}`, page.url()));
   }
   await page.goto("/setup");
   await look(page, "home");

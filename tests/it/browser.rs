@@ -1,8 +1,8 @@
 //! The console in a browser: the scenes of `tests/browser`, each played on a server of its own.
 
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -123,6 +123,8 @@ fn play_with_provider(scene: &str, more: &[(&str, &str)]) {
 struct Provider {
     process: Child,
     issuer: String,
+    /// What else it says goes nowhere, but has to go somewhere.
+    _said: BufReader<ChildStdout>,
 }
 
 impl Provider {
@@ -131,9 +133,9 @@ impl Provider {
         node.arg(scene_file("provider")).env("DSYNC_TEST_NODE", packages);
         let mut process = node.stdout(Stdio::piped()).spawn().expect("node runs");
         let mut issuer = String::new();
-        let said = process.stdout.take().unwrap();
-        std::io::BufReader::new(said).read_line(&mut issuer).expect("it says where it is");
-        Self { process, issuer: issuer.trim().to_owned() }
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        said.read_line(&mut issuer).expect("it says where it is");
+        Self { process, issuer: issuer.trim().to_owned(), _said: said }
     }
 }
 
