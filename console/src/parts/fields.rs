@@ -103,7 +103,7 @@ pub(crate) fn choice(
 /// Something that is so or not.
 pub(crate) fn tick(name: &str, value: &str, label: &Markup, is_ticked: bool) -> Markup {
     html! {
-        label.tick { input type="checkbox" name=(name) value=(value) checked[is_ticked]; span { (label) } }
+        label.tickbox { input type="checkbox" name=(name) value=(value) checked[is_ticked]; span { (label) } }
     }
 }
 
