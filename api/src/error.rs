@@ -161,7 +161,8 @@ impl Error {
     fn retry_after(&self, status: StatusCode) -> Option<HeaderValue> {
         if let Self::TooMany(wait) = self {
             // Whole seconds, rounded up: who comes back a moment too early is refused again.
-            return HeaderValue::from_str(&wait.as_millis().div_ceil(1_000).to_string()).ok();
+            return HeaderValue::from_str(&wait.as_nanos().div_ceil(1_000_000_000).to_string())
+                .ok();
         }
         let passes = matches!(self, Self::StillAnswering);
         (passes || status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECS)

@@ -66,19 +66,21 @@ async fn hammer(base: &str, requests_max: usize) -> (usize, Option<reqwest::Resp
     for _ in 0..AT_ONCE {
         asking.spawn(ask());
     }
-    let mut answered = 0;
+    let (mut answered, mut refused) = (0, None);
+    // Those that are on their way when one is refused may have been let in before it.
     while let Some(answer) = asking.join_next().await {
         let answer = answer.unwrap().unwrap();
         if answer.status() != 200 {
-            return (answered, Some(answer));
+            refused = refused.or(Some(answer));
+            continue;
         }
         answered += 1;
         sent += 1;
-        if sent + AT_ONCE <= requests_max && begun.elapsed() < PATIENCE {
+        if refused.is_none() && sent + AT_ONCE <= requests_max && begun.elapsed() < PATIENCE {
             asking.spawn(ask());
         }
     }
-    (answered, None)
+    (answered, refused)
 }
 
 async fn is_refused(answer: reqwest::Response) {
