@@ -1,7 +1,7 @@
 //! What stands in a topic, as an app reads it that gets its events there.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -14,6 +14,9 @@ use crate::server::{eventually, json_of};
 
 /// How long one look for a record takes.
 const POLL: Duration = Duration::from_millis(200);
+
+/// How many looks in vain are enough: some seconds' worth.
+const IN_VAIN_MAX: u32 = 25;
 
 /// A record.
 #[derive(Clone, Debug)]
@@ -42,10 +45,13 @@ impl Kafka {
             let mut at = TopicPartitionList::new();
             at.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
             consumer.assign(&at).expect("the partition is there");
-            let (mut next, began) = (begin, Instant::now());
-            while next < end && began.elapsed() < QUESTION {
+            let (mut next, mut in_vain) = (begin, 0);
+            while next < end && in_vain < IN_VAIN_MAX {
                 // Nothing is also the answer where something else happened than that a record came.
-                let Some(message) = consumer.poll(POLL) else { continue };
+                let Some(message) = consumer.poll(POLL) else {
+                    in_vain += 1;
+                    continue;
+                };
                 let message = message.expect("a record");
                 next = message.offset() + 1;
                 records.push(record(&message));
