@@ -142,8 +142,20 @@ impl Asker {
                     return Ok((Offset(begin.unsigned_abs()), Offset(tail.unsigned_abs())));
                 }
                 Err(error) if left.is_zero() => return Err(error),
-                Err(_) => std::thread::sleep(ASK_AGAIN_AFTER.min(left)),
+                Err(error) => {
+                    std::thread::sleep(ASK_AGAIN_AFTER.min(left));
+                    self.learn_of_a_new_partition(&error, left);
+                }
             }
+        }
+    }
+
+    /// A client takes a partition that it has not heard of for one that is not there, and hears of new ones every five
+    /// minutes, or when it asks for the topic.
+    fn learn_of_a_new_partition(&self, error: &KafkaError, within: Duration) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition) {
+            // Whether that went well shows when the question is put again.
+            let _ = self.metadata(within);
         }
     }
 
