@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use log::{EventLog, Offset, Partition, ReadError, ReadLimit};
+use log::{Entry, EventLog, Offset, Partition, ReadError, ReadLimit};
 use schemas::Hash;
 use tokio_util::sync::CancellationToken;
 
@@ -98,8 +98,7 @@ impl Projector {
     /// After an error the projector must be opened again: what it holds in memory may be ahead of
     /// the store.
     pub async fn step(&mut self) -> Result<Progress, Error> {
-        let limit = ReadLimit { records: STEP_RECORDS_MAX, bytes: STEP_BYTES_MAX };
-        let entries = self.log.read(self.partition, self.reader.read_to(), limit).await?;
+        let entries = self.read().await?;
         if entries.is_empty() {
             return self.written_or_more().await;
         }
@@ -113,6 +112,19 @@ impl Projector {
         self.written().await?;
         self.write(from, judged).await;
         Ok(Progress::Moved)
+    }
+
+    /// Reads on, and meanwhile writes on.
+    async fn read(&mut self) -> Result<Vec<Entry>, Error> {
+        let limit = ReadLimit { records: STEP_RECORDS_MAX, bytes: STEP_BYTES_MAX };
+        let mut read = self.log.read(self.partition, self.reader.read_to(), limit);
+        let Some(writing) = &mut self.writing else { return Ok(read.await?) };
+        tokio::select! {
+            biased;
+            entries = &mut read => return Ok(entries?),
+            done = &mut *writing => *writing = Box::pin(std::future::ready(done)),
+        }
+        Ok(read.await?)
     }
 
     /// Begins to write. Polled once, it is in the store's hands.

@@ -159,11 +159,8 @@ impl Follower {
     /// Lets fetching begin where readers want it, and go on where it rested.
     fn serve(&self) {
         for partition in self.shared.asked_for() {
+            self.shared.window(partition).go_on();
             self.move_to_wanted(partition);
-            let wakes = self.shared.window(partition).wakes();
-            if wakes && let Err(error) = self.client.resume(&self.list(partition, None)) {
-                tracing::error!(%error, "fetching from the log does not go on");
-            }
         }
     }
 

@@ -11,10 +11,10 @@ use std::collections::VecDeque;
 use crate::contract::{Entry, Offset, Partition, ReadError, ReadLimit};
 
 /// How much of a partition may wait to be read. Then nothing more is fetched until some of it was.
-const BYTES_MAX: usize = 4 << 20;
+const BYTES_MAX: usize = 16 << 20;
 
 /// When so little is left, fetching goes on.
-const BYTES_LOW: usize = 1 << 20;
+const BYTES_LOW: usize = 8 << 20;
 
 #[derive(Debug)]
 pub(super) struct Window {
@@ -157,15 +157,11 @@ impl Window {
         if is_full { Taken::Full } else { Taken::Yes }
     }
 
-    /// Whether fetching has rested long enough.
-    pub(super) fn wakes(&mut self) -> bool {
-        let wakes = |place: &&mut Place| place.rests && place.bytes <= BYTES_LOW;
-        match self.place.as_mut().filter(wakes) {
-            Some(place) => {
-                place.rests = false;
-                true
-            }
-            None => false,
+    /// Asks for fetching to go on where it rested, if it has rested long enough. It begins anew there: a partition that
+    /// librdkafka only resumes is not looked at before the second is over.
+    pub(super) fn go_on(&mut self) {
+        if self.wanted.is_none() && self.is_low() {
+            self.wanted = self.end();
         }
     }
 
@@ -355,10 +351,15 @@ mod tests {
         while window.take(entry(next, 1 << 20)) == Taken::Yes {
             next += 1;
         }
-        assert_eq!(next, 3, "four MiB are enough");
-        assert!(!window.wakes());
-        assert_eq!(offsets(&mut window, 3), [3]);
-        assert!(window.is_low() && window.wakes() && !window.wakes());
+        assert_eq!(next, 15, "sixteen MiB are enough");
+        window.go_on();
+        assert_eq!(window.move_to_wanted(), None, "enough waits to be read");
+        assert_eq!(offsets(&mut window, 8), [8, 9, 10, 11, 12, 13, 14, 15]);
+        assert!(window.is_low());
+        window.go_on();
+        assert_eq!(window.move_to_wanted(), Some(Offset(16)));
+        assert_eq!(window.take(entry(16, 1)), Taken::Yes);
+        assert_eq!(offsets(&mut window, 15), [15, 16]);
     }
 
     #[test]
