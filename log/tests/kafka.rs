@@ -286,6 +286,7 @@ async fn brokers_that_do_not_answer_are_named() {
         brokers: "127.0.0.1:1".to_owned(),
         topic: "dsync".to_owned(),
         partitions: 1,
+        copies: 1,
         further: std::collections::BTreeMap::new(),
     };
     let refused = Kafka::open(nobody).await.unwrap_err().to_string();
@@ -300,6 +301,7 @@ fn config(brokers: &tests::Kafka) -> Config {
         brokers: brokers.bootstrap().to_owned(),
         topic: brokers.fresh_name(),
         partitions: 3,
+        copies: 1,
         further: std::collections::BTreeMap::new(),
     }
 }
