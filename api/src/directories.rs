@@ -230,6 +230,9 @@ pub(crate) struct DirectoryBody {
     #[serde(rename = "type")]
     kind: DirectoryType,
     state: &'static str,
+    /// There and true while a gap in its stream stops it: its writes are refused until an operator has looked at it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     domain: Option<String>,
@@ -305,6 +308,7 @@ impl DirectoryBody {
             external_key: directory.external_key,
             kind: directory.kind,
             state: state(directory.state),
+            stopped: directory.stopped,
             name: directory.name,
             domain: directory.domain,
             metadata: MetadataBody {

@@ -21,6 +21,7 @@ use crate::facts::{Facts, Missing};
 use crate::normalise::Origin;
 use crate::patch::{Applied, MemberOp};
 pub use size::EVENT_BYTES_MAX;
+pub use streams::begin_anew;
 
 use crate::{Command, Group, Rejection, Stamp, User};
 

@@ -2,4 +2,5 @@
 //! directory. It knows no crate of dsync, and nothing but what docs/kafka.md says.
 
 pub mod copy;
+pub mod ends;
 pub mod stream;

@@ -24,6 +24,9 @@ pub struct Record {
     prev: String,
     base: u64,
     commit: Commit,
+    /// An operator has said that the stream goes on with this record, whatever was lost before it.
+    #[serde(default)]
+    anew: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -42,6 +45,8 @@ struct Head {
 /// The stream of one directory as it is read.
 #[derive(Clone, Debug)]
 pub struct Stream {
+    /// Before which record others are missing. None counts then, until the stream begins anew.
+    missing: Option<u64>,
     head: Head,
     /// The records of a commit that is not complete yet, each with the head that it would be.
     pending: Vec<(Head, Record)>,
@@ -50,7 +55,7 @@ pub struct Stream {
 impl Default for Stream {
     fn default() -> Self {
         let head = Head { seq: 0, hash: BEFORE_THE_FIRST.to_owned() };
-        Self { head, pending: Vec::new() }
+        Self { missing: None, head, pending: Vec::new() }
     }
 }
 
@@ -70,37 +75,50 @@ impl Record {
 impl Stream {
     /// Takes in the next record of the topic, and answers with what counts from now on: all records of a commit, or
     /// none. A record counts if its `prev` is the hash of the last one that counts; any other is stale, for ever.
-    ///
-    /// # Errors
-    ///
-    /// If records before this one are missing.
-    pub fn take(&mut self, value: &[u8], record: Record) -> anyhow::Result<Vec<Record>> {
+    /// Where records are missing, nothing counts until an operator lets the stream begin anew; see [`Self::is_whole`].
+    pub fn take(&mut self, value: &[u8], record: Record) -> Vec<Record> {
+        if self.missing.is_some() && !record.anew {
+            return Vec::new();
+        }
         let head = Head { seq: record.seq, hash: hex::encode(Sha256::digest(value)) };
         let follows = |last: &Head| record.seq == last.seq + 1 && record.prev == last.hash;
         let tail = self.pending.last().map_or(&self.head, |(head, _)| head);
-        if follows(tail) && record.commit.index == self.pending.len() {
+        if record.anew {
+            if record.seq <= self.head.seq {
+                return Vec::new();
+            }
+            self.missing = None;
+            self.pending = vec![(head, record)];
+        } else if follows(tail) && record.commit.index == self.pending.len() {
             self.pending.push((head, record));
         } else if self.pending.iter().any(|(pending, _)| pending.hash == head.hash) {
-            return Ok(Vec::new());
+            return Vec::new();
         } else if follows(&self.head) && record.commit.index == 0 {
             self.pending = vec![(head, record)];
         } else {
             let is_next = record.base == self.head.seq && record.seq == record.base + 1;
             let is_gap = record.base > self.head.seq || is_next && record.prev != self.head.hash;
-            anyhow::ensure!(
-                !is_gap,
-                "{}: a record before seq {} is missing",
-                record.directory_id,
-                record.seq
-            );
-            return Ok(Vec::new());
+            self.missing = is_gap.then_some(record.seq);
+            return Vec::new();
         }
         match self.pending.last() {
             Some((last, record)) if self.pending.len() == record.commit.len => {
                 self.head = last.clone();
-                Ok(self.pending.drain(..).map(|(_, record)| record).collect())
+                self.pending.drain(..).map(|(_, record)| record).collect()
             }
-            Some(_) | None => Ok(Vec::new()),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// Whether nothing is missing.
+    ///
+    /// # Errors
+    ///
+    /// If it is, with the place.
+    pub fn is_whole(&self) -> anyhow::Result<()> {
+        match self.missing {
+            Some(seq) => anyhow::bail!("a record before seq {seq} is missing"),
+            None => Ok(()),
         }
     }
 }
@@ -123,7 +141,7 @@ mod tests {
     }
 
     fn take(stream: &mut Stream, (value, _): &(Vec<u8>, String)) -> Vec<String> {
-        let counted = stream.take(value, Record::read(value).unwrap()).unwrap();
+        let counted = stream.take(value, Record::read(value).unwrap());
         counted.into_iter().map(|record| record.event).collect()
     }
 
@@ -136,7 +154,7 @@ mod tests {
         // It has the number of the next one, and another past.
         let built_on_rival = record(2, &rival.1, 0, 1, "built on the rival");
         let late = Record { base: 0, ..Record::read(&built_on_rival.0).unwrap() };
-        assert!(stream.take(&built_on_rival.0, late).unwrap().is_empty());
+        assert!(stream.take(&built_on_rival.0, late).is_empty());
         assert_eq!(take(&mut stream, &record(2, &first.1, 0, 1, "second")), ["second"]);
         assert_eq!(take(&mut stream, &first), [""; 0], "a copy");
     }
@@ -153,9 +171,31 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_begins_the_stream_anew_counts_whatever_was_read_before() {
+        let mut stream = Stream::default();
+        let first = record(1, BEFORE_THE_FIRST, 0, 1, "first");
+        assert_eq!(take(&mut stream, &first), ["first"]);
+        let lost = record(6, BEFORE_THE_FIRST, 0, 1, "built on what is lost");
+        assert_eq!(take(&mut stream, &lost), [""; 0]);
+        let value = json!({
+            "v": 1, "directory_id": "d", "event": "anew", "data": {}, "seq": 7, "prev": BEFORE_THE_FIRST, "base": 6,
+            "commit": { "index": 0, "len": 1 }, "anew": true
+        });
+        let value = value.to_string().into_bytes();
+        let anew = (value.clone(), hex::encode(Sha256::digest(&value)));
+        assert_eq!(take(&mut stream, &anew), ["anew"]);
+        assert_eq!(take(&mut stream, &record(8, &anew.1, 0, 1, "next")), ["next"]);
+        assert!(stream.is_whole().is_ok());
+        assert_eq!(take(&mut stream, &anew), [""; 0], "a copy");
+    }
+
+    #[test]
     fn a_record_that_follows_what_was_never_there_is_an_error() {
-        let (value, _) = record(3, BEFORE_THE_FIRST, 0, 1, "third");
-        let error = Stream::default().take(&value, Record::read(&value).unwrap()).unwrap_err();
-        assert_eq!(error.to_string(), "d: a record before seq 3 is missing");
+        let mut stream = Stream::default();
+        let third = record(3, BEFORE_THE_FIRST, 0, 1, "third");
+        assert_eq!(take(&mut stream, &third), [""; 0]);
+        assert_eq!(take(&mut stream, &record(1, BEFORE_THE_FIRST, 0, 1, "first")), [""; 0]);
+        let error = stream.is_whole().unwrap_err();
+        assert_eq!(error.to_string(), "a record before seq 3 is missing");
     }
 }

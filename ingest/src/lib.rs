@@ -11,6 +11,7 @@
 //!
 //! Start with [`http`] for the routes and with [`writer`] for the way into the log.
 
+pub mod anew;
 mod auth;
 mod body;
 mod bulk;

@@ -31,6 +31,7 @@ use directory::{Answer, Command, Rejection};
 use log::{EventLog, Partition};
 use schemas::{Actor, DirectoryId, Edge, ScimId};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -60,6 +61,8 @@ pub(crate) struct Request {
     pub(crate) actor: Actor,
     /// What the resource that it creates is to be called, if that is known already.
     pub(crate) id: Option<ScimId>,
+    /// When it came.
+    pub(crate) arrived: Instant,
     /// How often it was decided in vain.
     pub(crate) attempts: u32,
     pub(crate) answer: oneshot::Sender<Result<Done, WriteError>>,
@@ -85,7 +88,7 @@ pub enum WriteError {
     /// There is no such directory.
     #[error("directory {0} does not exist")]
     NoSuchDirectory(DirectoryId),
-    /// Too many requests wait. Nothing changed; come back later.
+    /// Too many requests wait, or this one has for too long. Nothing changed; come back later.
     #[error("too many requests wait for this directory")]
     Busy,
     /// Others were first too many times. Nothing changed; come back later.
@@ -165,7 +168,9 @@ impl Writers {
         id: Option<ScimId>,
     ) -> Result<Done, WriteError> {
         let (answer, answered) = oneshot::channel();
-        self.put(directory, partition, Request { command, actor, id, attempts: 0, answer })?;
+        let arrived = Instant::now();
+        let request = Request { command, actor, id, arrived, attempts: 0, answer };
+        self.put(directory, partition, request)?;
         answered.await.map_err(|_| WriteError::Unknown)?
     }
 

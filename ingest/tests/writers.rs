@@ -172,6 +172,27 @@ async fn of_many_who_want_a_name_at_two_replicas_exactly_one_gets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_append_of_unknown_outcome_is_decided_again_as_soon_as_another_has_taken_its_place() {
+    let world = World::new().await;
+    let (ours, rival) = (world.writers(), world.writers());
+    submit(&ours, world.id, create("first")).await.unwrap();
+    world.log.inject(Fault::Lost);
+    let open = submit(&ours, world.id, create("ours"));
+    let taken = async {
+        while !world.log.is_sound() {
+            tokio::task::yield_now().await;
+        }
+        submit(&rival, world.id, create("rival")).await
+    };
+    let both = async { tokio::join!(open, taken) };
+    // The verdict of a record that may still come is waited for twice as long.
+    let (ours, rival) = tokio::time::timeout(Duration::from_secs(5), both).await.unwrap();
+    assert!(ours.is_ok() && rival.is_ok(), "{ours:?} {rival:?}");
+    assert_eq!(world.names().await, ["first", "ours", "rival"]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_lost_acknowledgement_is_found_out_and_nothing_happens_twice() {
     let world = World::new().await;
     let writers = [world.writers()];

@@ -15,6 +15,7 @@
 //!
 //! [`Publisher`] is beside the log: it writes single records to topics of others, for whoever delivers events there.
 
+mod breaker;
 mod client;
 mod config;
 mod error;
@@ -40,6 +41,7 @@ use crate::contract::{
     Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit, Source,
     check_sizes,
 };
+use breaker::Breaker;
 use client::{Asker, Context, Reach};
 pub use config::{Config, check_setting, check_setting_for_others, is_secret};
 pub use error::OpenError;
@@ -65,6 +67,9 @@ const READ_WITHIN: Duration = Duration::from_secs(10);
 /// they are on their way only because no broker answers.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long to wait before it is looked once more whether records are lost.
+const LOOK_TWICE_AFTER: Duration = Duration::from_millis(500);
+
 /// How often a cluster that was not reachable is asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -73,6 +78,7 @@ pub struct Kafka {
     config: Config,
     asker: Arc<Asker>,
     producer: Producer,
+    breaker: Breaker,
     shared: Arc<Shared>,
     reach: Arc<Reach>,
     /// When the cluster was last asked whether it is there again. Held while it is asked.
@@ -118,6 +124,7 @@ impl Kafka {
             config,
             asker,
             producer,
+            breaker: Breaker::default(),
             shared,
             reach,
             asked: tokio::sync::Mutex::new(None),
@@ -131,7 +138,17 @@ impl Kafka {
     ///
     /// When the log cannot be read, or does not hold the offset.
     pub fn scan(config: &Config, partition: Partition, from: Offset) -> Result<Scan, OpenError> {
-        Scan::open(config, partition, from)
+        Scan::open(config, partition, Some(from))
+    }
+
+    /// The same of everything that is left: from the first record that the brokers hold, which is not the first that
+    /// there was if somebody has deleted records.
+    ///
+    /// # Errors
+    ///
+    /// When the log cannot be read.
+    pub fn scan_what_is_left(config: &Config, partition: Partition) -> Result<Scan, OpenError> {
+        Scan::open(config, partition, None)
     }
 
     /// How many partitions the topic has. Blocks; for tools that read the log without opening it.
@@ -213,10 +230,15 @@ impl Kafka {
         Ok(found)
     }
 
-    /// Looks at what the broker holds, and lets fetching begin at `from`.
+    /// Looks at what the broker holds, and lets fetching begin at `from`. Looks twice before it says that records are lost:
+    /// it is not tried again soon, and a leader that has just been replaced may lag for a moment.
     async fn go_to(&self, partition: Partition, from: Offset) -> Result<Offset, ReadError> {
         let known = self.shared.window(partition).tail();
-        let held = self.watermarks(partition).await?;
+        let mut held = self.watermarks(partition).await?;
+        if !window::is_whole(from, held, known) {
+            tokio::time::sleep(LOOK_TWICE_AFTER).await;
+            held = self.watermarks(partition).await?;
+        }
         {
             let mut window = self.shared.window(partition);
             window.look(from, held, known)?;
@@ -241,7 +263,19 @@ impl EventLog for Kafka {
     ) -> Result<Offset, AppendError> {
         check_sizes(&records)?;
         self.reachable().await.map_err(AppendError::Unavailable)?;
-        let last = self.producer.append(partition, &records).await?;
+        let Some(leave) = self.breaker.leave(partition) else {
+            let why = "the outcome of the last append to this partition is unknown, and another tries whether it works again";
+            return Err(AppendError::Unavailable(why.into()));
+        };
+        let appended = self.producer.append(partition, &records).await;
+        match &appended {
+            Ok(_) => leave.arrived(),
+            Err(AppendError::Indeterminate(_)) => leave.is_unknown(),
+            Err(
+                AppendError::Unavailable(_) | AppendError::Full(_) | AppendError::TooLarge { .. },
+            ) => drop(leave),
+        }
+        let last = appended?;
         self.reach.answered();
         self.shared.reaches(partition, last.next());
         Ok(last)
@@ -255,6 +289,10 @@ impl EventLog for Kafka {
     ) -> Result<Vec<Entry>, ReadError> {
         let deadline = Instant::now() + READ_WITHIN;
         let mut changed = self.shared.subscribe(partition);
+        if self.shared.window(partition).is_lost() {
+            // Whoever asks again may do so because the records are back.
+            self.go_to(partition, from).await?;
+        }
         // What was written when the question came is answered in one piece. What comes meanwhile is not waited for.
         let mut goal = self.shared.window(partition).tail();
         while !self.shared.is_closing() {

@@ -48,6 +48,12 @@ impl Memory {
         self.faults.lock().expect("nothing panics while it is held").push_back(fault);
     }
 
+    /// Whether everything that was to go wrong has.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.faults.lock().expect("nothing panics while it is held").is_empty()
+    }
+
     fn of(&self, partition: Partition) -> &watch::Sender<Vec<Entry>> {
         &self.partitions[usize::from(partition.0)]
     }

@@ -7,6 +7,7 @@ use log::kafka::{Config, Kafka};
 use log::{Append, EventLog as _, Offset, Partition, ReadError, ReadLimit};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use schemas::chain::Head;
 use schemas::record::{Draft, seal};
 use schemas::{Actor, DirectoryId, Event, EventId, Timestamp};
@@ -237,6 +238,51 @@ async fn records_that_were_deleted_are_missed_and_never_skipped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_of_somebody_elses_that_is_open_is_no_loss() {
+    let Some(brokers) = brokers(tests::Kafka::shared()) else { return };
+    let config = config(brokers);
+    let log = Kafka::open(config.clone()).await.unwrap();
+    log.append(P, records("a", 2)).await.unwrap();
+    let mut foreign = brokers.client();
+    foreign.set("transactional.id", &config.topic);
+    let foreign: FutureProducer = foreign.create().unwrap();
+    let within = tests::server::PATIENCE;
+    let foreign = tokio::task::spawn_blocking(move || {
+        foreign.init_transactions(within).unwrap();
+        foreign.begin_transaction().unwrap();
+        foreign
+    });
+    let foreign = foreign.await.unwrap();
+    let record = FutureRecord::<str, str>::to(&config.topic).partition(0).payload("theirs");
+    foreign.send(record, within).await.unwrap();
+
+    // Behind what is open nothing is shown yet, ours neither; but it is there.
+    assert_eq!(log.append(P, records("b", 1)).await.unwrap(), Offset(3));
+    assert_eq!(log.tail(P).await.unwrap(), Offset(4));
+    let fresh = log.read(P, Offset(0), ReadLimit { records: NonZeroUsize::MIN, ..PAGE }).await;
+    assert_eq!(fresh.unwrap().len(), 1, "nothing is lost");
+    tokio::task::spawn_blocking(move || foreign.abort_transaction(within)).await.unwrap().unwrap();
+    let shown = tests::server::eventually("ours behind it", || async {
+        let read = log.read(P, Offset(2), PAGE).await.ok()?;
+        Some(read).filter(|read| !read.is_empty())
+    });
+    assert_eq!(shown.await[0].offset, Offset(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_not_made_with_fewer_copies_than_are_asked_for() {
+    let Some(brokers) = brokers(tests::Kafka::shared()) else { return };
+    let config = Config { copies: 3, ..config(brokers) };
+    let refused = Kafka::open(config.clone()).await.unwrap_err().to_string();
+    assert!(
+        refused.contains("of the 3 brokers that are to have a copy of each record 1 are there")
+    );
+    assert!(refused.contains("set kafka_copies"), "{refused}");
+    let made = Kafka::open(Config { copies: 1, ..config }).await.unwrap();
+    assert_eq!(made.partitions(), 3, "nothing was made before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_was_made_anew_is_not_taken_for_the_old_one() {
     let Some(brokers) = brokers(tests::Kafka::shared()) else { return };
     let config = config(brokers);
@@ -286,6 +332,7 @@ async fn brokers_that_do_not_answer_are_named() {
         brokers: "127.0.0.1:1".to_owned(),
         topic: "dsync".to_owned(),
         partitions: 1,
+        copies: 1,
         further: std::collections::BTreeMap::new(),
     };
     let refused = Kafka::open(nobody).await.unwrap_err().to_string();
@@ -300,6 +347,7 @@ fn config(brokers: &tests::Kafka) -> Config {
         brokers: brokers.bootstrap().to_owned(),
         topic: brokers.fresh_name(),
         partitions: 3,
+        copies: 1,
         further: std::collections::BTreeMap::new(),
     }
 }

@@ -31,6 +31,7 @@ async fn a_cluster_that_loses_brokers_loses_nothing_that_was_acknowledged() {
         brokers: brokers.bootstrap().to_owned(),
         topic: brokers.fresh_name(),
         partitions: 1,
+        copies: 1,
         further: BTreeMap::new(),
     };
     let log = Arc::new(Kafka::open(config.clone()).await.unwrap());
@@ -50,6 +51,7 @@ async fn a_producer_that_a_broker_has_lost_count_of_is_replaced_and_what_it_sent
         brokers: brokers.bootstrap().to_owned(),
         topic: brokers.fresh_name(),
         partitions: 1,
+        copies: 1,
         further: BTreeMap::new(),
     };
     let log = Arc::new(Kafka::open(config.clone()).await.unwrap());

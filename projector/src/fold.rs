@@ -141,6 +141,13 @@ impl Fold {
     pub fn stop(&mut self, directory_id: DirectoryId) {
         self.directories.entry(directory_id).or_default().stopped = true;
     }
+
+    /// Notes that a stream goes on.
+    pub fn go_on(&mut self, directory_id: DirectoryId) {
+        if let Some(directory) = self.directories.get_mut(&directory_id) {
+            directory.stopped = false;
+        }
+    }
 }
 
 impl FoldedDirectory {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use log::{Entry, Offset, Partition};
-use schemas::chain::{Admitted, Link, Stream};
+use schemas::chain::{Admitted, Link, Stream, Verdict};
 use schemas::record::DecodeError;
 use schemas::{DirectoryId, Hash, Head, Record};
 
@@ -100,7 +100,7 @@ impl Reader {
     fn entry(&mut self, entry: &Entry, judged: &mut Judged) -> Result<(), DecodeError> {
         let record = Record::decode(&entry.value)?;
         let directory_id = record.directory_id;
-        if self.stopped.contains(&directory_id) {
+        if self.stopped.contains(&directory_id) && !record.anew {
             return Ok(());
         }
         let link = record.link(Hash::of(&entry.value));
@@ -108,9 +108,9 @@ impl Reader {
             self.streams.entry(directory_id).or_insert_with(|| Stream::at(Head::default()));
         // Only what may be accepted is read in full.
         let admitted = match stream.verdict(&link) {
-            schemas::chain::Verdict::Stale => Admitted::Stale,
-            schemas::chain::Verdict::Gap => Admitted::Gap,
-            schemas::chain::Verdict::Joins | schemas::chain::Verdict::Restarts => {
+            Verdict::Stale => Admitted::Stale,
+            Verdict::Gap => Admitted::Gap,
+            Verdict::Joins | Verdict::Restarts | Verdict::Anew => {
                 stream.admit(link, accepted(entry.offset, &record, link)?)
             }
         };
@@ -118,6 +118,9 @@ impl Reader {
         match admitted {
             Admitted::Pending => {}
             Admitted::Complete(commit) => {
+                // A stream that was stopped goes on with a record that begins it anew, and with no other.
+                self.stopped.remove(&directory_id);
+                judged.batch.stopped.retain(|stopped| *stopped != directory_id);
                 judged.batch.accepted.extend(commit.into_iter().map(|(_, accepted)| accepted));
             }
             Admitted::Stale => judged.stale += 1,

@@ -16,7 +16,8 @@ const MEASURE_EVERY: Duration = Duration::from_secs(5);
 /// Of how many partitions it is asked at once: enough that many are soon done, and few questions on their way.
 const ASKED_AT_ONCE: usize = 8;
 
-/// Sets the gauge `projector_lag_records` of every partition every few seconds, until told to end.
+/// Sets the gauge `projector_lag_records` of every partition, and `projector_stopped_directories`, every few seconds,
+/// until told to end.
 ///
 /// It asks log and store, not the projector: a projector that has stopped is what it is there to show.
 pub async fn measure(
@@ -32,6 +33,11 @@ pub async fn measure(
             metrics::gauge!("projector_lag_records", "partition" => partition.0.to_string())
                 .set(behind);
         }
+        let stopped = end.run_until_cancelled(store.stopped_directories()).await;
+        if let Some(Ok(stopped)) = stopped {
+            let count = f64::from(u32::try_from(stopped.len()).unwrap_or(u32::MAX));
+            metrics::gauge!("projector_stopped_directories").set(count);
+        }
     }
 }
 
@@ -39,10 +45,11 @@ pub async fn measure(
 pub async fn lags(log: &dyn EventLog, store: &dyn ProjectionStore) -> Vec<(Partition, u64)> {
     let lag = |partition| {
         Box::pin(async move {
-            // The position first: what is appended in between makes the lag too large, never too small.
-            let position = store.position(partition).await.ok()?;
+            // What was passed first: what is appended in between makes the lag too large, never too small. The position
+            // would not do: a half commit that nobody completes holds it back, with nothing left to do.
+            let passed = store.passed(partition).await.ok()?;
             let tail = log.tail(partition).await.ok()?;
-            Some((partition, tail.0.saturating_sub(position.next.0)))
+            Some((partition, tail.0.saturating_sub(passed.0)))
         })
     };
     let asked = iter(partitions(log).map(lag)).buffered(ASKED_AT_ONCE);

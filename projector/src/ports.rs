@@ -47,7 +47,8 @@ pub struct Batch {
     pub passed: Offset,
     /// In the order of acceptance, which becomes the order of the feed.
     pub accepted: Vec<Accepted>,
-    /// Directories whose stream has a gap. They are marked and not followed any further.
+    /// Directories whose stream has a gap. They are marked and not followed any further, until their stream begins
+    /// anew: whatever is accepted of a directory takes the mark away, before those of this batch are set.
     pub stopped: Vec<DirectoryId>,
 }
 
@@ -82,6 +83,17 @@ pub trait ProjectionStore: Send + Sync {
         to: Position,
         batch: Batch,
     ) -> Result<(), StoreError>;
+
+    /// The place up to which every record has been judged. It may lie behind [`Position::next`], which half commits
+    /// hold back.
+    async fn passed(&self, partition: Partition) -> Result<Offset, StoreError>;
+
+    /// Notes that a partition is not followed any further, and why, or that it is again. While it is not, nobody shall
+    /// append to it what could not be judged. Applying a batch takes the note away.
+    async fn stop(&self, partition: Partition, why: Option<String>) -> Result<(), StoreError>;
+
+    /// The directories that are stopped by a gap, of all partitions, as far as they still exist.
+    async fn stopped_directories(&self) -> Result<Vec<DirectoryId>, StoreError>;
 }
 
 /// Why the store did not do it.

@@ -9,6 +9,7 @@
 //! says [`order`].
 
 pub mod order;
+mod survey;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -16,11 +17,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use log::{Entry, Offset, Partition};
 use schemas::chain::{Admitted, Stream};
 use schemas::record::DecodeError;
-use schemas::{DirectoryId, EventId, EventType, Hash, Head, Record, ScimId, Timestamp};
+use schemas::{DirectoryId, EventId, EventType, Hash, Head, Record, ScimId, Seq, Timestamp};
 
 use crate::fold::{Fold, Outlined};
 use crate::judge::Poison;
 use crate::ports::{BoxError, Position, StoreError};
+pub use survey::{Survey, Surveyed};
 
 /// How many records travel from stage to stage at once.
 const CHUNK_RECORDS: usize = 512;
@@ -129,6 +131,21 @@ pub fn rebuild(
     generation: &mut dyn Generation,
     progress: &mut dyn FnMut(Seen),
 ) -> Result<Seen, RebuildError> {
+    Ok(rebuild_from(partition, Offset::default(), scan, generation, progress)?.0)
+}
+
+/// The same of a partition whose records before `begin` are gone, with what is left of its streams.
+///
+/// # Errors
+///
+/// As [`rebuild`].
+pub fn rebuild_from(
+    partition: Partition,
+    begin: Offset,
+    scan: Scan<'_>,
+    generation: &mut dyn Generation,
+    progress: &mut dyn FnMut(Seen),
+) -> Result<(Seen, Survey), RebuildError> {
     let mut seen = Seen::default();
     let judge = judged(partition, scan, Changes::Fold, |chunk| {
         generation.feed(partition, &chunk.feed)?;
@@ -136,8 +153,29 @@ pub fn rebuild(
         progress(seen);
         Ok::<(), RebuildError>(())
     })?;
-    generation.state(partition, judge.position(), &judge.fold)?;
-    Ok(seen)
+    let mut position = judge.position();
+    position.next = position.next.max(begin);
+    generation.state(partition, position, &judge.fold)?;
+    Ok((seen, judge.survey()))
+}
+
+/// Looks at what is left of the streams of a partition, and makes nothing of it.
+///
+/// # Errors
+///
+/// If the log cannot be read, or a record of it.
+pub fn survey(
+    partition: Partition,
+    scan: Scan<'_>,
+    progress: &mut dyn FnMut(Seen),
+) -> Result<Survey, RebuildError> {
+    let mut seen = Seen::default();
+    let judge = judged(partition, scan, Changes::HandOn, |chunk| {
+        seen.add(&chunk);
+        progress(seen);
+        Ok::<(), RebuildError>(())
+    })?;
+    Ok(judge.survey())
 }
 
 /// What becomes of the changes of accepted records.
@@ -281,6 +319,8 @@ pub(crate) struct Judge {
     changes: Changes,
     streams: BTreeMap<DirectoryId, Stream<Decoded>>,
     pending: BTreeMap<DirectoryId, Offset>,
+    /// The last place of each stream that any record speaks of.
+    reached: BTreeMap<DirectoryId, Seq>,
     applied: Option<(Offset, Hash)>,
     read_to: Offset,
     pub(crate) fold: Fold,
@@ -292,6 +332,7 @@ impl Judge {
             changes,
             streams: BTreeMap::new(),
             pending: BTreeMap::new(),
+            reached: BTreeMap::new(),
             applied: None,
             read_to: Offset::default(),
             fold: Fold::default(),
@@ -324,12 +365,16 @@ impl Judge {
     fn admit(&mut self, decoded: Decoded, chunk: &mut Chunk) {
         let directory_id = decoded.entry.directory_id;
         self.read_to = Offset(decoded.offset.0 + 1);
-        if self.fold.directories.get(&directory_id).is_some_and(|directory| directory.stopped) {
+        let link = decoded.link;
+        let reached = self.reached.entry(directory_id).or_default();
+        *reached = link.seq.max(link.base).max(*reached);
+        let stopped = self.fold.directories.get(&directory_id).is_some_and(|one| one.stopped);
+        if stopped && !link.anew {
             return;
         }
         let stream =
             self.streams.entry(directory_id).or_insert_with(|| Stream::at(Head::default()));
-        let admitted = stream.admit(decoded.link, decoded);
+        let admitted = stream.admit(link, decoded);
         match stream.first_pending() {
             Some(first) => self.pending.insert(directory_id, first.offset),
             None => self.pending.remove(&directory_id),
@@ -341,6 +386,8 @@ impl Judge {
                 self.fold.stop(directory_id);
             }
             Admitted::Complete(commit) => {
+                // What was stopped goes on with a record that begins it anew, and with no other.
+                self.fold.go_on(directory_id);
                 for (link, decoded) in commit {
                     self.accept(link.as_head(), decoded, chunk);
                 }
@@ -359,6 +406,16 @@ impl Judge {
             }
         }
         chunk.feed.push(entry);
+    }
+
+    /// What is left of each stream.
+    fn survey(&self) -> Survey {
+        let left = |(id, reached): (&DirectoryId, &Seq)| {
+            let folded = self.fold.directories.get(id);
+            let (head, stopped) = folded.map(|one| (one.head, one.stopped)).unwrap_or_default();
+            (*id, Surveyed { head, stopped, reached: *reached })
+        };
+        self.reached.iter().map(left).collect()
     }
 
     /// Where a reader that has read all of this goes on.

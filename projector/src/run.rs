@@ -198,8 +198,19 @@ pub async fn run(
     partition: Partition,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    run_and_tell(log, store, partition, shutdown, &|| {}).await
+}
+
+/// The same, which tells whenever the partition is followed after it was not.
+pub(crate) async fn run_and_tell(
+    log: Arc<dyn EventLog>,
+    store: Arc<dyn ProjectionStore>,
+    partition: Partition,
+    shutdown: CancellationToken,
+    followed: &(dyn Fn() + Sync),
+) -> Result<(), Error> {
     while !shutdown.is_cancelled() {
-        match follow(&log, &store, partition, &shutdown).await {
+        match follow(&log, &store, partition, &shutdown, followed).await {
             Ok(()) => return Ok(()),
             Err(error) if is_lasting(&error) => return Err(error),
             Err(error) => {
@@ -220,15 +231,21 @@ async fn follow(
     store: &Arc<dyn ProjectionStore>,
     partition: Partition,
     shutdown: &CancellationToken,
+    followed: &(dyn Fn() + Sync),
 ) -> Result<(), Error> {
     let mut projector = Projector::open(Arc::clone(log), Arc::clone(store), partition).await?;
+    let mut progress = projector.step().await?;
+    // What had stopped it is mended: whoever refuses to append to it may do so again.
+    store.stop(partition, None).await?;
+    followed();
     while !shutdown.is_cancelled() {
-        if projector.step().await? == Progress::AtTail {
+        if progress == Progress::AtTail {
             tokio::select! {
                 waited = projector.wait() => waited?,
-                () = shutdown.cancelled() => {}
+                () = shutdown.cancelled() => break,
             }
         }
+        progress = projector.step().await?;
     }
     projector.written().await
 }

@@ -17,11 +17,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ports::{ProjectionStore, StoreError};
-use crate::run::{Error, chain, run};
+use crate::run::{Error, chain, run_and_tell};
 
 /// How long one that was replaced waits before it looks whether the other is still there. Until then one of them
 /// learns that the partition is not its own any more.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// How long a partition that was stopped rests before it is looked at again: an operator may have mended what was wrong
+/// with it. Until then nothing is appended to it.
+const STOPPED_FOR: Duration = Duration::from_secs(10);
 
 /// Why partitions are not followed although they should be, by number.
 pub type Stopped = BTreeMap<Partition, String>;
@@ -52,7 +56,7 @@ pub async fn share(
     while following.tasks.join_next().await.is_some() {}
 }
 
-type Ended = (Partition, Result<(), Error>);
+type Ended = Partition;
 
 struct Following {
     log: Arc<dyn EventLog>,
@@ -93,34 +97,29 @@ impl Following {
         let stop = CancellationToken::new();
         let told = stop.clone();
         let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
-        let task =
-            self.tasks.spawn(async move { (partition, follow(log, store, partition, told).await) });
+        let one = One { log, store, partition, stopped: self.stopped.clone() };
+        let task = self.tasks.spawn(async move {
+            one.follow(told).await;
+            partition
+        });
         self.running.insert(partition, Running { stop, id: task.id() });
     }
 
     /// Takes note of one that has ended, by a panic too, which the hook has logged.
     fn note(&mut self, ended: Result<Ended, tokio::task::JoinError>) {
-        let (partition, why) = match ended {
-            Ok((partition, Ok(()))) => (partition, None),
-            Ok((partition, Err(error))) => {
-                tracing::error!(
-                    partition = partition.0,
-                    error = &error as &dyn std::error::Error,
-                    "{error}"
-                );
-                (partition, Some(chain(&error)))
+        let broken = match ended {
+            Ok(partition) => {
+                self.running.remove(&partition);
+                return;
             }
-            Err(broken) => {
-                let of = |task: &Running| task.id == broken.id();
-                let found = self.running.iter().find(|(_, task)| of(task));
-                let Some((partition, _)) = found else { return };
-                (*partition, Some("the projector has panicked; its log says where".to_owned()))
-            }
+            Err(broken) => broken,
         };
+        let of = |task: &Running| task.id == broken.id();
+        let found = self.running.iter().find(|(_, task)| of(task));
+        let Some(partition) = found.map(|(partition, _)| *partition) else { return };
         self.running.remove(&partition);
-        if let Some(why) = why {
-            self.stopped.send_modify(|stopped| drop(stopped.insert(partition, why)));
-        }
+        let why = "the projector has panicked; its log says where".to_owned();
+        self.stopped.send_modify(|stopped| drop(stopped.insert(partition, why)));
     }
 
     async fn wait_for_end_or(&mut self, shutdown: &CancellationToken) {
@@ -133,20 +132,61 @@ impl Following {
     }
 }
 
-/// Follows one partition while it is ours, whoever else believes the same.
-async fn follow(
+/// One partition that is ours, whoever else believes the same.
+struct One {
     log: Arc<dyn EventLog>,
     store: Arc<dyn ProjectionStore>,
     partition: Partition,
-    stop: CancellationToken,
-) -> Result<(), Error> {
-    loop {
-        let ran = run(Arc::clone(&log), Arc::clone(&store), partition, stop.clone()).await;
-        let Err(Error::Store(StoreError::Replaced)) = ran else { return ran };
-        tracing::warn!(partition = partition.0, "another projector follows this partition too");
+    stopped: watch::Sender<Stopped>,
+}
+
+impl One {
+    /// Follows it until it is another's. Where that would be wrong it stands still, and looks now and then whether it
+    /// has been mended.
+    async fn follow(&self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let (log, store) = (Arc::clone(&self.log), Arc::clone(&self.store));
+            let goes_on = || self.goes_on();
+            let ran = run_and_tell(log, store, self.partition, stop.clone(), &goes_on).await;
+            let rest = match ran {
+                Ok(()) => return,
+                Err(Error::Store(StoreError::Replaced)) => {
+                    self.is_replaced();
+                    LOOK_AGAIN_AFTER
+                }
+                Err(error) => {
+                    self.stands_still(&error).await;
+                    STOPPED_FOR
+                }
+            };
+            stop.run_until_cancelled(tokio::time::sleep(rest)).await;
+        }
+    }
+
+    fn is_replaced(&self) {
+        let partition = self.partition.0;
+        tracing::warn!(partition, "another projector follows this partition too");
         metrics::counter!("projector_replaced_total").increment(1);
-        if stop.run_until_cancelled(tokio::time::sleep(LOOK_AGAIN_AFTER)).await.is_none() {
-            return Ok(());
+    }
+
+    fn goes_on(&self) {
+        let goes_on = self.stopped.send_if_modified(|all| all.remove(&self.partition).is_some());
+        if goes_on {
+            tracing::info!(partition = self.partition.0, "the partition is followed again");
+        }
+    }
+
+    /// Tells who runs the server, and through the store everybody who would append to the partition.
+    async fn stands_still(&self, error: &Error) {
+        let (partition, why) = (self.partition, chain(error));
+        let is_new = self.stopped.borrow().get(&partition) != Some(&why);
+        if is_new {
+            let error = error as &dyn std::error::Error;
+            tracing::error!(partition = partition.0, error, "{error}");
+            self.stopped.send_modify(|stopped| drop(stopped.insert(partition, why.clone())));
+        }
+        if let Err(error) = self.store.stop(partition, Some(why)).await {
+            tracing::warn!(partition = partition.0, %error, "ingest is not told that the partition stands still");
         }
     }
 }

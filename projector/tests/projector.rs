@@ -9,10 +9,10 @@ use bytes::Bytes;
 use log::{Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit};
 use projector::run::Progress;
 use projector::{Batch, Error, Position, ProjectionStore, Projector, StoreError, StoredHead};
-use schemas::record::{Draft, Sealed, seal};
+use schemas::record::{Draft, Sealed, seal, seal_anew};
 use schemas::wire::{DirectoryToken, TokenTag};
 use schemas::{
-    Actor, Change, DirectoryId, Event, EventId, Hash, Head, OrganizationId, Timestamp, TokenId,
+    Actor, Change, DirectoryId, Event, EventId, Hash, Head, OrganizationId, Seq, Timestamp, TokenId,
 };
 
 const P: Partition = Partition(0);
@@ -56,7 +56,11 @@ impl EventLog for Log {
             .collect())
     }
 
-    async fn wait_past(&self, _: Partition, _: Offset) -> Result<(), ReadError> {
+    async fn wait_past(&self, _: Partition, offset: Offset) -> Result<(), ReadError> {
+        if self.0.lock().unwrap().len() as u64 <= offset.0 {
+            // Nobody writes while it is waited for.
+            std::future::pending::<()>().await;
+        }
         Ok(())
     }
 
@@ -75,6 +79,9 @@ struct Stored {
     events: Vec<EventId>,
     heads: Vec<StoredHead>,
     full: bool,
+    passed: Offset,
+    /// Why the partition stands still.
+    why: Option<String>,
 }
 
 impl Store {
@@ -121,14 +128,35 @@ impl ProjectionStore for Store {
             let head = stored.heads.iter_mut().find(|head| head.directory_id == stopped);
             head.unwrap().stopped = true;
         }
+        stored.why = None;
+        stored.passed = batch.passed;
         Ok(())
+    }
+
+    async fn passed(&self, _: Partition) -> Result<Offset, StoreError> {
+        Ok(self.0.lock().unwrap().passed)
+    }
+
+    async fn stop(&self, _: Partition, why: Option<String>) -> Result<(), StoreError> {
+        self.0.lock().unwrap().why = why;
+        Ok(())
+    }
+
+    async fn stopped_directories(&self) -> Result<Vec<DirectoryId>, StoreError> {
+        let heads = self.0.lock().unwrap().heads.clone();
+        Ok(heads.iter().filter(|head| head.stopped).map(|head| head.directory_id).collect())
     }
 }
 
 /// A commit of so many events after `tail`; their ids begin at `first`.
 fn commit(directory: u128, first: u128, len: u128, tail: Head) -> Vec<Sealed> {
+    let drafts = drafts(directory, first, len);
+    seal(&drafts, DirectoryId::from_bits(directory), &Actor::default(), tail.seq, tail)
+}
+
+fn drafts(directory: u128, first: u128, len: u128) -> Vec<Draft> {
     let directory_id = DirectoryId::from_bits(directory);
-    let drafts: Vec<Draft> = (first..first + len)
+    (first..first + len)
         .map(|bits| Draft {
             id: EventId::from_bits(bits),
             at: Timestamp::from_millis(7),
@@ -142,8 +170,13 @@ fn commit(directory: u128, first: u128, len: u128, tail: Head) -> Vec<Sealed> {
             }),
             change: Change::TokenMade { id: TokenId::from_bits(bits) },
         })
-        .collect();
-    seal(&drafts, directory_id, &Actor::default(), tail.seq, tail)
+        .collect()
+}
+
+/// A record with which the stream begins anew.
+fn anew(directory: u128, id: u128, at: Seq) -> Sealed {
+    let directory_id = DirectoryId::from_bits(directory);
+    seal_anew(&drafts(directory, id, 1)[0], directory_id, &Actor::default(), at)
 }
 
 fn values(sealed: &[Sealed]) -> Vec<Vec<u8>> {
@@ -288,4 +321,60 @@ async fn a_projector_that_panics_is_told_as_one_that_has_stopped() {
     };
     let ((), found) = tokio::join!(sharing, looking);
     assert!(found[&P].contains("has panicked"), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_a_gap_has_stopped_goes_on_where_it_begins_anew_and_nowhere_else() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    let first = commit(1, 10, 1, Head::default());
+    log.put(values(&first));
+    let lost = Head { seq: Seq(4), hash: Hash::of(b"lost") };
+    log.put(values(&commit(1, 20, 1, lost)));
+    run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
+    assert_eq!(store.stopped_directories().await.unwrap(), [DirectoryId::from_bits(1)]);
+
+    log.put(values(&commit(1, 30, 1, first[0].head)));
+    let mark = anew(1, 40, Seq(6));
+    log.put([mark.value.clone()]);
+    log.put(values(&commit(1, 50, 1, mark.head)));
+    run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
+    assert_eq!(store.events(), [ids(10..11), ids(40..41), ids(50..51)].concat());
+    assert!(store.stopped_directories().await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_stands_still_is_told_of_through_the_store_and_goes_on_when_it_is_mended()
+{
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    log.put(values(&commit(1, 10, 2, Head::default())));
+    let sound = log.0.lock().unwrap()[1].clone();
+    log.change(1, b"{}");
+    let (_assigning, assigned) = tokio::sync::watch::channel([P].into());
+    let (stopped, mut told) = tokio::sync::watch::channel(projector::Stopped::new());
+    let end = tokio_util::sync::CancellationToken::new();
+    let sharing = projector::share(log.clone(), store.clone(), assigned, stopped, end.clone());
+    let mending = async {
+        told.wait_for(|stopped| stopped.contains_key(&P)).await.unwrap();
+        tokio::task::yield_now().await;
+        let why = store.0.lock().unwrap().why.clone().unwrap();
+        assert!(why.starts_with("DSYNC-005: record 1 of partition 0"), "{why}");
+        log.change(1, &sound);
+        told.wait_for(|stopped| !stopped.contains_key(&P)).await.unwrap();
+        end.cancel();
+    };
+    tokio::join!(sharing, mending);
+    assert_eq!(store.events(), ids(10..12));
+    assert_eq!(store.0.lock().unwrap().why, None);
+}
+
+#[tokio::test]
+async fn a_half_commit_that_nobody_completes_is_no_lag() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    log.put(values(&commit(1, 10, 3, Head::default())[..2]));
+    log.put(values(&commit(2, 50, 1, Head::default())));
+    run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
+    assert_eq!(store.position(P).await.unwrap().next, Offset(0), "a restart begins before it");
+    assert_eq!(projector::lag::lags(&*log, &*store).await, [(P, 0)]);
+    log.put(values(&commit(3, 70, 1, Head::default())));
+    assert_eq!(projector::lag::lags(&*log, &*store).await, [(P, 1)]);
 }

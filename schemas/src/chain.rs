@@ -126,6 +126,8 @@ pub struct Link {
     pub base: Seq,
     /// Its place in its commit.
     pub commit: Place,
+    /// Whether the stream begins anew with it, whatever it was before.
+    pub anew: bool,
 }
 
 /// What the order of the log makes of a record.
@@ -135,6 +137,8 @@ pub enum Verdict {
     Joins,
     /// It begins a commit on the head; the half commit that was pending is void.
     Restarts,
+    /// The stream goes on with it, although what it follows may be lost: an operator has said so.
+    Anew,
     /// It lost a race, came twice or belongs to an abandoned commit: inert, for every reader, for ever.
     Stale,
     /// It was decided on a head that this log does not lead to: something was lost or changed.
@@ -157,7 +161,7 @@ pub enum Admitted<T> {
     Complete(Vec<(Link, T)>),
     /// See [`Verdict::Stale`].
     Stale,
-    /// See [`Verdict::Gap`]. The stream must not be followed any further.
+    /// See [`Verdict::Gap`]. The stream must not be followed any further, until it begins anew.
     Gap,
 }
 
@@ -186,6 +190,10 @@ impl<T> Stream<T> {
         let tail = self.pending.last().map_or(self.head, |(last, _)| last.as_head());
         let head = self.head;
 
+        if link.anew {
+            let is_new = link.seq > head.seq && link.commit == (Place { index: 0, len: 1 });
+            return if is_new { Verdict::Anew } else { Verdict::Stale };
+        }
         if follows(link, tail) && usize::try_from(link.commit.index) == Ok(self.pending.len()) {
             return Verdict::Joins;
         }
@@ -205,7 +213,7 @@ impl<T> Stream<T> {
     pub fn admit(&mut self, link: Link, payload: T) -> Admitted<T> {
         match self.verdict(&link) {
             Verdict::Joins => {}
-            Verdict::Restarts => self.pending.clear(),
+            Verdict::Restarts | Verdict::Anew => self.pending.clear(),
             Verdict::Stale => return Admitted::Stale,
             Verdict::Gap => return Admitted::Gap,
         }

@@ -72,6 +72,9 @@ pub struct Record<'a> {
     pub base: Seq,
     /// Its place in its commit.
     pub commit: Place,
+    /// Whether the stream begins anew with it; see [`seal_anew`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anew: bool,
     /// Who caused it; an [`Actor`], for those who ask.
     #[serde(borrow)]
     pub actor: &'a RawValue,
@@ -137,7 +140,8 @@ impl<'a> Record<'a> {
     /// What the verdict needs; `hash` is that of the value this record was read from.
     #[must_use]
     pub const fn link(&self, hash: Hash) -> Link {
-        Link { seq: self.seq, prev: self.prev, hash, base: self.base, commit: self.commit }
+        let Self { seq, prev, base, commit, anew, .. } = *self;
+        Link { seq, prev, hash, base, commit, anew }
     }
 
     /// What the record does to the state.
@@ -215,11 +219,24 @@ pub fn seal(
     let mut tail = tail;
     let mut sealed = Vec::with_capacity(drafts.len());
     for (index, draft) in (0..len).zip(drafts) {
-        let value = encode(draft, directory_id, actor, base, tail, Place { index, len });
+        let commit = Place { index, len };
+        let value = encode(draft, directory_id, actor, Linked { base, tail, commit, anew: false });
         tail = Head { seq: tail.seq.next(), hash: Hash::of(&value) };
         sealed.push(Sealed { head: tail, value });
     }
     sealed
+}
+
+/// A record with which a stream begins anew, at this place: what an operator appends when records before it are lost
+/// for good. It follows nothing. Every reader goes on from it, whatever it has read or missed, as long as it has read
+/// nothing that stands there or beyond.
+#[must_use]
+pub fn seal_anew(draft: &Draft, directory_id: DirectoryId, actor: &Actor, at: Seq) -> Sealed {
+    let before = Seq(at.0.saturating_sub(1));
+    let (tail, commit) = (Head { seq: before, hash: Hash::default() }, Place { index: 0, len: 1 });
+    let linked = Linked { base: before, tail, commit, anew: true };
+    let value = encode(draft, directory_id, actor, linked);
+    Sealed { head: Head { seq: before.next(), hash: Hash::of(&value) }, value }
 }
 
 /// A record as it is written. It has the fields of [`Record`] in the same order; typed where that
@@ -238,18 +255,23 @@ struct Written<'a> {
     prev: Hash,
     base: Seq,
     commit: Place,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    anew: bool,
     actor: &'a Actor,
     resource: &'a Change,
 }
 
-fn encode(
-    draft: &Draft,
-    directory_id: DirectoryId,
-    actor: &Actor,
+/// Where a record stands.
+#[derive(Clone, Copy)]
+struct Linked {
     base: Seq,
     tail: Head,
     commit: Place,
-) -> Vec<u8> {
+    anew: bool,
+}
+
+fn encode(draft: &Draft, directory_id: DirectoryId, actor: &Actor, linked: Linked) -> Vec<u8> {
+    let Linked { base, tail, commit, anew } = linked;
     let written = Written {
         object: EventTag::Tag,
         id: draft.id,
@@ -262,6 +284,7 @@ fn encode(
         prev: tail.hash,
         base,
         commit,
+        anew,
         actor,
         resource: &draft.change,
     };

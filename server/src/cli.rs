@@ -75,7 +75,11 @@ pub enum Command {
         directory: Option<DirectoryId>,
     },
     /// Build the state anew from the log and swap it in
-    Rebuild,
+    Rebuild {
+        /// Where the log lacks records for good: let the streams they are missing from begin anew
+        #[arg(long)]
+        accept_loss: bool,
+    },
     /// Show the configuration
     #[command(subcommand)]
     Config(ConfigCommand),

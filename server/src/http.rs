@@ -20,10 +20,12 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 
 mod customers;
+mod drain;
 mod operations;
 
 pub use customers::not_for_customers;
-pub use operations::{Readiness, operations};
+pub use drain::{Ending, drain};
+pub use operations::{Readiness, Weight, operations};
 
 /// The header that carries the id of a request back to who made it.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -65,9 +65,9 @@ async fn hand_over(command: Command, resolved: Resolved, json: bool) -> anyhow::
             begin(&settings)?;
             offline::verify(settings, directory, json).await
         }
-        Command::Rebuild => {
+        Command::Rebuild { accept_loss } => {
             begin(&settings)?;
-            offline::rebuild(settings, json).await
+            offline::rebuild(settings, accept_loss, json).await
         }
         command @ (Command::Org(_)
         | Command::Directory(_)

@@ -1,19 +1,20 @@
 //! Commands that read the log and the store themselves: `verify` with the server running or not,
 //! `rebuild` with the server stopped.
 
+mod rebuild;
+
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use log::Partition;
-use projector::rebuild::{Generation as _, Seen};
+use projector::rebuild::Seen;
 use schemas::{DirectoryId, Edge};
 use serde_json::json;
 
 use crate::edge::SystemEdge;
 use crate::print::line;
-use crate::serve::partitions::check;
-use crate::serve::{DataDir, LogSource, open_store, scratch_folder};
+use crate::serve::{LogSource, Walk, open_store, scratch_folder};
 use crate::settings::{Settings, StoreSetting};
+pub use rebuild::rebuild;
 
 /// Checks the history and the state against each other.
 ///
@@ -59,7 +60,7 @@ fn verify_all(
     projector::verify::check_partitions(&partitions, &mut snapshot)?;
     for partition in partitions {
         let mut scratch = store::Scratch::create(&scratch_folder(settings))?;
-        let (scan, length) = log.scan(partition)?;
+        let Walk { scan, length, .. } = log.scan(partition)?;
         let bar = bar(length);
         let mut progress = |seen: Seen| bar.set_position(seen.records);
         let seen = projector::verify::verify(
@@ -73,65 +74,6 @@ fn verify_all(
         bar.finish_and_clear();
         total = add(total, seen);
     }
-    Ok(total)
-}
-
-/// Builds the state anew from the log and swaps it in.
-///
-/// # Errors
-/// When log or store cannot be read or written.
-pub async fn rebuild(settings: Settings, as_json: bool) -> anyhow::Result<()> {
-    let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
-    let held = match &settings.store {
-        StoreSetting::Embedded => Some(DataDir::lock(&settings.data_dir)?),
-        StoreSetting::Postgres(_) => None,
-    };
-    let store = open_store(&settings, &edge).await?;
-    let log = LogSource::of(&settings);
-    let counted = log.clone();
-    let partitions = tokio::task::spawn_blocking(move || counted.partitions()).await??;
-    let count = u16::try_from(partitions.len())?;
-    check(&store, count)?;
-    let mut generation = store.new_generation(count, &scratch_folder(&settings)).await?;
-    let begun = edge.now();
-    let (generation, seen) = tokio::task::spawn_blocking(move || {
-        rebuild_all(&log, &partitions, &mut generation).map(|seen| (generation, seen))
-    })
-    .await??;
-    store.swap_in(generation).await?;
-    let store = Arc::new(store);
-    tokio::task::spawn_blocking(move || store.close()).await?;
-    drop(held);
-
-    let seconds = edge.now().since(begun).as_secs_f64();
-    let per_second = seen.events as f64 / seconds.max(0.001);
-    if as_json {
-        line(json!({ "records": seen.records, "events": seen.events, "seconds": seconds }))?;
-    } else {
-        line(format_args!(
-            "rebuilt from {} records: {} events in {seconds:.1} s ({per_second:.0} events/s)",
-            seen.records, seen.events
-        ))?;
-    }
-    Ok(())
-}
-
-fn rebuild_all(
-    log: &LogSource,
-    partitions: &[Partition],
-    generation: &mut store::Generation,
-) -> anyhow::Result<Seen> {
-    let mut total = Seen::default();
-    for partition in partitions.iter().copied() {
-        let (scan, length) = log.scan(partition)?;
-        let bar = bar(length);
-        let seen = projector::rebuild::rebuild(partition, scan, generation, &mut |seen| {
-            bar.set_position(seen.records);
-        })?;
-        bar.finish_and_clear();
-        total = add(total, seen);
-    }
-    generation.finish()?;
     Ok(total)
 }
 

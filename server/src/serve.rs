@@ -35,13 +35,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::cli::Role;
 use crate::edge::SystemEdge;
+use crate::http::Ending;
 use crate::print;
 use crate::settings::{LogSetting, Settings, StoreSetting};
 use crate::telemetry::Telemetry;
 
 pub use lock::DataDir;
-pub(crate) use log::LogSource;
 use log::OpenLog;
+pub(crate) use log::{LogSource, Walk};
 use share::Share;
 use topics::Topics;
 
@@ -49,12 +50,34 @@ use topics::Topics;
 /// After a crash it is milliseconds behind.
 const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 
-/// How long requests in flight may take to end once the server was told to. With [`ROLES_END`] it
-/// stays below the 10 s that a supervisor is promised.
-const REQUESTS_END: Duration = Duration::from_secs(3);
+/// How long the parts of the end may take. Together they stay below the 10 s that a supervisor is promised.
+#[derive(Clone, Copy, Debug)]
+struct Grace {
+    /// How long new requests are taken while `/readyz` says already that they should go elsewhere: until whoever
+    /// spreads them has heard of it.
+    drain: Duration,
+    /// How long requests in flight may take after that. Then they are told to come back.
+    requests: Duration,
+    /// How long the roles may take to end after that.
+    roles: Duration,
+}
 
-/// How long the roles may take to end after that.
-const ROLES_END: Duration = Duration::from_secs(6);
+/// Nobody else could take the requests.
+const ALONE: Grace = Grace {
+    drain: Duration::ZERO,
+    requests: Duration::from_secs(3),
+    roles: Duration::from_secs(6),
+};
+
+/// One of several.
+const AMONG_OTHERS: Grace = Grace {
+    drain: Duration::from_secs(2),
+    requests: Duration::from_secs(3),
+    roles: Duration::from_secs(4),
+};
+
+/// How long it may take to tell whoever is told to come back.
+const TELL_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs the named roles until the process is told to end.
 ///
@@ -112,6 +135,7 @@ pub struct Running {
     store: Arc<Store>,
     requests: TaskTracker,
     roles: TaskTracker,
+    ending: Ending,
     end_requests: CancellationToken,
     end_roles: CancellationToken,
     /// Which partitions fall to this process.
@@ -175,6 +199,7 @@ impl Running {
             store,
             requests: TaskTracker::new(),
             roles: TaskTracker::new(),
+            ending: Ending::default(),
             end_requests: CancellationToken::new(),
             end_roles: CancellationToken::new(),
             share,
@@ -202,16 +227,24 @@ impl Running {
         });
     }
 
-    /// Takes no new requests, lets those in flight end, then ends the roles and closes the files.
+    /// Says that it ends, takes no new requests, lets those in flight end, then ends the roles and closes the files.
     pub async fn stop(self) {
+        let grace = if self.data_dir.is_some() { ALONE } else { AMONG_OTHERS };
+        self.ending.draining.cancel();
+        tokio::time::sleep(grace.drain).await;
         self.end_requests.cancel();
         self.requests.close();
-        if tokio::time::timeout(REQUESTS_END, self.requests.wait()).await.is_err() {
-            tracing::warn!("requests are still in flight and are cut off");
+        let answered = tokio::time::timeout(grace.requests, self.requests.wait());
+        if answered.await.is_err() {
+            tracing::warn!("requests are still in flight, and are told to come back");
+            self.ending.cut.cancel();
+            if tokio::time::timeout(TELL_WITHIN, self.requests.wait()).await.is_err() {
+                tracing::warn!("clients that do not take their answers are cut off");
+            }
         }
         self.end_roles.cancel();
         self.roles.close();
-        if tokio::time::timeout(ROLES_END, self.roles.wait()).await.is_err() {
+        if tokio::time::timeout(grace.roles, self.roles.wait()).await.is_err() {
             tracing::warn!(
                 "a role has not ended in time; what it had begun is done again at the next start"
             );

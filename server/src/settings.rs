@@ -55,6 +55,8 @@ pub struct Settings {
     pub log: LogSetting,
     /// With how many partitions its topic is made.
     pub kafka_partitions: u16,
+    /// On how many brokers each record is, if the topic is made.
+    pub kafka_copies: u16,
     /// What librdkafka is told beside what we tell it.
     pub kafka: BTreeMap<String, Secret>,
     /// Which store.
@@ -254,6 +256,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let public_url = given.optional("public_url", value::public_url, problems);
     let log = given.required("log", value::log, problems);
     let kafka_partitions = given.required("kafka_partitions", value::partitions, problems);
+    let kafka_copies = given.required("kafka_copies", value::copies, problems);
     let store = given.required("store", value::store, problems);
     let api_key = given.optional("api_key", value::key, problems);
     let console = console::read(given, problems);
@@ -284,6 +287,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         public_url: public_url?,
         log: log?,
         kafka_partitions: kafka_partitions?,
+        kafka_copies: kafka_copies?,
         kafka: given.kafka(KafkaTable::Log),
         store: store?,
         api_key: api_key?,

@@ -22,7 +22,7 @@ use directory::{Directory, Group, Needs, User};
 use dispatcher::brake::Counts;
 use dispatcher::ports::{FeedEvent, FeedPosition, Line, SeenPage};
 use ingest::ports::{Gathered, ListQuery, Listed, Member, MemberPlace, ToRefresh, Turn, UserView};
-use log::Partition;
+use log::{Offset, Partition};
 use projector::{Batch, Position, StoreError, StoredHead};
 use schemas::scim::ScimError;
 use schemas::wire::{DirectoryGroup, DirectoryUser, DirectoryUserWithGroups};
@@ -66,6 +66,15 @@ pub(crate) trait StateBackend: std::fmt::Debug + Send + Sync {
         to: Position,
         batch: Batch,
     ) -> Result<(), StoreError>;
+
+    /// Every record before this one has been judged.
+    async fn passed(&self, partition: Partition) -> Result<Offset, DbError>;
+
+    /// Notes why a partition is not followed any further, or that it is.
+    async fn stop(&self, partition: Partition, why: Option<String>) -> Result<(), DbError>;
+
+    /// The directories that a gap has stopped.
+    async fn stopped(&self) -> Result<Vec<DirectoryId>, DbError>;
 
     // Read by ingest.
 

@@ -26,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
+use directory::Directory;
 use directory::rules::GeneralRules;
 use schemas::{Brake, DirectoryId, Edge};
 
@@ -167,6 +168,26 @@ impl Store {
         let told = self.state.told().await?;
         let lags = known.directories().filter(|directory| !told.tells(directory));
         Ok(lags.map(|directory| directory.id).collect())
+    }
+
+    /// The directories whose streams lie in a partition, each with whether its identity provider has connected.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub async fn directories_in(
+        &self,
+        partition: Partition,
+    ) -> Result<Vec<(Directory, bool)>, Unavailable> {
+        let known = self.config.known();
+        let mut found = Vec::new();
+        for directory in known.directories() {
+            if known.get(directory.id).is_some_and(|known| known.partition == partition) {
+                let activated = self.state.is_activated(directory.id).await?;
+                found.push((directory.clone(), activated));
+            }
+        }
+        Ok(found)
     }
 
     /// An empty state beside the one in use, to be filled by a rebuild of a log with so many partitions. What of it has to

@@ -34,7 +34,7 @@ use schemas::{DirectoryId, Hash, Head, Seq};
 
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
-pub(crate) use progress::{Fault, Progress};
+pub(crate) use progress::{Fault, Progress, Stops};
 
 pub(crate) const SCHEMA: &str = include_str!("state/schema.sql");
 pub(crate) const PENDING_MEMBERS: &str = include_str!("state/pending_members.sql");

@@ -8,6 +8,8 @@ mod brake;
 #[cfg(feature = "kafka")]
 mod faults;
 #[cfg(feature = "kafka")]
+mod lost;
+#[cfg(feature = "kafka")]
 mod partitions;
 #[cfg(feature = "kafka")]
 mod processes;

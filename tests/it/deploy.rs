@@ -149,6 +149,7 @@ fn the_services_of_the_cluster_find_each_other() {
         assert!(services.contains_key(upstream), "{upstream}");
         assert!(caddy.contains(&format!("dynamic a {upstream} 8080")), "{upstream}");
     }
+    assert_eq!(services["ingest"]["environment"]["DSYNC_KAFKA_COPIES"], 1, "there is one broker");
     for (name, service) in services {
         for volume in service["volumes"].as_array().into_iter().flatten() {
             let source = volume.as_str().and_then(|text| text.split(':').next()).expect("a source");
@@ -159,6 +160,17 @@ fn the_services_of_the_cluster_find_each_other() {
             assert!(there, "{name}: {source}");
         }
     }
+}
+
+#[test]
+fn the_proxy_keeps_a_directory_on_one_replica_by_what_names_it_in_the_path() {
+    let caddy = read("deploy/Caddyfile");
+    assert!(!caddy.contains("uri_hash"), "a hash of path and query spreads a directory over all");
+    let scim = caddy.split("reverse_proxy @scim").nth(1).expect("SCIM has a proxy of its own");
+    let (scim, _) = scim.split_once("\n\t}\n").expect("its block ends");
+    assert!(scim.contains("\n\t\tlb_policy header X-Dsync-Endpoint\n"), "{scim}");
+    assert!(caddy.contains("\t@directory path_regexp directory ^/scim/v2\\.0/([^/]+)\n"));
+    assert!(caddy.contains("\trequest_header @directory X-Dsync-Endpoint {re.directory.1}\n"));
 }
 
 #[test]

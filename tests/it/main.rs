@@ -24,6 +24,7 @@ mod disk;
 mod egress;
 mod entra;
 mod events;
+mod gaps;
 mod host_names;
 mod hostile;
 mod inactive;

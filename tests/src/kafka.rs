@@ -10,7 +10,9 @@ use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use tempfile::TempDir;
@@ -206,6 +208,24 @@ impl Kafka {
         let partitions = metadata.topics()[0].partitions();
         let found = partitions.iter().find(|found| found.id() == partition);
         usize::try_from(found.expect("there is one").leader()).expect("it has a leader")
+    }
+
+    /// On how many nodes each record of a topic is to be.
+    #[must_use]
+    pub fn copies(&self, topic: &str) -> usize {
+        let client: BaseConsumer = self.client().create().expect("the settings are sound");
+        let metadata = client.fetch_metadata(Some(topic), QUESTION).expect("a broker answers");
+        let copies = metadata.topics()[0].partitions().iter().map(|one| one.replicas().len());
+        copies.min().expect("it has partitions")
+    }
+
+    /// What a setting of a topic is.
+    pub async fn setting(&self, topic: &str, name: &str) -> String {
+        let resource = ResourceSpecifier::Topic(topic);
+        let described = self.admin().describe_configs([&resource], &AdminOptions::new()).await;
+        let described = described.expect("the broker answers").remove(0).expect("it is described");
+        let found = described.entries.into_iter().find(|entry| entry.name == name);
+        found.and_then(|entry| entry.value).expect("it has a value")
     }
 
     /// How many nodes are known to be there.

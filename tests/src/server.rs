@@ -94,6 +94,19 @@ impl Server {
         assert!(sent.expect("kill exists").success(), "SIG{name} could not be sent");
     }
 
+    /// Waits until it has ended, and lets others work meanwhile.
+    pub async fn ends(mut self) -> ExitStatus {
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("the process is ours") {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("it ends")
+    }
+
     /// Asks it to end, and waits.
     pub fn terminate(mut self) -> ExitStatus {
         let pid = self.child.id().to_string();
@@ -123,6 +136,8 @@ pub fn command(data: &Path) -> Command {
         ("DSYNC_CONSOLE_PASSWORD", "black-box"),
         ("DSYNC_ALLOW_PRIVATE_ENDPOINTS", "true"),
         ("DSYNC_ALLOW_HTTP", "true"),
+        // Most tests with a broker have one.
+        ("DSYNC_KAFKA_COPIES", "1"),
     ]);
     command.env("DSYNC_DATA_DIR", data.join("data"));
     command
@@ -198,6 +213,23 @@ impl Api {
         let status = answer.status().as_u16();
         let bytes = answer.bytes().await.expect("the answer arrives whole");
         (status, if bytes.is_empty() { Value::Null } else { json_of(&bytes) })
+    }
+
+    /// What `/metrics` says of a metric without labels; 0 if there is none yet.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let answer = self.http.get(format!("{}/metrics", self.base)).send().await;
+        let text = answer.expect("the server answers").text().await.expect("it arrives whole");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().expect("a number"))
+    }
+
+    /// Waits until `/readyz` says this, and answers with what it says of its checks.
+    pub async fn readiness(&self, status: u16, word: &str) -> Value {
+        eventually(&format!("{word} in /readyz"), || async {
+            let (found, ready) = self.send("GET", "/readyz", None).await;
+            (found == status && ready["status"] == word).then(|| ready["checks"].clone())
+        })
+        .await
     }
 
     /// GET that has to succeed.

@@ -105,6 +105,8 @@ pub struct Directory {
     pub name: String,
     /// The first domain of the organization.
     pub domain: Option<String>,
+    /// Whether a gap in its stream has stopped it: nothing can be written until an operator has looked at it.
+    pub stopped: bool,
     /// How many users and groups it has.
     pub counts: Counts,
     /// What apps are shown of its users.

@@ -41,6 +41,7 @@ pub(super) async fn fill(
         brokers: world.kafka.bootstrap().to_owned(),
         topic: world.topic.clone(),
         partitions: 1,
+        copies: 1,
         further: Default::default(),
     })
     .await?;

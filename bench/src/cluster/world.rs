@@ -44,6 +44,7 @@ impl World {
     pub(crate) fn command(&self) -> Result<Command, Failure> {
         let mut command = command(self.folder())?;
         command
+            .env("DSYNC_KAFKA_COPIES", "1")
             .env("DSYNC_LOG", format!("kafka://{}/{}", self.kafka.bootstrap(), self.topic))
             .env("DSYNC_STORE", self.postgres.url())
             .env("DSYNC_MASTER_KEY", MASTER_KEY);

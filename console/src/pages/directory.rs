@@ -69,6 +69,10 @@ fn state(directory: &Directory, last: Option<&ScimRequest>) -> Markup {
                 None => "No request has arrived yet.",
             }
         }
+        @if directory.stopped {
+            p.status { (badge(Tone::Bad, "stopped")) " The log has lost or changed a record of this directory, so its writes are refused. "
+                "What to do is on the page of DSYNC-003." }
+        }
         ul.tiles {
             li { a href={ (own) "/users" } { span.figure { (number(counts.active_users + counts.inactive_users)) } span.unit { "users" } }
                 @if counts.inactive_users > 0 { span.note { (number(counts.inactive_users)) " inactive" } } }

@@ -1,12 +1,14 @@
 //! What the stream says of the directory itself.
 
+use schemas::record::Draft;
 use schemas::wire::{
     ActivatedDirectory, DeletedDirectory, DirectoryState, DirectoryTag,
     DirectoryToken as WireToken, TokenTag,
 };
-use schemas::{Change, Event};
+use schemas::{Change, Event, EventId};
 
 use super::{Answer, Commit};
+use crate::command::Stamp;
 use crate::facts::TokenRecord;
 use crate::resource::{Directory, DirectoryToken};
 
@@ -40,6 +42,23 @@ pub(super) fn reconcile(commit: &mut Commit<'_, '_>) -> Answer {
         return Answer::Gone;
     }
     Answer::Nothing
+}
+
+/// The event with which a stream begins anew where records before it are lost: what the first one said, once more. It
+/// takes nothing away: what readers still have of the directory stays.
+#[must_use]
+pub fn begin_anew(directory: &Directory, activated: bool, stamp: &mut Stamp<'_>) -> Draft {
+    let (event, change) = match directory.tokens.first() {
+        // Its identity provider has never connected, and nobody shall be told that it has.
+        Some(token) if !activated => {
+            let event = Event::TokenCreated(wire_token(directory, token));
+            (event, Change::TokenMade { id: token.id })
+        }
+        Some(_) | None => {
+            (Event::Activated(self::activated(directory)), Change::DirectoryActivated)
+        }
+    };
+    Draft { id: EventId::from_bits(stamp.id()), at: stamp.at, event, change }
 }
 
 fn activated(directory: &Directory) -> ActivatedDirectory {

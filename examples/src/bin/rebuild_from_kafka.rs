@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use examples::copy::Copy;
+use examples::ends::Ends;
 use examples::stream::{Record, Stream};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -34,11 +35,12 @@ fn main() -> anyhow::Result<()> {
             return Ok(());
         }
         let value = message.payload().context("a record without a value")?;
-        for record in stream.take(value, Record::read(value)?)? {
+        for record in stream.take(value, Record::read(value)?) {
             copy.apply(&record)?;
         }
         Ok(())
     })?;
+    stream.is_whole().with_context(|| directory.clone())?;
     #[expect(clippy::print_stdout, reason = "this is what it is for")]
     {
         println!("{}", serde_json::to_string(&copy)?);
@@ -59,7 +61,7 @@ fn consumer(brokers: &str, settings: &[String]) -> anyhow::Result<BaseConsumer> 
     Ok(config.create()?)
 }
 
-/// Hands on every record of the topic. Records of one directory come in their order: it stays in one partition.
+/// Hands on every record that the topic has now. Records of one directory come in their order: it stays in one partition.
 fn read_to_the_end(
     consumer: &BaseConsumer,
     topic: &str,
@@ -68,22 +70,21 @@ fn read_to_the_end(
     let metadata = consumer.fetch_metadata(Some(topic), PATIENCE)?;
     let partitions = metadata.topics()[0].partitions();
     anyhow::ensure!(!partitions.is_empty(), "there is no topic {topic}");
-    let mut assigned = TopicPartitionList::new();
+    let (mut assigned, mut ends) = (TopicPartitionList::new(), Ends::default());
     for partition in partitions {
-        let (begin, _) = consumer.fetch_watermarks(topic, partition.id(), PATIENCE)?;
-        anyhow::ensure!(
-            begin == 0,
-            "partition {} begins at {begin}: history is missing",
-            partition.id()
-        );
-        assigned.add_partition_offset(topic, partition.id(), Offset::Offset(0))?;
+        let (begin, end) = consumer.fetch_watermarks(topic, partition.id(), PATIENCE)?;
+        assigned.add_partition_offset(topic, partition.id(), Offset::Offset(begin))?;
+        ends.expect(partition.id(), begin, end);
     }
     consumer.assign(&assigned)?;
-    let mut open = partitions.len();
-    while open > 0 {
+    while !ends.are_reached() {
         match consumer.poll(PATIENCE) {
-            Some(Ok(message)) => each(&message)?,
-            Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
+            Some(Ok(message)) => {
+                if ends.reads(message.partition(), message.offset()) {
+                    each(&message)?;
+                }
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) => ends.reached(partition),
             Some(Err(error)) => eprintln!("{error}"),
             None => bail!("no broker answers"),
         }

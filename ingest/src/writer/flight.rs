@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use directory::Needs;
 use futures_util::future::join_all;
 use log::{Append, AppendError, Offset};
 use schemas::Head;
@@ -171,17 +172,25 @@ async fn accepted(stream: &Stream, heads: &[Head]) -> Result<Vec<bool>, WriteErr
     }
 }
 
-/// A time-out says nothing: only reading tells whether the records are there.
+/// A time-out says nothing: only reading tells whether the records are there. They are lost for certain once others stand
+/// where they would.
 async fn find_out(stream: &Stream, heads: Vec<Head>) -> Landing {
     let deadline = Instant::now() + VERDICT_WITHIN;
     while Instant::now() < deadline {
-        match accepted(stream, &heads).await {
-            Ok(verdicts) if verdicts.iter().all(|accepted| *accepted) => {
-                return Landing::Judged(verdicts);
-            }
-            Ok(_) => tokio::time::sleep(ASK_AGAIN_AFTER).await,
+        // The head first: what it has passed and is not accepted then never is.
+        let head = match stream.gather(Needs::default()).await {
+            Ok(gathered) => gathered.head,
+            Err(_) => return Landing::Open(WriteError::Unknown),
+        };
+        let verdicts = match accepted(stream, &heads).await {
+            Ok(verdicts) => verdicts,
             Err(error) => return Landing::Open(error),
+        };
+        let open = heads.iter().zip(&verdicts).find(|(_, accepted)| !**accepted);
+        if open.is_none_or(|(first, _)| head.seq >= first.seq) {
+            return Landing::Judged(verdicts);
         }
+        tokio::time::sleep(ASK_AGAIN_AFTER).await;
     }
     Landing::Open(WriteError::Unknown)
 }

@@ -48,6 +48,10 @@ const TURNS_FOR: Duration = Duration::from_secs(10);
 /// How long to wait for a turn. Who has it may hang; going on without one costs appends and nothing else.
 const TURN_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long a request may wait before it is decided. Behind appends whose outcome is unknown that takes longer than
+/// identity providers listen for; they are told to come back while they do.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+
 /// What every writer works with.
 pub(crate) struct Context {
     pub(crate) log: Arc<dyn EventLog>,
@@ -64,7 +68,7 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    async fn gather(&self, needs: Needs) -> Result<Gathered, WriteError> {
+    pub(super) async fn gather(&self, needs: Needs) -> Result<Gathered, WriteError> {
         let gathered = self.context.replica.gather(self.directory, needs).await?;
         let gathered = gathered.ok_or(WriteError::NoSuchDirectory(self.directory))?;
         if gathered.stopped { Err(WriteError::Stopped) } else { Ok(gathered) }
@@ -274,6 +278,12 @@ impl Task {
 
     /// Decides each request on what the ones before it leave.
     async fn decide_all(&mut self, requests: Vec<Request>) {
+        let waited = |request: &Request| request.arrived.elapsed() > WAIT_MAX;
+        let (late, requests): (Vec<_>, Vec<_>) = requests.into_iter().partition(waited);
+        fail(late, || WriteError::Busy);
+        if requests.is_empty() {
+            return;
+        }
         match self.gather(needs_of(&requests)).await {
             Ok(Gathering::Done) => {}
             Ok(Gathering::Moved) => {

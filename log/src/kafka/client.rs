@@ -111,7 +111,11 @@ pub(super) struct Asker {
 
 impl Asker {
     pub(super) fn new(config: &Config, context: Context) -> KafkaResult<Self> {
-        let client = config.consumer().create_with_context(context)?;
+        let mut settings = config.consumer();
+        // How far the log reaches is asked here, and what a transaction of somebody's that is open holds back is there:
+        // to a client that shows committed records alone it would seem that records had been lost.
+        settings.set("isolation.level", "read_uncommitted");
+        let client = settings.create_with_context(context)?;
         Ok(Self { client, topic: config.topic.clone() })
     }
 

@@ -157,6 +157,8 @@ pub struct Config {
     pub topic: String,
     /// With how many partitions the topic is made, if it has to be.
     pub partitions: u16,
+    /// On how many brokers each record is, if the topic has to be made.
+    pub copies: u16,
     /// Further settings of librdkafka, by their names there. They may hold passwords.
     pub further: BTreeMap<String, String>,
 }
@@ -168,6 +170,7 @@ impl fmt::Debug for Config {
             .field("brokers", &self.brokers)
             .field("topic", &self.topic)
             .field("partitions", &self.partitions)
+            .field("copies", &self.copies)
             .field("further", &names)
             .finish()
     }
@@ -340,6 +343,7 @@ mod tests {
             brokers: "a:9092".to_owned(),
             topic: "dsync".to_owned(),
             partitions: 1,
+            copies: 1,
             further,
         };
         assert!(config.check().is_ok());

@@ -45,6 +45,20 @@ pub enum OpenError {
         /// What the cluster says.
         why: String,
     },
+    /// The topic is missing, and there are not enough brokers for the copies that it is to have.
+    #[error(
+        "the topic {topic} does not exist, and of the {copies} brokers that are to have a copy of each record {brokers} \
+         are there: wait until the others have started, or set kafka_copies to how many copies are enough; with 1, a \
+         lost disk is a lost history"
+    )]
+    TooFewBrokers {
+        /// Its name.
+        topic: String,
+        /// How many there are.
+        brokers: usize,
+        /// How many copies are wanted.
+        copies: u16,
+    },
     /// Its settings cannot be read, so nobody knows whether it is safe.
     #[error(
         "the settings of the topic {topic} cannot be read: {why}; allow this user DescribeConfigs on it"

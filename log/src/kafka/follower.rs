@@ -12,6 +12,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use tokio::sync::{Notify, watch};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::client::{Asker, Context, Reach};
@@ -132,14 +133,16 @@ impl Follower {
     }
 
     async fn run(self) {
+        let mut questions = Questions::new();
         while !self.shared.is_closing() {
             tokio::select! {
                 biased;
                 () = self.shared.woken.notified() => self.serve(),
                 message = self.client.recv() => match message {
                     Ok(message) => self.take(&message),
-                    Err(error) => self.look_into(&error).await,
+                    Err(error) => self.look_into(&error, &mut questions),
                 },
+                Some(answer) = questions.join_next() => self.answered(answer, &mut questions),
                 () = self.again() => {
                     self.again_at.set(None);
                     self.serve();
@@ -220,7 +223,7 @@ impl Follower {
 
     /// An error of the consumer does not say of which partition. Where a reader stands outside of what the broker holds,
     /// records are gone; everywhere else fetching begins anew.
-    async fn look_into(&self, error: &KafkaError) {
+    fn look_into(&self, error: &KafkaError, questions: &mut Questions) {
         let moved = [
             RDKafkaErrorCode::OffsetOutOfRange,
             RDKafkaErrorCode::AutoOffsetReset,
@@ -233,17 +236,32 @@ impl Follower {
         }
         tracing::warn!(%error, "the log does not hold what is read from it");
         for partition in self.shared.asked_for() {
-            let end = self.shared.window(partition).end();
-            let Some(end) = end else { continue };
-            while !self.shared.is_closing() && self.compare(partition, end).is_err() {
-                tokio::time::sleep(AGAIN_AFTER).await;
-            }
+            self.ask(partition, Duration::ZERO, questions);
         }
     }
 
-    fn compare(&self, partition: Partition, end: Offset) -> KafkaResult<()> {
-        let (begin, tail) = self.asker.watermarks(partition)?;
+    /// Asks what the broker holds of a partition, on a thread for blocking: of one without a leader the answer takes
+    /// seconds, in which the others are read.
+    fn ask(&self, partition: Partition, after: Duration, questions: &mut Questions) {
+        let asker = Arc::clone(&self.asker);
+        questions.spawn(async move {
+            tokio::time::sleep(after).await;
+            let asked = tokio::task::spawn_blocking(move || asker.watermarks(partition)).await;
+            (partition, asked.unwrap_or(Err(KafkaError::Canceled)))
+        });
+    }
+
+    fn answered(&self, answer: Result<Answer, JoinError>, questions: &mut Questions) {
+        match answer {
+            Ok((partition, Ok(held))) => self.compare(partition, held),
+            Ok((partition, Err(_))) => self.ask(partition, AGAIN_AFTER, questions),
+            Err(error) => tracing::error!(%error, "asking for the ends of the log has failed"),
+        }
+    }
+
+    fn compare(&self, partition: Partition, (begin, tail): (Offset, Offset)) {
         let mut window = self.shared.window(partition);
+        let Some(end) = window.end() else { return };
         if (begin..=tail).contains(&end) {
             window.want(end);
             drop(window);
@@ -253,6 +271,11 @@ impl Follower {
             drop(window);
             self.shared.tell(partition);
         }
-        Ok(())
     }
 }
+
+/// What was asked about a partition: its first record and its tail.
+type Answer = (Partition, KafkaResult<(Offset, Offset)>);
+
+/// Questions on their way.
+type Questions = JoinSet<Answer>;

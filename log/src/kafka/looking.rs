@@ -40,9 +40,17 @@ impl Looking<'_> {
                 Err(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic)
                     if !is_made =>
                 {
-                    let Config { topic, partitions, .. } = self.config;
-                    topic::create(admin, topic, *partitions, brokers).await?;
-                    is_made = true;
+                    let Config { topic, partitions, copies, .. } = self.config;
+                    if brokers >= usize::from(*copies) {
+                        topic::create(admin, topic, *partitions, *copies).await?;
+                        is_made = true;
+                    } else if Instant::now() >= deadline {
+                        let (topic, copies) = (topic.clone(), *copies);
+                        return Err(OpenError::TooFewBrokers { topic, brokers, copies });
+                    } else {
+                        // They may be starting, as we are.
+                        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+                    }
                 }
                 Err(code) if Instant::now() >= deadline || is_final(code) => {
                     return Err(unusable(&self.config.topic, code));

@@ -20,6 +20,7 @@ const NEXT_WITHIN: Duration = Duration::from_secs(30);
 
 /// An iterator over the records of a partition, with a consumer of its own. It ends at the tail as it was in the beginning.
 pub struct Scan {
+    begin: Offset,
     client: BaseConsumer<Context>,
     next: Offset,
     tail: Offset,
@@ -36,12 +37,13 @@ impl Scan {
     pub(super) fn open(
         config: &Config,
         partition: Partition,
-        from: Offset,
+        from: Option<Offset>,
     ) -> Result<Self, OpenError> {
         let context = Context::default();
         let asker = asker(config, &context)?;
         let found = asker.watermarks(partition);
         let (begin, tail) = found.map_err(|error| ReadError::Unavailable(error.into()))?;
+        let from = from.unwrap_or(begin);
         if from < begin {
             return Err(ReadError::Lost { partition, offset: from, begin, tail }.into());
         }
@@ -52,7 +54,13 @@ impl Scan {
         let offset = rdkafka::Offset::Offset(i64::try_from(from.0).unwrap_or(i64::MAX));
         let listed = list.add_partition_offset(&config.topic, partition.0.into(), offset);
         listed.and_then(|()| client.assign(&list)).map_err(unfit)?;
-        Ok(Self { client, next: from, tail, failed: false })
+        Ok(Self { begin: from, client, next: from, tail, failed: false })
+    }
+
+    /// Where it begins.
+    #[must_use]
+    pub const fn begin(&self) -> Offset {
+        self.begin
     }
 
     /// How many records there are, as far as that can be told without reading them.

@@ -16,11 +16,8 @@ const WITHIN: Duration = Duration::from_secs(15);
 /// How long to wait before brokers that do not know a topic yet are asked again.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// On how many brokers each record is to be, where there are so many.
-const COPIES: usize = 3;
-
 /// How many of them must have a record before it is acknowledged: then one may be lost at any time.
-const IN_SYNC: usize = 2;
+const IN_SYNC: u16 = 2;
 
 /// What the client sends at most in one request, which the broker has to take (`message.max.bytes` of librdkafka).
 const MESSAGE_BYTES: u64 = 1_000_000;
@@ -39,12 +36,10 @@ pub(super) async fn create(
     admin: &Admin,
     topic: &str,
     partitions: u16,
-    brokers: usize,
+    copies: u16,
 ) -> Result<(), OpenError> {
-    let copies = brokers.clamp(1, COPIES);
     let in_sync = copies.min(IN_SYNC).to_string();
-    let replication = i32::try_from(copies).expect("at most three");
-    let wanted = NewTopic::new(topic, partitions.into(), TopicReplication::Fixed(replication))
+    let wanted = NewTopic::new(topic, partitions.into(), TopicReplication::Fixed(copies.into()))
         .set("cleanup.policy", "delete")
         .set("retention.ms", "-1")
         .set("retention.bytes", "-1")

@@ -196,7 +196,9 @@ impl Window {
         (begin, tail): (Offset, Offset),
         known: Option<Offset>,
     ) -> Result<(), ReadError> {
-        if from < begin || Some(tail) < known {
+        if is_whole(from, (begin, tail), known) {
+            self.lost = None;
+        } else {
             self.lose(from, begin, tail);
         }
         self.reaches(tail);
@@ -208,10 +210,21 @@ impl Window {
         self.lost = Some((at, begin, tail));
     }
 
+    /// Whether nothing is read any more, because records are gone.
+    pub(super) const fn is_lost(&self) -> bool {
+        self.lost.is_some()
+    }
+
     fn lost_error(&self) -> Option<ReadError> {
         let (offset, begin, tail) = self.lost?;
         Some(ReadError::Lost { partition: self.partition, offset, begin, tail })
     }
+}
+
+/// Whether what a broker holds reaches from where a reader stands to where the tail is known to have been.
+pub(super) fn is_whole(from: Offset, held: (Offset, Offset), known: Option<Offset>) -> bool {
+    let (begin, tail) = held;
+    from >= begin && Some(tail) >= known
 }
 
 impl Place {
@@ -372,5 +385,8 @@ mod tests {
         let mut window = at(5);
         let look = window.look(Offset(5), (Offset(0), Offset(9)), Some(Offset(10)));
         assert!(matches!(look, Err(ReadError::Lost { .. })), "it ended behind this");
+        assert!(window.is_lost());
+        let look = window.look(Offset(5), (Offset(0), Offset(10)), Some(Offset(10)));
+        assert!(look.is_ok() && !window.is_lost(), "it is back");
     }
 }

@@ -11,6 +11,7 @@ fn link(prev: Head, base: Head, tag: u8, index: u32, len: u32) -> Link {
         hash,
         base: base.seq,
         commit: Place { index, len },
+        anew: false,
     }
 }
 
@@ -80,6 +81,46 @@ fn a_record_on_the_right_number_with_another_past_is_a_gap() {
     stream.admit(single(Head::default(), 1), ());
     let changed = Head { seq: Seq(1), hash: Hash::of(b"what was there before") };
     assert_eq!(stream.admit(single(changed, 2), ()), Admitted::Gap);
+}
+
+/// What an operator appends when records before it are lost.
+fn anew(seq: u64) -> Link {
+    let hash = Hash::of(&[b"anew", &seq.to_be_bytes()[..]].concat());
+    let commit = Place { index: 0, len: 1 };
+    Link { seq: Seq(seq), prev: Hash::default(), hash, base: Seq(seq - 1), commit, anew: true }
+}
+
+#[test]
+fn a_stream_that_begins_anew_goes_on_from_there_for_every_reader() {
+    let first = single(Head::default(), 1);
+    let lost = single(first.as_head(), 2);
+    let after = single(lost.as_head(), 3);
+    let mark = anew(4);
+    let next = single(mark.as_head(), 5);
+    for read in [vec![], vec![first], vec![first, lost]] {
+        let mut stream = Stream::at(Head::default());
+        for record in read.iter().chain([&after]) {
+            stream.admit(*record, ());
+        }
+        assert_eq!(stream.admit(mark, ()), Admitted::Complete(vec![(mark, ())]));
+        assert_eq!(stream.admit(next, ()), Admitted::Complete(vec![(next, ())]));
+        assert_eq!(stream.admit(mark, ()), Admitted::Stale, "it came twice");
+        assert_eq!(stream.head(), next.as_head());
+    }
+}
+
+#[test]
+fn beginning_anew_drops_a_half_commit_and_never_goes_back() {
+    let mut stream = Stream::at(Head::default());
+    let half = link(Head::default(), Head::default(), 1, 0, 2);
+    let rest = link(half.as_head(), Head::default(), 1, 1, 2);
+    stream.admit(half, ());
+    assert_eq!(stream.verdict(&anew(3)), Verdict::Anew);
+    stream.admit(anew(3), ());
+    assert_eq!(stream.admit(rest, ()), Admitted::Stale, "the rest of an abandoned commit");
+    assert_eq!(stream.admit(anew(2), ()), Admitted::Stale, "behind the head");
+    let torn = Link { commit: Place { index: 0, len: 2 }, ..anew(9) };
+    assert_eq!(stream.admit(torn, ()), Admitted::Stale, "a stream begins with one record");
 }
 
 /// What one writer appends: commits decided on the head it last saw, some batches of two commits.

@@ -34,7 +34,7 @@ pub(super) fn plan(command: Command) -> Option<Request> {
         | Command::Serve(_)
         | Command::Demo
         | Command::Verify { .. }
-        | Command::Rebuild
+        | Command::Rebuild { .. }
         | Command::Config(_) => return None,
     })
 }

@@ -10,8 +10,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures_util::future::join_all;
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::telemetry::Telemetry;
 
@@ -19,45 +22,87 @@ use crate::telemetry::Telemetry;
 /// dependency that needs longer is not ready.
 const CHECK_MAX: Duration = Duration::from_secs(2);
 
-type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
-type Check = Arc<dyn Fn() -> Answer + Send + Sync>;
+/// How long an answer holds. Whoever may ask may ask often, and each look costs questions to all that is behind.
+const HOLDS_FOR: Duration = Duration::from_secs(1);
 
-/// What must hold for the server to do its work: named checks, asked anew on every request.
+type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+type Ask = Arc<dyn Fn() -> Answer + Send + Sync>;
+
+/// What a check means for those who send requests here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// Without it the process is of no use: requests shall go elsewhere.
+    Needed,
+    /// Without it something does not work, here or anywhere else, and what does is still to be had here.
+    Told,
+}
+
+#[derive(Clone)]
+struct Check {
+    name: &'static str,
+    weight: Weight,
+    ask: Ask,
+}
+
+/// What came of the checks.
+#[derive(Clone, Debug, Default)]
+struct Looked {
+    /// Why those fail that do, by name.
+    failures: Vec<(&'static str, Weight, String)>,
+}
+
+/// What must hold for the server to do its work: named checks, asked anew when the last answer is old.
 #[derive(Clone, Default)]
 pub struct Readiness {
-    checks: Vec<(&'static str, Check)>,
+    checks: Vec<Check>,
+    /// Once cancelled, the process takes no more work and says so.
+    ending: CancellationToken,
+    /// The last answer. Held while it is asked for, so that many who ask are one who does.
+    last: Arc<tokio::sync::Mutex<Option<(Instant, Looked)>>>,
 }
 
 impl Readiness {
+    /// The readiness of a process that ends when this is cancelled.
+    #[must_use]
+    pub fn until(ending: CancellationToken) -> Self {
+        Self { ending, ..Self::default() }
+    }
+
     /// With one more check. It answers with the reason when its part cannot work; the reason is shown
     /// to anyone, so it must hold no secret.
     #[must_use]
-    pub fn with<F, A>(mut self, name: &'static str, check: F) -> Self
+    pub fn with<F, A>(mut self, name: &'static str, weight: Weight, check: F) -> Self
     where
         F: Fn() -> A + Send + Sync + 'static,
         A: Future<Output = Result<(), String>> + Send + 'static,
     {
-        self.checks.push((name, Arc::new(move || Box::pin(check()))));
+        self.checks.push(Check { name, weight, ask: Arc::new(move || Box::pin(check())) });
         self
     }
 
-    /// Asks every check, one after the other. The reasons of those that fail, by name.
-    pub async fn failures(&self) -> Vec<(&'static str, String)> {
-        let mut failures = Vec::new();
-        for (name, check) in &self.checks {
-            let answer = tokio::time::timeout(CHECK_MAX, check()).await;
-            let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {CHECK_MAX:?}")));
-            if let Err(reason) = answer {
-                failures.push((*name, reason));
-            }
+    /// What came of the checks, at most a moment ago.
+    async fn looked(&self) -> Looked {
+        let mut last = self.last.lock().await;
+        if let Some((at, looked)) = &*last
+            && at.elapsed() < HOLDS_FOR
+        {
+            return looked.clone();
         }
-        failures
+        let asked = self.checks.iter().map(|check| async {
+            let answer = tokio::time::timeout(CHECK_MAX, (check.ask)()).await;
+            let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {CHECK_MAX:?}")));
+            answer.err().map(|reason| (check.name, check.weight, reason))
+        });
+        let failures = join_all(asked).await.into_iter().flatten().collect();
+        let looked = Looked { failures };
+        *last = Some((Instant::now(), looked.clone()));
+        looked
     }
 }
 
 impl fmt::Debug for Readiness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.checks.iter().map(|(name, _)| name)).finish()
+        f.debug_list().entries(self.checks.iter().map(|check| check.name)).finish()
     }
 }
 
@@ -75,18 +120,22 @@ async fn healthz() -> Response {
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> Response {
-    let failures = readiness.failures().await;
+    if readiness.ending.is_cancelled() {
+        let body = json!({"status": "not ready", "checks": {"process": "it is ending"}});
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
+    }
+    let Looked { failures } = readiness.looked().await;
     let mut checks: Map<String, Value> =
-        readiness.checks.iter().map(|(name, _)| ((*name).to_owned(), json!("ok"))).collect();
-    let ready = failures.is_empty();
-    for (name, reason) in failures {
+        readiness.checks.iter().map(|check| (check.name.to_owned(), json!("ok"))).collect();
+    let is_ready = failures.iter().all(|(_, weight, _)| *weight == Weight::Told);
+    let (status, word) = match is_ready {
+        true if failures.is_empty() => (StatusCode::OK, "ready"),
+        true => (StatusCode::OK, "degraded"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+    };
+    for (name, _, reason) in failures {
         checks.insert(name.to_owned(), json!(reason));
     }
-    let (status, word) = if ready {
-        (StatusCode::OK, "ready")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
-    };
     (status, Json(json!({"status": word, "checks": checks}))).into_response()
 }
 

@@ -81,21 +81,72 @@ async fn a_panic_is_an_answer_in_the_shape_of_its_caller() {
 
 #[tokio::test]
 async fn readiness_names_what_is_missing() {
-    let ready = Readiness::default().with("log", || async { Ok(()) });
+    let ready = Readiness::default().with("log", Weight::Told, || async { Ok(()) });
     let (status, _, _, body) = ask(&server(ready.clone()), "/readyz").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(body, r#"{"checks":{"log":"ok"},"status":"ready"}"#);
 
-    let not = ready.with("store", || async { Err("the disk is full".to_owned()) });
+    let not = ready.with("store", Weight::Needed, || async { Err("the disk is full".to_owned()) });
     let (status, _, _, body) = ask(&server(not), "/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["checks"], json!({"log": "ok", "store": "the disk is full"}));
 }
 
+#[tokio::test]
+async fn what_can_be_done_without_is_told_and_takes_nobody_out() {
+    let lame = Readiness::default().with("log", Weight::Told, || async { Err("away".to_owned()) });
+    let (status, _, _, body) = ask(&server(lame), "/readyz").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body, r#"{"checks":{"log":"away"},"status":"degraded"}"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_holds_for_a_second_however_often_it_is_asked_for() {
+    let asked = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&asked);
+    let ready = Readiness::default().with("log", Weight::Needed, move || {
+        count.fetch_add(1, Ordering::Relaxed);
+        async { Ok(()) }
+    });
+    let server = server(ready);
+    for _ in 0..20 {
+        ask(&server, "/readyz").await;
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    tokio::time::advance(std::time::Duration::from_millis(1_001)).await;
+    ask(&server, "/readyz").await;
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_process_that_ends_says_so_before_it_does_and_leaves_no_request_unanswered() {
+    let ending = Ending::default();
+    let routes = operations(Readiness::until(ending.draining.clone()), Telemetry::detached());
+    let routes = routes
+        .route("/scim/slow", get(std::future::pending::<()>))
+        .route("/quick", get(|| async {}));
+    let server = drain(routes, ending.clone());
+    let call = |path: &str| {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        server.clone().oneshot(request)
+    };
+    assert_eq!(call("/readyz").await.unwrap().status(), StatusCode::OK);
+    ending.draining.cancel();
+    assert_eq!(call("/readyz").await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+    let quick = call("/quick").await.unwrap();
+    assert_eq!(quick.status(), StatusCode::OK, "it still serves");
+    assert_eq!(quick.headers()["connection"], "close");
+    let (slow, ()) = tokio::join!(call("/scim/slow"), async { ending.cut.cancel() });
+    let slow = slow.unwrap();
+    assert_eq!(slow.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(slow.headers().contains_key("retry-after"));
+    assert_eq!(slow.headers()["content-type"], "application/scim+json");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_check_that_hangs_is_not_ready() {
-    let stuck = Readiness::default().with("log", std::future::pending);
+    let stuck = Readiness::default().with("log", Weight::Needed, std::future::pending);
     let (status, _, _, body) = ask(&server(stuck), "/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(body.contains("no answer within 2s"), "{body}");
@@ -103,7 +154,8 @@ async fn a_check_that_hangs_is_not_ready() {
 
 #[tokio::test]
 async fn health_needs_nothing_and_metrics_are_prometheus_text() {
-    let server = server(Readiness::default().with("log", || async { Err(String::new()) }));
+    let server =
+        server(Readiness::default().with("log", Weight::Needed, || async { Err(String::new()) }));
     assert_eq!(ask(&server, "/healthz").await.0, StatusCode::OK);
     let (status, _, kind, _) = ask(&server, "/metrics").await;
     assert_eq!(status, StatusCode::OK);

@@ -22,9 +22,18 @@ pub(crate) enum LogSource {
     Kafka(Arc<log::kafka::Config>),
 }
 
+/// A partition to be read from its first record to its last.
+pub(crate) struct Walk {
+    /// Where it begins: at 0, unless records at the front are gone.
+    pub(crate) begin: Offset,
+    pub(crate) scan: Scan<'static>,
+    /// About how many records there are.
+    pub(crate) length: u64,
+}
+
 /// A log at work.
 #[derive(Clone, Debug)]
-pub(super) enum OpenLog {
+pub(crate) enum OpenLog {
     Embedded(Arc<Embedded>),
     #[cfg(feature = "kafka")]
     Kafka(Arc<log::Kafka>),
@@ -41,6 +50,7 @@ impl LogSource {
                     brokers: topic.brokers.clone(),
                     topic: topic.topic.clone(),
                     partitions: settings.kafka_partitions,
+                    copies: settings.kafka_copies,
                     further: further
                         .map(|(key, value)| (key.clone(), value.expose().to_owned()))
                         .collect(),
@@ -56,7 +66,7 @@ impl LogSource {
         not(feature = "kafka"),
         expect(clippy::unused_async, reason = "a log on a cluster is opened over the network")
     )]
-    pub(super) async fn open(&self) -> anyhow::Result<OpenLog> {
+    pub(crate) async fn open(&self) -> anyhow::Result<OpenLog> {
         Ok(match self {
             Self::Embedded(path) => OpenLog::Embedded(Arc::new(Embedded::open(path, PARTITIONS)?)),
             #[cfg(feature = "kafka")]
@@ -90,27 +100,27 @@ impl LogSource {
         Ok((0..count).map(Partition).collect())
     }
 
-    /// All of a partition, and about how much that is. Blocks.
-    pub(crate) fn scan(&self, partition: Partition) -> anyhow::Result<(Scan<'static>, u64)> {
+    /// All that is left of a partition. What is missing of a stream shows in its chain. Blocks.
+    pub(crate) fn scan(&self, partition: Partition) -> anyhow::Result<Walk> {
         match self {
             Self::Embedded(path) => {
                 let scan = Embedded::scan(path, partition, Offset(0))
                     .with_context(|| format!("there is no log to read at {}", path.display()))?;
                 let length = scan.len_hint().map_err(anyhow::Error::from_boxed)?;
-                Ok((Box::new(scan), length))
+                Ok(Walk { begin: Offset(0), scan: Box::new(scan), length })
             }
             #[cfg(feature = "kafka")]
             Self::Kafka(config) => {
-                let scan = log::Kafka::scan(config, partition, Offset(0))?;
-                let length = scan.len_hint();
-                Ok((Box::new(scan), length))
+                let scan = log::Kafka::scan_what_is_left(config, partition)?;
+                let (begin, length) = (scan.begin(), scan.len_hint());
+                Ok(Walk { begin, scan: Box::new(scan), length })
             }
         }
     }
 }
 
 impl OpenLog {
-    pub(super) fn port(&self) -> Arc<dyn EventLog> {
+    pub(crate) fn port(&self) -> Arc<dyn EventLog> {
         match self {
             Self::Embedded(log) => Arc::clone(log) as Arc<dyn EventLog>,
             #[cfg(feature = "kafka")]
@@ -136,7 +146,7 @@ impl OpenLog {
     }
 
     /// Lets what is on its way arrive, and ends its threads. Blocks; for shutdown.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         match self {
             Self::Embedded(log) => log.close(),
             #[cfg(feature = "kafka")]

@@ -4,8 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use log::EventLog;
+use futures_util::StreamExt as _;
+use futures_util::stream::iter;
+use log::{EventLog, Partition};
+use projector::ProjectionStore as _;
 use store::Store;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::log::OpenLog;
@@ -44,24 +48,58 @@ pub(super) async fn follow(log: OpenLog, store: Arc<Store>, end: CancellationTok
     }
 }
 
+/// How many directories are named that are stopped: enough to begin with.
+const NAMED_MAX: usize = 10;
+
+/// Whether every directory is followed. If not, which are stopped.
+pub(super) async fn none_is_stopped(store: &Store) -> Result<(), String> {
+    // Whether it answers is another question.
+    let Ok(stopped) = store.stopped_directories().await else { return Ok(()) };
+    if stopped.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = stopped.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+    Err(format!(
+        "DSYNC-003: {} directories are stopped by a gap in their streams: {}",
+        stopped.len(),
+        named.join(", ")
+    ))
+}
+
+/// How long all partitions together may take to answer: less than a check may take, so that those that do not are named.
+const ANSWER_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// Of how many partitions it is asked at once.
+const ASKED_AT_ONCE: usize = 8;
+
 /// Whether every partition of the log can be read. If not, which cannot, and why.
 pub(super) async fn answer(log: &dyn EventLog) -> Result<(), String> {
-    let tails = projector::lag::tails(log).await;
-    let silent = tails.into_iter().filter_map(|(partition, tail)| Some((partition, tail.err()?)));
-    let silent: Vec<String> =
-        silent.map(|(partition, error)| format!("partition {}: {error}", partition.0)).collect();
+    let deadline = Instant::now() + ANSWER_WITHIN;
+    let asked = (0..log.partitions()).map(Partition).map(|partition| async move {
+        let why = match timeout_at(deadline, log.tail(partition)).await {
+            Ok(Ok(_)) => return None,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {ANSWER_WITHIN:?}"),
+        };
+        Some(format!("partition {}: {why}", partition.0))
+    });
+    let answers: Vec<Option<String>> = iter(asked).buffered(ASKED_AT_ONCE).collect().await;
+    let silent: Vec<String> = answers.into_iter().flatten().collect();
     if silent.is_empty() { Ok(()) } else { Err(silent.join("; ")) }
 }
 
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use log::{Append, AppendError, Entry, Offset, Partition, ReadError, ReadLimit};
+    use log::{Append, AppendError, Entry, Offset, ReadError, ReadLimit};
 
     use super::*;
 
-    /// A log of twenty partitions, some of which have no leader.
-    struct Headless(&'static [u16]);
+    /// A log of twenty partitions, some of which have no leader: they refuse, or they keep silent.
+    struct Headless {
+        refuse: &'static [u16],
+        keep_silent: &'static [u16],
+    }
 
     #[async_trait]
     impl EventLog for Headless {
@@ -87,17 +125,25 @@ mod tests {
         }
 
         async fn tail(&self, partition: Partition) -> Result<Offset, ReadError> {
-            if self.0.contains(&partition.0) {
+            if self.keep_silent.contains(&partition.0) {
+                std::future::pending::<()>().await;
+            }
+            if self.refuse.contains(&partition.0) {
                 return Err(ReadError::Unavailable("no leader".into()));
             }
             Ok(Offset(partition.0.into()))
         }
     }
 
-    #[tokio::test]
-    async fn every_partition_that_does_not_answer_is_named() {
-        assert_eq!(answer(&Headless(&[])).await, Ok(()));
-        let said = answer(&Headless(&[3, 17])).await.unwrap_err();
-        assert!(said.starts_with("partition 3: ") && said.contains("; partition 17: "), "{said}");
+    #[tokio::test(start_paused = true)]
+    async fn every_partition_that_does_not_answer_is_named_in_time() {
+        assert_eq!(answer(&Headless { refuse: &[], keep_silent: &[] }).await, Ok(()));
+        let begun = Instant::now();
+        let headless = Headless { refuse: &[3, 17], keep_silent: &[4, 5, 6, 7, 8, 9, 10, 11, 12] };
+        let said = answer(&headless).await.unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(2), "before the check is given up");
+        assert!(said.starts_with("partition 3: the log is unavailable; partition 4: "), "{said}");
+        assert!(said.contains("; partition 12: no answer within 1.5s"), "{said}");
+        assert!(said.contains("; partition 17: "), "{said}");
     }
 }

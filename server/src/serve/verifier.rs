@@ -80,7 +80,7 @@ fn walk_all(
     for partition in partitions {
         let mut scratch =
             store::Scratch::create(folder).map_err(|error| VerifyError::Scratch(error.into()))?;
-        let (scan, _) = log.scan(partition).map_err(unread)?;
+        let scan = log.scan(partition).map_err(unread)?.scan;
         let end = end.clone();
         let scan = Box::new(scan.map(move |entry| {
             if end.is_cancelled() { Err("the server ends".into()) } else { entry }

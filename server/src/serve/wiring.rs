@@ -18,7 +18,7 @@ use super::{
     scratch_folder, streams, trials, verifier,
 };
 use crate::cli::Role;
-use crate::http::{self, Readiness};
+use crate::http::{self, Readiness, Weight};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 
@@ -53,6 +53,7 @@ impl Running {
         self.roles.spawn(Arc::clone(&self.topics).keep(self.end_roles.clone()));
         let wiring = Wiring { running: self, settings, listed, edge: Arc::clone(&edge) };
         let routes = wiring.start(telemetry).await?;
+        let routes = http::drain(routes, self.ending.clone());
         self.listen(http::wrap(routes, edge), listener);
         Ok(())
     }
@@ -96,22 +97,34 @@ impl Running {
         Ok(())
     }
 
+    /// What this process needs for its part. Where it serves requests it goes on without the log and with what stands
+    /// still: reads are to be had, and writes are told when to come back, which a balancer would not tell them.
     fn readiness(&self, projecting: Option<watch::Receiver<projector::Stopped>>) -> Readiness {
+        let serves = self.plays(Role::Ingest) || self.plays(Role::Api);
+        let weight = if serves { Weight::Told } else { Weight::Needed };
         let (log, store) = (self.log.port(), Arc::clone(&self.store));
-        let ready = Readiness::default()
-            .with("log", move || {
+        let mut ready = Readiness::until(self.ending.draining.clone());
+        ready = ready.with("store", Weight::Needed, move || {
+            let store = Arc::clone(&store);
+            async move { store.ready().await.map_err(|error| error.to_string()) }
+        });
+        if serves || self.plays(Role::Projector) {
+            ready = ready.with("log", weight, move || {
                 let log = Arc::clone(&log);
                 async move { partitions::answer(&*log).await }
-            })
-            .with("store", move || {
-                let store = Arc::clone(&store);
-                async move { store.ready().await.map_err(|error| error.to_string()) }
             });
+        }
         let Some(projecting) = projecting else { return ready };
-        ready.with("projector", move || {
-            let stopped: Vec<String> = projecting.borrow().values().cloned().collect();
-            async move { if stopped.is_empty() { Ok(()) } else { Err(stopped.join("; ")) } }
-        })
+        let store = Arc::clone(&self.store);
+        ready
+            .with("projector", weight, move || {
+                let stopped: Vec<String> = projecting.borrow().values().cloned().collect();
+                async move { if stopped.is_empty() { Ok(()) } else { Err(stopped.join("; ")) } }
+            })
+            .with("directories", weight, move || {
+                let store = Arc::clone(&store);
+                async move { partitions::none_is_stopped(&store).await }
+            })
     }
 }
 

@@ -95,6 +95,13 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "kafka_copies",
+        default: Default::Value("3"),
+        help: "Brokers that have a copy of each record, if the topic of the log has to be made; 1 where there is one broker",
+        expects: "a whole number from 1 to 9",
+        secret: false,
+    },
+    Setting {
         key: "store",
         default: Default::Value("embedded"),
         help: "The store: embedded, or postgres://user:password@host/database",

@@ -167,6 +167,14 @@ pub(super) fn partitions(text: &str) -> Result<u16, String> {
     count.ok_or_else(|| format!("{text:?} is not a whole number from 1 to {PARTITIONS_MAX}"))
 }
 
+/// More than anybody keeps.
+const COPIES_MAX: u16 = 9;
+
+pub(super) fn copies(text: &str) -> Result<u16, String> {
+    let count = text.parse().ok().filter(|count| (1..=COPIES_MAX).contains(count));
+    count.ok_or_else(|| format!("{text:?} is not a whole number from 1 to {COPIES_MAX}"))
+}
+
 pub(super) fn store(text: &str) -> Result<StoreSetting, String> {
     if text == "embedded" {
         Ok(StoreSetting::Embedded)

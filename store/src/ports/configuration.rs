@@ -314,6 +314,7 @@ fn describe(
         state,
         name: configured.name.clone(),
         domain: configured.domains.first().map(|domain| domain.domain.clone()),
+        stopped: standing.stopped,
         counts: standing.counts,
         apps: configured.apps.clone(),
         refresh,

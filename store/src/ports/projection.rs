@@ -1,8 +1,9 @@
 //! The projector's port.
 
 use async_trait::async_trait;
-use log::Partition;
+use log::{Offset, Partition};
 use projector::{Batch, Position, ProjectionStore, StoreError, StoredHead};
+use schemas::DirectoryId;
 
 use crate::Store;
 use crate::error::DbError;
@@ -25,6 +26,21 @@ impl ProjectionStore for Store {
         batch: Batch,
     ) -> Result<(), StoreError> {
         self.state.apply(partition, from, to, batch).await
+    }
+
+    async fn passed(&self, partition: Partition) -> Result<Offset, StoreError> {
+        self.state.passed(partition).await.map_err(unavailable)
+    }
+
+    async fn stop(&self, partition: Partition, why: Option<String>) -> Result<(), StoreError> {
+        self.state.stop(partition, why).await.map_err(unavailable)
+    }
+
+    async fn stopped_directories(&self) -> Result<Vec<DirectoryId>, StoreError> {
+        let stopped = self.state.stopped().await.map_err(unavailable)?;
+        // Of one that is gone nothing is wanted any more.
+        let known = self.config.known();
+        Ok(stopped.into_iter().filter(|id| known.get(*id).is_some()).collect())
     }
 }
 

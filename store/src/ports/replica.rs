@@ -71,6 +71,9 @@ impl Replica for Store {
         if let Some(fault) = fault {
             return Err(faulty(fault));
         }
+        if let Some(why) = self.state.progress().stops().borrow().get(&known.partition).cloned() {
+            return Err(stopped(why));
+        }
         let configured = known.directory.clone();
         let gathered = self.state.gather(configured, needs).await;
         gathered.map(Some).map_err(unavailable)
@@ -79,6 +82,7 @@ impl Replica for Store {
     async fn wait_applied(&self, partition: Partition, offset: Offset) -> Result<(), ReplicaError> {
         let mut passed = self.state.progress().passed(partition);
         let mut faults = self.state.progress().faults();
+        let mut stops = self.state.progress().stops();
         tokio::select! {
             biased;
             waited = passed.wait_for(|next| *next > offset) => {
@@ -86,6 +90,10 @@ impl Replica for Store {
             }
             failed = faults.wait_for(|faults| faults.contains_key(&partition)) => match failed {
                 Ok(faults) => Err(faulty(faults.get(&partition).cloned().unwrap_or(Fault::Full))),
+                Err(closed) => Err(ReplicaError::Unavailable(closed.into())),
+            },
+            halted = stops.wait_for(|stops| stops.contains_key(&partition)) => match halted {
+                Ok(stops) => Err(stopped(stops.get(&partition).cloned().unwrap_or_default())),
                 Err(closed) => Err(ReplicaError::Unavailable(closed.into())),
             }
         }
@@ -166,6 +174,11 @@ impl Store {
             tracing::warn!(%error, "the last use of a token cannot be written");
         }
     }
+}
+
+/// Its partition stands still.
+fn stopped(why: String) -> ReplicaError {
+    ReplicaError::Unavailable(BoxError::from(why))
 }
 
 fn faulty(fault: Fault) -> ReplicaError {

@@ -15,6 +15,7 @@ mod reading;
 mod refresh;
 mod rows;
 pub(crate) mod snapshot;
+mod stops;
 mod times;
 mod turns;
 
@@ -33,7 +34,7 @@ use super::listen::{Listener, Listening, listen};
 use super::query::Moment;
 use super::rows::{Columns, as_sql};
 use crate::error::{DbError, OpenError};
-use crate::state::{DirectoryRow, Progress, Told};
+use crate::state::{DirectoryRow, Progress, Stops, Told};
 use turns::Turns;
 
 /// The state, as one process among several sees it.
@@ -57,6 +58,9 @@ struct Watching {
 
 impl Listener for Watching {
     fn heard(&self, said: &str) {
+        if let Some((partition, why)) = stops::heard(said) {
+            return self.progress.stop(partition, why);
+        }
         // Partition, what was passed, end of the feed.
         let mut numbers = said.split(' ').map(str::parse::<u64>);
         if let (Some(Ok(partition)), Some(Ok(passed)), Some(Ok(end))) =
@@ -69,10 +73,12 @@ impl Listener for Watching {
 
     async fn look(&self) -> Result<(), DbError> {
         let mut client = self.postgres.client().await?;
-        let (passed, end) = standing(&Moment::reading(&mut client).await?).await?;
+        let moment = Moment::reading(&mut client).await?;
+        let (passed, end) = standing(&moment).await?;
         for (partition, next) in passed {
             self.progress.heard(Partition(partition), next, end);
         }
+        self.progress.stopped(stops::stops(&moment).await?);
         Ok(())
     }
 }
@@ -80,8 +86,9 @@ impl Listener for Watching {
 impl State {
     pub(crate) async fn open(postgres: Postgres) -> Result<Self, OpenError> {
         let failed = |error| OpenError::server(postgres.settings(), error);
-        let (channel, passed, end) = begin(&postgres).await.map_err(failed)?;
+        let (channel, (passed, end), stops) = begin(&postgres).await.map_err(failed)?;
         let progress = Arc::new(Progress::new(passed, end));
+        progress.stopped(stops);
         let watching = Watching { postgres: postgres.clone(), progress: Arc::clone(&progress) };
         let listening = listen(postgres.clone(), channel.clone(), Arc::new(watching));
         let turns = Turns::new();
@@ -100,6 +107,14 @@ impl State {
     async fn position(&self, partition: Partition) -> Result<Position, DbError> {
         let mut client = self.client().await?;
         position(&Moment::reading(&mut client).await?, partition).await
+    }
+
+    async fn passed(&self, partition: Partition) -> Result<Offset, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let sql = "SELECT passed FROM positions WHERE partition = $1";
+        let row = moment.first(sql, &[&i32::from(partition.0)]).await?;
+        row.map_or(Ok(Offset(0)), |row| Ok(Offset(row.number(0)?)))
     }
 
     async fn heads(&self, partition: Partition) -> Result<Vec<StoredHead>, DbError> {
@@ -162,17 +177,20 @@ const fn record(revoked: bool) -> TokenRecord {
 }
 
 /// The channel of this schema, and how far everything has come.
-async fn begin(postgres: &Postgres) -> Result<(String, BTreeMap<u16, Offset>, u64), DbError> {
+async fn begin(postgres: &Postgres) -> Result<(String, Standing, Stops), DbError> {
     let mut client = postgres.client().await?;
     let moment = Moment::reading(&mut client).await?;
     // Channels are shared by all who use the database.
     let channel = moment.all("SELECT 'dsync_state_' || md5($1)", &[&postgres.schema()]).await?;
     let channel = channel[0].value(0)?;
-    let (passed, end) = standing(&moment).await?;
-    Ok((channel, passed, end))
+    let standing = standing(&moment).await?;
+    Ok((channel, standing, stops::stops(&moment).await?))
 }
 
-async fn standing(moment: &Moment<'_>) -> Result<(BTreeMap<u16, Offset>, u64), DbError> {
+/// How far each partition was passed, and the end of the feed.
+type Standing = (BTreeMap<u16, Offset>, u64);
+
+async fn standing(moment: &Moment<'_>) -> Result<Standing, DbError> {
     let mut passed = BTreeMap::new();
     for row in moment.all("SELECT partition, passed FROM positions", &[]).await? {
         let partition = u16::try_from(row.value::<i32>(0)?).unwrap_or(u16::MAX);

@@ -78,13 +78,16 @@ fn apply(
     for accepted in &batch.accepted {
         applying.accept(accepted)?;
     }
-    for stopped in &batch.stopped {
-        let row = applying.directory(*stopped)?;
-        transaction
-            .prepare_cached("UPDATE directories SET stopped = 1 WHERE key = ?1")?
-            .execute([row.key])?;
+    let mut stopped = Vec::with_capacity(batch.stopped.len());
+    for id in &batch.stopped {
+        stopped.push(applying.directory(*id)?.key);
     }
     let end = applying.finish()?;
+    for key in stopped {
+        transaction
+            .prepare_cached("UPDATE directories SET stopped = 1 WHERE key = ?1")?
+            .execute([key])?;
+    }
     times::grown(&transaction, end - batch.accepted.len() as u64, end)?;
     set_position(&transaction, partition, to)?;
     transaction.commit()?;
@@ -293,7 +296,7 @@ impl<'a> Applying<'a> {
     fn finish(self) -> Result<u64, DbError> {
         let mut update = self.transaction.prepare_cached(
             "UPDATE directories SET seq = ?2, hash = ?3, active_users = ?4, inactive_users = ?5,
-                 groups = ?6, pending_members = ?7, hidden_users = ?8 WHERE key = ?1",
+                 groups = ?6, pending_members = ?7, hidden_users = ?8, stopped = 0 WHERE key = ?1",
         )?;
         for touched in self.directories.values().filter(|touched| touched.head.seq.0 > 0) {
             update.execute(params![

@@ -13,7 +13,7 @@ use directory::{Directory, Group, Needs, User};
 use dispatcher::brake::Counts;
 use dispatcher::ports::{FeedEvent, FeedPosition, Line, SeenPage};
 use ingest::ports::{Gathered, ListQuery, Member, MemberPlace, ToRefresh, UserView};
-use log::Partition;
+use log::{Offset, Partition};
 use projector::{Batch, Position, StoreError, StoredHead};
 use schemas::wire::{DirectoryGroup, DirectoryUser, DirectoryUserWithGroups};
 use schemas::{DirectoryId, EventId, EventType, GroupId, Head, ScimId, Timestamp, UserId};
@@ -56,6 +56,20 @@ impl StateBackend for State {
         batch: Batch,
     ) -> Result<(), StoreError> {
         State::apply(self, partition, from, to, batch).await
+    }
+
+    async fn passed(&self, partition: Partition) -> Result<Offset, DbError> {
+        Ok(*self.progress().passed(partition).borrow())
+    }
+
+    /// Nobody else has the file open, and whoever opens it next follows the partition before anything is appended.
+    async fn stop(&self, partition: Partition, why: Option<String>) -> Result<(), DbError> {
+        self.progress().stop(partition, why);
+        Ok(())
+    }
+
+    async fn stopped(&self) -> Result<Vec<DirectoryId>, DbError> {
+        self.read(snapshot::stopped).await
     }
 
     async fn gather(&self, directory: Directory, needs: Needs) -> Result<Gathered, DbError> {

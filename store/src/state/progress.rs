@@ -21,6 +21,9 @@ pub(crate) enum Fault {
 
 pub(crate) type Faults = BTreeMap<Partition, Fault>;
 
+/// Why partitions are not followed any further.
+pub(crate) type Stops = BTreeMap<Partition, String>;
+
 /// Where the projection stands. Locks are held for a look-up or a push, never over an await.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -30,6 +33,8 @@ pub(crate) struct Progress {
     feed_end: watch::Sender<u64>,
     /// For each partition whose last batch could not be written, why not.
     faults: watch::Sender<Faults>,
+    /// For each partition that is not followed any further, why not.
+    stops: watch::Sender<Stops>,
     recent: Mutex<Recent>,
 }
 
@@ -61,6 +66,7 @@ impl Progress {
             passed: Mutex::new(passed.collect()),
             feed_end: watch::Sender::new(feed_end),
             faults: watch::Sender::default(),
+            stops: watch::Sender::default(),
             recent: Mutex::default(),
         }
     }
@@ -87,6 +93,28 @@ impl Progress {
         self.faults.subscribe()
     }
 
+    /// Why partitions are not followed any further, of those that are not.
+    pub(crate) fn stops(&self) -> watch::Receiver<Stops> {
+        self.stops.subscribe()
+    }
+
+    /// Takes note that a partition is not followed any further, or that it is again.
+    pub(crate) fn stop(&self, partition: Partition, why: Option<String>) {
+        self.stops.send_if_modified(|stops| match why {
+            Some(why) => stops.insert(partition, why.clone()) != Some(why),
+            None => stops.remove(&partition).is_some(),
+        });
+    }
+
+    /// Takes note of all partitions that are not followed any further.
+    pub(crate) fn stopped(&self, all: Stops) {
+        self.stops.send_if_modified(|stops| {
+            let differs = *stops != all;
+            *stops = all;
+            differs
+        });
+    }
+
     /// Whether these records are known to be accepted; if not, they may be all the same.
     pub(crate) fn are_known(&self, records: &[Head]) -> bool {
         let recent = self.recent.lock().expect("nothing panics while it is held");
@@ -103,6 +131,7 @@ impl Progress {
         feed_end: u64,
     ) {
         self.faults.send_if_modified(|faults| faults.remove(&partition).is_some());
+        self.stop(partition, None);
         let latest = accepted.rev().take(RECENT_MAX);
         self.recent.lock().expect("nothing panics while it is held").note(latest);
         self.heard(partition, next, feed_end);
@@ -118,6 +147,7 @@ impl Progress {
         if goes_on {
             // Whoever could not write it: somebody can.
             self.faults.send_if_modified(|faults| faults.remove(&partition).is_some());
+            self.stop(partition, None);
         }
         rise(&self.feed_end, feed_end);
     }

@@ -170,13 +170,14 @@ impl State {
     /// What the API says of directories: whether they are connected or gone, and how much they hold.
     pub(crate) async fn standings(&self, ids: Vec<DirectoryId>) -> Result<Vec<Standing>, DbError> {
         self.read(move |connection| {
-            let sql = "SELECT activated, gone, active_users, inactive_users, groups
+            let sql = "SELECT activated, gone, active_users, inactive_users, groups, stopped
                 FROM directories WHERE id = ?1";
             let standing = |id: DirectoryId| {
                 let found = first(connection, sql, [bytes(id.to_bytes())], |row| {
                     Ok(Standing {
                         activated: row.get(0)?,
                         gone: row.get(1)?,
+                        stopped: row.get(5)?,
                         counts: Counts {
                             active_users: from_sql(row.get(2)?),
                             inactive_users: from_sql(row.get(3)?),
@@ -204,6 +205,7 @@ pub(crate) enum Table {
 pub(crate) struct Standing {
     pub(crate) activated: bool,
     pub(crate) gone: bool,
+    pub(crate) stopped: bool,
     pub(crate) counts: Counts,
 }
 

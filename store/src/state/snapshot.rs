@@ -198,6 +198,12 @@ pub(crate) fn position(connection: &Connection, partition: Partition) -> Result<
     Ok(apply::position(connection, partition)?)
 }
 
+/// The directories that a gap has stopped.
+pub(crate) fn stopped(connection: &Connection) -> Result<Vec<DirectoryId>, DbError> {
+    let sql = "SELECT id FROM directories WHERE stopped ORDER BY key";
+    all(connection, sql, [], |row| Ok(DirectoryId::from_bytes(row.get(0)?)))
+}
+
 pub(crate) fn heads(
     connection: &Connection,
     partition: Partition,

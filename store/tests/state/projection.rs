@@ -188,6 +188,53 @@ async fn a_directory_that_is_gone_holds_nothing_and_keeps_its_events() {
 }
 
 #[tokio::test]
+async fn a_stream_that_stopped_is_listed_until_something_of_it_is_accepted_again() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1)]).await;
+    let stopped = |passed| Batch { passed, accepted: Vec::new(), stopped: vec![stream.id] };
+    world.apply(stopped(Offset(2))).await.unwrap();
+    assert_eq!(world.store.stopped_directories().await.unwrap(), [stream.id]);
+
+    world.add(&mut stream, vec![user(2)]).await;
+    assert!(world.store.stopped_directories().await.unwrap().is_empty());
+    let mut both = world.batch(&mut stream, vec![user(3)]);
+    both.stopped.push(stream.id);
+    world.apply(both).await.unwrap();
+    assert_eq!(world.store.stopped_directories().await.unwrap(), [stream.id], "it stopped last");
+}
+
+#[tokio::test]
+async fn to_a_partition_that_stands_still_nothing_is_appended_until_it_is_followed_again() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1)]).await;
+    let why = "DSYNC-003: the log is behind";
+    world.store.stop(P, Some(why.to_owned())).await.unwrap();
+    let refused = world.store.gather(stream.id, Needs::default()).await.unwrap_err();
+    let ReplicaError::Unavailable(cause) = &refused else { panic!("{refused:?}") };
+    assert_eq!(cause.to_string(), why);
+    let waited = world.store.wait_applied(P, Offset(1_000)).await;
+    assert!(matches!(waited, Err(ReplicaError::Unavailable(_))), "nobody will judge it");
+    assert!(world.store.user(stream.id, scim(1)).await.unwrap().is_some(), "reads go on");
+
+    world.store.stop(P, None).await.unwrap();
+    assert!(world.store.gather(stream.id, Needs::default()).await.unwrap().is_some());
+    world.store.stop(P, Some(why.to_owned())).await.unwrap();
+    world.add(&mut stream, vec![user(2)]).await;
+    assert!(world.store.gather(stream.id, Needs::default()).await.unwrap().is_some(), "it moves");
+}
+
+#[tokio::test]
+async fn what_was_passed_is_told_beyond_a_half_commit_that_holds_the_position_back() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1)]).await;
+    let next = world.position.next;
+    let passed = Batch { passed: Offset(7), ..Batch::default() };
+    world.store.apply(P, world.position, world.position, passed).await.unwrap();
+    assert_eq!(world.store.position(P).await.unwrap().next, next);
+    assert_eq!(world.store.passed(P).await.unwrap(), Offset(7));
+}
+
+#[tokio::test]
 async fn a_stream_that_stopped_is_remembered() {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.add(&mut stream, vec![user(1)]).await;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition};
 use ingest::ports::Replica;
 use log::{Offset, Partition};
@@ -33,6 +34,22 @@ async fn beside(world: &World) -> Arc<Store> {
 fn to(from: Position, batch: &Batch) -> Position {
     let applied = batch.accepted.last().map(|last| (last.offset, last.head.hash));
     Position { next: batch.passed, applied: applied.or(from.applied) }
+}
+
+#[tokio::test]
+async fn what_stands_still_is_known_to_every_process_at_once_and_to_those_that_start_later() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let _client = client!(world);
+    world.add(&mut stream, vec![user(1)]).await;
+    let other = beside(&world).await;
+    let waiting = other.wait_applied(P, Offset(1_000));
+    let stop = world.store.stop(P, Some("DSYNC-005: it cannot be read".to_owned()));
+    let (waited, stopped) = tokio::join!(waiting, stop);
+    stopped.unwrap();
+    assert!(waited.is_err(), "who waits is told");
+    assert!(other.gather(stream.id, Needs::default()).await.is_err());
+    let later = beside(&world).await;
+    assert!(later.gather(stream.id, Needs::default()).await.is_err());
 }
 
 #[tokio::test]

@@ -6,7 +6,6 @@ use serde_json::json;
 use tempfile::TempDir;
 use tests::load::{Replicas, create_users, read_back, user_name};
 use tests::postgres::Missing;
-use tests::scim::user_body;
 use tests::server::{command, eventually};
 use tests::{Directory, Kafka, Postgres, Receiver, Server};
 
@@ -22,6 +21,7 @@ pub(super) struct Cluster {
     pub(super) topic: String,
     log: String,
     partitions: u16,
+    copies: usize,
     folder: TempDir,
 }
 
@@ -48,14 +48,16 @@ impl Cluster {
         let postgres = postgres.map_err(|missing| eprintln!("NOT CHECKED: {missing}")).ok()?;
         let topic = kafka.fresh_name();
         let log = crate::kafka::log_in(kafka, &topic);
-        Some(Self { postgres, topic, log, partitions: 1, folder: tempfile::tempdir().unwrap() })
+        let (copies, folder) = (kafka.count().min(3), tempfile::tempdir().unwrap());
+        Some(Self { postgres, topic, log, partitions: 1, copies, folder })
     }
 
-    pub(super) fn settings(&self) -> [(&str, String); 4] {
+    pub(super) fn settings(&self) -> [(&str, String); 5] {
         let store = self.postgres.url();
         [
             ("DSYNC_LOG", self.log.clone()),
             ("DSYNC_KAFKA_PARTITIONS", self.partitions.to_string()),
+            ("DSYNC_KAFKA_COPIES", self.copies.to_string()),
             ("DSYNC_STORE", store),
             ("DSYNC_MASTER_KEY", MASTER_KEY.into()),
         ]
@@ -70,13 +72,24 @@ impl Cluster {
         Process { server, _folder: folder }
     }
 
+    /// The same store, and another topic for its log.
+    pub(super) fn moves_to(&mut self, kafka: &Kafka, topic: String) {
+        self.log = crate::kafka::log_in(kafka, &topic);
+        self.topic = topic;
+    }
+
+    /// Runs a command on log and store: whether it succeeds, and what it says.
+    pub(super) fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let mut run = command(self.folder.path());
+        let output = run.args(arguments).envs(self.settings()).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+
     /// The chain is whole, and the state is what the log folds to.
     pub(super) fn verify(&self) {
-        let mut verify = command(self.folder.path());
-        let verified = verify.arg("verify").envs(self.settings()).output().unwrap();
-        let said = String::from_utf8_lossy(&verified.stdout);
-        let log = String::from_utf8_lossy(&verified.stderr);
-        assert!(verified.status.success(), "verify says: {said}{log}");
+        let (verified, said) = self.run(&["verify"]);
+        assert!(verified, "verify says: {said}");
     }
 }
 
@@ -154,58 +167,50 @@ async fn whichever_role_is_killed_under_load_nothing_acknowledged_is_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rolling_restart_loses_no_request() {
+async fn a_rolling_restart_of_every_role_leaves_no_request_without_an_answer() {
     let Some(cluster) = Cluster::new().await else { return };
-    let api = cluster.start("api");
-    let _others = [cluster.start("projector"), cluster.start("dispatcher")];
+    let mut apis = [cluster.start("api"), cluster.start("api")];
+    let mut projectors = [cluster.start("projector"), cluster.start("projector")];
+    let mut dispatchers = [cluster.start("dispatcher"), cluster.start("dispatcher")];
     let mut ingest = [cluster.start("ingest"), cluster.start("ingest")];
-    let directory = api.server.api().directory("azure scim v2.0", "Acme").await;
+    let receiver = Receiver::start().await;
+    let api = apis[0].server.api();
+    api.endpoint(receiver.url()).await;
+    let directory = api.directory("azure scim v2.0", "Acme").await;
     let bases = ingest.each_ref().map(|process| process.server.base().to_owned());
     let replicas = Replicas::new(&directory, &bases.each_ref().map(String::as_str));
-    let load = create_users(&replicas, "rolling", 300, 8);
+    let moved = |number: usize, process: &Process| replicas.moved(number, process.server.base());
+    let goes_on = |_: usize, _: &Process| {};
+    let load = create_users(&replicas, "rolling", 400, 8);
     let restart = async {
-        for (number, process) in ingest.iter_mut().enumerate() {
-            let at = 40 + 60 * number;
-            eventually("the load", || async {
-                let found = replicas.find(number, &user_name("rolling", at)).await;
-                found.is_some().then_some(())
-            })
-            .await;
-            let old = std::mem::replace(process, cluster.start("ingest"));
-            replicas.moved(number, process.server.base());
-            assert!(old.server.terminate().success(), "it ends in order");
-        }
+        replaced(&cluster, "ingest", &mut ingest, &moved).await;
+        replaced(&cluster, "projector", &mut projectors, &goes_on).await;
+        replaced(&cluster, "api", &mut apis, &goes_on).await;
+        replaced(&cluster, "dispatcher", &mut dispatchers, &goes_on).await;
     };
     let (users, ()) = tokio::join!(load, restart);
     read_back(&replicas, 2, "rolling", &users).await;
+    assert_eq!(replicas.met().unanswered, 0, "every request was answered");
+    everything_arrives(&apis[0].server, &receiver).await;
     cluster.verify();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_was_cut_behind_the_projectors_back_stops_it_and_nothing_is_skipped() {
-    let Some(cluster) = Cluster::new().await else { return };
-    let kafka = brokers(Kafka::shared()).expect("there was one");
-    let (api, ingest) = (cluster.start("api"), cluster.start("ingest"));
-    let projector = cluster.start("projector");
-    let directory = api.server.api().directory("azure scim v2.0", "Acme").await;
-    let directory = directory.at(ingest.server.base());
-    directory.user("first@acme.example").await;
-    projector.server.kill();
-
-    // In the log, and past no projector: nobody knows yet what comes of it.
-    let open = directory.send("POST", "/Users", Some(user_body("second@acme.example"))).await;
-    assert_eq!(open.status, 503, "{}", open.body);
-    kafka.delete_records(&cluster.topic, 0, kafka.end(&cluster.topic, 0)).await;
-
-    let projector = cluster.start("projector");
-    let stopped = eventually("the projector to say that it has stopped", || async {
-        let (status, ready) = projector.server.api().send("GET", "/readyz", None).await;
-        (status == 503).then(|| ready["checks"]["projector"].to_string())
-    })
-    .await;
-    assert!(stopped.contains("DSYNC-003"), "{stopped}");
-    let users = directory.send("GET", "/Users", None).await.expect(200);
-    assert_eq!(users.body["totalResults"], 1, "what was accepted is there, and nothing else");
+/// Replaces both processes of a role, one after the other. The old one serves until those who send requests have heard of
+/// the new one.
+async fn replaced(
+    cluster: &Cluster,
+    role: &str,
+    processes: &mut [Process; 2],
+    moved: &impl Fn(usize, &Process),
+) {
+    for (number, process) in processes.iter_mut().enumerate() {
+        let old = std::mem::replace(process, cluster.start(role));
+        old.server.signal("TERM");
+        // It says that it ends, and still answers.
+        old.server.api().readiness(503, "not ready").await;
+        moved(number, process);
+        assert!(old.server.ends().await.success(), "{role} ends in order");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

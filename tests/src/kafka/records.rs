@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{Headers as _, Message as _};
+use rdkafka::message::{Header, Headers as _, Message as _, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{Kafka, QUESTION};
@@ -58,6 +59,28 @@ impl Kafka {
             }
         }
         records
+    }
+
+    /// Writes a record into partition 0 as anybody may who is let into the topic.
+    pub async fn put(&self, topic: &str, key: &str, value: &[u8]) {
+        let producer: FutureProducer = self.client().create().expect("the settings are sound");
+        let header = Header { key: "ce_specversion", value: Some("1.0") };
+        let headers = OwnedHeaders::new().insert(header);
+        let record = FutureRecord::to(topic).partition(0).key(key).payload(value).headers(headers);
+        producer.send(record, QUESTION).await.expect("a broker takes it");
+    }
+
+    /// A new topic with the first records of partition 0 of another: what is left of it in an old backup.
+    pub async fn copy(&self, from: &str, count: usize) -> String {
+        let to = self.fresh_name();
+        let safe =
+            [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
+        self.create_topic(&to, 1, &safe).await;
+        let records = tokio::task::block_in_place(|| self.records(from));
+        for record in &records[..count] {
+            self.put(&to, &record.key, &record.delivery.body).await;
+        }
+        to
     }
 
     /// Waits until there are records of so many different events.

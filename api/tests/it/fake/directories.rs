@@ -49,6 +49,7 @@ impl Directories for Fake {
             state: DirectoryState::Inactive,
             name: new.name,
             domain: None,
+            stopped: false,
             counts: Counts::default(),
             apps: AppRules::default(),
             refresh: Progress::default(),

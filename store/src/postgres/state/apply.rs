@@ -124,7 +124,7 @@ async fn move_position(
     }
     let (from, from_offset, from_hash) = split(from);
     let sql = "UPDATE positions
-        SET next = $2, applied_offset = $3, applied_hash = $4, passed = greatest(passed, $5)
+        SET next = $2, applied_offset = $3, applied_hash = $4, passed = greatest(passed, $5), stopped = NULL
         WHERE partition = $1 AND next = $6 AND applied_offset IS NOT DISTINCT FROM $7
           AND applied_hash IS NOT DISTINCT FROM $8";
     let parameters: [&(dyn ToSql + Sync); 8] =

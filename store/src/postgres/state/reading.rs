@@ -325,7 +325,7 @@ impl State {
     pub(super) async fn standings(&self, ids: Vec<DirectoryId>) -> Result<Vec<Standing>, DbError> {
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
-        let sql = "SELECT id, activated, gone, active_users, inactive_users, groups
+        let sql = "SELECT id, activated, gone, active_users, inactive_users, groups, stopped
             FROM directories WHERE id = ANY($1)";
         let wanted: Vec<Vec<u8>> = ids.iter().map(|id| id.to_bytes().to_vec()).collect();
         let mut found = BTreeMap::new();
@@ -335,7 +335,8 @@ impl State {
                 inactive_users: row.number(4)?,
                 groups: row.number(5)?,
             };
-            let standing = Standing { activated: row.value(1)?, gone: row.value(2)?, counts };
+            let (activated, gone, stopped) = (row.value(1)?, row.value(2)?, row.value(6)?);
+            let standing = Standing { activated, gone, stopped, counts };
             found.insert(DirectoryId::from_bytes(row.id(0)?), standing);
         }
         Ok(ids.iter().map(|id| found.get(id).cloned().unwrap_or_default()).collect())

@@ -390,22 +390,27 @@ pub(super) async fn directories(
     directories: &Directories,
     batch: &Batch,
 ) -> Result<(), DbError> {
+    let changed: Vec<_> = directories.values().filter(|one| one.head.seq.0 > 0).collect();
+    if !changed.is_empty() {
+        heads(moment, &changed).await?;
+    }
+    // Of a directory that was accepted of and then stopped, the stop is what is left.
     if !batch.stopped.is_empty() {
         let keys: Vec<i64> = batch.stopped.iter().map(|id| key_of(directories, *id)).collect();
         let sql = "UPDATE directories SET stopped = true WHERE key = ANY($1)";
         moment.execute(sql, &[&keys]).await?;
     }
-    let changed: Vec<_> = directories.values().filter(|one| one.head.seq.0 > 0).collect();
-    if changed.is_empty() {
-        return Ok(());
-    }
+    Ok(())
+}
+
+async fn heads(moment: &Moment<'_>, changed: &[&super::Touched]) -> Result<(), DbError> {
     let numbers = |number: fn(&super::Touched) -> i64| -> Vec<i64> {
         changed.iter().map(|touched| number(touched)).collect()
     };
     let hashes: Vec<&[u8]> = changed.iter().map(|touched| &touched.head.hash.0[..]).collect();
     let sql = "UPDATE directories SET seq = new.seq, hash = new.hash, active_users = new.active,
             inactive_users = new.inactive, hidden_users = new.hidden, groups = new.groups,
-            pending_members = new.pending
+            pending_members = new.pending, stopped = false
         FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::bigint[], $8::bigint[])
         AS new (key, seq, hash, active, inactive, hidden, groups, pending)

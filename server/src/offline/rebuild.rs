@@ -1,0 +1,181 @@
+//! `dsync rebuild`: the state made anew from the log, and, where an operator says so, from what is left of it.
+//!
+//! ```text
+//!   what is left ──▶ survey ──▶ a mark for each stream that lacks records ──▶ log     with --accept-loss
+//!   log ──▶ new state ──▶ does every stream reach what the store knew? ──▶ swap in
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::bail;
+use directory::Directory;
+use ingest::anew::{self, Anew};
+use log::Partition;
+use projector::ProjectionStore as _;
+use projector::rebuild::{Generation as _, Seen, Survey, Surveyed, rebuild_from};
+use schemas::{DirectoryId, Edge, Head};
+use serde_json::json;
+use store::Store;
+
+use super::{add, bar};
+use crate::edge::SystemEdge;
+use crate::print::line;
+use crate::serve::partitions::check;
+use crate::serve::{DataDir, LogSource, Walk, open_store, scratch_folder};
+use crate::settings::{Settings, StoreSetting};
+
+/// How far the store has come with each stream.
+type Heads = BTreeMap<DirectoryId, Head>;
+
+/// Builds the state anew from the log and swaps it in. Where the log has less than the store knows of, that is refused,
+/// unless the loss is accepted: then the streams that lack records begin anew.
+///
+/// # Errors
+/// When log or store cannot be read or written, or the log lacks records.
+pub async fn rebuild(settings: Settings, accept_loss: bool, as_json: bool) -> anyhow::Result<()> {
+    let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
+    let held = match &settings.store {
+        StoreSetting::Embedded => Some(DataDir::lock(&settings.data_dir)?),
+        StoreSetting::Postgres(_) => None,
+    };
+    let store = open_store(&settings, &edge).await?;
+    let log = LogSource::of(&settings);
+    let counted = log.clone();
+    let partitions = tokio::task::spawn_blocking(move || counted.partitions()).await??;
+    let count = u16::try_from(partitions.len())?;
+    check(&store, count)?;
+    let known = heads(&store, &partitions).await?;
+    let begun = edge.now();
+    let begun_anew =
+        if accept_loss { begin_anew(&log, &store, &partitions, &known, &*edge).await? } else { 0 };
+    let mut generation = store.new_generation(count, &scratch_folder(&settings)).await?;
+    let (generation, seen, left) = tokio::task::spawn_blocking(move || {
+        let made = rebuild_all(&log, &partitions, &mut generation);
+        made.map(|(seen, left)| (generation, seen, left))
+    })
+    .await??;
+    if !accept_loss {
+        refuse_loss(&known, &left)?;
+    }
+    store.swap_in(generation).await?;
+    let store = Arc::new(store);
+    tokio::task::spawn_blocking(move || store.close()).await?;
+    drop(held);
+    tell(seen, begun_anew, edge.now().since(begun).as_secs_f64(), as_json)
+}
+
+async fn heads(store: &Store, partitions: &[Partition]) -> anyhow::Result<Heads> {
+    let mut known = Heads::new();
+    for partition in partitions {
+        let heads = store.heads(*partition).await?;
+        known.extend(heads.iter().map(|stored| (stored.directory_id, stored.head)));
+    }
+    Ok(known)
+}
+
+fn tell(seen: Seen, begun_anew: usize, seconds: f64, as_json: bool) -> anyhow::Result<()> {
+    let Seen { records, events, .. } = seen;
+    let per_second = events as f64 / seconds.max(0.001);
+    if as_json {
+        return Ok(line(json!({
+            "records": records, "events": events, "seconds": seconds, "begun_anew": begun_anew
+        }))?);
+    }
+    line(format_args!(
+        "rebuilt from {records} records: {events} events in {seconds:.1} s ({per_second:.0} events/s)"
+    ))?;
+    if begun_anew > 0 {
+        line(format_args!(
+            "begun anew: {begun_anew} streams; start a full synchronization of these directories"
+        ))?;
+    }
+    Ok(())
+}
+
+fn rebuild_all(
+    log: &LogSource,
+    partitions: &[Partition],
+    generation: &mut store::Generation,
+) -> anyhow::Result<(Seen, Survey)> {
+    let (mut total, mut left) = (Seen::default(), Survey::new());
+    for partition in partitions.iter().copied() {
+        let Walk { begin, scan, length } = log.scan(partition)?;
+        let bar = bar(length);
+        let mut progress = |seen: Seen| bar.set_position(seen.records);
+        let (seen, of_partition) = rebuild_from(partition, begin, scan, generation, &mut progress)?;
+        bar.finish_and_clear();
+        total = add(total, seen);
+        left.extend(of_partition);
+    }
+    generation.finish()?;
+    Ok((total, left))
+}
+
+/// What is left of a stream, which may be nothing.
+fn left_of(left: &Survey, id: DirectoryId) -> Surveyed {
+    left.get(&id).copied().unwrap_or_default()
+}
+
+/// A state that knows less than the one before is not swapped in unasked.
+fn refuse_loss(known: &Heads, left: &Survey) -> anyhow::Result<()> {
+    let ids = known.keys().chain(left.keys()).copied();
+    let lacks = |id: &DirectoryId| left_of(left, *id).lacks(known.get(id).copied());
+    let lacking: BTreeSet<DirectoryId> = ids.filter(lacks).collect();
+    let Some(first) = lacking.first() else { return Ok(()) };
+    let stored = known.get(first).copied().unwrap_or_default();
+    let left = left_of(left, *first);
+    let stops = if left.stopped { ", where a gap stops it" } else { "" };
+    bail!(
+        "DSYNC-003: the log lacks records of {} directories; the first is {first}: the store has come to seq {} of its \
+         stream, and the log leads to {}{stops}. Nothing was changed. If the records are gone for good, run \
+         dsync rebuild --accept-loss",
+        lacking.len(),
+        stored.seq,
+        left.head.seq
+    )
+}
+
+/// Lets every stream that lacks records begin anew, of the directories that still exist. How many do.
+async fn begin_anew(
+    log: &LogSource,
+    store: &Store,
+    partitions: &[Partition],
+    known: &Heads,
+    edge: &dyn Edge,
+) -> anyhow::Result<usize> {
+    let mut count = 0;
+    let open = log.open().await?;
+    for partition in partitions.iter().copied() {
+        let walked = log.clone();
+        let left = tokio::task::spawn_blocking(move || survey(&walked, partition)).await??;
+        let directories = store.directories_in(partition).await?;
+        let streams = lacking(directories, &left, known);
+        for stream in &streams {
+            tracing::warn!(directory.id = %stream.directory.id, "DSYNC-003: this stream begins anew at seq {}", stream.at);
+        }
+        anew::begin(&*open.port(), partition, &streams, edge).await?;
+        count += streams.len();
+    }
+    tokio::task::spawn_blocking(move || open.close()).await?;
+    Ok(count)
+}
+
+fn survey(log: &LogSource, partition: Partition) -> anyhow::Result<Survey> {
+    let Walk { scan, length, .. } = log.scan(partition)?;
+    let bar = bar(length);
+    let mut progress = |seen: Seen| bar.set_position(seen.records);
+    let left = projector::rebuild::survey(partition, scan, &mut progress)?;
+    bar.finish_and_clear();
+    Ok(left)
+}
+
+/// The streams that lack records, each with the place where it is to begin anew.
+fn lacking(directories: Vec<(Directory, bool)>, left: &Survey, known: &Heads) -> Vec<Anew> {
+    let lacks = |(directory, activated): (Directory, bool)| {
+        let (left, stored) = (left_of(left, directory.id), known.get(&directory.id).copied());
+        let at = left.beyond(stored);
+        left.lacks(stored).then_some(Anew { directory, activated, at })
+    };
+    directories.into_iter().filter_map(lacks).collect()
+}
