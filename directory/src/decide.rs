@@ -4,6 +4,7 @@
 //! day, and a resend must not become a webhook.
 
 mod groups;
+mod lookup;
 mod members;
 mod pending;
 mod roles;
@@ -20,6 +21,7 @@ use crate::command::Target;
 use crate::facts::{Facts, Missing};
 use crate::normalise::Origin;
 use crate::patch::{Applied, MemberOp};
+pub use lookup::LOOKUP_BYTES_MAX;
 pub use size::EVENT_BYTES_MAX;
 
 use crate::{Command, Group, Rejection, Stamp, User};

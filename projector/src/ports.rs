@@ -93,6 +93,10 @@ pub enum StoreError {
     /// No room on the disk; nothing was written; it works again when there is room.
     #[error("the disk is full")]
     Full(#[source] BoxError),
+    /// The store holds no such row: what a record says is at odds with what it keeps. Trying again would end the
+    /// same.
+    #[error("the store does not take what the records say")]
+    Unwritable(#[source] BoxError),
     /// Another projector follows this partition. This one must stop.
     #[error("another projector has moved the position of this partition")]
     Replaced,

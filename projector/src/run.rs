@@ -11,7 +11,7 @@ use schemas::Hash;
 use tokio_util::sync::CancellationToken;
 
 use crate::judge::{Judged, Poison, Reader};
-use crate::ports::{Position, ProjectionStore, StoreError};
+use crate::ports::{BoxError, Position, ProjectionStore, StoreError};
 
 /// How many records one step takes: a transaction of a few milliseconds, so that whoever waits for
 /// one record does not wait for thousands.
@@ -33,7 +33,7 @@ pub struct Projector {
     writing: Option<Writing>,
 }
 
-type Writing = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+type Writing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// Why a projector cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,22 @@ pub enum Error {
     /// The log cannot be read; it may work later.
     #[error("the log cannot be read")]
     Log(#[from] ReadError),
+    /// The store does not hold what these records say. The partition stays where it is.
+    #[error(
+        "DSYNC-012: records {} to {} of partition {} cannot be written to the store",
+        .first.0, .passed.0.saturating_sub(1), .partition.0
+    )]
+    Unwritable {
+        /// The partition.
+        partition: Partition,
+        /// The first record that is not written.
+        first: Offset,
+        /// The first record behind those.
+        passed: Offset,
+        /// What the store says.
+        #[source]
+        source: BoxError,
+    },
     /// The store refused; see its own words.
     #[error("the projection cannot be written")]
     Store(#[from] StoreError),
@@ -118,8 +134,18 @@ impl Projector {
     /// Begins to write. Polled once, it is in the store's hands.
     async fn write(&mut self, from: Position, judged: Judged) {
         let (store, partition) = (Arc::clone(&self.store), self.partition);
-        let mut writing: Writing =
-            Box::pin(async move { store.apply(partition, from, judged.to, judged.batch).await });
+        let (first, passed) = (from.next, judged.batch.passed);
+        let mut writing: Writing = Box::pin(async move {
+            let applied = store.apply(partition, from, judged.to, judged.batch).await;
+            applied.map_err(|error| match error {
+                StoreError::Unwritable(source) => {
+                    Error::Unwritable { partition, first, passed, source }
+                }
+                StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Replaced => {
+                    Error::Store(error)
+                }
+            })
+        });
         if let Poll::Ready(done) = futures_util::poll!(&mut writing) {
             writing = Box::pin(std::future::ready(done));
         }
@@ -224,7 +250,8 @@ async fn follow(
 /// Whether trying again would be wrong rather than early.
 const fn is_lasting(error: &Error) -> bool {
     match error {
-        Error::Poison(_) | Error::Behind { .. } | Error::Store(StoreError::Replaced) => true,
+        Error::Poison(_) | Error::Behind { .. } | Error::Unwritable { .. } => true,
+        Error::Store(StoreError::Replaced | StoreError::Unwritable(_)) => true,
         Error::Log(ReadError::Corrupt { .. } | ReadError::Lost { .. }) => true,
         Error::Log(ReadError::Unavailable(_)) => false,
         Error::Store(StoreError::Unavailable(_) | StoreError::Full(_)) => false,

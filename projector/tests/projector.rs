@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use log::{Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit};
-use projector::run::Progress;
+use projector::run::{Progress, run};
 use projector::{Batch, Error, Position, ProjectionStore, Projector, StoreError, StoredHead};
 use schemas::record::{Draft, Sealed, seal};
 use schemas::wire::{DirectoryToken, TokenTag};
 use schemas::{
     Actor, Change, DirectoryId, Event, EventId, Hash, Head, OrganizationId, Timestamp, TokenId,
 };
+use tokio_util::sync::CancellationToken;
 
 const P: Partition = Partition(0);
 
@@ -75,6 +76,8 @@ struct Stored {
     events: Vec<EventId>,
     heads: Vec<StoredHead>,
     full: bool,
+    /// It has no place for what the records say.
+    refuses: bool,
 }
 
 impl Store {
@@ -103,6 +106,9 @@ impl ProjectionStore for Store {
         let mut stored = self.0.lock().unwrap();
         if stored.full {
             return Err(StoreError::Full("no room".into()));
+        }
+        if stored.refuses {
+            return Err(StoreError::Unwritable("too long".into()));
         }
         if stored.position != from {
             return Err(StoreError::Replaced);
@@ -203,6 +209,20 @@ async fn a_full_disk_changes_nothing_and_is_made_up_for() {
     store.0.lock().unwrap().full = false;
     run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
     assert_eq!(store.events(), ids(10..12));
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_take_a_record_stops_the_partition_and_is_not_asked_for_ever() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    log.put(values(&commit(1, 10, 2, Head::default())));
+    store.0.lock().unwrap().refuses = true;
+    let stopped = run(log.clone(), store.clone(), P, CancellationToken::new()).await.unwrap_err();
+    assert!(
+        matches!(stopped, Error::Unwritable { first: Offset(0), passed: Offset(2), .. }),
+        "{stopped}"
+    );
+    assert!(stopped.to_string().starts_with("DSYNC-012: records 0 to 1"), "{stopped}");
+    assert!(store.events().is_empty(), "nothing is skipped");
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 pub(crate) mod config;
 mod copy;
 mod listen;
+mod lookup;
 mod migrations;
 mod query;
 mod rows;

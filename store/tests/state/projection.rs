@@ -60,7 +60,7 @@ async fn a_batch_that_fails_leaves_nothing_and_holds_writes_up_until_one_succeed
     let mut lost = Stream { head: stream.head, ..stream };
     let clash = world.batch(&mut lost, vec![user(2), user_with(3, "user1", "")]);
 
-    assert!(matches!(world.apply(clash).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(world.apply(clash).await, Err(StoreError::Unwritable(_))));
     assert_eq!(world.store.position(P).await.unwrap(), world.position);
     assert_eq!(world.store.user(stream.id, scim(2)).await.unwrap(), None);
     assert_eq!(counts(&world, &stream).await.active_users, 1);

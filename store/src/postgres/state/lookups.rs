@@ -7,6 +7,7 @@ use directory::resource::name_key;
 use schemas::wire::{DirectoryGroup, DirectoryUser};
 use schemas::{DirectoryId, EventId};
 
+use super::super::lookup::key;
 use super::super::query::Moment;
 use super::audit;
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, group, user};
@@ -49,7 +50,7 @@ impl State {
         let (name_end, email_end) = (format!("{name}{END}"), format!("{email}{END}"));
         let limit = i64::from(limit);
         let found = moment
-            .all(&sql, &[&row.key, &name, &name_end, &email, &email_end, &beginning, &limit])
+            .all(&sql, &[&row.key, &name, &name_end, &email, &email_end, &key(&beginning), &limit])
             .await?;
         let (origin, rules) = (configured.origin(), &configured.apps);
         found.iter().map(|row| Ok(rules.user(origin, &user(row)?.1))).collect()

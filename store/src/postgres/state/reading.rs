@@ -13,6 +13,7 @@ use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
 use schemas::{DirectoryId, EventId, EventType, GroupId, UserId};
 use tokio_postgres::Row;
 
+use super::super::lookup::{BEGINNING_CHARS, beginning, key};
 use super::super::query::Moment;
 use super::super::rows::{Columns as _, as_sql};
 use super::State;
@@ -373,20 +374,29 @@ fn users_where(filter: &UserFilter, confined: Option<&[i64]>) -> Conditions {
 fn with_idp_id(conditions: &mut Conditions, idp_id: &str, confined: Option<&[i64]>) {
     let id = || Parameter::Text(idp_id.to_owned());
     let unmapped = "one.shown #>> '{mapped,idp_id}' IS NULL";
-    let by_map = "one.shown IS NOT NULL AND one.shown #>> '{mapped,idp_id}' = {}".to_owned();
+    let by_map = format!(
+        "one.shown IS NOT NULL AND left(one.shown #>> '{{mapped,idp_id}}', {BEGINNING_CHARS}) = {{}}
+         AND one.shown #>> '{{mapped,idp_id}}' = {{}}"
+    );
+    let begins = Parameter::Text(beginning(idp_id).to_owned());
+    let looked_up_by = |value: &str| Parameter::Text(key(value).into_owned());
     let by_id = format!("one.external_id = {{}} AND {unmapped}");
     let by_name = format!(
         "one.name_key = {{}} AND one.external_id IS NULL AND one.attributes ->> 'userName' = {{}}
          AND {unmapped}"
     );
-    let name = Parameter::Text(name_key(idp_id));
-    let ways = [(by_map, vec![id()]), (by_id, vec![id()]), (by_name, vec![name, id()])];
+    let name = looked_up_by(&name_key(idp_id));
+    let ways = [
+        (by_map, vec![begins, id()]),
+        (by_id, vec![looked_up_by(idp_id)]),
+        (by_name, vec![name, id()]),
+    ];
     looked_up(conditions, confined, ways);
 }
 
 /// The address that the attribute map chose, else the one that is chosen without.
 fn with_email(conditions: &mut Conditions, email: &str, confined: Option<&[i64]>) {
-    let email = || vec![Parameter::Text(email.to_owned())];
+    let email = || vec![Parameter::Text(key(email).into_owned())];
     let unmapped = "one.email = {} AND one.shown ->> 'mapped' IS NULL".to_owned();
     looked_up(
         conditions,

@@ -1,9 +1,12 @@
 //! What a batch comes to, written: a statement for each kind of row, whatever its number.
 
+use std::borrow::Cow;
+
 use directory::resource::text;
 use projector::Batch;
 use schemas::{Change, ScimId};
 
+use super::super::super::lookup::{key, owned_key};
 use super::super::super::query::Moment;
 use super::super::super::rows::{Columns, as_sql};
 use super::Directories;
@@ -101,7 +104,7 @@ struct Users<'b> {
     directory: Vec<i64>,
     scim_id: Vec<Vec<u8>>,
     user_id: Vec<Vec<u8>>,
-    name_key: Vec<&'b str>,
+    name_key: Vec<Cow<'b, str>>,
     external_id: Vec<Option<String>>,
     email: Vec<Option<String>>,
     display: Vec<Option<String>>,
@@ -134,17 +137,18 @@ impl<'b> Users<'b> {
         };
         let (columns, shown) = (columns_of(attributes)?, shown_columns(shown)?);
         let owned = |name| text(&columns, name).map(str::to_owned);
+        let looked_up = |name| text(&columns, name).map(|value| key(value).into_owned());
         let email = email_key(&columns);
         for other in other_emails(&columns, email.as_deref()) {
-            self.other_email.push(other);
+            self.other_email.push(owned_key(other));
             self.other_of.push(id.to_bytes().to_vec());
         }
         self.directory.push(put.directory);
         self.scim_id.push(id.to_bytes().to_vec());
         self.user_id.push(user_id.to_bytes().to_vec());
-        self.name_key.push(name_key);
-        self.external_id.push(owned("externalId"));
-        self.email.push(email);
+        self.name_key.push(key(name_key));
+        self.external_id.push(looked_up("externalId"));
+        self.email.push(email.map(owned_key));
         self.display.push(owned("displayName"));
         self.active.push(is_active(&columns));
         self.hidden.push(shown.hidden);
@@ -152,7 +156,7 @@ impl<'b> Users<'b> {
         self.updated_at.push(put.updated_at.millis());
         self.version.push(as_sql(put.version.0));
         self.attributes.push(attributes.get());
-        self.mapped_email.push(shown.mapped_email);
+        self.mapped_email.push(shown.mapped_email.map(owned_key));
         self.shown.push(shown.json);
         Ok(())
     }
@@ -258,8 +262,8 @@ async fn groups(moment: &Moment<'_>, puts: &[(&ScimId, &Put<'_>)]) -> Result<(),
         scim_id.push(id.to_bytes().to_vec());
         group_id.push(api_id.to_bytes().to_vec());
         idp_id.push(idp.as_str());
-        name_key.push(name.as_str());
-        external_id.push(text(&columns, "externalId").map(str::to_owned));
+        name_key.push(key(name));
+        external_id.push(text(&columns, "externalId").map(|id| key(id).into_owned()));
         display.push(text(&columns, "displayName").map(str::to_owned));
         created_at.push(at.millis());
         updated_at.push(put.updated_at.millis());
