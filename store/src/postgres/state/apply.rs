@@ -21,7 +21,7 @@ use super::State;
 use crate::error::DbError;
 use crate::state::Fault;
 use crate::state::apply::apply_error;
-pub(super) use feed::{Month, begin};
+pub(super) use feed::{LATEST_MONTH, Month, begin};
 use fold::{Delta, Known};
 
 /// A directory as the batch changes it.

@@ -32,7 +32,8 @@ impl Snapshot {
         let failed = |error| OpenError::server(postgres.settings(), error);
         let client = Object::take(postgres.client().await.map_err(failed)?);
         // The first read fixes the moment.
-        let begin = "SET statement_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+        let begin = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+            BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
             SELECT count(*) FROM positions";
         client.batch_execute(begin).await.map_err(|error| failed(error.into()))?;
         Ok(Self { runtime: Handle::current(), client })

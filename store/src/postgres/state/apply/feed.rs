@@ -38,6 +38,11 @@ impl Month {
     }
 }
 
+/// The latest month that an event is given: the next one by the clock of the server. One clock that is years ahead
+/// would end the months otherwise, since they only rise.
+pub(in crate::postgres) const LATEST_MONTH: &str = "(extract(year FROM now() AT TIME ZONE 'UTC') * 12 \
+    + extract(month FROM now() AT TIME ZONE 'UTC'))::integer";
+
 /// Adds to the feed, and returns where it ends. From here to the commit nobody else does.
 pub(super) async fn append(
     moment: &Moment<'_>,
@@ -48,14 +53,17 @@ pub(super) async fn append(
         return feed_end(moment).await;
     }
     let more = as_sql(batch.accepted.len() as u64);
-    let lock = "UPDATE feed_end SET position = position + $1 RETURNING position, month";
-    let Some(row) = moment.first(lock, &[&more]).await? else { return Ok(0) };
+    let lock = format!(
+        "UPDATE feed_end SET position = position + $1 RETURNING position, month, {LATEST_MONTH}"
+    );
+    let Some(row) = moment.first(&lock, &[&more]).await? else { return Ok(0) };
     let (end, last): (i64, i32) = (row.value(0)?, row.value(1)?);
+    let latest = Month(row.value(2)?);
     let mut month = Month(last);
     let mut begun = BTreeMap::new();
     let mut rows = Rows::default();
     for (accepted, position) in batch.accepted.iter().zip(end - more + 1..) {
-        let of = Month::of(accepted.created_at);
+        let of = Month::of(accepted.created_at).min(latest);
         if of > month {
             month = of;
             begun.insert(month, position);
