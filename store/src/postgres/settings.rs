@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-/// How many connections a process holds at most. A database does no more work at once than it has cores; what is
+/// How many connections a process holds at most if nobody says. A database does no more work at once than it has cores; what is
 /// beyond it waits here instead of there.
 const CONNECTIONS_MAX: usize = 16;
 
@@ -36,7 +36,7 @@ const DRIVERS_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 pub struct PostgresSettings {
     config: Config,
     roots: Option<Roots>,
-    /// How many connections may be open at once, beside one that listens.
+    /// How many connections may be open at once, beside two that listen.
     pub connections_max: usize,
 }
 
