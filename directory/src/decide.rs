@@ -22,7 +22,7 @@ use crate::facts::{Facts, Missing};
 use crate::normalise::Origin;
 use crate::patch::{Applied, MemberOp};
 pub use lookup::LOOKUP_BYTES_MAX;
-pub use size::EVENT_BYTES_MAX;
+pub use size::{COMMIT_BYTES_MAX, EVENT_BYTES_MAX};
 
 use crate::{Command, Group, Rejection, Stamp, User};
 
