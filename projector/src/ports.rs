@@ -82,6 +82,10 @@ pub trait ProjectionStore: Send + Sync {
         to: Position,
         batch: Batch,
     ) -> Result<(), StoreError>;
+
+    /// Removes some of the rows that directories of the partition have left behind which are gone: so many that
+    /// nobody waits for it. Nobody sees these rows any more. Whether there may be others.
+    async fn sweep(&self, partition: Partition) -> Result<bool, StoreError>;
 }
 
 /// Why the store did not do it.

@@ -7,11 +7,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use log::{EventLog, Offset, Partition, ReadError, ReadLimit};
-use schemas::Hash;
+use schemas::{Change, Hash};
 use tokio_util::sync::CancellationToken;
 
 use crate::judge::{Judged, Poison, Reader};
-use crate::ports::{BoxError, Position, ProjectionStore, StoreError};
+use crate::ports::{Accepted, BoxError, Position, ProjectionStore, StoreError};
 
 /// How many records one step takes: a transaction of a few milliseconds, so that whoever waits for
 /// one record does not wait for thousands.
@@ -31,6 +31,8 @@ pub struct Projector {
     reader: Reader,
     /// What is being written while the next records are judged.
     writing: Option<Writing>,
+    /// Whether there may be rows that a directory has left behind.
+    sweeps: bool,
 }
 
 type Writing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -103,7 +105,7 @@ impl Projector {
             tracing::error!(directory.id = %stopped.directory_id, "DSYNC-003: this directory is stopped by a gap in its stream");
         }
         let reader = Reader::resume(partition, position, &heads);
-        Ok(Self { log, store, partition, reader, writing: None })
+        Ok(Self { log, store, partition, reader, writing: None, sweeps: true })
     }
 
     /// Judges what is there, up to a limit, and begins to write it when what was judged before is
@@ -126,9 +128,23 @@ impl Projector {
         }
         metrics::counter!("projector_stale_total").increment(judged.stale);
         metrics::counter!("projector_events_total").increment(judged.batch.accepted.len() as u64);
+        let is_gone = |accepted: &Accepted| matches!(accepted.change, Change::DirectoryGone);
+        self.sweeps |= judged.batch.accepted.iter().any(is_gone);
         self.written().await?;
         self.write(from, judged).await;
         Ok(Progress::Moved)
+    }
+
+    /// Removes some of what directories have left behind that are gone, if there is any. A directory may be of any
+    /// size, and those who wait for other records must not wait for its end: so this is done at the tail, a little
+    /// at a time.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written.
+    pub async fn sweep(&mut self) -> Result<Progress, Error> {
+        self.sweeps = self.sweeps && self.store.sweep(self.partition).await?;
+        Ok(if self.sweeps { Progress::Moved } else { Progress::AtTail })
     }
 
     /// Begins to write. Polled once, it is in the store's hands.
@@ -237,7 +253,9 @@ async fn follow(
 ) -> Result<(), Error> {
     let mut projector = Projector::open(Arc::clone(log), Arc::clone(store), partition).await?;
     while !shutdown.is_cancelled() {
-        if projector.step().await? == Progress::AtTail {
+        if projector.step().await? == Progress::AtTail
+            && projector.sweep().await? == Progress::AtTail
+        {
             tokio::select! {
                 waited = projector.wait() => waited?,
                 () = shutdown.cancelled() => {}

@@ -76,6 +76,8 @@ struct Stored {
     events: Vec<EventId>,
     heads: Vec<StoredHead>,
     full: bool,
+    /// How many slices of rows there are to remove.
+    left: usize,
     /// It has no place for what the records say.
     refuses: bool,
 }
@@ -129,13 +131,26 @@ impl ProjectionStore for Store {
         }
         Ok(())
     }
+
+    async fn sweep(&self, _: Partition) -> Result<bool, StoreError> {
+        let mut stored = self.0.lock().unwrap();
+        stored.left = stored.left.saturating_sub(1);
+        Ok(stored.left > 0)
+    }
 }
 
 /// A commit of so many events after `tail`; their ids begin at `first`.
 fn commit(directory: u128, first: u128, len: u128, tail: Head) -> Vec<Sealed> {
+    let made = |bits| Change::TokenMade { id: TokenId::from_bits(bits) };
+    commit_of(directory, first, (first..first + len).map(made).collect(), tail)
+}
+
+/// The same of these changes.
+fn commit_of(directory: u128, first: u128, changes: Vec<Change>, tail: Head) -> Vec<Sealed> {
     let directory_id = DirectoryId::from_bits(directory);
-    let drafts: Vec<Draft> = (first..first + len)
-        .map(|bits| Draft {
+    let drafts: Vec<Draft> = (first..)
+        .zip(changes)
+        .map(|(bits, change)| Draft {
             id: EventId::from_bits(bits),
             at: Timestamp::from_millis(7),
             event: Event::TokenCreated(DirectoryToken {
@@ -146,7 +161,7 @@ fn commit(directory: u128, first: u128, len: u128, tail: Head) -> Vec<Sealed> {
                 token_suffix: "a1b2".into(),
                 created_at: Timestamp::from_millis(7),
             }),
-            change: Change::TokenMade { id: TokenId::from_bits(bits) },
+            change,
         })
         .collect();
     seal(&drafts, directory_id, &Actor::default(), tail.seq, tail)
@@ -223,6 +238,27 @@ async fn a_store_that_does_not_take_a_record_stops_the_partition_and_is_not_aske
     );
     assert!(stopped.to_string().starts_with("DSYNC-012: records 0 to 1"), "{stopped}");
     assert!(store.events().is_empty(), "nothing is skipped");
+}
+
+#[tokio::test]
+async fn what_a_directory_leaves_behind_is_removed_slice_by_slice_between_records() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    store.0.lock().unwrap().left = 3;
+    let mut projector = open(&log, &store).await.unwrap();
+    assert_eq!(projector.sweep().await.unwrap(), Progress::Moved);
+    let first = commit(1, 10, 1, Head::default());
+    log.put(values(&first));
+    run_to_tail(&mut projector).await.unwrap();
+    assert_eq!(store.events(), ids(10..11), "it has not waited");
+    assert_eq!(projector.sweep().await.unwrap(), Progress::Moved);
+    assert_eq!(projector.sweep().await.unwrap(), Progress::AtTail);
+
+    store.0.lock().unwrap().left = 2;
+    assert_eq!(projector.sweep().await.unwrap(), Progress::AtTail, "nothing has gone since");
+    log.put(values(&commit_of(1, 20, vec![Change::DirectoryGone], first[0].head)));
+    run_to_tail(&mut projector).await.unwrap();
+    assert_eq!(projector.sweep().await.unwrap(), Progress::Moved);
+    assert_eq!(projector.sweep().await.unwrap(), Progress::AtTail);
 }
 
 #[tokio::test]

@@ -26,6 +26,10 @@ impl ProjectionStore for Store {
     ) -> Result<(), StoreError> {
         self.state.apply(partition, from, to, batch).await
     }
+
+    async fn sweep(&self, partition: Partition) -> Result<bool, StoreError> {
+        self.state.sweep(partition).await.map_err(unavailable)
+    }
 }
 
 fn unavailable(error: DbError) -> StoreError {

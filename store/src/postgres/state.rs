@@ -15,6 +15,7 @@ mod reading;
 mod refresh;
 mod rows;
 pub(crate) mod snapshot;
+mod sweep;
 mod times;
 mod turns;
 
@@ -245,6 +246,14 @@ fn head_of(row: &Row) -> Result<StoredHead, DbError> {
         head: Head { seq: Seq(row.number(1)?), hash: row.hash(2)? },
         stopped: row.value(3)?,
     })
+}
+
+/// The row of a directory that is not gone: what others have left behind is nobody's to see.
+async fn present_row(
+    moment: &Moment<'_>,
+    id: DirectoryId,
+) -> Result<Option<DirectoryRow>, DbError> {
+    Ok(directory_row(moment, id).await?.filter(|row| !row.gone))
 }
 
 async fn directory_row(

@@ -237,6 +237,7 @@ async fn dump(client: &Client) -> Vec<Vec<String>> {
 async fn a_rebuild_says_what_applying_said() {
     let (world, _) = super::rebuild::eventful().await;
     let client = client!(world);
+    while world.store.sweep(P).await.unwrap() {}
     let applied = dump(&client).await;
     let generation = world.rebuild(world.scan()).await.unwrap();
     world.store.swap_in(generation).await.unwrap();

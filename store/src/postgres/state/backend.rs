@@ -58,6 +58,10 @@ impl StateBackend for State {
         State::apply(self, partition, from, to, batch).await
     }
 
+    async fn sweep(&self, partition: Partition) -> Result<bool, DbError> {
+        State::sweep(self, partition).await
+    }
+
     async fn gather(&self, directory: Directory, needs: Needs) -> Result<Gathered, DbError> {
         State::gather(self, directory, needs).await
     }

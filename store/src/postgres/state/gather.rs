@@ -49,7 +49,8 @@ async fn gather(
     // No row has this key: a directory without a stream has nothing.
     let mut key = 0;
     if let Some(row) = row {
-        key = row.key;
+        // What a directory has left behind is nobody's to see.
+        key = if row.gone { 0 } else { row.key };
         stopped = row.stopped;
         facts.activated = row.activated;
         facts.gone = row.gone;

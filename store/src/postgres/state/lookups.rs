@@ -11,7 +11,7 @@ use super::super::lookup::key;
 use super::super::query::Moment;
 use super::audit;
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, group, user};
-use super::{State, directory_row};
+use super::{State, present_row};
 use crate::config::Known;
 use crate::error::DbError;
 
@@ -32,7 +32,7 @@ impl State {
         };
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
-        let Some(row) = directory_row(&moment, directory).await? else { return Ok(Vec::new()) };
+        let Some(row) = present_row(&moment, directory).await? else { return Ok(Vec::new()) };
         let (name, email) = (name_key(&beginning), beginning.to_lowercase());
         let sql = format!(
             "SELECT {USER_COLUMNS} FROM users WHERE NOT hidden AND key IN (
@@ -68,7 +68,7 @@ impl State {
         };
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
-        let Some(row) = directory_row(&moment, directory).await? else { return Ok(Vec::new()) };
+        let Some(row) = present_row(&moment, directory).await? else { return Ok(Vec::new()) };
         let name = name_key(&beginning);
         let sql = format!(
             "SELECT {GROUP_COLUMNS} FROM groups WHERE directory = $1

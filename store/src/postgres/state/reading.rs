@@ -103,6 +103,12 @@ pub(super) async fn within(
     Ok((low, high))
 }
 
+/// Users and groups of directories that are not gone.
+const USERS_THERE: &str =
+    "users JOIN directories ON directories.key = users.directory AND NOT directories.gone";
+const GROUPS_THERE: &str =
+    "groups JOIN directories ON directories.key = groups.directory AND NOT directories.gone";
+
 impl State {
     pub(super) async fn api_users(
         &self,
@@ -126,7 +132,8 @@ impl State {
         for Query { rest, parameters, .. } in &queries {
             let sql = format!(
                 "SELECT {USER_COLUMNS}, directories.id FROM users
-                 JOIN directories ON directories.key = users.directory WHERE {rest}"
+                 JOIN directories ON directories.key = users.directory
+                 WHERE NOT directories.gone AND {rest}"
             );
             for row in moment.once(&sql, parameters).await? {
                 let (key, user) = user(&row)?;
@@ -135,7 +142,7 @@ impl State {
             }
         }
         let page = merged(found, &request);
-        let page = with_front(&moment, &request, "users", &queries, page).await?;
+        let page = with_front(&moment, &request, USERS_THERE, &queries, page).await?;
         let keys: Vec<i64> = page.items.iter().map(|(key, ..)| *key).collect();
         let mut groups = groups_of(&moment, &keys).await?;
         map_page(page, |(key, user, directory)| {
@@ -155,7 +162,7 @@ impl State {
         let sql = format!(
             "SELECT {USER_COLUMNS}, directories.id FROM users
              JOIN directories ON directories.key = users.directory
-             WHERE users.user_id = $1 AND NOT users.hidden"
+             WHERE users.user_id = $1 AND NOT users.hidden AND NOT directories.gone"
         );
         let Some(row) = moment.first(&sql, &[&&id.to_bytes()[..]]).await? else {
             return Ok(None);
@@ -199,7 +206,8 @@ impl State {
         for Query { rest, parameters, .. } in &queries {
             let sql = format!(
                 "SELECT {GROUP_COLUMNS}, directories.id FROM groups
-                 JOIN directories ON directories.key = groups.directory WHERE {rest}"
+                 JOIN directories ON directories.key = groups.directory
+                 WHERE NOT directories.gone AND {rest}"
             );
             for row in moment.once(&sql, parameters).await? {
                 let (_, group) = group(&row)?;
@@ -207,7 +215,7 @@ impl State {
             }
         }
         let page = merged(found, &request);
-        let page = with_front(&moment, &request, "groups", &queries, page).await?;
+        let page = with_front(&moment, &request, GROUPS_THERE, &queries, page).await?;
         map_page(page, |(group, directory)| {
             let known = &known.get(directory)?.directory;
             Some(Ok(known.apps.group(known.origin(), &group)))
@@ -224,7 +232,8 @@ impl State {
         let moment = Moment::reading(&mut client).await?;
         let sql = format!(
             "SELECT {GROUP_COLUMNS}, directories.id FROM groups
-             JOIN directories ON directories.key = groups.directory WHERE groups.group_id = $1"
+             JOIN directories ON directories.key = groups.directory
+                 WHERE groups.group_id = $1 AND NOT directories.gone"
         );
         let Some(row) = moment.first(&sql, &[&&id.to_bytes()[..]]).await? else {
             return Ok(None);
@@ -311,11 +320,12 @@ impl State {
             Table::Users => {
                 "SELECT directories.id FROM users
                  JOIN directories ON directories.key = users.directory
-                 WHERE users.user_id = $1 AND NOT users.hidden"
+                 WHERE users.user_id = $1 AND NOT users.hidden AND NOT directories.gone"
             }
             Table::Groups => {
                 "SELECT directories.id FROM groups
-                 JOIN directories ON directories.key = groups.directory WHERE groups.group_id = $1"
+                 JOIN directories ON directories.key = groups.directory
+                 WHERE groups.group_id = $1 AND NOT directories.gone"
             }
         };
         let row = moment.first(sql, &[&&id[..]]).await?;
