@@ -4,6 +4,7 @@
 //! day, and a resend must not become a webhook.
 
 mod groups;
+mod lookup;
 mod members;
 mod pending;
 mod roles;
@@ -22,6 +23,8 @@ use crate::normalise::Origin;
 use crate::patch::{Applied, MemberOp};
 pub use size::EVENT_BYTES_MAX;
 pub use streams::begin_anew;
+pub use lookup::LOOKUP_BYTES_MAX;
+pub use size::{COMMIT_BYTES_MAX, EVENT_BYTES_MAX};
 
 use crate::{Command, Group, Rejection, Stamp, User};
 

@@ -196,7 +196,8 @@ pub trait Replica: Send + Sync {
     /// Fails as soon as the projection cannot be written, rather than when it can again.
     async fn wait_applied(&self, partition: Partition, offset: Offset) -> Result<(), ReplicaError>;
 
-    /// For each of these records, whether it was accepted.
+    /// For each of these records, whether it was accepted. Each builds on the one before it: if the last was
+    /// accepted, all were.
     async fn accepted(
         &self,
         directory: DirectoryId,

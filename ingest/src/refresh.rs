@@ -123,11 +123,19 @@ pub async fn step(
         job.progress.total = jobs.count(job.directory).await?;
     }
     let page = jobs.users(job.directory, job.progress.after, USERS_MAX).await?;
-    let users = bounded(&page);
-    let Some(last) = users.last() else { return finish(jobs, job).await };
-    if !refresh(writers, &job, users.iter().map(|user| user.id).collect()).await? {
-        return finish(jobs, job).await;
-    }
+    let mut users = bounded(&page);
+    let last = loop {
+        let Some(last) = users.last() else { return finish(jobs, job).await };
+        match refresh(writers, &job, users.iter().map(|user| user.id).collect()).await {
+            Ok(true) => break last,
+            Ok(false) => return finish(jobs, job).await,
+            // Together their events are too large for one commit.
+            Err(error) if is_too_large(&error) && users.len() > 1 => {
+                users = &users[..users.len() / 2];
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
     job.progress.after = Some(last.at);
     job.progress.done += users.len() as u64;
     jobs.moved(job).await
@@ -136,6 +144,10 @@ pub async fn step(
 async fn finish(jobs: &dyn Refreshes, mut job: Refresh) -> Result<(), BoxError> {
     job.progress.finished = true;
     jobs.moved(job).await
+}
+
+const fn is_too_large(error: &WriteError) -> bool {
+    matches!(error, WriteError::Rejected(Rejection::Invalid(error)) if error.status == 413)
 }
 
 /// As many of them as keep to [`EVENTS_MAX`], and one in any case.

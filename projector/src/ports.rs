@@ -94,6 +94,10 @@ pub trait ProjectionStore: Send + Sync {
 
     /// The directories that are stopped by a gap, of all partitions, as far as they still exist.
     async fn stopped_directories(&self) -> Result<Vec<DirectoryId>, StoreError>;
+
+    /// Removes some of the rows that directories of the partition have left behind which are gone: so many that
+    /// nobody waits for it. Nobody sees these rows any more. Whether there may be others.
+    async fn sweep(&self, partition: Partition) -> Result<bool, StoreError>;
 }
 
 /// Why the store did not do it.
@@ -105,6 +109,10 @@ pub enum StoreError {
     /// No room on the disk; nothing was written; it works again when there is room.
     #[error("the disk is full")]
     Full(#[source] BoxError),
+    /// The store holds no such row: what a record says is at odds with what it keeps. Trying again would end the
+    /// same.
+    #[error("the store does not take what the records say")]
+    Unwritable(#[source] BoxError),
     /// Another projector follows this partition. This one must stop.
     #[error("another projector has moved the position of this partition")]
     Replaced,

@@ -7,11 +7,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use log::{Entry, EventLog, Offset, Partition, ReadError, ReadLimit};
-use schemas::Hash;
+use schemas::{Change, Hash};
 use tokio_util::sync::CancellationToken;
 
 use crate::judge::{Judged, Poison, Reader};
-use crate::ports::{Position, ProjectionStore, StoreError};
+use crate::ports::{Accepted, BoxError, Position, ProjectionStore, StoreError};
 
 /// How many records one step takes: a transaction of a few milliseconds, so that whoever waits for
 /// one record does not wait for thousands.
@@ -31,9 +31,11 @@ pub struct Projector {
     reader: Reader,
     /// What is being written while the next records are judged.
     writing: Option<Writing>,
+    /// Whether there may be rows that a directory has left behind.
+    sweeps: bool,
 }
 
-type Writing = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+type Writing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 
 /// Why a projector cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +57,22 @@ pub enum Error {
     /// The log cannot be read; it may work later.
     #[error("the log cannot be read")]
     Log(#[from] ReadError),
+    /// The store does not hold what these records say. The partition stays where it is.
+    #[error(
+        "DSYNC-012: records {} to {} of partition {} cannot be written to the store",
+        .first.0, .passed.0.saturating_sub(1), .partition.0
+    )]
+    Unwritable {
+        /// The partition.
+        partition: Partition,
+        /// The first record that is not written.
+        first: Offset,
+        /// The first record behind those.
+        passed: Offset,
+        /// What the store says.
+        #[source]
+        source: BoxError,
+    },
     /// The store refused; see its own words.
     #[error("the projection cannot be written")]
     Store(#[from] StoreError),
@@ -87,7 +105,7 @@ impl Projector {
             tracing::error!(directory.id = %stopped.directory_id, "DSYNC-003: this directory is stopped by a gap in its stream");
         }
         let reader = Reader::resume(partition, position, &heads);
-        Ok(Self { log, store, partition, reader, writing: None })
+        Ok(Self { log, store, partition, reader, writing: None, sweeps: true })
     }
 
     /// Judges what is there, up to a limit, and begins to write it when what was judged before is
@@ -109,6 +127,8 @@ impl Projector {
         }
         metrics::counter!("projector_stale_total").increment(judged.stale);
         metrics::counter!("projector_events_total").increment(judged.batch.accepted.len() as u64);
+        let is_gone = |accepted: &Accepted| matches!(accepted.change, Change::DirectoryGone);
+        self.sweeps |= judged.batch.accepted.iter().any(is_gone);
         self.written().await?;
         self.write(from, judged).await;
         Ok(Progress::Moved)
@@ -127,11 +147,33 @@ impl Projector {
         Ok(read.await?)
     }
 
+    /// Removes some of what directories have left behind that are gone, if there is any. A directory may be of any
+    /// size, and those who wait for other records must not wait for its end: so this is done at the tail, a little
+    /// at a time.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written.
+    pub async fn sweep(&mut self) -> Result<Progress, Error> {
+        self.sweeps = self.sweeps && self.store.sweep(self.partition).await?;
+        Ok(if self.sweeps { Progress::Moved } else { Progress::AtTail })
+    }
+
     /// Begins to write. Polled once, it is in the store's hands.
     async fn write(&mut self, from: Position, judged: Judged) {
         let (store, partition) = (Arc::clone(&self.store), self.partition);
-        let mut writing: Writing =
-            Box::pin(async move { store.apply(partition, from, judged.to, judged.batch).await });
+        let (first, passed) = (from.next, judged.batch.passed);
+        let mut writing: Writing = Box::pin(async move {
+            let applied = store.apply(partition, from, judged.to, judged.batch).await;
+            applied.map_err(|error| match error {
+                StoreError::Unwritable(source) => {
+                    Error::Unwritable { partition, first, passed, source }
+                }
+                StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Replaced => {
+                    Error::Store(error)
+                }
+            })
+        });
         if let Poll::Ready(done) = futures_util::poll!(&mut writing) {
             writing = Box::pin(std::future::ready(done));
         }
@@ -239,7 +281,7 @@ async fn follow(
     store.stop(partition, None).await?;
     followed();
     while !shutdown.is_cancelled() {
-        if progress == Progress::AtTail {
+        if progress == Progress::AtTail && projector.sweep().await? == Progress::AtTail {
             tokio::select! {
                 waited = projector.wait() => waited?,
                 () = shutdown.cancelled() => break,
@@ -253,7 +295,8 @@ async fn follow(
 /// Whether trying again would be wrong rather than early.
 const fn is_lasting(error: &Error) -> bool {
     match error {
-        Error::Poison(_) | Error::Behind { .. } | Error::Store(StoreError::Replaced) => true,
+        Error::Poison(_) | Error::Behind { .. } | Error::Unwritable { .. } => true,
+        Error::Store(StoreError::Replaced | StoreError::Unwritable(_)) => true,
         Error::Log(ReadError::Corrupt { .. } | ReadError::Lost { .. }) => true,
         Error::Log(ReadError::Unavailable(_)) => false,
         Error::Store(StoreError::Unavailable(_) | StoreError::Full(_)) => false,

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use log::{Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit};
-use projector::run::Progress;
+use projector::run::{Progress, run};
 use projector::{Batch, Error, Position, ProjectionStore, Projector, StoreError, StoredHead};
 use schemas::record::{Draft, Sealed, seal, seal_anew};
 use schemas::wire::{DirectoryToken, TokenTag};
 use schemas::{
     Actor, Change, DirectoryId, Event, EventId, Hash, Head, OrganizationId, Seq, Timestamp, TokenId,
 };
+use tokio_util::sync::CancellationToken;
 
 const P: Partition = Partition(0);
 
@@ -82,6 +83,10 @@ struct Stored {
     passed: Offset,
     /// Why the partition stands still.
     why: Option<String>,
+    /// How many slices of rows there are to remove.
+    left: usize,
+    /// It has no place for what the records say.
+    refuses: bool,
 }
 
 impl Store {
@@ -110,6 +115,9 @@ impl ProjectionStore for Store {
         let mut stored = self.0.lock().unwrap();
         if stored.full {
             return Err(StoreError::Full("no room".into()));
+        }
+        if stored.refuses {
+            return Err(StoreError::Unwritable("too long".into()));
         }
         if stored.position != from {
             return Err(StoreError::Replaced);
@@ -146,18 +154,35 @@ impl ProjectionStore for Store {
         let heads = self.0.lock().unwrap().heads.clone();
         Ok(heads.iter().filter(|head| head.stopped).map(|head| head.directory_id).collect())
     }
+
+    async fn sweep(&self, _: Partition) -> Result<bool, StoreError> {
+        let mut stored = self.0.lock().unwrap();
+        stored.left = stored.left.saturating_sub(1);
+        Ok(stored.left > 0)
+    }
 }
 
 /// A commit of so many events after `tail`; their ids begin at `first`.
 fn commit(directory: u128, first: u128, len: u128, tail: Head) -> Vec<Sealed> {
-    let drafts = drafts(directory, first, len);
+    let changes = (first..first + len).map(made).collect();
+    commit_of(directory, first, changes, tail)
+}
+
+fn made(bits: u128) -> Change {
+    Change::TokenMade { id: TokenId::from_bits(bits) }
+}
+
+/// The same of these changes.
+fn commit_of(directory: u128, first: u128, changes: Vec<Change>, tail: Head) -> Vec<Sealed> {
+    let drafts = drafts(directory, first, changes);
     seal(&drafts, DirectoryId::from_bits(directory), &Actor::default(), tail.seq, tail)
 }
 
-fn drafts(directory: u128, first: u128, len: u128) -> Vec<Draft> {
+fn drafts(directory: u128, first: u128, changes: Vec<Change>) -> Vec<Draft> {
     let directory_id = DirectoryId::from_bits(directory);
-    (first..first + len)
-        .map(|bits| Draft {
+    (first..)
+        .zip(changes)
+        .map(|(bits, change)| Draft {
             id: EventId::from_bits(bits),
             at: Timestamp::from_millis(7),
             event: Event::TokenCreated(DirectoryToken {
@@ -168,7 +193,7 @@ fn drafts(directory: u128, first: u128, len: u128) -> Vec<Draft> {
                 token_suffix: "a1b2".into(),
                 created_at: Timestamp::from_millis(7),
             }),
-            change: Change::TokenMade { id: TokenId::from_bits(bits) },
+            change,
         })
         .collect()
 }
@@ -176,7 +201,7 @@ fn drafts(directory: u128, first: u128, len: u128) -> Vec<Draft> {
 /// A record with which the stream begins anew.
 fn anew(directory: u128, id: u128, at: Seq) -> Sealed {
     let directory_id = DirectoryId::from_bits(directory);
-    seal_anew(&drafts(directory, id, 1)[0], directory_id, &Actor::default(), at)
+    seal_anew(&drafts(directory, id, vec![made(id)])[0], directory_id, &Actor::default(), at)
 }
 
 fn values(sealed: &[Sealed]) -> Vec<Vec<u8>> {
@@ -236,6 +261,41 @@ async fn a_full_disk_changes_nothing_and_is_made_up_for() {
     store.0.lock().unwrap().full = false;
     run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
     assert_eq!(store.events(), ids(10..12));
+}
+
+#[tokio::test]
+async fn a_store_that_does_not_take_a_record_stops_the_partition_and_is_not_asked_for_ever() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    log.put(values(&commit(1, 10, 2, Head::default())));
+    store.0.lock().unwrap().refuses = true;
+    let stopped = run(log.clone(), store.clone(), P, CancellationToken::new()).await.unwrap_err();
+    assert!(
+        matches!(stopped, Error::Unwritable { first: Offset(0), passed: Offset(2), .. }),
+        "{stopped}"
+    );
+    assert!(stopped.to_string().starts_with("DSYNC-012: records 0 to 1"), "{stopped}");
+    assert!(store.events().is_empty(), "nothing is skipped");
+}
+
+#[tokio::test]
+async fn what_a_directory_leaves_behind_is_removed_slice_by_slice_between_records() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    store.0.lock().unwrap().left = 3;
+    let mut projector = open(&log, &store).await.unwrap();
+    assert_eq!(projector.sweep().await.unwrap(), Progress::Moved);
+    let first = commit(1, 10, 1, Head::default());
+    log.put(values(&first));
+    run_to_tail(&mut projector).await.unwrap();
+    assert_eq!(store.events(), ids(10..11), "it has not waited");
+    assert_eq!(projector.sweep().await.unwrap(), Progress::Moved);
+    assert_eq!(projector.sweep().await.unwrap(), Progress::AtTail);
+
+    store.0.lock().unwrap().left = 2;
+    assert_eq!(projector.sweep().await.unwrap(), Progress::AtTail, "nothing has gone since");
+    log.put(values(&commit_of(1, 20, vec![Change::DirectoryGone], first[0].head)));
+    run_to_tail(&mut projector).await.unwrap();
+    assert_eq!(projector.sweep().await.unwrap(), Progress::Moved);
+    assert_eq!(projector.sweep().await.unwrap(), Progress::AtTail);
 }
 
 #[tokio::test]

@@ -275,7 +275,8 @@ pub(crate) async fn open_store(settings: &Settings, edge: &Arc<dyn Edge>) -> any
             Ok(Store::open(&settings.data_dir, master_key, Arc::clone(edge))?)
         }
         StoreSetting::Postgres(server) => {
-            let server: PostgresSettings = server.expose().parse()?;
+            let mut server: PostgresSettings = server.expose().parse()?;
+            server.connections_max = settings.store_connections;
             Ok(Store::connect(server, given, Arc::clone(edge)).await?)
         }
     }

@@ -61,6 +61,8 @@ pub struct Settings {
     pub kafka: BTreeMap<String, Secret>,
     /// Which store.
     pub store: StoreSetting,
+    /// How many connections to PostgreSQL there are at most, beside those that listen.
+    pub store_connections: usize,
     /// A key with full scope that exists by being named here.
     pub api_key: Option<Secret>,
     /// How people sign in to the console.
@@ -258,6 +260,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let kafka_partitions = given.required("kafka_partitions", value::partitions, problems);
     let kafka_copies = given.required("kafka_copies", value::copies, problems);
     let store = given.required("store", value::store, problems);
+    let store_connections = given.required("store_connections", value::connections, problems);
     let api_key = given.optional("api_key", value::key, problems);
     let console = console::read(given, problems);
     let allow_private_endpoints = given.required("allow_private_endpoints", value::flag, problems);
@@ -290,6 +293,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         kafka_copies: kafka_copies?,
         kafka: given.kafka(KafkaTable::Log),
         store: store?,
+        store_connections: store_connections?,
         api_key: api_key?,
         console: console?,
         allow_private_endpoints: allow_private_endpoints?,

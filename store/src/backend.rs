@@ -76,6 +76,9 @@ pub(crate) trait StateBackend: std::fmt::Debug + Send + Sync {
     /// The directories that a gap has stopped.
     async fn stopped(&self) -> Result<Vec<DirectoryId>, DbError>;
 
+    /// Removes a slice of what directories have left behind. Whether there may be more.
+    async fn sweep(&self, partition: Partition) -> Result<bool, DbError>;
+
     // Read by ingest.
 
     async fn gather(&self, directory: Directory, needs: Needs) -> Result<Gathered, DbError>;

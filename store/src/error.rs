@@ -1,5 +1,6 @@
 //! What can go wrong with a database, before each port says it in its own terms.
 
+use rusqlite::ErrorCode;
 use tokio_postgres::error::SqlState;
 
 use crate::postgres::PostgresSettings;
@@ -48,6 +49,23 @@ impl DbError {
             Self::Postgres(error) => error.code() == Some(&SqlState::DISK_FULL),
             Self::Pool(_) | Self::Tls(_) | Self::Silent => false,
             Self::Unreadable { .. } | Self::Closed | Self::Refused(_) => false,
+        }
+    }
+
+    /// Whether the database took offence at the data: it would again. A server that is away, overloaded or shutting
+    /// down says something else.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig | ErrorCode::TypeMismatch)
+            ),
+            // Data exceptions, broken constraints, limits of the program.
+            Self::Postgres(error) => {
+                error.code().is_some_and(|state| ["22", "23", "54"].contains(&&state.code()[..2]))
+            }
+            Self::Unreadable { .. } => true,
+            Self::Pool(_) | Self::Tls(_) | Self::Silent | Self::Closed | Self::Refused(_) => false,
         }
     }
 }

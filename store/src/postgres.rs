@@ -6,6 +6,7 @@
 pub(crate) mod config;
 mod copy;
 mod listen;
+mod lookup;
 mod migrations;
 mod query;
 mod rows;
@@ -15,15 +16,19 @@ pub(crate) mod state;
 mod tests;
 mod tls;
 
+use std::future::pending;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use deadpool_postgres::{
-    Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
+    Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime,
 };
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
-use tokio_postgres::{AsyncMessage, Client, Error, NoTls, Socket, Transaction};
+use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Socket, Transaction};
 
 use crate::error::{DbError, OpenError};
 use crate::filter;
@@ -36,6 +41,10 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a statement waits for a lock: less, so that what waits behind a rebuild or a migration says so.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a transaction may stand still between two statements: whoever froze there holds locks that others need,
+/// such as the end of the feed and the rows of leases, which run out after 10 s. Nobody thinks so long.
+const IDLE_IN_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a request waits for a connection. Behind it there is `503` and a client that comes again.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -46,6 +55,8 @@ pub(crate) struct Postgres {
     settings: Arc<PostgresSettings>,
     /// Where the tables are.
     schema: String,
+    /// How often all connections were given up.
+    cuts: watch::Sender<u64>,
 }
 
 impl std::fmt::Debug for Postgres {
@@ -58,14 +69,15 @@ impl Postgres {
     /// Connects, and brings the schema to what this version knows.
     pub(crate) async fn open(settings: PostgresSettings) -> Result<Self, OpenError> {
         let failed = |source: DbError| OpenError::server(&settings, source);
-        let pool = pool(&settings).map_err(failed)?;
+        let cuts = watch::Sender::new(0);
+        let pool = pool(&settings, &cuts).map_err(failed)?;
         let mut client = pool.get().await.map_err(DbError::from).map_err(failed)?;
         let row = client.query_one("SELECT current_schema()", &[]).await;
         let schema: Option<String> = row.map_err(DbError::from).map_err(failed)?.get(0);
         let schema = schema.ok_or_else(|| OpenError::NoSchema { server: settings.to_string() })?;
         migrations::run(&mut client, &settings, &schema).await?;
         drop(client);
-        Ok(Self { pool, settings: Arc::new(settings), schema })
+        Ok(Self { pool, settings: Arc::new(settings), schema, cuts })
     }
 
     /// A connection of the pool.
@@ -87,6 +99,17 @@ impl Postgres {
     pub(crate) async fn ready(&self) -> Result<(), DbError> {
         self.client().await?.simple_query("SELECT 1").await?;
         Ok(())
+    }
+
+    /// Gives up all connections that there are, with whatever waits for an answer on them: the server has not said
+    /// anything for long, and what swallows packets swallows those of all.
+    pub(crate) fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Ends when all connections are given up.
+    pub(crate) fn until_cut(&self) -> impl Future<Output = ()> + Send + use<> {
+        until_cut(self.cuts.subscribe())
     }
 
     /// Tells every process that listens, when the transaction is committed.
@@ -133,6 +156,47 @@ impl Messages {
     }
 }
 
+async fn until_cut(mut cuts: watch::Receiver<u64>) {
+    if cuts.changed().await.is_err() {
+        // Nobody is left who could say so; connections end with the pool.
+        pending().await
+    }
+}
+
+/// How the pool connects.
+struct Connecting<T> {
+    tls: T,
+    cuts: watch::Sender<u64>,
+}
+
+type Connected = Result<(Client, JoinHandle<()>), Error>;
+
+impl<T> Connect for Connecting<T>
+where
+    T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+    T::Stream: Send + Sync,
+    T::TlsConnect: Send + Sync,
+    <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+{
+    fn connect(&self, config: &Config) -> Pin<Box<dyn Future<Output = Connected> + Send + '_>> {
+        let (config, cut) = (config.clone(), until_cut(self.cuts.subscribe()));
+        Box::pin(async move {
+            let (client, connection) = config.connect(self.tls.clone()).await?;
+            #[expect(clippy::disallowed_methods, reason = "it ends with the connection")]
+            let task = tokio::spawn(async move {
+                let ended = tokio::select! {
+                    ended = connection => ended,
+                    () = cut => return tracing::debug!("a connection to PostgreSQL is given up"),
+                };
+                if let Err(error) = ended {
+                    tracing::warn!(%error, "a connection to PostgreSQL has ended");
+                }
+            });
+            Ok((client, task))
+        })
+    }
+}
+
 async fn connect<T>(settings: &PostgresSettings, tls: T) -> Result<(Client, Messages), DbError>
 where
     T: MakeTlsConnect<Socket> + Send,
@@ -142,14 +206,18 @@ where
     Ok((client, Messages(Box::new(move |context| connection.poll_message(context)))))
 }
 
-fn pool(settings: &PostgresSettings) -> Result<Pool, DbError> {
+fn pool(settings: &PostgresSettings, cuts: &watch::Sender<u64>) -> Result<Pool, DbError> {
     match settings.tls() {
-        Some(roots) => with_tls(settings, tls::Connector::new(roots).map_err(DbError::Tls)?),
-        None => with_tls(settings, NoTls),
+        Some(roots) => with_tls(settings, tls::Connector::new(roots).map_err(DbError::Tls)?, cuts),
+        None => with_tls(settings, NoTls, cuts),
     }
 }
 
-fn with_tls<T>(settings: &PostgresSettings, tls: T) -> Result<Pool, DbError>
+fn with_tls<T>(
+    settings: &PostgresSettings,
+    tls: T,
+    cuts: &watch::Sender<u64>,
+) -> Result<Pool, DbError>
 where
     T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
     T::Stream: Send + Sync,
@@ -158,7 +226,8 @@ where
 {
     // A connection that a server has closed is found out when it is handed out, without asking the server.
     let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(settings.connection(), tls, manager);
+    let connecting = Connecting { tls, cuts: cuts.clone() };
+    let manager = Manager::from_connect(settings.connection(), connecting, manager);
     let set = session();
     let pool = Pool::builder(manager)
         .max_size(settings.connections_max)
@@ -178,10 +247,12 @@ where
 /// is the beginning of an order: the planner prefers to sort a directory while it takes it for small.
 fn session() -> String {
     format!(
-        "SET statement_timeout = {}; SET lock_timeout = {}; SET client_min_messages = warning; \
+        "SET statement_timeout = {}; SET lock_timeout = {}; \
+         SET idle_in_transaction_session_timeout = {}; SET client_min_messages = warning; \
          SET enable_seqscan = off; SET enable_bitmapscan = off; {};",
         STATEMENT_TIMEOUT.as_millis(),
         LOCK_TIMEOUT.as_millis(),
+        IDLE_IN_TRANSACTION_TIMEOUT.as_millis(),
         filter::Postgres::SETTINGS
     )
 }

@@ -20,6 +20,7 @@ mod refresh;
 pub(crate) mod rows;
 pub(crate) mod scratch;
 pub(crate) mod snapshot;
+pub(crate) mod sweep;
 pub(crate) mod times;
 
 use std::collections::BTreeMap;
@@ -281,6 +282,14 @@ pub(crate) struct DirectoryRow {
     pub(crate) stopped: bool,
     pub(crate) head: Head,
     pub(crate) pending_members: u64,
+}
+
+/// The row of a directory that is not gone: what others have left behind is nobody's to see.
+pub(crate) fn present_row(
+    connection: &Connection,
+    id: DirectoryId,
+) -> Result<Option<DirectoryRow>, rusqlite::Error> {
+    Ok(directory_row(connection, id)?.filter(|row| !row.gone))
 }
 
 pub(crate) fn directory_row(

@@ -18,7 +18,8 @@ async fn bad_bodies_are_refused_and_change_nothing() {
 
     let deep = format!("{}1{}", r#"{"a":"#.repeat(70), "}".repeat(70));
     let large = json!({ "userName": "x", "title": "t".repeat(2 * 1024 * 1024) }).to_string();
-    let cases: [BadBody; 9] = [
+    let long = json!({ "userName": "x".repeat(1_025) }).to_string();
+    let cases: [BadBody; 10] = [
         ("POST", "/Users", b"{not json".to_vec(), 400, Some("invalidSyntax")),
         ("POST", "/Users", b"[]".to_vec(), 400, Some("invalidSyntax")),
         ("POST", "/Users", b"\xff\xfe".to_vec(), 400, Some("invalidSyntax")),
@@ -33,6 +34,7 @@ async fn bad_bodies_are_refused_and_change_nothing() {
             Some("invalidValue"),
         ),
         ("POST", "/Users", large.into_bytes(), 413, None),
+        ("POST", "/Users", long.into_bytes(), 400, Some("invalidValue")),
         ("POST", "/Groups", br#"{"members":[]}"#.to_vec(), 400, Some("invalidValue")),
     ];
     for (method, path, body, status, scim_type) in cases {

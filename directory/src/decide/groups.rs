@@ -6,7 +6,7 @@ use schemas::scim::{Attributes, GROUP};
 use schemas::wire::UpdatedGroup;
 use schemas::{Change, Event, GroupId, ScimId};
 
-use super::{Answer, Commit, Undecided, members};
+use super::{Answer, Commit, Undecided, lookup, members};
 use crate::Rejection;
 use crate::diff::previous_group;
 use crate::facts::Facts;
@@ -18,6 +18,7 @@ pub(super) fn create(
     attributes: &Attributes,
     member_ids: &[String],
 ) -> Result<Answer, Undecided> {
+    lookup::refuse_group(None, attributes)?;
     free_identity(commit.facts, attributes, None)?;
     let name = text(attributes, "displayName").unwrap_or_default();
     let at = commit.stamp.at;
@@ -84,6 +85,7 @@ fn update(
     if attributes == *before.attributes {
         return Ok(before.clone());
     }
+    lookup::refuse_group(Some(&before.attributes), &attributes)?;
     free_identity(commit.facts, &attributes, Some(before.id))?;
     let at = commit.stamp.at;
     let name_key = name_key(text(&attributes, "displayName").unwrap_or_default());

@@ -12,8 +12,8 @@ use crate::facts::{Asking, Facts, Meant, Missing};
 use crate::patch::MemberOp;
 use crate::resource::{Group, UnknownMember, User, name_key};
 
-/// How many events one commit may hold. Each carries its user and group, so this many are some
-/// 100 MB at most; a larger change has to come in several requests.
+/// How many events one commit may hold; a larger change has to come in several requests. Each carries its user and
+/// group, so how many bytes they may have is limited as well ([`super::size`]).
 pub(super) const CHANGES_MAX: usize = 40_000;
 
 /// One who is a member, or is to be one.

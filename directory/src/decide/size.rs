@@ -1,4 +1,4 @@
-//! How large an event may be.
+//! How large an event may be, and a commit.
 
 use std::io::{self, Write};
 
@@ -13,6 +13,11 @@ use crate::Rejection;
 /// rest is what stands around an event in its record.
 pub const EVENT_BYTES_MAX: usize = 888 * 1024;
 
+/// How many bytes the events of a commit may have together. All of them are in memory at once where they are
+/// written and where they are read, and in one transaction of the database. It is enough for the 40,000 memberships
+/// that one request may change of users with 3 KB of attributes.
+pub const COMMIT_BYTES_MAX: usize = 128 << 20;
+
 /// How often an event holds a part of a tree at most: as it is, for the state, and in what is made of it
 /// for customer apps. A `userName` may be the `idp_id` too, and the key by which it is found.
 const COPIES_MAX: usize = 6;
@@ -20,21 +25,36 @@ const COPIES_MAX: usize = 6;
 /// In how many bytes JSON writes one byte of a text at most.
 const ESCAPE_MAX: usize = 6;
 
-/// Refuses what the log would not take, before others are written together with it.
+/// Refuses what the log would not take, before others are written together with it; and what would be too much of
+/// it at once. What roles add to a commit is an event for each user at most, as large as that of its membership.
 pub(super) fn refuse_too_large(drafts: &[Draft]) -> Result<(), Rejection> {
+    let few = drafts.len() <= COMMIT_BYTES_MAX / EVENT_BYTES_MAX;
+    let mut commit = 0;
     for draft in drafts {
         let held = held(draft);
         let most: usize = held.iter().flatten().map(|(_, tree)| size(tree)).sum();
-        // Nearly all events surely fit, and need not be written to be measured.
-        if most * COPIES_MAX * ESCAPE_MAX <= EVENT_BYTES_MAX {
+        // Nearly all events surely fit, and so do a few of them; they need not be written to be measured.
+        if most * COPIES_MAX * ESCAPE_MAX <= EVENT_BYTES_MAX && few {
             continue;
         }
         let bytes = written(&draft.event) + written(&draft.change);
         if bytes > EVENT_BYTES_MAX {
             return Err(too_large(bytes, held).into());
         }
+        commit += bytes;
+        if commit > COMMIT_BYTES_MAX {
+            return Err(too_much(drafts.len()).into());
+        }
     }
     Ok(())
+}
+
+fn too_much(events: usize) -> ScimError {
+    let detail = format!(
+        "The change would take {events} events, which have more than {COMMIT_BYTES_MAX} bytes together. Split it: \
+         name fewer members in one request, or send less of each user and group."
+    );
+    ScimError::with_status(413, detail)
 }
 
 /// A tree, and what it is of.

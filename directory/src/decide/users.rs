@@ -6,7 +6,7 @@ use schemas::scim::{Attributes, Path, ScimError, USER, Value};
 use schemas::wire::{InactiveUser, InactiveUserChange, UpdatedUser};
 use schemas::{Change, Event, ScimId, Shown, UserId};
 
-use super::{Answer, Commit, Undecided, members, pending, roles};
+use super::{Answer, Commit, Undecided, lookup, members, pending, roles};
 use crate::diff::previous_user;
 use crate::facts::{Asking, Missing};
 use crate::patch::{self, Op, Operation};
@@ -18,6 +18,7 @@ pub(super) fn create(
     attributes: &Arc<Attributes>,
 ) -> Result<Answer, Undecided> {
     let attributes = with_defaults(Arc::clone(attributes));
+    lookup::refuse_user(None, &attributes)?;
     let name_key = free_name(commit.facts, &attributes, None)?;
     let user = User {
         id: commit.stamp.resource_id(),
@@ -30,6 +31,7 @@ pub(super) fn create(
         version: commit.facts.tail.next(),
     };
     let user = tell(commit, None, user)?;
+    lookup::refuse_mapped(None, &user)?;
     pending::join(commit, None, &user)?;
     Ok(Answer::User(user))
 }
@@ -139,10 +141,12 @@ fn update(
     if attributes == before.attributes {
         return Ok(Answer::User(before.clone()));
     }
+    lookup::refuse_user(Some(&before.attributes), &attributes)?;
     let name_key = free_name(commit.facts, &attributes, Some(before.id))?;
     let updated_at = commit.stamp.at;
     let after = User { name_key, attributes, updated_at, ..before.clone() };
     let after = tell(commit, Some(before), after)?;
+    lookup::refuse_mapped(Some(before), &after)?;
     pending::join(commit, Some(before), &after)?;
     Ok(Answer::User(after))
 }

@@ -3,11 +3,14 @@
 
 mod laws;
 
+use std::sync::Arc;
+
+use directory::decide::{COMMIT_BYTES_MAX, LOOKUP_BYTES_MAX};
 use directory::patch::{parse_operations, split_members};
 use directory::resource::ScimSettings;
 use directory::{Answer, Command, Decision, Facts, Needs, Rejection, Stamp, Undecided, decide};
-use directory::{AppRules, Directory, DirectoryToken};
-use schemas::scim::{GROUP, USER, Value, canonicalise, parse};
+use directory::{AppRules, AttributeMap, Directory, DirectoryToken};
+use schemas::scim::{GROUP, ScimType, USER, Value, canonicalise, parse};
 use schemas::wire::DirectoryType;
 use schemas::{DirectoryId, Event, EventType, OrganizationId, ScimId, Seq, Timestamp, TokenId};
 use serde_json::json;
@@ -190,6 +193,97 @@ fn a_disabled_user_is_not_enabled_by_a_value_that_says_nothing() {
         assert!(matches!(world.ask(&empty), Err(Rejection::Invalid(_))));
     }
     assert_eq!(world.kinds(&set(json!(true))), [EventType::UserUpdated]);
+}
+
+/// How a request is refused that has a value which is too long.
+fn refusal(outcome: Result<Decision, Rejection>) -> String {
+    let rejection = outcome.unwrap_err();
+    let Rejection::Invalid(error) = rejection else { panic!("{rejection:?}") };
+    assert_eq!((error.status, error.scim_type), (400, Some(ScimType::InvalidValue)));
+    error.detail
+}
+
+#[test]
+fn what_is_looked_up_by_is_bounded_and_who_has_it_longer_can_still_be_changed() {
+    let mut world = World::empty();
+    let (most, long) = ("x".repeat(LOOKUP_BYTES_MAX), "x".repeat(LOOKUP_BYTES_MAX + 1));
+    let user = |body: &serde_json::Value| {
+        let body = parse(body.to_string().as_bytes()).unwrap();
+        canonicalise(&USER, body).unwrap()
+    };
+    let ada = world.user("ada");
+    for (name, body) in [
+        ("userName", json!({"userName": long})),
+        ("externalId", json!({"userName": "ada", "externalId": long})),
+        ("emails.value", json!({"userName": "ada", "emails": [{"value": "a@b"}, {"value": long}]})),
+    ] {
+        let attributes = Arc::new(user(&body));
+        let create = Command::CreateUser { attributes: attributes.clone() };
+        let replace = Command::ReplaceUser { id: ada, attributes };
+        for refused in [refusal(world.ask(&create)), refusal(world.ask(&replace))] {
+            assert!(refused.contains(&format!("\"{name}\" has 1025 bytes")), "{refused}");
+            assert!(refused.contains("at most 1024"), "{refused}");
+        }
+    }
+    for (name, body) in [
+        ("displayName", json!({"displayName": long})),
+        ("externalId", json!({"displayName": "Crew", "externalId": long})),
+    ] {
+        let body = parse(body.to_string().as_bytes()).unwrap();
+        let attributes = canonicalise(&GROUP, body).unwrap();
+        let refused = refusal(world.ask(&Command::CreateGroup { attributes, members: vec![] }));
+        assert!(refused.contains(&format!("\"{name}\" has 1025 bytes")), "{refused}");
+    }
+    world.user(&most);
+
+    // As rules before these have let it in.
+    let before = Arc::new(user(&json!({"userName": long, "emails": [{"value": long}]})));
+    let known = world.facts.users.get_mut(&ada).unwrap().as_mut().unwrap();
+    (known.attributes, known.name_key) = (before, long.clone());
+    world.facts.user_names.insert(long, Some(ada));
+    let disable = json!([{ "op": "replace", "path": "active", "value": false }]);
+    assert_eq!(world.kinds(&patch_user(ada, disable)), [EventType::UserUpdated]);
+    assert_eq!(world.kinds(&Command::DeleteUser { id: ada }), [EventType::UserDeleted]);
+}
+
+#[test]
+fn what_the_attribute_map_makes_to_look_up_by_is_bounded_too() {
+    let mut world = World::empty();
+    let map = json!({"standard": {"idp_id": "title"}});
+    world.facts.directory.apps.attribute_map = Arc::new(AttributeMap::parse(&map).unwrap());
+    let body = json!({"userName": "ada", "title": "x".repeat(LOOKUP_BYTES_MAX + 1)});
+    let body = parse(body.to_string().as_bytes()).unwrap();
+    let attributes = Arc::new(canonicalise(&USER, body).unwrap());
+    let refused = refusal(world.ask(&Command::CreateUser { attributes }));
+    assert!(refused.contains("\"idp_id\", as the attribute map makes it, has 1025"), "{refused}");
+}
+
+#[test]
+fn a_commit_has_a_limit_in_bytes_and_says_how_to_keep_it() {
+    let mut world = World::empty();
+    let members: Vec<ScimId> = (0..320).map(|at| world.user(&format!("user{at}"))).collect();
+    let group = world.group("Crew", &[]);
+    let photo = json!({"userName": "x", "photos": [{"value": "x".repeat(440_000)}]});
+    let body = parse(photo.to_string().as_bytes()).unwrap();
+    let large = Arc::new(canonicalise(&USER, body).unwrap());
+    for id in &members {
+        let user = world.facts.users.get_mut(id).unwrap().as_mut().unwrap();
+        user.attributes = large.clone();
+    }
+    let tail = world.facts.tail;
+    let joining = |some: &[ScimId]| {
+        let values: Vec<_> = some.iter().map(|id| json!({"value": id.to_string()})).collect();
+        patch_group(group, json!([{ "op": "add", "path": "members", "value": values }]))
+    };
+    let Rejection::Invalid(error) = world.ask(&joining(&members)).unwrap_err() else {
+        panic!("it is no TooManyChanges")
+    };
+    assert_eq!(error.status, 413);
+    assert!(error.detail.contains("320 events"), "{}", error.detail);
+    assert!(error.detail.contains(&COMMIT_BYTES_MAX.to_string()), "{}", error.detail);
+    assert!(error.detail.contains("fewer members"), "{}", error.detail);
+    assert_eq!(world.facts.tail, tail, "nothing is decided");
+    assert_eq!(world.kinds(&joining(&members[..100])).len(), 100);
 }
 
 #[test]

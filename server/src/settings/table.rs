@@ -109,6 +109,13 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "store_connections",
+        default: Default::Value("16"),
+        help: "Connections to PostgreSQL that this process holds at most, beside two that listen",
+        expects: "a whole number from 8 to 256",
+        secret: false,
+    },
+    Setting {
         key: "api_key",
         default: Default::Absent("a key is made and printed once, if there is none at all"),
         help: "API key that exists with full scope; the client commands send it",

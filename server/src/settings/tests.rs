@@ -88,6 +88,7 @@ fn a_wrong_value_says_where_it_stands_and_what_would_be_right() {
         ("log", "kafka://me:hunter2@host:9092/topic", "which belong into [kafka]"),
         ("kafka_partitions", "0", "\"0\" is not a whole number from 1 to 1024"),
         ("kafka_copies", "0", "\"0\" is not a whole number from 1 to 9"),
+        ("store_connections", "7", "\"7\" is not a whole number from 8 to 256"),
         ("store", "mysql", "\"mysql\" is none of the choices"),
         ("api_key", "sk one", "it is empty, or has spaces or characters beyond ASCII"),
         ("console_password", "", "it is empty"),
@@ -142,6 +143,7 @@ fn what_this_build_cannot_run_is_a_right_value_that_serving_refuses() {
     let (brokers, topic) = ("a:9092,b:9092".to_owned(), "dsync".to_owned());
     assert_eq!(settings.log, LogSetting::Kafka(KafkaTopic { brokers, topic }));
     assert_eq!((settings.kafka_partitions, settings.kafka_copies), (1, 3));
+    assert_eq!(settings.store_connections, 16);
     let required = settings.require_built();
     assert_eq!(required.is_ok(), cfg!(feature = "kafka"), "only a build with Kafka runs it");
     let Err(error) = required else { return };

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -173,6 +174,16 @@ const COPIES_MAX: u16 = 9;
 pub(super) fn copies(text: &str) -> Result<u16, String> {
     let count = text.parse().ok().filter(|count| (1..=COPIES_MAX).contains(count));
     count.ok_or_else(|| format!("{text:?} is not a whole number from 1 to {COPIES_MAX}"))
+}
+
+/// How many connections a process may hold. With fewer than these, those that take turns at writing leave none for
+/// anything else; more than a database has cores many times over only make it slower.
+const CONNECTIONS: RangeInclusive<usize> = 8..=256;
+
+pub(super) fn connections(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| CONNECTIONS.contains(count));
+    let (least, most) = (CONNECTIONS.start(), CONNECTIONS.end());
+    count.ok_or_else(|| format!("{text:?} is not a whole number from {least} to {most}"))
 }
 
 pub(super) fn store(text: &str) -> Result<StoreSetting, String> {

@@ -42,6 +42,10 @@ impl ProjectionStore for Store {
         let known = self.config.known();
         Ok(stopped.into_iter().filter(|id| known.get(*id).is_some()).collect())
     }
+
+    async fn sweep(&self, partition: Partition) -> Result<bool, StoreError> {
+        self.state.sweep(partition).await.map_err(unavailable)
+    }
 }
 
 fn unavailable(error: DbError) -> StoreError {

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{AsyncMessage, NoTls, Socket};
 
-use super::{Postgres, tls};
+use super::{CONNECTION_TIMEOUT, Postgres, tls};
 use crate::error::DbError;
 
 /// How long it waits before it connects again. Whoever waits for news is served by polling meanwhile.
@@ -100,7 +100,9 @@ where
     T::TlsConnect: Send,
     <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
 {
-    let (client, mut connection) = postgres.settings().connection().connect(tls).await?;
+    let settings = postgres.settings().connection();
+    let connecting = tokio::time::timeout(CONNECTION_TIMEOUT, settings.connect(tls));
+    let (client, mut connection) = connecting.await.map_err(|_| DbError::Silent)??;
     let listen = async {
         client.batch_execute(&format!("LISTEN {channel}")).await?;
         // What was said before is looked up.
@@ -118,5 +120,6 @@ where
     tokio::select! {
         ended = listen => ended,
         ended = messages => ended,
+        () = postgres.until_cut() => Err(DbError::Silent),
     }
 }

@@ -52,6 +52,11 @@ const MIGRATIONS: &[Migration] = &[
         ),
     },
     Migration { half: Half::Config, works_since: 1, sql: include_str!("migrations/0006_many.sql") },
+    Migration {
+        half: Half::State,
+        works_since: 1,
+        sql: include_str!("migrations/0007_bounds.sql"),
+    },
     Migration { half: Half::State, works_since: 1, sql: include_str!("migrations/0009_stops.sql") },
 ];
 

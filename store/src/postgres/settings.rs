@@ -2,13 +2,30 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
-/// How many connections a process holds at most. A database does no more work at once than it has cores; what is
+/// How many connections a process holds at most if nobody says. A database does no more work at once than it has cores; what is
 /// beyond it waits here instead of there.
 const CONNECTIONS_MAX: usize = 16;
+
+/// How long it may take to reach a server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long what was sent may remain without a sign that it has arrived. A server that vanished without a word would
+/// be waited for a quarter of an hour otherwise.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// After how long without a word, how often and how many times a server is asked whether it is there: a connection
+/// that only listens finds out after 25 s, and not after two hours.
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(10);
+const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVES_RETRIES: u32 = 3;
+
+/// After how long the driver asks, which nobody means.
+const DRIVERS_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// A server of PostgreSQL: a connection string as libpq reads it, as a URL or as `name=value` pairs.
 ///
@@ -19,7 +36,7 @@ const CONNECTIONS_MAX: usize = 16;
 pub struct PostgresSettings {
     config: Config,
     roots: Option<Roots>,
-    /// How many connections may be open at once, beside one that listens.
+    /// How many connections may be open at once, beside two that listen.
     pub connections_max: usize,
 }
 
@@ -58,7 +75,27 @@ impl From<Config> for PostgresSettings {
         if settings.config.get_application_name().is_none() {
             settings.config.application_name("dsync");
         }
+        notices_silence(&mut settings.config);
         settings
+    }
+}
+
+/// Sets what a connection string does not say of a server that has fallen silent.
+fn notices_silence(config: &mut Config) {
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(TCP_USER_TIMEOUT);
+    }
+    if config.get_keepalives_idle() == DRIVERS_IDLE {
+        config.keepalives_idle(KEEPALIVES_IDLE);
+    }
+    if config.get_keepalives_interval().is_none() {
+        config.keepalives_interval(KEEPALIVES_INTERVAL);
+    }
+    if config.get_keepalives_retries().is_none() {
+        config.keepalives_retries(KEEPALIVES_RETRIES);
     }
 }
 
@@ -162,6 +199,25 @@ mod tests {
             read("host=db.example user=dsync sslmode=verify-full sslrootcert='/etc/ca.pem'");
         assert!(matches!(pairs.tls(), Some(Roots::File(_))));
         assert!("postgres://x?sslmode=maybe".parse::<PostgresSettings>().is_err());
+    }
+
+    #[test]
+    fn a_server_that_says_nothing_is_given_up_soon_unless_the_connection_string_says_otherwise() {
+        let url = "postgres://dsync@db.example/sync";
+        let config = read(url).connection();
+        assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(5)));
+        assert_eq!(config.get_tcp_user_timeout(), Some(&Duration::from_secs(10)));
+        assert_eq!(config.get_keepalives_idle(), Duration::from_secs(10));
+        assert_eq!(config.get_keepalives_interval(), Some(Duration::from_secs(5)));
+        assert_eq!(config.get_keepalives_retries(), Some(3));
+        let said = "connect_timeout=31&tcp_user_timeout=32000&keepalives_idle=33\
+            &keepalives_interval=34&keepalives_retries=35";
+        let config = read(&format!("{url}?{said}")).connection();
+        assert_eq!(config.get_connect_timeout(), Some(&Duration::from_secs(31)));
+        assert!(config.get_tcp_user_timeout() > Some(&Duration::from_secs(31)));
+        assert_eq!(config.get_keepalives_idle(), Duration::from_secs(33));
+        assert_eq!(config.get_keepalives_interval(), Some(Duration::from_secs(34)));
+        assert_eq!(config.get_keepalives_retries(), Some(35));
     }
 
     #[test]

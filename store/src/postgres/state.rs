@@ -16,6 +16,7 @@ mod refresh;
 mod rows;
 pub(crate) mod snapshot;
 mod stops;
+mod sweep;
 mod times;
 mod turns;
 
@@ -26,7 +27,7 @@ use deadpool_postgres::Object;
 use directory::facts::TokenRecord;
 use log::{Offset, Partition};
 use projector::{Position, StoredHead};
-use schemas::{DirectoryId, Head, Seq, TokenId};
+use schemas::{DirectoryId, Hash, Head, Seq, TokenId};
 use tokio_postgres::Row;
 
 use super::Postgres;
@@ -136,7 +137,9 @@ impl State {
         Ok(activated)
     }
 
-    /// Whether each of these records is in the stream.
+    /// Whether each of these records is in the stream. Nearly always the last of them is the head, and its row says
+    /// it of all of them. Any other is among the latest events; only what has been gone for long is looked for in
+    /// every month.
     async fn accepted(
         &self,
         directory: DirectoryId,
@@ -144,13 +147,25 @@ impl State {
     ) -> Result<Vec<bool>, DbError> {
         // One statement needs no transaction around it, and whoever writes waits for this one.
         let client = self.client().await?;
-        let sql = "SELECT seq, hash FROM feed
-            WHERE directory = (SELECT key FROM directories WHERE id = $1) AND seq = ANY($2)";
-        let places: Vec<i64> = records.iter().map(|record| as_sql(record.seq.0)).collect();
+        let sql =
+            "SELECT seq, hash, key, (SELECT month FROM feed_end) FROM directories WHERE id = $1";
         let statement = client.prepare_cached(sql).await?;
-        let found = client.query(&statement, &[&&directory.to_bytes()[..], &places]).await?;
-        let found = found.iter().map(|row| Ok((Seq(row.number(0)?), row.hash(1)?)));
-        let found = found.collect::<Result<BTreeMap<_, _>, DbError>>()?;
+        let row = client.query_opt(&statement, &[&&directory.to_bytes()[..]]).await?;
+        let Some(row) = row else { return Ok(vec![false; records.len()]) };
+        let head = Head { seq: Seq(row.number(0)?), hash: row.hash(1)? };
+        let (key, month): (i64, i32) = (row.value(2)?, row.value(3)?);
+        if records.last() == Some(&head) {
+            return Ok(vec![true; records.len()]);
+        }
+        let before = records.iter().filter(|record| record.seq < head.seq);
+        let places: Vec<i64> = before.map(|record| as_sql(record.seq.0)).collect();
+        // Months are named, so that the others are not even locked.
+        let recent = format!(" AND month >= {}", month - 1);
+        let mut found = at_places(&client, (key, &places), &recent).await?;
+        if places.iter().any(|place| !found.contains_key(&Seq(place.unsigned_abs()))) {
+            found = at_places(&client, (key, &places), "").await?;
+        }
+        found.insert(head.seq, head.hash);
         let is_there = |record: &Head| found.get(&record.seq) == Some(&record.hash);
         Ok(records.iter().map(is_there).collect())
     }
@@ -170,6 +185,21 @@ impl State {
         }
         Ok(told)
     }
+}
+
+/// Which records are at these places of a stream.
+async fn at_places(
+    client: &Object,
+    (directory, places): (i64, &Vec<i64>),
+    within: &str,
+) -> Result<BTreeMap<Seq, Hash>, DbError> {
+    if places.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sql = format!("SELECT seq, hash FROM feed WHERE directory = $1 AND seq = ANY($2){within}");
+    let statement = client.prepare_cached(&sql).await?;
+    let found = client.query(&statement, &[&directory, places]).await?;
+    found.iter().map(|row| Ok((Seq(row.number(0)?), row.hash(1)?))).collect()
 }
 
 const fn record(revoked: bool) -> TokenRecord {
@@ -234,6 +264,14 @@ fn head_of(row: &Row) -> Result<StoredHead, DbError> {
         head: Head { seq: Seq(row.number(1)?), hash: row.hash(2)? },
         stopped: row.value(3)?,
     })
+}
+
+/// The row of a directory that is not gone: what others have left behind is nobody's to see.
+async fn present_row(
+    moment: &Moment<'_>,
+    id: DirectoryId,
+) -> Result<Option<DirectoryRow>, DbError> {
+    Ok(directory_row(moment, id).await?.filter(|row| !row.gone))
 }
 
 async fn directory_row(

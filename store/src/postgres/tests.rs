@@ -2,6 +2,7 @@
 
 use ::tests::Postgres as Server;
 
+use super::query::Moment;
 use super::*;
 
 /// Ends the test, aloud, where there is no PostgreSQL.
@@ -34,6 +35,21 @@ async fn replicas_that_start_at_once_make_one_schema() {
         let row = client.query_one("SHOW statement_timeout", &[]).await.unwrap();
         assert_eq!(row.get::<_, &str>(0), "30s");
     }
+}
+
+#[tokio::test]
+async fn whoever_freezes_in_a_transaction_does_not_keep_its_locks() {
+    let server = server!();
+    let db = Postgres::open(settings(&server)).await.unwrap();
+    let lock = "UPDATE feed_end SET position = position";
+    let mut client = db.client().await.unwrap();
+    let frozen = Moment::writing(&mut client).await.unwrap();
+    frozen.execute(lock, &[]).await.unwrap();
+
+    let begun = tokio::time::Instant::now();
+    db.client().await.unwrap().execute(lock, &[]).await.unwrap();
+    assert!(begun.elapsed() < LOCK_TIMEOUT, "{:?}", begun.elapsed());
+    assert!(frozen.commit().await.is_err(), "it wakes up too late");
 }
 
 #[tokio::test]

@@ -52,13 +52,18 @@ impl State {
                 }
                 let fault = if full { Fault::Full } else { Fault::Other(error.to_string()) };
                 self.progress.failed(partition, fault);
-                Err(if full {
-                    StoreError::Full(Box::new(error))
-                } else {
-                    StoreError::Unavailable(Box::new(error))
-                })
+                Err(if full { StoreError::Full(Box::new(error)) } else { apply_error(error) })
             }
         }
+    }
+}
+
+/// A database that is away is told from one that does not take the rows.
+pub(crate) fn apply_error(error: DbError) -> StoreError {
+    if error.is_lasting() {
+        StoreError::Unwritable(Box::new(error))
+    } else {
+        StoreError::Unavailable(Box::new(error))
     }
 }
 

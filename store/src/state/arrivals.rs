@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use schemas::DirectoryId;
 
 use super::rows::{USER_COLUMNS, all, attributes, first, user};
-use super::{State, directory_row};
+use super::{State, present_row};
 use crate::error::DbError;
 use crate::sqlite::from_sql;
 
@@ -21,7 +21,7 @@ impl State {
         looks: Looks,
     ) -> Result<Arrived, DbError> {
         self.read(move |connection| {
-            let Some(row) = directory_row(connection, directory)? else {
+            let Some(row) = present_row(connection, directory)? else {
                 return Ok(Arrived::default());
             };
             // Hidden ones are passed over afterwards: there may be any number of them in a row.

@@ -72,6 +72,10 @@ impl StateBackend for State {
         self.read(snapshot::stopped).await
     }
 
+    async fn sweep(&self, partition: Partition) -> Result<bool, DbError> {
+        State::sweep(self, partition).await
+    }
+
     async fn gather(&self, directory: Directory, needs: Needs) -> Result<Gathered, DbError> {
         State::gather(self, directory, needs).await
     }

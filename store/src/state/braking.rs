@@ -11,7 +11,7 @@ use schemas::{DirectoryId, EventType, ScimId};
 use serde::Deserialize;
 
 use super::rows::{Time, all, first};
-use super::{State, directory_row};
+use super::{State, present_row};
 use crate::error::{DbError, unreadable};
 use crate::sqlite::{as_sql, from_sql};
 
@@ -36,7 +36,7 @@ impl State {
             let end: Option<i64> =
                 connection.query_row("SELECT max(position) FROM feed", [], |row| row.get(0))?;
             let end = FeedPosition(end.map_or(0, from_sql));
-            let Some(row) = directory_row(connection, id)? else {
+            let Some(row) = present_row(connection, id)? else {
                 return Ok((end, Counts::default()));
             };
             let sql = "SELECT active_users FROM directories WHERE key = ?1";

@@ -36,11 +36,12 @@ fn gather(
     // No row has this key: a directory without a stream has nothing.
     let mut key = 0;
     if let Some(row) = row {
-        key = row.key;
+        // What a directory has left behind is nobody's to see.
+        key = if row.gone { 0 } else { row.key };
         stopped = row.stopped;
         facts.activated = row.activated;
         facts.gone = row.gone;
-        facts.tokens = tokens(connection, key)?;
+        facts.tokens = tokens(connection, row.key)?;
         facts.pending = Pending::with_total(as_count(as_sql(row.pending_members)));
     }
     let mut gathering = Gathering { connection, key, facts };

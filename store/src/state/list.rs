@@ -20,7 +20,7 @@ use schemas::scim::{AttrPath, Attributes, ScimError, ScimType};
 use schemas::{DirectoryId, ScimId};
 
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
-use super::{State, directory_row};
+use super::{State, present_row};
 use crate::backend::Filtered;
 use crate::error::DbError;
 use crate::filter::{Parameter, Sqlite, compile};
@@ -42,7 +42,7 @@ impl State {
         id: ScimId,
     ) -> Result<Option<UserView>, DbError> {
         self.read(move |connection| {
-            let Some(row) = directory_row(connection, directory)? else { return Ok(None) };
+            let Some(row) = present_row(connection, directory)? else { return Ok(None) };
             let sql =
                 format!("SELECT {USER_COLUMNS} FROM users WHERE scim_id = ?1 AND directory = ?2");
             let found = first(connection, &sql, params![id.to_bytes(), row.key], user)?;
@@ -57,7 +57,7 @@ impl State {
         id: ScimId,
     ) -> Result<Option<Group>, DbError> {
         self.read(move |connection| {
-            let Some(row) = directory_row(connection, directory)? else { return Ok(None) };
+            let Some(row) = present_row(connection, directory)? else { return Ok(None) };
             let sql =
                 format!("SELECT {GROUP_COLUMNS} FROM groups WHERE scim_id = ?1 AND directory = ?2");
             let found = first(connection, &sql, params![id.to_bytes(), row.key], group)?;
@@ -74,7 +74,7 @@ impl State {
         limit: u32,
     ) -> Result<Vec<Member>, DbError> {
         self.read(move |connection| {
-            let Some(row) = directory_row(connection, directory)? else { return Ok(Vec::new()) };
+            let Some(row) = present_row(connection, directory)? else { return Ok(Vec::new()) };
             let sql = "SELECT memberships.user_key, users.scim_id, users.display FROM memberships
                 JOIN users ON users.key = memberships.user_key
                 WHERE memberships.group_key =
@@ -159,7 +159,7 @@ fn unfiltered<K: Kind>(
     count: u32,
     kind: K,
 ) -> Result<Listed<K::View>, DbError> {
-    let counted = format!("SELECT key, {} FROM directories WHERE id = ?1", K::TOTAL);
+    let counted = format!("SELECT key, {} FROM directories WHERE id = ?1 AND gone = 0", K::TOTAL);
     let counted = first(connection, &counted, [directory.to_bytes()], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
     })?;
@@ -242,7 +242,7 @@ impl<K: Kind> Scan<K> {
 
     /// Takes in what matches of the next rows.
     fn step(mut self, connection: &Connection) -> Result<Self, DbError> {
-        let Some(directory) = directory_row(connection, self.directory)? else {
+        let Some(directory) = present_row(connection, self.directory)? else {
             self.ended = true;
             return Ok(self);
         };

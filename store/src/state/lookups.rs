@@ -8,7 +8,7 @@ use schemas::DirectoryId;
 use schemas::wire::{DirectoryGroup, DirectoryUser};
 
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, group, user};
-use super::{State, directory_row};
+use super::{State, present_row};
 use crate::config::Known;
 use crate::error::DbError;
 
@@ -76,5 +76,5 @@ impl State {
 }
 
 fn key_of(connection: &Connection, directory: DirectoryId) -> Result<Option<i64>, DbError> {
-    Ok(directory_row(connection, directory)?.map(|row| row.key))
+    Ok(present_row(connection, directory)?.map(|row| row.key))
 }

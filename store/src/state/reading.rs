@@ -48,7 +48,7 @@ impl State {
             let sql = format!(
                 "SELECT {USER_COLUMNS}, directories.id FROM users
                  JOIN directories ON directories.key = users.directory
-                 WHERE users.user_id = ?1 AND users.hidden = 0"
+                 WHERE users.user_id = ?1 AND users.hidden = 0 AND directories.gone = 0"
             );
             let found = first(connection, &sql, [bytes(id.to_bytes())], |row| {
                 Ok((user(row)?, DirectoryId::from_bytes(row.get(9)?)))
@@ -84,7 +84,8 @@ impl State {
         self.read(move |connection| {
             let sql = format!(
                 "SELECT {GROUP_COLUMNS}, directories.id FROM groups
-                 JOIN directories ON directories.key = groups.directory WHERE groups.group_id = ?1"
+                 JOIN directories ON directories.key = groups.directory
+                 WHERE groups.group_id = ?1 AND directories.gone = 0"
             );
             let found = first(connection, &sql, [bytes(id.to_bytes())], |row| {
                 Ok((group(row)?.1, DirectoryId::from_bytes(row.get(10)?)))
@@ -154,11 +155,12 @@ impl State {
             Table::Users => {
                 "SELECT directories.id FROM users
                  JOIN directories ON directories.key = users.directory
-                 WHERE users.user_id = ?1 AND users.hidden = 0"
+                 WHERE users.user_id = ?1 AND users.hidden = 0 AND directories.gone = 0"
             }
             Table::Groups => {
                 "SELECT directories.id FROM groups
-                 JOIN directories ON directories.key = groups.directory WHERE groups.group_id = ?1"
+                 JOIN directories ON directories.key = groups.directory
+                 WHERE groups.group_id = ?1 AND directories.gone = 0"
             }
         };
         self.read(move |connection| {

@@ -7,7 +7,7 @@ use rusqlite::{Row, params};
 use schemas::{DirectoryId, ScimId, UserId};
 
 use super::rows::{USER_COLUMNS, all, first, user};
-use super::{State, directory_row};
+use super::{State, present_row};
 use crate::error::DbError;
 use crate::sqlite::from_sql;
 
@@ -32,7 +32,7 @@ impl State {
         limit: u32,
     ) -> Result<Vec<ToRefresh>, DbError> {
         self.read(move |connection| {
-            let Some(row) = directory_row(connection, directory)? else { return Ok(Vec::new()) };
+            let Some(row) = present_row(connection, directory)? else { return Ok(Vec::new()) };
             let after = after.map(UserId::to_bytes).unwrap_or_default();
             // Only who is hidden can return, and then joins its groups.
             let sql = "SELECT scim_id, user_id, CASE hidden WHEN 0 THEN 1 ELSE 1 +
@@ -51,7 +51,7 @@ impl State {
         limit: u32,
     ) -> Result<Vec<User>, DbError> {
         self.read(move |connection| {
-            let Some(row) = directory_row(connection, directory)? else { return Ok(Vec::new()) };
+            let Some(row) = present_row(connection, directory)? else { return Ok(Vec::new()) };
             let Some(ids) = ids else {
                 let sql = format!(
                     "SELECT {USER_COLUMNS} FROM users WHERE directory = ?1 AND hidden = 0

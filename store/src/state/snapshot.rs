@@ -102,7 +102,7 @@ impl projector::verify::Snapshot for Snapshot {
     ) -> Result<Option<StoredResource>, BoxError> {
         let sql = format!(
             "SELECT scim_id, version, attributes, {} FROM users
-             WHERE scim_id = ?1 AND directory = (SELECT key FROM directories WHERE id = ?2)",
+             WHERE scim_id = ?1 AND directory = (SELECT key FROM directories WHERE id = ?2 AND gone = 0)",
             self.shown
         );
         let parameters = params![id.to_bytes(), directory.to_bytes()];
@@ -111,14 +111,14 @@ impl projector::verify::Snapshot for Snapshot {
 
     fn count_users(&mut self, directory: DirectoryId) -> Result<u64, BoxError> {
         let sql = "SELECT count(*) FROM users
-            WHERE directory = (SELECT key FROM directories WHERE id = ?1)";
+            WHERE directory = (SELECT key FROM directories WHERE id = ?1 AND gone = 0)";
         let count = |row: &rusqlite::Row<'_>| Ok(from_sql(row.get(0)?));
         Ok(first(&self.connection, sql, [directory.to_bytes()], count)?.unwrap_or_default())
     }
 
     fn stray_user(&mut self, directory: DirectoryId) -> Result<Option<ScimId>, BoxError> {
         let sql = "SELECT scim_id FROM users
-            WHERE directory = (SELECT key FROM directories WHERE id = ?1)
+            WHERE directory = (SELECT key FROM directories WHERE id = ?1 AND gone = 0)
               AND NOT EXISTS (SELECT 1 FROM feed WHERE feed.directory = users.directory
                   AND feed.seq = users.version AND feed.user_id = users.scim_id)
             LIMIT 1";
@@ -132,7 +132,7 @@ impl projector::verify::Snapshot for Snapshot {
         id: ScimId,
     ) -> Result<Option<StoredResource>, BoxError> {
         let sql = "SELECT scim_id, version, attributes, NULL FROM groups
-            WHERE scim_id = ?1 AND directory = (SELECT key FROM directories WHERE id = ?2)";
+            WHERE scim_id = ?1 AND directory = (SELECT key FROM directories WHERE id = ?2 AND gone = 0)";
         let parameters = params![id.to_bytes(), directory.to_bytes()];
         Ok(first(&self.connection, sql, parameters, resource)?)
     }
@@ -143,7 +143,7 @@ impl projector::verify::Snapshot for Snapshot {
         each: &mut dyn FnMut(ScimId, Seq) -> Result<(), VerifyError>,
     ) -> Result<(), VerifyError> {
         let sql = "SELECT scim_id, version FROM groups
-            WHERE directory = (SELECT key FROM directories WHERE id = ?1)";
+            WHERE directory = (SELECT key FROM directories WHERE id = ?1 AND gone = 0)";
         let read = |row: &rusqlite::Row<'_>| {
             Ok((ScimId::from_bytes(row.get(0)?), Seq(from_sql(row.get(1)?))))
         };
@@ -158,7 +158,7 @@ impl projector::verify::Snapshot for Snapshot {
         let sql = "SELECT groups.scim_id, users.scim_id FROM groups
             JOIN memberships ON memberships.group_key = groups.key
             JOIN users ON users.key = memberships.user_key
-            WHERE groups.directory = (SELECT key FROM directories WHERE id = ?1)";
+            WHERE groups.directory = (SELECT key FROM directories WHERE id = ?1 AND gone = 0)";
         let read = |row: &rusqlite::Row<'_>| {
             Ok((ScimId::from_bytes(row.get(0)?), ScimId::from_bytes(row.get(1)?)))
         };
@@ -176,7 +176,7 @@ impl projector::verify::Snapshot for Snapshot {
         }
         let sql = "SELECT groups.scim_id, value, pending_members.name_key FROM groups
             JOIN pending_members ON pending_members.group_key = groups.key
-            WHERE groups.directory = (SELECT key FROM directories WHERE id = ?1)";
+            WHERE groups.directory = (SELECT key FROM directories WHERE id = ?1 AND gone = 0)";
         let read = |row: &rusqlite::Row<'_>| {
             let group = ScimId::from_bytes(row.get(0)?);
             Ok(StoredPendingMember { group, value: row.get(1)?, name_key: row.get(2)? })

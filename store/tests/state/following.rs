@@ -12,16 +12,19 @@ use api::ports::{
 use directory::InactiveUsers;
 use dispatcher::ports::DeliveryStore;
 use ingest::ports::{Admission, Clients, Issue, Refreshes, Replica, ReplicaError};
+use projector::{Position, ProjectionStore, StoreError};
 use schemas::{ApiKeyId, Change, Edge, Timestamp};
 use store::{OpenError, Store};
 use tests::server::eventually;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::world::{Still, Stream, World};
+use super::world::{P, Still, Stream as Records, World, scim, user};
 use crate::folder::MASTER_KEY;
 
 const ALL: Reach = Reach::Everything;
@@ -56,7 +59,7 @@ async fn is_let_in(store: &Store) -> bool {
     matches!(store.access(ENDPOINT, TOKEN, None).await.unwrap(), Admission::Granted(_))
 }
 
-async fn revoke(world: &World, stream: &Stream) {
+async fn revoke(world: &World, stream: &Records) {
     let tokens = world.store.tokens(ALL, stream.id).await.unwrap();
     let now = world.edge.now();
     world.store.revoke_token(ALL, stream.id, tokens[0].id, now).await.unwrap();
@@ -107,28 +110,40 @@ async fn a_connection_that_was_cut_is_made_again_and_tells_what_it_missed() {
     .await;
 }
 
-/// The way to a server, until it is cut.
-fn proxy(server: &Config, folder: &Path, cut: &CancellationToken) -> Config {
+/// The way to a server, until it is cut. While it swallows everything, connections are dead for good and nobody is
+/// told.
+fn proxy(
+    server: &Config,
+    folder: &Path,
+    cut: &CancellationToken,
+    swallows: &watch::Sender<bool>,
+) -> Config {
     let listener = UnixListener::bind(folder.join(".s.PGSQL.5432")).unwrap();
     let (host, port) = (server.get_hosts()[0].clone(), server.get_ports().first().copied());
-    let (tasks, cut) = (TaskTracker::new(), cut.clone());
+    let (tasks, cut, swallows) = (TaskTracker::new(), cut.clone(), swallows.clone());
     let pipes = tasks.clone();
     let accepts = cut.clone().run_until_cancelled_owned(async move {
         while let Ok((mut near, _)) = listener.accept().await {
             let (host, cut) = (host.clone(), cut.clone());
+            let mut swallows = swallows.subscribe();
             pipes.spawn(cut.run_until_cancelled_owned(async move {
-                match host {
+                let mut far: Box<dyn Stream> = match host {
                     Host::Unix(path) => {
                         let path = path.join(format!(".s.PGSQL.{}", port.unwrap_or(5_432)));
-                        let mut far = UnixStream::connect(path).await.unwrap();
-                        tokio::io::copy_bidirectional(&mut near, &mut far).await
+                        Box::new(UnixStream::connect(path).await.unwrap())
                     }
                     Host::Tcp(name) => {
                         let address = (name, port.unwrap_or(5_432));
-                        let mut far = TcpStream::connect(address).await.unwrap();
-                        tokio::io::copy_bidirectional(&mut near, &mut far).await
+                        Box::new(TcpStream::connect(address).await.unwrap())
                     }
+                };
+                tokio::select! {
+                    biased;
+                    _ = swallows.wait_for(|swallows| *swallows) => {}
+                    _ = tokio::io::copy_bidirectional(&mut near, &mut far) => return,
                 }
+                // Both ends stay open.
+                std::future::pending::<()>().await;
             }));
         }
     });
@@ -141,14 +156,41 @@ fn proxy(server: &Config, folder: &Path, cut: &CancellationToken) -> Config {
     config
 }
 
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+#[tokio::test]
+async fn a_way_that_swallows_everything_is_given_up_and_taken_again_when_it_leads_somewhere() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let _client = client!(world);
+    let folder = tempfile::tempdir().unwrap();
+    let (cut, swallows) = (CancellationToken::new(), watch::Sender::new(false));
+    let way = proxy(&world.place.config().unwrap(), folder.path(), &cut, &swallows);
+    let alone = Store::connect(way.into(), Some(MASTER_KEY), numbered()).await.unwrap();
+    assert_eq!(alone.position(P).await.unwrap(), world.position);
+
+    let batch = world.batch(&mut stream, vec![user(1)]);
+    let to = Position { next: batch.passed, applied: None };
+    swallows.send_replace(true);
+    let begun = tokio::time::Instant::now();
+    let hung = alone.apply(P, world.position, to, batch.clone()).await;
+    assert!(matches!(hung, Err(StoreError::Unavailable(_))), "{hung:?}");
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    swallows.send_replace(false);
+    eventually("an answer", async || alone.apply(P, world.position, to, batch.clone()).await.ok())
+        .await;
+    assert!(world.store.user(stream.id, scim(1)).await.unwrap().is_some());
+}
+
 #[tokio::test]
 async fn a_replica_that_cannot_ask_lets_nobody_in_after_a_while() {
     let (mut world, mut stream) = World::with_one_directory().await;
     let _client = client!(world);
     world.add(&mut stream, vec![Change::DirectoryActivated]).await;
     let folder = tempfile::tempdir().unwrap();
-    let cut = CancellationToken::new();
-    let way = proxy(&world.place.config().unwrap(), folder.path(), &cut);
+    let (cut, swallows) = (CancellationToken::new(), watch::Sender::new(false));
+    let way = proxy(&world.place.config().unwrap(), folder.path(), &cut, &swallows);
     let alone = Store::connect(way.into(), Some(MASTER_KEY), numbered()).await.unwrap();
     assert!(is_let_in(&alone).await);
     cut.cancel();

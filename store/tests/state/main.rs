@@ -24,6 +24,7 @@ mod on_sqlite {
     mod filters_in_postgres;
     mod host_names;
     mod leases;
+    mod long_values;
     mod oauth;
     mod partitions;
     mod portal_links;
@@ -54,6 +55,7 @@ mod on_postgres {
     mod host_names;
     mod judges;
     mod leases;
+    mod long_values;
     mod oauth;
     mod partitions;
     mod plans;

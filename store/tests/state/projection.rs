@@ -1,6 +1,6 @@
 //! The projector's port.
 
-use api::ports::{Counts, Directories, Order, PageRequest, Reach, UserFilter};
+use api::ports::{Counts, Directories, GroupFilter, Order, PageRequest, Reach, UserFilter};
 use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition};
 use ingest::ports::{ListQuery, Replica, ReplicaError};
@@ -60,7 +60,7 @@ async fn a_batch_that_fails_leaves_nothing_and_holds_writes_up_until_one_succeed
     let mut lost = Stream { head: stream.head, ..stream };
     let clash = world.batch(&mut lost, vec![user(2), user_with(3, "user1", "")]);
 
-    assert!(matches!(world.apply(clash).await, Err(StoreError::Unavailable(_))));
+    assert!(matches!(world.apply(clash).await, Err(StoreError::Unwritable(_))));
     assert_eq!(world.store.position(P).await.unwrap(), world.position);
     assert_eq!(world.store.user(stream.id, scim(2)).await.unwrap(), None);
     assert_eq!(counts(&world, &stream).await.active_users, 1);
@@ -185,6 +185,65 @@ async fn a_directory_that_is_gone_holds_nothing_and_keeps_its_events() {
     assert_eq!(world.store.user(stream.id, scim(1)).await.unwrap(), None);
     assert_eq!(world.store.feed(FeedPosition(0), 10).await.unwrap().len(), 5);
     assert!(world.store.user(other.id, scim(50)).await.unwrap().is_some());
+}
+
+const fn everything<I>() -> PageRequest<I> {
+    PageRequest { reach: Reach::Everything, limit: 10, order: Order::Ascending, cursor: None }
+}
+
+/// What is seen of the first user and the group of a directory, by whoever looks.
+async fn seen(world: &World, stream: &Stream, [user, group]: [u128; 2]) -> [bool; 8] {
+    let store = &*world.store;
+    let of_user = UserFilter { directory: Some(stream.id), ..UserFilter::default() };
+    let users = api::ports::Reading::users(store, everything(), of_user).await.unwrap();
+    let of_group = GroupFilter { directory: Some(stream.id), ..GroupFilter::default() };
+    let groups = api::ports::Reading::groups(store, everything(), of_group).await.unwrap();
+    let (user_id, group_id) = (UserId::from_bits(user), GroupId::from_bits(group));
+    let listed = store.list_users(stream.id, ListQuery::first(10)).await.unwrap();
+    let in_group = store.members(stream.id, scim(group), None, 10).await.unwrap();
+    [
+        !users.items.is_empty(),
+        !groups.items.is_empty(),
+        api::ports::Reading::user(store, Reach::Everything, user_id).await.is_ok(),
+        api::ports::Reading::group(store, Reach::Everything, group_id).await.is_ok(),
+        Replica::user(store, stream.id, scim(user)).await.unwrap().is_some(),
+        Replica::group(store, stream.id, scim(group)).await.unwrap().is_some(),
+        !listed.items.is_empty(),
+        !in_group.is_empty(),
+    ]
+}
+
+#[tokio::test]
+async fn a_large_directory_that_is_gone_is_seen_by_nobody_and_removed_slice_by_slice() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let mut other = world.directory(stream.organization, 2).await;
+    world.add(&mut other, vec![user(5_000), group(5_001), joins(5_001, 5_000)]).await;
+    let mut changes: Vec<_> = (1..=2_500).map(user).collect();
+    let address = r#","emails":[{"value":"a@b.test","primary":true},{"value":"other@b.test"}]"#;
+    changes.extend([user_with(2_501, "one", address), group(4_000), waits_for(4_000, "x")]);
+    changes.extend((1..=2_500).map(|number| joins(4_000, number)));
+    world.add(&mut stream, changes).await;
+    assert_eq!(seen(&world, &stream, [1, 4_000]).await, [true; 8]);
+
+    world.add(&mut stream, vec![Change::DirectoryGone]).await;
+    let rows = async |of: &str| world.place.damage(&format!("UPDATE {of}")).await;
+    assert_eq!(rows("users SET active = active").await, 2_502, "nobody waits for them to go");
+    let mut slices = 0;
+    loop {
+        assert_eq!(seen(&world, &stream, [1, 4_000]).await, [false; 8]);
+        assert_eq!(counts(&world, &other).await.active_users, 1);
+        if !world.store.sweep(P).await.unwrap() {
+            break;
+        }
+        slices += 1;
+    }
+    assert!(slices > 3, "{slices}");
+    assert_eq!(rows("users SET active = active").await, 1);
+    assert_eq!(rows("groups SET version = version").await, 1);
+    assert_eq!(rows("memberships SET user_key = user_key").await, 1);
+    assert_eq!(rows("emails SET value = value").await, 0);
+    assert_eq!(rows("pending_members SET value = value").await, 0);
+    assert_eq!(seen(&world, &other, [5_000, 5_001]).await, [true; 8]);
 }
 
 #[tokio::test]

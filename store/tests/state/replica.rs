@@ -155,7 +155,7 @@ async fn waiting_ends_when_the_projection_cannot_be_written() {
     let store = world.store.clone();
     let (waited, applied) = tokio::join!(store.wait_applied(P, Offset(1)), world.apply(clash));
     assert!(matches!(waited, Err(ReplicaError::Unavailable(_))));
-    assert!(matches!(applied, Err(StoreError::Unavailable(_))));
+    assert!(matches!(applied, Err(StoreError::Unwritable(_))));
 }
 
 #[tokio::test]

@@ -8,8 +8,9 @@ use dispatcher::ports::{DeliveryStore, FeedPosition};
 use ingest::ports::Replica;
 use log::{Offset, Partition};
 use projector::{Batch, Position, ProjectionStore, StoreError};
-use schemas::{Change, Head, Timestamp};
+use schemas::{Change, Hash, Head, Seq, Timestamp};
 use store::Store;
+use tests::server::eventually;
 use tokio_postgres::Client;
 
 use super::world::{
@@ -253,6 +254,7 @@ async fn dump(client: &Client) -> Vec<Vec<String>> {
 async fn a_rebuild_says_what_applying_said() {
     let (world, _) = super::rebuild::eventful().await;
     let client = client!(world);
+    while world.store.sweep(P).await.unwrap() {}
     let applied = dump(&client).await;
     let generation = world.rebuild(world.scan()).await.unwrap();
     world.store.swap_in(generation).await.unwrap();
@@ -432,4 +434,82 @@ async fn replicas_have_their_turns_at_a_directory_one_after_the_other() {
     }
     turn.end().await;
     Replica::turn(&**one, stream.id).await.unwrap().end().await;
+}
+
+#[tokio::test]
+async fn who_has_waited_too_long_for_a_turn_leaves_nobody_waiting_at_the_server() {
+    let (world, stream) = World::with_one_directory().await;
+    let client = client!(world);
+    let other = beside(&world).await;
+    let turn = Replica::turn(&*world.store, stream.id).await.unwrap();
+    assert!(Replica::turn(&*other, stream.id).await.is_none(), "it is another's for long");
+    let within = std::time::Duration::from_millis(50);
+    let dropped = tokio::time::timeout(within, Replica::turn(&*other, stream.id)).await;
+    assert!(dropped.is_err());
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let begun = tokio::time::Instant::now();
+    eventually("nobody who waits", async || {
+        let count: i64 = client.query_one(waiting, &[]).await.unwrap().get(0);
+        (count == 0).then_some(())
+    })
+    .await;
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    turn.end().await;
+    Replica::turn(&*other, stream.id).await.unwrap().end().await;
+}
+
+/// A month in milliseconds, and some days.
+const MONTH: i64 = 40 * 86_400_000;
+
+#[tokio::test]
+async fn a_verdict_looks_at_the_head_and_then_at_the_latest_months_alone() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let client = client!(world);
+    let mut heads = Vec::new();
+    for number in 1..=6 {
+        world.add(&mut stream, vec![user(number)]).await;
+        heads.push(stream.head);
+        world.behind -= MONTH;
+    }
+    let other = beside(&world).await;
+    let [old, .., recent, last] = heads[..] else { panic!("six") };
+    let rival = Head { hash: Hash([1; 32]), ..old };
+    let ahead = Head { seq: Seq(7), ..last };
+    let verdicts = async |records| other.accepted(stream.id, records).await.unwrap();
+    assert_eq!(verdicts(vec![old, rival]).await, [true, false], "in whatever month it is");
+    assert_eq!(verdicts(vec![recent, ahead]).await, [true, false]);
+
+    let months = "SELECT string_agg(inhrelid::regclass::text, ', ' ORDER BY inhrelid)
+        FROM pg_inherits WHERE inhparent = 'feed'::regclass";
+    let months: String = client.query_one(months, &[]).await.unwrap().get(0);
+    let (months, _latest) = months.rsplit_once(", ").unwrap();
+    let (months, _before) = months.rsplit_once(", ").unwrap();
+    let held = format!("BEGIN; LOCK TABLE ONLY {months} IN ACCESS EXCLUSIVE MODE");
+    client.batch_execute(&held.replace(", ", ", ONLY ")).await.unwrap();
+    assert_eq!(verdicts(vec![recent, ahead]).await, [true, false]);
+    client.batch_execute("LOCK TABLE feed IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    assert_eq!(verdicts(vec![recent, last]).await, [true, true]);
+    assert_eq!(verdicts(vec![ahead]).await, [false]);
+    client.batch_execute("ROLLBACK").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_clock_that_is_years_ahead_does_not_end_the_months() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let client = client!(world);
+    world.add(&mut stream, vec![user(1)]).await;
+    // The year 2099.
+    world.behind = -4_080_000_000_000;
+    world.add(&mut stream, vec![user(2)]).await;
+    let latest = "SELECT (extract(year FROM now() AT TIME ZONE 'UTC') * 12
+        + extract(month FROM now() AT TIME ZONE 'UTC'))::integer";
+    let latest: i32 = client.query_one(latest, &[]).await.unwrap().get(0);
+    let month = async || -> i32 {
+        client.query_one("SELECT max(month) FROM feed_months", &[]).await.unwrap().get(0)
+    };
+    assert!(month().await <= latest);
+    let generation = world.rebuild(world.scan()).await.unwrap();
+    world.store.swap_in(generation).await.unwrap();
+    assert!(month().await <= latest);
 }

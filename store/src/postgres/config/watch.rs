@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use tokio_postgres::{AsyncMessage, Client, Notification};
 
 use super::memory::Memory;
@@ -17,6 +18,10 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long an answer may take before the connection counts as broken: a network that swallows packets says nothing.
 const ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// How long nothing may have been heard before all other connections of the process count as broken too. More than
+/// one connection has been tried by then.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// How long to wait before the next connection.
 const CONNECT_AGAIN: Duration = Duration::from_millis(500);
@@ -68,8 +73,14 @@ impl Drop for Watcher {
 
 /// Never returns.
 async fn follow(db: &Postgres, memory: &Memory) {
+    let mut cut_at = Instant::now();
     loop {
         if let Err(error) = listen(db, memory).await {
+            let is_silent = matches!(error, DbError::Silent);
+            if is_silent && !memory.is_confirmed(SILENCE_MAX) && cut_at.elapsed() > SILENCE_MAX {
+                cut_at = Instant::now();
+                db.cut();
+            }
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the configuration in PostgreSQL cannot be followed, trying again"

@@ -20,7 +20,8 @@ use super::super::rows::{Columns, as_sql};
 use super::State;
 use crate::error::DbError;
 use crate::state::Fault;
-pub(super) use feed::{Month, begin};
+use crate::state::apply::apply_error;
+pub(super) use feed::{LATEST_MONTH, Month, begin};
 use fold::{Delta, Known};
 
 /// A directory as the batch changes it.
@@ -64,7 +65,7 @@ impl State {
             return StoreError::Full(Box::new(error));
         }
         self.progress.failed(partition, Fault::Other(error.to_string()));
-        StoreError::Unavailable(Box::new(error))
+        apply_error(error)
     }
 
     /// Returns the end of the feed; `None` if another projector has moved the position.

@@ -7,7 +7,7 @@ use schemas::DirectoryId;
 use super::super::query::Moment;
 use super::super::rows::Columns as _;
 use super::rows::{USER_COLUMNS, attributes, user};
-use super::{State, directory_row};
+use super::{State, present_row};
 use crate::error::DbError;
 
 /// The groups that are looked at.
@@ -22,7 +22,7 @@ impl State {
     ) -> Result<Arrived, DbError> {
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
-        let Some(row) = directory_row(&moment, directory).await? else {
+        let Some(row) = present_row(&moment, directory).await? else {
             return Ok(Arrived::default());
         };
         // Hidden ones are passed over afterwards: there may be any number of them in a row.

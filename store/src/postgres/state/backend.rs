@@ -70,6 +70,10 @@ impl StateBackend for State {
         State::stopped(self).await
     }
 
+    async fn sweep(&self, partition: Partition) -> Result<bool, DbError> {
+        State::sweep(self, partition).await
+    }
+
     async fn gather(&self, directory: Directory, needs: Needs) -> Result<Gathered, DbError> {
         State::gather(self, directory, needs).await
     }

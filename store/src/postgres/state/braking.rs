@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use super::super::query::Moment;
 use super::super::rows::{Columns, as_sql};
 use super::feed::FROM;
-use super::{State, directory_row, feed_end};
+use super::{State, feed_end, present_row};
 use crate::error::{DbError, unreadable};
 use crate::state::braking::{Stated, stated};
 
@@ -22,7 +22,7 @@ impl State {
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
         let end = FeedPosition(feed_end(&moment).await?);
-        let Some(row) = directory_row(&moment, id).await? else {
+        let Some(row) = present_row(&moment, id).await? else {
             return Ok((end, Counts::default()));
         };
         let sql = "SELECT active_users, (SELECT count(*) FROM groups JOIN memberships

@@ -4,6 +4,7 @@
 //! has. Asked in the plain way, a planner without statistics takes any index that begins with the directory, and walks
 //! through all of it: in the first minute of a customer, when nobody has counted rows yet and most of them come.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use directory::facts::{Pending, PendingMember};
@@ -14,6 +15,7 @@ use schemas::{Head, ScimId, Seq, TokenId};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::super::lookup::key;
 use super::super::query::Moment;
 use super::super::rows::Columns;
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, group, user};
@@ -47,7 +49,8 @@ async fn gather(
     // No row has this key: a directory without a stream has nothing.
     let mut key = 0;
     if let Some(row) = row {
-        key = row.key;
+        // What a directory has left behind is nobody's to see.
+        key = if row.gone { 0 } else { row.key };
         stopped = row.stopped;
         facts.activated = row.activated;
         facts.gone = row.gone;
@@ -123,7 +126,7 @@ impl Gathering<'_> {
                 ORDER BY directory, name_key LIMIT 1) AS users
              WHERE users.directory = $1 AND users.name_key = wanted.name"
         );
-        let rows = self.moment.all(&sql, &[&self.key, &names]).await?;
+        let rows = self.moment.all(&sql, &[&self.key, &keys(&names)]).await?;
         for name in names {
             self.facts.user_names.insert(name, None);
         }
@@ -140,7 +143,7 @@ impl Gathering<'_> {
         let sql = format!(
             "SELECT {USER_COLUMNS} FROM users WHERE directory = $1 AND external_id = ANY($2)"
         );
-        let rows = self.moment.all(&sql, &[&self.key, &ids]).await?;
+        let rows = self.moment.all(&sql, &[&self.key, &keys(&ids)]).await?;
         let mut holders: BTreeMap<String, BTreeSet<ScimId>> =
             ids.into_iter().map(|id| (id, BTreeSet::new())).collect();
         for user in self.found(&rows)? {
@@ -206,13 +209,11 @@ impl Gathering<'_> {
         }
         let sql = "SELECT external_id, scim_id FROM groups
             WHERE directory = $1 AND external_id = ANY($2) ORDER BY key DESC";
-        let rows = self.moment.all(sql, &[&self.key, &ids]).await?;
+        let rows = self.moment.all(sql, &[&self.key, &keys(&ids)]).await?;
+        let holders = holders(&rows)?;
         for id in ids {
-            self.facts.group_external_ids.insert(id, None);
-        }
-        for row in rows {
-            let id = Some(ScimId::from_bytes(row.id(1)?));
-            self.facts.group_external_ids.insert(row.value(0)?, id);
+            let holder = holders.get(&*key(&id)).copied();
+            self.facts.group_external_ids.insert(id, holder);
         }
         Ok(())
     }
@@ -223,12 +224,11 @@ impl Gathering<'_> {
         }
         let sql = "SELECT name_key, scim_id FROM groups
             WHERE directory = $1 AND name_key = ANY($2) AND external_id IS NULL ORDER BY key DESC";
-        let rows = self.moment.all(sql, &[&self.key, &names]).await?;
+        let rows = self.moment.all(sql, &[&self.key, &keys(&names)]).await?;
+        let holders = holders(&rows)?;
         for name in names {
-            self.facts.group_names.insert(name, None);
-        }
-        for row in rows {
-            self.facts.group_names.insert(row.value(0)?, Some(ScimId::from_bytes(row.id(1)?)));
+            let holder = holders.get(&*key(&name)).copied();
+            self.facts.group_names.insert(name, holder);
         }
         Ok(())
     }
@@ -348,6 +348,16 @@ const PENDING_OF: &str = "SELECT groups.scim_id, value, pending_members.name_key
 fn pending_member(row: &Row) -> Result<PendingMember, DbError> {
     let group = ScimId::from_bytes(row.id(0)?);
     Ok(PendingMember { group, value: row.value(1)?, name_key: row.value(2)? })
+}
+
+/// Values as they stand in the columns that are looked into.
+fn keys(values: &[String]) -> Vec<Cow<'_, str>> {
+    values.iter().map(|value| key(value)).collect()
+}
+
+/// Whose a value is. Of several the last row tells.
+fn holders(rows: &[Row]) -> Result<BTreeMap<&str, ScimId>, DbError> {
+    rows.iter().map(|row| Ok((row.value(0)?, ScimId::from_bytes(row.id(1)?)))).collect()
 }
 
 fn owned(texts: impl IntoIterator<Item = String>) -> Vec<String> {

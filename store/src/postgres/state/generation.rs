@@ -22,7 +22,7 @@ use super::super::copy::Rows;
 use super::super::query::Moment;
 use super::super::rows::{Columns, as_sql};
 use super::super::{Postgres, migrations};
-use super::apply::{Month, begin};
+use super::apply::{LATEST_MONTH, Month, begin};
 use tables::{Keys, Tables};
 
 use crate::error::{DbError, OpenError};
@@ -44,11 +44,16 @@ pub(crate) struct Generation {
     /// The end of the feed, which the one in use has reached already.
     end: i64,
     months: BTreeMap<Month, i64>,
+    /// Later ones are taken for this.
+    latest: Month,
     directories: BTreeMap<DirectoryId, i64>,
     keys: Keys,
     /// Where projectors stood when it was begun.
     begun: Positions,
 }
+
+/// What takes as long as it takes, and waits for the log meanwhile.
+const PATIENT: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
 
 /// The next record of each partition.
 type Positions = BTreeMap<i32, i64>;
@@ -67,11 +72,12 @@ impl Generation {
     async fn made(postgres: &Postgres, order: Order, late: Late) -> Result<Self, DbError> {
         let looking = Object::take(postgres.client().await?);
         let writing = Object::take(postgres.client().await?);
+        looking.batch_execute(PATIENT).await?;
         let schema = postgres.schema().to_owned();
         let next = quoted(&next_to(&schema));
         writing
             .batch_execute(&format!(
-                "SET statement_timeout = 0; DROP SCHEMA IF EXISTS {next} CASCADE;
+                "{PATIENT}; DROP SCHEMA IF EXISTS {next} CASCADE;
                  CREATE SCHEMA {next}; SET search_path = {next}; SET synchronous_commit = off"
             ))
             .await?;
@@ -79,6 +85,7 @@ impl Generation {
             writing.batch_execute(sql).await?;
         }
         let end = looking.query_one("SELECT position FROM feed_end", &[]).await?.value(0)?;
+        let latest = looking.query_one(&format!("SELECT {LATEST_MONTH}"), &[]).await?.value(0)?;
         let begun = looking.query("SELECT partition, next FROM positions", &[]).await?;
         let begun = positions(&begun)?;
         Ok(Self {
@@ -92,6 +99,7 @@ impl Generation {
             feed: Rows::new(FEED),
             end,
             months: BTreeMap::new(),
+            latest: Month(latest),
             directories: BTreeMap::new(),
             keys: Keys::default(),
         })
@@ -137,7 +145,8 @@ impl Generation {
             let (month, position) = place.unwrap_or_else(|| {
                 self.end += 1;
                 let last = self.months.keys().next_back().copied();
-                (last.unwrap_or(Month(0)).max(Month::of(entry.created_at)), self.end)
+                let of = Month::of(entry.created_at).min(self.latest);
+                (last.unwrap_or(Month(0)).max(of), self.end)
             });
             let first = self.months.get(&month).copied();
             self.months.insert(month, first.unwrap_or(position).min(position));

@@ -15,7 +15,7 @@ use schemas::{DirectoryId, ScimId};
 use super::super::query::Moment;
 use super::super::rows::{Columns, as_sql};
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, group, user};
-use super::{State, directory_row};
+use super::{State, present_row};
 use crate::backend::Filtered;
 use crate::error::DbError;
 use crate::filter::{Parameter, Postgres, compile};
@@ -34,7 +34,7 @@ impl State {
         let moment = Moment::reading(&mut client).await?;
         let sql = format!(
             "SELECT {USER_COLUMNS} FROM users WHERE scim_id = $1
-             AND directory = (SELECT key FROM directories WHERE id = $2)"
+             AND directory = (SELECT key FROM directories WHERE id = $2 AND NOT gone)"
         );
         let ids = (id.to_bytes(), directory.to_bytes());
         let row = moment.first(&sql, &[&&ids.0[..], &&ids.1[..]]).await?;
@@ -52,7 +52,7 @@ impl State {
         let moment = Moment::reading(&mut client).await?;
         let sql = format!(
             "SELECT {GROUP_COLUMNS} FROM groups WHERE scim_id = $1
-             AND directory = (SELECT key FROM directories WHERE id = $2)"
+             AND directory = (SELECT key FROM directories WHERE id = $2 AND NOT gone)"
         );
         let ids = (id.to_bytes(), directory.to_bytes());
         let row = moment.first(&sql, &[&&ids.0[..], &&ids.1[..]]).await?;
@@ -71,7 +71,7 @@ impl State {
         let sql = "SELECT memberships.user_key, users.scim_id, users.display FROM memberships
             JOIN users ON users.key = memberships.user_key
             WHERE memberships.group_key = (SELECT key FROM groups WHERE scim_id = $1
-                AND directory = (SELECT key FROM directories WHERE id = $2))
+                AND directory = (SELECT key FROM directories WHERE id = $2 AND NOT gone))
               AND memberships.user_key > $3
             ORDER BY memberships.user_key LIMIT $4";
         // Keys begin with 1.
@@ -116,7 +116,7 @@ impl State {
         if query.filter.is_none() && query.sort.is_none() {
             return unfiltered(&moment, directory, &query.start, query.count, kind).await.map(Ok);
         }
-        let Some(row) = directory_row(&moment, directory).await? else {
+        let Some(row) = present_row(&moment, directory).await? else {
             return Ok(Ok(Page::empty()));
         };
         let mut scan = Scan::new(row.key, &query, kind);
@@ -137,7 +137,7 @@ async fn unfiltered<K: Read>(
     count: u32,
     kind: K,
 ) -> Result<Listed<K::View>, DbError> {
-    let counted = format!("SELECT key, {} FROM directories WHERE id = $1", K::TOTAL);
+    let counted = format!("SELECT key, {} FROM directories WHERE id = $1 AND NOT gone", K::TOTAL);
     let counted = moment.first(&counted, &[&&directory.to_bytes()[..]]).await?;
     let Some(counted) = counted else { return Ok(Page::empty()) };
     let (directory, total): (i64, _) = (counted.value(0)?, counted.number(1)?);

@@ -7,10 +7,11 @@ use directory::resource::name_key;
 use schemas::wire::{DirectoryGroup, DirectoryUser};
 use schemas::{DirectoryId, EventId};
 
+use super::super::lookup::key;
 use super::super::query::Moment;
 use super::audit;
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, group, user};
-use super::{State, directory_row};
+use super::{State, present_row};
 use crate::config::Known;
 use crate::error::DbError;
 
@@ -31,7 +32,7 @@ impl State {
         };
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
-        let Some(row) = directory_row(&moment, directory).await? else { return Ok(Vec::new()) };
+        let Some(row) = present_row(&moment, directory).await? else { return Ok(Vec::new()) };
         let (name, email) = (name_key(&beginning), beginning.to_lowercase());
         let sql = format!(
             "SELECT {USER_COLUMNS} FROM users WHERE NOT hidden AND key IN (
@@ -49,7 +50,7 @@ impl State {
         let (name_end, email_end) = (format!("{name}{END}"), format!("{email}{END}"));
         let limit = i64::from(limit);
         let found = moment
-            .all(&sql, &[&row.key, &name, &name_end, &email, &email_end, &beginning, &limit])
+            .all(&sql, &[&row.key, &name, &name_end, &email, &email_end, &key(&beginning), &limit])
             .await?;
         let (origin, rules) = (configured.origin(), &configured.apps);
         found.iter().map(|row| Ok(rules.user(origin, &user(row)?.1))).collect()
@@ -67,7 +68,7 @@ impl State {
         };
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
-        let Some(row) = directory_row(&moment, directory).await? else { return Ok(Vec::new()) };
+        let Some(row) = present_row(&moment, directory).await? else { return Ok(Vec::new()) };
         let name = name_key(&beginning);
         let sql = format!(
             "SELECT {GROUP_COLUMNS} FROM groups WHERE directory = $1

@@ -13,6 +13,7 @@ use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
 use schemas::{DirectoryId, EventId, EventType, GroupId, UserId};
 use tokio_postgres::Row;
 
+use super::super::lookup::{BEGINNING_CHARS, beginning, key};
 use super::super::query::Moment;
 use super::super::rows::{Columns as _, as_sql};
 use super::State;
@@ -102,6 +103,12 @@ pub(super) async fn within(
     Ok((low, high))
 }
 
+/// Users and groups of directories that are not gone.
+const USERS_THERE: &str =
+    "users JOIN directories ON directories.key = users.directory AND NOT directories.gone";
+const GROUPS_THERE: &str =
+    "groups JOIN directories ON directories.key = groups.directory AND NOT directories.gone";
+
 impl State {
     pub(super) async fn api_users(
         &self,
@@ -125,7 +132,8 @@ impl State {
         for Query { rest, parameters, .. } in &queries {
             let sql = format!(
                 "SELECT {USER_COLUMNS}, directories.id FROM users
-                 JOIN directories ON directories.key = users.directory WHERE {rest}"
+                 JOIN directories ON directories.key = users.directory
+                 WHERE NOT directories.gone AND {rest}"
             );
             for row in moment.once(&sql, parameters).await? {
                 let (key, user) = user(&row)?;
@@ -134,7 +142,7 @@ impl State {
             }
         }
         let page = merged(found, &request);
-        let page = with_front(&moment, &request, "users", &queries, page).await?;
+        let page = with_front(&moment, &request, USERS_THERE, &queries, page).await?;
         let keys: Vec<i64> = page.items.iter().map(|(key, ..)| *key).collect();
         let mut groups = groups_of(&moment, &keys).await?;
         map_page(page, |(key, user, directory)| {
@@ -154,7 +162,7 @@ impl State {
         let sql = format!(
             "SELECT {USER_COLUMNS}, directories.id FROM users
              JOIN directories ON directories.key = users.directory
-             WHERE users.user_id = $1 AND NOT users.hidden"
+             WHERE users.user_id = $1 AND NOT users.hidden AND NOT directories.gone"
         );
         let Some(row) = moment.first(&sql, &[&&id.to_bytes()[..]]).await? else {
             return Ok(None);
@@ -198,7 +206,8 @@ impl State {
         for Query { rest, parameters, .. } in &queries {
             let sql = format!(
                 "SELECT {GROUP_COLUMNS}, directories.id FROM groups
-                 JOIN directories ON directories.key = groups.directory WHERE {rest}"
+                 JOIN directories ON directories.key = groups.directory
+                 WHERE NOT directories.gone AND {rest}"
             );
             for row in moment.once(&sql, parameters).await? {
                 let (_, group) = group(&row)?;
@@ -206,7 +215,7 @@ impl State {
             }
         }
         let page = merged(found, &request);
-        let page = with_front(&moment, &request, "groups", &queries, page).await?;
+        let page = with_front(&moment, &request, GROUPS_THERE, &queries, page).await?;
         map_page(page, |(group, directory)| {
             let known = &known.get(directory)?.directory;
             Some(Ok(known.apps.group(known.origin(), &group)))
@@ -223,7 +232,8 @@ impl State {
         let moment = Moment::reading(&mut client).await?;
         let sql = format!(
             "SELECT {GROUP_COLUMNS}, directories.id FROM groups
-             JOIN directories ON directories.key = groups.directory WHERE groups.group_id = $1"
+             JOIN directories ON directories.key = groups.directory
+                 WHERE groups.group_id = $1 AND NOT directories.gone"
         );
         let Some(row) = moment.first(&sql, &[&&id.to_bytes()[..]]).await? else {
             return Ok(None);
@@ -310,11 +320,12 @@ impl State {
             Table::Users => {
                 "SELECT directories.id FROM users
                  JOIN directories ON directories.key = users.directory
-                 WHERE users.user_id = $1 AND NOT users.hidden"
+                 WHERE users.user_id = $1 AND NOT users.hidden AND NOT directories.gone"
             }
             Table::Groups => {
                 "SELECT directories.id FROM groups
-                 JOIN directories ON directories.key = groups.directory WHERE groups.group_id = $1"
+                 JOIN directories ON directories.key = groups.directory
+                 WHERE groups.group_id = $1 AND NOT directories.gone"
             }
         };
         let row = moment.first(sql, &[&&id[..]]).await?;
@@ -374,20 +385,29 @@ fn users_where(filter: &UserFilter, confined: Option<&[i64]>) -> Conditions {
 fn with_idp_id(conditions: &mut Conditions, idp_id: &str, confined: Option<&[i64]>) {
     let id = || Parameter::Text(idp_id.to_owned());
     let unmapped = "one.shown #>> '{mapped,idp_id}' IS NULL";
-    let by_map = "one.shown IS NOT NULL AND one.shown #>> '{mapped,idp_id}' = {}".to_owned();
+    let by_map = format!(
+        "one.shown IS NOT NULL AND left(one.shown #>> '{{mapped,idp_id}}', {BEGINNING_CHARS}) = {{}}
+         AND one.shown #>> '{{mapped,idp_id}}' = {{}}"
+    );
+    let begins = Parameter::Text(beginning(idp_id).to_owned());
+    let looked_up_by = |value: &str| Parameter::Text(key(value).into_owned());
     let by_id = format!("one.external_id = {{}} AND {unmapped}");
     let by_name = format!(
         "one.name_key = {{}} AND one.external_id IS NULL AND one.attributes ->> 'userName' = {{}}
          AND {unmapped}"
     );
-    let name = Parameter::Text(name_key(idp_id));
-    let ways = [(by_map, vec![id()]), (by_id, vec![id()]), (by_name, vec![name, id()])];
+    let name = looked_up_by(&name_key(idp_id));
+    let ways = [
+        (by_map, vec![begins, id()]),
+        (by_id, vec![looked_up_by(idp_id)]),
+        (by_name, vec![name, id()]),
+    ];
     looked_up(conditions, confined, ways);
 }
 
 /// The address that the attribute map chose, else the one that is chosen without.
 fn with_email(conditions: &mut Conditions, email: &str, confined: Option<&[i64]>) {
-    let email = || vec![Parameter::Text(email.to_owned())];
+    let email = || vec![Parameter::Text(key(email).into_owned())];
     let unmapped = "one.email = {} AND one.shown ->> 'mapped' IS NULL".to_owned();
     looked_up(
         conditions,

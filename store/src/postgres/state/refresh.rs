@@ -8,7 +8,7 @@ use schemas::{DirectoryId, ScimId, UserId};
 use super::super::query::Moment;
 use super::super::rows::Columns;
 use super::rows::{USER_COLUMNS, user};
-use super::{State, directory_row};
+use super::{State, present_row};
 use crate::error::DbError;
 
 impl State {
@@ -30,7 +30,7 @@ impl State {
     ) -> Result<Vec<ToRefresh>, DbError> {
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
-        let Some(row) = directory_row(&moment, directory).await? else { return Ok(Vec::new()) };
+        let Some(row) = present_row(&moment, directory).await? else { return Ok(Vec::new()) };
         let after = after.map(UserId::to_bytes).unwrap_or_default();
         // Only who is hidden can return, and then joins its groups.
         let sql = "SELECT scim_id, user_id, CASE WHEN hidden THEN 1 +
@@ -56,7 +56,7 @@ impl State {
     ) -> Result<Vec<User>, DbError> {
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
-        let Some(row) = directory_row(&moment, directory).await? else { return Ok(Vec::new()) };
+        let Some(row) = present_row(&moment, directory).await? else { return Ok(Vec::new()) };
         let rows = if let Some(ids) = ids {
             let sql = format!(
                 "SELECT {USER_COLUMNS} FROM unnest($1::bytea[]) WITH ORDINALITY AS wanted (id, place)

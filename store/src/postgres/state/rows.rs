@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use directory::resource::{name_key, text};
 use directory::{Group, User};
 use schemas::scim::Attributes;
 use schemas::{GroupId, ScimId, Seq, Shown, UserId};
 use tokio_postgres::Row;
 
+use super::super::lookup::whole;
 use super::super::rows::Columns;
 use crate::error::{DbError, unreadable};
 
@@ -20,14 +22,15 @@ pub(super) const GROUP_COLUMNS: &str = "groups.key, groups.scim_id, groups.group
 
 /// A row's key and the user in it.
 pub(super) fn user(row: &Row) -> Result<(i64, User), DbError> {
+    let attributes = Arc::new(attributes(row.value(7)?)?);
     let user = User {
         id: ScimId::from_bytes(row.id(1)?),
         user_id: UserId::from_bytes(row.id(2)?),
-        name_key: row.value(3)?,
+        name_key: name(row.value(3)?, &attributes, "userName"),
         created_at: row.time(4)?,
         updated_at: row.time(5)?,
         version: Seq(row.number(6)?),
-        attributes: Arc::new(attributes(row.value(7)?)?),
+        attributes,
         shown: shown(row.value(8)?)?,
     };
     Ok((row.value(0)?, user))
@@ -35,18 +38,24 @@ pub(super) fn user(row: &Row) -> Result<(i64, User), DbError> {
 
 /// A row's key and the group in it.
 pub(super) fn group(row: &Row) -> Result<(i64, Group), DbError> {
+    let attributes = Arc::new(attributes(row.value(9)?)?);
     let group = Group {
         id: ScimId::from_bytes(row.id(1)?),
         group_id: GroupId::from_bytes(row.id(2)?),
         idp_id: row.value(3)?,
-        name_key: row.value(4)?,
+        name_key: name(row.value(4)?, &attributes, "displayName"),
         created_at: row.time(5)?,
         updated_at: row.time(6)?,
         modified_at: row.time(7)?,
         version: Seq(row.number(8)?),
-        attributes: Arc::new(attributes(row.value(9)?)?),
+        attributes,
     };
     Ok((row.value(0)?, group))
+}
+
+/// The name in the form that is compared, all of it.
+fn name(column: &str, attributes: &Attributes, of: &str) -> String {
+    whole(column, || name_key(text(attributes, of).unwrap_or_default())).into_owned()
 }
 
 pub(super) fn attributes(text: &str) -> Result<Attributes, DbError> {

@@ -32,7 +32,8 @@ impl Snapshot {
         let failed = |error| OpenError::server(postgres.settings(), error);
         let client = Object::take(postgres.client().await.map_err(failed)?);
         // The first read fixes the moment.
-        let begin = "SET statement_timeout = 0; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+        let begin = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0;
+            BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
             SELECT count(*) FROM positions";
         client.batch_execute(begin).await.map_err(|error| failed(error.into()))?;
         Ok(Self { runtime: Handle::current(), client })
@@ -116,21 +117,21 @@ impl projector::verify::Snapshot for Snapshot {
         id: ScimId,
     ) -> Result<Option<StoredResource>, BoxError> {
         let sql = "SELECT scim_id, version, attributes::text, shown::text FROM users
-            WHERE scim_id = $1 AND directory = (SELECT key FROM directories WHERE id = $2)";
+            WHERE scim_id = $1 AND directory = (SELECT key FROM directories WHERE id = $2 AND NOT gone)";
         let parameters: Parameters<'_> = &[&&id.to_bytes()[..], &&directory.to_bytes()[..]];
         Ok(self.all(sql, parameters, resource)?.pop())
     }
 
     fn count_users(&mut self, directory: DirectoryId) -> Result<u64, BoxError> {
         let sql = "SELECT count(*) FROM users
-            WHERE directory = (SELECT key FROM directories WHERE id = $1)";
+            WHERE directory = (SELECT key FROM directories WHERE id = $1 AND NOT gone)";
         let counted = self.all(sql, &[&&directory.to_bytes()[..]], |row| row.number(0))?;
         Ok(counted.first().copied().unwrap_or_default())
     }
 
     fn stray_user(&mut self, directory: DirectoryId) -> Result<Option<ScimId>, BoxError> {
         let sql = "SELECT scim_id FROM users
-            WHERE directory = (SELECT key FROM directories WHERE id = $1)
+            WHERE directory = (SELECT key FROM directories WHERE id = $1 AND NOT gone)
               AND NOT EXISTS (SELECT 1 FROM feed WHERE feed.directory = users.directory
                   AND feed.seq = users.version AND feed.user_id = users.scim_id)
             LIMIT 1";
@@ -144,7 +145,7 @@ impl projector::verify::Snapshot for Snapshot {
         id: ScimId,
     ) -> Result<Option<StoredResource>, BoxError> {
         let sql = "SELECT scim_id, version, attributes::text, NULL::text FROM groups
-            WHERE scim_id = $1 AND directory = (SELECT key FROM directories WHERE id = $2)";
+            WHERE scim_id = $1 AND directory = (SELECT key FROM directories WHERE id = $2 AND NOT gone)";
         let parameters: Parameters<'_> = &[&&id.to_bytes()[..], &&directory.to_bytes()[..]];
         Ok(self.all(sql, parameters, resource)?.pop())
     }
@@ -155,7 +156,7 @@ impl projector::verify::Snapshot for Snapshot {
         each: &mut dyn FnMut(ScimId, Seq) -> Result<(), VerifyError>,
     ) -> Result<(), VerifyError> {
         let sql = "SELECT scim_id, version FROM groups
-            WHERE directory = (SELECT key FROM directories WHERE id = $1)";
+            WHERE directory = (SELECT key FROM directories WHERE id = $1 AND NOT gone)";
         let read = |row: &Row| Ok((ScimId::from_bytes(row.id(0)?), Seq(row.number(1)?)));
         self.each(sql, directory, read, |(id, version)| each(id, version))
     }
@@ -168,7 +169,7 @@ impl projector::verify::Snapshot for Snapshot {
         let sql = "SELECT groups.scim_id, users.scim_id FROM groups
             JOIN memberships ON memberships.group_key = groups.key
             JOIN users ON users.key = memberships.user_key
-            WHERE groups.directory = (SELECT key FROM directories WHERE id = $1)";
+            WHERE groups.directory = (SELECT key FROM directories WHERE id = $1 AND NOT gone)";
         let read = |row: &Row| Ok((ScimId::from_bytes(row.id(0)?), ScimId::from_bytes(row.id(1)?)));
         self.each(sql, directory, read, |(group, user)| each(group, user))
     }
@@ -180,7 +181,7 @@ impl projector::verify::Snapshot for Snapshot {
     ) -> Result<(), VerifyError> {
         let sql = "SELECT groups.scim_id, value, pending_members.name_key FROM groups
             JOIN pending_members ON pending_members.group_key = groups.key
-            WHERE groups.directory = (SELECT key FROM directories WHERE id = $1)";
+            WHERE groups.directory = (SELECT key FROM directories WHERE id = $1 AND NOT gone)";
         let read = |row: &Row| {
             let group = ScimId::from_bytes(row.id(0)?);
             Ok(StoredPendingMember { group, value: row.value(1)?, name_key: row.value(2)? })

@@ -41,7 +41,8 @@ pub(super) fn users(
         page(request, columns, confined, from_ref(conditions), bound, |rest, parameters| {
             let sql = format!(
                 "SELECT {USER_COLUMNS}, directories.id FROM {from}
-             CROSS JOIN directories ON directories.key = users.directory WHERE {rest}"
+             CROSS JOIN directories ON directories.key = users.directory
+             WHERE directories.gone = 0 AND {rest}"
             );
             all(connection, &sql, params_from_iter(parameters), |row| {
                 let (key, user) = user(row)?;
@@ -81,7 +82,8 @@ pub(super) fn groups(
         page(request, &columns, confined, from_ref(&conditions), bound, |rest, parameters| {
             let sql = format!(
                 "SELECT {GROUP_COLUMNS}, directories.id FROM groups
-             JOIN directories ON directories.key = groups.directory WHERE {rest}"
+             CROSS JOIN directories ON directories.key = groups.directory
+             WHERE directories.gone = 0 AND {rest}"
             );
             all(connection, &sql, params_from_iter(parameters), |row| {
                 let (_, group) = group(row)?;

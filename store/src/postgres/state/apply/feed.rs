@@ -1,7 +1,5 @@
 //! The end of the feed.
 
-use std::collections::BTreeMap;
-
 use projector::Batch;
 use schemas::{ScimId, Timestamp};
 
@@ -11,6 +9,7 @@ use super::super::feed_end;
 use super::super::times::grown;
 use super::Directories;
 use super::fold::key_of;
+use super::write::STATEMENT_BYTES;
 use crate::error::DbError;
 use crate::state::apply::subjects;
 
@@ -38,6 +37,11 @@ impl Month {
     }
 }
 
+/// The latest month that an event is given: the next one by the clock of the server. One clock that is years ahead
+/// would end the months otherwise, since they only rise.
+pub(in crate::postgres) const LATEST_MONTH: &str = "(extract(year FROM now() AT TIME ZONE 'UTC') * 12 \
+    + extract(month FROM now() AT TIME ZONE 'UTC'))::integer";
+
 /// Adds to the feed, and returns where it ends. From here to the commit nobody else does.
 pub(super) async fn append(
     moment: &Moment<'_>,
@@ -48,23 +52,25 @@ pub(super) async fn append(
         return feed_end(moment).await;
     }
     let more = as_sql(batch.accepted.len() as u64);
-    let lock = "UPDATE feed_end SET position = position + $1 RETURNING position, month";
-    let Some(row) = moment.first(lock, &[&more]).await? else { return Ok(0) };
+    let lock = format!(
+        "UPDATE feed_end SET position = position + $1 RETURNING position, month, {LATEST_MONTH}"
+    );
+    let Some(row) = moment.first(&lock, &[&more]).await? else { return Ok(0) };
     let (end, last): (i64, i32) = (row.value(0)?, row.value(1)?);
+    let latest = Month(row.value(2)?);
     let mut month = Month(last);
-    let mut begun = BTreeMap::new();
     let mut rows = Rows::default();
     for (accepted, position) in batch.accepted.iter().zip(end - more + 1..) {
-        let of = Month::of(accepted.created_at);
+        let of = Month::of(accepted.created_at).min(latest);
         if of > month {
             month = of;
-            begun.insert(month, position);
+            begin(moment, month, position).await?;
         }
         let directory = key_of(directories, accepted.directory_id);
         rows.push(accepted, (month, position), directory);
-    }
-    for (month, first) in begun {
-        begin(moment, month, first).await?;
+        if rows.bytes >= STATEMENT_BYTES {
+            std::mem::take(&mut rows).insert(moment).await?;
+        }
     }
     rows.insert(moment).await?;
     grown(moment, (end - more).unsigned_abs(), end.unsigned_abs()).await?;
@@ -106,6 +112,8 @@ struct Rows<'b> {
     group_id: Vec<Option<Vec<u8>>>,
     actor: Vec<&'b str>,
     data: Vec<&'b str>,
+    /// How much of it is long.
+    bytes: usize,
 }
 
 impl<'b> Rows<'b> {
@@ -130,9 +138,13 @@ impl<'b> Rows<'b> {
         self.group_id.push(bytes(group));
         self.actor.push(&accepted.actor);
         self.data.push(&accepted.data);
+        self.bytes += accepted.actor.len() + accepted.data.len();
     }
 
     async fn insert(&self, moment: &Moment<'_>) -> Result<(), DbError> {
+        if self.month.is_empty() {
+            return Ok(());
+        }
         let sql = "INSERT INTO feed (month, position, event_id, directory, event, seq, hash, prev,
                 created_at, user_id, group_id, actor, data)
             SELECT month, position, event_id, directory, event, seq, hash, prev, created_at, user_id,

@@ -1,9 +1,12 @@
 //! What a batch comes to, written: a statement for each kind of row, whatever its number.
 
+use std::borrow::Cow;
+
 use directory::resource::text;
 use projector::Batch;
-use schemas::{Change, ScimId};
+use schemas::{Change, ScimId, StoredChange};
 
+use super::super::super::lookup::{key, owned_key};
 use super::super::super::query::Moment;
 use super::super::super::rows::{Columns, as_sql};
 use super::Directories;
@@ -17,17 +20,10 @@ pub(super) async fn write(
     delta: &Delta<'_>,
     directories: &mut Directories,
 ) -> Result<(), DbError> {
-    for sql in [
-        "DELETE FROM memberships USING groups WHERE group_key = groups.key AND directory = ANY($1)",
-        "DELETE FROM pending_members WHERE directory = ANY($1)",
-        "DELETE FROM groups WHERE directory = ANY($1)",
-        "DELETE FROM emails WHERE directory = ANY($1)",
-        "DELETE FROM users WHERE directory = ANY($1)",
-        "UPDATE directories SET gone = true WHERE key = ANY($1)",
-    ] {
-        if !delta.gone.is_empty() {
-            moment.execute(sql, &[&delta.gone]).await?;
-        }
+    if !delta.gone.is_empty() {
+        // With this, nobody sees their rows any more; they are swept out later.
+        let sql = "UPDATE directories SET gone = true WHERE key = ANY($1)";
+        moment.execute(sql, &[&delta.gone]).await?;
     }
     if !delta.activated.is_empty() {
         let sql = "UPDATE directories SET activated = true WHERE key = ANY($1)";
@@ -39,9 +35,14 @@ pub(super) async fn write(
     if !users.is_empty() {
         let there = users.iter().filter(|(id, _)| delta.was_there(**id));
         let there = there.map(|(id, _)| id.to_bytes().to_vec()).collect();
-        Users::of(&users)?.put(moment, there).await?;
+        forget_addresses(moment, there).await?;
+        for some in chunks(&users) {
+            Users::of(some)?.put(moment).await?;
+        }
     }
-    groups(moment, &in_order(&delta.groups)).await?;
+    for some in chunks(&in_order(&delta.groups)) {
+        groups(moment, some).await?;
+    }
     memberships(moment, delta).await?;
     pending_members(moment, delta, directories).await?;
     touched(moment, delta).await?;
@@ -95,13 +96,62 @@ fn in_order<'d>(
     puts
 }
 
+/// How many bytes of resources go in one statement. The server takes no message beyond 1 GiB, and a commit may be
+/// large.
+pub(super) const STATEMENT_BYTES: usize = 16 << 20;
+
+/// Resources in their order, as many at a time as one statement takes.
+fn chunks<'s, 'd>(
+    puts: &'s [(&'d ScimId, &'d Put<'d>)],
+) -> impl Iterator<Item = &'s [(&'d ScimId, &'d Put<'d>)]> {
+    let mut bytes = 0;
+    puts.chunk_by(move |(_, before), (_, _)| {
+        bytes += bytes_of(before.change);
+        let fits = bytes < STATEMENT_BYTES;
+        if !fits {
+            bytes = 0;
+        }
+        fits
+    })
+}
+
+/// What is long of a resource.
+fn bytes_of(change: &StoredChange) -> usize {
+    match change {
+        Change::User { attributes, .. } | Change::Group { attributes, .. } => {
+            attributes.get().len()
+        }
+        Change::UserGone { .. }
+        | Change::GroupGone { .. }
+        | Change::MemberAdded { .. }
+        | Change::MemberRemoved { .. }
+        | Change::PendingMemberAdded { .. }
+        | Change::PendingMemberRemoved { .. }
+        | Change::DirectoryActivated
+        | Change::DirectoryGone
+        | Change::TokenMade { .. }
+        | Change::TokenRevoked { .. } => 0,
+    }
+}
+
+/// Forgets the other addresses of users who were there before.
+async fn forget_addresses(moment: &Moment<'_>, there: Vec<Vec<u8>>) -> Result<(), DbError> {
+    if there.is_empty() {
+        return Ok(());
+    }
+    let forget = "DELETE FROM emails USING users
+        WHERE emails.user_key = users.key AND users.scim_id = ANY($1)";
+    moment.execute(forget, &[&there]).await?;
+    Ok(())
+}
+
 /// Rows of users, by columns.
 #[derive(Default)]
 struct Users<'b> {
     directory: Vec<i64>,
     scim_id: Vec<Vec<u8>>,
     user_id: Vec<Vec<u8>>,
-    name_key: Vec<&'b str>,
+    name_key: Vec<Cow<'b, str>>,
     external_id: Vec<Option<String>>,
     email: Vec<Option<String>>,
     display: Vec<Option<String>>,
@@ -134,17 +184,18 @@ impl<'b> Users<'b> {
         };
         let (columns, shown) = (columns_of(attributes)?, shown_columns(shown)?);
         let owned = |name| text(&columns, name).map(str::to_owned);
+        let looked_up = |name| text(&columns, name).map(|value| key(value).into_owned());
         let email = email_key(&columns);
         for other in other_emails(&columns, email.as_deref()) {
-            self.other_email.push(other);
+            self.other_email.push(owned_key(other));
             self.other_of.push(id.to_bytes().to_vec());
         }
         self.directory.push(put.directory);
         self.scim_id.push(id.to_bytes().to_vec());
         self.user_id.push(user_id.to_bytes().to_vec());
-        self.name_key.push(name_key);
-        self.external_id.push(owned("externalId"));
-        self.email.push(email);
+        self.name_key.push(key(name_key));
+        self.external_id.push(looked_up("externalId"));
+        self.email.push(email.map(owned_key));
         self.display.push(owned("displayName"));
         self.active.push(is_active(&columns));
         self.hidden.push(shown.hidden);
@@ -152,18 +203,12 @@ impl<'b> Users<'b> {
         self.updated_at.push(put.updated_at.millis());
         self.version.push(as_sql(put.version.0));
         self.attributes.push(attributes.get());
-        self.mapped_email.push(shown.mapped_email);
+        self.mapped_email.push(shown.mapped_email.map(owned_key));
         self.shown.push(shown.json);
         Ok(())
     }
 
-    /// Writes them, of whom some were there before.
-    async fn put(&self, moment: &Moment<'_>, there: Vec<Vec<u8>>) -> Result<(), DbError> {
-        if !there.is_empty() {
-            let forget = "DELETE FROM emails USING users
-                WHERE emails.user_key = users.key AND users.scim_id = ANY($1)";
-            moment.execute(forget, &[&there]).await?;
-        }
+    async fn put(&self, moment: &Moment<'_>) -> Result<(), DbError> {
         let Self { directory, scim_id, user_id, name_key, external_id, email, display, .. } = self;
         let Self { active, hidden, created_at, updated_at, version, attributes, .. } = self;
         let Self { mapped_email, shown, .. } = self;
@@ -258,8 +303,8 @@ async fn groups(moment: &Moment<'_>, puts: &[(&ScimId, &Put<'_>)]) -> Result<(),
         scim_id.push(id.to_bytes().to_vec());
         group_id.push(api_id.to_bytes().to_vec());
         idp_id.push(idp.as_str());
-        name_key.push(name.as_str());
-        external_id.push(text(&columns, "externalId").map(str::to_owned));
+        name_key.push(key(name));
+        external_id.push(text(&columns, "externalId").map(|id| key(id).into_owned()));
         display.push(text(&columns, "displayName").map(str::to_owned));
         created_at.push(at.millis());
         updated_at.push(put.updated_at.millis());
@@ -431,4 +476,41 @@ async fn heads(moment: &Moment<'_>, changed: &[&super::Touched]) -> Result<(), D
         )
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::{Seq, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn resources_go_in_order_and_as_many_at_a_time_as_a_statement_takes() {
+        let large = format!(r#"{{"photo":"{}"}}"#, "x".repeat(STATEMENT_BYTES / 3));
+        let group = |number: u128| -> StoredChange {
+            serde_json::from_value(serde_json::json!({"group": {
+                "id": ScimId::from_bits(number), "group_id": schemas::GroupId::from_bits(number),
+                "idp_id": "x", "name_key": "x", "created_at": Timestamp::from_millis(1),
+                "attributes": serde_json::from_str::<serde_json::Value>(&large).unwrap(),
+            }}))
+            .unwrap()
+        };
+        let changes: Vec<StoredChange> = (0..10).map(group).collect();
+        let put = |change| Put {
+            directory: 1,
+            change,
+            updated_at: Timestamp::from_millis(1),
+            modified_at: Timestamp::from_millis(1),
+            version: Seq(1),
+            order: 0,
+        };
+        let ids: Vec<ScimId> = (0..10).map(ScimId::from_bits).collect();
+        let puts: Vec<_> = changes.iter().map(put).collect();
+        let puts: Vec<_> = ids.iter().zip(&puts).collect();
+        let sizes: Vec<usize> = chunks(&puts).map(<[_]>::len).collect();
+        assert_eq!(sizes, [3, 3, 3, 1]);
+        let all: Vec<_> = chunks(&puts).flatten().map(|(id, _)| **id).collect();
+        assert_eq!(all, ids);
+        assert_eq!(chunks(&[]).count(), 0);
+    }
 }

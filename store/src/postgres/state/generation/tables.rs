@@ -9,6 +9,7 @@ use projector::fold::FoldedDirectory;
 use schemas::{Change, DirectoryId, ScimId};
 
 use super::super::super::copy::Rows;
+use super::super::super::lookup::key as lookup_key;
 use super::super::super::rows::as_sql;
 use crate::error::DbError;
 use crate::state::apply::{Counted, columns_of, email_key, is_active, other_emails, shown_columns};
@@ -142,7 +143,7 @@ impl Tables {
             counted.push(Counted::of(active, shown.hidden));
             for other in other_emails(&columns, email.as_deref()) {
                 self.emails.number(directory);
-                self.emails.text(&other);
+                self.emails.text(&lookup_key(&other));
                 self.emails.number(keys.users);
                 self.emails.end();
             }
@@ -151,9 +152,9 @@ impl Tables {
             rows.number(directory);
             rows.bytes(&id.to_bytes());
             rows.bytes(&user_id.to_bytes());
-            rows.text(&name_key);
-            rows.text_if_any(text(&columns, "externalId"));
-            rows.text_if_any(email.as_deref());
+            rows.text(&lookup_key(&name_key));
+            rows.text_if_any(text(&columns, "externalId").map(lookup_key).as_deref());
+            rows.text_if_any(email.as_deref().map(lookup_key).as_deref());
             rows.text_if_any(text(&columns, "displayName"));
             rows.truth(active);
             rows.truth(shown.hidden);
@@ -161,7 +162,7 @@ impl Tables {
             rows.number(user.updated_at.millis());
             rows.number(as_sql(user.version.0));
             rows.text(attributes.get());
-            rows.text_if_any(shown.mapped_email.as_deref());
+            rows.text_if_any(shown.mapped_email.as_deref().map(lookup_key).as_deref());
             rows.text_if_any(shown.json.as_deref());
             rows.end();
             given.insert(*id, keys.users);
@@ -192,8 +193,8 @@ impl Tables {
             rows.bytes(&id.to_bytes());
             rows.bytes(&group_id.to_bytes());
             rows.text(&idp_id);
-            rows.text(&name_key);
-            rows.text_if_any(text(&columns, "externalId"));
+            rows.text(&lookup_key(&name_key));
+            rows.text_if_any(text(&columns, "externalId").map(lookup_key).as_deref());
             rows.text_if_any(text(&columns, "displayName"));
             rows.number(created_at.millis());
             rows.number(group.updated_at.millis());

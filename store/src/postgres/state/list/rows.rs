@@ -7,6 +7,7 @@ use rusqlite::types::Value as Sql;
 use schemas::ScimId;
 use tokio_postgres::Row;
 
+use super::super::super::lookup::key;
 use super::super::super::query::Moment;
 use super::super::super::rows::Columns;
 use super::super::rows::{GROUP_COLUMNS, USER_COLUMNS, group, user};
@@ -93,7 +94,8 @@ pub(super) fn parameter(value: &Sql) -> Option<Parameter> {
         Sql::Null => None,
         Sql::Integer(number) => Some(Parameter::Integer(*number)),
         Sql::Real(number) => Some(Parameter::Real(*number)),
-        Sql::Text(text) => Some(Parameter::Text(text.clone())),
+        // Whatever is looked up by a text stands in its column like this; the filter itself compares all of it.
+        Sql::Text(text) => Some(Parameter::Text(key(text).into_owned())),
         Sql::Blob(bytes) => Some(Parameter::Bytes(bytes.clone())),
     }
 }
