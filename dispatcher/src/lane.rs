@@ -16,6 +16,22 @@
 //! While a directory is held, what has a hold waits in one line of its own, and everything behind it that
 //! the [brake](crate::brake) says has to. A replay is asked for by the operator and is not held.
 //!
+//! # An endpoint that fails
+//!
+//! - An attempt *counts* when it is made at an event's time or later. One before its time is recorded and leaves the
+//!   event's count and time as they were, and so does a first attempt that ends when the circuit has opened meanwhile:
+//!   an event is given up after its whole schedule, never because the endpoint was probed.
+//! - First attempts at five events in a row that fail as a whole open the circuit. It lets one request through now and
+//!   then: an event that was not tried yet if there is one, or else the one whose time comes first.
+//! - A lane whose events all wait has nothing to open the circuit with, as in strict order. What is due first in it
+//!   is tried at least every [`PROBE_WAIT_MAX`](crate::circuit::PROBE_WAIT_MAX), as long as there was no answer, and
+//!   once when the lane begins.
+//! - When such an endpoint answers again, what waits has its turn, be it early. What failed again although others had
+//!   succeeded since is at fault itself: it waits for its own time.
+//! - An endpoint is *failing* when five attempts or more in a row have failed, of whatever kind, and the circuit is
+//!   open or ten minutes have passed. The operator is told then. After five days without a success, and
+//!   a day after that at the earliest, the next failure disables it.
+//!
 //! Four laws hold, whatever fails and whenever it is started anew from its last flush:
 //! - every subscribed event is delivered, or exhausted, at least once;
 //! - what a flush says was delivered is not sent again;
@@ -23,6 +39,7 @@
 //! - the cursor never passes an event that is neither delivered nor waiting in a blocked line.
 
 mod advance;
+mod failing;
 mod holding;
 mod io;
 mod lines;
@@ -37,6 +54,8 @@ use std::time::Duration;
 use schemas::{EventId, Timestamp};
 
 use crate::circuit::Circuit;
+use crate::lane::failing::Failing;
+pub use crate::lane::failing::{FAILING_MAX, TOLD_BEFORE};
 pub use crate::lane::holding::Released;
 use crate::lane::holding::{Holding, directory_of};
 pub use crate::lane::io::{Action, Completed, Input, LineRead, Pool, Send};
@@ -65,9 +84,6 @@ const UNWRITTEN_MAX: usize = 4 * FLUSH_COMPLETIONS;
 /// The most requests of one replay in flight: it has time, and what follows the feed goes first.
 const REPLAY_IN_FLIGHT_MAX: usize = 8;
 
-/// An endpoint that has failed for so long without a success is disabled.
-pub const FAILING_MAX: Duration = Duration::from_secs(5 * 24 * 60 * 60);
-
 #[derive(Clone, Copy, Debug)]
 enum Origin {
     Window(SlotNumber),
@@ -78,6 +94,8 @@ enum Origin {
 struct Flying {
     origin: Origin,
     attempt: u16,
+    /// When its event is due, if this is before its time. It does not count then.
+    early_for: Option<Timestamp>,
     event_id: EventId,
     topic: Topic,
     lines: Lines,
@@ -102,8 +120,13 @@ pub struct Lane {
     /// What is delivered or exhausted beyond the cursor, so that no later lane sends it again.
     done: BTreeSet<FeedPosition>,
     is_reading: bool,
-    failing_since: Option<Timestamp>,
-    is_told: bool,
+    failing: Failing,
+    /// Counts the successes, to tell whether there was one since something failed.
+    successes: u64,
+    /// When to try what waits, be it early, if everything waits.
+    probe_at: Option<Timestamp>,
+    /// Whether that has been done since the last answer.
+    has_probed: bool,
     notices: Vec<(Timestamp, Notice)>,
     pace: Option<Pace>,
     /// When the pace lets it go on, if that is what holds it up.
@@ -145,6 +168,8 @@ impl Lane {
     ) -> Self {
         let LaneState { cursor, done, blocked, failing_since, is_told } = state;
         let order = endpoint.lane_order();
+        let goes_on = blocked.iter().any(|row| row.failures > 0);
+        // What waits since before is tried once at the start: somebody may have mended it meanwhile.
         Self {
             id: LaneId { endpoint: endpoint.id, replay: replay.as_ref().map(|replay| replay.id) },
             endpoint: endpoint.clone(),
@@ -159,8 +184,10 @@ impl Lane {
             read_to: cursor,
             done: done.into_iter().collect(),
             is_reading: false,
-            failing_since,
-            is_told,
+            failing: Failing::new(failing_since, is_told, goes_on),
+            successes: 0,
+            probe_at: goes_on.then(|| Timestamp::from_millis(0)),
+            has_probed: goes_on,
             notices: Vec::new(),
             pace: replay.as_ref().map(|replay| Pace::new(replay.rate)),
             replay,
@@ -203,7 +230,7 @@ impl Lane {
             Circuit::Open { due, .. } => self.in_flight.is_empty().then_some(due),
             Circuit::Probing { .. } => None,
             Circuit::Closed { .. } | Circuit::Ramping { .. } => {
-                self.parking.next_due().into_iter().chain(self.resumes_at).min()
+                self.next_turn().into_iter().chain(self.resumes_at).min()
             }
         };
         flush.into_iter().chain(work).min()
@@ -294,6 +321,18 @@ impl Lane {
     fn wants(&self, event: &FeedEvent) -> bool {
         let is_replayed = |replay: &Replay| replay.filter.passes(event);
         self.endpoint.wants(event) && self.replay.as_ref().is_none_or(is_replayed)
+    }
+
+    /// When the next of what waits has its turn.
+    fn next_turn(&self) -> Option<Timestamp> {
+        let due = self.parking.next_due()?;
+        let probe = self.probe_at.filter(|_| self.is_standing());
+        Some(probe.map_or(due, |probe| probe.min(due)))
+    }
+
+    /// Whether everything that there is waits for its time.
+    fn is_standing(&self) -> bool {
+        self.in_flight.is_empty() && !self.window.is_ready() && !self.parking.is_loading()
     }
 
     /// Whether all of a replay was sent.

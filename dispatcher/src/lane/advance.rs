@@ -4,7 +4,7 @@ use schemas::Timestamp;
 
 use super::io::{Action, LineRead, Pool, Send};
 use super::lines::lines_of;
-use super::parking::LOADED_MAX;
+use super::parking::{Head, LOADED_MAX};
 use super::window::WINDOW_MAX;
 use super::{
     FLUSH_COMPLETIONS, FLUSH_EVERY, Flying, Lane, Origin, REPLAY_IN_FLIGHT_MAX, UNWRITTEN_MAX,
@@ -46,6 +46,7 @@ impl Lane {
             Circuit::Closed { .. } | Circuit::Ramping { .. } => {
                 self.parking.tick(now);
                 while self.read_line(actions) {}
+                self.probe_early(now, actions);
                 self.read_held(actions);
             }
         }
@@ -58,6 +59,15 @@ impl Lane {
         if !self.is_reading && room >= WINDOW_MAX / 2 && !self.parking.is_full() {
             self.is_reading = true;
             actions.push(Action::ReadFeed { after: self.read_to, up_to, limit: room });
+        }
+    }
+
+    /// If everything waits since the endpoint has failed, what is due first is tried now and then.
+    fn probe_early(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.probe_at.is_some_and(|at| at <= now) && self.is_standing() {
+            (self.probe_at, self.has_probed) = (None, true);
+            self.parking.hurry();
+            self.read_line(actions);
         }
     }
 
@@ -83,7 +93,8 @@ impl Lane {
             }
             // Lines get up to half of the room, and all of it if the window has nothing to send.
             let share = if self.window.is_ready() { limit / 2 } else { limit };
-            let sent = (self.retries_in_flight < share.min(LOADED_MAX) && self.send_line(actions))
+            let sent = (self.retries_in_flight < share.min(LOADED_MAX)
+                && self.send_line(now, actions))
                 || self.send_fresh(actions);
             if !sent {
                 return;
@@ -95,17 +106,19 @@ impl Lane {
     }
 
     fn send_fresh(&mut self, actions: &mut Vec<Action>) -> bool {
-        let Some((number, event, failures)) = self.window.take() else { return false };
+        let Some((number, event)) = self.window.take() else { return false };
         let is_well = self.replay.is_none() && self.circuit.is_closed();
         let pool = if is_well { Pool::Fresh } else { Pool::Retry };
-        self.launch(Origin::Window(number), event, failures, pool, actions);
+        self.launch(Origin::Window(number), event, (0, None), pool, actions);
         true
     }
 
-    fn send_line(&mut self, actions: &mut Vec<Action>) -> bool {
-        let Some((line, event, failures)) = self.parking.take() else { return false };
+    fn send_line(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> bool {
+        let Some(Head { line, event, failures, due }) = self.parking.take() else { return false };
         self.retries_in_flight += 1;
-        self.launch(Origin::Line(line), event, failures, Pool::Retry, actions);
+        let early_for = due.filter(|due| *due > now);
+        let origin = Origin::Line(line);
+        self.launch(origin, event, (failures, early_for), Pool::Retry, actions);
         true
     }
 
@@ -113,14 +126,14 @@ impl Lane {
         &mut self,
         origin: Origin,
         event: FeedEvent,
-        failures: u16,
+        (failures, early_for): (u16, Option<Timestamp>),
         pool: Pool,
         actions: &mut Vec<Action>,
     ) {
         let attempt = failures.saturating_add(1);
         let lines = lines_of(&event, self.order);
         let (event_id, topic) = (event.id, event.topic);
-        let flying = Flying { origin, attempt, event_id, topic, lines };
+        let flying = Flying { origin, attempt, early_for, event_id, topic, lines };
         self.in_flight.insert(event.position, flying);
         actions.push(Action::Send(Send { event, attempt, pool }));
     }
@@ -151,8 +164,8 @@ impl Lane {
             done: self.done.range(cursor.next()..).copied().collect(),
             blocked,
             unblocked,
-            failing_since: self.failing_since,
-            is_told: self.is_told,
+            failing_since: self.failing.since,
+            is_told: self.failing.is_told,
             notices: std::mem::take(&mut self.notices),
             attempts: std::mem::take(&mut self.attempts),
             is_finished: self.is_finished(),

@@ -130,6 +130,10 @@ struct World {
     lane: Lane,
     stored: LaneState,
     in_flight: Vec<Send>,
+    /// Of each event that has failed, the number of its next attempt and when it is due.
+    due: BTreeMap<FeedPosition, (u16, Timestamp)>,
+    /// What is in flight before its time.
+    early: BTreeSet<FeedPosition>,
     pending: Vec<Action>,
     /// Delivered or exhausted.
     settled: BTreeSet<FeedPosition>,
@@ -152,6 +156,8 @@ impl World {
             now: Timestamp::from_millis(1_000_000),
             stored: LaneState::default(),
             in_flight: Vec::new(),
+            due: BTreeMap::new(),
+            early: BTreeSet::new(),
             pending: Vec::new(),
             settled: BTreeSet::new(),
             written: BTreeSet::new(),
@@ -188,7 +194,19 @@ impl World {
             let shared = lines.iter().any(|line| others.iter().any(|other| other == line));
             assert!(!shared, "two of a line in flight");
         }
+        self.attempts_count_in_time(&send);
         self.in_flight.push(send);
+    }
+
+    /// The law of patience: an attempt before its time has the number of the one to come.
+    fn attempts_count_in_time(&mut self, send: &Send) {
+        let position = send.event.position;
+        let (next, due) = self.due.get(&position).copied().unwrap_or((1, self.now));
+        assert!(send.attempt <= next, "{position:?}: an attempt counted before its time");
+        // A crash may have taken some back, and one that met an open circuit does not count.
+        let is_early = send.attempt == next && self.now < due;
+        self.early.remove(&position);
+        self.early.extend(is_early.then_some(position));
     }
 
     fn take(&mut self, step: &Step) {
@@ -219,15 +237,20 @@ impl World {
             211..=255 => Some(Failure::Status(422)),
         };
         let outcome = failure.map_or(Outcome::Delivered { status: Some(204) }, Outcome::Failed);
+        let position = send.event.position;
+        let is_early = self.early.remove(&position);
         match failure.map(|f| Schedule::default().next(f, send.attempt, None, self.now, 0.5)) {
             None => self.settle(&send),
+            Some(_) if is_early => {}
             Some(Next::Exhausted) => {
-                self.settled.insert(send.event.position);
+                self.settled.insert(position);
             }
-            Some(Next::Retry(_) | Next::Gone) => {}
+            Some(Next::Retry(due)) => {
+                self.due.insert(position, (send.attempt + 1, due));
+            }
+            Some(Next::Gone) => {}
         }
         let duration = Duration::from_millis(1);
-        let position = send.event.position;
         let at = self.now;
         self.input(Input::Completed(Completed {
             position,

@@ -57,6 +57,10 @@ struct Entry {
     last: FeedPosition,
     failures: u16,
     due: Option<Timestamp>,
+    /// How many successes the lane had seen when `from` failed last.
+    failed_after: u64,
+    /// Whether it has failed twice with a success of another between: it is not the endpoint then.
+    is_at_fault: bool,
     phase: Phase,
     page: VecDeque<FeedEvent>,
     /// How far the line has been read.
@@ -75,6 +79,13 @@ impl Entry {
         self.from > position || self.read_to >= position
     }
 
+    /// The head failed, when the lane had seen so many successes.
+    const fn fail(&mut self, failures: u16, due: Timestamp, successes: u64) {
+        self.is_at_fault = self.failures > 0 && self.failed_after != successes;
+        self.failed_after = successes;
+        (self.failures, self.due) = (failures, Some(due));
+    }
+
     fn to_row(&self, line: Line) -> Blocked {
         Blocked { line, from: self.from, failures: self.failures, due: self.due }
     }
@@ -87,6 +98,17 @@ pub(crate) struct PageRead {
     pub(crate) number: u64,
     pub(crate) after: FeedPosition,
     pub(crate) up_to: FeedPosition,
+}
+
+/// The head of a line, to be sent.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) line: Line,
+    pub(crate) event: FeedEvent,
+    /// How often it failed.
+    pub(crate) failures: u16,
+    /// When it is due, if it has failed.
+    pub(crate) due: Option<Timestamp>,
 }
 
 /// See the module.
@@ -123,6 +145,8 @@ impl Parking {
                 last: cursor.max(row.from),
                 failures: row.failures,
                 due: row.due,
+                failed_after: 0,
+                is_at_fault: false,
                 phase,
                 page: VecDeque::new(),
                 read_to: row.from.before(),
@@ -173,6 +197,8 @@ impl Parking {
                 last: position,
                 failures: 0,
                 due: None,
+                failed_after: 0,
+                is_at_fault: false,
                 phase: Phase::Waiting,
                 page: VecDeque::new(),
                 read_to: position.before(),
@@ -204,23 +230,24 @@ impl Parking {
         }
     }
 
-    /// An event failed at the head of its lines. The first of them keeps the time; the others
-    /// wait for it.
+    /// An event failed at the head of its lines, when the lane had seen so many successes. The first of
+    /// them keeps the time; the others wait for it.
     pub(crate) fn park(
         &mut self,
         position: FeedPosition,
         lines: Lines,
-        failures: u16,
-        due: Timestamp,
+        (failures, due): (u16, Timestamp),
+        successes: u64,
     ) {
         self.wait(position, lines);
         for line in lines.iter() {
             self.set_phase(line, Phase::Waiting);
             let entry = self.entries.get_mut(&line).expect("inserted above");
             debug_assert_eq!(entry.from, position, "only the head of a line is sent");
-            (entry.failures, entry.due) = (0, None);
-            if line == lines.first() {
-                (entry.failures, entry.due) = (failures, Some(due));
+            if line != lines.first() {
+                (entry.failures, entry.due) = (0, None);
+            } else {
+                entry.fail(failures, due, successes);
                 self.timers.insert((due, line));
                 self.set_phase(line, Phase::Parked);
             }
@@ -239,6 +266,14 @@ impl Parking {
         if let Some((_, line)) = self.timers.pop_first() {
             self.enqueue(line);
         }
+    }
+
+    /// Gives every line its turn whose head may have failed of the endpoint alone.
+    pub(crate) fn hurry_all(&mut self) {
+        let is_free = |line| self.entries.get(&line).is_some_and(|entry| !entry.is_at_fault);
+        let waiting: Vec<Line> = self.timers.iter().map(|(_, line)| *line).collect();
+        let waiting = waiting.into_iter().filter(|line| is_free(*line)).collect::<Vec<_>>();
+        waiting.into_iter().for_each(|line| self.enqueue(line));
     }
 
     /// The next page to read, if there is a line to read and room for it.
@@ -278,8 +313,8 @@ impl Parking {
         self.advance(read.line, window);
     }
 
-    /// The next head to send, with how often it failed.
-    pub(crate) fn take(&mut self) -> Option<(Line, FeedEvent, u16)> {
+    /// The next head to send.
+    pub(crate) fn take(&mut self) -> Option<Head> {
         if !self.is_ready() {
             return None;
         }
@@ -288,10 +323,11 @@ impl Parking {
         let event = self.entries.get(&line).and_then(|entry| entry.page.front());
         let event = event.expect("a ready line holds its head").clone();
         let lines = lines_of(&event, self.order);
-        let failures = |line| self.entries.get(&line).map_or(0, |entry| entry.failures);
         // Between lines that stand at the same head, only the first one has counted.
-        let failures = if is_in(line, lines) { failures(lines.first()) } else { failures(line) };
-        Some((line, event, failures))
+        let counts = if is_in(line, lines) { lines.first() } else { line };
+        let counted = self.entries.get(&counts).map(|entry| (entry.failures, entry.due));
+        let (failures, due) = counted.unwrap_or_default();
+        Some(Head { line, event, failures, due })
     }
 
     /// The head of `line` was delivered or is exhausted: all its lines move on.
@@ -308,15 +344,15 @@ impl Parking {
     }
 
     /// The head of `line` failed again.
-    pub(crate) fn fail(&mut self, line: Line, failures: u16, due: Timestamp) {
+    pub(crate) fn fail(&mut self, line: Line, failures: u16, due: Timestamp, successes: u64) {
         let event = self.sent(line);
         let lines = lines_of(&event, self.order);
         if is_in(line, lines) {
-            self.park(event.position, lines, failures, due);
+            self.park(event.position, lines, (failures, due), successes);
             return;
         }
         let entry = self.entries.get_mut(&line).expect("a line in flight is blocked");
-        (entry.failures, entry.due) = (failures, Some(due));
+        entry.fail(failures, due, successes);
         self.timers.insert((due, line));
         self.dirty.insert(line);
         self.set_phase(line, Phase::Parked);

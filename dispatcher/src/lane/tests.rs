@@ -235,17 +235,91 @@ fn an_answer_of_410_disables_and_loses_nothing() {
 }
 
 #[test]
-fn five_days_of_failure_disable() {
+fn a_hiccup_days_after_an_event_was_given_up_disables_nothing() {
     let mut lane = lane(Order::Resource);
     step(&mut lane, Input::Tick, 0);
-    let feed: Vec<_> = (1..=64).map(|n| event(n, Some(n.into()), None)).collect();
-    for (position, _) in sent(&step(&mut lane, Input::Fed(feed), 0)) {
-        step(&mut lane, completed(position, 0, Some(Failure::Connect)), 0);
+    let refused = event(1, Some(1), None);
+    let mut millis = 0;
+    let mut actions = step(&mut lane, Input::Fed(vec![refused.clone()]), 0);
+    for attempt in 1..=4 {
+        assert_eq!(sent(&actions), [(1, attempt)]);
+        step(&mut lane, completed(1, millis, Some(Failure::Status(422))), millis);
+        step(&mut lane, Input::Tick, millis + 100);
+        step(&mut lane, Input::Flushed, millis + 100);
+        let Some(due) = lane.wake_at() else { break };
+        millis = due.millis();
+        let read = line_read(&step(&mut lane, Input::Tick, millis)).unwrap();
+        actions = step(&mut lane, Input::LineRead(read, vec![refused.clone()]), millis);
     }
-    let day = 24 * 60 * 60 * 1000;
-    let probe = sent(&step(&mut lane, Input::Tick, 5 * day));
-    let actions = step(&mut lane, completed(probe[0].0, 5 * day, Some(Failure::Connect)), 5 * day);
-    assert!(actions.iter().any(|a| matches!(a, Action::Disable(DisableReason::Failing))));
+    assert_eq!((lane.blocked_lines(), lane.cursor()), (0, FeedPosition(1)));
+
+    let week = 8 * 24 * 60 * 60 * 1_000;
+    let feed: Vec<_> = (2..=64).map(|n| event(n, Some(n.into()), None)).collect();
+    let mut notices = Vec::new();
+    for (position, _) in sent(&step(&mut lane, Input::Fed(feed), week)) {
+        let unavailable = Some(Failure::Status(503));
+        let actions = step(&mut lane, completed(position, week, unavailable), week);
+        assert!(!actions.iter().any(|action| matches!(action, Action::Disable(_))));
+    }
+    notices.extend(flushed(step(&mut lane, Input::Tick, week + 100)).unwrap().notices);
+    let (since, failure) = (at(week), Failure::Status(503));
+    let disables_at = since.after(FAILING_MAX);
+    assert_eq!(notices, [(at(week), Notice::Failing { since, failure, disables_at })]);
+}
+
+/// Answers the reads of lines that were asked for, and returns what is sent then.
+fn serve(lane: &mut Lane, actions: &[Action], feed: &[FeedEvent], millis: i64) -> Vec<(u64, u16)> {
+    let reads = actions.iter().filter_map(|action| match action {
+        Action::ReadLine(read) => Some(*read),
+        Action::ReadFeed { .. } | Action::Flush(_) | Action::Send(_) | Action::Disable(_) => None,
+    });
+    let mut all = sent(actions);
+    for read in reads {
+        let stands = |event: &&FeedEvent| lines_of(event, Order::Resource).first() == read.line();
+        let page = feed.iter().filter(stands).cloned().collect();
+        all.extend(sent(&step(lane, Input::LineRead(read, page), millis)));
+    }
+    all
+}
+
+#[test]
+fn an_endpoint_that_answers_again_gets_what_waits_but_for_what_is_at_fault_itself() {
+    let feed: Vec<_> = (1..=4).map(|n| event(n, Some(n.into()), None)).collect();
+    let hour = 60 * 60 * 1_000;
+    let row = |n: u64| crate::ports::Blocked {
+        line: Line::User(ScimId::from_bits(n.into())),
+        from: FeedPosition(n),
+        failures: 3,
+        due: Some(at(i64::try_from(n).unwrap() * hour)),
+    };
+    let state = LaneState {
+        cursor: FeedPosition(3),
+        blocked: (1..=3).map(row).collect(),
+        failing_since: Some(at(0)),
+        ..LaneState::default()
+    };
+    let mut lane = Lane::new(&endpoint(Order::Resource), state, Schedule::default());
+    let actions = step(&mut lane, Input::Tick, 1_000);
+    assert_eq!(serve(&mut lane, &actions, &feed, 1_000), [(1, 4)], "one is tried at the start");
+    let actions = step(&mut lane, completed(1, 1_000, None), 1_000);
+    assert_eq!(serve(&mut lane, &actions, &feed, 1_000), [(2, 4), (3, 4)]);
+    step(&mut lane, completed(3, 1_000, Some(Failure::Status(500))), 1_000);
+    step(&mut lane, completed(2, 1_000, None), 1_000);
+    let rows = flushed(step(&mut lane, Input::Tick, 1_100)).unwrap().blocked;
+    assert_eq!(rows, [row(3)], "it was before its time and does not count");
+    step(&mut lane, Input::Flushed, 1_100);
+    assert_eq!(lane.wake_at(), Some(at(3 * hour)));
+
+    // The endpoint is down once more, for a moment.
+    step(&mut lane, Input::Fed(feed[3..].to_vec()), 2_000);
+    step(&mut lane, completed(4, 2_000, Some(Failure::Timeout)), 2_000);
+    assert!(lane.is_open());
+    step(&mut lane, Input::Tick, 2_100);
+    step(&mut lane, Input::Flushed, 2_100);
+    let probe = step(&mut lane, Input::Tick, 7_000);
+    assert_eq!(sent(&probe), [(4, 1)]);
+    let actions = step(&mut lane, completed(4, 7_000, None), 7_000);
+    assert_eq!(serve(&mut lane, &actions, &feed, 7_000), [], "3 has failed though others had not");
 }
 
 #[test]

@@ -62,7 +62,8 @@ pub struct Attempt {
     pub topic: Topic,
     /// Where that event stands in the feed.
     pub position: FeedPosition,
-    /// 1 for the first attempt at the event. After a crash a number may occur twice.
+    /// 1 for the first attempt at the event. A number may occur several times: an attempt before the event's time
+    /// has that of the next one, and after a crash some are made again.
     pub attempt: u16,
     /// When the request began.
     pub at: Timestamp,
@@ -85,7 +86,7 @@ pub enum Notice {
         since: Timestamp,
         /// The failure that showed it.
         failure: Failure,
-        /// When it is turned off, if nothing succeeds before.
+        /// When it is turned off at the earliest, if nothing succeeds before.
         disables_at: Timestamp,
     },
     /// It answers again.
@@ -128,7 +129,7 @@ pub struct Flush {
 pub enum DisableReason {
     /// It answered 410: its owner says that it is gone for good.
     Gone,
-    /// It has failed without a success for [`crate::lane::FAILING_MAX`].
+    /// It has failed without a success for [`crate::lane::FAILING_MAX`], and the operator knew.
     Failing,
 }
 
