@@ -46,6 +46,7 @@ mod lines;
 mod pace;
 mod parking;
 mod settle;
+mod speed;
 mod window;
 
 use std::collections::{BTreeSet, HashMap};
@@ -58,11 +59,13 @@ use crate::lane::failing::Failing;
 pub use crate::lane::failing::{FAILING_MAX, TOLD_BEFORE};
 pub use crate::lane::holding::Released;
 use crate::lane::holding::{Holding, directory_of};
-pub use crate::lane::io::{Action, Completed, Input, LineRead, Pool, Send};
+pub use crate::lane::io::{Action, Completed, Input, LineRead, Send};
 pub use crate::lane::lines::{Lines, lines_of};
 use crate::lane::pace::Pace;
 pub use crate::lane::parking::BLOCKED_LINES_MAX;
 use crate::lane::parking::{PAGE, PageRead, Parking};
+use crate::lane::speed::Speed;
+pub use crate::lane::speed::{PerPool, Pool, SLOW_AFTER, share_of};
 pub use crate::lane::window::WINDOW_MAX;
 use crate::lane::window::{SlotNumber, Window};
 use crate::ports::{
@@ -96,6 +99,9 @@ struct Flying {
     attempt: u16,
     /// When its event is due, if this is before its time. It does not count then.
     early_for: Option<Timestamp>,
+    pool: Pool,
+    /// Whether it is known that it takes long.
+    is_slow: bool,
     event_id: EventId,
     topic: Topic,
     lines: Lines,
@@ -115,6 +121,11 @@ pub struct Lane {
     holding: Holding,
     in_flight: HashMap<FeedPosition, Flying>,
     retries_in_flight: usize,
+    /// How many in each pool.
+    taken: PerPool,
+    /// How many it may have there.
+    shares: PerPool,
+    speed: Speed,
     /// How far the feed was taken in.
     read_to: FeedPosition,
     /// What is delivered or exhausted beyond the cursor, so that no later lane sends it again.
@@ -181,6 +192,9 @@ impl Lane {
             parking: Parking::new(order, blocked, cursor),
             in_flight: HashMap::new(),
             retries_in_flight: 0,
+            taken: PerPool::default(),
+            shares: PerPool::ALONE,
+            speed: Speed::default(),
             read_to: cursor,
             done: done.into_iter().collect(),
             is_reading: false,
@@ -212,12 +226,27 @@ impl Lane {
             }
             Input::LineRead(read, events) => self.take_line(read.page, events, now),
             Input::Completed(completed) => self.complete(completed, now, dice, actions),
+            Input::Slow(position) => self.note_slow(position),
             Input::Flushed => self.is_flushing = false,
             Input::Released(released) => self.holding.release(released),
             Input::Stop => self.is_stopped = true,
-            Input::Abandoned => self.in_flight.clear(),
+            Input::Abandoned => {
+                self.in_flight.clear();
+                self.taken = PerPool::default();
+            }
         }
         self.move_on(now, dice, actions);
+    }
+
+    /// Says how much of each pool it may take from now on.
+    pub const fn share(&mut self, shares: PerPool) {
+        self.shares = shares;
+    }
+
+    /// How much of each pool it takes.
+    #[must_use]
+    pub const fn taken(&self) -> PerPool {
+        self.taken
     }
 
     /// When to come back with [`Input::Tick`] at the latest.

@@ -2,9 +2,10 @@
 
 use schemas::Timestamp;
 
-use super::io::{Action, LineRead, Pool, Send};
+use super::io::{Action, LineRead, Send};
 use super::lines::lines_of;
 use super::parking::{Head, LOADED_MAX};
+use super::speed::Pool;
 use super::window::WINDOW_MAX;
 use super::{
     FLUSH_COMPLETIONS, FLUSH_EVERY, Flying, Lane, Origin, REPLAY_IN_FLIGHT_MAX, UNWRITTEN_MAX,
@@ -106,20 +107,29 @@ impl Lane {
     }
 
     fn send_fresh(&mut self, actions: &mut Vec<Action>) -> bool {
-        let Some((number, event)) = self.window.take() else { return false };
         let is_well = self.replay.is_none() && self.circuit.is_closed();
-        let pool = if is_well { Pool::Fresh } else { Pool::Retry };
+        let Some(pool) = self.room_in(if is_well { Pool::Fresh } else { Pool::Retry }) else {
+            return false;
+        };
+        let Some((number, event)) = self.window.take() else { return false };
         self.launch(Origin::Window(number), event, (0, None), pool, actions);
         true
     }
 
     fn send_line(&mut self, now: Timestamp, actions: &mut Vec<Action>) -> bool {
+        let Some(pool) = self.room_in(Pool::Retry) else { return false };
         let Some(Head { line, event, failures, due }) = self.parking.take() else { return false };
         self.retries_in_flight += 1;
         let early_for = due.filter(|due| *due > now);
         let origin = Origin::Line(line);
-        self.launch(origin, event, (failures, early_for), Pool::Retry, actions);
+        self.launch(origin, event, (failures, early_for), pool, actions);
         true
+    }
+
+    /// The pool from which there is room for a request of this kind, if there is.
+    fn room_in(&self, pool: Pool) -> Option<Pool> {
+        let pool = if self.speed.is_slow() { Pool::Slow } else { pool };
+        (self.taken.get(pool) < self.shares.get(pool)).then_some(pool)
     }
 
     fn launch(
@@ -133,7 +143,9 @@ impl Lane {
         let attempt = failures.saturating_add(1);
         let lines = lines_of(&event, self.order);
         let (event_id, topic) = (event.id, event.topic);
-        let flying = Flying { origin, attempt, early_for, event_id, topic, lines };
+        let is_slow = false;
+        let flying = Flying { origin, attempt, early_for, pool, is_slow, event_id, topic, lines };
+        *self.taken.get_mut(pool) += 1;
         self.in_flight.insert(event.position, flying);
         actions.push(Action::Send(Send { event, attempt, pool }));
     }

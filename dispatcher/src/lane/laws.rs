@@ -29,6 +29,10 @@ enum Step {
     Crash,
     /// What is held is released.
     Release,
+    /// One of the requests in flight takes long.
+    Linger(usize),
+    /// So many requests of each pool are this lane's share from now on.
+    Share(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -40,6 +44,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (1_u8..20).prop_map(Step::Grow),
         1 => Just(Step::Crash),
         1 => Just(Step::Release),
+        1 => any::<usize>().prop_map(Step::Linger),
+        1 => (1_usize..6).prop_map(Step::Share),
     ];
     prop::collection::vec(step, 1..400)
 }
@@ -143,6 +149,8 @@ struct World {
     is_finished: bool,
     /// The last event that has a hold which is released.
     released: FeedPosition,
+    /// How many requests of each pool are the lane's share.
+    share: usize,
 }
 
 impl World {
@@ -163,6 +171,7 @@ impl World {
             written: BTreeSet::new(),
             is_finished: false,
             released: FeedPosition(0),
+            share: crate::circuit::IN_FLIGHT_MAX,
         };
         world.input(Input::Tick);
         world
@@ -194,6 +203,8 @@ impl World {
             let shared = lines.iter().any(|line| others.iter().any(|other| other == line));
             assert!(!shared, "two of a line in flight");
         }
+        let beside = self.in_flight.iter().filter(|other| other.pool == send.pool).count();
+        assert!(beside < self.share, "more than its share of {:?}", send.pool);
         self.attempts_count_in_time(&send);
         self.in_flight.push(send);
     }
@@ -222,6 +233,17 @@ impl World {
             }
             Step::Crash => self.crash(),
             Step::Release => self.release(),
+            Step::Linger(which) => {
+                let count = self.in_flight.len();
+                let lingers = which.checked_rem(count).and_then(|which| self.in_flight.get(which));
+                if let Some(position) = lingers.map(|send| send.event.position) {
+                    self.input(Input::Slow(position));
+                }
+            }
+            Step::Share(share) => {
+                self.share = *share;
+                self.lane.share(PerPool::of(|_| *share));
+            }
         }
     }
 
@@ -376,6 +398,7 @@ impl World {
         self.pending.clear();
         let state = self.stored.clone();
         self.lane = lane(self.order, self.replay.as_ref(), state);
+        self.lane.share(PerPool::of(|_| self.share));
         self.tell_released();
     }
 

@@ -4,7 +4,7 @@ use schemas::Timestamp;
 
 use super::io::{Action, Completed};
 use super::window::SlotNumber;
-use super::{Flying, Lane, Origin};
+use super::{Flying, Lane, Origin, SLOW_AFTER};
 use crate::Failure;
 use crate::circuit::{Circuit, PROBE_WAIT_MAX, Signal};
 use crate::failure::Patience;
@@ -20,6 +20,10 @@ impl Lane {
         actions: &mut Vec<Action>,
     ) {
         let Some(flying) = self.in_flight.remove(&completed.position) else { return };
+        *self.taken.get_mut(flying.pool) -= 1;
+        if !flying.is_slow {
+            self.speed.note(completed.duration >= SLOW_AFTER);
+        }
         let next = self.judge(&flying, &completed, now, dice);
         match flying.origin {
             Origin::Window(number) => {
@@ -47,6 +51,14 @@ impl Lane {
             self.disable(DisableReason::Gone, actions);
         } else if has_failed && self.failing.is_too_long(now) {
             self.disable(DisableReason::Failing, actions);
+        }
+    }
+
+    pub(super) fn note_slow(&mut self, position: FeedPosition) {
+        if let Some(flying) = self.in_flight.get_mut(&position)
+            && !std::mem::replace(&mut flying.is_slow, true)
+        {
+            self.speed.note(true);
         }
     }
 

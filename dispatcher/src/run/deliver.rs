@@ -1,13 +1,14 @@
 //! Runs one lane: carries out its actions and tells it what came of them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use schemas::{EndpointId, Timestamp};
-use tokio::sync::{SemaphorePermit, oneshot, watch};
+use tokio::sync::{SemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,10 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::flush::Request;
 use super::read::{Source, read_feed, read_line};
 use super::{Making, Progress, Shared, persist};
+use crate::circuit::IN_FLIGHT_MAX;
 use crate::client;
 use crate::failure::Failure;
-use crate::lane::{Action, Completed, Input, Lane, Pool, Released, Send};
-use crate::ports::{DisableReason, Epoch, FeedEvent, Fenced, LaneId, Outcome};
+use crate::lane::{Action, Completed, Input, Lane, PerPool, Pool, Released, SLOW_AFTER, Send};
+use crate::ports::{DisableReason, Epoch, FeedEvent, FeedPosition, Fenced, LaneId, Outcome};
 use crate::schedule::Schedule;
 use crate::security_event::Unsayable;
 use crate::target::Target;
@@ -39,6 +41,10 @@ struct Delivering {
     writes: FuturesUnordered<Job>,
     actions: Vec<Action>,
     released: watch::Receiver<Released>,
+    taking: Taking,
+    /// Says which request takes long.
+    slow: mpsc::Sender<FeedPosition>,
+    slowed: mpsc::Receiver<FeedPosition>,
     /// Once the lane is to stop: until when requests in flight may go on.
     grace: Option<Instant>,
 }
@@ -52,6 +58,32 @@ pub(super) struct Under {
     pub(super) stop: CancellationToken,
     /// To end at once: the lane is somebody else's.
     pub(super) cut: CancellationToken,
+}
+
+/// Counts a lane among those that take room of a pool, for as long as it does.
+struct Taking {
+    shared: Arc<Shared>,
+    now: PerPool,
+}
+
+impl Taking {
+    fn note(&mut self, taken: PerPool) {
+        for pool in Pool::ALL {
+            let takers = self.shared.takers(pool);
+            match (self.now.get(pool) > 0, taken.get(pool) > 0) {
+                (false, true) => drop(takers.fetch_add(1, Ordering::Relaxed)),
+                (true, false) => drop(takers.fetch_sub(1, Ordering::Relaxed)),
+                (false, false) | (true, true) => {}
+            }
+        }
+        self.now = taken;
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.note(PerPool::default());
+    }
 }
 
 /// Waits for the lane that was there before, then delivers until it is told to end.
@@ -86,7 +118,11 @@ async fn start(making: Making, shared: Arc<Shared>, under: Under) -> Option<Deli
     let state = persist("cannot read where a lane stands", || shared.store.lane(id)).await?;
     let of_endpoint = endpoint.retry_schedule.as_ref().map(Schedule::from);
     let schedule = of_endpoint.unwrap_or_else(|| shared.config.schedule.clone());
+    let (slow, slowed) = mpsc::channel(IN_FLIGHT_MAX);
     Some(Delivering {
+        taking: Taking { shared: Arc::clone(&shared), now: PerPool::default() },
+        slow,
+        slowed,
         source: Source::of(&endpoint, replay.as_ref()),
         lane: match &replay {
             None => Lane::new(&endpoint, state, schedule),
@@ -131,7 +167,9 @@ impl Delivering {
         let was_open = self.lane.is_open();
         let mut actions = std::mem::take(&mut self.actions);
         let edge = &self.shared.edge;
+        self.lane.share(self.shared.shares());
         self.lane.step(input, edge.now(), edge.dice(), &mut actions);
+        self.taking.note(self.lane.taken());
         for action in actions.drain(..) {
             self.begin(action);
         }
@@ -150,6 +188,7 @@ impl Delivering {
         let wake = pause.map_or(end, |pause| end.min(Instant::now() + pause));
         tokio::select! {
             Some(input) = self.sends.next() => input,
+            Some(position) = self.slowed.recv() => Some(Input::Slow(position)),
             Some(input) = self.writes.next() => input,
             Some(input) = self.reads.next() => input,
             Ok(()) = self.released.changed() => {
@@ -174,7 +213,7 @@ impl Delivering {
         match action {
             Action::Send(event) => {
                 let (target, stop) = (Arc::clone(&self.target), self.stop.clone());
-                self.sends.push(Box::pin(send(shared, target, event, stop)));
+                self.sends.push(Box::pin(send(shared, target, event, self.slow.clone(), stop)));
             }
             Action::ReadFeed { after, up_to, limit } => {
                 self.reads.push(Box::pin(read_feed(shared, self.source, after, up_to, limit)));
@@ -208,9 +247,6 @@ impl Delivering {
 /// How long a lane waits at most when nothing is due: any while will do, inputs wake it.
 const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// After this a request counts as slow: many times what an app needs that is well.
-const SLOW_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
-
 /// How long the last flush may take once requests are given up.
 const FINAL_WRITE: std::time::Duration = std::time::Duration::from_secs(1);
 
@@ -218,6 +254,7 @@ async fn send(
     shared: Arc<Shared>,
     target: Arc<Target>,
     send: Send,
+    slow: mpsc::Sender<FeedPosition>,
     stop: CancellationToken,
 ) -> Option<Input> {
     let Send { event, attempt, pool } = send;
@@ -227,7 +264,13 @@ async fn send(
     let begin = Instant::now();
     let body = stop.run_until_cancelled(body(&shared, &target, &event)).await?;
     let answer = match body.map(|body| target.request(&event, attempt, at, body)) {
-        Ok(request) => exchange(&shared, permit, pool, request, at).await,
+        Ok(request) => {
+            // The lane has few in flight; what it does not learn now it learns from the answer.
+            let is_slow = || {
+                let _ = slow.try_send(event.position);
+            };
+            exchange(&shared, permit, pool, shared.sender.send(request, at), is_slow).await
+        }
         Err(error) => unreadable(&target, &event, &error),
     };
     let duration = begin.elapsed();
@@ -244,24 +287,28 @@ async fn body(shared: &Shared, target: &Target, event: &FeedEvent) -> Result<Byt
     issuer.token(event, &key)
 }
 
-/// Sends. A first attempt that is slow gives its room to others, as long as there is room for slow
-/// ones: an endpoint that went silent must not hold up those that answer.
+/// Waits for the answer. A first attempt that is slow gives its room to others, as soon as there is room among the
+/// slow ones: an endpoint that went silent must not hold up those that answer. Its lane learns of it, and asks for
+/// no more room of that kind.
 async fn exchange(
     shared: &Shared,
     permit: SemaphorePermit<'_>,
     pool: Pool,
-    request: client::Request,
-    at: Timestamp,
+    mut sent: BoxFuture<'_, client::Answer>,
+    is_slow: impl FnOnce(),
 ) -> client::Answer {
-    let mut sent = shared.sender.send(request, at);
     match pool {
-        Pool::Retry => return sent.await,
+        Pool::Retry | Pool::Slow => return sent.await,
         Pool::Fresh => {}
     }
     if let Ok(answer) = tokio::time::timeout(SLOW_AFTER, &mut sent).await {
         return answer;
     }
-    let Ok(_slow) = shared.slow.try_acquire() else { return sent.await };
+    is_slow();
+    let _slow = tokio::select! {
+        answer = &mut sent => return answer,
+        slow = shared.slow.acquire() => slow,
+    };
     drop(permit);
     sent.await
 }
