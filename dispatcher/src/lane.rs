@@ -22,9 +22,9 @@
 //!   event's count and time as they were, and so does a first attempt that ends when the circuit has opened meanwhile:
 //!   an event is given up after its whole schedule, never because the endpoint was probed.
 //! - First attempts at five events in a row that fail as a whole open the circuit. It lets one request through now and
-//!   then: an event that was not tried yet if there is one, or else the one whose time comes first.
-//! - A lane whose events all wait has nothing to open the circuit with, as in strict order. What is due first in it
-//!   is tried at least every [`PROBE_WAIT_MAX`](crate::circuit::PROBE_WAIT_MAX), as long as there was no answer, and
+//!   then: an event that was not tried yet if there is one, or else the one that was not tried for longest.
+//! - A lane whose events all wait has nothing to open the circuit with, as in strict order. One of them is
+//!   tried at least every [`PROBE_WAIT_MAX`](crate::circuit::PROBE_WAIT_MAX), as long as there was no answer, and
 //!   once when the lane begins.
 //! - When such an endpoint answers again, what waits has its turn, be it early. What failed again although others had
 //!   succeeded since is at fault itself: it waits for its own time.
@@ -80,9 +80,19 @@ pub const FLUSH_EVERY: Duration = Duration::from_millis(100);
 /// How many completions are gathered at most before they are written.
 pub const FLUSH_COMPLETIONS: usize = 500;
 
+/// How long a cursor may have moved without being written, if there is nothing else to write: an event that an endpoint
+/// does not want is to cost no write for it. What is not written is read once more at the next start.
+pub const CURSOR_EVERY: Duration = Duration::from_secs(10);
+
+/// How many positions it may have moved.
+const CURSOR_BEHIND_MAX: u64 = 10_000;
+
 /// The most attempts that wait to be written while the store is slow. At the limit nothing is sent,
 /// so that a store that is down bounds both memory and what a crash sends again.
 const UNWRITTEN_MAX: usize = 4 * FLUSH_COMPLETIONS;
+
+/// How many events are read ahead for a probe.
+const PROBE_PAGE: usize = 32;
 
 /// The most requests of one replay in flight: it has time, and what follows the feed goes first.
 const REPLAY_IN_FLIGHT_MAX: usize = 8;
@@ -131,6 +141,8 @@ pub struct Lane {
     /// What is delivered or exhausted beyond the cursor, so that no later lane sends it again.
     done: BTreeSet<FeedPosition>,
     is_reading: bool,
+    /// Whether events were dropped that are to be read again.
+    is_behind: bool,
     failing: Failing,
     /// Counts the successes, to tell whether there was one since something failed.
     successes: u64,
@@ -146,6 +158,8 @@ pub struct Lane {
     flushed_cursor: FeedPosition,
     /// Since when there is something to write.
     unwritten_since: Option<Timestamp>,
+    /// Since when the cursor has moved with nothing else to write.
+    moved_since: Option<Timestamp>,
     is_flushing: bool,
     is_stopped: bool,
 }
@@ -198,6 +212,7 @@ impl Lane {
             read_to: cursor,
             done: done.into_iter().collect(),
             is_reading: false,
+            is_behind: false,
             failing: Failing::new(failing_since, is_told, goes_on),
             successes: 0,
             probe_at: goes_on.then(|| Timestamp::from_millis(0)),
@@ -209,6 +224,7 @@ impl Lane {
             attempts: Vec::new(),
             flushed_cursor: cursor,
             unwritten_since: None,
+            moved_since: None,
             is_flushing: false,
             is_stopped: false,
         }
@@ -252,8 +268,7 @@ impl Lane {
     /// When to come back with [`Input::Tick`] at the latest.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
-        let flush = self.unwritten_since.filter(|_| !self.is_flushing);
-        let flush = flush.map(|since| since.after(FLUSH_EVERY));
+        let flush = self.flush_due().filter(|_| !self.is_flushing);
         let work = match self.circuit {
             _ if self.is_stopped => None,
             Circuit::Open { due, .. } => self.in_flight.is_empty().then_some(due),
@@ -292,11 +307,11 @@ impl Lane {
     /// Whether nothing is in flight and everything is written.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.in_flight.is_empty() && !self.is_flushing && self.unwritten_since.is_none()
+        self.in_flight.is_empty() && !self.is_flushing && self.flush_due().is_none()
     }
 
     fn take_in(&mut self, events: Vec<FeedEvent>, now: Timestamp) {
-        self.is_reading = false;
+        (self.is_reading, self.is_behind) = (false, false);
         for event in events {
             self.read_to = event.position;
             if self.done.contains(&event.position) || !self.wants(&event) {
@@ -306,7 +321,10 @@ impl Lane {
                 continue;
             }
             let lines = lines_of(&event, self.order);
-            if self.parking.blocks(lines) {
+            if self.parking.begins_after(event.position, lines) {
+                // It was read before, and dropped while what stands behind it in another line stayed.
+                self.parking.hand(event.position, lines, &self.window);
+            } else if self.parking.blocks(lines) {
                 self.parking.wait(event.position, lines);
             } else {
                 self.window.push(event, lines);
@@ -380,8 +398,30 @@ impl Lane {
         while self.done.first().is_some_and(|done| *done <= cursor) {
             self.done.pop_first();
         }
-        if cursor != self.flushed_cursor {
+        let moved = cursor.0.saturating_sub(self.flushed_cursor.0);
+        if moved >= CURSOR_BEHIND_MAX || moved > 0 && self.replay.is_some() {
             self.note(now);
+        } else if moved > 0 {
+            self.moved_since.get_or_insert(now);
+        }
+    }
+
+    /// When what is to be written has to be written.
+    fn flush_due(&self) -> Option<Timestamp> {
+        let moved = self.moved_since.map(|since| since.after(CURSOR_EVERY));
+        self.unwritten_since.map(|since| since.after(FLUSH_EVERY)).into_iter().chain(moved).min()
+    }
+
+    /// While the endpoint is down, what was read ahead is dropped: it may be down for days, and with it many others.
+    fn drop_window(&mut self) {
+        let is_down = match self.circuit {
+            Circuit::Open { .. } => self.in_flight.is_empty() && !self.is_reading,
+            Circuit::Closed { .. } | Circuit::Probing { .. } | Circuit::Ramping { .. } => false,
+        };
+        if is_down && self.window.len() > PROBE_PAGE {
+            self.read_to = self.cursor();
+            self.window = Window::default();
+            self.is_behind = true;
         }
     }
 }

@@ -8,7 +8,7 @@ use super::parking::{Head, LOADED_MAX};
 use super::speed::Pool;
 use super::window::WINDOW_MAX;
 use super::{
-    FLUSH_COMPLETIONS, FLUSH_EVERY, Flying, Lane, Origin, REPLAY_IN_FLIGHT_MAX, UNWRITTEN_MAX,
+    FLUSH_COMPLETIONS, Flying, Lane, Origin, PROBE_PAGE, REPLAY_IN_FLIGHT_MAX, UNWRITTEN_MAX,
 };
 use crate::circuit::{Circuit, IN_FLIGHT_MAX, Signal};
 use crate::ports::{FeedEvent, Flush};
@@ -21,6 +21,7 @@ impl Lane {
             if self.in_flight.is_empty() {
                 self.circuit = self.circuit.next(Signal::Tick, &self.schedule, now, dice);
             }
+            self.drop_window();
             self.read(now, actions);
             self.send(now, actions);
         }
@@ -35,14 +36,9 @@ impl Lane {
                 if !self.in_flight.is_empty() || has_candidate {
                     return;
                 }
-                if !self.parking.is_loading() {
-                    self.read_line(actions);
+                if !self.is_behind {
+                    self.read_for_probe(actions);
                 }
-                if !self.parking.is_loading() {
-                    self.parking.hurry();
-                    self.read_line(actions);
-                }
-                self.read_held(actions);
             }
             Circuit::Closed { .. } | Circuit::Ramping { .. } => {
                 self.parking.tick(now);
@@ -51,19 +47,37 @@ impl Lane {
                 self.read_held(actions);
             }
         }
-        let room = self.window.room();
+        let room = match self.circuit {
+            Circuit::Probing { .. } => self.window.room().min(PROBE_PAGE),
+            Circuit::Closed { .. } | Circuit::Open { .. } | Circuit::Ramping { .. } => {
+                self.window.room()
+            }
+        };
         let up_to = self.replay.as_ref().map(|replay| replay.up_to);
         if up_to.is_some_and(|up_to| self.read_to >= up_to) {
             return;
         }
         // Half a window at a time, so that a read is worth its cost.
-        if !self.is_reading && room >= WINDOW_MAX / 2 && !self.parking.is_full() {
+        let is_worth_it = self.window.room() >= WINDOW_MAX / 2;
+        if !self.is_reading && is_worth_it && !self.parking.is_full() {
             self.is_reading = true;
             actions.push(Action::ReadFeed { after: self.read_to, up_to, limit: room });
         }
     }
 
-    /// If everything waits since the endpoint has failed, what is due first is tried now and then.
+    /// What was not tried yet is read first; without it, what was not tried for longest.
+    fn read_for_probe(&mut self, actions: &mut Vec<Action>) {
+        if !self.parking.is_loading() {
+            self.read_line(actions);
+        }
+        if !self.parking.is_loading() {
+            self.parking.hurry();
+            self.read_line(actions);
+        }
+        self.read_held(actions);
+    }
+
+    /// If everything waits since the endpoint has failed, something is tried now and then.
     fn probe_early(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         if self.probe_at.is_some_and(|at| at <= now) && self.is_standing() {
             (self.probe_at, self.has_probed) = (None, true);
@@ -156,9 +170,9 @@ impl Lane {
     }
 
     fn flush(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
-        let Some(since) = self.unwritten_since.filter(|_| !self.is_flushing) else { return };
+        let Some(due) = self.flush_due().filter(|_| !self.is_flushing) else { return };
         let is_last = self.is_stopped && self.in_flight.is_empty();
-        let is_due = since.after(FLUSH_EVERY) <= now;
+        let is_due = due <= now;
         if !(is_due || is_last || self.attempts.len() >= FLUSH_COMPLETIONS) {
             return;
         }
@@ -168,7 +182,7 @@ impl Lane {
         blocked.extend(held);
         unblocked.extend(no_longer_held);
         self.flushed_cursor = cursor;
-        self.unwritten_since = None;
+        (self.unwritten_since, self.moved_since) = (None, None);
         self.is_flushing = true;
         actions.push(Action::Flush(Flush {
             lane: self.id,

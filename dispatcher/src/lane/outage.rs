@@ -133,6 +133,11 @@ impl Simulation {
         // Any dice: these depend on the time.
         let dice = f64::from(u32::try_from(self.now.millis() % 1_000).unwrap_or(0)) / 1_000.0;
         self.lane.step(input, self.now, dice, &mut actions);
+        let is_down = self.lane.is_open() && self.lane.in_flight.is_empty();
+        if is_down && !self.lane.is_reading {
+            // Nor is it when a probe is under way.
+            assert!(self.lane.window.len() <= PROBE_PAGE, "{}", self.lane.window.len());
+        }
         let mut answers = VecDeque::new();
         for action in actions {
             match action {
@@ -174,7 +179,6 @@ impl Simulation {
         self.rows.retain(|line, _| !flush.unblocked.contains(line));
         self.rows.extend(flush.blocked.into_iter().map(|row| (row.line, row)));
         self.rows_max = self.rows_max.max(self.rows.len());
-        assert!(self.lane.window.room() <= WINDOW_MAX);
     }
 
     fn event(&self, position: u64) -> FeedEvent {

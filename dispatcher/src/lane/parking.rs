@@ -59,6 +59,8 @@ struct Entry {
     due: Option<Timestamp>,
     /// How many successes the lane had seen when `from` failed last.
     failed_after: u64,
+    /// Which failure that was, of all lines.
+    failed_as: u64,
     /// Whether it has failed twice with a success of another between: it is not the endpoint then.
     is_at_fault: bool,
     phase: Phase,
@@ -80,9 +82,9 @@ impl Entry {
     }
 
     /// The head failed, when the lane had seen so many successes.
-    const fn fail(&mut self, failures: u16, due: Timestamp, successes: u64) {
+    const fn fail(&mut self, (failures, due): (u16, Timestamp), successes: u64, failed: u64) {
         self.is_at_fault = self.failures > 0 && self.failed_after != successes;
-        self.failed_after = successes;
+        (self.failed_after, self.failed_as) = (successes, failed);
         (self.failures, self.due) = (failures, Some(due));
     }
 
@@ -128,6 +130,7 @@ pub(crate) struct Parking {
     stored: BTreeSet<Line>,
     loaded: usize,
     reads: u64,
+    failed: u64,
 }
 
 impl Parking {
@@ -146,6 +149,7 @@ impl Parking {
                 failures: row.failures,
                 due: row.due,
                 failed_after: 0,
+                failed_as: 0,
                 is_at_fault: false,
                 phase,
                 page: VecDeque::new(),
@@ -198,6 +202,7 @@ impl Parking {
                 failures: 0,
                 due: None,
                 failed_after: 0,
+                failed_as: 0,
                 is_at_fault: false,
                 phase: Phase::Waiting,
                 page: VecDeque::new(),
@@ -213,6 +218,13 @@ impl Parking {
                 entry.read_to = position.before();
             }
         }
+    }
+
+    /// Whether one of these lines begins after the position.
+    pub(crate) fn begins_after(&self, position: FeedPosition, lines: Lines) -> bool {
+        let begins_after =
+            |line| self.entries.get(&line).is_some_and(|entry: &Entry| entry.from > position);
+        !self.entries.is_empty() && lines.iter().any(begins_after)
     }
 
     /// Whether one of these lines has gone past the position.
@@ -240,6 +252,7 @@ impl Parking {
         successes: u64,
     ) {
         self.wait(position, lines);
+        self.failed += 1;
         for line in lines.iter() {
             self.set_phase(line, Phase::Waiting);
             let entry = self.entries.get_mut(&line).expect("inserted above");
@@ -247,7 +260,7 @@ impl Parking {
             if line != lines.first() {
                 (entry.failures, entry.due) = (0, None);
             } else {
-                entry.fail(failures, due, successes);
+                entry.fail((failures, due), successes, self.failed);
                 self.timers.insert((due, line));
                 self.set_phase(line, Phase::Parked);
             }
@@ -256,14 +269,17 @@ impl Parking {
 
     /// Time has passed: what is due gets its turn.
     pub(crate) fn tick(&mut self, now: Timestamp) {
-        while self.timers.first().is_some_and(|(due, _)| *due <= now) {
-            self.hurry();
+        while let Some((_, line)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
+            self.enqueue(line);
         }
     }
 
-    /// Gives the line that is due first its turn, be it early.
+    /// Gives the line its turn, be it early, that was not tried for longest: another each time, since one may be
+    /// what the endpoint fails on.
     pub(crate) fn hurry(&mut self) {
-        if let Some((_, line)) = self.timers.pop_first() {
+        let failed_as = |line| self.entries.get(&line).map(|entry| entry.failed_as);
+        let waiting = self.timers.iter().map(|(_, line)| *line);
+        if let Some(line) = waiting.min_by_key(|line| failed_as(*line)) {
             self.enqueue(line);
         }
     }
@@ -351,8 +367,9 @@ impl Parking {
             self.park(event.position, lines, (failures, due), successes);
             return;
         }
+        self.failed += 1;
         let entry = self.entries.get_mut(&line).expect("a line in flight is blocked");
-        entry.fail(failures, due, successes);
+        entry.fail((failures, due), successes, self.failed);
         self.timers.insert((due, line));
         self.dirty.insert(line);
         self.set_phase(line, Phase::Parked);

@@ -474,3 +474,65 @@ fn what_waits_for_a_probe_and_what_follows_takes_no_room_from_endpoints_that_are
     let after = step(&mut lane, completed(sent(&probe)[0].0, 6_000, None), 6_000);
     assert_eq!(pools(&after), [Pool::Retry; 2]);
 }
+
+#[test]
+fn what_nobody_wants_costs_no_write_of_its_own() {
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    let unwanted = |position| {
+        let mut event = event(position, None, None);
+        event.topic = Topic::Directory(EventType::TokenCreated);
+        event
+    };
+    let mut writes = Vec::new();
+    let mut position = 0;
+    // Ten events a second for a minute.
+    for tenth in 0..600 {
+        let millis = tenth * 100;
+        position += 1;
+        let mut actions = step(&mut lane, Input::Fed(vec![unwanted(position)]), millis);
+        actions.extend(step(&mut lane, Input::Tick, millis + 99));
+        if let Some(flush) = flushed(actions) {
+            writes.push((millis, flush.cursor.0));
+            step(&mut lane, Input::Flushed, millis + 99);
+        }
+    }
+    assert!((5..=6).contains(&writes.len()), "{writes:?}");
+    // Many at once do not wait.
+    let many = (position + 1..=position + 10_000).map(unwanted).collect();
+    let mut actions = step(&mut lane, Input::Fed(many), 60_000);
+    actions.extend(step(&mut lane, Input::Tick, 60_200));
+    assert_eq!(flushed(actions).unwrap().cursor.0, position + 10_000);
+    step(&mut lane, Input::Flushed, 60_200);
+    // Nor does what was delivered.
+    step(&mut lane, Input::Fed(vec![event(20_000, Some(1), None)]), 60_200);
+    step(&mut lane, completed(20_000, 60_200, None), 60_200);
+    assert_eq!(flushed(step(&mut lane, Input::Tick, 60_300)).unwrap().cursor.0, 20_000);
+}
+
+#[test]
+fn the_probes_of_an_endpoint_take_one_event_after_the_other() {
+    let row = |n: u64| crate::ports::Blocked {
+        line: Line::User(ScimId::from_bits(n.into())),
+        from: FeedPosition(n),
+        failures: 8,
+        due: Some(at(i64::try_from(n).unwrap() * 10_000_000)),
+    };
+    let blocked = (1..=3).map(row).collect();
+    let state = LaneState { cursor: FeedPosition(3), blocked, ..LaneState::default() };
+    let mut lane = Lane::new(&endpoint(Order::Resource), state, Schedule::default());
+    let feed: Vec<_> = (1..=3).map(|n| event(n, Some(n.into()), None)).collect();
+    let mut tried = Vec::new();
+    let mut millis = 0;
+    for _ in 0..6 {
+        let actions = step(&mut lane, Input::Tick, millis);
+        for (position, _) in serve(&mut lane, &actions, &feed, millis) {
+            tried.push(position);
+            step(&mut lane, completed(position, millis, Some(Failure::Status(500))), millis);
+        }
+        step(&mut lane, Input::Tick, millis + 100);
+        step(&mut lane, Input::Flushed, millis + 100);
+        millis += 900_000;
+    }
+    assert_eq!(tried, [1, 2, 3, 1, 2, 3]);
+}

@@ -44,6 +44,11 @@ impl Window {
         WINDOW_MAX - self.slots.len()
     }
 
+    /// How many events there are, or gaps that done ones have left.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// The position of the first event that is not done.
     pub(crate) fn first(&self) -> Option<FeedPosition> {
         self.slots.front().map(|slot| slot.position)
