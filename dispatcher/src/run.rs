@@ -59,7 +59,7 @@ pub struct Config {
     pub retries_in_flight: usize,
     /// Requests in flight to endpoints that are slow.
     pub slow_in_flight: usize,
-    /// How long requests in flight may go on after shutdown was asked for.
+    /// How long requests in flight may go on after shutdown was asked for. What answers later is sent again.
     pub grace: Duration,
     /// For how long a dispatcher counts that is not heard of: so long after its end others take its lanes.
     pub lease: Duration,
@@ -75,7 +75,8 @@ impl Config {
             fresh_in_flight: 512,
             retries_in_flight: 128,
             slow_in_flight: 192,
-            grace: Duration::from_secs(4),
+            // Whoever stops a process waits for ten seconds: the last write and giving lanes back take two at most.
+            grace: Duration::from_secs(7),
             lease: Duration::from_secs(10),
         }
     }

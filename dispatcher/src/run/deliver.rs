@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use schemas::{EndpointId, Timestamp};
+use schemas::EndpointId;
 use tokio::sync::{SemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -45,8 +46,17 @@ struct Delivering {
     /// Says which request takes long.
     slow: mpsc::Sender<FeedPosition>,
     slowed: mpsc::Receiver<FeedPosition>,
-    /// Once the lane is to stop: until when requests in flight may go on.
-    grace: Option<Instant>,
+    shutdown: CancellationToken,
+    ending: Option<Ending>,
+}
+
+/// The lane is to end.
+#[derive(Clone, Copy)]
+struct Ending {
+    /// Until when requests in flight may go on.
+    until: Instant,
+    /// Whether the process ends too: it does not wait for the last write then.
+    is_shutdown: bool,
 }
 
 /// Under which lease a lane runs, and until when.
@@ -56,6 +66,8 @@ pub(super) struct Under {
     pub(super) before: Option<JoinHandle<()>>,
     /// To end in good order.
     pub(super) stop: CancellationToken,
+    /// The same, because everything ends.
+    pub(super) shutdown: CancellationToken,
     /// To end at once: the lane is somebody else's.
     pub(super) cut: CancellationToken,
 }
@@ -133,12 +145,13 @@ async fn start(making: Making, shared: Arc<Shared>, under: Under) -> Option<Deli
         target,
         epoch: under.epoch,
         stop: under.stop,
+        shutdown: under.shutdown,
         cut: under.cut,
         sends: FuturesUnordered::new(),
         reads: FuturesUnordered::new(),
         writes: FuturesUnordered::new(),
         actions: Vec::new(),
-        grace: None,
+        ending: None,
     })
 }
 
@@ -149,18 +162,25 @@ impl Delivering {
         while !self.is_over() {
             let input = self.next().await;
             self.step(input.unwrap_or(Input::Tick));
-            if self.grace.is_some() && self.sends.is_empty() {
+            if self.ending.is_some() && self.sends.is_empty() {
                 // Some sends may have given up before they began.
                 self.step(Input::Abandoned);
             }
         }
     }
 
-    /// After the grace nothing is waited for: what is not written is sent again.
+    /// The next lane begins where this one has written that it stands, so the last write is waited for. At shutdown
+    /// there is no time for that: what is not written is sent again.
     fn is_over(&self) -> bool {
-        let Some(grace) = self.grace else { return false };
-        let is_late = grace + FINAL_WRITE <= Instant::now();
+        let Some(ending) = self.ending else { return false };
+        let is_late = ending.is_shutdown && ending.until + FINAL_WRITE <= Instant::now();
         is_late || self.sends.is_empty() && self.lane.is_idle()
+    }
+
+    fn stop_by(&mut self, grace: Duration, is_shutdown: bool) {
+        let until = Instant::now() + grace;
+        let until = self.ending.map_or(until, |ending| until.min(ending.until));
+        self.ending = Some(Ending { until, is_shutdown });
     }
 
     fn step(&mut self, input: Input) {
@@ -180,10 +200,10 @@ impl Delivering {
     /// The next thing that happens.
     async fn next(&mut self) -> Option<Input> {
         let pause = self.lane.wake_at().map(|due| due.since(self.shared.edge.now()));
-        let end = match self.grace {
-            Some(grace) if self.sends.is_empty() => grace + FINAL_WRITE,
-            Some(grace) => grace,
-            None => Instant::now() + IDLE,
+        let end = match self.ending {
+            Some(ending) if !self.sends.is_empty() => ending.until,
+            Some(ending) if ending.is_shutdown => ending.until + FINAL_WRITE,
+            Some(_) | None => Instant::now() + IDLE,
         };
         let wake = pause.map_or(end, |pause| end.min(Instant::now() + pause));
         tokio::select! {
@@ -194,13 +214,17 @@ impl Delivering {
             Ok(()) = self.released.changed() => {
                 Some(Input::Released(self.released.borrow_and_update().clone()))
             }
-            () = self.stop.cancelled(), if self.grace.is_none() => {
-                self.grace = Some(Instant::now() + self.shared.config.grace);
+            () = self.stop.cancelled(), if self.ending.is_none() => {
+                self.stop_by(REQUEST_MAX, false);
                 self.reads.clear();
                 Some(Input::Stop)
             }
+            () = self.shutdown.cancelled(), if self.ending.is_some_and(|ending| !ending.is_shutdown) => {
+                self.stop_by(self.shared.config.grace, true);
+                Some(Input::Tick)
+            }
             () = tokio::time::sleep_until(wake) => {
-                if self.grace.is_some_and(|grace| grace <= Instant::now()) {
+                if self.ending.is_some_and(|ending| ending.until <= Instant::now()) {
                     self.sends.clear();
                 }
                 Some(Input::Tick)
@@ -245,10 +269,14 @@ impl Delivering {
 }
 
 /// How long a lane waits at most when nothing is due: any while will do, inputs wake it.
-const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(60);
 
-/// How long the last flush may take once requests are given up.
-const FINAL_WRITE: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long a request may take at most. One that is under way when its endpoint is changed may end: given up, it
+/// would be sent again by the next lane.
+const REQUEST_MAX: Duration = Duration::from_secs(30);
+
+/// How long the last flush may take at shutdown once requests are given up.
+const FINAL_WRITE: Duration = Duration::from_secs(1);
 
 async fn send(
     shared: Arc<Shared>,
@@ -327,7 +355,7 @@ fn note_attempt(
     endpoint: EndpointId,
     event: schemas::EventId,
     outcome: Outcome,
-    duration: std::time::Duration,
+    duration: Duration,
 ) {
     let name = match outcome {
         Outcome::Delivered { .. } => "delivered",
