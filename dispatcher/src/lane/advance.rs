@@ -192,6 +192,7 @@ impl Lane {
             unblocked,
             failing_since: self.failing.since,
             is_told: self.failing.is_told,
+            is_paused: self.circuit.is_open(),
             notices: std::mem::take(&mut self.notices),
             attempts: std::mem::take(&mut self.attempts),
             is_finished: self.is_finished(),

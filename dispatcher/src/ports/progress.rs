@@ -116,6 +116,8 @@ pub struct Flush {
     pub failing_since: Option<Timestamp>,
     /// Replaces the stored value; nothing for a replay.
     pub is_told: bool,
+    /// Whether it is sent a probe now and then and nothing else, for people to see; nothing for a replay.
+    pub is_paused: bool,
     /// When it happened, and what.
     pub notices: Vec<(Timestamp, Notice)>,
     /// Attempts to add, in the order of their ends. Endpoint, event and number do not make a key.

@@ -45,7 +45,7 @@ fn delivering(
             (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2) END,
         CASE WHEN ?2 IS NULL THEN 0 ELSE
             (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2 AND failure IS NULL) END,
-        kind FROM endpoints WHERE id = ?1";
+        kind, is_paused FROM endpoints WHERE id = ?1";
     let found = first(connection, sql, params![id.to_bytes(), since], |row| {
         let cursor = from_sql(row.get(0)?);
         let is_operational =
@@ -63,6 +63,7 @@ fn delivering(
             failed_in_a_row: from_sql(row.get(2)?),
             last_error: since.map_or(Ok(None), |_| last_error(connection, id))?,
             disabled_reason: row.get(3)?,
+            is_paused: row.get(9)?,
         };
         Ok((delivering, first_waiting))
     })?;

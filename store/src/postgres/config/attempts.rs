@@ -10,7 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::query::{Parameters, execute, first, id, int};
 use super::{Config, operational};
 use crate::columns::Columns as _;
-use crate::config::attempts::{DROP_EVERY, Kept, Retention, Walk, before, kept, word};
+use crate::config::attempts::{Kept, Retention, Walk, before, kept, word};
 use crate::config::health::rated_since;
 use crate::error::DbError;
 use crate::ports::not_found;
@@ -83,7 +83,7 @@ impl Config {
             CASE WHEN $2::bigint IS NULL THEN 0 ELSE
                 (SELECT count(*) FROM attempts WHERE endpoint = endpoints.id AND at >= $2
                     AND failure IS NULL) END,
-            kind FROM endpoints WHERE id = $1";
+            kind, is_paused FROM endpoints WHERE id = $1";
         let key = id(endpoint.to_bytes());
         let row = first(&client, sql, &[&key, &since]).await?.ok_or_else(not_found)?;
         let cursor = row.count(0)?;
@@ -106,6 +106,7 @@ impl Config {
             failed_in_a_row: row.count(2)?,
             last_error,
             disabled_reason: row.text_if(3)?,
+            is_paused: row.flag(9)?,
         };
         Ok((delivering, first_waiting))
     }
@@ -184,11 +185,6 @@ pub(super) async fn add(tx: &Transaction<'_>, flushes: &[Flush]) -> Result<(), D
     ];
     execute(tx, sql, parameters).await?;
     Ok(())
-}
-
-/// After how many attempts of an endpoint its old ones are dropped.
-pub(super) fn drop_every(retention: Retention) -> i64 {
-    DROP_EVERY.max(i64::from(retention.count) / 10)
 }
 
 /// Drops what is more than is kept.
