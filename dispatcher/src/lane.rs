@@ -31,6 +31,7 @@
 //! - An endpoint is *failing* when five attempts or more in a row have failed, of whatever kind, and the circuit is
 //!   open or ten minutes have passed. The operator is told then. After five days without a success, and
 //!   a day after that at the earliest, the next failure disables it.
+//! - When [`BLOCKED_LINES_MAX`] lines wait, nothing new is read, and the operator is told that it is *stalled*.
 //!
 //! Four laws hold, whatever fails and whenever it is started anew from its last flush:
 //! - every subscribed event is delivered, or exhausted, at least once;
@@ -150,6 +151,8 @@ pub struct Lane {
     probe_at: Option<Timestamp>,
     /// Whether that has been done since the last answer.
     has_probed: bool,
+    /// Whether the operator was told that it gets nothing new because so much waits.
+    is_stalled: bool,
     notices: Vec<(Timestamp, Notice)>,
     pace: Option<Pace>,
     /// When the pace lets it go on, if that is what holds it up.
@@ -217,6 +220,7 @@ impl Lane {
             successes: 0,
             probe_at: goes_on.then(|| Timestamp::from_millis(0)),
             has_probed: goes_on,
+            is_stalled: false,
             notices: Vec::new(),
             pace: replay.as_ref().map(|replay| Pace::new(replay.rate)),
             replay,
@@ -321,10 +325,7 @@ impl Lane {
                 continue;
             }
             let lines = lines_of(&event, self.order);
-            if self.parking.begins_after(event.position, lines) {
-                // It was read before, and dropped while what stands behind it in another line stayed.
-                self.parking.hand(event.position, lines, &self.window);
-            } else if self.parking.blocks(lines) {
+            if self.parking.blocks(lines) {
                 self.parking.wait(event.position, lines);
             } else {
                 self.window.push(event, lines);
@@ -412,14 +413,30 @@ impl Lane {
         self.unwritten_since.map(|since| since.after(FLUSH_EVERY)).into_iter().chain(moved).min()
     }
 
+    /// Tells the operator, once, that so many lines wait that the feed is not read on.
+    fn tell_stalled(&mut self, now: Timestamp) {
+        let lines = self.parking.len();
+        if self.parking.is_full() && self.replay.is_none() && !self.is_stalled {
+            self.is_stalled = true;
+            self.notices.push((now, Notice::Stalled { lines }));
+            self.note(now);
+        } else if lines < BLOCKED_LINES_MAX / 2 {
+            self.is_stalled = false;
+        }
+    }
+
     /// While the endpoint is down, what was read ahead is dropped: it may be down for days, and with it many others.
+    /// The lane stands then as if it had begun at its cursor.
     fn drop_window(&mut self) {
         let is_down = match self.circuit {
             Circuit::Open { .. } => self.in_flight.is_empty() && !self.is_reading,
             Circuit::Closed { .. } | Circuit::Probing { .. } | Circuit::Ramping { .. } => false,
         };
-        if is_down && self.window.len() > PROBE_PAGE {
+        let is_much = self.window.len() > PROBE_PAGE;
+        if is_down && is_much && !self.parking.is_reading() && !self.holding.is_reading() {
             self.read_to = self.cursor();
+            self.parking.rewind(self.read_to);
+            self.holding.rewind(self.read_to);
             self.window = Window::default();
             self.is_behind = true;
         }

@@ -114,7 +114,8 @@ pub struct EndpointChange {
 /// How deliveries to an endpoint go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivering {
-    /// How many events that it subscribes to it has not got: behind its cursor and in blocked lines.
+    /// How many events that it subscribes to it has not got: behind its cursor and in blocked lines. Of very many not
+    /// all are counted.
     pub lag_events: u64,
     /// When the oldest of them was created.
     pub oldest_waiting: Option<Timestamp>,

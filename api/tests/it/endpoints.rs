@@ -254,6 +254,7 @@ async fn an_operational_endpoint_gets_every_operational_event_and_nothing_else()
     let events = json!([
         "endpoint.failing",
         "endpoint.disabled",
+        "endpoint.stalled",
         "endpoint.recovered",
         "delivery.exhausted",
         "directory.held",

@@ -23,6 +23,7 @@ impl Lane {
             }
             self.drop_window();
             self.read(now, actions);
+            self.tell_stalled(now);
             self.send(now, actions);
         }
         self.flush(now, actions);

@@ -22,8 +22,8 @@ use crate::lane::window::Window;
 use crate::ports::{Blocked, FeedEvent, FeedPosition, Line, Order};
 
 /// The most lines that may wait. At the limit the cursor stands still, so that an endpoint that
-/// refuses much costs a bounded number of rows and a bounded amount of memory.
-pub const BLOCKED_LINES_MAX: usize = 1_000;
+/// refuses much costs a bounded number of rows and a bounded amount of memory: a megabyte or two.
+pub const BLOCKED_LINES_MAX: usize = 10_000;
 
 /// The most lines of one endpoint that catch up at a time, and so the most retries in flight.
 pub(crate) const LOADED_MAX: usize = 8;
@@ -183,6 +183,36 @@ impl Parking {
         self.loaded > 0
     }
 
+    /// Whether a page is being read.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.loaded > 0
+            && self.entries.values().any(|entry| matches!(entry.phase, Phase::Reading(_)))
+    }
+
+    /// Forgets what stands beyond the cursor: it is read from the feed again. Nothing is being read or in flight.
+    pub(crate) fn rewind(&mut self, cursor: FeedPosition) {
+        let lines: Vec<Line> = self.entries.keys().copied().collect();
+        for line in lines {
+            let Some(entry) = self.entries.get_mut(&line) else { continue };
+            if entry.from > cursor {
+                self.set_phase(line, Phase::Waiting);
+                self.entries.remove(&line);
+                self.dirty.insert(line);
+                continue;
+            }
+            entry.last = entry.last.min(cursor);
+            match entry.phase {
+                Phase::Parked | Phase::Queued => {}
+                // What they waited for may be gone.
+                Phase::Reading(_)
+                | Phase::Waiting
+                | Phase::Ready
+                | Phase::Sending
+                | Phase::Paired => self.enqueue(line),
+            }
+        }
+    }
+
     /// When the next head is due.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.timers.first().map(|(due, _)| *due)
@@ -218,13 +248,6 @@ impl Parking {
                 entry.read_to = position.before();
             }
         }
-    }
-
-    /// Whether one of these lines begins after the position.
-    pub(crate) fn begins_after(&self, position: FeedPosition, lines: Lines) -> bool {
-        let begins_after =
-            |line| self.entries.get(&line).is_some_and(|entry: &Entry| entry.from > position);
-        !self.entries.is_empty() && lines.iter().any(begins_after)
     }
 
     /// Whether one of these lines has gone past the position.

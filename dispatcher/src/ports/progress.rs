@@ -89,6 +89,11 @@ pub enum Notice {
         /// When it is turned off at the earliest, if nothing succeeds before.
         disables_at: Timestamp,
     },
+    /// So much of it waits that it gets nothing new.
+    Stalled {
+        /// How many lines wait.
+        lines: usize,
+    },
     /// It answers again.
     Recovered {
         /// Since when it had failed.

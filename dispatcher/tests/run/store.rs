@@ -41,6 +41,10 @@ pub(crate) struct Store {
     pub(crate) feed: watch::Sender<Vec<FeedEvent>>,
     pub(crate) kept: watch::Sender<u64>,
     pub(crate) moves: watch::Sender<u64>,
+    pub(crate) brakes: watch::Sender<Brakes>,
+    /// How many directories are being counted, and whether any count ends.
+    pub(crate) counting: watch::Sender<u32>,
+    pub(crate) is_counted: watch::Sender<bool>,
     pub(crate) inner: Mutex<Kept>,
 }
 
@@ -69,6 +73,9 @@ impl Store {
             feed: watch::Sender::new(Vec::new()),
             kept: watch::Sender::new(0),
             moves: watch::Sender::new(0),
+            brakes: watch::Sender::new(Brakes { version: 1, list: Vec::new() }),
+            counting: watch::Sender::new(0),
+            is_counted: watch::Sender::new(false),
             inner: Mutex::default(),
         })
     }
@@ -257,15 +264,17 @@ impl DeliveryStore for Store {
     }
 }
 
-/// There is no brake.
+/// Brakes never hold anything: there is nothing to count.
 #[async_trait]
 impl BrakeStore for Store {
     async fn brakes(&self) -> Result<Brakes, StoreError> {
-        Ok(Brakes { version: 1, list: Vec::new() })
+        Ok(self.brakes.borrow().clone())
     }
 
     async fn wait_brakes_changed(&self, version: u64) -> Result<(), StoreError> {
-        if version == 1 { std::future::pending().await } else { Ok(()) }
+        let mut changed = self.brakes.subscribe();
+        changed.wait_for(|brakes| brakes.version != version).await.unwrap();
+        Ok(())
     }
 
     async fn kept(&self) -> Result<ports::Kept, StoreError> {
@@ -278,7 +287,9 @@ impl BrakeStore for Store {
     }
 
     async fn census(&self, _: DirectoryId) -> Result<(FeedPosition, Counts), StoreError> {
-        Ok((FeedPosition(0), Counts::default()))
+        self.counting.send_modify(|counting| *counting += 1);
+        self.is_counted.subscribe().wait_for(|is_counted| *is_counted).await.unwrap();
+        Ok((self.feed_end().await?, Counts::default()))
     }
 
     async fn seen(
@@ -287,7 +298,7 @@ impl BrakeStore for Store {
         _: usize,
         _: Arc<BTreeSet<DirectoryId>>,
     ) -> Result<SeenPage, StoreError> {
-        Ok(SeenPage { events: Vec::new(), read_to: after })
+        Ok(SeenPage { events: Vec::new(), read_to: self.feed_end().await?.max(after) })
     }
 
     async fn held_subjects(
