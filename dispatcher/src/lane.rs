@@ -42,6 +42,7 @@
 mod advance;
 mod failing;
 mod holding;
+mod intake;
 mod io;
 mod lines;
 mod pace;
@@ -58,20 +59,19 @@ use schemas::{EventId, Timestamp};
 use crate::circuit::Circuit;
 use crate::lane::failing::Failing;
 pub use crate::lane::failing::{FAILING_MAX, TOLD_BEFORE};
+use crate::lane::holding::Holding;
 pub use crate::lane::holding::Released;
-use crate::lane::holding::{Holding, directory_of};
 pub use crate::lane::io::{Action, Completed, Input, LineRead, Send};
 pub use crate::lane::lines::{Lines, lines_of};
 use crate::lane::pace::Pace;
 pub use crate::lane::parking::BLOCKED_LINES_MAX;
-use crate::lane::parking::{PAGE, PageRead, Parking};
+use crate::lane::parking::Parking;
 use crate::lane::speed::Speed;
 pub use crate::lane::speed::{PerPool, Pool, SLOW_AFTER, share_of};
 pub use crate::lane::window::WINDOW_MAX;
 use crate::lane::window::{SlotNumber, Window};
 use crate::ports::{
-    Attempt, Endpoint, FeedEvent, FeedPosition, LaneId, LaneState, Line, Notice, Order, Replay,
-    Topic,
+    Attempt, Endpoint, FeedPosition, LaneId, LaneState, Line, Notice, Order, Replay, Topic,
 };
 use crate::schedule::Schedule;
 
@@ -314,63 +314,6 @@ impl Lane {
         self.in_flight.is_empty() && !self.is_flushing && self.flush_due().is_none()
     }
 
-    fn take_in(&mut self, events: Vec<FeedEvent>, now: Timestamp) {
-        (self.is_reading, self.is_behind) = (false, false);
-        for event in events {
-            self.read_to = event.position;
-            if self.done.contains(&event.position) || !self.wants(&event) {
-                continue;
-            }
-            if self.replay.is_none() && self.holding.takes(&event, self.order) {
-                continue;
-            }
-            let lines = lines_of(&event, self.order);
-            if self.parking.blocks(lines) {
-                self.parking.wait(event.position, lines);
-            } else {
-                self.window.push(event, lines);
-            }
-        }
-        self.note_cursor(now);
-    }
-
-    fn take_line(&mut self, page: PageRead, mut events: Vec<FeedEvent>, now: Timestamp) {
-        let is_full = events.len() >= PAGE;
-        let last = events.last().map(|event| event.position).filter(|_| is_full);
-        let read_to = last.unwrap_or(page.up_to);
-        events.retain(|event| self.wants(event) && !self.done.contains(&event.position));
-        self.note(now);
-        if directory_of(page.line).is_some() {
-            self.hand_over(page, &events, read_to);
-            return;
-        }
-        let ends = self.holding.end_of_line(&events, self.order);
-        events.retain(|event| !self.holding.has(event));
-        let read_to = ends.map_or(read_to, |ends| ends.min(read_to));
-        self.parking.fill(page, events, (read_to, ends), &self.window);
-    }
-
-    /// What was held and is released waits in its own lines from now on.
-    fn hand_over(&mut self, page: PageRead, events: &[FeedEvent], read_to: FeedPosition) {
-        let Self { holding, parking, window, order, .. } = self;
-        holding.fill(page, events, read_to, |event| {
-            if !Holding::has_room(parking.len()) {
-                return false;
-            }
-            let lines = lines_of(event, *order);
-            // The order of the endpoint was changed meanwhile: what comes late comes on its own.
-            let is_late = parking.is_past(event.position, lines);
-            let lines = if is_late { Lines::alone(event.id) } else { lines };
-            parking.hand(event.position, lines, window);
-            true
-        });
-    }
-
-    fn wants(&self, event: &FeedEvent) -> bool {
-        let is_replayed = |replay: &Replay| replay.filter.passes(event);
-        self.endpoint.wants(event) && self.replay.as_ref().is_none_or(is_replayed)
-    }
-
     /// When the next of what waits has its turn.
     fn next_turn(&self) -> Option<Timestamp> {
         let due = self.parking.next_due()?;
@@ -449,5 +392,7 @@ mod held;
 mod laws;
 #[cfg(test)]
 mod outage;
+#[cfg(test)]
+mod probes;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use schemas::DirectoryId;
 
 use super::tests::{completed, endpoint, event, flushed, line_read, sent, step};
 use super::*;
+use crate::ports::FeedEvent;
 
 const DIRECTORY: DirectoryId = DirectoryId::from_bits(9);
 

@@ -11,7 +11,7 @@ use super::parking::LOADED_MAX;
 use super::tests::{endpoint, event};
 use super::*;
 use crate::Failure;
-use crate::ports::{Flush, Outcome};
+use crate::ports::{FeedEvent, Flush, Outcome};
 use crate::schedule::Next;
 
 /// What the world does next; the numbers choose among what is possible.

@@ -6,7 +6,7 @@ use super::tests::{endpoint, event};
 use super::*;
 use crate::Failure;
 use crate::circuit::{IN_FLIGHT_MAX, PROBE_WAIT_MAX};
-use crate::ports::{Blocked, Flush, Outcome};
+use crate::ports::{Blocked, FeedEvent, Flush, Outcome};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -195,7 +195,12 @@ impl Simulation {
                 let first = read.after().0 + 1;
                 (first + (user + users - first % users) % users, users)
             }
-            _ => (read.after().0 + 1, 1),
+            Line::Group(_)
+            | Line::Directory(_)
+            | Line::Stream(_)
+            | Line::Event(_)
+            | Line::Held(_)
+            | Line::HeldStream(_) => (read.after().0 + 1, 1),
         };
         let positions = (first..=read.up_to().0).step_by(usize::try_from(step).expect("small"));
         positions.take(LineRead::LIMIT).map(|position| self.event(position)).collect()

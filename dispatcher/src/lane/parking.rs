@@ -12,6 +12,8 @@
 //! Only the head of a line has a timer. Whatever waits behind it costs nothing: when the head is
 //! done the rest is read from the feed, page by page. At most [`LOADED_MAX`] lines hold a page.
 
+mod entry;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use schemas::Timestamp;
@@ -20,6 +22,9 @@ use crate::lane::holding::directory_of;
 use crate::lane::lines::{Lines, lines_of};
 use crate::lane::window::Window;
 use crate::ports::{Blocked, FeedEvent, FeedPosition, Line, Order};
+
+use entry::{Entry, Phase};
+pub(crate) use entry::{Head, PageRead};
 
 /// The most lines that may wait. At the limit the cursor stands still, so that an endpoint that
 /// refuses much costs a bounded number of rows and a bounded amount of memory: a megabyte or two.
@@ -30,88 +35,6 @@ pub(crate) const LOADED_MAX: usize = 8;
 
 /// How many events of a line are read at a time.
 pub(crate) const PAGE: usize = 32;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// `from` failed and waits until it is due.
-    Parked,
-    /// Waits for its turn to be read.
-    Queued,
-    /// Being read; the number tells the answer from that of an earlier read.
-    Reading(u64),
-    /// `from` waits for another line, or for events of the window.
-    Waiting,
-    /// `from` may be sent.
-    Ready,
-    /// `from` is in flight.
-    Sending,
-    /// `from` is ready or in flight on behalf of another line.
-    Paired,
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// No event of the line before this one is undelivered, apart from those in the window.
-    from: FeedPosition,
-    /// The last event that is known to wait here.
-    last: FeedPosition,
-    failures: u16,
-    due: Option<Timestamp>,
-    /// How many successes the lane had seen when `from` failed last.
-    failed_after: u64,
-    /// Which failure that was, of all lines.
-    failed_as: u64,
-    /// Whether it has failed twice with a success of another between: it is not the endpoint then.
-    is_at_fault: bool,
-    phase: Phase,
-    page: VecDeque<FeedEvent>,
-    /// How far the line has been read.
-    read_to: FeedPosition,
-}
-
-impl Entry {
-    fn loaded(&self) -> bool {
-        match self.phase {
-            Phase::Reading(_) | Phase::Ready | Phase::Sending => true,
-            Phase::Parked | Phase::Queued | Phase::Waiting | Phase::Paired => false,
-        }
-    }
-
-    fn is_past(&self, position: FeedPosition) -> bool {
-        self.from > position || self.read_to >= position
-    }
-
-    /// The head failed, when the lane had seen so many successes.
-    const fn fail(&mut self, (failures, due): (u16, Timestamp), successes: u64, failed: u64) {
-        self.is_at_fault = self.failures > 0 && self.failed_after != successes;
-        (self.failed_after, self.failed_as) = (successes, failed);
-        (self.failures, self.due) = (failures, Some(due));
-    }
-
-    fn to_row(&self, line: Line) -> Blocked {
-        Blocked { line, from: self.from, failures: self.failures, due: self.due }
-    }
-}
-
-/// A page to read: the events of `line` after `after` up to `up_to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PageRead {
-    pub(crate) line: Line,
-    pub(crate) number: u64,
-    pub(crate) after: FeedPosition,
-    pub(crate) up_to: FeedPosition,
-}
-
-/// The head of a line, to be sent.
-#[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) line: Line,
-    pub(crate) event: FeedEvent,
-    /// How often it failed.
-    pub(crate) failures: u16,
-    /// When it is due, if it has failed.
-    pub(crate) due: Option<Timestamp>,
-}
 
 /// See the module.
 #[derive(Debug, Default)]

@@ -14,15 +14,15 @@ use dispatcher::ports::{
     Notice, Outcome, Topic,
 };
 use schemas::{
-    AttemptId, DeliveryOrder, DirectoryId, Edge as _, EndpointId, EndpointKind, EventId, EventType,
-    Format, ReplayId, Timestamp,
+    AttemptId, DeliveryOrder, Edge as _, EndpointId, EndpointKind, EventId, EventType, Format,
+    ReplayId, Timestamp,
 };
 use store::Retention;
 
 use super::world::{Stream, World, event_id, group, joins, scim, user};
 
 const ID: EndpointId = EndpointId::from_bits(1);
-const LANE: LaneId = LaneId { endpoint: ID, replay: None };
+pub(crate) const LANE: LaneId = LaneId { endpoint: ID, replay: None };
 
 /// An endpoint that gets everything.
 pub(crate) fn endpoint_of(id: u128) -> Endpoint {
@@ -45,7 +45,12 @@ pub(crate) fn endpoint_of(id: u128) -> Endpoint {
     }
 }
 
-async fn endpoint(world: &World, id: u128, kind: EndpointKind, start: Start) -> Endpoint {
+pub(crate) async fn endpoint(
+    world: &World,
+    id: u128,
+    kind: EndpointKind,
+    start: Start,
+) -> Endpoint {
     let endpoint = Endpoint { kind, ..endpoint_of(id) };
     Endpoints::create(&*world.store, endpoint.clone(), start).await.unwrap();
     endpoint
@@ -91,7 +96,7 @@ async fn attempts(world: &World, limit: u32) -> Page<api::ports::Attempt> {
 }
 
 /// A directory with five users, a group and a member.
-async fn with_events() -> (World, Stream) {
+pub(crate) async fn with_events() -> (World, Stream) {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.samples = Some(EventType::UserCreated);
     world.add(&mut stream, (1..=5).map(user).collect()).await;
@@ -345,66 +350,4 @@ async fn the_operator_is_told_in_the_transaction_that_it_happened_in() {
     assert_eq!(body["data"]["failure"], "timeout");
     let again = world.store.operational(FeedPosition(0), 100).await.unwrap();
     assert_eq!(again, events, "reading twice gives the same bytes");
-}
-
-/// How much waits for an endpoint, and since when.
-async fn waiting(world: &World, id: u128) -> (u64, Option<Timestamp>) {
-    let (id, now) = (EndpointId::from_bits(id), world.edge.now());
-    let delivering = Endpoints::delivering(&*world.store, id, now).await.unwrap();
-    (delivering.lag_events, delivering.oldest_waiting)
-}
-
-#[tokio::test]
-async fn what_waits_is_what_an_endpoint_subscribes_to_and_all_that_stands_behind() {
-    let (world, stream) = with_events().await;
-    let feed = world.store.feed(FeedPosition(0), 100).await.unwrap();
-    let end = feed.last().unwrap().position.0;
-    let created_at = |event: &dispatcher::FeedEvent| -> Timestamp {
-        let body: serde_json::Value = serde_json::from_slice(&event.body).unwrap();
-        body["created_at"].as_str().unwrap().parse().unwrap()
-    };
-    let is_user =
-        |event: &&dispatcher::FeedEvent| event.topic == Topic::Directory(EventType::UserCreated);
-    let first = feed.iter().find(is_user).unwrap();
-    let users = Endpoint { events: vec![EventType::UserCreated], ..endpoint_of(1) };
-    Endpoints::create(&*world.store, users, Start::Beginning).await.unwrap();
-    assert_eq!(waiting(&world, 1).await, (5, Some(created_at(first))));
-    // What is behind the cursor is of types that it does not get.
-    let last = feed.iter().rfind(is_user).unwrap().position.0;
-    assert!(last < end);
-    world.flush(vec![flush(LANE, last, Vec::new())]).await;
-    assert_eq!(waiting(&world, 1).await, (0, None));
-    // One user waits, and then everything behind it.
-    let row = |line| Blocked { line, from: first.position, failures: 1, due: None };
-    let user = Line::User(first.user.unwrap());
-    let one = Flush { blocked: vec![row(user)], ..flush(LANE, last, Vec::new()) };
-    world.flush(vec![one]).await;
-    assert_eq!(waiting(&world, 1).await, (1, Some(created_at(first))));
-    let all = Flush {
-        blocked: vec![row(Line::Stream(stream.id))],
-        unblocked: vec![user],
-        ..flush(LANE, end, Vec::new())
-    };
-    world.flush(vec![all]).await;
-    assert_eq!(waiting(&world, 1).await, (5, Some(created_at(first))));
-
-    let other = Endpoint { directories: vec![DirectoryId::from_bits(99)], ..endpoint_of(2) };
-    Endpoints::create(&*world.store, other, Start::Beginning).await.unwrap();
-    assert_eq!(waiting(&world, 2).await, (0, None));
-}
-
-#[tokio::test]
-async fn of_what_the_operator_is_told_all_waits_that_stands_behind() {
-    let (world, _) = with_events().await;
-    endpoint(&world, 1, EndpointKind::Directory, Start::Now).await;
-    endpoint(&world, 2, EndpointKind::Operational, Start::Now).await;
-    let at = Timestamp::from_millis;
-    let notices = (1..=3).map(|n| (at(n * 10), Notice::Recovered { since: at(0) })).collect();
-    world.flush(vec![Flush { notices, ..flush(LANE, 7, Vec::new()) }]).await;
-    assert_eq!(waiting(&world, 2).await, (3, Some(at(10))));
-    let line = Line::Stream(dispatcher::ports::OPERATIONAL);
-    let row = Blocked { line, from: FeedPosition(2), failures: 1, due: None };
-    let lane = LaneId { endpoint: EndpointId::from_bits(2), replay: None };
-    world.flush(vec![Flush { blocked: vec![row], ..flush(lane, 3, Vec::new()) }]).await;
-    assert_eq!(waiting(&world, 2).await, (2, Some(at(20))));
 }

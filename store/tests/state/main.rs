@@ -33,6 +33,7 @@ mod on_sqlite {
     mod replica;
     mod requests;
     mod verify;
+    mod waiting;
     mod world;
 }
 
@@ -65,5 +66,6 @@ mod on_postgres {
     mod replicas;
     mod requests;
     mod verify;
+    mod waiting;
     mod world;
 }
