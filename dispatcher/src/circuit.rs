@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A failure is *fresh* when it met an event at its first attempt. A single event that always fails
-//! is tried again and again without one, so it parks its own lines and never opens the circuit.
+//! is tried again and again without one, so it parks its own lines and never opens the circuit. The whole of the
+//! rules for an endpoint that fails is at [`crate::lane`].
 
 use std::time::Duration;
 

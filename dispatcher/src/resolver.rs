@@ -2,28 +2,40 @@
 //!
 //! The system's resolver is used, for it alone reads what the operator has set up: the hosts file, search
 //! domains, the names of a container network, a `resolv.conf` that changes. It blocks a thread for as
-//! long as it likes, half a minute for a name whose servers are dead, so the threads are counted,
-//! and names that have resolved before do not wait behind names that have not.
+//! long as it likes, half a minute for a name whose servers are dead, so the threads are counted. Names that were
+//! quick the last time do not wait behind others: whose name servers are slow holds up nobody who is well. Nor
+//! can one name take many threads: whoever asks for it meanwhile gets the same answer, and so does who asks shortly after.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs as _};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
-/// Threads for names that resolved the last time. They wait for the network alone, and not for long.
-const PROVEN_LOOKUPS: usize = 48;
+/// Threads for names that were quick the last time.
+const QUICK_LOOKUPS: usize = 48;
 
 /// Threads for all other names. Dead domains can fill these, and then only hold up each other and
 /// endpoints that have never been reached.
 const OTHER_LOOKUPS: usize = 16;
 
-/// How many names are remembered as resolving. When there are more, all are forgotten, and each proves
-/// itself again with its next lookup.
-const PROVEN_MAX: usize = 65_536;
+/// A name that takes longer is not quick. A resolver that works needs a few tens of milliseconds across the world.
+const QUICK: Duration = Duration::from_millis(500);
+
+/// For how long an answer is used again: long enough for what is sent at a time, and much shorter than anybody
+/// who moves a name lets the old address live.
+const USED_FOR: Duration = Duration::from_secs(5);
+
+/// How many names are remembered. When there are more, all are forgotten, and each proves itself again with its next
+/// lookup.
+const NAMES_MAX: usize = 65_536;
 
 /// Something that knows the addresses of names: the [`SystemResolver`], or a test's stand-in.
 #[async_trait]
@@ -32,20 +44,41 @@ pub trait Resolve: fmt::Debug + Send + Sync {
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>>;
 }
 
+type Found = Result<Vec<IpAddr>, Unresolved>;
+
+/// An error that several may have.
+#[derive(Clone, Debug)]
+struct Unresolved(io::ErrorKind, Arc<str>);
+
+impl From<io::Error> for Unresolved {
+    fn from(error: io::Error) -> Self {
+        Self(error.kind(), error.to_string().into())
+    }
+}
+
+/// What is known of a name.
+#[derive(Clone, Default)]
+struct Name {
+    is_quick: bool,
+    answer: Option<(Instant, Vec<IpAddr>)>,
+    /// What those wait for who ask for it now.
+    lookup: Option<Shared<BoxFuture<'static, Found>>>,
+}
+
 /// `getaddrinfo`, with a bound on the threads that it may hold.
-pub struct SystemResolver {
-    proven: Mutex<BTreeSet<Box<str>>>,
-    proven_lookups: Arc<Semaphore>,
+pub struct SystemResolver(Arc<Names>);
+
+struct Names {
+    known: Mutex<BTreeMap<Box<str>, Name>>,
+    quick_lookups: Arc<Semaphore>,
     other_lookups: Arc<Semaphore>,
+    system: fn(&str) -> io::Result<Vec<IpAddr>>,
+    quick: Duration,
 }
 
 impl Default for SystemResolver {
     fn default() -> Self {
-        Self {
-            proven: Mutex::default(),
-            proven_lookups: Arc::new(Semaphore::new(PROVEN_LOOKUPS)),
-            other_lookups: Arc::new(Semaphore::new(OTHER_LOOKUPS)),
-        }
+        Self::asking(system, QUICK)
     }
 }
 
@@ -58,63 +91,182 @@ impl fmt::Debug for SystemResolver {
 #[async_trait]
 impl Resolve for SystemResolver {
     async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
-        let lookups = if self.is_proven(name) { &self.proven_lookups } else { &self.other_lookups };
-        let permit = Arc::clone(lookups).acquire_owned().await.map_err(io::Error::other)?;
-        let asked: Box<str> = name.into();
-        let looked_up = tokio::task::spawn_blocking(move || {
-            let found = (&*asked, 0).to_socket_addrs();
-            // The permit is the thread's: it is given back when the system answers, not when the
-            // caller has had enough.
-            drop(permit);
-            found.map(|addresses| addresses.map(|address| address.ip()).collect::<Vec<_>>())
-        });
-        let found = looked_up.await.map_err(io::Error::other)?;
-        self.note(name, found.is_ok());
-        found
+        if let Some(addresses) = self.0.fresh(name) {
+            return Ok(addresses);
+        }
+        let found = self.0.lookup(name).await;
+        found.map_err(|Unresolved(kind, message)| io::Error::new(kind, &*message))
     }
 }
 
 impl SystemResolver {
-    fn is_proven(&self, name: &str) -> bool {
-        self.proven.lock().expect("nothing panics while it is held").contains(name)
+    fn asking(system: fn(&str) -> io::Result<Vec<IpAddr>>, quick: Duration) -> Self {
+        Self(Arc::new(Names {
+            known: Mutex::default(),
+            quick_lookups: Arc::new(Semaphore::new(QUICK_LOOKUPS)),
+            other_lookups: Arc::new(Semaphore::new(OTHER_LOOKUPS)),
+            system,
+            quick,
+        }))
+    }
+}
+
+impl Names {
+    /// An answer that may be used again.
+    fn fresh(&self, name: &str) -> Option<Vec<IpAddr>> {
+        let known = self.known.lock().expect("nothing panics while it is held");
+        let (at, addresses) = known.get(name)?.answer.as_ref()?;
+        (at.elapsed() < USED_FOR).then(|| addresses.clone())
     }
 
-    fn note(&self, name: &str, has_resolved: bool) {
-        let mut proven = self.proven.lock().expect("nothing panics while it is held");
-        if !has_resolved {
-            proven.remove(name);
-        } else if !proven.contains(name) {
-            if proven.len() >= PROVEN_MAX {
-                proven.clear();
-            }
-            proven.insert(name.into());
+    /// The lookup of a name that is under way, or a new one.
+    fn lookup(self: &Arc<Self>, name: &str) -> Shared<BoxFuture<'static, Found>> {
+        let mut known = self.known.lock().expect("nothing panics while it is held");
+        if known.len() >= NAMES_MAX && !known.contains_key(name) {
+            known.clear();
         }
+        let known = known.entry(name.into()).or_default();
+        let lookups = if known.is_quick { &self.quick_lookups } else { &self.other_lookups };
+        let (lookups, names) = (Arc::clone(lookups), Arc::downgrade(self));
+        let begin = || look_up(name.into(), self.system, lookups, names).boxed().shared();
+        known.lookup.get_or_insert_with(begin).clone()
     }
+
+    fn note(&self, name: &str, found: &Found, took: Duration) {
+        let mut known = self.known.lock().expect("nothing panics while it is held");
+        let Some(name) = known.get_mut(name) else { return };
+        name.lookup = None;
+        name.is_quick = found.is_ok() && took < self.quick;
+        name.answer = found.clone().ok().map(|addresses| (Instant::now(), addresses));
+    }
+}
+
+async fn look_up(
+    name: Box<str>,
+    system: fn(&str) -> io::Result<Vec<IpAddr>>,
+    lookups: Arc<Semaphore>,
+    names: Weak<Names>,
+) -> Found {
+    let asked = ask(name.clone(), system, lookups).await;
+    let (found, took) = asked.map_or_else(
+        |error| (Err(error.into()), Duration::ZERO),
+        |(found, took)| (found.map_err(Unresolved::from), took),
+    );
+    if let Some(names) = names.upgrade() {
+        names.note(&name, &found, took);
+    }
+    found
+}
+
+/// Asks the system on a thread of its own, and says how long it took there.
+async fn ask(
+    name: Box<str>,
+    system: fn(&str) -> io::Result<Vec<IpAddr>>,
+    lookups: Arc<Semaphore>,
+) -> io::Result<(io::Result<Vec<IpAddr>>, Duration)> {
+    let permit = lookups.acquire_owned().await.map_err(io::Error::other)?;
+    let asked = tokio::task::spawn_blocking(move || {
+        let began = Instant::now();
+        let found = system(&name);
+        // The permit is the thread's: it is given back when the system answers, not when the
+        // caller has had enough.
+        drop(permit);
+        (found, began.elapsed())
+    });
+    asked.await.map_err(io::Error::other)
+}
+
+fn system(name: &str) -> io::Result<Vec<IpAddr>> {
+    let found = (name, 0).to_socket_addrs()?;
+    Ok(found.map(|address| address.ip()).collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::net::Ipv4Addr;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::future::join_all;
 
     use super::*;
 
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    fn quick(_: &str) -> io::Result<Vec<IpAddr>> {
+        Ok(vec![HERE])
+    }
+
+    impl Names {
+        fn is_quick(&self, name: &str) -> bool {
+            self.known.lock().unwrap().get(name).is_some_and(|name| name.is_quick)
+        }
+
+        /// As if its last answer were old.
+        fn outdate(&self, name: &str) {
+            self.known.lock().unwrap().get_mut(name).unwrap().answer = None;
+        }
+    }
+
     #[tokio::test]
-    async fn names_that_have_resolved_do_not_wait_behind_names_that_have_not() {
-        let resolver = SystemResolver::default();
-        assert!(!resolver.resolve("localhost").await.unwrap().is_empty());
+    async fn names_that_were_quick_do_not_wait_behind_others() {
+        let resolver = SystemResolver::asking(quick, Duration::MAX);
+        assert_eq!(resolver.resolve("app.example").await.unwrap(), [HERE]);
         let hanging = u32::try_from(OTHER_LOOKUPS).unwrap();
-        let _dead = resolver.other_lookups.acquire_many(hanging).await.unwrap();
-        assert!(!resolver.resolve("localhost").await.unwrap().is_empty());
-        let stranger = resolver.resolve("ip6-localhost");
+        let _dead = resolver.0.other_lookups.acquire_many(hanging).await.unwrap();
+        resolver.0.outdate("app.example");
+        assert_eq!(resolver.resolve("app.example").await.unwrap(), [HERE]);
+        let stranger = resolver.resolve("other.example");
         assert!(tokio::time::timeout(Duration::from_millis(50), stranger).await.is_err());
     }
 
     #[tokio::test]
+    async fn a_name_that_resolves_slowly_is_not_quick() {
+        let resolver = SystemResolver::asking(quick, Duration::ZERO);
+        assert_eq!(resolver.resolve("app.example").await.unwrap(), [HERE]);
+        assert!(!resolver.0.is_quick("app.example"));
+    }
+
+    #[tokio::test]
     async fn a_name_that_no_longer_resolves_has_to_prove_itself_again() {
+        let resolver = SystemResolver::asking(quick, Duration::MAX);
+        resolver.resolve("app.example").await.unwrap();
+        assert!(resolver.0.is_quick("app.example"));
+        let gone = Err(Unresolved(io::ErrorKind::NotFound, "gone".into()));
+        resolver.0.note("app.example", &gone, Duration::ZERO);
+        assert!(!resolver.0.is_quick("app.example"));
+        assert_eq!(resolver.0.fresh("app.example"), None);
+    }
+
+    #[tokio::test]
+    async fn a_name_takes_one_thread_however_many_ask_for_it() {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        let counting = |_: &str| {
+            ASKED.fetch_add(1, Ordering::Relaxed);
+            Ok(vec![HERE])
+        };
+        let resolver = SystemResolver::asking(counting, Duration::ZERO);
+        let many = join_all((0..64).map(|_| resolver.resolve("app.example"))).await;
+        assert!(many.into_iter().all(|found| found.unwrap() == [HERE]));
+        assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+        // And none for those who ask soon after.
+        resolver.resolve("app.example").await.unwrap();
+        assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+        resolver.0.outdate("app.example");
+        resolver.resolve("app.example").await.unwrap();
+        assert_eq!(ASKED.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn the_system_knows_its_own_name_and_who_gave_up_leaves_nothing_behind() {
         let resolver = SystemResolver::default();
-        resolver.note("app.example", true);
-        assert!(resolver.is_proven("app.example"));
-        resolver.note("app.example", false);
-        assert!(!resolver.is_proven("app.example"));
+        assert!(!resolver.resolve("localhost").await.unwrap().is_empty());
+        let hanging = u32::try_from(OTHER_LOOKUPS).unwrap();
+        let dead = resolver.0.other_lookups.acquire_many(hanging).await.unwrap();
+        let first = resolver.resolve("ip6-localhost");
+        assert!(tokio::time::timeout(Duration::from_millis(20), first).await.is_err());
+        drop(dead);
+        // It may not resolve here, but it is answered.
+        drop(resolver.resolve("ip6-localhost").await);
+        assert!(resolver.0.known.lock().unwrap()["ip6-localhost"].lookup.is_none());
     }
 }

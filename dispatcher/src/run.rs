@@ -14,6 +14,7 @@ mod read;
 mod tail;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::client::Sender;
-use crate::lane::Pool;
+use crate::lane::{PerPool, Pool, share_of};
 use crate::ports::{DeliveryStore, Endpoint, Endpoints, FeedPosition, LaneId, Replay, StoreError};
 use crate::schedule::Schedule;
 use judge::Gate;
@@ -51,13 +52,14 @@ pub struct Config {
     /// When to try again.
     pub schedule: Schedule,
     /// First attempts in flight over all endpoints that are well. Each holds a socket; an ordinary
-    /// limit of open files is 1,024.
+    /// limit of open files is 1,024. Of this and the next two each endpoint has at most its
+    /// [share](crate::lane::share_of).
     pub fresh_in_flight: usize,
     /// Retries, probes and replays in flight over all endpoints.
     pub retries_in_flight: usize,
-    /// First attempts that turned out to be slow, over all endpoints. They make room for others.
+    /// Requests in flight to endpoints that are slow.
     pub slow_in_flight: usize,
-    /// How long requests in flight may go on after shutdown was asked for.
+    /// How long requests in flight may go on after shutdown was asked for. What answers later is sent again.
     pub grace: Duration,
     /// For how long a dispatcher counts that is not heard of: so long after its end others take its lanes.
     pub lease: Duration,
@@ -73,7 +75,8 @@ impl Config {
             fresh_in_flight: 512,
             retries_in_flight: 128,
             slow_in_flight: 192,
-            grace: Duration::from_secs(4),
+            // Whoever stops a process waits for ten seconds: the last write and giving lanes back take two at most.
+            grace: Duration::from_secs(7),
             lease: Duration::from_secs(10),
         }
     }
@@ -88,6 +91,7 @@ struct Shared {
     fresh: Semaphore,
     retries: Semaphore,
     slow: Semaphore,
+    takers: [AtomicUsize; 3],
     tail: Arc<Tail>,
     gate: Arc<Gate>,
     flushes: mpsc::Sender<flush::Request>,
@@ -105,6 +109,30 @@ impl Shared {
         match pool {
             Pool::Fresh => &self.fresh,
             Pool::Retry => &self.retries,
+            Pool::Slow => &self.slow,
+        }
+    }
+
+    /// The share of a lane in each pool.
+    fn shares(&self) -> PerPool {
+        let Config { fresh_in_flight, retries_in_flight, slow_in_flight, .. } = self.config;
+        PerPool::of(|pool| {
+            let size = match pool {
+                Pool::Fresh => fresh_in_flight,
+                Pool::Retry => retries_in_flight,
+                Pool::Slow => slow_in_flight,
+            };
+            share_of(size, self.takers(pool).load(Ordering::Relaxed))
+        })
+    }
+
+    /// How many lanes have requests in a pool.
+    const fn takers(&self, pool: Pool) -> &AtomicUsize {
+        let [fresh, retry, slow] = &self.takers;
+        match pool {
+            Pool::Fresh => fresh,
+            Pool::Retry => retry,
+            Pool::Slow => slow,
         }
     }
 
@@ -147,6 +175,7 @@ pub async fn run(
     tasks.spawn(Arc::clone(&tail).run(shutdown.clone()));
     let shared = Arc::new(Shared {
         slow: Semaphore::new(config.slow_in_flight),
+        takers: Default::default(),
         tail,
         gate,
         fresh: Semaphore::new(config.fresh_in_flight),

@@ -64,7 +64,7 @@ impl Schedule {
     }
 
     /// When to probe an endpoint whose circuit opened for the `opening`th time in a row (1, 2, 3…).
-    /// Never later than `max`, however long it has been down.
+    /// Never later than `max` on our own account, however long it has been down.
     #[must_use]
     pub fn probe(
         &self,
@@ -74,6 +74,8 @@ impl Schedule {
         now: Timestamp,
         dice: f64,
     ) -> Timestamp {
+        // The dice add up to a half.
+        let max = max * 2 / 3;
         let wait = self.long.get(usize::from(opening.saturating_sub(1))).copied().unwrap_or(max);
         let hint = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         now.after(spread(wait.min(max), dice).max(hint))
@@ -189,8 +191,10 @@ mod tests {
     fn a_probe_never_waits_longer_than_its_maximum() {
         let schedule = Schedule::default();
         let max = Duration::from_secs(900);
-        for (opening, seconds) in [(1, 5), (2, 30), (9, 900), (60_000, 900)] {
-            let due = schedule.probe(opening, max, None, now(), MIDDLE);
+        for (opening, dice, seconds) in
+            [(1, MIDDLE, 5), (2, MIDDLE, 30), (9, MIDDLE, 600), (9, 1.0, 900), (60_000, 1.0, 900)]
+        {
+            let due = schedule.probe(opening, max, None, now(), dice);
             assert_eq!(due, now().after(Duration::from_secs(seconds)));
         }
     }

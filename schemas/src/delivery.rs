@@ -62,6 +62,8 @@ pub enum OperationalEvent {
     EndpointFailing,
     /// An endpoint was turned off for what it answered.
     EndpointDisabled,
+    /// So much of an endpoint waits, each for itself, that it gets nothing new.
+    EndpointStalled,
     /// An endpoint that failed answers again.
     EndpointRecovered,
     /// An event used up the schedule of an endpoint and waits for a replay.
@@ -74,9 +76,10 @@ pub enum OperationalEvent {
 
 impl OperationalEvent {
     /// Every one.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::EndpointFailing,
         Self::EndpointDisabled,
+        Self::EndpointStalled,
         Self::EndpointRecovered,
         Self::DeliveryExhausted,
         Self::DirectoryHeld,
@@ -89,6 +92,7 @@ impl OperationalEvent {
         match self {
             Self::EndpointFailing => "endpoint.failing",
             Self::EndpointDisabled => "endpoint.disabled",
+            Self::EndpointStalled => "endpoint.stalled",
             Self::EndpointRecovered => "endpoint.recovered",
             Self::DeliveryExhausted => "delivery.exhausted",
             Self::DirectoryHeld => "directory.held",

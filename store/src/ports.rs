@@ -6,6 +6,7 @@ mod console;
 mod deliveries;
 mod delivery;
 mod host_names;
+mod lag;
 mod oauth;
 pub(crate) mod paging;
 mod portal_links;

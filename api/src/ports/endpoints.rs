@@ -114,7 +114,8 @@ pub struct EndpointChange {
 /// How deliveries to an endpoint go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivering {
-    /// How many events that it subscribes to it has not got: behind its cursor and in blocked lines.
+    /// How many events that it subscribes to it has not got: behind its cursor and in blocked lines. Of very many not
+    /// all are counted.
     pub lag_events: u64,
     /// When the oldest of them was created.
     pub oldest_waiting: Option<Timestamp>,
@@ -130,6 +131,8 @@ pub struct Delivering {
     pub last_error: Option<LastError>,
     /// Why the dispatcher turned it off, if it did: `gone` or `failing`.
     pub disabled_reason: Option<String>,
+    /// Whether it is sent a probe now and then and nothing else, because it fails as a whole.
+    pub is_paused: bool,
 }
 
 /// How an endpoint is doing, in a word.
@@ -141,7 +144,7 @@ pub enum Health {
     Healthy,
     /// The latest attempts failed.
     Failing,
-    /// So many have failed that it is probed now and then, and sent nothing else.
+    /// It fails as a whole: it is probed now and then, and sent nothing else.
     Paused,
 }
 
@@ -158,9 +161,6 @@ impl Health {
     }
 }
 
-/// Failures in a row after which the dispatcher stops sending and only probes.
-const PAUSES_AFTER: u64 = 5;
-
 impl Delivering {
     /// How an endpoint is doing that is on or off.
     #[must_use]
@@ -168,7 +168,7 @@ impl Delivering {
         match (enabled, self.failing_since) {
             (false, _) => Health::Disabled,
             (true, None) => Health::Healthy,
-            (true, Some(_)) if self.failed_in_a_row >= PAUSES_AFTER => Health::Paused,
+            (true, Some(_)) if self.is_paused => Health::Paused,
             (true, Some(_)) => Health::Failing,
         }
     }

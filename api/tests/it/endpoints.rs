@@ -61,7 +61,7 @@ async fn health_tells_what_is_wrong() {
         attempts: 3,
         delivered: 2,
         failing_since: Some(past),
-        failed_in_a_row: 4,
+        failed_in_a_row: 40,
         last_error: Some(LastError {
             at: past,
             event_id: EventId::from_bits(id(5)),
@@ -69,6 +69,7 @@ async fn health_tells_what_is_wrong() {
             status: Some(503),
         }),
         disabled_reason: None,
+        is_paused: false,
     };
     let health = world.get(&path).await.json()["health"].clone();
     assert_eq!(health["state"], "failing");
@@ -78,7 +79,7 @@ async fn health_tells_what_is_wrong() {
     let error = &health["last_error"];
     assert_eq!((&error["failure"], &error["status"]), (&json!("status"), &json!(503)));
 
-    world.fake.state().delivering.failed_in_a_row = 5;
+    world.fake.state().delivering.is_paused = true;
     assert_eq!(world.get(&path).await.json()["health"]["state"], "paused");
     let off = json!({ "status": "disabled" }).to_string();
     assert_eq!(world.send(Method::PATCH, &path, off).await.json()["status"], "disabled");
@@ -253,6 +254,7 @@ async fn an_operational_endpoint_gets_every_operational_event_and_nothing_else()
     let events = json!([
         "endpoint.failing",
         "endpoint.disabled",
+        "endpoint.stalled",
         "endpoint.recovered",
         "delivery.exhausted",
         "directory.held",

@@ -153,6 +153,18 @@ impl Holding {
         self.released = released;
     }
 
+    /// Whether a page is being read.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.entries.values().any(|entry| matches!(entry.phase, Phase::Reading(_)))
+    }
+
+    /// Forgets what stands beyond the cursor: it is read from the feed again. Nothing is being read.
+    pub(crate) fn rewind(&mut self, cursor: FeedPosition) {
+        let beyond = self.entries.extract_if(.., |_, entry| entry.from > cursor);
+        self.dirty.extend(beyond.map(|(directory, _)| directory));
+        self.entries.values_mut().for_each(|entry| entry.last = entry.last.min(cursor));
+    }
+
     /// The next page to read, given how many lines wait in parking. One at a time is read.
     pub(crate) fn next_read(&mut self, parked: usize) -> Option<PageRead> {
         let reads = |entry: &Entry| matches!(entry.phase, Phase::Reading(_));

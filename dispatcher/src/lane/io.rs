@@ -7,6 +7,7 @@ use schemas::Timestamp;
 
 use super::holding::Released;
 use super::parking::{PAGE, PageRead};
+use super::speed::Pool;
 use crate::ports::{DisableReason, FeedEvent, FeedPosition, Flush, Line, Outcome};
 
 /// What happened.
@@ -22,6 +23,9 @@ pub enum Input {
     LineRead(LineRead, Vec<FeedEvent>),
     /// The answer to [`Action::Send`].
     Completed(Completed),
+    /// There is no answer yet to the [`Action::Send`] of this event, though it takes longer than
+    /// [`SLOW_AFTER`](super::SLOW_AFTER).
+    Slow(FeedPosition),
     /// The answer to [`Action::Flush`]: it is written.
     Flushed,
     /// Which holds are released. Until the first of these, none is.
@@ -93,15 +97,6 @@ pub struct Send {
     pub attempt: u16,
     /// Whose room it takes.
     pub pool: Pool,
-}
-
-/// Endpoints that are well have room of their own, so that whatever is slow cannot hold them up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pool {
-    /// Events fresh from the feed, of a lane that is well.
-    Fresh,
-    /// Events that waited in a line, probes and what follows them, and replays.
-    Retry,
 }
 
 /// What came of a [`Send`].

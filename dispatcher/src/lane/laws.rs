@@ -11,7 +11,7 @@ use super::parking::LOADED_MAX;
 use super::tests::{endpoint, event};
 use super::*;
 use crate::Failure;
-use crate::ports::{Flush, Outcome};
+use crate::ports::{FeedEvent, Flush, Outcome};
 use crate::schedule::Next;
 
 /// What the world does next; the numbers choose among what is possible.
@@ -29,6 +29,10 @@ enum Step {
     Crash,
     /// What is held is released.
     Release,
+    /// One of the requests in flight takes long.
+    Linger(usize),
+    /// So many requests of each pool are this lane's share from now on.
+    Share(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -40,6 +44,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (1_u8..20).prop_map(Step::Grow),
         1 => Just(Step::Crash),
         1 => Just(Step::Release),
+        1 => any::<usize>().prop_map(Step::Linger),
+        1 => (1_usize..6).prop_map(Step::Share),
     ];
     prop::collection::vec(step, 1..400)
 }
@@ -130,6 +136,10 @@ struct World {
     lane: Lane,
     stored: LaneState,
     in_flight: Vec<Send>,
+    /// Of each event that has failed, the number of its next attempt and when it is due.
+    due: BTreeMap<FeedPosition, (u16, Timestamp)>,
+    /// What is in flight before its time.
+    early: BTreeSet<FeedPosition>,
     pending: Vec<Action>,
     /// Delivered or exhausted.
     settled: BTreeSet<FeedPosition>,
@@ -139,6 +149,8 @@ struct World {
     is_finished: bool,
     /// The last event that has a hold which is released.
     released: FeedPosition,
+    /// How many requests of each pool are the lane's share.
+    share: usize,
 }
 
 impl World {
@@ -152,11 +164,14 @@ impl World {
             now: Timestamp::from_millis(1_000_000),
             stored: LaneState::default(),
             in_flight: Vec::new(),
+            due: BTreeMap::new(),
+            early: BTreeSet::new(),
             pending: Vec::new(),
             settled: BTreeSet::new(),
             written: BTreeSet::new(),
             is_finished: false,
             released: FeedPosition(0),
+            share: crate::circuit::IN_FLIGHT_MAX,
         };
         world.input(Input::Tick);
         world
@@ -188,7 +203,21 @@ impl World {
             let shared = lines.iter().any(|line| others.iter().any(|other| other == line));
             assert!(!shared, "two of a line in flight");
         }
+        let beside = self.in_flight.iter().filter(|other| other.pool == send.pool).count();
+        assert!(beside < self.share, "more than its share of {:?}", send.pool);
+        self.attempts_count_in_time(&send);
         self.in_flight.push(send);
+    }
+
+    /// The law of patience: an attempt before its time has the number of the one to come.
+    fn attempts_count_in_time(&mut self, send: &Send) {
+        let position = send.event.position;
+        let (next, due) = self.due.get(&position).copied().unwrap_or((1, self.now));
+        assert!(send.attempt <= next, "{position:?}: an attempt counted before its time");
+        // A crash may have taken some back, and one that met an open circuit does not count.
+        let is_early = send.attempt == next && self.now < due;
+        self.early.remove(&position);
+        self.early.extend(is_early.then_some(position));
     }
 
     fn take(&mut self, step: &Step) {
@@ -204,6 +233,17 @@ impl World {
             }
             Step::Crash => self.crash(),
             Step::Release => self.release(),
+            Step::Linger(which) => {
+                let count = self.in_flight.len();
+                let lingers = which.checked_rem(count).and_then(|which| self.in_flight.get(which));
+                if let Some(position) = lingers.map(|send| send.event.position) {
+                    self.input(Input::Slow(position));
+                }
+            }
+            Step::Share(share) => {
+                self.share = *share;
+                self.lane.share(PerPool::of(|_| *share));
+            }
         }
     }
 
@@ -219,15 +259,20 @@ impl World {
             211..=255 => Some(Failure::Status(422)),
         };
         let outcome = failure.map_or(Outcome::Delivered { status: Some(204) }, Outcome::Failed);
+        let position = send.event.position;
+        let is_early = self.early.remove(&position);
         match failure.map(|f| Schedule::default().next(f, send.attempt, None, self.now, 0.5)) {
             None => self.settle(&send),
+            Some(_) if is_early => {}
             Some(Next::Exhausted) => {
-                self.settled.insert(send.event.position);
+                self.settled.insert(position);
             }
-            Some(Next::Retry(_) | Next::Gone) => {}
+            Some(Next::Retry(due)) => {
+                self.due.insert(position, (send.attempt + 1, due));
+            }
+            Some(Next::Gone) => {}
         }
         let duration = Duration::from_millis(1);
-        let position = send.event.position;
         let at = self.now;
         self.input(Input::Completed(Completed {
             position,
@@ -353,6 +398,7 @@ impl World {
         self.pending.clear();
         let state = self.stored.clone();
         self.lane = lane(self.order, self.replay.as_ref(), state);
+        self.lane.share(PerPool::of(|_| self.share));
         self.tell_released();
     }
 

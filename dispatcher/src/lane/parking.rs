@@ -12,6 +12,8 @@
 //! Only the head of a line has a timer. Whatever waits behind it costs nothing: when the head is
 //! done the rest is read from the feed, page by page. At most [`LOADED_MAX`] lines hold a page.
 
+mod entry;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use schemas::Timestamp;
@@ -21,73 +23,18 @@ use crate::lane::lines::{Lines, lines_of};
 use crate::lane::window::Window;
 use crate::ports::{Blocked, FeedEvent, FeedPosition, Line, Order};
 
+use entry::{Entry, Phase};
+pub(crate) use entry::{Head, PageRead};
+
 /// The most lines that may wait. At the limit the cursor stands still, so that an endpoint that
-/// refuses much costs a bounded number of rows and a bounded amount of memory.
-pub const BLOCKED_LINES_MAX: usize = 1_000;
+/// refuses much costs a bounded number of rows and a bounded amount of memory: a megabyte or two.
+pub const BLOCKED_LINES_MAX: usize = 10_000;
 
 /// The most lines of one endpoint that catch up at a time, and so the most retries in flight.
 pub(crate) const LOADED_MAX: usize = 8;
 
 /// How many events of a line are read at a time.
 pub(crate) const PAGE: usize = 32;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// `from` failed and waits until it is due.
-    Parked,
-    /// Waits for its turn to be read.
-    Queued,
-    /// Being read; the number tells the answer from that of an earlier read.
-    Reading(u64),
-    /// `from` waits for another line, or for events of the window.
-    Waiting,
-    /// `from` may be sent.
-    Ready,
-    /// `from` is in flight.
-    Sending,
-    /// `from` is ready or in flight on behalf of another line.
-    Paired,
-}
-
-#[derive(Debug)]
-struct Entry {
-    /// No event of the line before this one is undelivered, apart from those in the window.
-    from: FeedPosition,
-    /// The last event that is known to wait here.
-    last: FeedPosition,
-    failures: u16,
-    due: Option<Timestamp>,
-    phase: Phase,
-    page: VecDeque<FeedEvent>,
-    /// How far the line has been read.
-    read_to: FeedPosition,
-}
-
-impl Entry {
-    fn loaded(&self) -> bool {
-        match self.phase {
-            Phase::Reading(_) | Phase::Ready | Phase::Sending => true,
-            Phase::Parked | Phase::Queued | Phase::Waiting | Phase::Paired => false,
-        }
-    }
-
-    fn is_past(&self, position: FeedPosition) -> bool {
-        self.from > position || self.read_to >= position
-    }
-
-    fn to_row(&self, line: Line) -> Blocked {
-        Blocked { line, from: self.from, failures: self.failures, due: self.due }
-    }
-}
-
-/// A page to read: the events of `line` after `after` up to `up_to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PageRead {
-    pub(crate) line: Line,
-    pub(crate) number: u64,
-    pub(crate) after: FeedPosition,
-    pub(crate) up_to: FeedPosition,
-}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -106,6 +53,7 @@ pub(crate) struct Parking {
     stored: BTreeSet<Line>,
     loaded: usize,
     reads: u64,
+    failed: u64,
 }
 
 impl Parking {
@@ -123,6 +71,9 @@ impl Parking {
                 last: cursor.max(row.from),
                 failures: row.failures,
                 due: row.due,
+                failed_after: 0,
+                failed_as: 0,
+                is_at_fault: false,
                 phase,
                 page: VecDeque::new(),
                 read_to: row.from.before(),
@@ -155,6 +106,36 @@ impl Parking {
         self.loaded > 0
     }
 
+    /// Whether a page is being read.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.loaded > 0
+            && self.entries.values().any(|entry| matches!(entry.phase, Phase::Reading(_)))
+    }
+
+    /// Forgets what stands beyond the cursor: it is read from the feed again. Nothing is being read or in flight.
+    pub(crate) fn rewind(&mut self, cursor: FeedPosition) {
+        let lines: Vec<Line> = self.entries.keys().copied().collect();
+        for line in lines {
+            let Some(entry) = self.entries.get_mut(&line) else { continue };
+            if entry.from > cursor {
+                self.set_phase(line, Phase::Waiting);
+                self.entries.remove(&line);
+                self.dirty.insert(line);
+                continue;
+            }
+            entry.last = entry.last.min(cursor);
+            match entry.phase {
+                Phase::Parked | Phase::Queued => {}
+                // What they waited for may be gone.
+                Phase::Reading(_)
+                | Phase::Waiting
+                | Phase::Ready
+                | Phase::Sending
+                | Phase::Paired => self.enqueue(line),
+            }
+        }
+    }
+
     /// When the next head is due.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.timers.first().map(|(due, _)| *due)
@@ -173,6 +154,9 @@ impl Parking {
                 last: position,
                 failures: 0,
                 due: None,
+                failed_after: 0,
+                failed_as: 0,
+                is_at_fault: false,
                 phase: Phase::Waiting,
                 page: VecDeque::new(),
                 read_to: position.before(),
@@ -204,23 +188,25 @@ impl Parking {
         }
     }
 
-    /// An event failed at the head of its lines. The first of them keeps the time; the others
-    /// wait for it.
+    /// An event failed at the head of its lines, when the lane had seen so many successes. The first of
+    /// them keeps the time; the others wait for it.
     pub(crate) fn park(
         &mut self,
         position: FeedPosition,
         lines: Lines,
-        failures: u16,
-        due: Timestamp,
+        (failures, due): (u16, Timestamp),
+        successes: u64,
     ) {
         self.wait(position, lines);
+        self.failed += 1;
         for line in lines.iter() {
             self.set_phase(line, Phase::Waiting);
             let entry = self.entries.get_mut(&line).expect("inserted above");
             debug_assert_eq!(entry.from, position, "only the head of a line is sent");
-            (entry.failures, entry.due) = (0, None);
-            if line == lines.first() {
-                (entry.failures, entry.due) = (failures, Some(due));
+            if line != lines.first() {
+                (entry.failures, entry.due) = (0, None);
+            } else {
+                entry.fail((failures, due), successes, self.failed);
                 self.timers.insert((due, line));
                 self.set_phase(line, Phase::Parked);
             }
@@ -229,16 +215,27 @@ impl Parking {
 
     /// Time has passed: what is due gets its turn.
     pub(crate) fn tick(&mut self, now: Timestamp) {
-        while self.timers.first().is_some_and(|(due, _)| *due <= now) {
-            self.hurry();
+        while let Some((_, line)) = self.timers.first().copied().filter(|(due, _)| *due <= now) {
+            self.enqueue(line);
         }
     }
 
-    /// Gives the line that is due first its turn, be it early.
+    /// Gives the line its turn, be it early, that was not tried for longest: another each time, since one may be
+    /// what the endpoint fails on.
     pub(crate) fn hurry(&mut self) {
-        if let Some((_, line)) = self.timers.pop_first() {
+        let failed_as = |line| self.entries.get(&line).map(|entry| entry.failed_as);
+        let waiting = self.timers.iter().map(|(_, line)| *line);
+        if let Some(line) = waiting.min_by_key(|line| failed_as(*line)) {
             self.enqueue(line);
         }
+    }
+
+    /// Gives every line its turn whose head may have failed of the endpoint alone.
+    pub(crate) fn hurry_all(&mut self) {
+        let is_free = |line| self.entries.get(&line).is_some_and(|entry| !entry.is_at_fault);
+        let waiting: Vec<Line> = self.timers.iter().map(|(_, line)| *line).collect();
+        let waiting = waiting.into_iter().filter(|line| is_free(*line)).collect::<Vec<_>>();
+        waiting.into_iter().for_each(|line| self.enqueue(line));
     }
 
     /// The next page to read, if there is a line to read and room for it.
@@ -278,8 +275,8 @@ impl Parking {
         self.advance(read.line, window);
     }
 
-    /// The next head to send, with how often it failed.
-    pub(crate) fn take(&mut self) -> Option<(Line, FeedEvent, u16)> {
+    /// The next head to send.
+    pub(crate) fn take(&mut self) -> Option<Head> {
         if !self.is_ready() {
             return None;
         }
@@ -288,10 +285,11 @@ impl Parking {
         let event = self.entries.get(&line).and_then(|entry| entry.page.front());
         let event = event.expect("a ready line holds its head").clone();
         let lines = lines_of(&event, self.order);
-        let failures = |line| self.entries.get(&line).map_or(0, |entry| entry.failures);
         // Between lines that stand at the same head, only the first one has counted.
-        let failures = if is_in(line, lines) { failures(lines.first()) } else { failures(line) };
-        Some((line, event, failures))
+        let counts = if is_in(line, lines) { lines.first() } else { line };
+        let counted = self.entries.get(&counts).map(|entry| (entry.failures, entry.due));
+        let (failures, due) = counted.unwrap_or_default();
+        Some(Head { line, event, failures, due })
     }
 
     /// The head of `line` was delivered or is exhausted: all its lines move on.
@@ -308,15 +306,16 @@ impl Parking {
     }
 
     /// The head of `line` failed again.
-    pub(crate) fn fail(&mut self, line: Line, failures: u16, due: Timestamp) {
+    pub(crate) fn fail(&mut self, line: Line, failures: u16, due: Timestamp, successes: u64) {
         let event = self.sent(line);
         let lines = lines_of(&event, self.order);
         if is_in(line, lines) {
-            self.park(event.position, lines, failures, due);
+            self.park(event.position, lines, (failures, due), successes);
             return;
         }
+        self.failed += 1;
         let entry = self.entries.get_mut(&line).expect("a line in flight is blocked");
-        (entry.failures, entry.due) = (failures, Some(due));
+        entry.fail((failures, due), successes, self.failed);
         self.timers.insert((due, line));
         self.dirty.insert(line);
         self.set_phase(line, Phase::Parked);

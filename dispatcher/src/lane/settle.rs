@@ -4,10 +4,11 @@ use schemas::Timestamp;
 
 use super::io::{Action, Completed};
 use super::window::SlotNumber;
-use super::{FAILING_MAX, Flying, Lane, Origin};
+use super::{Flying, Lane, Origin, SLOW_AFTER};
 use crate::Failure;
-use crate::circuit::{Circuit, Signal};
-use crate::ports::{Attempt, DisableReason, FeedPosition, Line, Notice, Outcome};
+use crate::circuit::{Circuit, PROBE_WAIT_MAX, Signal};
+use crate::failure::Patience;
+use crate::ports::{Attempt, DisableReason, FeedPosition, Line, Outcome};
 use crate::schedule::Next;
 
 impl Lane {
@@ -19,6 +20,10 @@ impl Lane {
         actions: &mut Vec<Action>,
     ) {
         let Some(flying) = self.in_flight.remove(&completed.position) else { return };
+        *self.taken.get_mut(flying.pool) -= 1;
+        if !flying.is_slow {
+            self.speed.note(completed.duration >= SLOW_AFTER);
+        }
         let next = self.judge(&flying, &completed, now, dice);
         match flying.origin {
             Origin::Window(number) => {
@@ -41,11 +46,19 @@ impl Lane {
             excerpt: completed.excerpt,
         });
         self.note(now);
-        let failing = self.failing_since.is_some_and(|since| now.since(since) >= FAILING_MAX);
+        let has_failed = next.is_some() && self.replay.is_none();
         if next == Some(Next::Gone) {
             self.disable(DisableReason::Gone, actions);
-        } else if failing && self.circuit.is_open() && self.replay.is_none() {
+        } else if has_failed && self.failing.is_too_long(now) {
             self.disable(DisableReason::Failing, actions);
+        }
+    }
+
+    pub(super) fn note_slow(&mut self, position: FeedPosition) {
+        if let Some(flying) = self.in_flight.get_mut(&position)
+            && !std::mem::replace(&mut flying.is_slow, true)
+        {
+            self.speed.note(true);
         }
     }
 
@@ -58,41 +71,59 @@ impl Lane {
         dice: f64,
     ) -> Option<Next> {
         let retry_after = completed.retry_after;
+        let was_down = self.circuit.is_open() || self.has_probed;
         let Outcome::Failed(failure) = completed.outcome else {
-            self.circuit = self.circuit.next(Signal::Answered, &self.schedule, now, dice);
-            self.succeed(now);
+            self.signal(Signal::Answered, now, dice);
+            self.successes += 1;
+            self.answered(was_down);
+            let notice = self.failing.succeeded();
+            self.notices.extend(notice.map(|notice| (now, notice)));
             return None;
         };
-        let signal = if failure.is_of_the_endpoint() {
-            Signal::Failed { fresh: flying.attempt == 1, retry_after }
+        if failure.is_of_the_endpoint() {
+            let fresh = flying.attempt == 1;
+            self.signal(Signal::Failed { fresh, retry_after }, now, dice);
+            let probe = self.schedule.probe(u16::MAX, PROBE_WAIT_MAX, retry_after, now, dice);
+            self.probe_at = Some(probe);
         } else {
-            Signal::Answered
-        };
+            self.signal(Signal::Answered, now, dice);
+            self.answered(was_down);
+        }
+        let notice = self.failing.failed(failure, self.circuit.is_open(), now);
+        // A replay that fails says nothing about what follows the feed.
+        let notice = notice.filter(|_| self.replay.is_none());
+        self.notices.extend(notice.map(|notice| (now, notice)));
+        Some(self.what_follows(failure, flying, completed, now, dice))
+    }
+
+    fn signal(&mut self, signal: Signal, now: Timestamp, dice: f64) {
         self.circuit = self.circuit.next(signal, &self.schedule, now, dice);
-        self.failing_since.get_or_insert(now);
-        self.tell_failing(failure, now);
-        Some(self.schedule.next(failure, flying.attempt, retry_after, now, dice))
     }
 
-    fn succeed(&mut self, now: Timestamp) {
-        let since = self.failing_since.take();
-        if std::mem::take(&mut self.is_told)
-            && let Some(since) = since
-        {
-            self.notices.push((now, Notice::Recovered { since }));
+    /// The endpoint works. If it had not, what waits has its turn.
+    fn answered(&mut self, was_down: bool) {
+        (self.probe_at, self.has_probed) = (None, false);
+        if was_down {
+            self.parking.hurry_all();
         }
     }
 
-    /// Tells the operator, once, when the circuit opens. A replay that fails says nothing about what
-    /// follows the feed.
-    fn tell_failing(&mut self, failure: Failure, now: Timestamp) {
-        if self.is_told || self.replay.is_some() || !self.circuit.is_open() {
-            return;
+    /// What follows for an event that has failed. An attempt before its time changes nothing.
+    fn what_follows(
+        &self,
+        failure: Failure,
+        flying: &Flying,
+        completed: &Completed,
+        now: Timestamp,
+        dice: f64,
+    ) -> Next {
+        match (failure.patience(), flying.early_for) {
+            (Patience::Long | Patience::Short, Some(due)) => Next::Retry(due),
+            (Patience::Never, _) | (Patience::Long | Patience::Short, None) => {
+                let (attempt, retry_after) = (flying.attempt, completed.retry_after);
+                self.schedule.next(failure, attempt, retry_after, now, dice)
+            }
         }
-        let since = self.failing_since.unwrap_or(now);
-        let disables_at = since.after(FAILING_MAX);
-        self.is_told = true;
-        self.notices.push((now, Notice::Failing { since, failure, disables_at }));
     }
 
     fn settle_window(
@@ -108,10 +139,10 @@ impl Lane {
                 let parking = &mut self.parking;
                 self.window.finish(number, |line| parking.left_window(line));
             }
-            // The cursor stands still, and nothing piles up. A probe is parked all the same, so
-            // that the next one is another event: this one may be what the endpoint fails on.
+            // The cursor stands still, and nothing piles up; the attempt does not count. A probe is parked
+            // all the same, so that the next one is another event: this one may be what the endpoint fails on.
             Some(Next::Retry(_)) if self.circuit.is_open() && !self.was_probe() => {
-                self.window.put_back(number, flying.attempt);
+                self.window.put_back(number);
             }
             Some(Next::Retry(due)) => self.park(number, flying, position, due),
             Some(Next::Gone) => self.park(number, flying, position, now),
@@ -122,8 +153,12 @@ impl Lane {
         self.retries_in_flight -= 1;
         match next {
             None | Some(Next::Exhausted) => self.parking.finish(line, &self.window),
-            Some(Next::Retry(due)) => self.parking.fail(line, flying.attempt, due),
-            Some(Next::Gone) => self.parking.fail(line, flying.attempt, now),
+            Some(Next::Retry(due)) => {
+                let is_early = flying.early_for.is_some();
+                let failures = flying.attempt - u16::from(is_early);
+                self.parking.fail(line, failures, due, self.successes);
+            }
+            Some(Next::Gone) => self.parking.fail(line, flying.attempt, now, self.successes),
         }
     }
 
@@ -145,7 +180,7 @@ impl Lane {
     ) {
         let parking = &mut self.parking;
         self.window.park(number, |position, lines| parking.wait(position, lines));
-        self.parking.park(position, flying.lines, flying.attempt, due);
+        self.parking.park(position, flying.lines, (flying.attempt, due), self.successes);
     }
 
     fn disable(&mut self, reason: DisableReason, actions: &mut Vec<Action>) {

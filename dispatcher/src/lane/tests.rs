@@ -3,7 +3,7 @@ use schemas::{DirectoryId, EndpointId, EndpointKind, EventId, EventType, Format,
 
 use super::*;
 use crate::Failure;
-use crate::ports::{DisableReason, Filter, Flush, Outcome};
+use crate::ports::{DisableReason, FeedEvent, Filter, Flush, Outcome};
 
 pub(super) fn endpoint(order: Order) -> Endpoint {
     Endpoint {
@@ -44,11 +44,11 @@ pub(super) fn event(position: u64, user: Option<u128>, group: Option<u128>) -> F
     }
 }
 
-fn at(millis: i64) -> Timestamp {
+pub(super) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-fn lane(order: Order) -> Lane {
+pub(super) fn lane(order: Order) -> Lane {
     Lane::new(&endpoint(order), LaneState::default(), Schedule::default())
 }
 
@@ -194,34 +194,6 @@ fn a_line_that_is_freed_and_blocked_again_leaves_no_row_of_before() {
 }
 
 #[test]
-fn an_endpoint_that_fails_as_a_whole_stops_the_cursor() {
-    let mut lane = lane(Order::Resource);
-    step(&mut lane, Input::Tick, 0);
-    let feed: Vec<_> = (1..=200).map(|n| event(n, Some(n.into()), None)).collect();
-    let first = sent(&step(&mut lane, Input::Fed(feed), 0));
-    assert_eq!(first.len(), crate::circuit::IN_FLIGHT_MAX);
-    for (position, _) in first {
-        let actions = step(&mut lane, completed(position, 0, Some(Failure::Timeout)), 0);
-        if position >= 5 {
-            assert_eq!(sent(&actions), [], "the circuit is open");
-        }
-    }
-    assert!(lane.is_open());
-    assert_eq!((lane.blocked_lines(), lane.cursor().0), (4, 4));
-    for position in 65..=68 {
-        step(&mut lane, completed(position, 0, Some(Failure::Timeout)), 0);
-    }
-    step(&mut lane, Input::Tick, 100);
-    step(&mut lane, Input::Flushed, 100);
-    let due = lane.wake_at().unwrap();
-    assert_eq!(due, at(5_000));
-    let probe = sent(&step(&mut lane, Input::Tick, 5_000));
-    assert_eq!(probe.len(), 1, "one probe");
-    let ramp = step(&mut lane, completed(probe[0].0, 5_000, None), 5_000);
-    assert_eq!(sent(&ramp).len(), 2, "then two");
-}
-
-#[test]
 fn an_answer_of_410_disables_and_loses_nothing() {
     let mut lane = lane(Order::Resource);
     step(&mut lane, Input::Tick, 0);
@@ -234,27 +206,15 @@ fn an_answer_of_410_disables_and_loses_nothing() {
     assert_eq!(lane.wake_at(), None);
 }
 
-#[test]
-fn five_days_of_failure_disable() {
-    let mut lane = lane(Order::Resource);
-    step(&mut lane, Input::Tick, 0);
-    let feed: Vec<_> = (1..=64).map(|n| event(n, Some(n.into()), None)).collect();
-    for (position, _) in sent(&step(&mut lane, Input::Fed(feed), 0)) {
-        step(&mut lane, completed(position, 0, Some(Failure::Connect)), 0);
-    }
-    let day = 24 * 60 * 60 * 1000;
-    let probe = sent(&step(&mut lane, Input::Tick, 5 * day));
-    let actions = step(&mut lane, completed(probe[0].0, 5 * day, Some(Failure::Connect)), 5 * day);
-    assert!(actions.iter().any(|a| matches!(a, Action::Disable(DisableReason::Failing))));
-}
-
+/// Answers the reads of lines that were asked for, and returns what is sent then.
 #[test]
 fn blocked_lines_are_bounded() {
     let mut lane = lane(Order::None);
     let mut actions = step(&mut lane, Input::Tick, 0);
     let mut position = 0;
+    let mut notices = Vec::new();
     // Every event is refused in a way that speaks against the event, so the circuit stays closed.
-    for _ in 0..10_000 {
+    while !actions.is_empty() {
         let mut next = Vec::new();
         for action in actions {
             next.extend(match action {
@@ -268,7 +228,10 @@ fn blocked_lines_are_bounded() {
                     let failure = Some(Failure::Status(422));
                     step(&mut lane, completed(send.event.position.0, 0, failure), 0)
                 }
-                Action::Flush(_) => step(&mut lane, Input::Flushed, 0),
+                Action::Flush(flush) => {
+                    notices.extend(flush.notices);
+                    step(&mut lane, Input::Flushed, 0)
+                }
                 Action::ReadLine(_) | Action::Disable(_) => panic!("nothing is due"),
             });
         }
@@ -276,7 +239,10 @@ fn blocked_lines_are_bounded() {
     }
     assert!(lane.blocked_lines() >= BLOCKED_LINES_MAX);
     assert!(lane.blocked_lines() <= BLOCKED_LINES_MAX + WINDOW_MAX);
-    assert!(lane.cursor().0 < 3_000, "the cursor stands still");
+    assert!(lane.cursor().0 < 12_000, "the cursor stands still");
+    notices.extend(flushed(step(&mut lane, Input::Tick, 100)).into_iter().flat_map(|f| f.notices));
+    let [(_, Notice::Stalled { lines })] = notices[..] else { panic!("{notices:?}") };
+    assert!(lines >= BLOCKED_LINES_MAX, "the operator is told, once");
 }
 
 /// A feed that goes on for ever, with its lines.
@@ -349,54 +315,36 @@ fn the_core_does_ten_thousand_deliveries_a_second() {
 }
 
 #[test]
-fn the_operator_is_told_once_that_an_endpoint_fails_and_once_that_it_is_back() {
+fn what_nobody_wants_costs_no_write_of_its_own() {
     let mut lane = lane(Order::Resource);
     step(&mut lane, Input::Tick, 0);
-    let feed: Vec<_> = (1..=20).map(|n| event(n, Some(n.into()), None)).collect();
-    let mut notices = Vec::new();
-    let mut note = |actions: Vec<Action>| {
-        notices.extend(flushed(actions).into_iter().flat_map(|flush| flush.notices));
+    let unwanted = |position| {
+        let mut event = event(position, None, None);
+        event.topic = Topic::Directory(EventType::TokenCreated);
+        event
     };
-    for (position, _) in sent(&step(&mut lane, Input::Fed(feed), 0)) {
-        note(step(&mut lane, completed(position, 7, Some(Failure::Timeout)), 7));
+    let mut writes = Vec::new();
+    let mut position = 0;
+    // Ten events a second for a minute.
+    for tenth in 0..600 {
+        let millis = tenth * 100;
+        position += 1;
+        let mut actions = step(&mut lane, Input::Fed(vec![unwanted(position)]), millis);
+        actions.extend(step(&mut lane, Input::Tick, millis + 99));
+        if let Some(flush) = flushed(actions) {
+            writes.push((millis, flush.cursor.0));
+            step(&mut lane, Input::Flushed, millis + 99);
+        }
     }
-    note(step(&mut lane, Input::Tick, 200));
-    step(&mut lane, Input::Flushed, 200);
-    let probe = sent(&step(&mut lane, Input::Tick, 6_000));
-    note(step(&mut lane, completed(probe[0].0, 6_000, Some(Failure::Timeout)), 6_000));
-    note(step(&mut lane, Input::Tick, 6_200));
-    step(&mut lane, Input::Flushed, 6_200);
-    let probe = sent(&step(&mut lane, Input::Tick, 60_000));
-    note(step(&mut lane, completed(probe[0].0, 60_000, None), 60_000));
-    note(step(&mut lane, Input::Tick, 60_200));
-    let disables_at = at(7).after(FAILING_MAX);
-    let failing = Notice::Failing { since: at(7), failure: Failure::Timeout, disables_at };
-    assert_eq!(notices, [(at(7), failing), (at(60_000), Notice::Recovered { since: at(7) })]);
-}
-
-#[test]
-fn what_waits_for_a_probe_and_what_follows_takes_no_room_from_endpoints_that_are_well() {
-    let mut lane = lane(Order::Resource);
-    step(&mut lane, Input::Tick, 0);
-    let pools = |actions: &[Action]| -> Vec<Pool> {
-        let sends = actions.iter().filter_map(|action| match action {
-            Action::Send(send) => Some(send.pool),
-            Action::ReadFeed { .. }
-            | Action::ReadLine(_)
-            | Action::Flush(_)
-            | Action::Disable(_) => None,
-        });
-        sends.collect()
-    };
-    let feed: Vec<_> = (1..=100).map(|n| event(n, Some(n.into()), None)).collect();
-    let first = step(&mut lane, Input::Fed(feed), 0);
-    assert!(pools(&first).iter().all(|pool| *pool == Pool::Fresh));
-    // Four more go out before the fifth failure opens the circuit.
-    for position in 1..=68 {
-        step(&mut lane, completed(position, 0, Some(Failure::Timeout)), 0);
-    }
-    let probe = step(&mut lane, Input::Tick, 6_000);
-    assert_eq!(pools(&probe), [Pool::Retry]);
-    let after = step(&mut lane, completed(sent(&probe)[0].0, 6_000, None), 6_000);
-    assert_eq!(pools(&after), [Pool::Retry; 2]);
+    assert!((5..=6).contains(&writes.len()), "{writes:?}");
+    // Many at once do not wait.
+    let many = (position + 1..=position + 10_000).map(unwanted).collect();
+    let mut actions = step(&mut lane, Input::Fed(many), 60_000);
+    actions.extend(step(&mut lane, Input::Tick, 60_200));
+    assert_eq!(flushed(actions).unwrap().cursor.0, position + 10_000);
+    step(&mut lane, Input::Flushed, 60_200);
+    // Nor does what was delivered.
+    step(&mut lane, Input::Fed(vec![event(20_000, Some(1), None)]), 60_200);
+    step(&mut lane, completed(20_000, 60_200, None), 60_200);
+    assert_eq!(flushed(step(&mut lane, Input::Tick, 60_300)).unwrap().cursor.0, 20_000);
 }

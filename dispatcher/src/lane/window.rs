@@ -26,7 +26,6 @@ struct Slot {
 struct Pending {
     event: FeedEvent,
     lines: Lines,
-    failures: u16,
 }
 
 /// See the module.
@@ -43,6 +42,11 @@ impl Window {
     /// How many more events there is room for.
     pub(crate) fn room(&self) -> usize {
         WINDOW_MAX - self.slots.len()
+    }
+
+    /// How many events there are, or gaps that done ones have left.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
     }
 
     /// The position of the first event that is not done.
@@ -73,20 +77,18 @@ impl Window {
             self.ready.insert(number);
         }
         let position = event.position;
-        self.slots
-            .push_back(Slot { position, pending: Some(Pending { event, lines, failures: 0 }) });
+        self.slots.push_back(Slot { position, pending: Some(Pending { event, lines }) });
     }
 
-    /// The first event that is ready, with how often it failed; it is no longer ready then.
-    pub(crate) fn take(&mut self) -> Option<(SlotNumber, FeedEvent, u16)> {
+    /// The first event that is ready; it is no longer ready then.
+    pub(crate) fn take(&mut self) -> Option<(SlotNumber, FeedEvent)> {
         let number = self.ready.pop_first()?;
         let pending = self.pending(number);
-        Some((number, pending.event.clone(), pending.failures))
+        Some((number, pending.event.clone()))
     }
 
-    /// Puts a taken event back after a failure, to be taken again.
-    pub(crate) fn put_back(&mut self, number: SlotNumber, failures: u16) {
-        self.pending_mut(number).failures = failures;
+    /// Puts a taken event back, to be taken again.
+    pub(crate) fn put_back(&mut self, number: SlotNumber) {
         self.ready.insert(number);
     }
 
@@ -152,9 +154,5 @@ impl Window {
     fn pending(&self, number: SlotNumber) -> &Pending {
         let index = usize::try_from(number - self.base).expect("the window is small");
         self.slots[index].pending.as_ref().expect("queues hold pending slots only")
-    }
-
-    fn pending_mut(&mut self, number: SlotNumber) -> &mut Pending {
-        self.slot_mut(number).pending.as_mut().expect("a taken slot is pending")
     }
 }

@@ -62,7 +62,8 @@ pub struct Attempt {
     pub topic: Topic,
     /// Where that event stands in the feed.
     pub position: FeedPosition,
-    /// 1 for the first attempt at the event. After a crash a number may occur twice.
+    /// 1 for the first attempt at the event. A number may occur several times: an attempt before the event's time
+    /// has that of the next one, and after a crash some are made again.
     pub attempt: u16,
     /// When the request began.
     pub at: Timestamp,
@@ -85,8 +86,13 @@ pub enum Notice {
         since: Timestamp,
         /// The failure that showed it.
         failure: Failure,
-        /// When it is turned off, if nothing succeeds before.
+        /// When it is turned off at the earliest, if nothing succeeds before.
         disables_at: Timestamp,
+    },
+    /// So much of it waits that it gets nothing new.
+    Stalled {
+        /// How many lines wait.
+        lines: usize,
     },
     /// It answers again.
     Recovered {
@@ -115,6 +121,8 @@ pub struct Flush {
     pub failing_since: Option<Timestamp>,
     /// Replaces the stored value; nothing for a replay.
     pub is_told: bool,
+    /// Whether it is sent a probe now and then and nothing else, for people to see; nothing for a replay.
+    pub is_paused: bool,
     /// When it happened, and what.
     pub notices: Vec<(Timestamp, Notice)>,
     /// Attempts to add, in the order of their ends. Endpoint, event and number do not make a key.
@@ -128,7 +136,7 @@ pub struct Flush {
 pub enum DisableReason {
     /// It answered 410: its owner says that it is gone for good.
     Gone,
-    /// It has failed without a success for [`crate::lane::FAILING_MAX`].
+    /// It has failed without a success for [`crate::lane::FAILING_MAX`], and the operator knew.
     Failing,
 }
 

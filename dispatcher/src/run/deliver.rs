@@ -1,13 +1,15 @@
 //! Runs one lane: carries out its actions and tells it what came of them.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use schemas::{EndpointId, Timestamp};
-use tokio::sync::{SemaphorePermit, oneshot, watch};
+use schemas::EndpointId;
+use tokio::sync::{SemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -15,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 use super::flush::Request;
 use super::read::{Source, read_feed, read_line};
 use super::{Making, Progress, Shared, persist};
+use crate::circuit::IN_FLIGHT_MAX;
 use crate::client;
 use crate::failure::Failure;
-use crate::lane::{Action, Completed, Input, Lane, Pool, Released, Send};
-use crate::ports::{DisableReason, Epoch, FeedEvent, Fenced, LaneId, Outcome};
+use crate::lane::{Action, Completed, Input, Lane, PerPool, Pool, Released, SLOW_AFTER, Send};
+use crate::ports::{DisableReason, Epoch, FeedEvent, FeedPosition, Fenced, LaneId, Outcome};
 use crate::schedule::Schedule;
 use crate::security_event::Unsayable;
 use crate::target::Target;
@@ -39,8 +42,21 @@ struct Delivering {
     writes: FuturesUnordered<Job>,
     actions: Vec<Action>,
     released: watch::Receiver<Released>,
-    /// Once the lane is to stop: until when requests in flight may go on.
-    grace: Option<Instant>,
+    taking: Taking,
+    /// Says which request takes long.
+    slow: mpsc::Sender<FeedPosition>,
+    slowed: mpsc::Receiver<FeedPosition>,
+    shutdown: CancellationToken,
+    ending: Option<Ending>,
+}
+
+/// The lane is to end.
+#[derive(Clone, Copy)]
+struct Ending {
+    /// Until when requests in flight may go on.
+    until: Instant,
+    /// Whether the process ends too: it does not wait for the last write then.
+    is_shutdown: bool,
 }
 
 /// Under which lease a lane runs, and until when.
@@ -50,8 +66,36 @@ pub(super) struct Under {
     pub(super) before: Option<JoinHandle<()>>,
     /// To end in good order.
     pub(super) stop: CancellationToken,
+    /// The same, because everything ends.
+    pub(super) shutdown: CancellationToken,
     /// To end at once: the lane is somebody else's.
     pub(super) cut: CancellationToken,
+}
+
+/// Counts a lane among those that take room of a pool, for as long as it does.
+struct Taking {
+    shared: Arc<Shared>,
+    now: PerPool,
+}
+
+impl Taking {
+    fn note(&mut self, taken: PerPool) {
+        for pool in Pool::ALL {
+            let takers = self.shared.takers(pool);
+            match (self.now.get(pool) > 0, taken.get(pool) > 0) {
+                (false, true) => drop(takers.fetch_add(1, Ordering::Relaxed)),
+                (true, false) => drop(takers.fetch_sub(1, Ordering::Relaxed)),
+                (false, false) | (true, true) => {}
+            }
+        }
+        self.now = taken;
+    }
+}
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.note(PerPool::default());
+    }
 }
 
 /// Waits for the lane that was there before, then delivers until it is told to end.
@@ -86,7 +130,11 @@ async fn start(making: Making, shared: Arc<Shared>, under: Under) -> Option<Deli
     let state = persist("cannot read where a lane stands", || shared.store.lane(id)).await?;
     let of_endpoint = endpoint.retry_schedule.as_ref().map(Schedule::from);
     let schedule = of_endpoint.unwrap_or_else(|| shared.config.schedule.clone());
+    let (slow, slowed) = mpsc::channel(IN_FLIGHT_MAX);
     Some(Delivering {
+        taking: Taking { shared: Arc::clone(&shared), now: PerPool::default() },
+        slow,
+        slowed,
         source: Source::of(&endpoint, replay.as_ref()),
         lane: match &replay {
             None => Lane::new(&endpoint, state, schedule),
@@ -97,12 +145,13 @@ async fn start(making: Making, shared: Arc<Shared>, under: Under) -> Option<Deli
         target,
         epoch: under.epoch,
         stop: under.stop,
+        shutdown: under.shutdown,
         cut: under.cut,
         sends: FuturesUnordered::new(),
         reads: FuturesUnordered::new(),
         writes: FuturesUnordered::new(),
         actions: Vec::new(),
-        grace: None,
+        ending: None,
     })
 }
 
@@ -113,25 +162,34 @@ impl Delivering {
         while !self.is_over() {
             let input = self.next().await;
             self.step(input.unwrap_or(Input::Tick));
-            if self.grace.is_some() && self.sends.is_empty() {
+            if self.ending.is_some() && self.sends.is_empty() {
                 // Some sends may have given up before they began.
                 self.step(Input::Abandoned);
             }
         }
     }
 
-    /// After the grace nothing is waited for: what is not written is sent again.
+    /// The next lane begins where this one has written that it stands, so the last write is waited for. At shutdown
+    /// there is no time for that: what is not written is sent again.
     fn is_over(&self) -> bool {
-        let Some(grace) = self.grace else { return false };
-        let is_late = grace + FINAL_WRITE <= Instant::now();
+        let Some(ending) = self.ending else { return false };
+        let is_late = ending.is_shutdown && ending.until + FINAL_WRITE <= Instant::now();
         is_late || self.sends.is_empty() && self.lane.is_idle()
+    }
+
+    fn stop_by(&mut self, grace: Duration, is_shutdown: bool) {
+        let until = Instant::now() + grace;
+        let until = self.ending.map_or(until, |ending| until.min(ending.until));
+        self.ending = Some(Ending { until, is_shutdown });
     }
 
     fn step(&mut self, input: Input) {
         let was_open = self.lane.is_open();
         let mut actions = std::mem::take(&mut self.actions);
         let edge = &self.shared.edge;
+        self.lane.share(self.shared.shares());
         self.lane.step(input, edge.now(), edge.dice(), &mut actions);
+        self.taking.note(self.lane.taken());
         for action in actions.drain(..) {
             self.begin(action);
         }
@@ -142,26 +200,31 @@ impl Delivering {
     /// The next thing that happens.
     async fn next(&mut self) -> Option<Input> {
         let pause = self.lane.wake_at().map(|due| due.since(self.shared.edge.now()));
-        let end = match self.grace {
-            Some(grace) if self.sends.is_empty() => grace + FINAL_WRITE,
-            Some(grace) => grace,
-            None => Instant::now() + IDLE,
+        let end = match self.ending {
+            Some(ending) if !self.sends.is_empty() => ending.until,
+            Some(ending) if ending.is_shutdown => ending.until + FINAL_WRITE,
+            Some(_) | None => Instant::now() + IDLE,
         };
         let wake = pause.map_or(end, |pause| end.min(Instant::now() + pause));
         tokio::select! {
             Some(input) = self.sends.next() => input,
+            Some(position) = self.slowed.recv() => Some(Input::Slow(position)),
             Some(input) = self.writes.next() => input,
             Some(input) = self.reads.next() => input,
             Ok(()) = self.released.changed() => {
                 Some(Input::Released(self.released.borrow_and_update().clone()))
             }
-            () = self.stop.cancelled(), if self.grace.is_none() => {
-                self.grace = Some(Instant::now() + self.shared.config.grace);
+            () = self.stop.cancelled(), if self.ending.is_none() => {
+                self.stop_by(REQUEST_MAX, false);
                 self.reads.clear();
                 Some(Input::Stop)
             }
+            () = self.shutdown.cancelled(), if self.ending.is_some_and(|ending| !ending.is_shutdown) => {
+                self.stop_by(self.shared.config.grace, true);
+                Some(Input::Tick)
+            }
             () = tokio::time::sleep_until(wake) => {
-                if self.grace.is_some_and(|grace| grace <= Instant::now()) {
+                if self.ending.is_some_and(|ending| ending.until <= Instant::now()) {
                     self.sends.clear();
                 }
                 Some(Input::Tick)
@@ -174,7 +237,7 @@ impl Delivering {
         match action {
             Action::Send(event) => {
                 let (target, stop) = (Arc::clone(&self.target), self.stop.clone());
-                self.sends.push(Box::pin(send(shared, target, event, stop)));
+                self.sends.push(Box::pin(send(shared, target, event, self.slow.clone(), stop)));
             }
             Action::ReadFeed { after, up_to, limit } => {
                 self.reads.push(Box::pin(read_feed(shared, self.source, after, up_to, limit)));
@@ -206,18 +269,20 @@ impl Delivering {
 }
 
 /// How long a lane waits at most when nothing is due: any while will do, inputs wake it.
-const IDLE: std::time::Duration = std::time::Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(60);
 
-/// After this a request counts as slow: many times what an app needs that is well.
-const SLOW_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long a request may take at most. One that is under way when its endpoint is changed may end: given up, it
+/// would be sent again by the next lane.
+const REQUEST_MAX: Duration = Duration::from_secs(30);
 
-/// How long the last flush may take once requests are given up.
-const FINAL_WRITE: std::time::Duration = std::time::Duration::from_secs(1);
+/// How long the last flush may take at shutdown once requests are given up.
+const FINAL_WRITE: Duration = Duration::from_secs(1);
 
 async fn send(
     shared: Arc<Shared>,
     target: Arc<Target>,
     send: Send,
+    slow: mpsc::Sender<FeedPosition>,
     stop: CancellationToken,
 ) -> Option<Input> {
     let Send { event, attempt, pool } = send;
@@ -227,7 +292,13 @@ async fn send(
     let begin = Instant::now();
     let body = stop.run_until_cancelled(body(&shared, &target, &event)).await?;
     let answer = match body.map(|body| target.request(&event, attempt, at, body)) {
-        Ok(request) => exchange(&shared, permit, pool, request, at).await,
+        Ok(request) => {
+            // The lane has few in flight; what it does not learn now it learns from the answer.
+            let is_slow = || {
+                let _ = slow.try_send(event.position);
+            };
+            exchange(&shared, permit, pool, shared.sender.send(request, at), is_slow).await
+        }
         Err(error) => unreadable(&target, &event, &error),
     };
     let duration = begin.elapsed();
@@ -244,24 +315,28 @@ async fn body(shared: &Shared, target: &Target, event: &FeedEvent) -> Result<Byt
     issuer.token(event, &key)
 }
 
-/// Sends. A first attempt that is slow gives its room to others, as long as there is room for slow
-/// ones: an endpoint that went silent must not hold up those that answer.
+/// Waits for the answer. A first attempt that is slow gives its room to others, as soon as there is room among the
+/// slow ones: an endpoint that went silent must not hold up those that answer. Its lane learns of it, and asks for
+/// no more room of that kind.
 async fn exchange(
     shared: &Shared,
     permit: SemaphorePermit<'_>,
     pool: Pool,
-    request: client::Request,
-    at: Timestamp,
+    mut sent: BoxFuture<'_, client::Answer>,
+    is_slow: impl FnOnce(),
 ) -> client::Answer {
-    let mut sent = shared.sender.send(request, at);
     match pool {
-        Pool::Retry => return sent.await,
+        Pool::Retry | Pool::Slow => return sent.await,
         Pool::Fresh => {}
     }
     if let Ok(answer) = tokio::time::timeout(SLOW_AFTER, &mut sent).await {
         return answer;
     }
-    let Ok(_slow) = shared.slow.try_acquire() else { return sent.await };
+    is_slow();
+    let _slow = tokio::select! {
+        answer = &mut sent => return answer,
+        slow = shared.slow.acquire() => slow,
+    };
     drop(permit);
     sent.await
 }
@@ -280,7 +355,7 @@ fn note_attempt(
     endpoint: EndpointId,
     event: schemas::EventId,
     outcome: Outcome,
-    duration: std::time::Duration,
+    duration: Duration,
 ) {
     let name = match outcome {
         Outcome::Delivered { .. } => "delivered",

@@ -1,5 +1,6 @@
 //! Writes what the lanes have to write, as many as wait in one transaction.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
@@ -25,8 +26,9 @@ pub(super) async fn run(
     mut requests: mpsc::Receiver<Request>,
     shutdown: CancellationToken,
 ) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    while requests.recv_many(&mut batch, BATCH_MAX).await > 0 {
+    let mut waiting = Vec::with_capacity(BATCH_MAX);
+    while !waiting.is_empty() || requests.recv_many(&mut waiting, BATCH_MAX).await > 0 {
+        let mut batch = one_of_each(&mut waiting, |request| request.flush.flush.lane);
         let (flushes, written): (Vec<Fenced>, Vec<oneshot::Sender<bool>>) =
             batch.drain(..).map(|request: Request| (request.flush, request.written)).unzip();
         let lanes: Vec<LaneId> = flushes.iter().map(|fenced| fenced.flush.lane).collect();
@@ -37,6 +39,13 @@ pub(super) async fn run(
             }
         }
     }
+}
+
+/// Takes the first of each lane; the others stay, in their order. A lane that was lost may have left one behind, which is to
+/// be refused without harm to that of the lane which runs now.
+fn one_of_each<T>(waiting: &mut Vec<T>, lane: impl Fn(&T) -> LaneId) -> Vec<T> {
+    let mut taken = BTreeSet::new();
+    waiting.extract_if(.., |one| taken.insert(lane(one))).collect()
 }
 
 /// Writes, again and again; after shutdown, once. Returns the lanes that are others' by now.
@@ -55,5 +64,24 @@ async fn write(
             return None;
         }
         tokio::time::sleep(STORE_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::EndpointId;
+
+    use super::*;
+
+    #[test]
+    fn a_batch_holds_at_most_one_flush_of_a_lane() {
+        let lane = |bits| LaneId { endpoint: EndpointId::from_bits(bits), replay: None };
+        let mut waiting = vec![(1, 'a'), (2, 'b'), (1, 'c'), (3, 'd'), (1, 'e')];
+        let mut batches = Vec::new();
+        while !waiting.is_empty() {
+            batches.push(one_of_each(&mut waiting, |(bits, _)| lane(*bits)));
+        }
+        let first = vec![(1, 'a'), (2, 'b'), (3, 'd')];
+        assert_eq!(batches, [first, vec![(1, 'c')], vec![(1, 'e')]]);
     }
 }

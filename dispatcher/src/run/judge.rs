@@ -158,6 +158,10 @@ impl Judge {
         if self.watched.is_empty() && !self.watches.values().any(Watch::is_on) {
             // Nothing was watched: what lies before is nobody's.
             self.judged = persist("cannot read the feed", || self.store.feed_end()).await;
+            if !wanted.is_empty() {
+                // Counting directories takes a while. What comes meanwhile is judged before lanes see it.
+                self.gate.judged.send_replace(self.judged);
+            }
         }
         for id in &wanted {
             self.begin(*id).await;

@@ -194,6 +194,7 @@ impl Lanes {
                 epoch: held.lease.epoch,
                 before,
                 stop: stop.clone(),
+                shutdown: self.shutdown.clone(),
                 cut: cut.clone(),
             };
             let lane = deliver::run(making.clone(), Arc::clone(&self.shared), under);

@@ -258,13 +258,12 @@ pub(crate) trait ConfigBackend:
 
     async fn delete_endpoint(&self, id: EndpointId) -> Result<(), DbError>;
 
-    /// How deliveries go, but for what only the feed tells; and the position before the first event that waits.
+    /// How deliveries go. What waits is told of an operational endpoint alone: of others only the feed tells it.
     async fn delivering(
         &self,
         id: EndpointId,
         at: Option<Timestamp>,
-        feed_end: u64,
-    ) -> Result<(Delivering, u64), DbError>;
+    ) -> Result<Delivering, DbError>;
 
     /// The key that signs now; the first who asks for any makes the first.
     async fn signing_key(&self) -> Result<Arc<SigningKey>, DbError>;

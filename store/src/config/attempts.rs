@@ -17,7 +17,7 @@ use crate::state::rows::all;
 
 /// Old attempts are dropped once in so many, or once in a tenth of those that are kept, if that is more:
 /// a flush is to pay little for it.
-pub(crate) const DROP_EVERY: i64 = 1_000;
+const DROP_EVERY: i64 = 1_000;
 
 /// How long attempts are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,15 +111,30 @@ pub(super) fn add(
 ) -> Result<(), DbError> {
     let endpoint = flush.lane.endpoint.to_bytes();
     for attempt in &flush.attempts {
-        let key = insert(connection, flush, attempt)?;
-        if key % DROP_EVERY.max(i64::from(retention.count) / 10) == 0 {
-            drop_old(connection, endpoint, retention)?;
-        }
+        insert(connection, flush, attempt)?;
+    }
+    let number = i64::try_from(flush.attempts.len()).unwrap_or(i64::MAX);
+    if number == 0 {
+        return Ok(());
+    }
+    let attempted: i64 = connection
+        .prepare_cached(
+            "UPDATE endpoints SET attempted = attempted + ?2 WHERE id = ?1 RETURNING attempted",
+        )?
+        .query_row(params![endpoint, number], |row| row.get(0))?;
+    let every = drop_every(retention);
+    if (attempted - number) / every != attempted / every {
+        drop_old(connection, endpoint, retention)?;
     }
     Ok(())
 }
 
-fn insert(connection: &Connection, flush: &Flush, attempt: &Attempt) -> Result<i64, DbError> {
+/// After how many attempts of an endpoint its old ones are dropped.
+pub(crate) fn drop_every(retention: Retention) -> i64 {
+    DROP_EVERY.max(i64::from(retention.count) / 10)
+}
+
+fn insert(connection: &Connection, flush: &Flush, attempt: &Attempt) -> Result<(), DbError> {
     let (status, failure) = match attempt.outcome {
         Outcome::Delivered { status } => (status, None),
         Outcome::Failed(failure) => (failure.status(), Some(failure)),
@@ -141,13 +156,13 @@ fn insert(connection: &Connection, flush: &Flush, attempt: &Attempt) -> Result<i
             attempt.exhausted,
             flush.lane.replay.map(ReplayId::to_bytes),
         ])?;
-    let key = connection.last_insert_rowid();
     if let Some(excerpt) = &attempt.excerpt {
+        let key = connection.last_insert_rowid();
         connection
             .prepare_cached("INSERT INTO answers (attempt, body) VALUES (?1, ?2)")?
             .execute(params![key, &excerpt[..]])?;
     }
-    Ok(key)
+    Ok(())
 }
 
 fn drop_old(

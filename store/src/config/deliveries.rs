@@ -205,7 +205,7 @@ fn moved(connection: &Connection, flush: &Flush) -> Result<bool, DbError> {
         .prepare_cached(
             "UPDATE endpoints SET cursor = ?2, failing_since = ?3,
                  failed_in_a_row = CASE WHEN ?4 THEN failed_in_a_row ELSE 0 END + ?5, is_told = ?6,
-                 done = ?7
+                 done = ?7, is_paused = ?8
              WHERE id = ?1",
         )?
         .execute(params![
@@ -216,6 +216,7 @@ fn moved(connection: &Connection, flush: &Flush) -> Result<bool, DbError> {
             as_sql(failed as u64),
             flush.is_told,
             distances(flush.cursor, &flush.done),
+            flush.is_paused,
         ])?;
     Ok(moved > 0)
 }

@@ -122,7 +122,7 @@ impl Config {
             if is_enabled {
                 connection.execute(
                     "UPDATE endpoints SET disabled_reason = NULL, failing_since = NULL,
-                         failed_in_a_row = 0, is_told = 0 WHERE id = ?1",
+                         failed_in_a_row = 0, is_told = 0, is_paused = 0 WHERE id = ?1",
                     [id.to_bytes()],
                 )?;
             }

@@ -4,7 +4,7 @@ use api::ports::{Delivering, LastError};
 use rusqlite::{Connection, params};
 use schemas::{EndpointId, EndpointKind, EventId, Timestamp};
 
-use super::{Config, operational};
+use super::Config;
 use crate::error::DbError;
 use crate::ports::not_found;
 use crate::sqlite::from_sql;
@@ -14,15 +14,14 @@ use crate::state::rows::{Time, first};
 const RATED: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 impl Config {
-    /// How deliveries go, but for what only the feed tells.
+    /// How deliveries go, but for what only the feed tells: of what waits, that of an operational endpoint.
     pub(crate) async fn delivering(
         &self,
         id: EndpointId,
         at: Option<Timestamp>,
-        feed_end: u64,
-    ) -> Result<(Delivering, u64), DbError> {
+    ) -> Result<Delivering, DbError> {
         let since = at.map(rated_since);
-        self.read(move |connection| delivering(connection, id, since, feed_end)).await
+        self.read(move |connection| delivering(connection, id, since)).await
     }
 }
 
@@ -31,42 +30,48 @@ pub(crate) fn rated_since(at: Timestamp) -> i64 {
     at.millis() - i64::try_from(RATED.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// What is known here, and the position before the first event that waits.
 fn delivering(
     connection: &Connection,
     id: EndpointId,
     since: Option<i64>,
-    feed_end: u64,
-) -> Result<(Delivering, u64), DbError> {
+) -> Result<Delivering, DbError> {
     let sql = "SELECT cursor, failing_since, failed_in_a_row, disabled_reason,
-        (SELECT count(*) FROM blocked_lines WHERE endpoint = id),
         (SELECT min(from_position) FROM blocked_lines WHERE endpoint = id),
         CASE WHEN ?2 IS NULL THEN 0 ELSE
             (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2) END,
         CASE WHEN ?2 IS NULL THEN 0 ELSE
             (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2 AND failure IS NULL) END,
-        kind FROM endpoints WHERE id = ?1";
+        kind, is_paused FROM endpoints WHERE id = ?1";
     let found = first(connection, sql, params![id.to_bytes(), since], |row| {
-        let cursor = from_sql(row.get(0)?);
-        let is_operational =
-            row.get_ref(8)?.as_str().ok() == Some(EndpointKind::Operational.name());
-        let feed_end = if is_operational { operational::end(connection)? } else { feed_end };
-        let blocked: Option<i64> = row.get(5)?;
-        let first_waiting = blocked.map_or(cursor, |at| from_sql(at).saturating_sub(1).min(cursor));
-        let delivering = Delivering {
-            // Of a blocked line just the first event is counted: the rest has no row of its own.
-            lag_events: feed_end.saturating_sub(cursor) + from_sql(row.get(4)?),
-            oldest_waiting: None,
-            attempts: from_sql(row.get(6)?),
-            delivered: from_sql(row.get(7)?),
+        let (lag_events, oldest_waiting) = match row.get_ref(7)?.as_str() {
+            Ok(kind) if kind == EndpointKind::Operational.name() => {
+                let first = row.get::<_, Option<i64>>(4)?.map_or(i64::MAX, |from| from - 1);
+                untold(connection, first.min(row.get(0)?))?
+            }
+            Ok(_) | Err(_) => (0, None),
+        };
+        Ok(Delivering {
+            lag_events,
+            oldest_waiting,
+            attempts: from_sql(row.get(5)?),
+            delivered: from_sql(row.get(6)?),
             failing_since: row.get::<_, Option<Time>>(1)?.map(|time| time.0),
             failed_in_a_row: from_sql(row.get(2)?),
             last_error: since.map_or(Ok(None), |_| last_error(connection, id))?,
             disabled_reason: row.get(3)?,
-        };
-        Ok((delivering, first_waiting))
+            is_paused: row.get(8)?,
+        })
     })?;
     found.ok_or_else(not_found)
+}
+
+/// How many operational events there are after a position, and when the first of them happened.
+fn untold(connection: &Connection, after: i64) -> Result<(u64, Option<Timestamp>), DbError> {
+    let sql = "SELECT count(*), min(at) FROM operational_events WHERE position > ?1";
+    let found = first(connection, sql, [after], |row| {
+        Ok((from_sql(row.get(0)?), row.get::<_, Option<Time>>(1)?.map(|time| time.0)))
+    })?;
+    Ok(found.unwrap_or_default())
 }
 
 fn last_error(connection: &Connection, id: EndpointId) -> Result<Option<LastError>, DbError> {

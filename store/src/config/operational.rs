@@ -103,6 +103,9 @@ pub(crate) fn notes(flush: &Flush, url: &str) -> Vec<Note> {
                     "failure": failure.name(), "response_status": failure.status() });
                 (OperationalEvent::EndpointFailing, more)
             }
+            Notice::Stalled { lines } => {
+                (OperationalEvent::EndpointStalled, json!({ "waiting": lines }))
+            }
             Notice::Recovered { since } => {
                 (OperationalEvent::EndpointRecovered, json!({ "failing_since": since }))
             }

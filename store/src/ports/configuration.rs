@@ -10,7 +10,6 @@ use api::ports::{
     Start, Token, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
-use dispatcher::ports::FeedPosition;
 use schemas::wire::DirectoryState;
 use schemas::{
     ApiKeyId, Brake, DirectoryId, EndpointId, OrganizationId, RequestId, Timestamp, TokenId, UserId,
@@ -238,22 +237,6 @@ impl Directories for Store {
 }
 
 impl Store {
-    /// How deliveries to an endpoint go; its attempts are looked at as of a time, if there is one.
-    pub(super) async fn delivering_rated(
-        &self,
-        id: EndpointId,
-        at: Option<Timestamp>,
-    ) -> Result<Delivering, PortError> {
-        let feed_end = *self.state.progress().feed_end().borrow();
-        let delivering = self.config.delivering(id, at, feed_end).await;
-        let (mut delivering, before) = delivering.map_err(port_error)?;
-        if delivering.lag_events > 0 {
-            let oldest = self.state.first_after(FeedPosition(before)).await;
-            delivering.oldest_waiting = oldest.map_err(port_error)?;
-        }
-        Ok(delivering)
-    }
-
     /// The first of them that are still there.
     async fn first_described(
         &self,

@@ -6,8 +6,9 @@ use api::ports::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use schemas::{AttemptId, DirectoryId, EndpointId, EventType, Format, ReplayId};
+use schemas::{AttemptId, EndpointId, Format, ReplayId};
 
+use super::lag::types_of;
 use super::port_error;
 use crate::Store;
 use crate::config::attempts::{Kept, Walk, key_of};
@@ -147,30 +148,11 @@ impl Store {
         let Some(first) = first else { return Ok(Extent { after: end, up_to: end, total: 0 }) };
         let after = first.saturating_sub(1);
         let up_to = up_to.max(after);
-        let directories = self.directories_of(new, endpoint);
-        let wanted = |event: &EventType| {
-            endpoint.format.carries(*event)
-                && (endpoint.events.is_empty() || endpoint.events.contains(event))
-                && (new.events.is_empty() || new.events.contains(event))
-        };
-        let events = EventType::ALL.iter().copied().filter(wanted).collect();
+        let directories = self.directories_of(endpoint, new.directory);
+        let mut events = types_of(endpoint);
+        events.retain(|event| new.events.is_empty() || new.events.contains(event));
         let total = self.state.count(Counted { after, up_to, directories, events }).await?;
         Ok(Extent { after, up_to, total })
-    }
-
-    /// The directories whose events the replay sends; `None` for all.
-    fn directories_of(&self, new: &NewReplay, endpoint: &Endpoint) -> Option<Vec<DirectoryId>> {
-        let (organizations, directories) = (&endpoint.organizations, &endpoint.directories);
-        if organizations.is_empty() && directories.is_empty() {
-            return new.directory.map(|id| vec![id]);
-        }
-        let known = self.config.known();
-        let wanted = known.directories().filter(|directory| {
-            (organizations.is_empty() || organizations.contains(&directory.organization_id))
-                && (directories.is_empty() || directories.contains(&directory.id))
-                && new.directory.is_none_or(|id| id == directory.id)
-        });
-        Some(wanted.map(|directory| directory.id).collect())
     }
 }
 

@@ -84,19 +84,8 @@ impl DeliveryStore for Store {
         up_to: FeedPosition,
         limit: usize,
     ) -> Result<Vec<FeedEvent>, StoreError> {
-        let known = self.config.known();
-        let events = match line {
-            Line::Held(directory) => self.held_line(directory, after, up_to, limit).await,
-            Line::HeldStream(directory) => {
-                self.state.line(known, Line::Stream(directory), after, up_to, limit).await
-            }
-            Line::User(_)
-            | Line::Group(_)
-            | Line::Directory(_)
-            | Line::Stream(_)
-            | Line::Event(_) => self.state.line(known, line, after, up_to, limit).await,
-        };
-        self.with_holds(events.map_err(store_error)?).await.map_err(store_error)
+        let events = self.events_of_line(line, after, up_to, limit).await.map_err(store_error)?;
+        self.with_holds(events).await.map_err(store_error)
     }
 
     async fn wait_feed(&self, after: FeedPosition) -> Result<(), StoreError> {
@@ -144,5 +133,29 @@ pub(super) fn store_error(error: DbError) -> StoreError {
         | DbError::Silent
         | DbError::Closed
         | DbError::Refused(_)) => StoreError::Unavailable(Box::new(error)),
+    }
+}
+
+impl Store {
+    /// The events of a line, without their holds.
+    pub(super) async fn events_of_line(
+        &self,
+        line: Line,
+        after: FeedPosition,
+        up_to: FeedPosition,
+        limit: usize,
+    ) -> Result<Vec<FeedEvent>, DbError> {
+        let known = self.config.known();
+        match line {
+            Line::Held(directory) => self.held_line(directory, after, up_to, limit).await,
+            Line::HeldStream(directory) => {
+                self.state.line(known, Line::Stream(directory), after, up_to, limit).await
+            }
+            Line::User(_)
+            | Line::Group(_)
+            | Line::Directory(_)
+            | Line::Stream(_)
+            | Line::Event(_) => self.state.line(known, line, after, up_to, limit).await,
+        }
     }
 }

@@ -57,6 +57,11 @@ const MIGRATIONS: &[Migration] = &[
         works_since: 1,
         sql: include_str!("migrations/0007_bounds.sql"),
     },
+    Migration {
+        half: Half::Config,
+        works_since: 1,
+        sql: include_str!("migrations/0008_standing.sql"),
+    },
     Migration { half: Half::State, works_since: 1, sql: include_str!("migrations/0009_stops.sql") },
 ];
 

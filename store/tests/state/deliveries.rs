@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use api::ports::{
-    AttemptFilter, Conflict, Cursor, Deliveries, Endpoint, Endpoints, NewReplay, Order, Outward,
-    Page, PageRequest, Point, PortError, Range, Reach, Secret, Start,
+    AttemptFilter, Conflict, Cursor, Deliveries, Endpoint, EndpointChange, Endpoints, NewReplay,
+    Order, Outward, Page, PageRequest, Point, PortError, Range, Reach, Secret, Start,
 };
 use bytes::Bytes;
 use dispatcher::Failure;
@@ -14,15 +14,15 @@ use dispatcher::ports::{
     Notice, Outcome, Topic,
 };
 use schemas::{
-    AttemptId, DeliveryOrder, EndpointId, EndpointKind, EventId, EventType, Format, ReplayId,
-    Timestamp,
+    AttemptId, DeliveryOrder, Edge as _, EndpointId, EndpointKind, EventId, EventType, Format,
+    ReplayId, Timestamp,
 };
 use store::Retention;
 
 use super::world::{Stream, World, event_id, group, joins, scim, user};
 
 const ID: EndpointId = EndpointId::from_bits(1);
-const LANE: LaneId = LaneId { endpoint: ID, replay: None };
+pub(crate) const LANE: LaneId = LaneId { endpoint: ID, replay: None };
 
 /// An endpoint that gets everything.
 pub(crate) fn endpoint_of(id: u128) -> Endpoint {
@@ -45,7 +45,12 @@ pub(crate) fn endpoint_of(id: u128) -> Endpoint {
     }
 }
 
-async fn endpoint(world: &World, id: u128, kind: EndpointKind, start: Start) -> Endpoint {
+pub(crate) async fn endpoint(
+    world: &World,
+    id: u128,
+    kind: EndpointKind,
+    start: Start,
+) -> Endpoint {
     let endpoint = Endpoint { kind, ..endpoint_of(id) };
     Endpoints::create(&*world.store, endpoint.clone(), start).await.unwrap();
     endpoint
@@ -74,6 +79,7 @@ pub(crate) fn flush(lane: LaneId, cursor: u64, attempts: Vec<Attempt>) -> Flush 
         unblocked: Vec::new(),
         failing_since: None,
         is_told: false,
+        is_paused: false,
         notices: Vec::new(),
         attempts,
         is_finished: false,
@@ -90,7 +96,7 @@ async fn attempts(world: &World, limit: u32) -> Page<api::ports::Attempt> {
 }
 
 /// A directory with five users, a group and a member.
-async fn with_events() -> (World, Stream) {
+pub(crate) async fn with_events() -> (World, Stream) {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.samples = Some(EventType::UserCreated);
     world.add(&mut stream, (1..=5).map(user).collect()).await;
@@ -147,27 +153,57 @@ async fn of_failures_the_beginning_of_request_and_answer_is_kept() {
     assert_eq!((&listed[1].request, &listed[1].response), (&None, &None));
 }
 
+/// How many attempts at an endpoint are remembered.
+async fn kept(world: &World, id: EndpointId) -> usize {
+    let (mut kept, mut cursor) = (0, None);
+    loop {
+        let filter = AttemptFilter::default();
+        let page =
+            Deliveries::attempts(&*world.store, id, page(100, cursor), filter).await.unwrap();
+        kept += page.items.len();
+        cursor = page.items.last().map(|last| Cursor::After(last.id));
+        if !page.has_after {
+            return kept;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_paused_as_its_lane_says_until_it_is_turned_on_anew() {
+    let (world, _) = with_events().await;
+    endpoint(&world, 1, EndpointKind::Directory, Start::Now).await;
+    let is_paused = || async {
+        let now = world.edge.now();
+        Endpoints::delivering(&*world.store, ID, now).await.unwrap().is_paused
+    };
+    let failed = vec![attempt(1, Some(Failure::Status(404)))];
+    world.flush(vec![flush(LANE, 7, failed)]).await;
+    assert!(!is_paused().await);
+    world.flush(vec![Flush { is_paused: true, ..flush(LANE, 7, Vec::new()) }]).await;
+    assert!(is_paused().await);
+    let on = EndpointChange { enabled: Some(true), ..EndpointChange::default() };
+    Endpoints::update(&*world.store, ID, on).await.unwrap();
+    assert!(!is_paused().await);
+}
+
 #[tokio::test]
 async fn attempts_are_dropped_by_number_and_by_age() {
     let (world, _) = with_events().await;
     endpoint(&world, 1, EndpointKind::Directory, Start::Now).await;
     world.store.remember_attempts(Retention { count: 100, age: Duration::from_secs(60) });
-    for _ in 0..30 {
-        let batch = (0..100).map(|_| attempt(1, None)).collect();
-        world.flush(vec![flush(LANE, 7, batch)]).await;
-    }
-    let (mut kept, mut cursor) = (0, None);
-    loop {
-        let filter = AttemptFilter::default();
-        let page =
-            Deliveries::attempts(&*world.store, ID, page(100, cursor), filter).await.unwrap();
-        kept += page.items.len();
-        cursor = page.items.last().map(|last| Cursor::After(last.id));
-        if !page.has_after {
-            break;
+    // Another endpoint gets as much, in turns.
+    let other = endpoint(&world, 2, EndpointKind::Directory, Start::Now).await.id;
+    let lanes = [LANE, LaneId { endpoint: other, ..LANE }];
+    for _ in 0..20 {
+        for lane in lanes {
+            let batch = (0..250).map(|_| attempt(1, None)).collect();
+            world.flush(vec![flush(lane, 7, batch)]).await;
         }
     }
-    assert!((100..=1_100).contains(&kept), "{kept}");
+    for id in [ID, other] {
+        let kept = kept(&world, id).await;
+        assert!((100..=1_100).contains(&kept), "{kept}");
+    }
     world.edge.pass(61);
     world.store.tidy().await.unwrap();
     assert_eq!(attempts(&world, 10).await.items.len(), 0);
@@ -283,7 +319,8 @@ async fn the_operator_is_told_in_the_transaction_that_it_happened_in() {
     let failure = Failure::Timeout;
     let failing = Notice::Failing { since, failure, disables_at: Timestamp::from_millis(9) };
     let gone = Attempt { exhausted: true, ..attempt(2, Some(Failure::Status(422))) };
-    let notices = vec![(since, failing), (since, Notice::Recovered { since })];
+    let stalled = (since, Notice::Stalled { lines: 10_000 });
+    let notices = vec![(since, failing), stalled, (since, Notice::Recovered { since })];
     let written = Flush { notices: notices.clone(), ..flush(LANE, 7, vec![gone.clone()]) };
     let waits = world.store.wait_operational(FeedPosition(0));
     let (told, ()) = tokio::join!(waits, world.flush(vec![written]));
@@ -298,8 +335,13 @@ async fn the_operator_is_told_in_the_transaction_that_it_happened_in() {
 
     let events = world.store.operational(FeedPosition(0), 100).await.unwrap();
     let names: Vec<&str> = events.iter().map(|event| event.topic.name()).collect();
-    let expected =
-        ["endpoint.failing", "endpoint.recovered", "delivery.exhausted", "endpoint.disabled"];
+    let expected = [
+        "endpoint.failing",
+        "endpoint.stalled",
+        "endpoint.recovered",
+        "delivery.exhausted",
+        "endpoint.disabled",
+    ];
     assert_eq!(names, expected);
     assert!(events.iter().zip(1..).all(|(event, number)| event.position == FeedPosition(number)));
     let body: serde_json::Value = serde_json::from_slice(&events[0].body).unwrap();

@@ -26,6 +26,7 @@ fn at(cursor: u64, lane: LaneId, epoch: Epoch) -> Fenced {
         unblocked: Vec::new(),
         failing_since: None,
         is_told: false,
+        is_paused: false,
         notices: Vec::new(),
         attempts: Vec::new(),
         is_finished: false,

@@ -34,6 +34,7 @@ mod on_sqlite {
     mod replica;
     mod requests;
     mod verify;
+    mod waiting;
     mod world;
 }
 
@@ -67,5 +68,6 @@ mod on_postgres {
     mod replicas;
     mod requests;
     mod verify;
+    mod waiting;
     mod world;
 }

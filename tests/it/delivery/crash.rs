@@ -74,3 +74,22 @@ async fn a_server_that_is_asked_to_end_sends_nothing_twice() {
     assert_eq!(ids.len(), expected, "each event once");
     in_order(&arrived);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_asked_to_end_waits_for_an_app_that_takes_five_seconds() {
+    let data = tempfile::tempdir().unwrap();
+    let receiver = Receiver::answering_after(|_| Duration::from_secs(5), |_, _| 200).await;
+    let server = Server::start(data.path());
+    server.api().endpoint_with(receiver.url(), json!({ "events": ["dsync.user.created"] })).await;
+    let directory = server.api().directory("okta scim v2.0", "Acme").await;
+    users(&directory, "s", 3).await;
+    receiver.wait_for(3).await;
+    assert!(server.terminate().success());
+
+    let server = Server::start(data.path());
+    let other = server.api().directory("okta scim v2.0", "Beta").await;
+    users(&other, "t", 1).await;
+    receiver.wait_for_events(4).await;
+    assert!(server.terminate().success());
+    assert_eq!(receiver.arrived().len(), 4, "each event once");
+}

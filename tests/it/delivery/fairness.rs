@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 use tests::{Delivery, Directory, Receiver, Server, Sink};
@@ -18,13 +19,39 @@ const EVENTS: usize = 400;
 /// Times are whole milliseconds at both ends, so a wait may be so much longer than it seems.
 const ROUNDING_MS: u128 = 1;
 
+/// How many endpoints take their time: more than there is room for, were each to have as much as one that is alone.
+const SLOW: usize = 20;
+
+/// How long they take.
+const SLOWNESS: Duration = Duration::from_secs(3);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoints_that_hang_or_drip_do_not_slow_a_healthy_one_of_the_same_organization() {
+    let sinks = [Sink::silent().await, Sink::dripping().await];
+    compare(sinks.iter().map(Sink::url)).await;
+    assert!(sinks.iter().all(|sink| sink.connections() > 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_number_of_endpoints_that_take_their_time_do_not_slow_a_healthy_one() {
+    let mut slow = Vec::new();
+    for _ in 0..SLOW {
+        slow.push(Receiver::answering_after(|_| SLOWNESS, |_, _| 200).await);
+    }
+    compare(slow.iter().map(Receiver::url)).await;
+    for receiver in slow {
+        // They answer, and have not got all of it yet.
+        let taken = receiver.taken().len();
+        assert!((1..ROUNDS * EVENTS).contains(&taken), "{taken}");
+    }
+}
+
+/// Compares a healthy endpoint that is alone with one beside others.
+async fn compare(others: impl Iterator<Item = &str>) {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (alone, beside) = (Healthy::new(here.path()).await, Healthy::new(there.path()).await);
-    let sinks = [Sink::silent().await, Sink::dripping().await];
-    for sink in &sinks {
-        beside.subscribe(sink.url()).await;
+    for url in others {
+        beside.subscribe(url).await;
     }
     let mut ratios = Vec::new();
     for round in 0..ROUNDS {
@@ -35,7 +62,6 @@ async fn endpoints_that_hang_or_drip_do_not_slow_a_healthy_one_of_the_same_organ
         let (alone, beside) = (alone.p99(round).await, beside.p99(round).await);
         ratios.push(beside as f64 / (alone + ROUNDING_MS) as f64);
     }
-    assert!(sinks.iter().all(|sink| sink.connections() > 0));
     ratios.sort_unstable_by(f64::total_cmp);
     assert!(ratios[ROUNDS / 2] <= 2.0, "beside them it takes longer by {ratios:?}");
     for side in [alone, beside] {

@@ -7,10 +7,10 @@ use dispatcher::ports::{Attempt, Flush, Outcome};
 use schemas::{EndpointId, EndpointKind, EventId, ReplayId, Timestamp};
 use tokio_postgres::types::{ToSql, Type};
 
+use super::Config;
 use super::query::{Parameters, execute, first, id, int};
-use super::{Config, operational};
 use crate::columns::Columns as _;
-use crate::config::attempts::{DROP_EVERY, Kept, Retention, Walk, before, kept, word};
+use crate::config::attempts::{Kept, Retention, Walk, before, kept, word};
 use crate::config::health::rated_since;
 use crate::error::DbError;
 use crate::ports::not_found;
@@ -71,43 +71,52 @@ impl Config {
         &self,
         endpoint: EndpointId,
         at: Option<Timestamp>,
-        feed_end: u64,
-    ) -> Result<(Delivering, u64), DbError> {
+    ) -> Result<Delivering, DbError> {
         let since = at.map(rated_since);
         let client = self.db.client().await?;
         let sql = "SELECT cursor, failing_since, failed_in_a_row, disabled_reason,
-            (SELECT count(*) FROM blocked_lines WHERE owner = id),
             (SELECT min(from_position) FROM blocked_lines WHERE owner = id),
             CASE WHEN $2::bigint IS NULL THEN 0 ELSE
                 (SELECT count(*) FROM attempts WHERE endpoint = endpoints.id AND at >= $2) END,
             CASE WHEN $2::bigint IS NULL THEN 0 ELSE
                 (SELECT count(*) FROM attempts WHERE endpoint = endpoints.id AND at >= $2
                     AND failure IS NULL) END,
-            kind FROM endpoints WHERE id = $1";
+            kind, is_paused FROM endpoints WHERE id = $1";
         let key = id(endpoint.to_bytes());
         let row = first(&client, sql, &[&key, &since]).await?.ok_or_else(not_found)?;
-        let cursor = row.count(0)?;
-        let is_operational = row.text(8)? == EndpointKind::Operational.name();
-        let feed_end =
-            if is_operational { operational::end(&client).await?.unsigned_abs() } else { feed_end };
-        let blocked = row.integer_if(5)?.map(i64::unsigned_abs);
-        let first_waiting = blocked.map_or(cursor, |at| at.saturating_sub(1).min(cursor));
+        let (lag_events, oldest_waiting) = if row.text(7)? == EndpointKind::Operational.name() {
+            let first = row.integer_if(4)?.map_or(i64::MAX, |from| from - 1);
+            untold(&client, first.min(row.integer(0)?)).await?
+        } else {
+            (0, None)
+        };
         let last_error = match since {
             Some(_) => last_error(&client, &key).await?,
             None => None,
         };
-        let delivering = Delivering {
-            // Of a blocked line just the first event is counted: the rest has no row of its own.
-            lag_events: feed_end.saturating_sub(cursor) + row.count(4)?,
-            oldest_waiting: None,
-            attempts: row.count(6)?,
-            delivered: row.count(7)?,
+        Ok(Delivering {
+            lag_events,
+            oldest_waiting,
+            attempts: row.count(5)?,
+            delivered: row.count(6)?,
             failing_since: row.time_if(1)?,
             failed_in_a_row: row.count(2)?,
             last_error,
             disabled_reason: row.text_if(3)?,
-        };
-        Ok((delivering, first_waiting))
+            is_paused: row.flag(8)?,
+        })
+    }
+}
+
+/// How many operational events there are after a position, and when the first of them happened.
+async fn untold(
+    client: &deadpool_postgres::Object,
+    after: i64,
+) -> Result<(u64, Option<Timestamp>), DbError> {
+    let sql = "SELECT count(*), min(at) FROM operational_events WHERE position > $1";
+    match first(client, sql, &[&after]).await? {
+        Some(row) => Ok((row.count(0)?, row.time_if(1)?)),
+        None => Ok((0, None)),
     }
 }
 
@@ -184,11 +193,6 @@ pub(super) async fn add(tx: &Transaction<'_>, flushes: &[Flush]) -> Result<(), D
     ];
     execute(tx, sql, parameters).await?;
     Ok(())
-}
-
-/// After how many attempts of an endpoint its old ones are dropped.
-pub(super) fn drop_every(retention: Retention) -> i64 {
-    DROP_EVERY.max(i64::from(retention.count) / 10)
 }
 
 /// Drops what is more than is kept.

@@ -335,9 +335,8 @@ impl ConfigBackend for Config {
         &self,
         id: EndpointId,
         at: Option<Timestamp>,
-        feed_end: u64,
-    ) -> Result<(Delivering, u64), DbError> {
-        Config::delivering(self, id, at, feed_end).await
+    ) -> Result<Delivering, DbError> {
+        Config::delivering(self, id, at).await
     }
 
     async fn signing_key(&self) -> Result<Arc<SigningKey>, DbError> {

@@ -13,6 +13,7 @@ use schemas::{EndpointId, EndpointKind, ReplayId, Timestamp};
 use super::query::{Parameters, all, execute, first, id, int};
 use super::{About, Config, attempts, operational, watch};
 use crate::columns::Columns as _;
+use crate::config::attempts::drop_every;
 use crate::config::deliveries::{distances, failed_at_the_end, line_name, line_named, positions};
 use crate::config::operational::{Note, notes, tells, turned_off};
 use crate::error::{DbError, unreadable};
@@ -143,7 +144,7 @@ impl Config {
             FROM unnest($1::bytea[], $2::bigint[]) AS more (endpoint, number)
             WHERE id = endpoint RETURNING id, attempted, number";
         let retention = self.retention();
-        let every = attempts::drop_every(retention);
+        let every = drop_every(retention);
         for row in all(tx, sql, &[&endpoints, &numbers]).await? {
             let (attempted, number) = (row.integer(1)?, row.integer(2)?);
             if (attempted - number) / every != attempted / every {
@@ -168,10 +169,10 @@ async fn move_live(
 ) -> Result<Vec<tokio_postgres::Row>, DbError> {
     let sql = "UPDATE endpoints SET cursor = one.cursor, failing_since = one.failing_since,
             failed_in_a_row = CASE WHEN all_failed THEN failed_in_a_row ELSE 0 END + failed,
-            is_told = one.is_told, done = one.done
+            is_told = one.is_told, done = one.done, is_paused = one.is_paused
         FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::bigint[], $5::boolean[],
-            $6::bigint[], $7::boolean[], $8::bytea[])
-            AS one (lane, under, cursor, failing_since, all_failed, failed, is_told, done)
+            $6::bigint[], $7::boolean[], $8::bytea[], $9::boolean[])
+            AS one (lane, under, cursor, failing_since, all_failed, failed, is_told, done, is_paused)
         WHERE id = lane AND epoch = under AND holder IS NOT NULL RETURNING id";
     let parameters: Parameters<'_> = &[
         &column(flushes, |flush| id(flush.lane.endpoint.to_bytes())),
@@ -182,6 +183,7 @@ async fn move_live(
         &column(flushes, |flush| int(failed_at_the_end(flush).0 as u64)),
         &column(flushes, |flush| flush.is_told),
         &column(flushes, |flush| distances(flush.cursor, &flush.done)),
+        &column(flushes, |flush| flush.is_paused),
     ];
     all(tx, sql, parameters).await
 }

@@ -89,7 +89,7 @@ impl Config {
             write(&change.tx, &changed).await?;
             if is_enabled {
                 let sql = "UPDATE endpoints SET disabled_reason = NULL, failing_since = NULL,
-                    failed_in_a_row = 0, is_told = false WHERE id = $1";
+                    failed_in_a_row = 0, is_told = false, is_paused = false WHERE id = $1";
                 execute(&change.tx, sql, &[&id(endpoint.to_bytes())]).await?;
             }
             let outward = outward.on(changed.outward.open(endpoint, &self.sealer)?);
