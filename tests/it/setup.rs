@@ -235,6 +235,20 @@ async fn an_administrator_opens_a_link_and_makes_the_token_that_the_identity_pro
     let told = api.events("dsync.token.created,dsync.token.revoked").await;
     let own = told.iter().filter(|event| event["data"]["directory_id"] == *directory.id);
     assert_eq!(own.count(), 3, "the history tells of what an administrator did");
+
+    let links = api.get(&format!("/portal/links?organization={acme}")).await;
+    let link = links["data"][0]["id"].as_str().unwrap();
+    let theirs = api.get(&format!("/audit/events?actor={link}")).await;
+    let theirs = theirs["data"].as_array().unwrap();
+    let kinds: Vec<_> = theirs.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["dsync.token.created", "dsync.token.revoked"], "and who it was");
+    for event in theirs {
+        let actor = &event["actor"];
+        assert_eq!((&actor["portal_link_id"], &actor["ip"]), (&json!(link), &json!("127.0.0.1")));
+        assert!(actor["request_id"].is_string(), "{actor}");
+    }
+    let log = std::fs::read_to_string(data.path().join("server.log")).unwrap();
+    assert!(log.contains("a form of a setup page is sent") && log.contains(link), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

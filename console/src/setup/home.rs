@@ -104,7 +104,7 @@ pub(super) async fn create(
     let (token, text) = api::bearer_token(&*site.edge);
     let new = new_directory(&site, &organization, id, guide, name, token);
     let directory = site.directories.create(admin.reach(), new).await?;
-    api::reconcile(&*site.streams, id).await;
+    api::reconcile_by(&*site.streams, id, admin.actor.clone()).await;
     let made = Shown {
         token: Some(&text),
         done: Some("The connection is made. Now set it up in your identity provider."),

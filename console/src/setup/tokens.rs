@@ -40,7 +40,7 @@ pub(super) async fn make(
         Err(PortError::Conflict(_) | PortError::NotFound) => return Err(Refusal::NoDirectory),
         Err(error @ (PortError::Unavailable(_) | PortError::Full(_))) => return Err(error.into()),
     }
-    api::reconcile(&*site.streams, directory.id).await;
+    api::reconcile_by(&*site.streams, directory.id, admin.actor.clone()).await;
     let made = Shown {
         token: Some(&text),
         done: Some(
@@ -102,7 +102,7 @@ pub(super) async fn revoke(
         Ok(()) | Err(PortError::NotFound) => {}
         Err(error) => return Err(error.into()),
     }
-    api::reconcile(&*site.streams, directory.id).await;
+    api::reconcile_by(&*site.streams, directory.id, admin.actor.clone()).await;
     Ok(see_other(connection::path(&site, directory.id, None)))
 }
 
