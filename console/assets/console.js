@@ -46,7 +46,7 @@
           this.on.back?.();
         }
       };
-      for (const name of ["beat", "changed", "entry"]) {
+      for (const name of ["beat", "changed", "entry", "skipped"]) {
         source.addEventListener(name, (event) => {
           if (this.source !== source) return;
           heard(event);
@@ -104,7 +104,12 @@
       while (list.children.length > ENTRIES_MAX) list.lastElementChild.remove();
     };
     const live = () => tell("Live: new events appear on top.");
-    const on = { entry: add, back: live, lost: () => tell("Not live: the connection is lost.") };
+    // Lines that do not join what comes next would look as if nothing had happened in between.
+    const skipped = () => {
+      list.replaceChildren();
+      tell(`Live. More happened than fits here: these are the latest ${ENTRIES_MAX}. Load the page again for older ones.`);
+    };
+    const on = { entry: add, skipped, back: live, lost: () => tell("Not live: the connection is lost.") };
     const stream = new Stream(list.dataset.stream, list.dataset.after, on);
     streams.push(stream);
     stream.open();

@@ -114,6 +114,8 @@ struct Console {
     brake: Brake,
     /// The same for codes of the identity provider, so that neither closes the other.
     provider_brake: Brake,
+    /// The same for sign-ins that begin there: a provider that does not answer is asked again each time.
+    start_brake: Brake,
     /// Room for passwords that are being checked.
     checks: Semaphore,
     /// Room for pages that are being kept up to date.
@@ -135,6 +137,7 @@ impl Console {
         Self {
             brake: Brake::of_passwords(),
             provider_brake: Brake::of_codes(),
+            start_brake: Brake::of_codes(),
             checks: Semaphore::new(sign_in::CHECKS_MAX),
             watching: Arc::new(Semaphore::new(live::WATCHING_MAX)),
             is_secure: ports.public_url.starts_with("https://"),

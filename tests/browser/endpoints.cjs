@@ -89,7 +89,7 @@ async function fail(page, start, sink, entra, { own }) {
   await page.goto(own);
   await page.getByText("healthy").waitFor();
   await start.goto("/console");
-  await start.getByText("Every endpoint gets its events.").waitFor();
+  await start.getByText("No endpoint fails, and none is turned off.").waitFor();
   sink.status = 503;
   await entra.user("grady@contoso.example", { displayName: SCRIPT, name: { formatted: SCRIPT } });
   await page.getByRole("status").getByText("failing").waitFor();

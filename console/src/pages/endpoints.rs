@@ -19,7 +19,7 @@ use maud::{Markup, html};
 use schemas::{EndpointId, EndpointKind, EventType, OrganizationId, Timestamp};
 
 use super::{
-    ENDPOINT, address, directory_name, directory_path, first_few, is_first, organizations, paging,
+    ENDPOINT, address, directory_name, directory_path, is_first, organizations, paging, shown,
 };
 use crate::Console;
 use crate::error::{Error, conflicting};
@@ -180,9 +180,8 @@ pub(crate) async fn of_organization(
     viewer: &Viewer,
     organization: OrganizationId,
 ) -> Result<Markup, Error> {
-    let endpoints = console.endpoints.list(first_few(OF_ORGANIZATION_MAX)).await?.items;
-    let named = endpoints.iter().filter(|endpoint| endpoint.organizations.contains(&organization));
-    let named: Vec<&Endpoint> = named.collect();
+    let named = console.lookups.endpoints_of(organization, OF_ORGANIZATION_MAX + 1).await?;
+    let (shown, has_more) = shown(&named, OF_ORGANIZATION_MAX);
     Ok(html! {
         section aria-labelledby="endpoints-title" {
             div.heading {
@@ -192,8 +191,9 @@ pub(crate) async fn of_organization(
                 }
             }
             @if !named.is_empty() {
-                ul.rows { @for endpoint in &named { li { a href=(path(endpoint.id)) { (parts::text(&endpoint.url)) } span.faint { (gets(endpoint)) } } } }
+                ul.rows { @for endpoint in shown { li { a href=(path(endpoint.id)) { (parts::text(&endpoint.url)) } span.faint { (gets(endpoint)) } } } }
             }
+            @if has_more { p.note { "These are the newest " (OF_ORGANIZATION_MAX) "." } }
             p.note {
                 @if named.is_empty() { "None is for this organization alone. " }
                 a href=(LIST) { "Those for all organizations" } " get its events too."

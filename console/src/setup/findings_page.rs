@@ -76,10 +76,11 @@ fn body(finding: &Finding, guide: &Guide) -> Markup {
             Finding::WrongToken { at } => p {
                 "The request of " (time(*at)) " came with a token that opens nothing: it was copied in part, was revoked, or belongs to another endpoint. Make a new one and enter it in " (guide.called()) ", without spaces around it."
             },
-            Finding::Refused { request, .. } => {
+            Finding::Refused { request, goes_well_since, .. } => {
                 p { "The last was " code { (request.method) " " (text(&request.path)) } " at " (time(request.at)) ", answered with " (request.status) "." }
                 @if let Some(detail) = &request.detail { p { "The answer said: " q { (text(detail)) } } }
                 @if let Some(explained) = explain(request.status, request.scim_type.as_deref()) { p { (explained) } }
+                @if *goes_well_since { p { "Requests of the same kind were answered well since. If this one was tried again, there is nothing to do: it is told of for a day." } }
             },
             Finding::NoEmails { without, looked_at, example, .. } => {
                 p { (share(*without, *looked_at, "user", "users")) " no address" (such_as(*without, example.as_deref())) ". The product may need one to let them sign in." }

@@ -52,6 +52,11 @@ const MIGRATIONS: &[Migration] = &[
         ),
     },
     Migration { half: Half::Config, works_since: 1, sql: include_str!("migrations/0006_many.sql") },
+    Migration {
+        half: Half::Config,
+        works_since: 1,
+        sql: include_str!("migrations/0010_attempts_of_events.sql"),
+    },
 ];
 
 /// Gathers the times of a feed that was written without.

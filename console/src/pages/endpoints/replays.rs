@@ -12,10 +12,11 @@ use serde_json::{Map, json};
 
 use super::super::organizations::{refuse_auditors, unprocessable};
 use super::super::{REPLAY, directory_name, directory_path};
-use super::{first_few, get, page_under, path as endpoint_path, wrong};
+use super::{get, page_under, path as endpoint_path, wrong};
 use crate::Console;
 use crate::error::Error;
 use crate::form::{Form, Query, path_id};
+use crate::pages::first_few;
 use crate::parts::fields::{Wrongs, choice, line, named, tick, ticks};
 use crate::parts::form::{form, hidden, send};
 use crate::parts::{self, Tone, badge, facts, live, number, time};
