@@ -141,6 +141,86 @@
     stream.open();
   };
 
+  // A part that was fetched anew is made into what it is now, node by node: what stays the same stays, with its focus,
+  // with what is selected of it and with what somebody has opened.
+  const same = (old, fresh) =>
+    old.nodeType === fresh.nodeType && old.nodeName === fresh.nodeName && (old.id ?? "") === (fresh.id ?? "");
+
+  // A button that says "Copied" says so until it has been read.
+  const keeps = (old, fresh) =>
+    old.nodeType === Node.ELEMENT_NODE && (old.hasAttribute("hx-preserve")
+      || old.dataset.copy !== undefined && old.dataset.copy === fresh.dataset.copy);
+
+  const become = (old, fresh) => {
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      if (old.data !== fresh.data) old.data = fresh.data;
+      return;
+    }
+    if (keeps(old, fresh) || old.isEqualNode(fresh)) return;
+    for (const { name } of [...old.attributes]) {
+      if (!fresh.hasAttribute(name) && !(name === "open" || name === "class" && old.className === "")) old.removeAttribute(name);
+    }
+    for (const { name, value } of fresh.attributes) {
+      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
+    let next = old.firstChild;
+    for (const child of [...fresh.childNodes]) {
+      const known = child.id ? [...old.children].find((one) => one.id === child.id) : null;
+      const kept = known ?? (next && !next.id && same(next, child) ? next : null);
+      if (!kept || !same(kept, child)) {
+        old.insertBefore(document.adoptNode(child), next);
+        continue;
+      }
+      if (kept === next) next = next.nextSibling;
+      else old.insertBefore(kept, next);
+      become(kept, child);
+    }
+    while (next) {
+      const gone = next;
+      next = next.nextSibling;
+      gone.remove();
+    }
+  };
+
+  // What a reader of screens is told of a change: it stands outside of what changes, or it would not be read.
+  const said = document.getElementById("said");
+  const sentences = (root) => [...root.querySelectorAll("[data-say]")].map((one) => one.textContent.trim());
+
+  const renew = (id, fresh) => {
+    const old = document.getElementById(id);
+    if (!old || !fresh || old.isEqualNode(fresh)) return;
+    const before = sentences(old);
+    become(old, fresh);
+    const news = sentences(old).filter((sentence) => !before.includes(sentence));
+    if (said && news.length > 0) said.textContent = news.join(". ");
+    window.htmx?.process(old);
+    enhance(old);
+  };
+
+  // Never under a pressed pointer: a press that begins on one element and ends on another is no click on either.
+  let pressed = false;
+  const waiting = new Map();
+  const renewAll = () => {
+    if (pressed) return;
+    for (const [id, fresh] of waiting) renew(id, fresh);
+    waiting.clear();
+  };
+  const released = () => setTimeout(() => { pressed = false; renewAll(); });
+  document.addEventListener("pointerdown", () => { pressed = true; }, true);
+  for (const name of ["pointerup", "pointercancel"]) addEventListener(name, released, true);
+  // A pointer may be let go where no page hears of it.
+  addEventListener("blur", released);
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const part = event.detail.elt;
+    if (!part?.matches?.('[hx-trigger^="changed"]') || event.detail.xhr.status !== 200) return;
+    event.detail.shouldSwap = false;
+    const page = new DOMParser().parseFromString(event.detail.serverResponse, "text/html");
+    const others = (part.getAttribute("hx-select-oob") ?? "").split(",").filter(Boolean);
+    for (const id of [part.id, ...others.map((other) => other.slice(1))]) waiting.set(id, page.getElementById(id));
+    renewAll();
+  });
+
   const copy = async (button) => {
     const value = document.getElementById(button.dataset.copy);
     const label = button.firstChild;

@@ -48,7 +48,8 @@ play(async (browser) => {
   const entra = new Entra(endpoint, token);
   const tested = await entra.testConnection();
   assert.deepEqual([tested.status, tested.body.totalResults], [200, 0]);
-  await page.getByRole("status").getByText("connected").waitFor();
+  await page.locator(".status").getByText("connected").waitFor();
+  assert.equal(await page.locator("#said").textContent(), "connected", "readers of screens are told");
   await page.getByRole("row", { name: /GET \/Users/ }).first().waitFor();
   content(page);
 

@@ -117,7 +117,10 @@ play(async (browser) => {
   const there = await world();
   const all = await addresses(there);
   const signedOut = await open(browser);
-  await look(signedOut, "sign-in", "/console/sign-in");
+  for (const colorScheme of ["dark", "light"]) {
+    await signedOut.emulateMedia({ colorScheme });
+    await look(signedOut, "sign-in", "/console/sign-in");
+  }
   await shoot(signedOut, "sign-in", 360);
   await shoot(signedOut, "sign-in", 1280);
   const light = await signedIn(browser, { colorScheme: "light" });

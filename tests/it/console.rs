@@ -95,73 +95,80 @@ fn server(settings: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
     (data, server)
 }
 
+/// What whoever has not signed in may ask for.
+const OPEN: [&str; 5] = [
+    "/console/",
+    "/console/assets/{name}",
+    "/console/sign-in",
+    "/console/oidc/start",
+    "/console/oidc/callback",
+];
+
 #[tokio::test]
 async fn nobody_sees_or_changes_anything_without_signing_in() {
     let (_data, server) = server(&[]);
     let directory = server.api().directory("okta scim v2.0", "Acme").await;
-    let of = |rest: &str| format!("/console/directories/{}{rest}", directory.id);
     let (endpoint, _) = server.api().endpoint("http://127.0.0.1:9/").await;
-    let sent = |rest: &str| format!("/console/endpoints/{endpoint}{rest}");
+    let organizations = server.api().get("/organizations").await;
+    let organization = organizations["data"][0]["id"].as_str().unwrap().to_owned();
     let visitor = Visitor::new(&server);
-    let pages = [
-        "/console".to_owned(),
-        "/console/organizations".to_owned(),
-        "/console/organizations/new".to_owned(),
-        "/console/events".to_owned(),
-        "/console/events/stream".to_owned(),
-        "/console/changes".to_owned(),
-        "/console/session".to_owned(),
-        "/console/no/such/page".to_owned(),
-        of(""),
-        of("/users"),
-        of("/groups"),
-        of("/requests"),
-        of("/edit"),
-        of("/delete"),
-        of("/tokens/new"),
-        of("/release"),
-        "/console/endpoints".to_owned(),
-        "/console/endpoints/new".to_owned(),
-        sent(""),
-        sent("/edit"),
-        sent("/delete"),
-        sent("/rotate"),
-        sent("/test"),
-        sent("/replay"),
-        of("/map"),
-        of("/map/edit"),
-        of("/roles"),
-        "/console/api-keys".to_owned(),
-        "/console/api-keys/new".to_owned(),
-        "/console/settings".to_owned(),
-    ];
-    for page in &pages {
-        let answer = visitor.get(page).await;
-        assert_eq!(answer.status(), 303, "{page}");
-        let place = answer.headers()[LOCATION].to_str().unwrap();
-        assert!(place.starts_with("/console/sign-in?next="), "{page}: {place}");
-    }
-    let forms = [
-        of("/delete"),
-        of("/edit"),
-        of("/tokens/new"),
-        "/console/sign-out".to_owned(),
-        of("/release"),
-        "/console/endpoints/new".to_owned(),
-        sent("/edit"),
-        sent("/disable"),
-        sent("/rotate"),
-        sent("/test"),
-        sent("/replay"),
-        sent("/delete"),
-    ];
-    for form in forms {
-        let answer = visitor.post(&form, &[("confirmation", "Acme"), ("csrf", "")]).await;
-        assert_eq!(answer.status(), 303, "{form}");
+    let led = |answer: &Response| {
+        let place = answer.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+        answer.status() == 303
+            && place.is_some_and(|place| place.starts_with("/console/sign-in?next="))
+    };
+    // Every route that there is: a test of the console keeps the list whole.
+    let routes = include_str!("console_routes.txt");
+    for route in routes.lines().filter(|route| !OPEN.contains(route)) {
+        let path = route
+            .replace("{organization}", &organization)
+            .replace("{directory}", &directory.id)
+            .replace("{endpoint}", &endpoint)
+            .replace("{*path}", "no/such/page")
+            .replace(['{', '}'], "");
+        let (seen, sent) = (
+            visitor.get(&path).await,
+            visitor.post(&path, &[("confirmation", "Acme"), ("csrf", "")]).await,
+        );
+        for answer in [&seen, &sent] {
+            assert!(led(answer) || answer.status() == 405, "{route}: {}", answer.status());
+        }
+        assert!(led(&seen) || led(&sent), "{route}: nothing leads to the sign-in");
     }
     assert_eq!(server.api().get("/directories").await["data"][0]["state"], "unlinked");
     let endpoint = server.api().get(&format!("/webhook_endpoints/{endpoint}")).await;
     assert_eq!(endpoint["status"], "enabled");
+}
+
+#[tokio::test]
+async fn the_console_works_below_the_path_of_the_public_url() {
+    // The proxy in front takes the path away.
+    let (_data, server) = server(&[("DSYNC_PUBLIC_URL", "http://sync.example/x")]);
+    server.api().directory("okta scim v2.0", "Acme").await;
+    let mut visitor = Visitor::new(&server);
+    let unknown = visitor.get("/console/events").await;
+    assert_eq!(unknown.headers()[LOCATION], "/x/console/sign-in?next=%2Fconsole%2Fevents");
+    let answer = visitor.sign_in(PASSWORD).await;
+    assert_eq!(answer.headers()[LOCATION], "/x/console");
+    visitor.cookie = set_cookie(&answer).split(';').next().unwrap().to_owned();
+    for path in ["/console", "/console/sign-in", "/console/organizations", "/console/events"] {
+        let answer = visitor.get(path).await;
+        let text = answer.text().await.unwrap();
+        for attribute in ["href", "src", "action", "hx-get", "data-stream", "data-session"] {
+            assert!(!text.contains(&format!(" {attribute}=\"/console")), "{path}: {attribute}");
+        }
+        assert!(path == "/console/sign-in" || text.contains("href=\"/x/console/events"), "{path}");
+    }
+    let mut stream = visitor.get("/console/events/stream?after=").await;
+    let mut text = String::new();
+    while !text.contains("</li>") {
+        let more = tokio::time::timeout(PATIENCE, stream.chunk()).await.expect("it comes");
+        text += std::str::from_utf8(&more.unwrap().unwrap()).unwrap();
+    }
+    assert!(
+        text.contains("hx-get=\"/x/console/events/") && !text.contains("\"/console/"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -331,6 +331,17 @@ async fn an_administrator_adds_the_directory_that_nobody_has_added() {
     let google = browser.submit(&another.with("guide", "google").with("name", "Google")).await;
     google.expect(201, "Set up Google Workspace");
     google.expect(201, "?guide=google");
+    // Whoever follows a guide comes back to it.
+    let own = google.text.split("href=\"").find(|part| part.contains("/revoke?guide=google"));
+    let own = own.and_then(|part| part.split('"').next()).expect("tokens are revoked from here");
+    let confirm = browser.get(own).await;
+    confirm.expect(200, "?guide=google");
+    browser.submit(&confirm.form("Revoke token")).await.expect(200, "Set up Google Workspace");
+
+    // An id that is somebody else's is refused, and says nothing of them.
+    let foreign = api.directory("okta scim v2.0", "Rival").await;
+    let form = browser.get("/setup/new").await.form("Continue").with("guide", "okta");
+    browser.submit(&form.with("id", &foreign.id)).await.expect(403, "This form is out of date");
     for number in 2..20 {
         new_directory(&server, &acme, &format!("More {number}")).await;
     }

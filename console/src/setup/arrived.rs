@@ -16,12 +16,12 @@ pub(super) fn milestones(guide: &Guide, facts: &Facts) -> Markup {
         &[Milestone::Connected, Milestone::Users]
     };
     html! {
-        div role="status" {
+        div {
             ol.milestones aria-label="How far it has come" {
                 @for (milestone, standing) in milestones.iter().zip(standings(facts, milestones)) {
                     li.milestone {
                         span class=(class_of(standing)) { (sign(standing, &html! {})) }
-                        span { (words(*milestone, standing)) }
+                        span data-say { (words(*milestone, standing)) }
                     }
                 }
             }

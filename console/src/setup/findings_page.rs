@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::Site;
 use super::checkup::{Finding, findings};
-use super::connection::own;
+use super::connection::{guide_query, own};
 use super::facts::{Facts, People};
 use super::guide::{Guide, written};
 use super::visitor::Admin;
@@ -31,7 +31,7 @@ pub(super) fn check_up(
                     h3 { (title(finding)) }
                     (body(finding, guide))
                     @if let Finding::NoEmails { by_user_name: true, .. } = finding {
-                        (remedy(site, admin, directory))
+                        (remedy(site, admin, directory, guide))
                     }
                 }
             }
@@ -125,9 +125,10 @@ fn such_as(some: u64, example: Option<&str>) -> Markup {
 }
 
 /// The same, here and at once.
-fn remedy(site: &Site, admin: &Admin, directory: &Directory) -> Markup {
+fn remedy(site: &Site, admin: &Admin, directory: &Directory, guide: &Guide) -> Markup {
+    let query = guide_query(Some(guide));
     html! {
-        form method="post" action={ (own(site, directory.id)) "/email-from-user-name" } {
+        form method="post" action={ (own(site, directory.id)) "/email-from-user-name" (query) } {
             (admin.csrf_field())
             (hidden("made_from", directory.updated_at))
             p { "Or here: where there is no address, take the user name. It works at once, also for users who are here already." }

@@ -191,8 +191,8 @@ fn progress(endpoint: &Endpoint, replay: &Replay) -> Markup {
     let done = replay.delivered + replay.exhausted;
     html! {
         div.card {
-            p.status role="status" {
-                (state(endpoint, replay)) " " (number(done)) " of " (number(replay.total)) " events"
+            p.status {
+                span data-say { (state(endpoint, replay)) } " " (number(done)) " of " (number(replay.total)) " events"
                 @if replay.exhausted > 0 { ", " (number(replay.exhausted)) " of them given up" }
             }
             progress aria-label="Progress" value=(done) max=(replay.total.max(1)) {}

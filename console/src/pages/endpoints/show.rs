@@ -109,7 +109,7 @@ fn standing_of(
 ) -> Markup {
     html! {
         div.standing {
-            p.status role="status" { (state(endpoint, standing)) " Behind: " (lag(standing, now)) }
+            p.status { span data-say { (state(endpoint, standing)) } " Behind: " (lag(standing, now)) }
             @match standing.health(endpoint.enabled) {
                 Health::Healthy => {}
                 Health::Disabled => (turned_off(viewer, endpoint, standing)),
