@@ -130,7 +130,7 @@ play(async (browser) => {
   // What an event led to.
   await eventually("the delivery is shown", async () => {
     await light.goto(all.event);
-    return (await light.getByRole("row", { name: /127\.0\.0\.1:9\/webhooks connect/ }).count()) > 0;
+    return (await light.getByRole("row", { name: /127\.0\.0\.1:9\/webhooks no connection/ }).count()) > 0;
   });
   let heaviest = 0;
   for (const [name, address] of Object.entries(all)) {

@@ -67,7 +67,7 @@ pub(crate) async fn list(
     let found = html! {
         @if is_first(&page, &request) { (nothing_yet(&viewer)) }
         @else {
-            (table("Webhook endpoints", [column("URL"), column("State"), minor("Gets"), minor("Latest 100 attempts"), minor("Behind")], rows))
+            (table("Webhook endpoints", [column("URL"), column("State"), minor("Events"), minor("Latest 100 attempts"), minor("Waiting for it")], rows))
             (pager(&page, |one| one.id, |way, id| address(LIST, &[(way, id)])))
         }
     };
@@ -126,7 +126,7 @@ fn state(endpoint: &Endpoint, standing: &Delivering) -> Markup {
         ),
         Health::Healthy => badge(Tone::Good, "healthy"),
         Health::Failing => badge(Tone::Bad, "failing"),
-        Health::Paused => badge(Tone::Bad, "paused"),
+        Health::Paused => badge(Tone::Bad, "failing, tried now and then"),
     }
 }
 
@@ -228,7 +228,7 @@ async fn get(console: &Console, text: &str) -> Result<Endpoint, Error> {
 /// A page about an endpoint, under it.
 fn page_under<'a>(viewer: &'a Viewer, endpoint: &Endpoint, title: impl Into<String>) -> Page<'a> {
     let page = Page::new(viewer, Section::Endpoints, title);
-    page.under(LIST, "Endpoints").under(path(endpoint.id), &endpoint.url)
+    page.under(LIST, "Endpoints").under(path(endpoint.id), parts::shortened(&endpoint.url))
 }
 
 pub(crate) fn path(id: EndpointId) -> String {

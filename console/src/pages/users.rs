@@ -102,7 +102,7 @@ pub(crate) fn list_of<'a>(users: impl IntoIterator<Item = &'a DirectoryUser>) ->
         ]
     };
     let columns =
-        [column("User"), minor("Address"), column("State"), minor("Title"), minor("Updated")];
+        [column("User"), minor("E-mail"), column("State"), minor("Title"), minor("Updated")];
     table("Users", columns, users.into_iter().map(row))
 }
 
@@ -149,7 +149,7 @@ fn profile(user: &DirectoryUser) -> Markup {
         ("State", state(user.state)),
         ("Name", parts::text_or(user.name.as_deref(), "none")),
         ("User name", parts::text_or(user.username.as_deref(), "none")),
-        ("Address", parts::text_or(user.email.as_deref(), "none")),
+        ("E-mail", parts::text_or(user.email.as_deref(), "none")),
         ("Title", parts::text_or(user.job_title.as_deref(), "none")),
         ("Id", html! { code { (user.id) } }),
         ("Id of the identity provider", html! { code { (parts::text(&user.idp_id)) } }),

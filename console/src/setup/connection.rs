@@ -115,8 +115,8 @@ pub(super) async fn page(
     let body = html! {
         div.connection data-now-at=[shown.token.map(|_| &here)] {
             (connection.head(&here))
-            (connection.side())
             (connection.guide(&shown, &usual))
+            (connection.side())
             div.below {
                 (connection.tokens())
                 (connection.map())

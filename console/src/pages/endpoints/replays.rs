@@ -193,7 +193,7 @@ fn progress(endpoint: &Endpoint, replay: &Replay) -> Markup {
         div.card {
             p.status {
                 span data-say { (state(endpoint, replay)) } " " (number(done)) " of " (number(replay.total)) " events"
-                @if replay.exhausted > 0 { ", " (number(replay.exhausted)) " of them given up" }
+                @if replay.exhausted > 0 { ", " (number(replay.exhausted)) " of them not tried again" }
             }
             progress aria-label="Progress" value=(done) max=(replay.total.max(1)) {}
         }
