@@ -210,10 +210,13 @@
   for (const name of ["pointerup", "pointercancel"]) addEventListener(name, released, true);
   // A pointer may be let go where no page hears of it.
   addEventListener("blur", released);
+  addEventListener("pointermove", (event) => { if (pressed && event.buttons === 0) released(); }, true);
 
   document.addEventListener("htmx:beforeSwap", (event) => {
-    const part = event.detail.elt;
-    if (!part?.matches?.('[hx-trigger^="changed"]') || event.detail.xhr.status !== 200) return;
+    // A search asks for another part than its own, and is answered with what it has found.
+    const part = event.detail.requestConfig.elt;
+    if (part !== event.detail.target || !part.matches('[hx-trigger^="changed"]')) return;
+    if (event.detail.xhr.status !== 200) return;
     event.detail.shouldSwap = false;
     const page = new DOMParser().parseFromString(event.detail.serverResponse, "text/html");
     const others = (part.getAttribute("hx-select-oob") ?? "").split(",").filter(Boolean);

@@ -144,7 +144,11 @@ async fn nobody_sees_or_changes_anything_without_signing_in() {
 async fn the_console_works_below_the_path_of_the_public_url() {
     // The proxy in front takes the path away.
     let (_data, server) = server(&[("DSYNC_PUBLIC_URL", "http://sync.example/x")]);
-    server.api().directory("okta scim v2.0", "Acme").await;
+    let api = server.api();
+    let organization = api.create("/organizations", &serde_json::json!({ "name": "Acme" })).await;
+    let directory = serde_json::json!({ "organization_id": organization["id"],
+        "type": "okta scim v2.0", "name": "Acme" });
+    api.create("/directories", &directory).await;
     let mut visitor = Visitor::new(&server);
     let unknown = visitor.get("/console/events").await;
     assert_eq!(unknown.headers()[LOCATION], "/x/console/sign-in?next=%2Fconsole%2Fevents");
