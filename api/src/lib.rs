@@ -67,7 +67,7 @@ pub use limits::Limits;
 pub use openapi::description;
 pub use organizations::{EXTERNAL_ID_MAX, domains};
 pub use router::{
-    Api, CheckCertificate, CheckUrl, MakeKeyPair, RECONCILE_WAIT_MAX, reconcile, reconcile_by,
-    router, waiting_room,
+    Api, CheckCertificate, CheckUrl, MakeKeyPair, RECONCILE_WAIT_MAX, reconcile_by, router,
+    waiting_room,
 };
 pub use secrets::{Ticket, bearer_token, client_id, digest, ticket};

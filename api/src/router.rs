@@ -100,13 +100,8 @@ impl Api {
     }
 }
 
-/// Lets the event stream of a directory tell what configuration says. A failure is not the caller's: what was asked
-/// for is done, and the stream catches up.
-pub async fn reconcile(streams: &dyn Streams, directory: DirectoryId) {
-    reconcile_by(streams, directory, Actor::default()).await;
-}
-
-/// The same of what this actor has changed, for the history.
+/// Lets the event stream of a directory tell what configuration says, which this actor has changed. A failure is not
+/// theirs: what was asked for is done, and the stream catches up.
 pub async fn reconcile_by(streams: &dyn Streams, directory: DirectoryId, actor: Actor) {
     let done = tokio::time::timeout(RECONCILE_WAIT_MAX, streams.reconcile(directory, actor));
     match done.await {

@@ -46,7 +46,7 @@
           this.on.back?.();
         }
       };
-      for (const name of ["beat", "changed", "entry"]) {
+      for (const name of ["beat", "changed", "entry", "skipped"]) {
         source.addEventListener(name, (event) => {
           if (this.source !== source) return;
           heard(event);
@@ -104,7 +104,12 @@
       while (list.children.length > ENTRIES_MAX) list.lastElementChild.remove();
     };
     const live = () => tell("Live: new events appear on top.");
-    const on = { entry: add, back: live, lost: () => tell("Not live: the connection is lost.") };
+    // Lines that do not join what comes next would look as if nothing had happened in between.
+    const skipped = () => {
+      list.replaceChildren();
+      tell(`Live. More happened than fits here: these are the latest ${ENTRIES_MAX}. Load the page again for older ones.`);
+    };
+    const on = { entry: add, skipped, back: live, lost: () => tell("Not live: the connection is lost.") };
     const stream = new Stream(list.dataset.stream, list.dataset.after, on);
     streams.push(stream);
     stream.open();
@@ -135,6 +140,89 @@
     streams.push(stream);
     stream.open();
   };
+
+  // A part that was fetched anew is made into what it is now, node by node: what stays the same stays, with its focus,
+  // with what is selected of it and with what somebody has opened.
+  const same = (old, fresh) =>
+    old.nodeType === fresh.nodeType && old.nodeName === fresh.nodeName && (old.id ?? "") === (fresh.id ?? "");
+
+  // A button that says "Copied" says so until it has been read.
+  const keeps = (old, fresh) =>
+    old.nodeType === Node.ELEMENT_NODE && (old.hasAttribute("hx-preserve")
+      || old.dataset.copy !== undefined && old.dataset.copy === fresh.dataset.copy);
+
+  const become = (old, fresh) => {
+    if (old.nodeType !== Node.ELEMENT_NODE) {
+      if (old.data !== fresh.data) old.data = fresh.data;
+      return;
+    }
+    if (keeps(old, fresh) || old.isEqualNode(fresh)) return;
+    for (const { name } of [...old.attributes]) {
+      if (!fresh.hasAttribute(name) && !(name === "open" || name === "class" && old.className === "")) old.removeAttribute(name);
+    }
+    for (const { name, value } of fresh.attributes) {
+      if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    }
+    let next = old.firstChild;
+    for (const child of [...fresh.childNodes]) {
+      const known = child.id ? [...old.children].find((one) => one.id === child.id) : null;
+      const kept = known ?? (next && !next.id && same(next, child) ? next : null);
+      if (!kept || !same(kept, child)) {
+        old.insertBefore(document.adoptNode(child), next);
+        continue;
+      }
+      if (kept === next) next = next.nextSibling;
+      else old.insertBefore(kept, next);
+      become(kept, child);
+    }
+    while (next) {
+      const gone = next;
+      next = next.nextSibling;
+      gone.remove();
+    }
+  };
+
+  // What a reader of screens is told of a change: it stands outside of what changes, or it would not be read.
+  const said = document.getElementById("said");
+  const sentences = (root) => [...root.querySelectorAll("[data-say]")].map((one) => one.textContent.trim());
+
+  const renew = (id, fresh) => {
+    const old = document.getElementById(id);
+    if (!old || !fresh || old.isEqualNode(fresh)) return;
+    const before = sentences(old);
+    become(old, fresh);
+    const news = sentences(old).filter((sentence) => !before.includes(sentence));
+    if (said && news.length > 0) said.textContent = news.join(". ");
+    window.htmx?.process(old);
+    enhance(old);
+  };
+
+  // Never under a pressed pointer: a press that begins on one element and ends on another is no click on either.
+  let pressed = false;
+  const waiting = new Map();
+  const renewAll = () => {
+    if (pressed) return;
+    for (const [id, fresh] of waiting) renew(id, fresh);
+    waiting.clear();
+  };
+  const released = () => setTimeout(() => { pressed = false; renewAll(); });
+  document.addEventListener("pointerdown", () => { pressed = true; }, true);
+  for (const name of ["pointerup", "pointercancel"]) addEventListener(name, released, true);
+  // A pointer may be let go where no page hears of it.
+  addEventListener("blur", released);
+  addEventListener("pointermove", (event) => { if (pressed && event.buttons === 0) released(); }, true);
+
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    // A search asks for another part than its own, and is answered with what it has found.
+    const part = event.detail.requestConfig.elt;
+    if (part !== event.detail.target || !part.matches('[hx-trigger^="changed"]')) return;
+    if (event.detail.xhr.status !== 200) return;
+    event.detail.shouldSwap = false;
+    const page = new DOMParser().parseFromString(event.detail.serverResponse, "text/html");
+    const others = (part.getAttribute("hx-select-oob") ?? "").split(",").filter(Boolean);
+    for (const id of [part.id, ...others.map((other) => other.slice(1))]) waiting.set(id, page.getElementById(id));
+    renewAll();
+  });
 
   const copy = async (button) => {
     const value = document.getElementById(button.dataset.copy);

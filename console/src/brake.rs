@@ -1,7 +1,7 @@
 //! What slows down who guesses passwords, and who has us ask an identity provider.
 //!
-//! Every attempt counts, for the address that it comes from and for all together. The limit for all is
-//! asked first, so it also bounds how many addresses are remembered: no more than pass it within a minute.
+//! Every attempt counts for the address that it comes from, and one that passes there for all together. The address is
+//! asked first: what its own limit refuses takes nothing from the others, or one host could keep everybody out.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -23,8 +23,9 @@ const OVERALL: RateLimit = limit(60, 60);
 const CODES_PER_ADDRESS: RateLimit = limit(30, 30);
 const CODES_OVERALL: RateLimit = limit(120, 120);
 
-/// How many addresses are remembered before those that rest are forgotten.
-const ADDRESSES_MAX: usize = 256;
+/// How many addresses are remembered. Those that rest are forgotten first; where all of them are busy, it is a botnet,
+/// and who is new waits: what is remembered of strangers has an end.
+const ADDRESSES_MAX: usize = 10_000;
 
 /// The bits of an IPv6 address that one customer of a provider has: a /64.
 const NETWORK: u128 = !(u64::MAX as u128);
@@ -68,8 +69,12 @@ impl Brake {
         // The limits are by the minute and the buckets by the second: a minute passes as a second.
         let now = now / MINUTE;
         let mut used = self.used.lock().expect("nothing panics while it is held");
-        let taken = used.overall.take(self.overall, now);
-        let taken = taken.and_then(|()| used.addresses.take(network(from), self.per_address, now));
+        let from = network(from);
+        if !used.addresses.has_room_for(&from, now) {
+            return Err(Duration::from_secs(60) / self.per_address.per_second.get());
+        }
+        let taken = used.addresses.take(from, self.per_address, now);
+        let taken = taken.and_then(|()| used.overall.take(self.overall, now));
         taken.map_err(|wait| wait * MINUTE)
     }
 }
@@ -109,6 +114,28 @@ mod tests {
         assert_eq!(wait.as_secs_f64().round(), 6.0, "{wait:?}");
         assert_eq!(brake.take_at(address(2), start), Ok(()));
         assert_eq!(brake.take_at(address(1), start + wait + Duration::from_millis(1)), Ok(()));
+    }
+
+    #[test]
+    fn one_address_cannot_keep_the_others_out() {
+        for brake in [Brake::of_passwords(), Brake::of_codes()] {
+            let start = Duration::from_secs(1_000);
+            for attempt in 0..1_000 {
+                let _ = brake.take_at(address(1), start + Duration::from_millis(attempt));
+            }
+            assert_eq!(brake.take_at(address(2), start + Duration::from_secs(1)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn no_more_addresses_are_remembered_than_were_said() {
+        let brake = Brake::of_passwords();
+        let of = |host: usize| IpAddr::from(u32::try_from(host).unwrap().to_be_bytes());
+        for host in 0..ADDRESSES_MAX {
+            let _ = brake.take_at(of(host), Duration::ZERO);
+        }
+        let wait = brake.take_at(of(ADDRESSES_MAX), Duration::ZERO).unwrap_err();
+        assert_eq!(brake.take_at(of(ADDRESSES_MAX), wait), Ok(()), "somebody rests by then");
     }
 
     #[test]

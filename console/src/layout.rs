@@ -62,7 +62,7 @@ impl<'a> Page<'a> {
     pub(crate) fn show(self, body: &Markup) -> Response {
         let Self { viewer, section, title, crumbs, changes } = self;
         let main = html! {
-            main #main tabindex="-1" data-changes=[changes] {
+            main #main tabindex="-1" data-changes=[changes] data-session="/console/session" {
                 @if !crumbs.is_empty() {
                     nav.crumbs aria-label="Where you are" {
                         ol { @for (href, name) in &crumbs { li { a href=(href) { bdi { (name) } } } } }
@@ -104,6 +104,7 @@ fn document(title: &str, body: &Markup) -> String {
             body {
                 a.skip href="#main" { "Skip to the content" }
                 (body)
+                p #said.sr role="status" {}
                 div #lost.banner role="alert" hidden {}
             }
         }

@@ -31,6 +31,7 @@ pub mod oidc;
 mod pages;
 mod parts;
 pub mod password;
+mod place;
 mod policy;
 pub mod ports;
 mod providers;
@@ -46,7 +47,7 @@ use api::ports::{
     PortalLinks, Reading, Streams,
 };
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Router, middleware};
 use schemas::{DirectoryId, Edge};
 use tokio::sync::Semaphore;
@@ -114,6 +115,8 @@ struct Console {
     brake: Brake,
     /// The same for codes of the identity provider, so that neither closes the other.
     provider_brake: Brake,
+    /// The same for sign-ins that begin there: a provider that does not answer is asked again each time.
+    start_brake: Brake,
     /// Room for passwords that are being checked.
     checks: Semaphore,
     /// Room for pages that are being kept up to date.
@@ -135,6 +138,7 @@ impl Console {
         Self {
             brake: Brake::of_passwords(),
             provider_brake: Brake::of_codes(),
+            start_brake: Brake::of_codes(),
             checks: Semaphore::new(sign_in::CHECKS_MAX),
             watching: Arc::new(Semaphore::new(live::WATCHING_MAX)),
             is_secure: ports.public_url.starts_with("https://"),
@@ -156,9 +160,40 @@ impl Console {
     }
 }
 
+/// Routes, and which there are: so that a test can walk them all.
+#[derive(Default)]
+struct Routes {
+    router: Router<Arc<Console>>,
+    paths: Vec<String>,
+}
+
+impl Routes {
+    fn route(mut self, path: &str, answers: MethodRouter<Arc<Console>>) -> Self {
+        self.paths.push(path.to_owned());
+        self.router = self.router.route(path, answers);
+        self
+    }
+
+    fn merge(mut self, other: Self) -> Self {
+        self.paths.extend(other.paths);
+        self.router = self.router.merge(other.router);
+        self
+    }
+}
+
 /// The pages of whoever runs the server, as a router.
 pub fn router(ports: Ports) -> Router {
-    Router::new()
+    let prefix: Arc<str> = schemas::host_name::path_of(&ports.public_url).into();
+    routes()
+        .router
+        .layer(DefaultBodyLimit::max(form::FORM_BYTES_MAX))
+        .layer(middleware::from_fn(policy::protect))
+        .layer(middleware::from_fn_with_state(prefix, place::below))
+        .with_state(Arc::new(Console::new(ports)))
+}
+
+fn routes() -> Routes {
+    Routes::default()
         .route("/console", get(start::show))
         .route("/console/", get(async || sign_in::to("/console")))
         .route("/console/assets/{name}", get(assets::show))
@@ -174,16 +209,13 @@ pub fn router(ports: Ports) -> Router {
         .merge(rules())
         .merge(access())
         .route("/console/{*path}", get(pages::nowhere))
-        .layer(DefaultBodyLimit::max(form::FORM_BYTES_MAX))
-        .layer(middleware::from_fn(policy::protect))
-        .with_state(Arc::new(Console::new(ports)))
 }
 
-fn configuration() -> Router<Arc<Console>> {
+fn configuration() -> Routes {
     let organization = "/console/organizations/{organization}";
     let directory = "/console/directories/{directory}";
     let under = |base: &str, rest: &str| format!("{base}{rest}");
-    Router::new()
+    Routes::default()
         .route("/console/organizations", get(organizations::list))
         .route("/console/organizations/new", get(organizations::new).post(organizations::create))
         .route(organization, get(organizations::show))
@@ -202,11 +234,11 @@ fn configuration() -> Router<Arc<Console>> {
         )
 }
 
-fn delivery() -> Router<Arc<Console>> {
+fn delivery() -> Routes {
     let list = "/console/endpoints";
     let endpoint = "/console/endpoints/{endpoint}";
     let under = |rest: &str| format!("{endpoint}{rest}");
-    Router::new()
+    Routes::default()
         .route(list, get(endpoints::list))
         .route("/console/endpoints/new", get(endpoints::new).post(endpoints::create))
         .route(endpoint, get(endpoints::show))
@@ -223,8 +255,8 @@ fn delivery() -> Router<Arc<Console>> {
         .route("/console/directories/{directory}/release", get(hold::confirm).post(hold::release))
 }
 
-fn history() -> Router<Arc<Console>> {
-    Router::new()
+fn history() -> Routes {
+    Routes::default()
         .route("/console/directories/{directory}/users", get(users::list))
         .route("/console/directories/{directory}/groups", get(groups::list))
         .route("/console/directories/{directory}/requests", get(requests::list))
@@ -238,19 +270,19 @@ fn history() -> Router<Arc<Console>> {
 }
 
 /// What a directory makes of its users on the way to apps.
-fn rules() -> Router<Arc<Console>> {
+fn rules() -> Routes {
     let map = "/console/directories/{directory}/map";
-    Router::new()
+    Routes::default()
         .route(map, get(attribute_map::show))
         .route(&format!("{map}/edit"), get(attribute_map::edit).post(attribute_map::update))
         .route("/console/directories/{directory}/roles", get(roles::edit).post(roles::update))
 }
 
 /// Who gets in, by which name, and with what the server runs.
-fn access() -> Router<Arc<Console>> {
+fn access() -> Routes {
     let organization = "/console/organizations/{organization}";
     let under = |rest: &str| format!("{organization}{rest}");
-    Router::new()
+    Routes::default()
         .route("/console/api-keys", get(api_keys::list))
         .route("/console/api-keys/new", get(api_keys::new).post(api_keys::create))
         .route("/console/api-keys/{key}/revoke", get(api_keys::confirm).post(api_keys::revoke))
@@ -269,4 +301,16 @@ fn access() -> Router<Arc<Console>> {
             &under("/delete"),
             get(organization_deletion::confirm).post(organization_deletion::delete),
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_walk_through_all_pages_leaves_none_out() {
+        let listed = include_str!("../../tests/it/console_routes.txt");
+        let listed: Vec<&str> = listed.lines().collect();
+        assert_eq!(routes().paths, listed, "tests/it/console_routes.txt lists them in order");
+    }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!  feed goes on ──▶ Entries: each event as a line of the page, under its id     event: entry
 //!       or a request arrives ──▶ Changes: that something changed, and no more   event: changed
+//!       too much was missed  ──▶ Entries: that the rest is left out              event: skipped
 //!       nothing for a while  ──▶ both: that the connection lives                event: beat
 //! ```
 //!
@@ -48,6 +49,10 @@ const SESSION_ASKED_EVERY: Duration = Duration::from_secs(10);
 const ENTRIES_AT_ONCE: u32 = 100;
 const BREATH: Duration = Duration::from_millis(50);
 
+/// How many lines a page keeps (`ENTRIES_MAX` in `console.js`): of more that it has missed it is told that they are
+/// left out, and nothing else.
+const ENTRIES_KEPT: u32 = 200;
+
 /// How often it is looked whether something changed that no feed tells of.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -78,7 +83,7 @@ pub(crate) fn entries(
     from: Option<EventId>,
 ) -> Result<Response, Error> {
     let watch = Watch::begin(console, Door::Console(viewer.digest))?;
-    let entries = Entries { watch, filter, from, names: BTreeMap::new() };
+    let entries = Entries { watch, filter, from, names: BTreeMap::new(), has_begun: false };
     Ok(answer(stream::unfold(entries, |mut entries| async move {
         let frames = entries.next().await?;
         Some((frames, entries))
@@ -190,6 +195,30 @@ impl Watch {
     }
 }
 
+/// What a stream does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Tells what was found.
+    Send,
+    /// Says that it lives, and where it is: whoever has to open it again goes on from there.
+    Beat,
+    /// Goes on looking, after a breath.
+    LookOn,
+    /// Waits for something to happen.
+    Wait,
+}
+
+impl Turn {
+    const fn of(is_empty: bool, has_more: bool, is_time: bool) -> Self {
+        match (is_empty, has_more, is_time) {
+            (false, ..) => Self::Send,
+            (true, true, true) => Self::Beat,
+            (true, true, false) => Self::LookOn,
+            (true, false, _) => Self::Wait,
+        }
+    }
+}
+
 /// Follows the feed.
 struct Entries {
     watch: Watch,
@@ -197,6 +226,8 @@ struct Entries {
     /// Everything up to here was sent or does not fit.
     from: Option<EventId>,
     names: BTreeMap<DirectoryId, String>,
+    /// Whether it was looked how much the page has missed.
+    has_begun: bool,
 }
 
 impl Entries {
@@ -212,6 +243,9 @@ impl Entries {
     }
 
     async fn step(&mut self) -> Result<Option<Vec<Event>>, Error> {
+        if !std::mem::replace(&mut self.has_begun, true) && self.skip().await? {
+            return Ok(Some(vec![Event::default().event("skipped").data(NOTHING)]));
+        }
         while self.watch.goes_on().await? {
             let console = Arc::clone(&self.watch.console);
             // Asked first: what comes after that is waited for, not missed.
@@ -225,21 +259,37 @@ impl Entries {
             let found = console.audit.audit(page, self.filter.clone()).await?;
             let last = found.page.items.last().map(|event| event.id);
             self.from = found.looked_to.or(last).or(self.from);
-            if !found.page.items.is_empty() {
-                let frames = self.frames(&found.page.items).await?;
-                tokio::time::sleep(BREATH).await;
-                return Ok(Some(frames));
-            }
-            if found.page.has_after {
-                continue;
-            }
-            // Nothing up to here fits.
-            self.from = end.event.or(self.from);
-            if !self.wait(end).await? {
-                return Ok(Some(vec![self.beat()]));
+            let is_time = Instant::now() >= self.watch.beat_at();
+            match Turn::of(found.page.items.is_empty(), found.page.has_after, is_time) {
+                Turn::Send => {
+                    let frames = self.frames(&found.page.items).await?;
+                    tokio::time::sleep(BREATH).await;
+                    return Ok(Some(frames));
+                }
+                Turn::Beat => return Ok(Some(vec![self.beat()])),
+                Turn::LookOn => tokio::time::sleep(BREATH).await,
+                Turn::Wait => {
+                    // Nothing up to here fits.
+                    self.from = end.event.or(self.from);
+                    if !self.wait(end).await? {
+                        return Ok(Some(vec![self.beat()]));
+                    }
+                }
             }
         }
         Ok(None)
+    }
+
+    /// Leaves out what a page would drop as soon as it came. True if there was any.
+    async fn skip(&mut self) -> Result<bool, Error> {
+        let console = &self.watch.console;
+        let filter = AuditFilter { in_front_of: self.from, ..self.filter.clone() };
+        let missed = console.audit.audit(first_few(ENTRIES_KEPT + 1), filter).await?.page.items;
+        let is_too_much = missed.len() > ENTRIES_KEPT as usize;
+        if is_too_much {
+            self.from = missed.last().map(|event| event.id);
+        }
+        Ok(is_too_much)
     }
 
     /// Waits for the feed to go on; false if it is time to say that the connection lives.
@@ -433,4 +483,19 @@ fn what(event: &AuditEvent) -> Vec<String> {
     let both = [&data["user"], &data["member"], &data["group"]];
     let parts: Vec<String> = both.into_iter().filter_map(named).collect();
     if parts.is_empty() { named(&data).into_iter().collect() } else { parts }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_looks_through_much_says_in_between_that_it_lives() {
+        assert_eq!(Turn::of(true, true, true), Turn::Beat);
+        assert_eq!(Turn::of(true, true, false), Turn::LookOn);
+        assert_eq!(Turn::of(true, false, true), Turn::Wait, "it beats when it has waited");
+        for (has_more, is_time) in [(true, true), (true, false), (false, true), (false, false)] {
+            assert_eq!(Turn::of(false, has_more, is_time), Turn::Send);
+        }
+    }
 }

@@ -213,13 +213,13 @@ pub(crate) fn progress(refresh: Progress) -> Markup {
     let Progress { running, done, total } = refresh;
     html! {
         @if running {
-            div.progress role="status" {
+            div.progress {
                 p { (badge(Tone::Plain, "in progress")) " Apps are being told what the rules make of users: "
                     (number(done)) " of " (number(total)) "." }
                 progress aria-label="Users looked at" max=(total.max(1)) value=(done) {}
             }
         } @else if total > 0 {
-            p.progress role="status" { (badge(Tone::Good, "done")) " All " (number(total)) " users follow the rules." }
+            p.progress data-say { (badge(Tone::Good, "done")) " All " (number(total)) " users follow the rules." }
         }
     }
 }

@@ -121,9 +121,13 @@ impl<'a> Begun<'a> {
 /// Sends the browser to the provider.
 pub(crate) async fn start(
     State(console): State<Arc<Console>>,
+    address: Option<Extension<ConnectInfo<SocketAddr>>>,
     Query(query): Query,
 ) -> Result<Response, Error> {
     let oidc = console.oidc.as_ref().ok_or(Error::Missing("page"))?;
+    if console.start_brake.take(from(address)).is_err() {
+        return Ok(too_many());
+    }
     let provider = match oidc.provider.authorization().await {
         Ok(provider) => provider,
         Err(error) => return Ok(failed(&error)),
@@ -188,7 +192,7 @@ async fn signed_in(
     let code = query.one("code").filter(|code| (1..=CODE_BYTES_MAX).contains(&code.len()));
     let Some(code) = code else { return Ok(not_verified()) };
     if console.provider_brake.take(from).is_err() {
-        tracing::warn!("attempts to sign in with the identity provider are slowed down");
+        tracing::warn!(client.address = %from, "attempts to sign in with the identity provider are slowed down");
         return Ok(too_many());
     }
     let redemption =
@@ -206,6 +210,7 @@ async fn signed_in(
     }
     let Some(role) = oidc.members.role(&claims) else {
         tracing::warn!(
+            client.address = %from,
             "somebody whom the settings do not name has tried to sign in to the console"
         );
         return Ok(page::no_member(&claims));

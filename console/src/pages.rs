@@ -60,6 +60,12 @@ pub(crate) fn first_few<I>(limit: u32) -> PageRequest<I> {
     PageRequest { reach: Reach::Everything, limit, order: Order::Descending, cursor: None }
 }
 
+/// As many as are shown of what was asked for with one more, and whether there is more.
+fn shown<T>(items: &[T], limit: u32) -> (&[T], bool) {
+    let limit = limit as usize;
+    (&items[..items.len().min(limit)], items.len() > limit)
+}
+
 /// An address with a query of these pairs; those without a value are left out.
 fn address(path: &str, pairs: &[(&str, &str)]) -> String {
     let given: Vec<_> = pairs.iter().filter(|(_, value)| !value.is_empty()).collect();

@@ -35,6 +35,23 @@ pub(crate) fn text_or(given: Option<&str>, none: &str) -> Markup {
     html! { @match given { Some(given) => (text(given)), None => span.faint { (none) } } }
 }
 
+/// How long a URL may be in a heading, and how much of its two ends is kept if it is longer: the host, and what tells
+/// it from others of that host.
+const HEADING_MAX: usize = 60;
+const HEADING_ENDS: (usize, usize) = (36, 20);
+
+/// A URL for a heading. What is long is shortened in its middle.
+pub(crate) fn shortened(url: &str) -> String {
+    let length = url.chars().count();
+    if length <= HEADING_MAX {
+        return url.to_owned();
+    }
+    let (begin, end) = HEADING_ENDS;
+    let (first, last): (String, String) =
+        (url.chars().take(begin).collect(), url.chars().skip(length - end).collect());
+    format!("{first}…{last}")
+}
+
 /// How a badge feels.
 #[derive(Clone, Copy)]
 pub(crate) enum Tone {
@@ -138,6 +155,16 @@ mod tests {
     fn thousands_are_set_apart() {
         let all = [0, 999, 1_000, 1_234_567].map(number);
         assert_eq!(all, ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
+    }
+
+    #[test]
+    fn a_long_url_keeps_its_ends_in_a_heading() {
+        let short = "https://app.example/webhooks";
+        assert_eq!(shortened(short), short);
+        let long = format!("https://hooks.example/{}/the-end-of-the-path", "é".repeat(60));
+        assert_eq!(shortened(&long).chars().count(), 57);
+        assert!(shortened(&long).starts_with("https://hooks.example/é"));
+        assert!(shortened(&long).ends_with("…/the-end-of-the-path"), "{}", shortened(&long));
     }
 
     #[test]

@@ -7,10 +7,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::oidc::Authorization;
-use api::ports::{AuditEvent, Delivering, Digest, Directory, PortError};
+use api::ports::{Attempt, AuditEvent, Delivering, Digest, Directory, Endpoint, PortError};
 use async_trait::async_trait;
 use schemas::wire::{DirectoryGroup, DirectoryUser};
-use schemas::{AttemptId, DirectoryId, EndpointId, EventId, Timestamp};
+use schemas::{AttemptId, DirectoryId, EndpointId, EventId, OrganizationId, Timestamp};
 
 /// How many sessions there may be; beyond it the oldest end. More than people who run a server have
 /// browsers.
@@ -124,6 +124,19 @@ pub struct FailingEndpoint {
     pub failed_in_a_row: u64,
     /// Why the dispatcher turned it off, if it did.
     pub disabled_reason: Option<String>,
+    /// Whether it is turned on.
+    pub enabled: bool,
+}
+
+/// An attempt at delivering an event, and to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// To which endpoint.
+    pub endpoint: EndpointId,
+    /// Where that is.
+    pub url: String,
+    /// The attempt, without what was sent.
+    pub attempt: Attempt,
 }
 
 /// An attempt at a delivery, as far as it is counted.
@@ -162,7 +175,20 @@ pub trait Lookups: Send + Sync {
     /// An event with who caused it.
     async fn event(&self, id: EventId) -> Result<AuditEvent, PortError>;
 
-    /// Endpoints that fail, or that were turned off because they did; those that fail longest first.
+    /// What endpoints were sent of an event, as far as it is remembered; the latest attempts first.
+    async fn attempts_of(&self, event: EventId, limit: u32) -> Result<Vec<Delivered>, PortError>;
+
+    /// Endpoints that name this organization, the newest first.
+    async fn endpoints_of(
+        &self,
+        organization: OrganizationId,
+        limit: u32,
+    ) -> Result<Vec<Endpoint>, PortError>;
+
+    /// How many events the endpoint has to get that is furthest behind, of those that are turned on.
+    async fn furthest_behind(&self) -> Result<u64, PortError>;
+
+    /// Endpoints that fail or are turned off; those that fail longest first, those that somebody turned off last.
     async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, PortError>;
 
     /// How deliveries to an endpoint go, without what attempts have to be counted for: those of
@@ -220,13 +246,13 @@ pub trait Arrivals: Send + Sync {
 /// How much passed between two moments, as counts a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
-    /// SCIM requests answered.
-    pub requests: f64,
+    /// SCIM requests answered by this process, if it answers any.
+    pub requests: Option<f64>,
     /// Events accepted.
     pub events: f64,
-    /// Webhooks answered with 2xx.
-    pub deliveries: f64,
-    /// Attempts at webhooks that failed.
+    /// Webhooks of this process that were answered with 2xx, if it sends any.
+    pub deliveries: Option<f64>,
+    /// Attempts at webhooks of this process that failed.
     pub failures: f64,
 }
 
@@ -243,6 +269,8 @@ pub struct Flow {
     pub lag: u64,
     /// How many events the endpoint that is furthest behind has to get.
     pub undelivered: u64,
+    /// Whether other processes may do the same work, of whose requests and deliveries nothing is known here.
+    pub has_others: bool,
 }
 
 /// The pipeline as it is.

@@ -108,6 +108,12 @@ impl FromRequest<Arc<Console>> for Change {
 
     async fn from_request(request: Request, console: &Arc<Console>) -> Result<Self, Error> {
         let (viewer, form) = read(request, console, Viewer::is_admin).await?;
+        // Not all that is changed here makes an event; the span has the path and the request.
+        tracing::info!(
+            console.role = viewer.role.name(),
+            client.address = viewer.actor.ip,
+            "a form of the console is sent"
+        );
         Ok(Self { viewer, form })
     }
 }

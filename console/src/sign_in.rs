@@ -64,13 +64,14 @@ pub(crate) async fn sign_in(
     if !console.password_sign_in {
         return Ok(page.show(StatusCode::FORBIDDEN, Some(NO_PASSWORDS)));
     }
-    if let Err(wait) = console.brake.take(from(address)) {
-        tracing::warn!("attempts to sign in to the console are slowed down");
+    let address = from(address);
+    if let Err(wait) = console.brake.take(address) {
+        tracing::warn!(client.address = %address, "attempts to sign in to the console are slowed down");
         return Ok(page.refused_for(wait));
     }
     let password = form.one("password").unwrap_or_default();
     let Some((role, checked_with)) = whose(&console, password).await? else {
-        tracing::warn!("a wrong password for the console");
+        tracing::warn!(client.address = %address, "a wrong password for the console");
         return Ok(page.show(StatusCode::UNAUTHORIZED, Some(WRONG)));
     };
     let now = console.edge.now();
@@ -82,7 +83,7 @@ pub(crate) async fn sign_in(
         Err(PortError::NotFound) => return Ok(page.show(StatusCode::UNAUTHORIZED, Some(WRONG))),
         Err(error) => return Err(error.into()),
     }
-    tracing::info!(role = role.name(), "signed in to the console");
+    tracing::info!(role = role.name(), client.address = %address, "signed in to the console");
     let mut response = to(&next);
     begin(&console, &mut response, &secret);
     Ok(response)

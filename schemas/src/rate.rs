@@ -70,6 +70,15 @@ impl<K: Eq + Hash> Buckets<K> {
         }
         self.known.entry(caller).or_default().take(limit, now)
     }
+
+    /// Whether this caller would be counted without keeping more than was said: it is known, or somebody rests whose
+    /// place it can have. For callers whom nobody has let in yet, and who may be as many as they like.
+    pub fn has_room_for(&mut self, caller: &K, now: Duration) -> bool {
+        if self.known.len() >= self.max && !self.known.contains_key(caller) {
+            self.known.retain(|_, bucket| !bucket.is_empty(now));
+        }
+        self.known.len() < self.max || self.known.contains_key(caller)
+    }
 }
 
 #[cfg(test)]
@@ -127,5 +136,17 @@ mod tests {
         assert!(buckets.take("a", limit, start).is_err());
         assert_eq!(buckets.take("c", limit, start + Duration::from_secs(1)), Ok(()));
         assert_eq!(buckets.known.len(), 1);
+    }
+
+    #[test]
+    fn there_is_room_for_whom_is_known_and_where_somebody_rests() {
+        let (limit, mut buckets) = (limit(10, 1), Buckets::new(2));
+        let start = Duration::from_secs(7);
+        for caller in ["a", "b"] {
+            assert!(buckets.has_room_for(&caller, start));
+            assert_eq!(buckets.take(caller, limit, start), Ok(()));
+        }
+        assert!(buckets.has_room_for(&"a", start) && !buckets.has_room_for(&"c", start));
+        assert!(buckets.has_room_for(&"c", start + Duration::from_secs(1)));
     }
 }

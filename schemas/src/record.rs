@@ -10,7 +10,9 @@ use serde_json::value::RawValue;
 
 use crate::chain::{Hash, Head, Link, Place, Seq};
 use crate::wire::EventTag;
-use crate::{ApiKeyId, Change, DirectoryId, Event, EventId, EventType, StoredChange, Timestamp};
+use crate::{
+    ApiKeyId, Change, DirectoryId, Event, EventId, EventType, PortalLinkId, StoredChange, Timestamp,
+};
 
 /// The version of the record format. A reader that meets another one stops: it must neither guess
 /// nor skip.
@@ -38,6 +40,9 @@ pub struct Actor {
     /// As what somebody was signed in to the console.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub console_role: Option<String>,
+    /// By which link somebody came to the setup page of an organization.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub portal_link_id: Option<PortalLinkId>,
 }
 
 /// `{}`: the SDKs expect the key, and there is nothing to say in it.

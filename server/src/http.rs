@@ -2,8 +2,8 @@
 //! count, a net under panics. And the three pages for those who run the server.
 //!
 //! ```text
-//!  request ──▶ Edge::id ──▶ span ──▶ net under panics ──▶ role
-//!  X-Request-ID ◀── log line, count ◀──────────────────────┘
+//!  request ──▶ client's address ──▶ Edge::id ──▶ span ──▶ net under panics ──▶ role
+//!  X-Request-ID ◀── log line, count ◀────────────────────────────────────────────┘
 //! ```
 
 use std::sync::Arc;
@@ -21,10 +21,12 @@ use tracing::Instrument as _;
 
 mod customers;
 mod drain;
+mod forwarded;
 mod operations;
 
 pub use customers::not_for_customers;
 pub use drain::{Ending, drain};
+pub use forwarded::Proxies;
 pub use operations::{Readiness, Weight, operations};
 
 /// The header that carries the id of a request back to who made it.
@@ -34,10 +36,11 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 ///
 /// Every request gets a [`RequestId`] among its extensions. An `X-Request-ID` from outside is
 /// ignored: the id stands in the log and in records, and nobody else may choose it.
-pub fn wrap(routes: Router, edge: Arc<dyn Edge>) -> Router {
+pub fn wrap(routes: Router, edge: Arc<dyn Edge>, proxies: Proxies) -> Router {
     routes
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(edge, observe))
+        .layer(middleware::from_fn_with_state(proxies, forwarded::client))
 }
 
 /// Marks the answer of a handler that panicked.

@@ -51,6 +51,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// How the outside reaches the server, if that differs from `listen`.
     pub public_url: Option<Url>,
+    /// The proxies that say for whom they call.
+    pub trusted_proxies: Vec<IpNet>,
     /// Which log.
     pub log: LogSetting,
     /// With how many partitions its topic is made.
@@ -256,6 +258,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
     let listen = given.required("listen", value::address, problems);
     let data_dir = given.required("data_dir", value::directory, problems);
     let public_url = given.optional("public_url", value::public_url, problems);
+    let trusted_proxies = given.optional("trusted_proxies", value::proxies, problems);
     let log = given.required("log", value::log, problems);
     let kafka_partitions = given.required("kafka_partitions", value::partitions, problems);
     let kafka_copies = given.required("kafka_copies", value::copies, problems);
@@ -288,6 +291,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         listen: listen?,
         data_dir: data_dir?,
         public_url: public_url?,
+        trusted_proxies: trusted_proxies?.unwrap_or_default(),
         log: log?,
         kafka_partitions: kafka_partitions?,
         kafka_copies: kafka_copies?,

@@ -66,6 +66,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/console.sql"),
     include_str!("config/many.sql"),
     include_str!("config/standing.sql"),
+    include_str!("config/attempts_of_events.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;

@@ -48,7 +48,9 @@ play(async (browser) => {
   const entra = new Entra(endpoint, token);
   const tested = await entra.testConnection();
   assert.deepEqual([tested.status, tested.body.totalResults], [200, 0]);
-  await page.getByRole("status").getByText("connected").waitFor();
+  await page.locator(".status").getByText("connected").waitFor();
+  // Readers of screens are told.
+  await page.locator("#said").getByText("connected", { exact: true }).waitFor({ state: "attached" });
   await page.getByRole("row", { name: /GET \/Users/ }).first().waitFor();
   content(page);
 

@@ -75,6 +75,26 @@ play(async (browser) => {
   await eventually("the count follows", async () => (await users.textContent()) === "126");
   await lost.waitFor({ state: "hidden" });
 
+  // What stays the same is the same element under the hand, and stays selected.
+  await page.evaluate(() => {
+    window.kept = document.querySelector(".tiles a");
+    getSelection().selectAllChildren(document.querySelector("dl.facts code"));
+  });
+  await entra.user("f@acme.example");
+  await eventually("the count follows", async () => (await users.textContent()) === "127");
+  assert.equal(await page.evaluate(() => window.kept === document.querySelector(".tiles a")), true);
+  assert.equal(await page.evaluate(() => getSelection().toString()), id);
+
+  // Nothing changes under a pressed pointer, and all of it when it is let go.
+  await page.locator("h1").hover();
+  await page.mouse.down();
+  const fetched = page.waitForResponse((answer) => answer.url().endsWith(`/console/directories/${id}`));
+  await entra.user("g@acme.example");
+  await (await fetched).finished();
+  assert.equal(await users.textContent(), "127");
+  await page.mouse.up();
+  await eventually("the count follows", async () => (await users.textContent()) === "128");
+
   // Two admins with the same form: the second sees both, and decides.
   const other = await signedIn(browser);
   for (const admin of [page, other]) await admin.goto(`/console/organizations/${organization}/edit`);

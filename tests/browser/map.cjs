@@ -33,7 +33,7 @@ play(async (browser) => {
   await page.getByRole("link", { name: "Edit the map" }).click();
 
   // What is wrong stands at its field, and what was typed stays.
-  await page.getByLabel("Address email").fill("emails\nemails[type eq");
+  await page.getByLabel("E-mail email").fill("emails\nemails[type eq");
   await page.getByLabel("Name 1", { exact: true }).fill(SCRIPT);
   await page.getByLabel("Paths 1", { exact: true }).fill("title");
   await page.getByLabel("Name 2", { exact: true }).fill("secret");
@@ -42,15 +42,15 @@ play(async (browser) => {
   await page.getByRole("alert").getByText("Nothing was saved").waitFor();
   const wrong = (name) => page.getByLabel(name).evaluate((field) =>
     [field.getAttribute("aria-invalid"), document.getElementById(field.getAttribute("aria-describedby")).textContent]);
-  assert.match((await wrong("Address email")).join(" "), /true .*emails\[type eq/);
+  assert.match((await wrong("E-mail email")).join(" "), /true .*emails\[type eq/);
   assert.match((await wrong("Paths 2")).join(" "), /true .*is never told/);
   assert.match((await wrong("Name 1")).join(" "), /true .*cannot be the name of an attribute/);
-  assert.equal(await page.getByLabel("Address email").inputValue(), "emails\nemails[type eq");
+  assert.equal(await page.getByLabel("E-mail email").inputValue(), "emails\nemails[type eq");
   await stands(page, "map-wrong");
   assert.equal((await api("GET", `/directories/${id}`)).attribute_map?.custom?.secret, undefined);
 
   // A chain, one that fills itself, and one of our own with the rows that are asked for.
-  await page.getByLabel("Address email").fill("emails\nuserName");
+  await page.getByLabel("E-mail email").fill("emails\nuserName");
   await page.getByLabel("Name 1", { exact: true }).fill("office");
   await page.getByLabel("Paths 1", { exact: true }).fill('addresses[type eq "work"].locality');
   await page.getByLabel("Name 2", { exact: true }).fill("");

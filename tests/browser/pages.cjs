@@ -117,7 +117,10 @@ play(async (browser) => {
   const there = await world();
   const all = await addresses(there);
   const signedOut = await open(browser);
-  await look(signedOut, "sign-in", "/console/sign-in");
+  for (const colorScheme of ["dark", "light"]) {
+    await signedOut.emulateMedia({ colorScheme });
+    await look(signedOut, "sign-in", "/console/sign-in");
+  }
   await shoot(signedOut, "sign-in", 360);
   await shoot(signedOut, "sign-in", 1280);
   const light = await signedIn(browser, { colorScheme: "light" });
@@ -127,7 +130,7 @@ play(async (browser) => {
   // What an event led to.
   await eventually("the delivery is shown", async () => {
     await light.goto(all.event);
-    return (await light.getByRole("row", { name: /127\.0\.0\.1:9\/webhooks connect/ }).count()) > 0;
+    return (await light.getByRole("row", { name: /127\.0\.0\.1:9\/webhooks no connection/ }).count()) > 0;
   });
   let heaviest = 0;
   for (const [name, address] of Object.entries(all)) {

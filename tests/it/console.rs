@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_SECURITY_POLICY, COOKIE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use reqwest::{Client, RequestBuilder, Response};
-use tests::server::{PATIENCE, command, eventually, http_client};
+use tests::server::{API_KEY, PATIENCE, command, eventually, http_client};
 use tests::{Directory, Server};
 
 const PASSWORD: &str = "black-box";
@@ -95,73 +95,84 @@ fn server(settings: &[(&str, &str)]) -> (tempfile::TempDir, Server) {
     (data, server)
 }
 
+/// What whoever has not signed in may ask for.
+const OPEN: [&str; 5] = [
+    "/console/",
+    "/console/assets/{name}",
+    "/console/sign-in",
+    "/console/oidc/start",
+    "/console/oidc/callback",
+];
+
 #[tokio::test]
 async fn nobody_sees_or_changes_anything_without_signing_in() {
     let (_data, server) = server(&[]);
     let directory = server.api().directory("okta scim v2.0", "Acme").await;
-    let of = |rest: &str| format!("/console/directories/{}{rest}", directory.id);
     let (endpoint, _) = server.api().endpoint("http://127.0.0.1:9/").await;
-    let sent = |rest: &str| format!("/console/endpoints/{endpoint}{rest}");
+    let organizations = server.api().get("/organizations").await;
+    let organization = organizations["data"][0]["id"].as_str().unwrap().to_owned();
     let visitor = Visitor::new(&server);
-    let pages = [
-        "/console".to_owned(),
-        "/console/organizations".to_owned(),
-        "/console/organizations/new".to_owned(),
-        "/console/events".to_owned(),
-        "/console/events/stream".to_owned(),
-        "/console/changes".to_owned(),
-        "/console/session".to_owned(),
-        "/console/no/such/page".to_owned(),
-        of(""),
-        of("/users"),
-        of("/groups"),
-        of("/requests"),
-        of("/edit"),
-        of("/delete"),
-        of("/tokens/new"),
-        of("/release"),
-        "/console/endpoints".to_owned(),
-        "/console/endpoints/new".to_owned(),
-        sent(""),
-        sent("/edit"),
-        sent("/delete"),
-        sent("/rotate"),
-        sent("/test"),
-        sent("/replay"),
-        of("/map"),
-        of("/map/edit"),
-        of("/roles"),
-        "/console/api-keys".to_owned(),
-        "/console/api-keys/new".to_owned(),
-        "/console/settings".to_owned(),
-    ];
-    for page in &pages {
-        let answer = visitor.get(page).await;
-        assert_eq!(answer.status(), 303, "{page}");
-        let place = answer.headers()[LOCATION].to_str().unwrap();
-        assert!(place.starts_with("/console/sign-in?next="), "{page}: {place}");
-    }
-    let forms = [
-        of("/delete"),
-        of("/edit"),
-        of("/tokens/new"),
-        "/console/sign-out".to_owned(),
-        of("/release"),
-        "/console/endpoints/new".to_owned(),
-        sent("/edit"),
-        sent("/disable"),
-        sent("/rotate"),
-        sent("/test"),
-        sent("/replay"),
-        sent("/delete"),
-    ];
-    for form in forms {
-        let answer = visitor.post(&form, &[("confirmation", "Acme"), ("csrf", "")]).await;
-        assert_eq!(answer.status(), 303, "{form}");
+    let led = |answer: &Response| {
+        let place = answer.headers().get(LOCATION).and_then(|place| place.to_str().ok());
+        answer.status() == 303
+            && place.is_some_and(|place| place.starts_with("/console/sign-in?next="))
+    };
+    // Every route that there is: a test of the console keeps the list whole.
+    let routes = include_str!("console_routes.txt");
+    for route in routes.lines().filter(|route| !OPEN.contains(route)) {
+        let path = route
+            .replace("{organization}", &organization)
+            .replace("{directory}", &directory.id)
+            .replace("{endpoint}", &endpoint)
+            .replace("{*path}", "no/such/page")
+            .replace(['{', '}'], "");
+        let (seen, sent) = (
+            visitor.get(&path).await,
+            visitor.post(&path, &[("confirmation", "Acme"), ("csrf", "")]).await,
+        );
+        for answer in [&seen, &sent] {
+            assert!(led(answer) || answer.status() == 405, "{route}: {}", answer.status());
+        }
+        assert!(led(&seen) || led(&sent), "{route}: nothing leads to the sign-in");
     }
     assert_eq!(server.api().get("/directories").await["data"][0]["state"], "unlinked");
     let endpoint = server.api().get(&format!("/webhook_endpoints/{endpoint}")).await;
     assert_eq!(endpoint["status"], "enabled");
+}
+
+#[tokio::test]
+async fn the_console_works_below_the_path_of_the_public_url() {
+    // The proxy in front takes the path away.
+    let (_data, server) = server(&[("DSYNC_PUBLIC_URL", "http://sync.example/x")]);
+    let api = server.api();
+    let organization = api.create("/organizations", &serde_json::json!({ "name": "Acme" })).await;
+    let directory = serde_json::json!({ "organization_id": organization["id"],
+        "type": "okta scim v2.0", "name": "Acme" });
+    api.create("/directories", &directory).await;
+    let mut visitor = Visitor::new(&server);
+    let unknown = visitor.get("/console/events").await;
+    assert_eq!(unknown.headers()[LOCATION], "/x/console/sign-in?next=%2Fconsole%2Fevents");
+    let answer = visitor.sign_in(PASSWORD).await;
+    assert_eq!(answer.headers()[LOCATION], "/x/console");
+    visitor.cookie = set_cookie(&answer).split(';').next().unwrap().to_owned();
+    for path in ["/console", "/console/sign-in", "/console/organizations", "/console/events"] {
+        let answer = visitor.get(path).await;
+        let text = answer.text().await.unwrap();
+        for attribute in ["href", "src", "action", "hx-get", "data-stream", "data-session"] {
+            assert!(!text.contains(&format!(" {attribute}=\"/console")), "{path}: {attribute}");
+        }
+        assert!(path == "/console/sign-in" || text.contains("href=\"/x/console/events"), "{path}");
+    }
+    let mut stream = visitor.get("/console/events/stream?after=").await;
+    let mut text = String::new();
+    while !text.contains("</li>") {
+        let more = tokio::time::timeout(PATIENCE, stream.chunk()).await.expect("it comes");
+        text += std::str::from_utf8(&more.unwrap().unwrap()).unwrap();
+    }
+    assert!(
+        text.contains("hx-get=\"/x/console/events/") && !text.contains("\"/console/"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -199,6 +210,90 @@ async fn who_guesses_passwords_is_told_to_wait() {
     };
     assert!((1..=60).contains(&waits), "{waits}");
     assert_eq!(visitor.sign_in(PASSWORD).await.status(), 429, "the right one waits as well");
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_trusted_says_who_calls_and_nobody_else() {
+    let (data, behind) = server(&[("DSYNC_TRUSTED_PROXIES", "127.0.0.0/8")]);
+    let guess = async |server: &Server, from: &str| {
+        let visitor = Visitor::new(server);
+        let (cookie, token) = visitor.form_to_sign_in().await;
+        let request = visitor.request("POST", "/console/sign-in").header(COOKIE, cookie);
+        let body = format!("password=guess&csrf={token}");
+        let answer = request.header("x-forwarded-for", from).body(body).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    let mut refused = 0;
+    while guess(&behind, "203.0.113.9, 192.0.2.1").await != 429 {
+        refused += 1;
+        assert!(refused < 30, "nobody slows it down");
+    }
+    assert_eq!(guess(&behind, "203.0.113.9, 192.0.2.2").await, 401, "others come from elsewhere");
+    let log = std::fs::read_to_string(data.path().join("server.log")).unwrap();
+    let mut wrong = log.lines().filter(|line| line.contains("a wrong password"));
+    assert!(wrong.all(|line| line.contains("192.0.2.") && !line.contains("203.0.113.9")), "{log}");
+
+    let actors = async |server: &Server| {
+        let api = server.api();
+        let directory = api.directory("okta scim v2.0", "Acme").await;
+        let http = http_client();
+        let tokens = http.post(format!("{}/directories/{}/tokens", server.base(), directory.id));
+        let tokens = tokens.bearer_auth(API_KEY).header("x-forwarded-for", "192.0.2.3");
+        assert_eq!(tokens.send().await.unwrap().status(), 201);
+        let users =
+            http.post(format!("{}/Users", directory.endpoint)).bearer_auth(&directory.token);
+        let users = users.header("forwarded", "for=\"192.0.2.4:4711\";proto=https");
+        let users = users.json(&serde_json::json!({"userName": "a@acme.example"}));
+        let users = users.header("content-type", "application/scim+json");
+        assert_eq!(users.send().await.unwrap().status(), 201);
+        let told = api.get(&format!("/audit/events?directory={}&order=desc", directory.id)).await;
+        let ip = |kind: &str| {
+            let events = told["data"].as_array().unwrap();
+            let event = events.iter().find(|event| event["event"] == kind).unwrap();
+            event["actor"]["ip"].as_str().unwrap().to_owned()
+        };
+        [ip("dsync.token.created"), ip("dsync.user.created")]
+    };
+    assert_eq!(actors(&behind).await, ["192.0.2.3", "192.0.2.4"]);
+    let (_data, alone) = server(&[]);
+    assert_eq!(actors(&alone).await, ["127.0.0.1", "127.0.0.1"], "nobody is believed");
+}
+
+#[tokio::test]
+async fn a_filter_finds_what_happened_long_ago() {
+    let (_data, server) = server(&[]);
+    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    directory.user("needle@acme.example").await;
+    for round in 0..3 {
+        let operations: Vec<_> = (0..500)
+            .map(|number| {
+                serde_json::json!({
+                    "method": "POST", "path": "/Users", "bulkId": format!("{number}"),
+                    "data": { "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"],
+                        "userName": format!("straw{round}-{number}@acme.example") },
+                })
+            })
+            .collect();
+        let body = serde_json::json!({ "Operations": operations,
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"] });
+        directory.send("POST", "/Bulk", Some(body)).await.expect(200);
+    }
+    let visitor = Visitor::signed_in(&server).await;
+    let found = visitor.page("/console/events?text=needle").await;
+    assert_eq!(found.matches("class=\"entry\"").count(), 1, "{found}");
+    assert!(!found.contains("No events yet"));
+    let none = visitor.page("/console/events?text=haystack").await;
+    assert!(none.contains("No event fits") || none.contains("Looked back to"), "{none}");
+
+    // Page by page, everything is there once.
+    let (mut path, mut seen) = ("/console/events?type=dsync.user.created".to_owned(), 0);
+    loop {
+        let page = visitor.page(&path).await;
+        seen += page.matches("class=\"entry\"").count();
+        let Some(next) = page.split("rel=\"next\" href=\"").nth(1) else { break };
+        path = next.split('"').next().unwrap().replace("&amp;", "&");
+    }
+    assert_eq!(seen, 1_501);
 }
 
 #[tokio::test]
@@ -427,6 +522,59 @@ async fn a_stream_goes_on_where_the_last_one_ended_without_a_gap_or_a_repeat() {
     let events = server.api().events("dsync.user.created").await;
     let expected: Vec<&str> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert_eq!(seen, expected);
+}
+
+#[tokio::test]
+async fn a_page_that_missed_more_than_it_keeps_is_told_of_the_latest() {
+    let (_data, server) = server(&[]);
+    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    let first = server.api().get("/audit/events?limit=1").await["data"][0]["id"].clone();
+    for number in 0..210 {
+        directory.user(&format!("user{number}@acme.example")).await;
+    }
+    let visitor = Visitor::signed_in(&server).await;
+    let from = first.as_str().unwrap();
+    let stream = format!("/console/events/stream?type=dsync.user.created&after={from}");
+    let mut answer = visitor.get(&stream).await;
+    let mut text = String::new();
+    while text.matches("event: entry").count() < 200 || !text.ends_with("\n\n") {
+        let more = tokio::time::timeout(PATIENCE, answer.chunk()).await.expect("it goes on");
+        text += std::str::from_utf8(&more.unwrap().unwrap()).unwrap();
+    }
+    let (skipped, entry) =
+        (text.find("event: skipped").unwrap(), text.find("event: entry").unwrap());
+    assert!(skipped < entry, "it is said first");
+    let events = server.api().events("dsync.user.created").await;
+    let sent = |number: usize| text.contains(events[number]["id"].as_str().unwrap());
+    assert!(sent(209) && sent(10) && !sent(9), "the latest 200");
+}
+
+#[tokio::test]
+async fn a_list_that_stops_says_so() {
+    let (_data, server) = server(&[]);
+    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    let user = directory.user("adele@acme.example").await;
+    let visitor = Visitor::signed_in(&server).await;
+    let group = async |number: usize| {
+        let body = serde_json::json!({ "displayName": format!("Team {number}"),
+            "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+            "members": [{ "value": user }] });
+        directory.send("POST", "/Groups", Some(body)).await.expect(201);
+    };
+    for number in 0..50 {
+        group(number).await;
+    }
+    let found = format!("/console/directories/{}/groups?search=team", directory.id);
+    let users = server.api().get(&format!("/directory_users?directory={}", directory.id)).await;
+    let own = format!("/console/users/{}", users["data"][0]["id"].as_str().unwrap());
+    assert!(!visitor.page(&found).await.contains("These are the first 50"));
+    assert!(!visitor.page(&own).await.contains("These are 50 of its groups"));
+    group(50).await;
+    assert!(visitor.page(&found).await.contains("These are the first 50"));
+    let page = visitor.page(&own).await;
+    assert!(
+        page.contains("These are 50 of its groups") && page.contains("These are the latest 50")
+    );
 }
 
 #[tokio::test]

@@ -235,6 +235,20 @@ async fn an_administrator_opens_a_link_and_makes_the_token_that_the_identity_pro
     let told = api.events("dsync.token.created,dsync.token.revoked").await;
     let own = told.iter().filter(|event| event["data"]["directory_id"] == *directory.id);
     assert_eq!(own.count(), 3, "the history tells of what an administrator did");
+
+    let links = api.get(&format!("/portal/links?organization={acme}")).await;
+    let link = links["data"][0]["id"].as_str().unwrap();
+    let theirs = api.get(&format!("/audit/events?actor={link}")).await;
+    let theirs = theirs["data"].as_array().unwrap();
+    let kinds: Vec<_> = theirs.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["dsync.token.created", "dsync.token.revoked"], "and who it was");
+    for event in theirs {
+        let actor = &event["actor"];
+        assert_eq!((&actor["portal_link_id"], &actor["ip"]), (&json!(link), &json!("127.0.0.1")));
+        assert!(actor["request_id"].is_string(), "{actor}");
+    }
+    let log = std::fs::read_to_string(data.path().join("server.log")).unwrap();
+    assert!(log.contains("a form of a setup page is sent") && log.contains(link), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,6 +331,17 @@ async fn an_administrator_adds_the_directory_that_nobody_has_added() {
     let google = browser.submit(&another.with("guide", "google").with("name", "Google")).await;
     google.expect(201, "Set up Google Workspace");
     google.expect(201, "?guide=google");
+    // Whoever follows a guide comes back to it.
+    let own = google.text.split("href=\"").find(|part| part.contains("/revoke?guide=google"));
+    let own = own.and_then(|part| part.split('"').next()).expect("tokens are revoked from here");
+    let confirm = browser.get(own).await;
+    confirm.expect(200, "?guide=google");
+    browser.submit(&confirm.form("Revoke token")).await.expect(200, "Set up Google Workspace");
+
+    // An id that is somebody else's is refused, and says nothing of them.
+    let foreign = api.directory("okta scim v2.0", "Rival").await;
+    let form = browser.get("/setup/new").await.form("Continue").with("guide", "okta");
+    browser.submit(&form.with("id", &foreign.id)).await.expect(403, "This form is out of date");
     for number in 2..20 {
         new_directory(&server, &acme, &format!("More {number}")).await;
     }

@@ -7,7 +7,7 @@ use schemas::Actor;
 
 use crate::ports::AuditEvent;
 
-const COLUMNS: [&str; 14] = [
+const COLUMNS: [&str; 15] = [
     "id",
     "event",
     "created_at",
@@ -22,6 +22,7 @@ const COLUMNS: [&str; 14] = [
     "data",
     "actor_api_key_id",
     "actor_console_role",
+    "actor_portal_link_id",
 ];
 
 /// The line of names.
@@ -56,6 +57,7 @@ fn row(event: &AuditEvent) -> [String; COLUMNS.len()] {
         harmless(event.data.get()).into_owned(),
         text(actor.api_key_id.map(|id| id.to_string())),
         text(actor.console_role),
+        text(actor.portal_link_id.map(|id| id.to_string())),
     ]
 }
 

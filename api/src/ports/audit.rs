@@ -22,7 +22,7 @@ pub struct AuditFilter {
     pub user: Option<UserId>,
     /// Those about this group, memberships among them, also when the group is gone.
     pub group: Option<GroupId>,
-    /// Those that this token suffix, address, user agent, API key or role caused; compared as a whole.
+    /// Those that this token suffix, address, user agent, API key, role or setup link caused; compared as a whole.
     pub actor: Option<String>,
     /// Those that this request caused.
     pub request: Option<RequestId>,

@@ -7,7 +7,7 @@ use super::typed::{Row, Typed, Wrongs};
 
 /// What an attribute that every user has is called, and what it is where nothing is said.
 const STANDARD: [(&str, &str, &str); 7] = [
-    ("email", "Address", "the main address"),
+    ("email", "E-mail", "the main address"),
     ("first_name", "First name", "name.givenName"),
     ("idp_id", "Id of the identity provider", "externalId, else userName"),
     ("job_title", "Title", "title"),

@@ -35,7 +35,7 @@ impl FromStr for Member {
             !name.is_empty() && !domain.is_empty() && !text.contains(char::is_whitespace)
         });
         if is_address {
-            Ok(Self::Address(text.to_lowercase()))
+            Ok(Self::Address(text.to_ascii_lowercase()))
         } else {
             Err(InvalidMember(text.to_owned()))
         }
@@ -43,11 +43,19 @@ impl FromStr for Member {
 }
 
 impl Member {
+    fn is_group(&self) -> bool {
+        match self {
+            Self::Group(_) => true,
+            Self::Address(_) => false,
+        }
+    }
+
     fn is(&self, claims: &Claims) -> bool {
         match self {
             Self::Address(address) => {
-                claims.email_verified
-                    && claims.email.as_ref().is_some_and(|email| email.to_lowercase() == *address)
+                // ASCII alone: other alphabets have letters whose small form is one of ours.
+                let email = claims.email.as_ref().filter(|_| claims.email_verified);
+                email.is_some_and(|email| email.eq_ignore_ascii_case(address))
             }
             Self::Group(group) => claims.groups.contains(group),
         }
@@ -75,12 +83,15 @@ impl Members {
     }
 
     /// Whether groups matter.
-    pub(super) fn have_groups(&self) -> bool {
-        let is_group = |member: &Member| match member {
-            Member::Group(_) => true,
-            Member::Address(_) => false,
-        };
-        self.admins.iter().chain(&self.auditors).any(is_group)
+    #[must_use]
+    pub fn have_groups(&self) -> bool {
+        self.admins.iter().chain(&self.auditors).any(Member::is_group)
+    }
+
+    /// Whether addresses matter.
+    #[must_use]
+    pub fn have_addresses(&self) -> bool {
+        !self.admins.iter().chain(&self.auditors).all(Member::is_group)
     }
 }
 
@@ -119,6 +130,9 @@ mod tests {
         assert_eq!(members.role(&claims("ada@example.com", false, &[])), None);
         assert_eq!(members.role(&claims("ada@example.com.evil.test", true, &[])), None);
         assert_eq!(members.role(&claims("", true, &[])), None);
+        let kelvin = Members { admins: vec!["kim@example.com".parse().unwrap()], ..members };
+        assert_eq!(kelvin.role(&claims("KIM@example.com", true, &[])), Some(Role::Admin));
+        assert_eq!(kelvin.role(&claims("\u{212a}im@example.com", true, &[])), None);
     }
 
     #[test]

@@ -53,11 +53,11 @@ pub(crate) async fn list(
     }
     let columns = [
         column("Name"),
-        column("May"),
+        column("Permission"),
         minor("Ends in"),
         minor("Limited to"),
         minor("Made"),
-        column("Last used"),
+        minor("Last used"),
         column("Action"),
     ];
     let body = html! {
@@ -141,7 +141,7 @@ pub(crate) async fn create(
             }
             (facts(&[
                 ("Name", parts::text(&key.name)),
-                ("May", html! { (key.permission.name()) }),
+                ("Permission", html! { (key.permission.name()) }),
                 ("Limited to", limit(&console, key.organization_id).await?),
             ]))
             p { a.button.primary href=(LIST) { "To the list of keys" } }
@@ -198,7 +198,7 @@ async fn page_for_new(
         (form(viewer, &format!("{LIST}/new"), &html! {
             (hidden("id", id))
             (name.show(wrong))
-            (choices("scope", "May", scope, &SCOPES, wrong))
+            (choices("scope", "Permission", scope, &SCOPES, wrong))
             (organization.show_among(wrong, &proposed))
             (send("Make key", LIST))
         }))
@@ -218,7 +218,7 @@ pub(crate) async fn confirm(
         (facts(&[
             ("Name", parts::text(&key.name)),
             ("Ends in", html! { code { "…" (parts::text(&key.suffix)) } }),
-            ("May", html! { (key.permission.name()) }),
+            ("Permission", html! { (key.permission.name()) }),
             ("Limited to", limit(&console, key.organization_id).await?),
             ("Made", time(key.created_at)),
             ("Last used", time_or(key.last_used_at, "never")),

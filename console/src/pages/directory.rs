@@ -62,8 +62,8 @@ fn state(directory: &Directory, last: Option<&ScimRequest>) -> Markup {
     let own = directory_path(directory.id);
     let counts = directory.counts;
     html! {
-        p.status role="status" {
-            (directory_state(directory.state)) " "
+        p.status {
+            span data-say { (directory_state(directory.state)) } " "
             @match last {
                 Some(last) => { "Last request " (time(last.at)) ": " code { (last.method) " " (parts::text(&last.path)) } " " (requests::status(last.status)) }
                 None => "No request has arrived yet.",

@@ -19,7 +19,7 @@ use maud::{Markup, html};
 use schemas::{EndpointId, EndpointKind, EventType, OrganizationId, Timestamp};
 
 use super::{
-    ENDPOINT, address, directory_name, directory_path, first_few, is_first, organizations, paging,
+    ENDPOINT, address, directory_name, directory_path, is_first, organizations, paging, shown,
 };
 use crate::Console;
 use crate::error::{Error, conflicting};
@@ -67,7 +67,7 @@ pub(crate) async fn list(
     let found = html! {
         @if is_first(&page, &request) { (nothing_yet(&viewer)) }
         @else {
-            (table("Webhook endpoints", [column("URL"), column("State"), minor("Gets"), minor("Latest 100 attempts"), minor("Behind")], rows))
+            (table("Webhook endpoints", [column("URL"), column("State"), minor("Events"), minor("Latest 100 attempts"), minor("Waiting for it")], rows))
             (pager(&page, |one| one.id, |way, id| address(LIST, &[(way, id)])))
         }
     };
@@ -126,7 +126,7 @@ fn state(endpoint: &Endpoint, standing: &Delivering) -> Markup {
         ),
         Health::Healthy => badge(Tone::Good, "healthy"),
         Health::Failing => badge(Tone::Bad, "failing"),
-        Health::Paused => badge(Tone::Bad, "paused"),
+        Health::Paused => badge(Tone::Bad, "failing, tried now and then"),
     }
 }
 
@@ -180,9 +180,8 @@ pub(crate) async fn of_organization(
     viewer: &Viewer,
     organization: OrganizationId,
 ) -> Result<Markup, Error> {
-    let endpoints = console.endpoints.list(first_few(OF_ORGANIZATION_MAX)).await?.items;
-    let named = endpoints.iter().filter(|endpoint| endpoint.organizations.contains(&organization));
-    let named: Vec<&Endpoint> = named.collect();
+    let named = console.lookups.endpoints_of(organization, OF_ORGANIZATION_MAX + 1).await?;
+    let (shown, has_more) = shown(&named, OF_ORGANIZATION_MAX);
     Ok(html! {
         section aria-labelledby="endpoints-title" {
             div.heading {
@@ -192,8 +191,9 @@ pub(crate) async fn of_organization(
                 }
             }
             @if !named.is_empty() {
-                ul.rows { @for endpoint in &named { li { a href=(path(endpoint.id)) { (parts::text(&endpoint.url)) } span.faint { (gets(endpoint)) } } } }
+                ul.rows { @for endpoint in shown { li { a href=(path(endpoint.id)) { (parts::text(&endpoint.url)) } span.faint { (gets(endpoint)) } } } }
             }
+            @if has_more { p.note { "These are the newest " (OF_ORGANIZATION_MAX) "." } }
             p.note {
                 @if named.is_empty() { "None is for this organization alone. " }
                 a href=(LIST) { "Those for all organizations" } " get its events too."
@@ -228,7 +228,7 @@ async fn get(console: &Console, text: &str) -> Result<Endpoint, Error> {
 /// A page about an endpoint, under it.
 fn page_under<'a>(viewer: &'a Viewer, endpoint: &Endpoint, title: impl Into<String>) -> Page<'a> {
     let page = Page::new(viewer, Section::Endpoints, title);
-    page.under(LIST, "Endpoints").under(path(endpoint.id), &endpoint.url)
+    page.under(LIST, "Endpoints").under(path(endpoint.id), parts::shortened(&endpoint.url))
 }
 
 pub(crate) fn path(id: EndpointId) -> String {

@@ -2,10 +2,10 @@
 
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::ports::{
-    Attempt, AttemptFilter, AuditEvent, AuditFilter, Directory, DirectoryFilter, Endpoint,
-    PortError, Reach,
+    AuditEvent, AuditFilter, Cursor, Directory, DirectoryFilter, PageRequest, PortError, Reach,
 };
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName};
@@ -13,6 +13,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 use maud::{Markup, html};
 use schemas::{Actor, EventId, EventType, RequestId};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::endpoints::{attempt_path, outcome, path as endpoint_path};
 use super::{EVENT, address, directory_name, directory_path, first_few, requests};
@@ -23,6 +24,7 @@ use crate::layout::{Page, Section};
 use crate::live::{self, entry};
 use crate::parts::list::{column, minor, table};
 use crate::parts::{self, empty, facts, time};
+use crate::ports::Delivered;
 use crate::session::Viewer;
 
 const HERE: &str = "/console/events";
@@ -30,14 +32,15 @@ const HERE: &str = "/console/events";
 /// How many of the latest events a page begins with.
 const SHOWN: u32 = 50;
 
+/// How long a page looks for what a filter fits before it shows what it has: somebody waits for it. The list goes on
+/// from there.
+const LOOKED_FOR: Duration = Duration::from_millis(400);
+
 /// How many directories there are to choose from; where there are more, the page of one leads here.
 const DIRECTORIES_MAX: u32 = 100;
 
-/// How many endpoints are asked what they were sent.
-const ENDPOINTS_MAX: u32 = 100;
-
-/// How many attempts of each are shown.
-const ATTEMPTS_SHOWN: u32 = 5;
+/// How many attempts at delivering an event are shown, of all endpoints: the rest is found at the endpoints.
+const ATTEMPTS_SHOWN: u32 = 50;
 
 /// How long a text to look for may be: an address, or an id.
 const TEXT_MAX: usize = 255;
@@ -53,22 +56,104 @@ pub(crate) async fn list(
     let filter = filter(&query);
     // Asked first: what comes after that is sent by the stream.
     let end = console.reading.feed_end().await?;
-    let latest = console.audit.audit(first_few(SHOWN), filter.clone()).await?.page.items;
-    let newest = latest.first().map(|event| event.id).max(end.event);
-    let (directories, names) = directories(&console, &latest).await?;
-    let stream = address(&format!("{HERE}/stream"), &pairs(&query));
-    let after = newest.map(|id| id.to_string()).unwrap_or_default();
+    let older_than = query.id("after");
+    let found = found(&console, &filter, older_than).await?;
+    let (directories, names) = directories(&console, &found.events).await?;
+    let entries =
+        html! { @for (event, name) in found.events.iter().zip(&names) { (entry(event, name)) } };
     let body = html! {
         (filters(&query, &filter, &directories))
-        p.status role="status" #live-state data-live-state {}
-        ol #entries.entries data-stream=(stream) data-after=(after) {
-            @for (event, name) in latest.iter().zip(&names) { (entry(event, name)) }
-        }
-        @if latest.is_empty() {
-            div data-until-entries { (empty("No events yet", &html! { p { "Events appear here the moment they are accepted: users and groups that an identity provider creates, changes and deletes." } })) }
-        }
+        @if older_than.is_some() { (ol_of_the_past(&query, &entries)) }
+        @else { (ol_that_goes_on(&query, found.events.first().map(|event| event.id).max(end.event), &entries)) }
+        @if found.events.is_empty() { (nothing(&query, &found)) }
+        (older(&query, &found))
     };
     Ok(Page::new(&viewer, Section::Events, "Live events").show(&body))
+}
+
+/// What a page shows of the history.
+struct Found {
+    events: Vec<AuditEvent>,
+    /// Where the list goes on, if more was not looked at or does not fit here.
+    goes_on_at: Option<EventId>,
+    /// Whether it goes on only because nothing more was looked at.
+    is_cut_short: bool,
+}
+
+/// Looks back until the page is full, history is at its end, or somebody has waited long enough: the store looks at
+/// a bounded number of events at once, and says how far it has come.
+async fn found(
+    console: &Console,
+    filter: &AuditFilter,
+    older_than: Option<EventId>,
+) -> Result<Found, Error> {
+    let began = Instant::now();
+    let (mut events, mut from) = (Vec::new(), older_than);
+    loop {
+        let wanted = SHOWN - u32::try_from(events.len()).unwrap_or(SHOWN);
+        let page = PageRequest { cursor: from.map(Cursor::After), ..first_few(wanted) };
+        let audited = console.audit.audit(page, filter.clone()).await?;
+        events.extend(audited.page.items);
+        let last = events.last().map(|event| event.id);
+        from = audited.looked_to.or(last).or(from);
+        let is_full = events.len() >= SHOWN as usize;
+        if is_full || !audited.page.has_after || began.elapsed() >= LOOKED_FOR {
+            let goes_on_at = from.filter(|_| audited.page.has_after);
+            return Ok(Found { events, goes_on_at, is_cut_short: !is_full });
+        }
+    }
+}
+
+/// The latest, to which the stream adds.
+fn ol_that_goes_on(query: &Form, newest: Option<EventId>, entries: &Markup) -> Markup {
+    let stream = address(&format!("{HERE}/stream"), &pairs(query));
+    let after = newest.map(|id| id.to_string()).unwrap_or_default();
+    html! {
+        p.status role="status" #live-state data-live-state {}
+        ol #entries.entries data-stream=(stream) data-after=(after) { (entries) }
+    }
+}
+
+/// Older ones, to which nothing comes any more.
+fn ol_of_the_past(query: &Form, entries: &Markup) -> Markup {
+    html! {
+        p.status { "Older events. " a href=(address(HERE, &pairs(query))) { "Back to the latest" } }
+        ol #entries.entries { (entries) }
+    }
+}
+
+/// What stands where nothing was found. That nothing has happened yet is said only where that is so.
+fn nothing(query: &Form, found: &Found) -> Markup {
+    let is_narrowed = pairs(query).iter().any(|(_, value)| !value.is_empty());
+    let (title, next) = match found.goes_on_at {
+        Some(_) => ("Nothing found so far", html! { p { "What you look for may be older." } }),
+        None if query.text("after").is_some() => {
+            ("Nothing older", html! { p { "This is where history begins." } })
+        }
+        None if is_narrowed => (
+            "No event fits",
+            html! { p { "Nothing in all of history fits what you chose. " a href=(HERE) { "Show every event" } } },
+        ),
+        None => (
+            "No events yet",
+            html! { p { "Events appear here the moment they are accepted: users and groups that an identity provider creates, changes and deletes." } },
+        ),
+    };
+    html! { div data-until-entries { (empty(title, &next)) } }
+}
+
+/// The way on, and how far the page has looked where that is not told by what it shows.
+fn older(query: &Form, found: &Found) -> Markup {
+    let Some(id) = found.goes_on_at else { return html! {} };
+    let id_text = id.to_string();
+    let [kind, directory, text] = pairs(query);
+    let link = address(HERE, &[kind, directory, text, ("after", &id_text)]);
+    html! {
+        @if found.is_cut_short {
+            p.note { "Looked back to " (time(id.made_at())) ". There is more in front of it." }
+        }
+        nav.pager aria-label="Pages" { a.button rel="next" href=(link) { "Older →" } }
+    }
 }
 
 /// The same, as it goes on. `after` is where the page ends; an empty one is the beginning of history.
@@ -201,7 +286,7 @@ async fn get(console: &Console, text: &str) -> Result<AuditEvent, Error> {
 async fn known_of(console: &Console, event: &AuditEvent) -> Result<Markup, Error> {
     let actor: Actor = serde_json::from_str(event.actor.get()).unwrap_or_default();
     let request = cause(console, event, &actor).await?;
-    let deliveries = deliveries(console, event.id).await?;
+    let deliveries = console.lookups.attempts_of(event.id, ATTEMPTS_SHOWN).await?;
     // More than one event may be open on a page, so nothing here has an id.
     Ok(html! {
         div.event {
@@ -235,6 +320,9 @@ async fn cause(console: &Console, event: &AuditEvent, actor: &Actor) -> Result<M
     if let Some(role) = &actor.console_role {
         who.push(("Console", html! { "signed in as " (role) }));
     }
+    if let Some(link) = actor.portal_link_id {
+        who.push(("Setup page", html! { "opened by the link " code { (link) } }));
+    }
     if let Some(ip) = &actor.ip {
         who.push(("From", html! { code { (ip) } }));
     }
@@ -258,6 +346,7 @@ async fn cause(console: &Console, event: &AuditEvent, actor: &Actor) -> Result<M
             },
             (None, Some(id)) if actor.api_key_id.is_some() => p { "The API request " code { (id) } "." },
             (None, Some(_)) if actor.console_role.is_some() => p { "A change in this console." },
+            (None, Some(_)) if actor.portal_link_id.is_some() => p { "A change on a setup page." },
             (None, Some(id)) => p { "The SCIM request " code { (id) } ", which is not remembered any more." },
             (None, None) => p { "A change of configuration." },
         }
@@ -265,33 +354,49 @@ async fn cause(console: &Console, event: &AuditEvent, actor: &Actor) -> Result<M
     })
 }
 
-/// What endpoints were sent of it, as far as it is remembered.
-async fn deliveries(console: &Console, id: EventId) -> Result<Vec<(Endpoint, Attempt)>, Error> {
-    let mut found = Vec::new();
-    for endpoint in console.endpoints.list(first_few(ENDPOINTS_MAX)).await?.items {
-        let filter = AttemptFilter { event: Some(id), ..AttemptFilter::default() };
-        let page = first_few(ATTEMPTS_SHOWN);
-        match console.deliveries.attempts(endpoint.id, page, filter).await {
-            Ok(page) => {
-                found.extend(page.items.into_iter().map(|attempt| (endpoint.clone(), attempt)));
-            }
-            // It was deleted meanwhile.
-            Err(PortError::NotFound) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(found)
-}
-
-fn attempts_of(deliveries: &[(Endpoint, Attempt)]) -> Markup {
-    let row = |(endpoint, attempt): &(Endpoint, Attempt)| {
+fn attempts_of(deliveries: &[Delivered]) -> Markup {
+    let row = |Delivered { endpoint, url, attempt }: &Delivered| {
         [
-            html! { a href=(endpoint_path(endpoint.id)) { (parts::text(&endpoint.url)) } },
-            html! { a href=(attempt_path(endpoint.id, attempt.id)) { (outcome(attempt)) } },
+            html! { a href=(endpoint_path(*endpoint)) { (parts::text(url)) } },
+            html! { a href=(attempt_path(*endpoint, attempt.id)) { (outcome(attempt)) } },
             html! { (attempt.attempt) },
             time(attempt.at),
         ]
     };
     let columns = [column("Endpoint"), column("Answer"), minor("Attempt"), minor("When")];
-    table("Deliveries", columns, deliveries.iter().map(row))
+    html! {
+        (table("Deliveries", columns, deliveries.iter().map(row)))
+        @if deliveries.len() >= ATTEMPTS_SHOWN as usize { p.note { "These are the latest " (ATTEMPTS_SHOWN) " attempts." } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(goes_on_at: Option<u128>) -> Found {
+        let goes_on_at = goes_on_at.map(EventId::from_bits);
+        Found { events: Vec::new(), goes_on_at, is_cut_short: true }
+    }
+
+    #[test]
+    fn a_page_that_has_stopped_looking_says_so_and_goes_on() {
+        let query = Form::parse(b"text=jane");
+        let cut = found(Some(1_000 << 80));
+        let shown = nothing(&query, &cut).into_string();
+        assert!(shown.contains("Nothing found so far") && !shown.contains("No events yet"));
+        let shown = older(&query, &cut).into_string();
+        assert!(shown.contains("Looked back to") && shown.contains("1970-01-01"), "{shown}");
+        assert!(shown.contains("?text=jane&amp;after=event_"), "{shown}");
+    }
+
+    #[test]
+    fn only_an_empty_history_has_no_events_yet() {
+        let said =
+            |query: &str| nothing(&Form::parse(query.as_bytes()), &found(None)).into_string();
+        assert!(said("").contains("No events yet"));
+        assert!(said("type=dsync.user.deleted").contains("No event fits"));
+        assert!(said("after=event_00000000000000000000000000").contains("Nothing older"));
+        assert!(older(&Form::default(), &found(None)).into_string().is_empty());
+    }
 }

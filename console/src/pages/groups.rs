@@ -10,7 +10,7 @@ use schemas::wire::DirectoryGroup;
 use schemas::{GroupId, UserId};
 
 use super::{
-    GROUP, address, directory_name, directory_of, directory_path, is_first, paging, users,
+    GROUP, address, directory_name, directory_of, directory_path, is_first, paging, shown, users,
 };
 use crate::Console;
 use crate::error::Error;
@@ -52,12 +52,14 @@ pub(crate) async fn list(
             html! { div #groups { (shown) } }
         }
     } else {
-        let groups = console.lookups.groups(directory.id, wanted, FOUND_MAX).await?;
+        let groups = console.lookups.groups(directory.id, wanted, FOUND_MAX + 1).await?;
+        let (groups, has_more) = shown(&groups, FOUND_MAX);
         html! {
             div #groups {
                 @if groups.is_empty() {
                     (empty("No group is called that", &html! { p { "Search for how the name begins." } }))
-                } @else { (list_of(&groups)) }
+                } @else { (list_of(groups)) }
+                @if has_more { p.note { "These are the first " (FOUND_MAX) ". Type more to narrow them." } }
             }
         }
     };

@@ -64,6 +64,7 @@ pub(crate) async fn section(
             @if hosts.is_empty() {
                 (empty("No host names of its own", &html! { p { "Its directories are reached at the address of this installation. A name such as " code { "scim.customer.example" } " takes its place in what the customer sees." } }))
             } @else { (table("Host names", columns, rows)) }
+            @if hosts.len() >= SHOWN_MAX as usize { p.note { "These are the newest " (SHOWN_MAX) ". " code { "GET /host_names" } " lists all." } }
         }
     })
 }

@@ -155,7 +155,10 @@ fn list_of(viewer: &Viewer, organization: &Organization, directories: &[Director
     };
     let columns =
         [column("Name"), column("State"), minor("Users"), minor("Groups"), minor("Provider")];
-    table("Directories", columns, directories.iter().map(row))
+    html! {
+        (table("Directories", columns, directories.iter().map(row)))
+        @if directories.len() >= DIRECTORIES_MAX as usize { p.note { "These are the newest " (DIRECTORIES_MAX) ". " code { "GET /directories" } " lists all." } }
+    }
 }
 
 pub(crate) async fn new(

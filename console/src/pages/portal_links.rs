@@ -65,6 +65,7 @@ pub(crate) async fn section(
                 (empty("No links yet", &html! { p { "A link lets the IT admin of this organization connect the identity provider without you: it opens once, for one browser." } }))
             } @else {
                 (table("Setup links", columns, links.iter().map(|link| row(viewer, &own, link, now))))
+                @if links.len() >= SHOWN_MAX as usize { p.note { "These are the newest " (SHOWN_MAX) ". " code { "GET /portal/links" } " lists all." } }
             }
         }
     })

@@ -114,7 +114,7 @@ pub(crate) fn about(request: &ScimRequest) -> Markup {
     ];
     if !request.tolerated.is_empty() {
         let tolerated = html! { @for name in &request.tolerated { span.item { code { (name) } } } };
-        about.push(("Understood although the RFC says otherwise", tolerated));
+        about.push(("Read leniently", tolerated));
     }
     if let Some(kind) = &request.scim_type {
         about.push(("Kind of error", html! { code { (kind) } }));

@@ -21,7 +21,7 @@ pub(crate) async fn show(
     let installation = &console.installation;
     let mut about = vec![
         ("Version", html! { code { (installation.version) } }),
-        ("Address", html! { code { (console.public_url) } }),
+        ("Public URL", html! { code { (console.public_url) } }),
         ("Roles of this process", html! { (installation.roles.join(", ")) }),
     ];
     let paths = installation.paths.iter();

@@ -35,7 +35,7 @@ pub(crate) async fn show(
         (pipeline(&flow))
         (hold::list(&held))
         section aria-labelledby="failing" {
-            h2 #failing { "Failing endpoints" }
+            h2 #failing { "Endpoints that fail or are turned off" }
             (failing_endpoints(&failing))
         }
     };
@@ -48,11 +48,11 @@ fn pipeline(flow: &Flow) -> Markup {
     let latest = flow.rates.last().copied();
     html! {
         ol.pipeline {
-            (stage("Ingest", "SCIM requests a second", latest.map(|rates| rates.requests), &chart(flow, |rates| rates.requests), None))
-            (count("Log", "records", flow.records, None))
-            (count("Projector", "records behind the log", flow.lag, behind(flow.lag)))
-            (stage("Feed", "events a second", latest.map(|rates| rates.events), &chart(flow, |rates| rates.events), None))
-            (stage("Dispatcher", "deliveries a second", latest.map(|rates| rates.deliveries), &chart(flow, |rates| rates.deliveries), Some(undelivered(flow))))
+            (stage("Ingest", "SCIM requests a second, from identity providers", latest.map(|rates| rates.requests), &chart(flow, |rates| rates.requests), latest.and_then(|rates| of_others(flow, rates.requests, "ingest"))))
+            (count("Log", "records: every change that was accepted", flow.records, None))
+            (count("Projector", "records that lists do not show yet", flow.lag, behind(flow.lag)))
+            (stage("Feed", "events a second, for apps", latest.map(|rates| Some(rates.events)), &chart(flow, |rates| Some(rates.events)), None))
+            (stage("Dispatcher", "webhooks a second that apps took", latest.map(|rates| rates.deliveries), &chart(flow, |rates| rates.deliveries), Some(undelivered(flow))))
         }
     }
 }
@@ -60,14 +60,14 @@ fn pipeline(flow: &Flow) -> Markup {
 fn stage(
     name: &str,
     unit: &str,
-    rate: Option<f64>,
+    rate: Option<Option<f64>>,
     chart: &Markup,
     note: Option<Markup>,
 ) -> Markup {
     html! {
         li.stage {
             h2 { (name) }
-            p.figure { @match rate { Some(rate) => (rate_text(rate)), None => "–" } }
+            p.figure { @match rate.flatten() { Some(rate) => (rate_text(rate)), None => "–" } }
             p.unit { (unit) }
             (chart)
             @if let Some(note) = note { p.note { (note) } }
@@ -90,10 +90,21 @@ fn behind(lag: u64) -> Option<Markup> {
     (lag == 0).then(|| badge(Tone::Good, "up to date"))
 }
 
+/// What a figure leaves out: each process counts for itself.
+fn of_others(flow: &Flow, rate: Option<f64>, role: &str) -> Option<Markup> {
+    match rate {
+        None => Some(html! { "Counted by the processes that play " (role) ", in their metrics." }),
+        Some(_) if flow.has_others => Some(html! { "Of this process alone." }),
+        Some(_) => None,
+    }
+}
+
 fn undelivered(flow: &Flow) -> Markup {
-    let failures = flow.rates.last().map_or(0.0, |rates| rates.failures);
+    let latest = flow.rates.last();
+    let failures = latest.map_or(0.0, |rates| rates.failures);
     html! {
-        (number(flow.undelivered)) " events behind"
+        @if let Some(note) = latest.and_then(|rates| of_others(flow, rates.deliveries, "dispatcher")) { (note) " " }
+        (number(flow.undelivered)) " events wait for the endpoint that is furthest behind"
         @if failures > 0.0 { ", " (rate_text(failures)) " failed attempts a second" }
     }
 }
@@ -104,7 +115,8 @@ fn rate_text(rate: f64) -> String {
 }
 
 /// The last minutes as a line. The figure beside it says what matters, so readers of screens pass it over.
-fn chart(flow: &Flow, value: impl Fn(&Rates) -> f64) -> Markup {
+fn chart(flow: &Flow, value: impl Fn(&Rates) -> Option<f64>) -> Markup {
+    let value = |rates: &Rates| value(rates).unwrap_or(0.0);
     let most = flow.rates.iter().map(&value).fold(0.0, f64::max);
     let view = format!("0 0 {CHART_WIDTH} {CHART_HEIGHT}");
     html! {
@@ -130,25 +142,26 @@ fn points(rates: &[Rates], value: impl Fn(&Rates) -> f64, most: f64) -> String {
 
 fn failing_endpoints(failing: &[FailingEndpoint]) -> Markup {
     if failing.is_empty() {
-        return html! { p { (badge(Tone::Good, "none")) " Every endpoint gets its events." } };
+        return html! { p { (badge(Tone::Good, "none")) " No endpoint fails, and none is turned off." } };
     }
     html! {
         ul.rows {
             @for endpoint in failing {
                 li {
                     strong { a #(endpoint.id) href=(endpoints::path(endpoint.id)) { (parts::text(&endpoint.url)) } }
-                    @match (&endpoint.disabled_reason, endpoint.failing_since) {
-                        (Some(reason), _) => { (badge(Tone::Bad, "turned off")) span { (why_off(reason)) } }
-                        (None, Some(since)) => {
+                    @match (&endpoint.disabled_reason, endpoint.failing_since, endpoint.enabled) {
+                        (Some(reason), ..) => { (badge(Tone::Bad, "turned off")) span { (why_off(reason)) } }
+                        (None, _, false) => { (badge(Tone::Plain, "turned off")) span { "Somebody turned it off." } }
+                        (None, Some(since), true) => {
                             (badge(Tone::Bad, "failing"))
                             span { "since " (time(since)) ", " (number(endpoint.failed_in_a_row)) " attempts in a row" }
                         }
-                        (None, None) => {}
+                        (None, None, true) => {}
                     }
                 }
             }
         }
-        p { "Events wait for it; nothing is lost." }
+        p { "Events wait for them; nothing is lost." }
     }
 }
 
@@ -178,10 +191,23 @@ mod tests {
 
     #[test]
     fn a_chart_spans_its_width_and_never_leaves_its_height() {
-        let rates = [0.0, 5.0, 10.0].map(|requests| Rates { requests, ..Rates::default() });
-        let drawn = points(&rates, |rates| rates.requests, 10.0);
+        let rates = [0.0, 5.0, 10.0].map(|events| Rates { events, ..Rates::default() });
+        let drawn = points(&rates, |rates| rates.events, 10.0);
         assert_eq!(drawn, "0.0,29.0 60.0,15.0 120.0,1.0 ");
-        assert_eq!(points(&rates[..1], |rates| rates.requests, 0.0), "0.0,29.0 ");
+        assert_eq!(points(&rates[..1], |rates| rates.events, 0.0), "0.0,29.0 ");
+    }
+
+    #[test]
+    fn a_rate_that_is_not_known_here_is_no_zero() {
+        let rates = Rates { events: 4.0, ..Rates::default() };
+        let flow = Flow { rates: vec![rates], has_others: true, undelivered: 7, ..Flow::default() };
+        let shown = pipeline(&flow).into_string();
+        assert!(shown.contains("processes that play ingest"), "{shown}");
+        assert_eq!(shown.matches("<p class=\"figure\">–</p>").count(), 2, "{shown}");
+        assert!(shown.contains("7 events wait"), "{shown}");
+        let rates = Rates { requests: Some(2.0), deliveries: Some(0.0), ..rates };
+        let shown = pipeline(&Flow { rates: vec![rates], ..flow }).into_string();
+        assert_eq!(shown.matches("Of this process alone.").count(), 2, "{shown}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::{
     USER, address, directory_name, directory_of, directory_path, first_few, groups, is_first,
-    paging,
+    paging, shown,
 };
 use crate::Console;
 use crate::error::Error;
@@ -102,7 +102,7 @@ pub(crate) fn list_of<'a>(users: impl IntoIterator<Item = &'a DirectoryUser>) ->
         ]
     };
     let columns =
-        [column("User"), minor("Address"), column("State"), minor("Title"), minor("Updated")];
+        [column("User"), minor("E-mail"), column("State"), minor("Title"), minor("Updated")];
     table("Users", columns, users.into_iter().map(row))
 }
 
@@ -115,19 +115,24 @@ pub(crate) async fn show(
     let user = console.reading.user(Reach::Everything, id).await.map_err(Error::about(USER))?.user;
     let directory = directory_name(&console, user.directory_id).await?;
     let of_user = GroupFilter { user: Some(id), ..GroupFilter::default() };
-    let member_of = console.reading.groups(first_few::<GroupId>(SHOWN_MAX), of_user).await?.items;
+    let member_of =
+        console.reading.groups(first_few::<GroupId>(SHOWN_MAX + 1), of_user).await?.items;
     let about_user = AuditFilter { user: Some(id), ..AuditFilter::default() };
-    let history = console.audit.audit(first_few(SHOWN_MAX), about_user).await?.page.items;
+    let history = console.audit.audit(first_few(SHOWN_MAX + 1), about_user).await?.page.items;
+    let (member_of, in_more) = shown(&member_of, SHOWN_MAX);
+    let (history, is_longer) = shown(&history, SHOWN_MAX);
     let own = path(id);
     let parts = html! {
         (profile(&user))
         section aria-labelledby="groups-title" {
             h2 #groups-title { "Groups" }
-            @if member_of.is_empty() { p.faint { "in no group" } } @else { (groups::list_of(&member_of)) }
+            @if member_of.is_empty() { p.faint { "in no group" } } @else { (groups::list_of(member_of)) }
+            @if in_more { p.note { "These are " (SHOWN_MAX) " of its groups. " code { "GET /directory_groups?user=" (id) } " lists all." } }
         }
         section aria-labelledby="history-title" {
             h2 #history-title { "History" }
-            ol.entries { @for event in &history { (entry(event, &directory)) } }
+            ol.entries { @for event in history { (entry(event, &directory)) } }
+            @if is_longer { p.note { "These are the latest " (SHOWN_MAX) ". " code { "GET /audit/events?user=" (id) } " lists all." } }
         }
         (attributes(&user))
     };
@@ -144,7 +149,7 @@ fn profile(user: &DirectoryUser) -> Markup {
         ("State", state(user.state)),
         ("Name", parts::text_or(user.name.as_deref(), "none")),
         ("User name", parts::text_or(user.username.as_deref(), "none")),
-        ("Address", parts::text_or(user.email.as_deref(), "none")),
+        ("E-mail", parts::text_or(user.email.as_deref(), "none")),
         ("Title", parts::text_or(user.job_title.as_deref(), "none")),
         ("Id", html! { code { (user.id) } }),
         ("Id of the identity provider", html! { code { (parts::text(&user.idp_id)) } }),

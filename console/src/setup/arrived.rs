@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::facts::{Facts, LOOKS};
+use super::facts::Facts;
 use super::guide::{Guide, written};
 use super::guide_page::{class_of, sign};
 use super::steps::{Milestone, Standing, standings};
@@ -16,12 +16,12 @@ pub(super) fn milestones(guide: &Guide, facts: &Facts) -> Markup {
         &[Milestone::Connected, Milestone::Users]
     };
     html! {
-        div role="status" {
+        div {
             ol.milestones aria-label="How far it has come" {
                 @for (milestone, standing) in milestones.iter().zip(standings(facts, milestones)) {
                     li.milestone {
                         span class=(class_of(standing)) { (sign(standing, &html! {})) }
-                        span { (words(*milestone, standing)) }
+                        span data-say { (words(*milestone, standing)) }
                     }
                 }
             }
@@ -47,7 +47,7 @@ const fn words(milestone: Milestone, standing: Standing) -> &'static str {
 
 /// How much there is by now.
 pub(super) fn progress(guide: &Guide, facts: &Facts) -> Markup {
-    let is_all = facts.memberships < u64::from(LOOKS.memberships);
+    let is_all = facts.counts_all_memberships();
     html! {
         section aria-labelledby="arrived-title" {
             h2 #arrived-title { "What has arrived" }
@@ -55,7 +55,7 @@ pub(super) fn progress(guide: &Guide, facts: &Facts) -> Markup {
                 li { span.figure #users { (number(facts.users)) } span.unit { "users" } }
                 @if guide.has_groups() {
                     li { span.figure #groups { (number(facts.groups)) } span.unit { "groups" } }
-                    li { span.figure #memberships { (number(facts.memberships)) @if !is_all { "+" } } span.unit { "memberships" } }
+                    li { span.figure #memberships { (number(facts.memberships)) @if !is_all { "+" span.sr { " or more" } } } span.unit { "memberships" } }
                 }
             }
             p.hint {

@@ -19,8 +19,8 @@ pub(super) enum Finding {
     NoToken,
     /// The last request came with a token that opens nothing.
     WrongToken { at: Timestamp },
-    /// Requests were refused; this was the last of them.
-    Refused { request: Answered, count: usize },
+    /// Requests were refused; this was the last of them. What was sent of the same kind may have gone well since.
+    Refused { request: Answered, count: usize, goes_well_since: bool },
     /// Users have no address.
     NoEmails { without: u64, looked_at: u64, example: Option<String>, by_user_name: bool },
     /// Users of Entra ID are known by something else than their object id.
@@ -43,11 +43,12 @@ impl Finding {
         match self {
             Self::NoToken
             | Self::WrongToken { .. }
-            | Self::Refused { .. }
+            | Self::Refused { goes_well_since: false, .. }
             | Self::NoEmails { .. }
             | Self::Held => true,
             Self::NoObjectId { .. }
             | Self::EmptyGroups { .. }
+            | Self::Refused { goes_well_since: true, .. }
             | Self::Silence { .. }
             | Self::OldTokenInUse { .. }
             | Self::SpareToken { .. } => false,
@@ -92,7 +93,12 @@ fn refused(facts: &Facts) -> Option<Finding> {
     };
     let mut refused = facts.requests.iter().filter(is_told).filter(|request| !is_mended(request));
     let request = refused.next()?.clone();
-    Some(Finding::Refused { request, count: 1 + refused.count() })
+    let is_alike = |later: &Answered| {
+        later.at > request.at && later.method == request.method && later.status < 400
+    };
+    let goes_well_since =
+        facts.requests.iter().any(|later| is_alike(later) && later.path == request.path);
+    Some(Finding::Refused { request, count: 1 + refused.count(), goes_well_since })
 }
 
 fn no_emails(facts: &Facts) -> Option<Finding> {
@@ -142,7 +148,7 @@ fn two_tokens(facts: &Facts) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::facts::{People, Sets, TokenFacts};
+    use super::super::facts::{Ever, People, Sets, TokenFacts};
     use super::super::guide;
     use super::*;
 
@@ -169,6 +175,7 @@ mod tests {
             users: 3,
             groups: 1,
             memberships: 2,
+            ever: Ever::default(),
             requests: vec![answered(990, "PATCH", "/Groups/1", 204)],
             people: People { looked_at: 3, ..People::default() },
             sets: Sets { looked_at: 1, ..Sets::default() },
@@ -261,13 +268,15 @@ mod tests {
         facts.requests.insert(0, answered(992, "POST", "/Users", 409));
         let found = of(&facts, "entra");
         assert!(
-            matches!(&found[..], [Finding::Refused { request, count: 2 }] if request.status == 409),
+            matches!(&found[..], [Finding::Refused { request, count: 2, .. }] if request.status == 409),
             "{found:?}"
         );
+        assert!(found[0].is_wrong());
         facts.requests.insert(0, answered(993, "PATCH", "/Users/7", 200));
         facts.requests.insert(0, answered(994, "POST", "/Users", 201));
         let found = of(&facts, "entra");
         assert!(matches!(&found[..], [Finding::Refused { count: 1, .. }]), "{found:?}");
+        assert!(!found[0].is_wrong(), "another creation went well: who of it is not known");
         let later = Facts { now: at(992 + 24 * 60), ..facts };
         assert_eq!(of(&later, "okta"), []);
     }

@@ -80,7 +80,7 @@ pub(super) fn path(site: &Site, id: DirectoryId, guide: Option<&Guide>) -> Strin
     own(site, id) + &guide_query(guide)
 }
 
-fn guide_query(guide: Option<&Guide>) -> String {
+pub(super) fn guide_query(guide: Option<&Guide>) -> String {
     let chosen = guide.filter(|guide| {
         guides_for(guide.kind).first().is_some_and(|usual| usual.slug != guide.slug)
     });
@@ -115,8 +115,8 @@ pub(super) async fn page(
     let body = html! {
         div.connection data-now-at=[shown.token.map(|_| &here)] {
             (connection.head(&here))
-            (connection.side())
             (connection.guide(&shown, &usual))
+            (connection.side())
             div.below {
                 (connection.tokens())
                 (connection.map())
@@ -234,7 +234,7 @@ impl Connection<'_> {
             section aria-labelledby="tokens-title" {
                 h2 #tokens-title { "Bearer tokens" }
                 p.hint { "Replace a token without a gap: make a new one, enter it in the identity provider, wait until it is used, and revoke the old one, which goes on working until then." }
-                div #token-list { (tokens::listed(self.site, self.directory.id, &self.tokens)) }
+                div #token-list { (tokens::listed(self.site, self.directory.id, self.guide, &self.tokens)) }
                 @if self.tokens.len() < LIVE_TOKENS_MAX { (self.form_for_token("Rotate the token")) }
             }
         }

@@ -1,11 +1,13 @@
 //! What is known of a connection: found with a few questions that cost the same however large the directory is.
 
-use api::ports::{Directory, HoldState, Order, PageRequest, PortError, Reach, ScimRequest, Token};
+use api::ports::{
+    AuditFilter, Directory, HoldState, Order, PageRequest, PortError, Reach, ScimRequest, Token,
+};
 use directory::User;
 use directory::normalise::by_default;
 use directory::resource::text;
 use schemas::wire::DirectoryState;
-use schemas::{RequestId, Timestamp};
+use schemas::{EventType, RequestId, Timestamp};
 
 use super::Site;
 use crate::ports::{Arrived, Looks};
@@ -13,8 +15,8 @@ use crate::ports::{Arrived, Looks};
 /// How much is looked at: enough to see what goes wrong for many, and little to read.
 pub(super) const LOOKS: Looks = Looks { users: 100, groups: 500, memberships: 10_000 };
 
-/// How many of the latest requests are looked at.
-const REQUESTS: u32 = 50;
+/// How many of the latest requests are looked at: what was refused is to be seen for a while when many come.
+const REQUESTS: u32 = 400;
 
 /// What is known of a connection.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,10 +29,12 @@ pub(super) struct Facts {
     pub(super) users: u64,
     /// How many groups.
     pub(super) groups: u64,
-    /// How many memberships, counted up to a limit.
+    /// How many memberships the latest groups have, counted up to a limit.
     pub(super) memberships: u64,
     /// The latest requests, the last one first.
     pub(super) requests: Vec<Answered>,
+    /// What was here once, whether or not it is here now.
+    pub(super) ever: Ever,
     /// What was seen of users.
     pub(super) people: People,
     /// What was seen of groups.
@@ -39,6 +43,14 @@ pub(super) struct Facts {
     pub(super) tokens: Vec<TokenFacts>,
     /// Whether what was removed is kept from apps until somebody lets it go.
     pub(super) is_held: bool,
+}
+
+/// What history tells of, where there is none of it now: what was reached once stays reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ever {
+    pub(super) users: bool,
+    pub(super) groups: bool,
+    pub(super) members: bool,
 }
 
 /// A request and what was answered.
@@ -91,6 +103,11 @@ pub(super) struct TokenFacts {
 }
 
 impl Facts {
+    /// Whether those memberships are all that there are.
+    pub(super) const fn counts_all_memberships(&self) -> bool {
+        self.memberships < LOOKS.memberships as u64 && self.groups <= self.sets.looked_at
+    }
+
     /// When the identity provider was last let in, as far as is remembered.
     pub(super) fn last_let_in(&self) -> Option<Timestamp> {
         let request = self.requests.iter().find(|request| request.status != 401);
@@ -110,7 +127,37 @@ pub(super) async fn facts(
         PageRequest { reach, limit: REQUESTS, order: Order::Descending, cursor: None };
     let requests = site.directories.requests(directory.id, page).await?.items;
     let arrived = site.arrivals.arrived(directory.id, LOOKS).await?;
-    Ok(gathered(site.edge.now(), directory, tokens, requests, &arrived))
+    let facts = gathered(site.edge.now(), directory, tokens, requests, &arrived);
+    let ever = ever(site, reach, directory, &facts).await?;
+    Ok(Facts { ever, ..facts })
+}
+
+/// Asks history for what is not here now. It looks at the beginning and at the end of it, as far as one question goes.
+async fn ever(
+    site: &Site,
+    reach: Reach,
+    directory: &Directory,
+    facts: &Facts,
+) -> Result<Ever, PortError> {
+    let happened = async |kind: EventType, is_here: bool| -> Result<bool, PortError> {
+        for order in [Order::Ascending, Order::Descending] {
+            if is_here || !facts.is_connected {
+                break;
+            }
+            let page = PageRequest { reach, limit: 1, order, cursor: None };
+            let directory = Some(directory.id);
+            let filter = AuditFilter { types: vec![kind], directory, ..AuditFilter::default() };
+            if !site.audit.audit(page, filter).await?.page.items.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    Ok(Ever {
+        users: happened(EventType::UserCreated, facts.users > 0).await?,
+        groups: happened(EventType::GroupCreated, facts.groups > 0).await?,
+        members: happened(EventType::GroupUserAdded, facts.memberships > 0).await?,
+    })
 }
 
 fn gathered(
@@ -133,6 +180,7 @@ fn gathered(
         groups: counts.groups,
         memberships: arrived.memberships,
         requests: requests.into_iter().map(Answered::from).collect(),
+        ever: Ever::default(),
         people: people(directory, &arrived.users),
         sets: Sets {
             looked_at: arrived.groups,
@@ -213,6 +261,19 @@ mod tests {
         for other in ["adele", "@contoso.example", "adele@contoso", "a b@contoso.example"] {
             assert!(!is_address(other), "{other}");
         }
+    }
+
+    #[test]
+    fn memberships_of_the_latest_groups_are_not_all_where_there_are_more_groups() {
+        let facts = |groups, looked_at, memberships| Facts {
+            groups,
+            memberships,
+            sets: Sets { looked_at, ..Sets::default() },
+            ..Facts::default()
+        };
+        assert!(facts(3, 3, 40).counts_all_memberships());
+        assert!(!facts(3_000, 500, 1_200).counts_all_memberships());
+        assert!(!facts(3, 3, 10_000).counts_all_memberships());
     }
 
     #[test]

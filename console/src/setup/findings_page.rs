@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::Site;
 use super::checkup::{Finding, findings};
-use super::connection::own;
+use super::connection::{guide_query, own};
 use super::facts::{Facts, People};
 use super::guide::{Guide, written};
 use super::visitor::Admin;
@@ -31,7 +31,7 @@ pub(super) fn check_up(
                     h3 { (title(finding)) }
                     (body(finding, guide))
                     @if let Finding::NoEmails { by_user_name: true, .. } = finding {
-                        (remedy(site, admin, directory))
+                        (remedy(site, admin, directory, guide))
                     }
                 }
             }
@@ -76,10 +76,11 @@ fn body(finding: &Finding, guide: &Guide) -> Markup {
             Finding::WrongToken { at } => p {
                 "The request of " (time(*at)) " came with a token that opens nothing: it was copied in part, was revoked, or belongs to another endpoint. Make a new one and enter it in " (guide.called()) ", without spaces around it."
             },
-            Finding::Refused { request, .. } => {
+            Finding::Refused { request, goes_well_since, .. } => {
                 p { "The last was " code { (request.method) " " (text(&request.path)) } " at " (time(request.at)) ", answered with " (request.status) "." }
                 @if let Some(detail) = &request.detail { p { "The answer said: " q { (text(detail)) } } }
                 @if let Some(explained) = explain(request.status, request.scim_type.as_deref()) { p { (explained) } }
+                @if *goes_well_since { p { "Requests of the same kind were answered well since. If this one was tried again, there is nothing to do: it is told of for a day." } }
             },
             Finding::NoEmails { without, looked_at, example, .. } => {
                 p { (share(*without, *looked_at, "user", "users")) " no address" (such_as(*without, example.as_deref())) ". The product may need one to let them sign in." }
@@ -124,9 +125,10 @@ fn such_as(some: u64, example: Option<&str>) -> Markup {
 }
 
 /// The same, here and at once.
-fn remedy(site: &Site, admin: &Admin, directory: &Directory) -> Markup {
+fn remedy(site: &Site, admin: &Admin, directory: &Directory, guide: &Guide) -> Markup {
+    let query = guide_query(Some(guide));
     html! {
-        form method="post" action={ (own(site, directory.id)) "/email-from-user-name" } {
+        form method="post" action={ (own(site, directory.id)) "/email-from-user-name" (query) } {
             (admin.csrf_field())
             (hidden("made_from", directory.updated_at))
             p { "Or here: where there is no address, take the user name. It works at once, also for users who are here already." }

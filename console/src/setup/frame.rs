@@ -126,6 +126,7 @@ fn document(site: &Site, title: &str, body: &Markup) -> Html<String> {
             body.setup {
                 a.skip href="#main" { "Skip to the content" }
                 (body)
+                p #said.sr role="status" {}
                 div #lost.banner role="alert" hidden {}
             }
         }

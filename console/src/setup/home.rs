@@ -103,13 +103,35 @@ pub(super) async fn create(
     }
     let (token, text) = api::bearer_token(&*site.edge);
     let new = new_directory(&site, &organization, id, guide, name, token);
-    let directory = site.directories.create(admin.reach(), new).await?;
-    api::reconcile(&*site.streams, id).await;
+    let directory = match site.directories.create(admin.reach(), new).await {
+        Ok(directory) => directory,
+        Err(error) => return made_already(&site, &admin, id, guide, error).await,
+    };
+    api::reconcile_by(&*site.streams, id, admin.actor.clone()).await;
     let made = Shown {
         token: Some(&text),
         done: Some("The connection is made. Now set it up in your identity provider."),
     };
     connection::page(&site, &admin, &directory, Some(guide), StatusCode::CREATED, made).await
+}
+
+/// Of two presses at once one comes second, and is led on. An id that is somebody else's was made up.
+async fn made_already(
+    site: &Site,
+    admin: &Admin,
+    id: DirectoryId,
+    guide: &'static Guide,
+    error: PortError,
+) -> Result<Response, Refusal> {
+    match site.directories.get(admin.reach(), id).await {
+        Ok(_) => return Ok(see_other(connection::path(site, id, Some(guide)))),
+        Err(PortError::NotFound) => {}
+        Err(error) => return Err(error.into()),
+    }
+    match site.directories.get(Reach::Everything, id).await {
+        Ok(_) => Err(Refusal::Forged),
+        Err(_) => Err(error.into()),
+    }
 }
 
 fn new_directory(

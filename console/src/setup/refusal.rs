@@ -147,6 +147,11 @@ impl Refusal {
                 let next = "Go back and revoke the one that your identity provider does not use.";
                 (StatusCode::CONFLICT, ("There are two tokens already", what, next))
             }
+            Self::Port(PortError::Full(_)) => {
+                let what = "The service has no room left, so nothing was changed.";
+                let next = "Tell whoever sent you the link. Nothing that is here is lost.";
+                (StatusCode::INSUFFICIENT_STORAGE, ("There is no room left", what, next))
+            }
             Self::Port(_) => {
                 let what = "The service does not answer.";
                 (StatusCode::SERVICE_UNAVAILABLE, ("Not just now", what, TRY_AGAIN))

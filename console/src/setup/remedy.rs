@@ -8,17 +8,21 @@ use schemas::Timestamp;
 use serde_json::{Value, json};
 
 use super::connection::{self, directory_of};
+use super::guide;
 use super::refusal::Refusal;
 use super::visitor::Pressed;
 use super::{Site, see_other};
+use crate::form::Query;
 
 /// Who has no address is reached by the user name. It is an attribute map like any other, so apps are told.
 pub(super) async fn email_from_user_name(
     State(site): State<Site>,
     Path(id): Path<String>,
+    Query(query): Query,
     Pressed { admin, form }: Pressed,
 ) -> Result<Response, Refusal> {
     let directory = directory_of(&site, &admin, &id).await?;
+    let guide = query.text("guide").and_then(guide::named);
     let made_from = form.text("made_from").and_then(|text| text.parse().ok());
     let made_from: Timestamp = made_from.ok_or(Refusal::Forged)?;
     let map = falling_back(&directory.apps.attribute_map).ok_or(Refusal::MapIsFull)?;
@@ -29,7 +33,7 @@ pub(super) async fn email_from_user_name(
     };
     let now = site.edge.now();
     match site.directories.update(admin.reach(), directory.id, change, now).await {
-        Ok(_) => Ok(see_other(connection::path(&site, directory.id, None))),
+        Ok(_) => Ok(see_other(connection::path(&site, directory.id, guide))),
         Err(PortError::Conflict(Conflict::Changed)) => Err(Refusal::Changed),
         Err(PortError::Conflict(_) | PortError::NotFound) => Err(Refusal::NoDirectory),
         Err(error @ (PortError::Unavailable(_) | PortError::Full(_))) => Err(error.into()),

@@ -31,9 +31,9 @@ impl Milestone {
     pub(super) const fn is_reached(self, facts: &Facts) -> bool {
         match self {
             Self::Connected => facts.is_connected,
-            Self::Users => facts.users > 0,
-            Self::Groups => facts.groups > 0,
-            Self::Members => facts.memberships > 0,
+            Self::Users => facts.users > 0 || facts.ever.users,
+            Self::Groups => facts.groups > 0 || facts.ever.groups,
+            Self::Members => facts.memberships > 0 || facts.ever.members,
         }
     }
 }
@@ -52,6 +52,7 @@ pub(super) fn standings(facts: &Facts, milestones: &[Milestone]) -> Vec<Standing
 
 #[cfg(test)]
 mod tests {
+    use super::super::facts::Ever;
     use super::Milestone::{Connected, Groups, Members, Users};
     use super::Standing::{Done, Later, Next};
     use super::*;
@@ -72,6 +73,13 @@ mod tests {
     fn given_a_test_of_the_connection_then_what_led_to_it_is_done() {
         let standings = standings(&facts(true, 0, 0, 0), &GUIDE);
         assert_eq!(standings, [Done, Done, Next, Later, Later, Later]);
+    }
+
+    #[test]
+    fn given_a_user_who_was_here_and_went_then_the_step_stays_done() {
+        let ever = Ever { users: true, ..Ever::default() };
+        let standings = standings(&Facts { ever, ..facts(true, 0, 0, 0) }, &GUIDE);
+        assert_eq!(standings, [Done, Done, Done, Done, Next, Later]);
     }
 
     #[test]

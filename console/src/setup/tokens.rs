@@ -7,9 +7,9 @@ use axum::response::Response;
 use maud::{Markup, html};
 use schemas::{DirectoryId, TokenId};
 
-use super::connection::{self, Shown, directory_of};
+use super::connection::{self, Shown, directory_of, guide_query};
 use super::frame::Page;
-use super::guide;
+use super::guide::{self, Guide};
 use super::refusal::Refusal;
 use super::visitor::{Admin, Pressed};
 use super::{Site, see_other};
@@ -40,7 +40,7 @@ pub(super) async fn make(
         Err(PortError::Conflict(_) | PortError::NotFound) => return Err(Refusal::NoDirectory),
         Err(error @ (PortError::Unavailable(_) | PortError::Full(_))) => return Err(error.into()),
     }
-    api::reconcile(&*site.streams, directory.id).await;
+    api::reconcile_by(&*site.streams, directory.id, admin.actor.clone()).await;
     let made = Shown {
         token: Some(&text),
         done: Some(
@@ -53,13 +53,15 @@ pub(super) async fn make(
 pub(super) async fn confirm(
     State(site): State<Site>,
     Path((directory, token)): Path<(String, String)>,
+    Query(query): Query,
     admin: Admin,
 ) -> Result<Response, Refusal> {
     let directory = directory_of(&site, &admin, &directory).await?;
     let tokens = site.directories.tokens(admin.reach(), directory.id).await?;
     let id: Option<TokenId> = token.parse().ok();
     let token = tokens.iter().find(|token| Some(token.id) == id).ok_or(Refusal::NoToken)?;
-    let own = connection::path(&site, directory.id, None);
+    let guide = query.text("guide").and_then(guide::named);
+    let own = connection::path(&site, directory.id, guide);
     let body = html! {
         p.lead { "Whoever uses this token is turned away from then on. This cannot be undone." }
         @if is_in_use(token, &tokens) {
@@ -70,7 +72,7 @@ pub(super) async fn confirm(
             ("Made", time(token.created_at)),
             ("Last used", time_or(token.last_used_at, "never")),
         ]))
-        form.stack method="post" action={ (connection::own(&site, directory.id)) "/tokens/" (token.id) "/revoke" } {
+        form.stack method="post" action={ (connection::own(&site, directory.id)) "/tokens/" (token.id) "/revoke" (guide_query(guide)) } {
             (admin.csrf_field())
             div.buttons {
                 button.button.danger type="submit" { "Revoke token" }
@@ -93,6 +95,7 @@ fn is_in_use(token: &Token, tokens: &[Token]) -> bool {
 pub(super) async fn revoke(
     State(site): State<Site>,
     Path((directory, token)): Path<(String, String)>,
+    Query(query): Query,
     Pressed { admin, .. }: Pressed,
 ) -> Result<Response, Refusal> {
     let directory = directory_of(&site, &admin, &directory).await?;
@@ -102,19 +105,25 @@ pub(super) async fn revoke(
         Ok(()) | Err(PortError::NotFound) => {}
         Err(error) => return Err(error.into()),
     }
-    api::reconcile(&*site.streams, directory.id).await;
-    Ok(see_other(connection::path(&site, directory.id, None)))
+    api::reconcile_by(&*site.streams, directory.id, admin.actor.clone()).await;
+    let guide = query.text("guide").and_then(guide::named);
+    Ok(see_other(connection::path(&site, directory.id, guide)))
 }
 
 /// The live tokens, with what can be done to each.
-pub(super) fn listed(site: &Site, directory: DirectoryId, tokens: &[Token]) -> Markup {
-    let own = connection::own(site, directory);
+pub(super) fn listed(
+    site: &Site,
+    directory: DirectoryId,
+    guide: &Guide,
+    tokens: &[Token],
+) -> Markup {
+    let (own, query) = (connection::own(site, directory), guide_query(Some(guide)));
     let row = |token: &Token| {
         [
             html! { code { "…" (token.suffix) } },
             time(token.created_at),
             time_or(token.last_used_at, "never"),
-            html! { a href={ (own) "/tokens/" (token.id) "/revoke" } { "Revoke" span.sr { " the token that ends in " (token.suffix) } } },
+            html! { a href={ (own) "/tokens/" (token.id) "/revoke" (query) } { "Revoke" span.sr { " the token that ends in " (token.suffix) } } },
         ]
     };
     html! {

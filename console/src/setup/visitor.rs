@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use maud::Markup;
-use schemas::{HostName, OrganizationId, PortalLinkId};
+use schemas::{Actor, HostName, OrganizationId, PortalLinkId};
 use subtle::ConstantTimeEq as _;
 
 use super::Site;
@@ -37,6 +37,8 @@ pub(super) struct Admin {
     pub(super) session: PortalSession,
     /// What the store knows the session by.
     pub(super) digest: Digest,
+    /// As whom the history has what they do.
+    pub(super) actor: Actor,
     /// What every form of theirs carries.
     csrf: String,
 }
@@ -83,7 +85,10 @@ impl FromRequestParts<Site> for Visitor {
         let digest = digest(secret);
         let session = site.portal.session(digest, site.edge.now()).await?;
         let session = session.filter(|session| visitor.may_see(session.link.organization_id));
-        let session = session.map(|session| Admin { session, digest, csrf: csrf(secret) });
+        let session = session.map(|session| {
+            let actor = Actor { portal_link_id: Some(session.link.id), ..api::sender(parts) };
+            Admin { session, digest, actor, csrf: csrf(secret) }
+        });
         Ok(Self { session, ..visitor })
     }
 }
@@ -107,6 +112,11 @@ impl FromRequest<Site> for Pressed {
         let form = form.map_err(|_| Refusal::Forged)?;
         let token = form.one(CSRF_FIELD).unwrap_or_default();
         if bool::from(token.as_bytes().ct_eq(admin.csrf.as_bytes())) {
+            tracing::info!(
+                portal.link.id = %admin.session.link.id,
+                client.address = admin.actor.ip,
+                "a form of a setup page is sent"
+            );
             Ok(Self { admin, form })
         } else {
             Err(Refusal::Forged)

@@ -42,7 +42,7 @@ fn server(readiness: Readiness) -> Router {
         .route("/breaks", get(breaks))
         .route("/scim/breaks", get(breaks))
         .merge(operations(readiness, Telemetry::detached()));
-    wrap(routes, Arc::new(Counting::default()))
+    wrap(routes, Arc::new(Counting::default()), Proxies::default())
 }
 
 async fn ask(server: &Router, path: &str) -> (StatusCode, String, String, String) {
@@ -169,7 +169,7 @@ fn requests_are_counted_by_route_and_not_by_path() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     metrics::with_local_recorder(&recorder, || {
         let routes = Router::new().route("/users/{id}", get(|| async {}));
-        let server = wrap(routes, Arc::new(Counting::default()));
+        let server = wrap(routes, Arc::new(Counting::default()), Proxies::default());
         runtime.block_on(async {
             ask(&server, "/users/1").await;
             ask(&server, "/users/2").await;

@@ -1,15 +1,16 @@
-//! What passes through the server, for the start page of the console: differences of the metrics.
+//! What passes through the server, for the start page of the console: differences of the metrics, and what the store
+//! knows of all processes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::ports::PortError;
+use api::ports::{PortError, Reading};
 use async_trait::async_trait;
-use console::ports::{Flow, Pipeline, Rates};
+use console::ports::{Flow, Lookups as _, Pipeline, Rates};
 use log::EventLog;
-use projector::ProjectionStore;
 use projector::lag::{lags, tails};
+use store::Store;
 
 use crate::telemetry::Telemetry;
 
@@ -23,27 +24,40 @@ const SAMPLES_MAX: usize = 61;
 pub(super) struct Sampler {
     telemetry: Telemetry,
     log: Arc<dyn EventLog>,
-    store: Arc<dyn ProjectionStore>,
+    store: Arc<Store>,
+    here: Here,
     samples: Mutex<VecDeque<Counts>>,
+}
+
+/// What the metrics of this process can tell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Here {
+    /// Whether it answers SCIM requests.
+    pub(super) has_ingest: bool,
+    /// Whether it sends webhooks.
+    pub(super) has_dispatcher: bool,
+    /// Whether others may do either as well.
+    pub(super) has_others: bool,
 }
 
 /// What was counted since the start of the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Counts {
     requests: f64,
+    /// Of the feed, since there is one.
     events: f64,
     deliveries: f64,
     failures: f64,
-    undelivered: f64,
 }
 
 impl Sampler {
     pub(super) fn new(
         telemetry: Telemetry,
         log: Arc<dyn EventLog>,
-        store: Arc<dyn ProjectionStore>,
+        store: Arc<Store>,
+        here: Here,
     ) -> Self {
-        Self { telemetry, log, store, samples: Mutex::default() }
+        Self { telemetry, log, store, here, samples: Mutex::default() }
     }
 
     /// Reads the metrics again and again. Drop it to end it.
@@ -51,7 +65,9 @@ impl Sampler {
         let mut ticks = tokio::time::interval(EVERY);
         loop {
             ticks.tick().await;
-            let counts = Counts::read(&self.telemetry.render());
+            // The feed is the same for every process; a process that does not project counts no events itself.
+            let Ok(end) = Reading::feed_end(&*self.store).await else { continue };
+            let counts = Counts::read(&self.telemetry.render(), end.position);
             let mut samples = self.samples.lock().expect("nothing panics while it is held");
             samples.push_back(counts);
             if samples.len() > SAMPLES_MAX {
@@ -63,7 +79,7 @@ impl Sampler {
     fn rates(&self) -> Vec<Rates> {
         let samples = self.samples.lock().expect("nothing panics while it is held");
         let later = samples.iter().skip(1);
-        samples.iter().zip(later).map(|(before, after)| after.since(before)).collect()
+        samples.iter().zip(later).map(|(before, after)| after.since(before, self.here)).collect()
     }
 }
 
@@ -76,21 +92,22 @@ impl Pipeline for Sampler {
         }
         // Asked of the store and not of the metrics, which only a process that projects has.
         let lags = lags(&*self.log, &*self.store).await;
-        let latest = Counts::read(&self.telemetry.render());
         Ok(Flow {
             rates: self.rates(),
             interval: EVERY,
             records,
             lag: lags.into_iter().map(|(_, behind)| behind).sum(),
-            undelivered: whole(latest.undelivered),
+            undelivered: self.store.furthest_behind().await?,
+            has_others: self.here.has_others,
         })
     }
 }
 
 impl Counts {
     /// Reads the text format of Prometheus, of which our own writer writes the plain part.
-    fn read(text: &str) -> Self {
-        let mut counts = Self::default();
+    fn read(text: &str, events: u64) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "a rate needs no more than 52 bits")]
+        let mut counts = Self { events: events as f64, ..Self::default() };
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let Some((series, value)) = line.rsplit_once(' ') else { continue };
             let (name, labels) = series.split_once('{').unwrap_or((series, ""));
@@ -99,8 +116,6 @@ impl Counts {
                 "http_requests_total" if labels.contains("route=\"/scim/") => {
                     counts.requests += value;
                 }
-                "projector_events_total" => counts.events += value,
-                "dispatcher_lag_events" => counts.undelivered = counts.undelivered.max(value),
                 "dispatcher_attempts_total" if labels.contains("outcome=\"delivered\"") => {
                     counts.deliveries += value;
                 }
@@ -111,25 +126,16 @@ impl Counts {
         counts
     }
 
-    fn since(&self, before: &Self) -> Rates {
+    /// What the process does not do it knows nothing of.
+    fn since(&self, before: &Self, here: Here) -> Rates {
         let rate = |after: f64, before: f64| (after - before).max(0.0) / EVERY.as_secs_f64();
         Rates {
-            requests: rate(self.requests, before.requests),
+            requests: here.has_ingest.then(|| rate(self.requests, before.requests)),
             events: rate(self.events, before.events),
-            deliveries: rate(self.deliveries, before.deliveries),
+            deliveries: here.has_dispatcher.then(|| rate(self.deliveries, before.deliveries)),
             failures: rate(self.failures, before.failures),
         }
     }
-}
-
-/// A gauge that counts things.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the cast stops at the bounds, and a gauge far beyond them means nothing"
-)]
-fn whole(value: f64) -> u64 {
-    value as u64
 }
 
 #[cfg(test)]
@@ -140,18 +146,24 @@ mod tests {
         http_requests_total{method=\"GET\",route=\"/scim/v2.0/{endpoint}/Users\",status=\"200\"} 30\n\
         http_requests_total{method=\"POST\",route=\"/scim/v2.0/{endpoint}/Users\",status=\"201\"} 10\n\
         http_requests_total{method=\"GET\",route=\"/console\",status=\"200\"} 7\n\
-        projector_events_total 25\n\
         dispatcher_attempts_total{outcome=\"delivered\"} 15\n\
-        dispatcher_attempts_total{outcome=\"timeout\"} 5\n\
-        dispatcher_lag_events 9\n";
+        dispatcher_attempts_total{outcome=\"timeout\"} 5\n";
 
     #[test]
     fn what_passes_is_read_from_the_metrics() {
-        let counts = Counts::read(TEXT);
+        let counts = Counts::read(TEXT, 25);
         assert_eq!((counts.requests, counts.events), (40.0, 25.0));
         assert_eq!((counts.deliveries, counts.failures), (15.0, 5.0));
-        assert_eq!(counts.undelivered, 9.0);
-        let rates = counts.since(&Counts::default());
-        assert_eq!((rates.requests, rates.deliveries), (8.0, 3.0));
+        let all = Here { has_ingest: true, has_dispatcher: true, has_others: false };
+        let rates = counts.since(&Counts::default(), all);
+        assert_eq!((rates.requests, rates.events), (Some(8.0), 5.0));
+        assert_eq!((rates.deliveries, rates.failures), (Some(3.0), 1.0));
+    }
+
+    #[test]
+    fn what_a_process_does_not_do_is_not_said_to_be_nothing() {
+        let api = Here { has_ingest: false, has_dispatcher: false, has_others: true };
+        let rates = Counts::read("", 25).since(&Counts::default(), api);
+        assert_eq!((rates.requests, rates.deliveries, rates.events), (None, None, 5.0));
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use console::oidc::{Authorization, Oidc};
+use console::oidc::{Authorization, Members, Oidc};
 use console::ports::{Claims, IdentityProvider, ProviderError, Redemption};
 use schemas::Timestamp;
 use serde::Deserialize;
@@ -32,6 +32,12 @@ use signature::{Keys, NotSigned};
 /// How long what a provider says of itself is believed.
 const METADATA_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// How long it is believed while the provider does not say it anew.
+const METADATA_STALE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long nobody asks again after a provider has not answered: those who wait in line would each wait for the same.
+const FAILURE_KEPT: Duration = Duration::from_secs(5);
+
 /// How often keys are fetched at most because a token names one that is not there: anybody can make up a name.
 const KEYS_EVERY: Duration = Duration::from_secs(60);
 
@@ -45,7 +51,7 @@ pub(super) fn sign_in(settings: &Settings) -> anyhow::Result<Option<Oidc>> {
     let provider = Provider {
         settings: oidc.clone(),
         http,
-        known: Mutex::new(None),
+        known: Mutex::default(),
         asking: Semaphore::new(1),
     };
     Ok(Some(Oidc {
@@ -59,9 +65,29 @@ pub(super) fn sign_in(settings: &Settings) -> anyhow::Result<Option<Oidc>> {
 struct Provider {
     settings: OidcSettings,
     http: Http,
-    known: Mutex<Option<Known>>,
+    known: Mutex<Memory>,
     /// Of many who come at once, one asks.
     asking: Semaphore,
+}
+
+/// What came of asking.
+#[derive(Default)]
+struct Memory {
+    known: Option<Known>,
+    failed: Option<(Instant, String)>,
+}
+
+impl Memory {
+    /// Why it is not asked again yet.
+    fn failure(&self, now: Instant) -> Option<&str> {
+        let (at, why) = self.failed.as_ref()?;
+        (now.duration_since(*at) < FAILURE_KEPT).then_some(why)
+    }
+
+    /// What it has said, if that is no older than this.
+    fn said_within(&self, max: Duration, now: Instant) -> Option<Known> {
+        self.known.clone().filter(|known| now.duration_since(known.at) < max)
+    }
 }
 
 /// What a provider has said of itself.
@@ -99,6 +125,8 @@ enum NotAProvider {
     NoIdToken,
     #[error("what it says of a user is about another user")]
     OtherSubject,
+    #[error("it did not answer a moment ago: {0}")]
+    AskedJustNow(String),
 }
 
 #[async_trait]
@@ -119,37 +147,76 @@ impl IdentityProvider for Provider {
         let token = answer["id_token"].as_str().ok_or(NotAProvider::NoIdToken);
         let token = token.map_err(unavailable)?;
         let mut said = self.verified(token).await?;
-        if said.email.is_none() && said.groups.is_empty() {
-            self.ask_more(&metadata, &answer, &mut said).await?;
+        if said.lacks_for(&self.settings.members) {
+            match self.ask_more(&metadata, &answer, &said.sub).await {
+                Ok(Some(more)) => said.learn(more),
+                Ok(None) => {}
+                // What the token says may be enough, and nothing that was not said is believed.
+                Err(error) if said.names_somebody() => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the identity provider does not say more of who signs in than its ID token"
+                ),
+                Err(error) => return Err(error),
+            }
         }
         Ok(said.into())
     }
 }
 
 impl Provider {
-    /// The metadata and keys; fetched if they are old, or if a token names a key that is not among them.
+    /// The metadata and keys; fetched if they are old, or if a token names a key that is not among them. What is old
+    /// holds for a while where the provider says nothing new.
     async fn known(&self, wanted_key: Option<&str>) -> Result<Known, ProviderError> {
         let _one = self.asking.acquire().await.expect("nobody closes it");
-        let (metadata, at) = match self.remembered() {
-            Some(known) => {
-                let is_there = wanted_key.is_none_or(|id| known.keys.has(id));
-                if is_there || known.keys_at.elapsed() < KEYS_EVERY {
-                    return Ok(known);
-                }
-                (known.metadata, known.at)
-            }
-            None => (self.discover().await?, Instant::now()),
+        let now = Instant::now();
+        let (fresh, stale, failure) = self.with_memory(|memory| {
+            let fresh = memory.said_within(METADATA_MAX, now);
+            let stale = memory.said_within(METADATA_STALE_MAX, now);
+            (fresh, stale, memory.failure(now).map(str::to_owned))
+        });
+        let has_wanted = |known: &Known| wanted_key.is_none_or(|id| known.keys.has(id));
+        if let Some(known) = fresh.as_ref()
+            && (has_wanted(known) || known.keys_at.elapsed() < KEYS_EVERY)
+        {
+            return Ok(known.clone());
+        }
+        let asked = match failure {
+            Some(why) => Err(unavailable(NotAProvider::AskedJustNow(why))),
+            None => self.fetched(fresh).await,
         };
-        let keys = Keys::read(&self.http.get(&metadata.jwks_uri, None).await?);
-        let known = Known { metadata, keys, at, keys_at: Instant::now() };
-        *self.known.lock().expect("nothing panics while it is held") = Some(known.clone());
-        Ok(known)
+        match (asked, stale.filter(has_wanted)) {
+            (Ok(known), _) => Ok(known),
+            (Err(error), Some(known)) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the identity provider does not answer; what it said before still holds"
+                );
+                Ok(known)
+            }
+            (Err(error), None) => Err(error),
+        }
     }
 
-    /// What it has said, if that is not too long ago.
-    fn remembered(&self) -> Option<Known> {
-        let known = self.known.lock().expect("nothing panics while it is held").clone();
-        known.filter(|known| known.at.elapsed() < METADATA_MAX)
+    /// Asks, and remembers what came of it. Metadata that are fresh are not asked for.
+    async fn fetched(&self, fresh: Option<Known>) -> Result<Known, ProviderError> {
+        let asked = async {
+            let (metadata, at) = match fresh {
+                Some(known) => (known.metadata, known.at),
+                None => (self.discover().await?, Instant::now()),
+            };
+            let keys = Keys::read(&self.http.get(&metadata.jwks_uri, None).await?);
+            Ok(Known { metadata, keys, at, keys_at: Instant::now() })
+        };
+        let asked: Result<Known, ProviderError> = asked.await;
+        self.with_memory(|memory| match &asked {
+            Ok(known) => *memory = Memory { known: Some(known.clone()), failed: None },
+            Err(error) => memory.failed = Some((Instant::now(), whole(error))),
+        });
+        asked
+    }
+
+    fn with_memory<T>(&self, with: impl FnOnce(&mut Memory) -> T) -> T {
+        with(&mut self.known.lock().expect("nothing panics while it is held"))
     }
 
     async fn discover(&self) -> Result<Metadata, ProviderError> {
@@ -176,21 +243,18 @@ impl Provider {
         &self,
         metadata: &Metadata,
         answer: &Value,
-        said: &mut Said,
-    ) -> Result<(), ProviderError> {
+        sub: &str,
+    ) -> Result<Option<About>, ProviderError> {
         let (Some(place), Some(token)) =
             (&metadata.userinfo_endpoint, answer["access_token"].as_str())
         else {
-            return Ok(());
+            return Ok(None);
         };
         let more = self.http.get(place, Some(token)).await?;
-        if more["sub"].as_str() != Some(&said.sub) {
+        if more["sub"].as_str() != Some(sub) {
             return Err(unavailable(NotAProvider::OtherSubject));
         }
-        let more: About = serde_json::from_value(more).map_err(unavailable)?;
-        (said.email, said.email_verified, said.groups) =
-            (more.email, more.email_verified, more.groups);
-        Ok(())
+        serde_json::from_value(more).map(Some).map_err(unavailable)
     }
 }
 
@@ -221,6 +285,32 @@ struct About {
     groups: Vec<String>,
 }
 
+impl Said {
+    fn names_somebody(&self) -> bool {
+        self.email.is_some() || !self.groups.is_empty()
+    }
+
+    /// Whether something is missing by which the settings could know somebody.
+    fn lacks_for(&self, members: &Members) -> bool {
+        let has_address = self.email.is_some() && self.email_verified;
+        !self.names_somebody()
+            || members.have_addresses() && !has_address
+            || members.have_groups() && self.groups.is_empty()
+    }
+
+    /// Adds what another endpoint says of the same user. What the token says stays.
+    fn learn(&mut self, more: About) {
+        match (&self.email, &more.email) {
+            (None, _) => (self.email, self.email_verified) = (more.email, more.email_verified),
+            (Some(own), Some(same)) if own == same => self.email_verified |= more.email_verified,
+            (Some(_), _) => {}
+        }
+        let new = more.groups.into_iter().filter(|group| !self.groups.contains(group));
+        let new: Vec<String> = new.collect();
+        self.groups.extend(new);
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
@@ -233,7 +323,9 @@ fn url<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Url, D::Erro
 }
 
 fn url_if<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
-    url(deserializer).map(Some)
+    // Some write null for what they have not.
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| Url::parse(&text).map_err(serde::de::Error::custom)).transpose()
 }
 
 /// Some providers write one text where there is one. What is no text is the name of no group.
@@ -285,4 +377,73 @@ fn unavailable(cause: impl Into<Cause>) -> ProviderError {
 
 fn untrusted(cause: NotSigned) -> ProviderError {
     ProviderError::Untrusted(cause.into())
+}
+
+/// An error with its causes.
+fn whole(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(more: Value) -> Said {
+        let mut token = json!({ "iss": "i", "aud": "a", "sub": "s", "exp": 1, "iat": 1 });
+        token.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(token).unwrap()
+    }
+
+    fn members(admins: &str) -> Members {
+        let admins = admins.split(',').map(|member| member.parse().unwrap()).collect();
+        Members { admins, auditors: Vec::new() }
+    }
+
+    #[test]
+    fn more_is_asked_for_where_anything_is_missing_that_the_settings_name() {
+        let by_group = members("groups:platform");
+        let by_address = members("ada@example.com");
+        let address = said(json!({ "email": "ada@example.com", "email_verified": true }));
+        assert!(address.lacks_for(&by_group) && !address.lacks_for(&by_address));
+        let unverified = said(json!({ "email": "ada@example.com" }));
+        assert!(unverified.lacks_for(&by_address));
+        let groups = said(json!({ "groups": ["platform"] }));
+        assert!(!groups.lacks_for(&by_group) && groups.lacks_for(&by_address));
+        assert!(said(json!({})).lacks_for(&Members::default()));
+    }
+
+    #[test]
+    fn what_is_learnt_adds_to_the_token_and_changes_nothing_of_it() {
+        let about = |more: Value| serde_json::from_value::<About>(more).unwrap();
+        let mut one = said(json!({ "email": "ada@example.com", "groups": ["a"] }));
+        one.learn(about(json!({ "email": "eve@example.com", "email_verified": true })));
+        assert_eq!((one.email.as_deref(), one.email_verified), (Some("ada@example.com"), false));
+        one.learn(about(json!({ "email": "ada@example.com", "email_verified": true,
+            "groups": ["a", "platform"] })));
+        assert!(one.email_verified);
+        assert_eq!(one.groups, ["a", "platform"]);
+        let mut none = said(json!({}));
+        none.learn(about(json!({ "email": "ada@example.com", "email_verified": true })));
+        assert_eq!((none.email.as_deref(), none.email_verified), (Some("ada@example.com"), true));
+    }
+
+    #[test]
+    fn an_endpoint_that_is_null_is_none() {
+        let metadata = json!({ "issuer": "https://i.example", "userinfo_endpoint": null,
+            "authorization_endpoint": "https://i.example/a", "token_endpoint": "https://i.example/t",
+            "jwks_uri": "https://i.example/j" });
+        let metadata: Metadata = serde_json::from_value(metadata).unwrap();
+        assert!(metadata.userinfo_endpoint.is_none());
+    }
+
+    #[test]
+    fn a_failure_is_remembered_for_a_moment() {
+        let at = Instant::now();
+        let memory = Memory { known: None, failed: Some((at, "no answer".to_owned())) };
+        assert_eq!(memory.failure(at + FAILURE_KEPT / 2), Some("no answer"));
+        assert_eq!(memory.failure(at + FAILURE_KEPT), None);
+    }
 }

@@ -54,7 +54,8 @@ impl Running {
         let wiring = Wiring { running: self, settings, listed, edge: Arc::clone(&edge) };
         let routes = wiring.start(telemetry).await?;
         let routes = http::drain(routes, self.ending.clone());
-        self.listen(http::wrap(routes, edge), listener);
+        let proxies = settings.trusted_proxies.as_slice().into();
+        self.listen(http::wrap(routes, edge, proxies), listener);
         Ok(())
     }
 
@@ -275,8 +276,13 @@ impl Wiring<'_> {
     ) -> anyhow::Result<::console::Ports> {
         let Running { store, roles, end_roles, .. } = self.running;
         console::set_passwords(&**store, self.settings, &*self.edge).await?;
-        let pipeline =
-            pipeline::Sampler::new(telemetry.clone(), self.running.log.port(), store.clone());
+        let here = pipeline::Here {
+            has_ingest: self.running.plays(Role::Ingest),
+            has_dispatcher: self.running.plays(Role::Dispatcher),
+            has_others: self.running.data_dir.is_none(),
+        };
+        let log = self.running.log.port();
+        let pipeline = pipeline::Sampler::new(telemetry.clone(), log, store.clone(), here);
         let pipeline = Arc::new(pipeline);
         let (sampler, end) = (Arc::clone(&pipeline), end_roles.clone());
         roles.spawn(async move { end.run_until_cancelled(sampler.run()).await });

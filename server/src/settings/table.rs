@@ -81,6 +81,13 @@ pub const SETTINGS: &[Setting] = &[
         secret: false,
     },
     Setting {
+        key: "trusted_proxies",
+        default: Default::Absent("no proxy is believed"),
+        help: "Networks of your own reverse proxies: from them alone X-Forwarded-For (or Forwarded) is believed, and names the client of a request for limits and history",
+        expects: "networks and addresses separated by commas, such as 10.1.0.0/16,127.0.0.1",
+        secret: false,
+    },
+    Setting {
         key: "log",
         default: Default::Value("embedded"),
         help: "The log: embedded, or kafka://host:port,host:port/topic",

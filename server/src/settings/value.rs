@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -280,6 +280,22 @@ pub(super) fn age(text: &str) -> Result<Duration, String> {
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let parts = text.split(',').map(str::trim);
     parts.map(|part| network(part).map_err(|error| error.to_string())).collect()
+}
+
+/// Whoever is trusted says who it is, so not everybody can be.
+pub(super) fn proxies(text: &str) -> Result<Vec<IpNet>, String> {
+    let read = |part: &str| {
+        let net = part.parse::<IpNet>().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
+        let net = net.map_err(|_| format!("{part:?} is neither a network nor an address"))?;
+        match net.prefix_len() {
+            0 => Err(format!("{part} would believe everybody")),
+            _ if net.addr().to_canonical() != net.addr() => {
+                Err(format!("{part} is an IPv4 address in the form of IPv6"))
+            }
+            _ => Ok(net),
+        }
+    };
+    text.split(',').map(str::trim).map(read).collect()
 }
 
 pub(super) fn brokers(text: &str) -> Result<BTreeSet<Broker>, String> {

@@ -6,15 +6,15 @@ use api::ports::Digest;
 use async_trait::async_trait;
 use console::ports::{Counted, FailingEndpoint, PasswordHash, Proof, Role, SESSIONS_MAX, Session};
 use rusqlite::{Connection, TransactionBehavior, params};
-use schemas::{DirectoryId, EndpointId, Timestamp};
+use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
 
-use super::Config;
-use super::attempts::{id_of, word};
+use super::attempts::{Kept, id_of, kept, word};
+use super::{Config, operational};
 use crate::backend::ConsoleBackend;
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::not_found;
-use crate::sqlite::as_sql;
+use crate::sqlite::{as_sql, from_sql};
 use crate::state::rows::{all, first};
 
 #[async_trait]
@@ -100,11 +100,37 @@ impl ConsoleBackend for Config {
         .await
     }
 
+    async fn attempts_of(
+        &self,
+        event: EventId,
+        limit: u32,
+    ) -> Result<Vec<(EndpointId, String, Kept)>, DbError> {
+        let sql = format!(
+            "SELECT {ATTEMPT_COLUMNS} FROM attempts INDEXED BY attempts_event
+             WHERE event_id = ?1 ORDER BY key DESC LIMIT ?2"
+        );
+        let parameters = (event.to_bytes(), limit);
+        self.read(move |connection| all(connection, &sql, parameters, |row| attempt(row))).await
+    }
+
+    async fn furthest_behind(&self, feed_end: u64) -> Result<u64, DbError> {
+        let sql = "SELECT coalesce(max(
+                CASE kind WHEN 'operational' THEN ?2 ELSE ?1 END - cursor
+                    + (SELECT count(*) FROM blocked_lines WHERE endpoint = endpoints.id)), 0)
+            FROM endpoints WHERE enabled";
+        self.read(move |connection| {
+            let ends = (as_sql(feed_end), as_sql(operational::end(connection)?));
+            let found = first(connection, sql, ends, |row| Ok(row.get::<_, i64>(0)?))?;
+            Ok(found.map_or(0, |behind| from_sql(behind.max(0))))
+        })
+        .await
+    }
+
     async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, DbError> {
         let sql = format!(
             "SELECT {FAILING_COLUMNS} FROM endpoints
-             WHERE failing_since IS NOT NULL OR disabled_reason IS NOT NULL
-             ORDER BY failing_since, id LIMIT ?1"
+             WHERE failing_since IS NOT NULL OR disabled_reason IS NOT NULL OR NOT enabled
+             ORDER BY {FAILING_ORDER} LIMIT ?1"
         );
         self.read(move |connection| all(connection, &sql, [limit], |row| failing(row))).await
     }
@@ -174,7 +200,20 @@ pub(crate) fn session(row: &impl Columns) -> Result<Session, DbError> {
 }
 
 /// The columns of [`failing`], in its order.
-pub(crate) const FAILING_COLUMNS: &str = "id, url, failing_since, failed_in_a_row, disabled_reason";
+pub(crate) const FAILING_COLUMNS: &str =
+    "id, url, failing_since, failed_in_a_row, disabled_reason, enabled";
+
+/// Those that somebody turned off come last.
+pub(crate) const FAILING_ORDER: &str =
+    "(failing_since IS NULL AND disabled_reason IS NULL), failing_since NULLS FIRST, id";
+
+/// The columns of [`attempt`], in its order: those of [`kept`] and two more. What came back is not asked for.
+pub(crate) const ATTEMPT_COLUMNS: &str = "key, event_id, position, attempt, at, duration_ms, status, failure, \
+    exhausted, replay, NULL, NULL, endpoint, (SELECT url FROM endpoints WHERE id = endpoint)";
+
+pub(crate) fn attempt(row: &impl Columns) -> Result<(EndpointId, String, Kept), DbError> {
+    Ok((EndpointId::from_bytes(row.id(12)?), row.text(13)?, kept(row)?))
+}
 
 pub(crate) fn failing(row: &impl Columns) -> Result<FailingEndpoint, DbError> {
     Ok(FailingEndpoint {
@@ -183,6 +222,7 @@ pub(crate) fn failing(row: &impl Columns) -> Result<FailingEndpoint, DbError> {
         failing_since: row.time_if(2)?,
         failed_in_a_row: row.count(3)?,
         disabled_reason: row.text_if(4)?,
+        enabled: row.flag(5)?,
     })
 }
 

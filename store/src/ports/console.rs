@@ -1,14 +1,17 @@
 //! The console's ports.
 
-use api::ports::{AuditEvent, Delivering, Digest, Directory, PortError};
+use api::ports::{
+    AuditEvent, Delivering, Digest, Directory, Endpoint, Order, PageRequest, PortError, Reach,
+};
 use async_trait::async_trait;
 use console::ports::{
-    Arrivals, Arrived, Counted, FailingEndpoint, Looks, Lookups, PasswordHash, Proof, Role,
-    Session, Sessions,
+    Arrivals, Arrived, Counted, Delivered, FailingEndpoint, Looks, Lookups, PasswordHash, Proof,
+    Role, Session, Sessions,
 };
 use schemas::wire::{DirectoryGroup, DirectoryUser};
-use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
+use schemas::{DirectoryId, EndpointId, EventId, OrganizationId, Timestamp};
 
+use super::deliveries::attempt;
 use super::port_error;
 use crate::Store;
 
@@ -66,6 +69,35 @@ impl Lookups for Store {
     async fn event(&self, id: EventId) -> Result<AuditEvent, PortError> {
         let found = self.state.audit_event(id).await.map_err(port_error)?;
         found.ok_or(PortError::NotFound)
+    }
+
+    async fn attempts_of(&self, event: EventId, limit: u32) -> Result<Vec<Delivered>, PortError> {
+        let found = self.config.attempts_of(event, limit).await.map_err(port_error)?;
+        let delivered =
+            |(endpoint, url, kept)| Delivered { endpoint, url, attempt: attempt(kept, None) };
+        Ok(found.into_iter().map(delivered).collect())
+    }
+
+    async fn endpoints_of(
+        &self,
+        organization: OrganizationId,
+        limit: u32,
+    ) -> Result<Vec<Endpoint>, PortError> {
+        // Endpoints are few, and lists of them are read as a whole.
+        let all = PageRequest {
+            reach: Reach::Everything,
+            limit: u32::MAX,
+            order: Order::Descending,
+            cursor: None,
+        };
+        let all = self.config.endpoints(all).await.map_err(port_error)?.items;
+        let own = all.into_iter().filter(|one| one.organizations.contains(&organization));
+        Ok(own.take(limit as usize).collect())
+    }
+
+    async fn furthest_behind(&self) -> Result<u64, PortError> {
+        let feed_end = *self.state.progress().feed_end().borrow();
+        self.config.furthest_behind(feed_end).await.map_err(port_error)
     }
 
     async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, PortError> {

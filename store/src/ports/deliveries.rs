@@ -156,7 +156,7 @@ impl Store {
     }
 }
 
-fn attempt(row: Kept, told: Option<(String, Bytes)>) -> Attempt {
+pub(super) fn attempt(row: Kept, told: Option<(String, Bytes)>) -> Attempt {
     let (event, body) = told.unzip();
     let has_failed = row.failure.is_some();
     Attempt {

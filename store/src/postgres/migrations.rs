@@ -63,6 +63,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0008_standing.sql"),
     },
     Migration { half: Half::State, works_since: 1, sql: include_str!("migrations/0009_stops.sql") },
+    Migration {
+        half: Half::Config,
+        works_since: 1,
+        sql: include_str!("migrations/0010_attempts_of_events.sql"),
+    },
 ];
 
 /// Gathers the times of a feed that was written without.

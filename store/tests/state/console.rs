@@ -239,3 +239,77 @@ async fn directories_of_which_something_is_held_are_found_among_others() {
     assert_eq!(found[0].hold.unwrap().state, HoldState::Held);
     assert_eq!(lookups.held_directories(0).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn what_was_sent_of_an_event_is_found_at_whichever_endpoint_it_was_sent_to() {
+    let (mut world, mut one) = World::with_one_directory().await;
+    world.add(&mut one, (1..=3).map(user).collect()).await;
+    // More than a list of endpoints shows at once.
+    for id in 1..=120 {
+        Endpoints::create(&*world.store, endpoint_of(id), Start::Beginning).await.unwrap();
+    }
+    let lane = |id| LaneId { endpoint: EndpointId::from_bits(id), replay: None };
+    let first = vec![attempt(1, Some(Failure::Status(503))), attempt(2, None), attempt(1, None)];
+    let flushes = vec![flush(lane(1), 2, first), flush(lane(120), 1, vec![attempt(1, None)])];
+    world.flush(flushes).await;
+    let lookups: &dyn Lookups = &*world.store;
+    let event = attempt(1, None).event_id;
+    let found = lookups.attempts_of(event, 10).await.unwrap();
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|one| one.attempt.event_id == event));
+    let endpoints: Vec<EndpointId> = found.iter().map(|one| one.endpoint).collect();
+    assert!(endpoints.contains(&EndpointId::from_bits(1)));
+    assert!(endpoints.contains(&EndpointId::from_bits(120)));
+    assert!(found.iter().all(|one| one.url == endpoint_of(one.endpoint.bits()).url));
+    assert_eq!(lookups.attempts_of(event, 1).await.unwrap(), found[..1], "the latest");
+    assert_eq!(lookups.attempts_of(EventId::from_bits(u128::MAX), 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn endpoints_of_one_organization_are_found_among_many_others() {
+    let (world, one) = World::with_one_directory().await;
+    let own =
+        |id| api::ports::Endpoint { organizations: vec![one.organization], ..endpoint_of(id) };
+    let all = [own(1), own(2)].into_iter().chain((3..=150).map(endpoint_of));
+    for endpoint in all {
+        Endpoints::create(&*world.store, endpoint, Start::Beginning).await.unwrap();
+    }
+    let lookups: &dyn Lookups = &*world.store;
+    let found = lookups.endpoints_of(one.organization, 10).await.unwrap();
+    let ids: Vec<u128> = found.iter().map(|endpoint| endpoint.id.bits()).collect();
+    assert_eq!(ids, [2, 1]);
+    assert_eq!(lookups.endpoints_of(one.organization, 1).await.unwrap().len(), 1);
+    let other = schemas::OrganizationId::from_bits(99);
+    assert_eq!(lookups.endpoints_of(other, 10).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn the_endpoint_that_is_furthest_behind_says_how_far_apps_are() {
+    let (mut world, mut one) = World::with_one_directory().await;
+    world.add(&mut one, (1..=5).map(user).collect()).await;
+    let lookups: &dyn Lookups = &*world.store;
+    assert_eq!(lookups.furthest_behind().await.unwrap(), 0, "there is none");
+    for id in [1, 2] {
+        Endpoints::create(&*world.store, endpoint_of(id), Start::Beginning).await.unwrap();
+    }
+    let lane = |id| LaneId { endpoint: EndpointId::from_bits(id), replay: None };
+    world.flush(vec![flush(lane(1), 3, Vec::new()), flush(lane(2), 1, Vec::new())]).await;
+    let behind = |id| async move {
+        let id = EndpointId::from_bits(id);
+        lookups.standing(id).await.unwrap().lag_events
+    };
+    assert!(behind(2).await > behind(1).await);
+    assert_eq!(lookups.furthest_behind().await.unwrap(), behind(2).await);
+
+    // One that somebody has turned off is told of, and holds nobody up.
+    let off = api::ports::EndpointChange {
+        enabled: Some(false),
+        updated_at: Timestamp::from_millis(99),
+        ..Default::default()
+    };
+    Endpoints::update(&*world.store, EndpointId::from_bits(2), off).await.unwrap();
+    assert_eq!(lookups.furthest_behind().await.unwrap(), behind(1).await);
+    let failing = lookups.failing_endpoints(10).await.unwrap();
+    let told: Vec<_> = failing.iter().map(|one| (one.id.bits(), one.enabled)).collect();
+    assert_eq!(told, [(2, false)]);
+}

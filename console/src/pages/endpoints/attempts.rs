@@ -14,10 +14,11 @@ use serde_json::Value;
 use super::super::{ATTEMPT, paging};
 use super::chart::milliseconds;
 use super::show::{nothing_sent, with};
-use super::{address, first_few, get, page_under, path as endpoint_path, replays};
+use super::{address, get, page_under, path as endpoint_path, replays};
 use crate::Console;
 use crate::error::Error;
 use crate::form::{Form, path_id};
+use crate::pages::first_few;
 use crate::parts::form::{form, hidden};
 use crate::parts::list::{column, minor, table};
 use crate::parts::{self, Tone, badge, facts, pager, time};
@@ -237,8 +238,24 @@ pub(super) fn body(bytes: &[u8]) -> Markup {
 pub(crate) fn outcome(attempt: &Attempt) -> Markup {
     let tone = if attempt.failure.is_none() { Tone::Good } else { Tone::Bad };
     let status = attempt.status.map(|status| status.to_string());
-    let word = status.or_else(|| attempt.failure.clone()).unwrap_or_default();
-    html! { (badge(tone, word)) @if attempt.exhausted { " given up" } }
+    let word = status.or_else(|| attempt.failure.as_deref().map(|name| named(name).to_owned()));
+    html! { (badge(tone, word.unwrap_or_default())) @if attempt.exhausted { " not tried again" } }
+}
+
+/// What failed where no status came back, in words that need no manual.
+fn named(failure: &str) -> &str {
+    match failure {
+        "dns" => "host not found",
+        "connect" => "no connection",
+        "proxy" => "proxy failed",
+        "tls" => "no TLS",
+        "timeout" => "too slow",
+        "protocol" | "unreadable" => "unreadable answer",
+        "unknown_topic" => "no such topic",
+        "not_authorized" => "not allowed",
+        "too_large" => "too large",
+        other => other,
+    }
 }
 
 pub(crate) fn path(endpoint: EndpointId, id: AttemptId) -> String {

@@ -143,7 +143,7 @@ pub(crate) async fn confirm(
         p.lead { "This cannot be undone. What waits for it is never sent, and what is known of its deliveries goes with it. To stop for a while, turn it off instead." }
         (facts(&[
             ("URL", parts::text(&endpoint.url)),
-            ("Behind", lag(&standing, console.edge.now())),
+            ("Waiting for it", lag(&standing, console.edge.now())),
         ]))
         (form(&viewer, &format!("{own}/delete"), &send_danger("Delete endpoint", &own)))
     };

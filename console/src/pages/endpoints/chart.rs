@@ -88,7 +88,7 @@ pub(super) fn as_table(rated: &Rated) -> Markup {
         minor("Delivered"),
         column("Failed"),
         column("Success"),
-        minor("Half took at most"),
+        minor("Median time"),
     ];
     table("Attempts over time", columns, parts.map(row))
 }

@@ -12,10 +12,11 @@ use serde_json::{Map, json};
 
 use super::super::organizations::{refuse_auditors, unprocessable};
 use super::super::{REPLAY, directory_name, directory_path};
-use super::{first_few, get, page_under, path as endpoint_path, wrong};
+use super::{get, page_under, path as endpoint_path, wrong};
 use crate::Console;
 use crate::error::Error;
 use crate::form::{Form, Query, path_id};
+use crate::pages::first_few;
 use crate::parts::fields::{Wrongs, choice, line, named, tick, ticks};
 use crate::parts::form::{form, hidden, send};
 use crate::parts::{self, Tone, badge, facts, live, number, time};
@@ -190,9 +191,9 @@ fn progress(endpoint: &Endpoint, replay: &Replay) -> Markup {
     let done = replay.delivered + replay.exhausted;
     html! {
         div.card {
-            p.status role="status" {
-                (state(endpoint, replay)) " " (number(done)) " of " (number(replay.total)) " events"
-                @if replay.exhausted > 0 { ", " (number(replay.exhausted)) " of them given up" }
+            p.status {
+                span data-say { (state(endpoint, replay)) } " " (number(done)) " of " (number(replay.total)) " events"
+                @if replay.exhausted > 0 { ", " (number(replay.exhausted)) " of them not tried again" }
             }
             progress aria-label="Progress" value=(done) max=(replay.total.max(1)) {}
         }

@@ -70,7 +70,8 @@ pub(crate) async fn show(
             }
         }
     };
-    let page = Page::new(&viewer, Section::Endpoints, &endpoint.url).under(LIST, "Endpoints");
+    let page = Page::new(&viewer, Section::Endpoints, parts::shortened(&endpoint.url))
+        .under(LIST, "Endpoints");
     Ok(page.following(format!("/console/changes?endpoint={}", endpoint.id)).show(&body))
 }
 
@@ -109,7 +110,7 @@ fn standing_of(
 ) -> Markup {
     html! {
         div.standing {
-            p.status role="status" { (state(endpoint, standing)) " Behind: " (lag(standing, now)) }
+            p.status { span data-say { (state(endpoint, standing)) } " Waiting for it: " (lag(standing, now)) }
             @match standing.health(endpoint.enabled) {
                 Health::Healthy => {}
                 Health::Disabled => (turned_off(viewer, endpoint, standing)),
@@ -173,8 +174,8 @@ fn over_time(own: &str, query: &Form, span: Span, counted: &[Counted], rated: &R
                 (figure(percent(rated.delivered, rated.failed), "delivered"))
                 (figure(Some(number(rated.delivered + rated.failed)), "attempts"))
                 (figure(Some(number(rated.failed)), "failed"))
-                (figure(rated.median.map(chart::milliseconds), "half took at most"))
-                (figure(rated.most.map(chart::milliseconds), "95 of 100 took at most"))
+                (figure(rated.median.map(chart::milliseconds), "median time"))
+                (figure(rated.most.map(chart::milliseconds), "95th percentile of time"))
             }
             @if rated.delivered + rated.failed > 0 {
                 @if is_table { (chart::as_table(rated)) } @else {
@@ -210,7 +211,7 @@ pub(super) async fn about(console: &Console, endpoint: &Endpoint) -> Result<Mark
     let mut about = vec![
         ("Id", html! { code { (endpoint.id) } }),
         ("URL", parts::text(&endpoint.url)),
-        ("Gets", events(endpoint)),
+        ("Events", events(endpoint)),
     ];
     if endpoint.kind == EndpointKind::Directory {
         about.push(("Organizations", organizations_of(console, endpoint).await?));

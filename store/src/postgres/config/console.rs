@@ -4,13 +4,16 @@ use api::ports::Digest;
 use async_trait::async_trait;
 use console::ports::{Counted, FailingEndpoint, PasswordHash, Proof, Role, SESSIONS_MAX, Session};
 use deadpool_postgres::GenericClient;
-use schemas::{DirectoryId, EndpointId, Timestamp};
+use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
 
-use super::Config;
 use super::query::{Parameters, all, execute, first, id, int};
+use super::{Config, operational};
 use crate::backend::ConsoleBackend;
 use crate::columns::Columns as _;
-use crate::config::console::{FAILING_COLUMNS, counted, failing, session};
+use crate::config::attempts::Kept;
+use crate::config::console::{
+    ATTEMPT_COLUMNS, FAILING_COLUMNS, FAILING_ORDER, attempt, counted, failing, session,
+};
 use crate::error::DbError;
 use crate::ports::not_found;
 
@@ -96,12 +99,37 @@ impl ConsoleBackend for Config {
         execute(&client, sql, &[&digest.to_vec()]).await.map(drop)
     }
 
+    async fn attempts_of(
+        &self,
+        event: EventId,
+        limit: u32,
+    ) -> Result<Vec<(EndpointId, String, Kept)>, DbError> {
+        let client = self.db.client().await?;
+        let columns = ATTEMPT_COLUMNS.replace("NULL, NULL,", "NULL::bytea, NULL::text,");
+        let sql = format!(
+            "SELECT {columns} FROM attempts WHERE event_id = $1 ORDER BY key DESC LIMIT $2"
+        );
+        let parameters: Parameters<'_> = &[&id(event.to_bytes()), &i64::from(limit)];
+        all(&client, &sql, parameters).await?.iter().map(attempt).collect()
+    }
+
+    async fn furthest_behind(&self, feed_end: u64) -> Result<u64, DbError> {
+        let client = self.db.client().await?;
+        let told = operational::end(&client).await?;
+        let sql = "SELECT coalesce(max(
+                CASE kind WHEN 'operational' THEN $2::bigint ELSE $1::bigint END - cursor
+                    + (SELECT count(*) FROM blocked_lines WHERE owner = endpoints.id)), 0)::bigint
+            FROM endpoints WHERE enabled";
+        let row = first(&client, sql, &[&int(feed_end), &told]).await?;
+        Ok(row.map_or(0, |row| row.get::<_, i64>(0).max(0).unsigned_abs()))
+    }
+
     async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, DbError> {
         let client = self.db.client().await?;
         let sql = format!(
             "SELECT {FAILING_COLUMNS} FROM endpoints
-             WHERE failing_since IS NOT NULL OR disabled_reason IS NOT NULL
-             ORDER BY failing_since NULLS FIRST, id LIMIT $1"
+             WHERE failing_since IS NOT NULL OR disabled_reason IS NOT NULL OR NOT enabled
+             ORDER BY {FAILING_ORDER} LIMIT $1"
         );
         all(&client, &sql, &[&i64::from(limit)]).await?.iter().map(failing).collect()
     }

@@ -158,7 +158,7 @@ fn narrow(filter: &AuditFilter, conditions: &mut Conditions) {
     if let Some(actor) = &filter.actor {
         let is = "{} IN (feed.actor ->> 'token_suffix', feed.actor ->> 'ip', \
             feed.actor ->> 'user_agent', feed.actor ->> 'api_key_id', \
-            feed.actor ->> 'console_role')";
+            feed.actor ->> 'console_role', feed.actor ->> 'portal_link_id')";
         conditions.and(is, text(actor));
     }
     if let Some(request) = filter.request {
