@@ -52,6 +52,7 @@ const MIGRATIONS: &[Migration] = &[
         ),
     },
     Migration { half: Half::Config, works_since: 1, sql: include_str!("migrations/0006_many.sql") },
+    Migration { half: Half::State, works_since: 1, sql: include_str!("migrations/0011_runs.sql") },
 ];
 
 /// Gathers the times of a feed that was written without.
