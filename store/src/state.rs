@@ -44,11 +44,13 @@ pub(crate) const SHOWN_INDEXES: &str = include_str!("state/shown_indexes.sql");
 pub(crate) const LISTS: &str = include_str!("state/lists.sql");
 pub(crate) const LISTS_INDEXES: &str = include_str!("state/lists_indexes.sql");
 pub(crate) const TIMES: &str = include_str!("state/times.sql");
+pub(crate) const RUNS: &str = include_str!("state/runs.sql");
+pub(crate) const RUNS_INDEXES: &str = include_str!("state/runs_indexes.sql");
 pub(crate) const INDEXES: &str = include_str!("state/indexes.sql");
 pub(crate) const FEED_INDEXES: &str = include_str!("state/feed_indexes.sql");
 
 /// The version of the schema: how many migrations lead to it.
-const VERSION: i32 = 5;
+const VERSION: i32 = 6;
 
 /// The first version that knows of pending members.
 const PENDING_MEMBERS_SINCE: i32 = 2;
@@ -103,7 +105,8 @@ impl State {
         let schema = format!("{SCHEMA}{FEED_INDEXES}{INDEXES}");
         let shown = format!("{SHOWN}{SHOWN_INDEXES}");
         let lists = format!("{LISTS}{LISTS_INDEXES}");
-        migrate(&mut writer, path, &[&schema, PENDING_MEMBERS, &shown, &lists, TIMES])?;
+        let runs = format!("{RUNS}{RUNS_INDEXES}");
+        migrate(&mut writer, path, &[&schema, PENDING_MEMBERS, &shown, &lists, TIMES, &runs])?;
         writer
             .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
             .map_err(OpenError::at(path))?;

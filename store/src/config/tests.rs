@@ -45,13 +45,18 @@ fn open(folder: &tempfile::TempDir) -> Config {
 
 /// What is known of two directories of one organization, with the ids 1 and 2.
 pub(crate) fn two_known_directories() -> Known {
+    known_directories(2)
+}
+
+/// The same of so many, with the ids from 1 on.
+pub(crate) fn known_directories(count: u128) -> Known {
     let mut connection = Connection::open_in_memory().unwrap();
     let nowhere = std::path::Path::new("");
     migrate(&mut connection, nowhere, &MIGRATIONS[..1]).unwrap();
-    for (key, id) in ["one", "two"].into_iter().zip([1, 2].map(DirectoryId::from_bits)) {
+    for id in (1..=count).map(DirectoryId::from_bits) {
         let sql = "INSERT INTO directories VALUES
             (?1, zeroblob(16), 'generic scim v2.0', ?2, ?2, ?2, 0, 0, '[]', 1, 1)";
-        connection.execute(sql, rusqlite::params![id.to_bytes(), key]).unwrap();
+        connection.execute(sql, rusqlite::params![id.to_bytes(), id.to_string()]).unwrap();
     }
     migrate(&mut connection, nowhere, MIGRATIONS).unwrap();
     known::load(&connection).unwrap()

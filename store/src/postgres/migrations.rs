@@ -68,6 +68,7 @@ const MIGRATIONS: &[Migration] = &[
         works_since: 1,
         sql: include_str!("migrations/0010_attempts_of_events.sql"),
     },
+    Migration { half: Half::State, works_since: 1, sql: include_str!("migrations/0011_runs.sql") },
 ];
 
 /// Gathers the times of a feed that was written without.

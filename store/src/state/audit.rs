@@ -228,10 +228,10 @@ fn looked_through(
     }
     if let Some(id) = filter.in_front_of {
         let back = request.order == Order::Descending;
-        range = range.behind(event_bound(connection, id, back, None)?, back);
+        range = range.behind(event_bound(connection, id, back)?, back);
     }
     if let Some(Cursor::After(id) | Cursor::Before(id)) = request.cursor {
-        range = range.behind(event_bound(connection, id, rising, None)?, rising);
+        range = range.behind(event_bound(connection, id, rising)?, rising);
     }
     Ok(range)
 }

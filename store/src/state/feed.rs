@@ -135,24 +135,17 @@ fn stream(
 }
 
 /// The last place in a stream whose event stands at this position or before it; 0 if none does.
-///
-/// Places are 1, 2, 3… without holes and accepted in order, so a bisection finds it in a few look-ups.
 pub(crate) fn seq_up_to(
     connection: &Connection,
     directory: i64,
     position: u64,
 ) -> Result<Seq, DbError> {
-    let mut last = connection.prepare_cached("SELECT max(seq) FROM feed WHERE directory = ?1")?;
-    let last: Option<i64> = last.query_row([directory], |row| row.get(0))?;
-    let mut at =
-        connection.prepare_cached("SELECT position FROM feed WHERE directory = ?1 AND seq = ?2")?;
-    let (mut fits, mut beyond) = (0, last.map_or(0, from_sql) + 1);
-    while fits + 1 < beyond {
-        let middle = fits + (beyond - fits) / 2;
-        let found: i64 = at.query_row([directory, as_sql(middle)], |row| row.get(0))?;
-        if from_sql(found) <= position { fits = middle } else { beyond = middle }
-    }
-    Ok(Seq(fits))
+    let sql = "SELECT seq FROM feed WHERE directory = ?1 AND position <= ?2
+        ORDER BY position DESC LIMIT 1";
+    let found = first(connection, sql, [directory, as_sql(position)], |row| {
+        Ok(Seq(from_sql(row.get(0)?)))
+    })?;
+    Ok(found.unwrap_or(Seq(0)))
 }
 
 fn event(known: &Known, row: &Row<'_>) -> Result<FeedEvent, DbError> {

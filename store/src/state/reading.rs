@@ -215,13 +215,12 @@ fn stored_event(row: &Row<'_>) -> Result<StoredEvent, DbError> {
     Ok(StoredEvent { id: EventId::from_bytes(row.get(1)?), body: feed::body(row)? })
 }
 
-/// What events are compared with that lie behind a cursor, in the whole feed or in one directory. An
-/// event that is not there stands where its id puts it: between two others.
+/// What events are compared with that lie behind a cursor. An event that is not there stands where its id puts it:
+/// between two others.
 pub(super) fn event_bound(
     connection: &Connection,
     id: EventId,
     rising: bool,
-    directory: Option<i64>,
 ) -> Result<u64, DbError> {
     let sql = "SELECT position, event_id = ?1 FROM feed
         WHERE event_id <= ?1 ORDER BY event_id DESC LIMIT 1";
@@ -231,9 +230,5 @@ pub(super) fn event_bound(
     let (position, there) = found.unwrap_or((0, false));
     // The last position that is not behind a rising cursor, or that still is behind a falling one.
     let last = if rising || !there { position } else { position.saturating_sub(1) };
-    let last = match directory {
-        None => last,
-        Some(key) => feed::seq_up_to(connection, key, last)?.0,
-    };
     Ok(if rising { last } else { last.saturating_add(1) })
 }

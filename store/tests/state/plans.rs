@@ -10,7 +10,7 @@ use api::ports::{
 use console::ports::{Arrivals, Looks};
 use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition, Line};
-use ingest::ports::{ListQuery, Refreshes, Replica, Start};
+use ingest::ports::{Admission, ListQuery, Refreshes, Replica, Start};
 use schemas::{Change, EventType, GroupId, RequestId, UserId};
 use tests::Postgres;
 use tokio_postgres::Client;
@@ -93,6 +93,13 @@ impl Plans {
                 assert!(seen(line) <= STEP_MAX, "{what}: {line}\n{plan}");
             }
         }
+    }
+
+    /// What was asked since the last time was led by this index.
+    async fn are_led_by(&mut self, index: &str, what: &str) {
+        let plans = self.read().await;
+        let is_led = |plan: &String| plan.contains(&format!("using {index} on "));
+        assert!(plans.iter().any(is_led), "{what}:\n{}", plans.join("\n"));
     }
 }
 
@@ -205,6 +212,12 @@ async fn api_lists(plans: &mut Plans, stream: &Stream) {
             }
         }
     }
+    for order in [Order::Ascending, Order::Descending] {
+        let of = UserFilter { directory, ..UserFilter::default() };
+        Reading::users(&*store, page(order, Some(Cursor::After(middle))), of).await.unwrap();
+        // Of those whom apps see, so that no run of others is walked through.
+        plans.are_led_by("users_seen", "users of a directory").await;
+    }
     let of = GroupFilter { user: Some(UserId::from_bits(1)), ..GroupFilter::default() };
     for filter in [GroupFilter::default(), of] {
         Reading::groups(&*store, page(Order::Descending, None), filter).await.unwrap();
@@ -228,7 +241,11 @@ async fn events(plans: &mut Plans, stream: &Stream) {
     let (from, to) = (Some(time_of(20_000)), Some(time_of(20_100)));
     let within = EventFilter { from, to, ..all.clone() };
     let within_of = EventFilter { from, to, ..of.clone() };
-    for filter in [all, of, some, within, within_of] {
+    let rare = EventFilter { types: vec![EventType::TokenCreated], ..all.clone() };
+    let rare_of = EventFilter { types: vec![EventType::TokenCreated], ..of.clone() };
+    let none = EventFilter { types: vec![EventType::Deleted], ..all.clone() };
+    let none_of = EventFilter { types: vec![EventType::Deleted], ..of.clone() };
+    for filter in [all, of, some, within, within_of, rare, rare_of, none, none_of] {
         for order in [Order::Ascending, Order::Descending] {
             for cursor in [None, Some(Cursor::After(event_id(20_000)))] {
                 let what = format!("{filter:?} {order:?} {cursor:?}");
@@ -300,6 +317,27 @@ async fn no_list_walks_through_a_directory_or_the_feed() {
         api_lists(&mut plans, &stream).await;
         arrivals(&mut plans, &stream).await;
         events(&mut plans, &stream).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_events_of_many_directories_takes_a_few_questions() {
+    let Some((mut plans, stream)) = small().await else {
+        println!("NOT CHECKED: there is no PostgreSQL of our own here");
+        return;
+    };
+    for number in 3..33 {
+        let mut one = plans.world.directory(stream.organization, number).await;
+        plans.world.add(&mut one, vec![user(1_000 + u128::from(number))]).await;
+    }
+    let store = plans.world.store.clone();
+    let of = EventFilter { organization: Some(stream.organization), ..EventFilter::default() };
+    for cursor in [None, Some(Cursor::After(event_id(20)))] {
+        plans.read().await;
+        let found = Reading::events(&*store, page(Order::Descending, cursor), of.clone()).await;
+        assert_eq!(found.unwrap().items.len(), 10);
+        let asked = plans.read().await;
+        assert!(asked.len() < 12, "{} questions for {cursor:?}", asked.len());
     }
 }
 

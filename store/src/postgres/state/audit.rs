@@ -190,10 +190,10 @@ async fn looked_through(
     }
     if let Some(id) = filter.in_front_of {
         let back = request.order == Order::Descending;
-        range = range.behind(event_bound(moment, id, back, None).await?, back);
+        range = range.behind(event_bound(moment, id, back).await?, back);
     }
     if let Some(Cursor::After(id) | Cursor::Before(id)) = request.cursor {
-        range = range.behind(event_bound(moment, id, rising, None).await?, rising);
+        range = range.behind(event_bound(moment, id, rising).await?, rising);
     }
     Ok(range)
 }

@@ -1,12 +1,13 @@
 //! What the API reads: pages of users, groups and events.
 
+mod events;
 pub(super) mod page;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::ports::{
-    Counts, EventFilter, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
+    Counts, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
 };
 use directory::resource::name_key;
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
@@ -15,80 +16,20 @@ use tokio_postgres::Row;
 
 use super::super::lookup::{BEGINNING_CHARS, beginning, key};
 use super::super::query::Moment;
-use super::super::rows::{Columns as _, as_sql};
+use super::super::rows::Columns as _;
 use super::State;
 use super::feed::{body, seq_up_to};
 use super::rows::{GROUP_COLUMNS, USER_COLUMNS, group, user};
-use super::times::range;
 use crate::config::Known;
 use crate::error::DbError;
 use crate::filter::Parameter;
 use crate::state::audit::Range;
 use crate::state::reading::page::map_page;
 use crate::state::reading::{Standing, Table};
-use page::{Bound, Columns, Conditions, Query, array, confined, merged, queries, with_front};
+use page::{Columns, Conditions, Query, array, confined, merged, queries, with_front};
 
 fn bytes(id: [u8; 16]) -> Parameter {
     Parameter::Bytes(id.to_vec())
-}
-
-/// Users and groups run by the id itself.
-struct ById;
-
-impl Bound<UserId> for ById {
-    async fn of(
-        &self,
-        _: &Moment<'_>,
-        id: UserId,
-        _: bool,
-        _: Option<i64>,
-    ) -> Result<Parameter, DbError> {
-        Ok(bytes(id.to_bytes()))
-    }
-}
-
-impl Bound<GroupId> for ById {
-    async fn of(
-        &self,
-        _: &Moment<'_>,
-        id: GroupId,
-        _: bool,
-        _: Option<i64>,
-    ) -> Result<Parameter, DbError> {
-        Ok(bytes(id.to_bytes()))
-    }
-}
-
-/// Events run by their place in the feed, or in the stream, within a range of the feed.
-struct ByPlace(Range);
-
-impl Bound<EventId> for ByPlace {
-    async fn of(
-        &self,
-        moment: &Moment<'_>,
-        id: EventId,
-        rising: bool,
-        directory: Option<i64>,
-    ) -> Result<Parameter, DbError> {
-        Ok(Parameter::Integer(as_sql(event_bound(moment, id, rising, directory).await?)))
-    }
-
-    async fn within(
-        &self,
-        moment: &Moment<'_>,
-        directory: Option<i64>,
-    ) -> Result<Vec<(String, Parameter)>, DbError> {
-        let Self(range) = *self;
-        let (column, (low, high)) = match directory {
-            _ if range == Range::ALL => return Ok(Vec::new()),
-            Some(key) => ("feed.seq", within(moment, key, range).await?),
-            None => ("feed.position", (range.first.saturating_sub(1), range.last)),
-        };
-        Ok(vec![
-            (format!("{column} > {{}}"), Parameter::Integer(as_sql(low))),
-            (format!("{column} <= {{}}"), Parameter::Integer(as_sql(high))),
-        ])
-    }
 }
 
 /// The places of a stream that lie in a range: those behind the first of these, up to and with the second.
@@ -125,9 +66,8 @@ impl State {
         let columns = Columns {
             directory: if is_looked_up { "users.directory + 0" } else { "users.directory" },
             order: "users.user_id",
-            order_within: "users.user_id",
         };
-        let queries = queries(&moment, &request, columns, confined, &conditions, &ById).await?;
+        let queries = queries(&request, columns, confined, &conditions, |id| bytes(id.to_bytes()));
         let mut found = Vec::new();
         for Query { rest, parameters, .. } in &queries {
             let sql = format!(
@@ -199,10 +139,9 @@ impl State {
                 "groups.directory"
             },
             order: "groups.group_id",
-            order_within: "groups.group_id",
         };
         let mut found = Vec::new();
-        let queries = queries(&moment, &request, columns, confined, &conditions, &ById).await?;
+        let queries = queries(&request, columns, confined, &conditions, |id| bytes(id.to_bytes()));
         for Query { rest, parameters, .. } in &queries {
             let sql = format!(
                 "SELECT {GROUP_COLUMNS}, directories.id FROM groups
@@ -242,35 +181,6 @@ impl State {
         let known = known.get(directory).map(|known| &known.directory);
         let known = known.filter(|known| reach.covers(known.organization_id));
         Ok(known.map(|known| known.apps.group(known.origin(), &group)))
-    }
-
-    pub(super) async fn api_events(
-        &self,
-        known: Arc<Known>,
-        request: PageRequest<EventId>,
-        filter: EventFilter,
-    ) -> Result<Page<StoredEvent>, DbError> {
-        let mut client = self.client().await?;
-        let moment = Moment::reading(&mut client).await?;
-        let confined = confined(&moment, &known, request.reach, filter.organization, None).await?;
-        // No index has the times; what is kept of them leads to where the range lies.
-        let range = range(&moment, (filter.from, filter.to)).await?;
-        let conditions = events_where(&filter);
-        let columns = Columns {
-            directory: "feed.directory",
-            order: "feed.position",
-            order_within: "feed.seq",
-        };
-        let mut found = Vec::new();
-        let queries =
-            queries(&moment, &request, columns, confined, &conditions, &ByPlace(range)).await?;
-        for Query { rest, parameters, .. } in &queries {
-            let sql = format!("SELECT {EVENT_COLUMNS} FROM feed WHERE {rest}");
-            for row in moment.once(&sql, parameters).await? {
-                found.push((row.value::<i64>(0)?, stored_event(&row)?));
-            }
-        }
-        with_front(&moment, &request, "feed", &queries, merged(found, &request)).await
     }
 
     pub(super) async fn api_event(
@@ -438,23 +348,6 @@ fn looked_up(
     conditions.and(&is, parameters);
 }
 
-fn events_where(filter: &EventFilter) -> Conditions {
-    let mut conditions = Conditions::default();
-    if filter.types.is_empty() {
-        let told = EventType::InactiveUserChanged.name().to_owned();
-        conditions.and("feed.event <> {}", [Parameter::Text(told)]);
-    } else {
-        conditions.and(IS_OF_TYPE, [types(&filter.types)]);
-    }
-    if let Some(from) = filter.from {
-        conditions.and("feed.created_at >= {}", [Parameter::Integer(from.millis())]);
-    }
-    if let Some(to) = filter.to {
-        conditions.and("feed.created_at <= {}", [Parameter::Integer(to.millis())]);
-    }
-    conditions
-}
-
 /// The condition that goes with [`types`].
 pub(super) const IS_OF_TYPE: &str = "feed.event = ANY(string_to_array({}, ','))";
 
@@ -505,13 +398,12 @@ fn stored_event(row: &Row) -> Result<StoredEvent, DbError> {
     Ok(StoredEvent { id: EventId::from_bytes(row.id(1)?), body: body(row)? })
 }
 
-/// What events are compared with that lie behind a cursor, in the whole feed or in one directory. An event that is
-/// not there stands where its id puts it: between two others.
+/// What events are compared with that lie behind a cursor. An event that is not there stands where its id puts it:
+/// between two others.
 pub(super) async fn event_bound(
     moment: &Moment<'_>,
     id: EventId,
     rising: bool,
-    directory: Option<i64>,
 ) -> Result<u64, DbError> {
     let sql = "SELECT position, event_id = $1 FROM feed
         WHERE event_id <= $1 ORDER BY event_id DESC LIMIT 1";
@@ -521,9 +413,5 @@ pub(super) async fn event_bound(
     };
     // The last position that is not behind a rising cursor, or that still is behind a falling one.
     let last = if rising || !there { position } else { position.saturating_sub(1) };
-    let last = match directory {
-        None => last,
-        Some(key) => seq_up_to(moment, key, last).await?.0,
-    };
     Ok(if rising { last } else { last.saturating_add(1) })
 }

@@ -67,6 +67,15 @@ impl Range {
         Self { first: self.first.min(other.first), last: self.last.max(other.last) }
     }
 
+    /// What of it comes up to a place, the place included.
+    pub(crate) fn up_to(self, place: u64, rising: bool) -> Self {
+        if rising {
+            Self { last: self.last.min(place), ..self }
+        } else {
+            Self { first: self.first.max(place), ..self }
+        }
+    }
+
     /// What of it comes behind a cursor: greater than this, or smaller.
     pub(crate) fn behind(self, bound: u64, rising: bool) -> Self {
         if rising {

@@ -7,7 +7,8 @@ use super::kind::{Groups, Kind, Users};
 use super::*;
 use crate::filter::register;
 use crate::state::{
-    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, SCHEMA, SHOWN, SHOWN_INDEXES,
+    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, RUNS, RUNS_INDEXES, SCHEMA, SHOWN,
+    SHOWN_INDEXES,
 };
 
 const BASE: &str = "https://scim.test";
@@ -19,8 +20,9 @@ fn database() -> Connection {
     for part in [SCHEMA, FEED_INDEXES, INDEXES, PENDING_MEMBERS, SHOWN, SHOWN_INDEXES] {
         connection.execute_batch(part).unwrap();
     }
-    connection.execute_batch(LISTS).unwrap();
-    connection.execute_batch(LISTS_INDEXES).unwrap();
+    for part in [LISTS, LISTS_INDEXES, RUNS, RUNS_INDEXES] {
+        connection.execute_batch(part).unwrap();
+    }
     connection
         .execute(
             "INSERT INTO directories (id, partition, hash) VALUES (?1, 0, zeroblob(32))",
@@ -73,6 +75,7 @@ fn is_served<K: Kind>(kind: K, filter: &str, index: &str) {
     // Tables are walked through only where an index has said which row.
     assert!(!plan.contains(&format!("SCAN {}", K::NAME)), "{filter}: {plan}");
     assert!(!plan.contains("INDEX users_directory"), "{filter}: {plan}");
+    assert!(!plan.contains("INDEX users_seen"), "{filter}: {plan}");
 }
 
 #[test]

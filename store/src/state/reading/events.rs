@@ -1,19 +1,34 @@
 //! Lists of events.
+//!
+//! An index leads through one directory in order, through one type, and through one type in one directory. What
+//! several of these have to show is found by the nearest event of each:
+//!
+//! ```text
+//!   one      3   7   8  ┊       ┐
+//!   two        5        ┊12  14 ├─▶  a page of three: 3 5 7, and none is read behind 9
+//!   three            9  ┊       │
+//!   four                ┊11     ┘
+//! ```
+//!
+//! The three whose events are the nearest hold a page of three, and nothing of it lies behind the last of those. So a
+//! page costs a look at each, however many there are, and little more.
 
 use std::collections::BTreeSet;
 
-use api::ports::{EventFilter, Page, PageRequest, StoredEvent};
+use api::ports::{Cursor, EventFilter, Page, PageRequest, StoredEvent};
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params_from_iter};
 use schemas::{EventId, EventType};
 
-use super::super::audit::{Range, range, within};
+use super::super::audit::{Range, range};
 use super::super::rows::{all, first};
-use super::page::{Columns, Conditions, confined, map_page, page_within};
+use super::page::{
+    Conditions, confined, finished, in_front_of, is_rising, map_page,
+};
 use super::{event_bound, stored_event};
 use crate::config::Known;
-use crate::error::DbError;
-use crate::sqlite::as_sql;
+use crate::error::{DbError, unreadable};
+use crate::sqlite::{as_sql, from_sql};
 
 /// A page of events.
 pub(super) fn events(
@@ -23,46 +38,43 @@ pub(super) fn events(
     filter: &EventFilter,
 ) -> Result<Page<StoredEvent>, DbError> {
     let confined = confined(connection, known, request.reach, filter.organization, None)?;
+    let rising = is_rising(request);
+    let parts = parts(connection, filter, confined)?;
+    let looking = Looking { connection, parts, rising };
     // No index has the times; what is kept of them leads to where the range lies.
     let range = range(connection, (filter.from, filter.to))?;
-    let (conditions, columns) = events_where(connection, filter)?;
-    let is_by_place = columns.order_within != columns.order;
-    let bound = |id, rising, directory: Option<i64>| {
-        let directory = directory.filter(|_| is_by_place);
-        Ok(as_sql(event_bound(connection, id, rising, directory)?).into())
-    };
-    let within = |directory: Option<i64>| match directory.filter(|_| is_by_place) {
-        _ if range == Range::ALL => Ok(Vec::new()),
-        Some(key) => Ok(between("feed.seq", within(connection, key, range)?)),
-        None => Ok(between("feed.position", (range.first.saturating_sub(1), range.last))),
-    };
-    let read = |rest: &str, parameters: &[Sql]| {
-        let sql = format!("SELECT feed.position FROM feed WHERE {rest}");
-        all(connection, &sql, params_from_iter(parameters), |row| {
-            let position: i64 = row.get(0)?;
-            Ok((position, position))
-        })
-    };
-    let found = page_within(request, &columns, confined, &conditions, within, bound, read)?;
+    let (mut ahead, mut in_front) = (range, None);
+    if let Some(Cursor::After(id) | Cursor::Before(id)) = request.cursor {
+        let bound = event_bound(connection, id, rising)?;
+        ahead = range.behind(bound, rising);
+        in_front = Some(range.up_to(bound, rising));
+    }
+    let places = looking.places(ahead, request.limit as usize + 1)?;
+    let mut page = finished(places, request);
+    if let Some(in_front) = in_front
+        && !page.items.is_empty()
+    {
+        // The cursors of an empty page lead nowhere.
+        page = in_front_of(page, request, looking.is_any(in_front)?);
+    }
     // Now that the places are known, no more is read than is shown.
     let sql = "SELECT feed.position, feed.event_id, feed.event, feed.created_at, feed.data
         FROM feed WHERE feed.position = ?1";
-    map_page(found, |position| first(connection, sql, [position], stored_event).transpose())
+    map_page(page, |place| first(connection, sql, [as_sql(place)], stored_event).transpose())
 }
 
-/// Behind the first of these, up to and with the second.
-fn between(column: &str, (low, high): (u64, u64)) -> Vec<(String, Sql)> {
-    vec![
-        (format!("{column} > {{}}"), as_sql(low).into()),
-        (format!("{column} <= {{}}"), as_sql(high).into()),
-    ]
+/// Events that an index leads through: of the whole feed, or of each of some directories.
+struct Part {
+    conditions: Conditions,
+    directories: Option<Vec<i64>>,
 }
 
-/// What narrows a list of events, for each type that is asked for, and what such a list runs by.
-fn events_where(
+/// What a list is made of. No event is in two parts.
+fn parts(
     connection: &Connection,
     filter: &EventFilter,
-) -> Result<(Vec<Conditions>, Columns), DbError> {
+    confined: Option<Vec<i64>>,
+) -> Result<Vec<Part>, DbError> {
     let mut conditions = Conditions::default();
     if let Some(from) = filter.from {
         conditions.and("feed.created_at >= {}", from.millis());
@@ -70,37 +82,201 @@ fn events_where(
     if let Some(to) = filter.to {
         conditions.and("feed.created_at <= {}", to.millis());
     }
-    let (directory, order) = ("feed.directory", "feed.position");
-    if filter.types.is_empty() && !is_anything_untold(connection)? {
-        // One may have come in since.
-        conditions.and("feed.event <> {}", EventType::InactiveUserChanged.name().to_owned());
-        return Ok((vec![conditions], Columns { directory, order, order_within: "feed.seq" }));
+    if !filter.types.is_empty() {
+        return Ok(of_types(&filter.types, &conditions, confined.as_deref()));
     }
-    // An index leads through one type, and none through some of them.
-    let types: BTreeSet<&str> = asked(filter).map(EventType::name).collect();
-    let each = types.into_iter().map(|kind| {
+    // Most feeds hold nothing that apps never see, and are read without an eye to types. Where there is any, there may
+    // be a million in a row, which no list may walk through.
+    let told: Vec<EventType> =
+        EventType::ALL.iter().copied().filter(|kind| kind.is_told()).collect();
+    let Some(directories) = confined else {
+        return Ok(if is_anything_untold(connection)? {
+            of_types(&told, &conditions, None)
+        } else {
+            vec![Part { conditions, directories: None }]
+        });
+    };
+    let untold = with_untold(connection, &directories)?;
+    let (mixed, plain): (Vec<i64>, Vec<i64>) =
+        directories.into_iter().partition(|key| untold.contains(key));
+    let mut parts = of_types(&told, &conditions, Some(&mixed));
+    parts.push(Part { conditions, directories: Some(plain) });
+    Ok(parts)
+}
+
+/// An index leads through one type, and none through some of them.
+fn of_types(
+    types: &[EventType],
+    conditions: &Conditions,
+    directories: Option<&[i64]>,
+) -> Vec<Part> {
+    let names: BTreeSet<&str> = types.iter().map(|kind| kind.name()).collect();
+    let of_type = |name: &str| {
         let mut conditions = conditions.clone();
-        conditions.and("feed.event = {}", kind.to_owned());
-        conditions
-    });
-    Ok((each.collect(), Columns { directory, order, order_within: order }))
+        conditions.and("feed.event = {}", name.to_owned());
+        Part { conditions, directories: directories.map(<[i64]>::to_vec) }
+    };
+    names.into_iter().map(of_type).collect()
 }
 
-/// The types that are asked for: without a word, all that apps are told of.
-fn asked(filter: &EventFilter) -> impl Iterator<Item = EventType> {
-    let types = if filter.types.is_empty() { EventType::ALL } else { &filter.types };
-    let is_told = |kind: &EventType| !filter.types.is_empty() || kind.is_told();
-    types.iter().copied().filter(is_told)
+fn untold() -> impl Iterator<Item = EventType> {
+    EventType::ALL.iter().copied().filter(|kind| !kind.is_told())
 }
 
-/// Whether the feed holds anything that apps never see. Most never do, and are read without an eye to types;
-/// where it does, there may be a million in a row, which no list may walk through.
+/// Whether the feed holds anything that apps never see.
 fn is_anything_untold(connection: &Connection) -> Result<bool, DbError> {
-    for kind in EventType::ALL.iter().filter(|kind| !kind.is_told()) {
+    for kind in untold() {
         let sql = "SELECT 1 FROM feed WHERE event = ?1 LIMIT 1";
         if first(connection, sql, [kind.name()], |_| Ok(()))?.is_some() {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Those of the directories that hold such.
+fn with_untold(connection: &Connection, directories: &[i64]) -> Result<BTreeSet<i64>, DbError> {
+    let mut found = BTreeSet::new();
+    if !is_anything_untold(connection)? {
+        return Ok(found);
+    }
+    let keys = json(directories)?;
+    for kind in untold() {
+        let sql = "SELECT within.value FROM json_each(?1) AS within WHERE EXISTS
+            (SELECT 1 FROM feed WHERE directory = within.value AND event = ?2)";
+        let with = all(connection, sql, [&*keys, kind.name()], |row| Ok(row.get(0)?))?;
+        found.extend::<Vec<i64>>(with);
+    }
+    Ok(found)
+}
+
+fn json(keys: &[i64]) -> Result<String, DbError> {
+    serde_json::to_string(keys).map_err(unreadable("keys"))
+}
+
+/// A look at the feed, in one direction.
+struct Looking<'a> {
+    connection: &'a Connection,
+    parts: Vec<Part>,
+    rising: bool,
+}
+
+/// The nearest event that a part has in one of its directories.
+struct Head<'a> {
+    place: u64,
+    of: &'a Part,
+    directory: i64,
+}
+
+impl Looking<'_> {
+    /// The places in a range, the nearest first.
+    fn places(&self, range: Range, limit: usize) -> Result<Vec<u64>, DbError> {
+        let (mut places, mut heads) = (Vec::new(), Vec::new());
+        for part in &self.parts {
+            match &part.directories {
+                None => places.extend(self.read(part, None, range, limit)?),
+                Some(directories) => heads.extend(self.heads(part, directories, range)?),
+            }
+        }
+        heads.sort_unstable_by_key(|head| self.distance(head.place));
+        heads.truncate(limit);
+        let last = heads.last().filter(|_| heads.len() == limit);
+        let range = last.map_or(range, |last| range.up_to(last.place, self.rising));
+        for Head { of, directory, .. } in heads {
+            places.extend(self.read(of, Some(directory), range, limit)?);
+        }
+        places.sort_unstable_by_key(|place| self.distance(*place));
+        places.truncate(limit);
+        Ok(places)
+    }
+
+    /// What rises with the distance from where the look begins.
+    const fn distance(&self, place: u64) -> u64 {
+        if self.rising { place } else { u64::MAX - place }
+    }
+
+    /// Whether there is anything in a range.
+    fn is_any(&self, range: Range) -> Result<bool, DbError> {
+        for part in &self.parts {
+            let is_any = match &part.directories {
+                None => !self.read(part, None, range, 1)?.is_empty(),
+                Some(directories) => {
+                    let (rest, keys, parameters) = self.nearest(part, directories, range)?;
+                    let sql = format!(
+                        "SELECT 1 FROM json_each(?{keys}) AS within
+                         WHERE EXISTS (SELECT 1 FROM feed WHERE {rest}) LIMIT 1"
+                    );
+                    first(self.connection, &sql, params_from_iter(parameters), |_| Ok(()))?
+                        .is_some()
+                }
+            };
+            if is_any {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn heads<'a>(
+        &self,
+        part: &'a Part,
+        directories: &[i64],
+        range: Range,
+    ) -> Result<Vec<Head<'a>>, DbError> {
+        let (rest, keys, parameters) = self.nearest(part, directories, range)?;
+        // One statement for all of them.
+        let sql = format!(
+            "SELECT within.value, (SELECT feed.position FROM feed WHERE {rest})
+             FROM json_each(?{keys}) AS within"
+        );
+        let heads = all(self.connection, &sql, params_from_iter(parameters), |row| {
+            let place: Option<i64> = row.get(1)?;
+            let directory = row.get(0)?;
+            Ok(place.map(|place| Head { place: from_sql(place), of: part, directory }))
+        })?;
+        Ok(heads.into_iter().flatten().collect())
+    }
+
+    /// The places of a part in a range, in one directory or in the whole feed.
+    fn read(
+        &self,
+        part: &Part,
+        directory: Option<i64>,
+        range: Range,
+        limit: usize,
+    ) -> Result<Vec<u64>, DbError> {
+        let mut of = part.conditions.clone();
+        if let Some(key) = directory {
+            of.and("feed.directory = {}", key);
+        }
+        let (rest, conditions) = self.rest(&of, range, limit);
+        let sql = format!("SELECT feed.position FROM feed WHERE {rest}");
+        let parameters = params_from_iter(conditions.parameters());
+        all(self.connection, &sql, parameters, |row| Ok(from_sql(row.get(0)?)))
+    }
+
+    /// The same for the nearest in each of the directories of a part, whose keys are the last parameter.
+    fn nearest(
+        &self,
+        part: &Part,
+        directories: &[i64],
+        range: Range,
+    ) -> Result<(String, usize, Vec<Sql>), DbError> {
+        let mut of = part.conditions.clone();
+        of.and_all("feed.directory = within.value", []);
+        let (rest, conditions) = self.rest(&of, range, 1);
+        let mut parameters = conditions.parameters().to_vec();
+        parameters.push(json(directories)?.into());
+        Ok((rest, parameters.len(), parameters))
+    }
+
+    /// What follows `WHERE` in a look at a range.
+    fn rest(&self, of: &Conditions, range: Range, limit: usize) -> (String, Conditions) {
+        let mut conditions = of.clone();
+        conditions.and("feed.position >= {}", as_sql(range.first));
+        conditions.and("feed.position <= {}", as_sql(range.last));
+        let direction = if self.rising { "ASC" } else { "DESC" };
+        let sql = conditions.to_sql();
+        (format!("{sql} ORDER BY feed.position {direction} LIMIT {limit}"), conditions)
+    }
 }

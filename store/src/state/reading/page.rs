@@ -1,11 +1,10 @@
 //! Pages of rows: in either direction, over all directories or over some.
 
 use api::ports::{Cursor, Order, Page, PageRequest, Reach};
-use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, OptionalExtension};
 use schemas::{DirectoryId, OrganizationId};
 
-use super::super::directory_row;
 use crate::config::Known;
 use crate::error::DbError;
 
@@ -56,9 +55,11 @@ pub(crate) fn confined(
     directory: Option<DirectoryId>,
 ) -> Result<Option<Vec<i64>>, DbError> {
     let Some(ids) = within(known, reach, organization, directory) else { return Ok(None) };
+    // There may be thousands: an index tells the key without a look at the row.
+    let mut select = connection.prepare_cached("SELECT key FROM directories WHERE id = ?1")?;
     let mut keys = Vec::with_capacity(ids.len());
     for id in ids {
-        keys.extend(directory_row(connection, id)?.map(|row| row.key));
+        keys.extend(select.query_row([id.to_bytes()], |row| row.get::<_, i64>(0)).optional()?);
     }
     Ok(Some(keys))
 }
@@ -92,69 +93,43 @@ pub(crate) struct Columns {
     pub(crate) directory: &'static str,
     /// The order of the list.
     pub(crate) order: &'static str,
-    /// The same order, as it is called within one directory.
-    pub(crate) order_within: &'static str,
 }
 
 /// A page in either direction: one more than asked for tells whether more follow.
 ///
 /// Of several directories each is asked for a page, and these are merged: an index leads through one
-/// directory in order, and none through some of them. The same goes for several conditions, which no row
-/// fulfils two of.
+/// directory in order, and none through some of them.
 pub(crate) fn page<I: Copy, K: Ord, R>(
     request: &PageRequest<I>,
     columns: &Columns,
     confined: Option<Vec<i64>>,
-    conditions: &[Conditions],
-    bound: impl Fn(I, bool, Option<i64>) -> Result<Sql, DbError>,
+    conditions: &Conditions,
+    bound: impl Fn(I) -> Sql,
     read: impl Fn(&str, &[Sql]) -> Result<Vec<(K, R)>, DbError>,
 ) -> Result<Page<R>, DbError> {
-    page_within(request, columns, confined, conditions, |_| Ok(Vec::new()), bound, read)
-}
-
-/// The same within a part of each directory that the list runs through: conditions with their parameters.
-pub(crate) fn page_within<I: Copy, K: Ord, R>(
-    request: &PageRequest<I>,
-    columns: &Columns,
-    confined: Option<Vec<i64>>,
-    conditions: &[Conditions],
-    within: impl Fn(Option<i64>) -> Result<Vec<(String, Sql)>, DbError>,
-    bound: impl Fn(I, bool, Option<i64>) -> Result<Sql, DbError>,
-    read: impl Fn(&str, &[Sql]) -> Result<Vec<(K, R)>, DbError>,
-) -> Result<Page<R>, DbError> {
-    let rising = (request.order == Order::Ascending) == is_forwards(request);
+    let rising = is_rising(request);
     let directories = confined.map_or_else(
         || vec![None],
         |keys| keys.into_iter().map(Some).collect::<Vec<Option<i64>>>(),
     );
+    let cursor = match request.cursor {
+        Some(Cursor::After(id) | Cursor::Before(id)) => Some(bound(id)),
+        None => None,
+    };
+    let limit = request.limit as usize + 1;
     let (mut found, mut in_front) = (Vec::new(), Vec::new());
     for directory in directories {
-        let column = if directory.is_some() { columns.order_within } else { columns.order };
-        let cursor = match request.cursor {
-            Some(Cursor::After(id) | Cursor::Before(id)) => Some(bound(id, rising, directory)?),
-            None => None,
+        let mut conditions = conditions.clone();
+        if let Some(key) = directory {
+            conditions.and(&format!("{} = {{}}", columns.directory), key);
+        }
+        let beside = |side, limit| {
+            beside(&conditions, columns.order, cursor.clone(), side, rising, limit)
         };
-        let within = within(directory)?;
-        for conditions in conditions {
-            let mut conditions = conditions.clone();
-            within.iter().for_each(|(condition, of)| conditions.and(condition, of.clone()));
-            if let Some(key) = directory {
-                conditions.and(&format!("{} = {{}}", columns.directory), key);
-            }
-            let limit = request.limit as usize + 1;
-            let (sql, behind) =
-                beside(&conditions, column, cursor.clone(), Side::Behind, rising, limit);
-            found.extend(read(&sql, behind.parameters())?);
-            if cursor.is_some() {
-                in_front.push(beside(
-                    &conditions,
-                    column,
-                    cursor.clone(),
-                    Side::InFront,
-                    rising,
-                    1,
-                ));
-            }
+        let (sql, behind) = beside(Side::Behind, limit);
+        found.extend(read(&sql, behind.parameters())?);
+        if cursor.is_some() {
+            in_front.push(beside(Side::InFront, 1));
         }
     }
     found.sort_by(|(one, _), (other, _)| if rising { one.cmp(other) } else { other.cmp(one) });
@@ -199,6 +174,11 @@ fn beside(
     }
     let sql = format!("{} ORDER BY {column} {order} LIMIT {limit}", conditions.to_sql());
     (sql, conditions)
+}
+
+/// Whether a page is read by rising ids.
+pub(crate) fn is_rising<I>(request: &PageRequest<I>) -> bool {
+    (request.order == Order::Ascending) == is_forwards(request)
 }
 
 /// Whether a page is read in the order of the list.

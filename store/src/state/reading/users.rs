@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::slice::from_ref;
 
 use api::ports::{GroupFilter, Page, PageRequest, UserFilter};
 use directory::resource::name_key;
@@ -34,11 +33,11 @@ pub(super) fn users(
     };
     let confined = group.map_or(confined, |group| Some(vec![group.directory]));
     let listing = users_where(filter, group, confined);
-    let bound = |id: UserId, _, _| Ok(bytes(id.to_bytes()));
+    let bound = |id: UserId| bytes(id.to_bytes());
     let Listing { from, confined, conditions, columns } = &listing;
     let confined = confined.clone();
     let found =
-        page(request, columns, confined, from_ref(conditions), bound, |rest, parameters| {
+        page(request, columns, confined, conditions, bound, |rest, parameters| {
             let sql = format!(
                 "SELECT {USER_COLUMNS}, directories.id FROM {from}
              CROSS JOIN directories ON directories.key = users.directory
@@ -75,11 +74,10 @@ pub(super) fn groups(
         // The groups of a user are looked up, not found by walking their directory.
         directory: if filter.user.is_some() { "+groups.directory" } else { "groups.directory" },
         order: "groups.group_id",
-        order_within: "groups.group_id",
     };
-    let bound = |id: GroupId, _, _| Ok(bytes(id.to_bytes()));
+    let bound = |id: GroupId| bytes(id.to_bytes());
     let found =
-        page(request, &columns, confined, from_ref(&conditions), bound, |rest, parameters| {
+        page(request, &columns, confined, &conditions, bound, |rest, parameters| {
             let sql = format!(
                 "SELECT {GROUP_COLUMNS}, directories.id FROM groups
              CROSS JOIN directories ON directories.key = groups.directory
@@ -133,7 +131,8 @@ fn users_where(
     confined: Option<Vec<i64>>,
 ) -> Listing {
     let mut conditions = Conditions::default();
-    conditions.and("users.hidden = {}", 0);
+    // As it stands, so that an index of them alone leads past who is hidden, however many these are.
+    conditions.and_all("users.hidden = 0", []);
     let is_of_few = filter.idp_id.is_some() || filter.email.is_some();
     if let (Some(group), false) = (group, is_of_few) {
         // The members are kept in the order of this list.
@@ -144,7 +143,7 @@ fn users_where(
             from: "memberships CROSS JOIN users ON users.key = memberships.user_key",
             confined: None,
             conditions,
-            columns: Columns { directory: "users.directory", order, order_within: order },
+            columns: Columns { directory: "users.directory", order },
         };
     }
     if let Some(group) = group {
@@ -159,7 +158,7 @@ fn users_where(
     }
     let directory = if is_of_few { "+users.directory" } else { "users.directory" };
     let order = if is_of_few { "+users.user_id" } else { "users.user_id" };
-    let columns = Columns { directory, order, order_within: order };
+    let columns = Columns { directory, order };
     Listing { from: "users", confined, conditions, columns }
 }
 

@@ -1,6 +1,6 @@
 //! Pages of rows: in either direction, over all directories or over some.
 
-use api::ports::{Cursor, Order, Page, PageRequest, Reach};
+use api::ports::{Cursor, Page, PageRequest, Reach};
 use schemas::{DirectoryId, OrganizationId};
 
 use super::super::super::query::Moment;
@@ -8,7 +8,8 @@ use super::super::super::rows::Columns as _;
 use crate::config::Known;
 use crate::error::DbError;
 use crate::filter::Parameter;
-use crate::state::reading::page::{finished, in_front_of, is_forwards, within};
+use crate::state::reading::page::{finished, in_front_of, within};
+pub(in crate::postgres::state) use crate::state::reading::page::is_rising;
 
 /// A statement in the making: conditions and their parameters.
 #[derive(Clone, Default)]
@@ -74,28 +75,6 @@ pub(super) struct Columns {
     pub(super) directory: &'static str,
     /// The order of the list.
     pub(super) order: &'static str,
-    /// The same order, as it is called within one directory.
-    pub(super) order_within: &'static str,
-}
-
-/// What comes behind a cursor is greater than this or smaller.
-pub(super) trait Bound<I> {
-    fn of(
-        &self,
-        moment: &Moment<'_>,
-        id: I,
-        rising: bool,
-        directory: Option<i64>,
-    ) -> impl Future<Output = Result<Parameter, DbError>> + Send;
-
-    /// The part of a directory, or of everything, that the list runs through: conditions with their parameters.
-    fn within(
-        &self,
-        _: &Moment<'_>,
-        _: Option<i64>,
-    ) -> impl Future<Output = Result<Vec<(String, Parameter)>, DbError>> + Send {
-        std::future::ready(Ok(Vec::new()))
-    }
 }
 
 /// What to ask of one directory for a page, or of all.
@@ -111,44 +90,37 @@ pub(super) struct Query {
 ///
 /// Of several directories each is asked for a page, and these are merged: an index leads through one directory in
 /// order, and none through some of them.
-pub(super) async fn queries<I: Copy + Sync>(
-    moment: &Moment<'_>,
+pub(super) fn queries<I: Copy>(
     request: &PageRequest<I>,
     columns: Columns,
     confined: Option<Vec<i64>>,
     conditions: &Conditions,
-    bound: &impl Bound<I>,
-) -> Result<Vec<Query>, DbError> {
+    bound: impl Fn(I) -> Parameter,
+) -> Vec<Query> {
     let rising = is_rising(request);
     let (direction, opposite) = if rising { ("ASC", "DESC") } else { ("DESC", "ASC") };
     let directories = confined.map_or_else(
         || vec![None],
         |keys| keys.into_iter().map(Some).collect::<Vec<Option<i64>>>(),
     );
-    let limit = request.limit as usize + 1;
-    let mut queries = Vec::with_capacity(directories.len());
-    for directory in directories {
+    let (limit, column) = (request.limit as usize + 1, columns.order);
+    let of = |directory| {
         let mut conditions = conditions.clone();
-        let column = if directory.is_some() { columns.order_within } else { columns.order };
-        for (condition, of) in bound.within(moment, directory).await? {
-            conditions.and(&condition, [of]);
-        }
         if let Some(key) = directory {
             conditions.and(&format!("{} = {{}}", columns.directory), [Parameter::Integer(key)]);
         }
         let mut in_front = None;
         if let Some(Cursor::After(id) | Cursor::Before(id)) = request.cursor {
-            let bound = bound.of(moment, id, rising, directory).await?;
             let (behind, front) = if rising { (">", "<=") } else { ("<", ">=") };
             let mut opposed = conditions.clone();
-            opposed.and(&format!("{column} {front} {{}}"), [bound.clone()]);
+            opposed.and(&format!("{column} {front} {{}}"), [bound(id)]);
             in_front = Some(format!("{} ORDER BY {column} {opposite} LIMIT 1", opposed.to_sql()));
-            conditions.and(&format!("{column} {behind} {{}}"), [bound]);
+            conditions.and(&format!("{column} {behind} {{}}"), [bound(id)]);
         }
         let rest = format!("{} ORDER BY {column} {direction} LIMIT {limit}", conditions.to_sql());
-        queries.push(Query { rest, in_front, parameters: conditions.parameters });
-    }
-    Ok(queries)
+        Query { rest, in_front, parameters: conditions.parameters }
+    };
+    directories.into_iter().map(of).collect()
 }
 
 /// The page, with whether there is anything in front of its cursor, or where it points.
@@ -171,11 +143,6 @@ pub(super) async fn with_front<I: Sync, R: Send>(
         }
     }
     Ok(in_front_of(page, request, false))
-}
-
-/// Whether a page is read by rising ids.
-pub(in crate::postgres::state) fn is_rising<I>(request: &PageRequest<I>) -> bool {
-    (request.order == Order::Ascending) == is_forwards(request)
 }
 
 /// The page of what the queries have found.
