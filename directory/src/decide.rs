@@ -21,7 +21,6 @@ use crate::command::Target;
 use crate::facts::{Facts, Missing};
 use crate::normalise::Origin;
 use crate::patch::{Applied, MemberOp};
-pub use size::EVENT_BYTES_MAX;
 pub use streams::begin_anew;
 pub use lookup::LOOKUP_BYTES_MAX;
 pub use size::{COMMIT_BYTES_MAX, EVENT_BYTES_MAX};
