@@ -185,8 +185,8 @@ async fn an_append_of_unknown_outcome_is_decided_again_as_soon_as_another_has_ta
         submit(&rival, world.id, create("rival")).await
     };
     let both = async { tokio::join!(open, taken) };
-    // The verdict of a record that may still come is waited for twice as long.
-    let (ours, rival) = tokio::time::timeout(Duration::from_secs(5), both).await.unwrap();
+    // For a record that may still come it is waited for longer than that.
+    let (ours, rival) = tokio::time::timeout(Duration::from_secs(2), both).await.unwrap();
     assert!(ours.is_ok() && rival.is_ok(), "{ours:?} {rival:?}");
     assert_eq!(world.names().await, ["first", "ours", "rival"]);
     world.end().await;

@@ -263,14 +263,14 @@ impl EventLog for Kafka {
     ) -> Result<Offset, AppendError> {
         check_sizes(&records)?;
         self.reachable().await.map_err(AppendError::Unavailable)?;
-        let Some(leave) = self.breaker.leave(partition) else {
-            let why = "the outcome of the last append to this partition is unknown, and another tries whether it works again";
+        let Some(leave) = self.breaker.leave(partition, Instant::now()) else {
+            let why = "the outcome of the last append to this partition is unknown; it is tried again in a while";
             return Err(AppendError::Unavailable(why.into()));
         };
         let appended = self.producer.append(partition, &records).await;
         match &appended {
             Ok(_) => leave.arrived(),
-            Err(AppendError::Indeterminate(_)) => leave.is_unknown(),
+            Err(AppendError::Indeterminate(_)) => leave.unknown(Instant::now()),
             Err(
                 AppendError::Unavailable(_) | AppendError::Full(_) | AppendError::TooLarge { .. },
             ) => drop(leave),

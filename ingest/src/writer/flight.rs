@@ -23,6 +23,9 @@ use crate::ports::ReplicaError;
 /// not work, and the client is better off trying again.
 const VERDICT_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long it may take to find out whether records have come in whose append had all the time there is.
+const FIND_OUT_WITHIN: Duration = Duration::from_secs(3);
+
 /// How often the log is asked again while the outcome of an append is unknown.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
@@ -175,7 +178,7 @@ async fn accepted(stream: &Stream, heads: &[Head]) -> Result<Vec<bool>, WriteErr
 /// A time-out says nothing: only reading tells whether the records are there. They are lost for certain once others stand
 /// where they would.
 async fn find_out(stream: &Stream, heads: Vec<Head>) -> Landing {
-    let deadline = Instant::now() + VERDICT_WITHIN;
+    let deadline = Instant::now() + FIND_OUT_WITHIN;
     while Instant::now() < deadline {
         // The head first: what it has passed and is not accepted then never is.
         let head = match stream.gather(Needs::default()).await {

@@ -1,12 +1,13 @@
 //! What breaks past one machine, and what holds then. These take minutes: `./test --faults` runs them.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tests::load::{Met, Replicas, create_users, read_back, user_name};
 use tests::scim::user_body;
 use tests::server::eventually;
 use tests::{Directory, Kafka, Postgres, Receiver, Server};
+use tokio::time::Instant;
 
 use super::processes::{Cluster, Process, everything_arrives};
 use crate::kafka::brokers;
@@ -126,6 +127,10 @@ async fn without_a_quorum(running: &Running, kafka: &Kafka, held_up: [usize; 2])
     })
     .await;
     assert!(refused.retry_after.is_some(), "it says when to come back");
+    let begun = Instant::now();
+    let again = running.directory.send("POST", "/Users", Some(body.clone())).await;
+    assert_eq!(again.status, 503);
+    assert!(begun.elapsed() < APPEND_WITHIN, "nobody waits behind an append that may never arrive");
     let read = running.directory.send("GET", &format!("/Users/{known}"), None).await;
     assert_eq!(read.expect(200).id(), known, "reads go on");
     let list = running.directory.send("GET", "/Users?count=0", None).await;
@@ -141,10 +146,6 @@ async fn without_a_quorum(running: &Running, kafka: &Kafka, held_up: [usize; 2])
     api.finished(&replay).await;
     let arrived = running.receiver.arrived().len() - before;
     assert!(events > 0 && arrived as u64 >= events, "deliveries go on: {arrived} of {events}");
-    let begun = Instant::now();
-    let again = running.directory.send("POST", "/Users", Some(body.clone())).await;
-    assert_eq!(again.status, 503);
-    assert!(begun.elapsed() < APPEND_WITHIN, "nobody waits behind an append that may never arrive");
     held_up.into_iter().for_each(|node| kafka.resume(node));
     // What was put off may have come in all the same, or comes in now: once in either case.
     let (answer, _) = running.replicas.send(0, "POST", "/Users", Some(&body)).await;

@@ -1,12 +1,13 @@
 //! Logs that have lost records: what stands still, who says so, and how it goes on, step by step as
 //! docs/errors/DSYNC-003.md has it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tests::scim::user_body;
 use tests::server::eventually;
 use tests::{Directory, Kafka};
+use tokio::time::Instant;
 
 use super::processes::{Cluster, Process};
 use crate::kafka::brokers;
