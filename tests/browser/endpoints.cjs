@@ -62,7 +62,10 @@ async function add(page, sink, id) {
   assert.deepEqual(data[0].events.toSorted(), [
     "dsync.group.created", "dsync.user.created", "dsync.user.deleted", "dsync.user.updated",
   ]);
-  assert.equal(await page.getByRole("heading", { level: 1 }).textContent(), new URL(sink.url + PROBE).href, "it is text");
+  const url = new URL(sink.url + PROBE).href;
+  assert.equal(await page.locator("dl.facts").getByText(url, { exact: true }).count(), 1, "it is text");
+  const heading = await page.getByRole("heading", { level: 1 }).textContent();
+  assert.deepEqual(heading.split("…"), [url.slice(0, 36), url.slice(-20)], "shortened in its middle");
   return { secret, own: `/console/endpoints/${data[0].id}` };
 }
 
@@ -87,7 +90,7 @@ async function test(page, sink, { own, secret }) {
 // An app that fails shows as failing while one looks, on its page and on the first.
 async function fail(page, start, sink, entra, { own }) {
   await page.goto(own);
-  await page.getByText("healthy").waitFor();
+  await page.locator(".status").getByText("healthy").waitFor();
   await start.goto("/console");
   await start.getByText("No endpoint fails, and none is turned off.").waitFor();
   sink.status = 503;
@@ -120,7 +123,7 @@ async function again(page, sink, { own, secret }) {
   await page.goBack();
   await page.getByRole("button", { name: "Send this event again" }).click();
   await page.getByText("1 of 1 events").waitFor();
-  await page.getByText("finished", { exact: true }).waitFor();
+  await page.locator("#replay").getByText("finished", { exact: true }).waitFor();
   const copies = sink.taken().filter((one) => one.headers["webhook-id"] === created.id);
   assert.equal(copies.length, 2);
   assert.match(copies[1].headers["dsync-replay"], /^replay_/);
@@ -142,12 +145,12 @@ async function replay(page, sink, { own }) {
   await page.getByLabel("Directory").selectOption({ label: "Contoso" });
   await page.getByLabel("Events a second").fill("10");
   await page.getByRole("button", { name: "Replay" }).click();
-  await page.getByText("under way").waitFor();
+  await page.locator("#replay").getByText("under way").waitFor();
   const bar = page.getByRole("progressbar");
   const seen = new Set();
   await eventually("it comes to its end", async () => {
     seen.add(Number(await bar.getAttribute("value")));
-    return (await page.getByText("finished", { exact: true }).count()) > 0;
+    return (await page.locator("#replay").getByText("finished", { exact: true }).count()) > 0;
   });
   const total = Number(await bar.getAttribute("max"));
   assert.ok(total > 20 && [...seen].some((value) => value > 0 && value < total), `${[...seen]} of ${total}`);
@@ -156,7 +159,7 @@ async function replay(page, sink, { own }) {
   await page.goto(`${own}/replay`);
   await page.getByLabel("Events a second").fill("1");
   await page.getByRole("button", { name: "Replay" }).click();
-  await page.getByText("under way").waitFor();
+  await page.locator("#replay").getByText("under way").waitFor();
   const called = new URL(page.url()).pathname;
   await page.getByRole("button", { name: "Cancel the replay" }).click();
   await page.getByRole("heading", { name: "Attempts" }).waitFor();

@@ -76,7 +76,7 @@ play(async (browser) => {
   await second.goto(`${own}/map/edit`);
   await page.getByRole("button", { name: "Apply" }).click();
   await page.getByRole("heading", { name: "Attribute map" }).waitFor();
-  await page.getByText("All 2 users follow the rules.").waitFor();
+  await page.locator("#map").getByText("All 2 users follow the rules.").waitFor();
   await stands(page, "map");
   const mapped = async () => (await api("GET", `/directories/${id}`)).attribute_map;
   assert.deepEqual((await mapped()).standard.email, ["emails", "userName"]);

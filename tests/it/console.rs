@@ -142,14 +142,22 @@ async fn nobody_sees_or_changes_anything_without_signing_in() {
 
 #[tokio::test]
 async fn the_console_works_below_the_path_of_the_public_url() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let origin = format!("http://{free}");
+    let settings =
+        [("DSYNC_LISTEN", free.to_string()), ("DSYNC_PUBLIC_URL", format!("{origin}/x"))];
+    let (_data, server) = server(&settings.each_ref().map(|(name, value)| (*name, value.as_str())));
     // The proxy in front takes the path away.
-    let (_data, server) = server(&[("DSYNC_PUBLIC_URL", "http://sync.example/x")]);
-    let api = server.api();
-    let organization = api.create("/organizations", &serde_json::json!({ "name": "Acme" })).await;
-    let directory = serde_json::json!({ "organization_id": organization["id"],
-        "type": "okta scim v2.0", "name": "Acme" });
-    api.create("/directories", &directory).await;
-    let mut visitor = Visitor::new(&server);
+    let mut visitor = Visitor { base: origin, ..Visitor::new(&server) };
+    let made = async |path: &str, body: serde_json::Value| {
+        let request = visitor.request("POST", path).bearer_auth(API_KEY).json(&body);
+        let answer = request.send().await.unwrap();
+        tests::server::json_of(&answer.bytes().await.unwrap())
+    };
+    let acme = made("/organizations", serde_json::json!({ "name": "Acme" })).await;
+    let directory = serde_json::json!({ "organization_id": acme["id"], "name": "Acme",
+        "type": "okta scim v2.0" });
+    assert!(made("/directories", directory).await["id"].is_string());
     let unknown = visitor.get("/console/events").await;
     assert_eq!(unknown.headers()[LOCATION], "/x/console/sign-in?next=%2Fconsole%2Fevents");
     let answer = visitor.sign_in(PASSWORD).await;

@@ -341,7 +341,8 @@ async fn an_administrator_adds_the_directory_that_nobody_has_added() {
     // An id that is somebody else's is refused, and says nothing of them.
     let foreign = api.directory("okta scim v2.0", "Rival").await;
     let form = browser.get("/setup/new").await.form("Continue").with("guide", "okta");
-    browser.submit(&form.with("id", &foreign.id)).await.expect(403, "This form is out of date");
+    let form = form.with("name", "Rival").with("id", &foreign.id);
+    browser.submit(&form).await.expect(403, "This form is out of date");
     for number in 2..20 {
         new_directory(&server, &acme, &format!("More {number}")).await;
     }

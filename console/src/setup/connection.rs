@@ -10,6 +10,7 @@ use schemas::wire::DirectoryState;
 use schemas::{DirectoryId, TokenId};
 
 use super::arrived;
+use super::checkup::findings;
 use super::facts::{Facts, facts};
 use super::frame::Page;
 use super::guide::{self, Guide, guides_for, written};
@@ -142,8 +143,15 @@ impl Connection<'_> {
                 hx-target="this" hx-swap="outerHTML" hx-trigger="changed from:body, every 60s" hx-sync="this:queue last" {
                 p.status { (directory_state(self.directory.state)) " " (self.guide.name) }
                 (arrived::milestones(self.guide, &self.facts))
+                (self.way_to_check_up())
             }
         }
+    }
+
+    /// Where the page is narrow, the check-up stands below the guide.
+    fn way_to_check_up(&self) -> Markup {
+        let found = findings(&self.facts, self.guide).len();
+        html! { @if found > 0 { p.to-check-up { a href="#check-up-title" { "Look at what the check-up has found (" (found) ")" } } } }
     }
 
     /// What has arrived, and what is wrong.
