@@ -65,6 +65,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/brake.sql"),
     include_str!("config/console.sql"),
     include_str!("config/many.sql"),
+    include_str!("config/attempts.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -315,5 +316,7 @@ impl Memory {
     }
 }
 
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 pub(crate) mod tests;

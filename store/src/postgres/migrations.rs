@@ -53,6 +53,11 @@ const MIGRATIONS: &[Migration] = &[
     },
     Migration { half: Half::Config, works_since: 1, sql: include_str!("migrations/0006_many.sql") },
     Migration { half: Half::State, works_since: 1, sql: include_str!("migrations/0011_runs.sql") },
+    Migration {
+        half: Half::Config,
+        works_since: 1,
+        sql: include_str!("migrations/0011_attempts.sql"),
+    },
 ];
 
 /// Gathers the times of a feed that was written without.
