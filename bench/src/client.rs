@@ -14,6 +14,8 @@ pub(crate) struct Connection {
 /// An answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    /// The status line and the header lines.
+    pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -25,6 +27,28 @@ pub(crate) struct Target {
     /// What every path begins with.
     pub(crate) prefix: String,
     pub(crate) token: String,
+    /// A browser sends this instead of the token, and forms instead of JSON.
+    pub(crate) cookie: Option<String>,
+}
+
+impl Target {
+    /// The same server, as a browser with this cookie reaches it; an empty one for none.
+    pub(crate) fn browser(&self, cookie: &str) -> Self {
+        Self { cookie: Some(cookie.to_owned()), ..self.clone() }
+    }
+
+    fn headers(&self) -> String {
+        match self.cookie.as_deref() {
+            None => format!(
+                "authorization: Bearer {}\r\ncontent-type: application/scim+json",
+                self.token
+            ),
+            Some(cookie) => format!(
+                "cookie: {cookie}\r\nsec-fetch-site: same-origin\r\n\
+                 content-type: application/x-www-form-urlencoded"
+            ),
+        }
+    }
 }
 
 impl Connection {
@@ -42,11 +66,10 @@ impl Connection {
         body: &[u8],
     ) -> Result<Answer, Failure> {
         let mut request = format!(
-            "{method} {}{path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
-             content-type: application/scim+json\r\ncontent-length: {}\r\n\r\n",
+            "{method} {}{path} HTTP/1.1\r\nhost: {}\r\n{}\r\ncontent-length: {}\r\n\r\n",
             target.prefix,
             target.authority,
-            target.token,
+            target.headers(),
             body.len()
         )
         .into_bytes();
@@ -63,14 +86,15 @@ impl Connection {
             }
             self.more().await?;
         };
-        let text = std::str::from_utf8(&self.received[..head])?.to_ascii_lowercase();
+        let text = std::str::from_utf8(&self.received[..head])?.to_owned();
         let status = text.get(9..12).ok_or("no status")?.parse()?;
-        let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let lower = text.to_ascii_lowercase();
+        let length = lower.lines().find_map(|line| line.strip_prefix("content-length: "));
         let length: usize = length.map_or(Ok(0), str::parse)?;
         while self.received.len() < head + length {
             self.more().await?;
         }
-        Ok(Answer { status, body: self.received[head..head + length].to_vec() })
+        Ok(Answer { status, head: text, body: self.received[head..head + length].to_vec() })
     }
 
     async fn more(&mut self) -> Result<(), Failure> {

@@ -50,8 +50,12 @@ pub(crate) async fn run() -> Result<(), Failure> {
 /// What two cores can do at all: the same posts, unsigned, from a client that costs next to nothing.
 async fn bare_limit() -> Result<f64, Failure> {
     let sink = Sink::start().await?;
-    let target =
-        Target { authority: sink.authority.clone(), prefix: String::new(), token: "none".into() };
+    let target = Target {
+        authority: sink.authority.clone(),
+        prefix: String::new(),
+        token: "none".into(),
+        cookie: None,
+    };
     let begun = Instant::now();
     let body = vec![b' '; BARE_BODY];
     let mut tasks = Vec::new();

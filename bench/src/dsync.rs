@@ -12,6 +12,9 @@ use crate::client::{Connection, Target};
 
 const API_KEY: &str = "sk_test_bench";
 
+/// What opens the console.
+pub(crate) const PASSWORD: &str = "bench";
+
 /// A running `dsync serve`.
 pub(crate) struct Dsync {
     child: Child,
@@ -52,7 +55,7 @@ pub(crate) fn command(data: &Path) -> Result<Command, Failure> {
         .env("DSYNC_LISTEN", "127.0.0.1:0")
         .env("DSYNC_DATA_DIR", data.join("data"))
         .env("DSYNC_API_KEY", API_KEY)
-        .env("DSYNC_CONSOLE_PASSWORD", "bench")
+        .env("DSYNC_CONSOLE_PASSWORD", PASSWORD)
         .env("DSYNC_SCIM_RATE_LIMIT", "0")
         .env("DSYNC_API_RATE_LIMIT", "0")
         .env("DSYNC_ALLOW_HTTP", "true")
@@ -84,6 +87,7 @@ impl Dsync {
             authority: base.trim().to_owned(),
             prefix: String::new(),
             token: API_KEY.to_owned(),
+            cookie: None,
         };
         Ok(Self { child, api })
     }
@@ -93,23 +97,23 @@ impl Dsync {
         &self.api
     }
 
-    /// A new directory, and where its identity provider sends requests.
+    /// A new directory of an organization of its own, and where its identity provider sends requests.
     pub(crate) async fn directory(&self, name: &str) -> Result<Target, Failure> {
         let organization = self.post("/organizations", &json!({ "name": name })).await?;
-        let directory = self
-            .post(
-                "/directories",
-                &json!({ "organization_id": organization["id"], "type": "azure scim v2.0",
-                    "name": name }),
-            )
-            .await?;
+        let of = organization["id"].as_str().ok_or("no id")?;
+        let directory = self.post("/directories", &new_directory(of, name)).await?;
+        self.scim(&directory)
+    }
+
+    /// Where the identity provider of a directory that was just made sends requests.
+    pub(crate) fn scim(&self, directory: &Value) -> Result<Target, Failure> {
         let endpoint = directory["scim"]["endpoint"].as_str().ok_or("no endpoint")?;
         let path = endpoint.find("/scim/").ok_or("no endpoint")?;
         let token = directory["scim"]["bearer_token"].as_str().ok_or("no token")?;
         Ok(Target {
-            authority: self.api.authority.clone(),
             prefix: endpoint[path..].to_owned(),
             token: token.to_owned(),
+            ..self.api.clone()
         })
     }
 
@@ -159,6 +163,11 @@ impl Drop for Dsync {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What makes a directory of an organization.
+pub(crate) fn new_directory(organization: &str, name: &str) -> Value {
+    json!({ "organization_id": organization, "type": "azure scim v2.0", "name": name })
 }
 
 /// The processor time that a process has used.

@@ -39,7 +39,8 @@ impl Limit {
     pub(crate) fn started(command: &mut Command) -> Result<Self, Failure> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let authority = first_line(&mut child)?;
-        let target = Target { authority, prefix: String::new(), token: "none".into() };
+        let target =
+            Target { authority, prefix: String::new(), token: "none".into(), cookie: None };
         Ok(Self { child, target })
     }
 }

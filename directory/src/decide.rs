@@ -21,9 +21,9 @@ use crate::command::Target;
 use crate::facts::{Facts, Missing};
 use crate::normalise::Origin;
 use crate::patch::{Applied, MemberOp};
-pub use streams::begin_anew;
 pub use lookup::LOOKUP_BYTES_MAX;
 pub use size::{COMMIT_BYTES_MAX, EVENT_BYTES_MAX};
+pub use streams::begin_anew;
 
 use crate::{Command, Group, Rejection, Stamp, User};
 

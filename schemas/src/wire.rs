@@ -4,6 +4,8 @@
 //! events; keys that hold nothing are `null`, not missing; a directory is `linked` over REST and
 //! `active` in events.
 
+mod shared_group;
+
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -13,6 +15,7 @@ use crate::scim::Attributes;
 use crate::{
     DirectoryId, GroupId, OrganizationDomainId, OrganizationId, ScimId, Timestamp, TokenId, UserId,
 };
+pub use shared_group::SharedGroup;
 
 macro_rules! object_tags {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => { $(
@@ -126,7 +129,7 @@ pub struct DirectoryUserWithGroups {
     #[serde(flatten)]
     pub user: DirectoryUser,
     /// The groups it is a member of. Always an array: SDKs map over it unasked.
-    pub groups: Vec<DirectoryGroup>,
+    pub groups: Vec<SharedGroup>,
 }
 
 /// A group.

@@ -285,6 +285,14 @@ pub(crate) trait StateBackend: std::fmt::Debug + Send + Sync {
         positions: Vec<u64>,
     ) -> Result<std::collections::BTreeMap<u64, About>, DbError>;
 
+    /// The events of this type and of this resource, up to so many. `None` if no index leads to them.
+    async fn events_of(
+        &self,
+        kind: Option<EventType>,
+        resource: Option<Resource>,
+        limit: usize,
+    ) -> Result<Option<Vec<EventId>>, DbError>;
+
     /// At which of these positions there are events of this type and of this resource.
     async fn fitting(
         &self,

@@ -67,6 +67,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/many.sql"),
     include_str!("config/standing.sql"),
     include_str!("config/attempts_of_events.sql"),
+    include_str!("config/attempts.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -317,5 +318,7 @@ impl Memory {
     }
 }
 
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 pub(crate) mod tests;

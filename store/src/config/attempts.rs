@@ -11,7 +11,7 @@ use schemas::{AttemptId, EndpointId, EventId, ReplayId, Timestamp};
 
 use super::Config;
 use crate::columns::Columns;
-use crate::error::DbError;
+use crate::error::{DbError, unreadable};
 use crate::sqlite::as_sql;
 use crate::state::rows::all;
 
@@ -71,15 +71,36 @@ pub(crate) fn key_of(id: AttemptId) -> i64 {
     i64::try_from(id.bits() & u128::from(u64::MAX)).unwrap_or(i64::MAX)
 }
 
+/// The time in an id.
+pub(crate) fn time_of(id: AttemptId) -> i64 {
+    i64::try_from(id.bits() >> 80).unwrap_or(i64::MAX)
+}
+
 /// Which rows to read, and from where.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Walk {
     pub(crate) endpoint: EndpointId,
     /// Not this one, but what comes after it.
-    pub(crate) from: Option<i64>,
+    pub(crate) from: Option<AttemptId>,
     /// From new to old.
     pub(crate) falling: bool,
     pub(crate) limit: u32,
+    /// Those of these events, of which there are few; all without it.
+    pub(crate) events: Option<Vec<EventId>>,
+}
+
+impl Walk {
+    /// The times between which its rows lie, as far as the filter and its beginning say so: an index leads from one
+    /// to the other.
+    pub(crate) fn between(&self, filter: &AttemptFilter) -> (i64, i64) {
+        let since = filter.since.map_or(i64::MIN, Timestamp::millis);
+        let until = filter.until.map_or(i64::MAX, Timestamp::millis);
+        match self.from.map(time_of) {
+            None => (since, until),
+            Some(from) if self.falling => (since, until.min(from)),
+            Some(from) => (since.max(from), until),
+        }
+    }
 }
 
 impl Config {
@@ -89,7 +110,7 @@ impl Config {
         walk: Walk,
         filter: AttemptFilter,
     ) -> Result<Vec<Kept>, DbError> {
-        self.read(move |connection| read(connection, walk, &filter)).await
+        self.read(move |connection| read(connection, &walk, &filter)).await
     }
 
     /// Drops what is too old, whatever endpoint it was sent to.
@@ -97,7 +118,10 @@ impl Config {
         let before = before(self.now(), self.retention());
         self.progress
             .run(move |connection| {
-                connection.execute("DELETE FROM attempts WHERE at < ?1", [before])?;
+                // Those of each endpoint lie in the order of their times.
+                let sql = "DELETE FROM attempts
+                    WHERE endpoint IN (SELECT id FROM endpoints) AND at < ?1";
+                connection.execute(sql, [before])?;
                 Ok(())
             })
             .await
@@ -172,9 +196,9 @@ fn drop_old(
 ) -> Result<(), DbError> {
     connection
         .prepare_cached(
-            "DELETE FROM attempts WHERE endpoint = ?1 AND key <= (
-                 SELECT key FROM attempts WHERE endpoint = ?1
-                 ORDER BY key DESC LIMIT 1 OFFSET ?2)",
+            "DELETE FROM attempts WHERE endpoint = ?1 AND (at, key) <= (
+                 SELECT at, key FROM attempts WHERE endpoint = ?1
+                 ORDER BY at DESC, key DESC LIMIT 1 OFFSET ?2)",
         )?
         .execute(params![endpoint, retention.count])?;
     Ok(())
@@ -184,28 +208,42 @@ pub(crate) fn before(now: Timestamp, retention: Retention) -> i64 {
     now.millis().saturating_sub(i64::try_from(retention.age.as_millis()).unwrap_or(i64::MAX))
 }
 
-fn read(connection: &Connection, walk: Walk, filter: &AttemptFilter) -> Result<Vec<Kept>, DbError> {
+fn read(
+    connection: &Connection,
+    walk: &Walk,
+    filter: &AttemptFilter,
+) -> Result<Vec<Kept>, DbError> {
     let (operator, order) = if walk.falling { ("<", "DESC") } else { (">", "ASC") };
-    let edge = walk.from.unwrap_or(if walk.falling { i64::MAX } else { 0 });
-    // Failures have an index of their own, which leads past all that succeeded.
-    let index = match filter.status {
-        Some(AttemptStatus::Failed | AttemptStatus::Exhausted) => "attempts_failed",
-        None | Some(AttemptStatus::Delivered | AttemptStatus::Answered(_)) => "attempts_endpoint",
+    // Failures have an index of their own, which leads past all that succeeded, and events have one.
+    let index = match (&walk.events, filter.status) {
+        (Some(_), _) => "attempts_event",
+        (None, Some(AttemptStatus::Failed | AttemptStatus::Exhausted)) => "attempts_failed",
+        (None, None | Some(AttemptStatus::Delivered | AttemptStatus::Answered(_))) => {
+            "attempts_endpoint"
+        }
     };
     let mut sql = format!(
         "SELECT key, event_id, position, attempt, at, duration_ms, status, failure, exhausted, replay,
              (SELECT body FROM answers WHERE attempt = key),
              (SELECT event FROM operational_events AS told
               WHERE told.position = attempts.position AND told.id = attempts.event_id)
-         FROM attempts INDEXED BY {index} WHERE endpoint = ? AND key {operator} ?"
+         FROM attempts INDEXED BY {index} WHERE endpoint = ? AND at >= ? AND at <= ?"
     );
-    let mut parameters: Vec<Sql> = vec![walk.endpoint.to_bytes().to_vec().into(), edge.into()];
+    let (since, until) = walk.between(filter);
+    let endpoint = walk.endpoint.to_bytes().to_vec();
+    let mut parameters: Vec<Sql> = vec![endpoint.into(), since.into(), until.into()];
     let mut and = |condition: &str, value: Option<Sql>| {
         sql.push_str(condition);
         parameters.extend(value);
     };
-    if let Some(id) = filter.event {
-        and(" AND event_id = ?", Some(id.to_bytes().to_vec().into()));
+    if let Some(from) = walk.from {
+        and(&format!(" AND (at {operator} ?"), Some(time_of(from).into()));
+        and(&format!(" OR key {operator} ?)"), Some(key_of(from).into()));
+    }
+    if let Some(events) = &walk.events {
+        let ids: Vec<String> = events.iter().map(|id| hex::encode(id.to_bytes())).collect();
+        let ids = serde_json::to_string(&ids).map_err(unreadable("events"))?;
+        and(" AND event_id IN (SELECT unhex(value) FROM json_each(?))", Some(ids.into()));
     }
     match filter.status {
         None => {}
@@ -216,13 +254,7 @@ fn read(connection: &Connection, walk: Walk, filter: &AttemptFilter) -> Result<V
             and(" AND status = ?", Some(i64::from(status).into()));
         }
     }
-    if let Some(since) = filter.since {
-        and(" AND at >= ?", Some(since.millis().into()));
-    }
-    if let Some(until) = filter.until {
-        and(" AND at <= ?", Some(until.millis().into()));
-    }
-    and(&format!(" ORDER BY key {order} LIMIT ?"), Some(i64::from(walk.limit).into()));
+    and(&format!(" ORDER BY at {order}, key {order} LIMIT ?"), Some(i64::from(walk.limit).into()));
     all(connection, &sql, params_from_iter(parameters), |row| kept(row))
 }
 

@@ -143,8 +143,8 @@ impl ConsoleBackend for Config {
     ) -> Result<Vec<Counted>, DbError> {
         let sql = "SELECT key, at, duration_ms, failure FROM (
                 SELECT key, at, duration_ms, failure FROM attempts WHERE endpoint = ?1
-                ORDER BY key DESC LIMIT ?2)
-            WHERE at >= ?3 ORDER BY key DESC";
+                ORDER BY at DESC, key DESC LIMIT ?2)
+            WHERE at >= ?3 ORDER BY at DESC, key DESC";
         let parameters = (endpoint.to_bytes(), limit, since.millis());
         self.read(move |connection| all(connection, sql, parameters, |row| counted(row))).await
     }

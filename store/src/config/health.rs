@@ -76,7 +76,7 @@ fn untold(connection: &Connection, after: i64) -> Result<(u64, Option<Timestamp>
 
 fn last_error(connection: &Connection, id: EndpointId) -> Result<Option<LastError>, DbError> {
     let sql = "SELECT at, event_id, failure, status FROM attempts
-        WHERE endpoint = ?1 AND failure IS NOT NULL ORDER BY key DESC LIMIT 1";
+        WHERE endpoint = ?1 AND failure IS NOT NULL ORDER BY at DESC, key DESC LIMIT 1";
     first(connection, sql, [id.to_bytes()], |row| {
         let failure: String = row.get(2)?;
         let name = failure.split(' ').next().unwrap_or_default().to_owned();

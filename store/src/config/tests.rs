@@ -39,7 +39,7 @@ fn file(folder: &tempfile::TempDir) -> std::path::PathBuf {
     folder.path().join("store.db")
 }
 
-fn open(folder: &tempfile::TempDir) -> Config {
+pub(super) fn open(folder: &tempfile::TempDir) -> Config {
     Config::open(&file(folder), [7; 32], Arc::new(Still)).unwrap()
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn known_directories(count: u128) -> Known {
 }
 
 /// A file as the first version left it, with a directory and its token.
-fn of_the_first_version() -> tempfile::TempDir {
+pub(super) fn of_the_first_version() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { writable: true, synchronous: "FULL", cache_kib: CACHE_KIB };
     let mut connection = connect(&file(&folder), options).unwrap();
@@ -151,7 +151,7 @@ async fn an_endpoint_from_before_replays_goes_on_as_it_was_and_keeps_its_attempt
     assert_eq!(lanes.replays, []);
     let lane = LaneId { endpoint: endpoint.id, replay: None };
     assert_eq!(config.lane(lane).await.unwrap().unwrap().cursor.0, 7);
-    let walk = Walk { endpoint: endpoint.id, from: None, falling: true, limit: 10 };
+    let walk = Walk { endpoint: endpoint.id, from: None, falling: true, limit: 10, events: None };
     let attempts = config.attempts(walk, AttemptFilter::default()).await.unwrap();
     assert_eq!(attempts.len(), 1);
     assert_eq!((attempts[0].failure.as_deref(), attempts[0].status), (Some("status"), Some(503)));

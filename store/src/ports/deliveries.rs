@@ -6,12 +6,12 @@ use api::ports::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use schemas::{AttemptId, EndpointId, Format, ReplayId};
+use schemas::{AttemptId, DirectoryId, EndpointId, EventId, EventType, Format, ReplayId};
 
 use super::lag::types_of;
 use super::port_error;
 use crate::Store;
-use crate::config::attempts::{Kept, Walk, key_of};
+use crate::config::attempts::{Kept, Walk};
 use crate::config::replays::Extent;
 use crate::error::DbError;
 use crate::state::places::Counted;
@@ -21,6 +21,9 @@ const EXCERPT_MAX: usize = 4 * 1024;
 
 /// How many attempts are read at a time while looking for those of a resource or a type.
 const CHUNK: u32 = 500;
+
+/// How many events are looked up instead.
+const FEW: usize = 1_000;
 
 #[async_trait]
 impl Deliveries for Store {
@@ -77,7 +80,8 @@ impl Store {
         };
         let falling = (page.order == Order::Descending) != backwards;
         let limit = page.limit as usize;
-        let walk = Walk { endpoint, from: bound.map(key_of), falling, limit: page.limit + 1 };
+        let events = self.few(filter).await?;
+        let walk = Walk { endpoint, from: bound, falling, limit: page.limit + 1, events };
         let mut items = self.walk(walk, limit + 1, filter).await?;
         let more = items.len() > limit;
         items.truncate(limit);
@@ -87,6 +91,19 @@ impl Store {
         let (has_before, has_after) =
             if backwards { (more, true) } else { (bound.is_some(), more) };
         Ok(Page { items, has_before, has_after })
+    }
+
+    /// The events that a filter asks for, if these are few: then their attempts are looked up. Those of many are
+    /// met soon on a walk.
+    async fn few(&self, filter: &AttemptFilter) -> Result<Option<Vec<EventId>>, DbError> {
+        if let Some(event) = filter.event {
+            return Ok(Some(vec![event]));
+        }
+        if filter.kind.is_none() && filter.resource.is_none() {
+            return Ok(None);
+        }
+        let events = self.state.events_of(filter.kind, filter.resource, FEW + 1).await?;
+        Ok(events.filter(|events| events.len() <= FEW))
     }
 
     /// Reads on until there are enough. What only the feed tells is looked up chunk by chunk.
@@ -102,9 +119,9 @@ impl Store {
         }
         let mut found = Vec::new();
         loop {
-            let rows = self.config.attempts(walk, filter.clone()).await?;
+            let rows = self.config.attempts(walk.clone(), filter.clone()).await?;
             let is_last = rows.len() < walk.limit as usize;
-            walk.from = rows.last().map(|row| row.key);
+            walk.from = rows.last().map(Kept::id);
             let mut rows = if is_of_feed { self.fitting(rows, filter).await? } else { rows };
             rows.truncate(enough - found.len());
             let positions = rows.iter().map(|row| row.position).collect();

@@ -177,6 +177,9 @@ impl Config {
             return Ok(tx.commit().await?);
         }
         let versions = memory::versions(&*tx).await?;
+        if let About::Directory(id) = about {
+            memory::tell(&*tx, versions.all, id).await?;
+        }
         let known = self.known_after(&tx, about, versions.all).await?;
         self.db.notify(&tx, watch::CHANGED).await?;
         tx.commit().await?;

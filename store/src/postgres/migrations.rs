@@ -69,6 +69,11 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("migrations/0010_attempts_of_events.sql"),
     },
     Migration { half: Half::State, works_since: 1, sql: include_str!("migrations/0011_runs.sql") },
+    Migration {
+        half: Half::Config,
+        works_since: 1,
+        sql: include_str!("migrations/0011_attempts.sql"),
+    },
 ];
 
 /// Gathers the times of a feed that was written without.

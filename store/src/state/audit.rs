@@ -13,8 +13,8 @@ use rusqlite::{Connection, Row, params_from_iter};
 use schemas::{DirectoryId, EventId, Hash, ScimId, Seq};
 use serde_json::value::RawValue;
 
-use super::reading::event_bound;
 use super::reading::page::{Conditions, confined, finished, is_forwards};
+use super::reading::{event_bound, nearest};
 use super::rows::{Time, all, first};
 use super::{State, directory_row};
 use crate::config::Known;
@@ -104,10 +104,11 @@ pub(super) fn audit(
         let (range, ends_at) = range.window(rising, (low, high));
         (read(connection, &conditions, range, rising, limit)?, ends_at)
     } else {
-        let budget = if conditions.is_empty() {
-            Budget::of(limit as u64)
+        let (budget, confined) = if conditions.is_empty() {
+            let nearest = |keys| nearest(connection, keys, range, rising, limit);
+            (Budget::of(limit as u64), confined.map(nearest).transpose()?)
         } else {
-            Budget::narrowed(filter.text.is_some())
+            (Budget::narrowed(filter.text.is_some()), confined)
         };
         let looking = Looking::at(parts(connection, confined, range)?, rising, budget);
         let (positions, more) = look(connection, looking, rising, filter.text.is_some())?;

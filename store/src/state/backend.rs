@@ -327,6 +327,15 @@ impl StateBackend for State {
         State::about(self, positions).await
     }
 
+    async fn events_of(
+        &self,
+        kind: Option<EventType>,
+        resource: Option<Resource>,
+        limit: usize,
+    ) -> Result<Option<Vec<EventId>>, DbError> {
+        State::events_of(self, kind, resource, limit).await
+    }
+
     async fn fitting(
         &self,
         positions: Vec<u64>,

@@ -103,6 +103,33 @@ impl State {
 }
 
 impl State {
+    /// The events of this type and of this resource, up to so many. `None` if no index leads to them: of a resource
+    /// that is gone.
+    pub(crate) async fn events_of(
+        &self,
+        kind: Option<EventType>,
+        resource: Option<Resource>,
+        limit: usize,
+    ) -> Result<Option<Vec<EventId>>, DbError> {
+        self.read(move |connection| {
+            let id = |row: &rusqlite::Row<'_>| Ok(EventId::from_bytes(row.get(0)?));
+            let (kind, limit) = (kind.map(EventType::name), as_sql(limit as u64));
+            let Some(Named { table, column, bits, text }) = resource.map(Named::of) else {
+                let sql = "SELECT event_id FROM feed WHERE event = ?1 LIMIT ?2";
+                return all(connection, sql, params![kind, limit], id).map(Some);
+            };
+            let sql = format!("SELECT scim_id FROM {table} WHERE {column} = ?1");
+            let found = first(connection, &sql, [bits], |row| Ok(row.get::<_, [u8; 16]>(0)?))?;
+            let Some(scim_id) = found else { return Ok(None) };
+            let sql = format!(
+                "SELECT event_id FROM feed WHERE {column} = ?1 AND (?2 IS NULL OR event = ?2)
+                     AND instr(data, ?3) > 0 LIMIT ?4"
+            );
+            all(connection, &sql, params![scim_id, kind, text, limit], id).map(Some)
+        })
+        .await
+    }
+
     /// At which of these positions there are events of this type and of this resource. No body is read but those
     /// of events of the resource.
     pub(crate) async fn fitting(

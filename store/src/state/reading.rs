@@ -22,6 +22,7 @@ use crate::config::Known;
 use crate::error::DbError;
 use crate::sqlite::from_sql;
 use events::events;
+pub(super) use events::nearest;
 use users::{GroupsShown, groups, users, with_groups};
 
 fn bytes(id: [u8; 16]) -> Sql {

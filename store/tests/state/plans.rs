@@ -4,18 +4,23 @@
 //! is checked here is what the store really asks, with the parameters of the question.
 
 use api::ports::{
-    Audit, AuditFilter, Cursor, EventFilter, GroupFilter, Order, PageRequest, Reach, Reading,
-    UserFilter,
+    AttemptFilter, AttemptStatus, Audit, AuditFilter, Cursor, Deliveries, Directories,
+    DirectoryFilter, Endpoints, EventFilter, GroupFilter, NewToken, Order, OrganizationFilter,
+    Organizations, PageRequest, Reach, Reading, Resource, UserFilter,
 };
 use console::ports::{Arrivals, Looks};
 use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition, Line};
 use ingest::ports::{Admission, ListQuery, Refreshes, Replica, Start};
-use schemas::{Change, EventType, GroupId, RequestId, UserId};
+use schemas::{
+    AttemptId, Change, Edge as _, EndpointId, EventType, GroupId, RequestId, TokenId, UserId,
+};
 use tests::Postgres;
+use tests::server::eventually;
 use tokio_postgres::Client;
 
-use super::world::{Stream, World, event_id, group, joins, scim, time_of, user};
+use super::deliveries::endpoint_of;
+use super::world::{Still, Stream, World, event_id, group, joins, scim, time_of, user};
 use crate::server::Server;
 
 /// How many users and how many events the directory has.
@@ -54,6 +59,17 @@ const FILL: &str = "
     WHERE (block + 1) * 1024 <= (SELECT position FROM feed_end);
     UPDATE directories SET active_users = $1::bigint, seq = $1::bigint WHERE key = 1;";
 
+/// Attempts to send all of it, of which the early ones failed, and more customers.
+const FILL_CONFIGURATION: &str = "
+    INSERT INTO attempts (endpoint, event_id, position, attempt, at, duration_ms, status, failure, exhausted)
+    SELECT (SELECT id FROM endpoints LIMIT 1), decode(lpad(to_hex(n * 10), 32, '0'), 'hex'), n, 1, 10000 + n, 5,
+        CASE WHEN n < 100 THEN 500 ELSE 200 END, CASE WHEN n < 100 THEN 'status' END, false
+    FROM generate_series(1, $1::bigint) AS n;
+    INSERT INTO organizations (id, name, metadata, domains, created_at, updated_at)
+    SELECT decode(lpad(to_hex(1000 + n), 32, '0'), 'hex'), 'Customer ' || n, '{}', '[]', n, n
+    FROM generate_series(1, $1::bigint) AS n;
+    INSERT INTO refreshes (directory, version, finished) SELECT id, 1, true FROM configured_directories;";
+
 struct Plans {
     world: World,
     client: Client,
@@ -62,7 +78,11 @@ struct Plans {
 
 impl Plans {
     async fn fill(&mut self) {
-        for sql in FILL.split(';').filter(|sql| !sql.trim().is_empty()) {
+        self.run(FILL).await;
+    }
+
+    async fn run(&mut self, script: &str) {
+        for sql in script.split(';').filter(|sql| !sql.trim().is_empty()) {
             if sql.contains("$1") {
                 self.client.execute(sql, &[&MANY]).await.unwrap();
             } else {
@@ -87,7 +107,15 @@ impl Plans {
         assert!(!plans.is_empty(), "{what}: nothing was asked");
         for plan in plans {
             for line in plan.lines() {
-                let walks = ["users", "groups", "memberships", "emails", "feed_1970_01"];
+                let walks = [
+                    "users",
+                    "groups",
+                    "memberships",
+                    "emails",
+                    "feed_1970_01",
+                    "attempts",
+                    "organizations",
+                ];
                 let is_walk = |table: &&str| line.contains(&format!("Seq Scan on {table}"));
                 assert!(!walks.iter().any(is_walk), "{what}:\n{plan}");
                 assert!(seen(line) <= STEP_MAX, "{what}: {line}\n{plan}");
@@ -317,6 +345,117 @@ async fn no_list_walks_through_a_directory_or_the_feed() {
         api_lists(&mut plans, &stream).await;
         arrivals(&mut plans, &stream).await;
         events(&mut plans, &stream).await;
+    }
+}
+
+#[tokio::test]
+async fn no_list_walks_through_the_deliveries_or_the_customers() {
+    let Some((mut plans, stream)) = filled().await else {
+        println!("NOT CHECKED: there is no PostgreSQL of our own here");
+        return;
+    };
+    let store = plans.world.store.clone();
+    Endpoints::create(&*store, endpoint_of(1), api::ports::Start::Now).await.unwrap();
+    plans.run(FILL_CONFIGURATION).await;
+    for statistics in ["SELECT 1", "ANALYZE"] {
+        plans.client.batch_execute(statistics).await.unwrap();
+        plans.read().await;
+        deliveries(&mut plans).await;
+        customers(&mut plans, &stream).await;
+    }
+}
+
+async fn deliveries(plans: &mut Plans) {
+    let store = plans.world.store.clone();
+    let id = EndpointId::from_bits(1);
+    let any = AttemptFilter::default();
+    let middle = AttemptId::from_bits((30_000 << 80) | 20_000);
+    for filter in [
+        any.clone(),
+        AttemptFilter { event: Some(event_id(20_000)), ..any.clone() },
+        AttemptFilter { event: Some(event_id(1 << 40)), ..any.clone() },
+        AttemptFilter { since: Some(time_of(MANY.unsigned_abs().into())), ..any.clone() },
+        AttemptFilter { until: Some(time_of(1)), ..any.clone() },
+        AttemptFilter { status: Some(AttemptStatus::Failed), ..any.clone() },
+        AttemptFilter { kind: Some(EventType::UserUpdated), ..any.clone() },
+        AttemptFilter { kind: Some(EventType::TokenCreated), ..any.clone() },
+        AttemptFilter { kind: Some(EventType::Deleted), ..any.clone() },
+        AttemptFilter { resource: Some(Resource::User(UserId::from_bits(1))), ..any.clone() },
+        AttemptFilter { resource: Some(Resource::Group(GroupId::from_bits(10))), ..any },
+    ] {
+        for order in [Order::Ascending, Order::Descending] {
+            for cursor in [None, Some(Cursor::After(middle))] {
+                let what = format!("{filter:?} {order:?} {cursor:?}");
+                Deliveries::attempts(&*store, id, page(order, cursor), filter.clone())
+                    .await
+                    .unwrap();
+                plans.are_frugal(&what).await;
+            }
+        }
+    }
+    Endpoints::delivering(&*store, id, time_of(MANY.unsigned_abs().into())).await.unwrap();
+    plans.read().await;
+}
+
+async fn customers(plans: &mut Plans, stream: &Stream) {
+    let store = plans.world.store.clone();
+    let any = OrganizationFilter::default();
+    for filter in [
+        any.clone(),
+        OrganizationFilter { search: Some("customer 20000".into()), ..any.clone() },
+        OrganizationFilter { domains: vec!["nowhere.test".into()], ..any },
+    ] {
+        for order in [Order::Ascending, Order::Descending] {
+            Organizations::list(&*store, page(order, None), filter.clone()).await.unwrap();
+            plans.are_frugal(&format!("{filter:?} {order:?}")).await;
+        }
+    }
+    let any = DirectoryFilter::default();
+    let organization = Some(stream.organization);
+    for filter in [
+        DirectoryFilter { organization, ..any.clone() },
+        DirectoryFilter { search: Some("directory".into()), ..any.clone() },
+        any,
+    ] {
+        Directories::list(&*store, page(Order::Descending, None), filter.clone()).await.unwrap();
+        plans.are_frugal(&format!("{filter:?}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_replica_reads_again_what_another_has_changed_and_no_more() {
+    let Some((mut plans, stream)) = small().await else {
+        println!("NOT CHECKED: there is no PostgreSQL of our own here");
+        return;
+    };
+    let store = plans.world.store.clone();
+    let edge = std::sync::Arc::<Still>::default();
+    for _ in 0..100 {
+        edge.id();
+        edge.secret();
+    }
+    let other = plans.world.open(edge).await;
+    plans.read().await;
+    let (id, digest) = (TokenId::from_bits(1_000), [100; 32]);
+    let created_at = schemas::Timestamp::from_millis(1);
+    let token = NewToken { id, digest, suffix: "c3d4".into(), created_at };
+    let directory = Directories::get(&*store, Reach::Everything, stream.id).await.unwrap();
+    let is_let_in = async |wanted: bool| {
+        let admission = other.access(&directory.endpoint_id, digest, None).await.unwrap();
+        (matches!(admission, Admission::Granted(_)) == wanted).then_some(())
+    };
+    // It may have been looking just as it was opened.
+    store.add_token(Reach::Everything, stream.id, token).await.unwrap();
+    eventually("the token at the other", async || is_let_in(true).await).await;
+    plans.read().await;
+    store.revoke_token(Reach::Everything, stream.id, id, created_at).await.unwrap();
+    eventually("that it is void", async || is_let_in(false).await).await;
+    let asked = plans.read().await;
+    let reads = |plan: &&String| plan.contains("FROM configured_directories");
+    let reads: Vec<&String> = asked.iter().filter(reads).collect();
+    assert!(reads.len() > 1, "both replicas have read what has changed");
+    for plan in reads {
+        assert!(plan.contains("WHERE id = $1"), "all of them were read:\n{plan}");
     }
 }
 

@@ -276,6 +276,17 @@ async fn members_and_groups_are_found_from_either_side() {
 }
 
 #[tokio::test]
+async fn the_users_of_a_page_share_the_groups_that_they_have_in_common() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let changes = vec![user(1), user(2), group(10), joins(10, 1), joins(10, 2)];
+    world.add(&mut stream, changes).await;
+    let filter = UserFilter { directory: Some(stream.id), ..UserFilter::default() };
+    let page = world.store.users(request(ALL, 10, Order::Ascending, None), filter).await.unwrap();
+    let [one, other] = &page.items[..] else { panic!("{page:?}") };
+    assert!(std::ptr::eq(&raw const *one.groups[0], &raw const *other.groups[0]));
+}
+
+#[tokio::test]
 async fn a_user_is_found_by_the_address_and_the_id_that_it_shows() {
     let (mut world, mut stream) = World::with_one_directory().await;
     let home = r#"{"type":"home","value":"home@example.com"}"#;

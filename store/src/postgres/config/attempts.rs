@@ -10,7 +10,9 @@ use tokio_postgres::types::{ToSql, Type};
 use super::Config;
 use super::query::{Parameters, execute, first, id, int};
 use crate::columns::Columns as _;
-use crate::config::attempts::{Kept, Retention, Walk, before, kept, word};
+use crate::config::attempts::{
+    DROP_EVERY, Kept, Retention, Walk, before, kept, key_of, time_of, word,
+};
 use crate::config::health::rated_since;
 use crate::error::DbError;
 use crate::ports::not_found;
@@ -23,31 +25,36 @@ impl Config {
     ) -> Result<Vec<Kept>, DbError> {
         let client = self.db.client().await?;
         let (operator, order) = if walk.falling { ("<", "DESC") } else { (">", "ASC") };
-        let edge = walk.from.unwrap_or(if walk.falling { i64::MAX } else { 0 });
+        let (since, until) = walk.between(&filter);
+        let (from, key) = (walk.from.map(time_of), walk.from.map(key_of));
         let endpoint = id(walk.endpoint.to_bytes());
-        let event = filter.event.map(EventId::to_bytes).map(id);
-        let (since, until) =
-            (filter.since.map(Timestamp::millis), filter.until.map(Timestamp::millis));
+        let ids = |events: Vec<EventId>| -> Vec<Vec<u8>> {
+            events.into_iter().map(|event| id(event.to_bytes())).collect()
+        };
+        let events = walk.events.map(ids);
         let (condition, status) = condition(filter.status);
         let limit = i64::from(walk.limit);
+        // The attempts of some events are few: a sum keeps the planner from looking for them among those of all times.
+        let at = if events.is_some() { "(at + 0)" } else { "at" };
         let sql = format!(
             "SELECT key, event_id, position, attempt, at, duration_ms, status, failure, exhausted,
                  replay, answer,
                  (SELECT event FROM operational_events AS told
                   WHERE told.position = attempts.position AND told.id = attempts.event_id)
-             FROM attempts WHERE endpoint = $1 AND key {operator} $2
-                 AND ($3::bytea IS NULL OR event_id = $3) AND ($4::bigint IS NULL OR at >= $4)
-                 AND ($5::bigint IS NULL OR at <= $5)
-                 AND ($6::bigint IS NULL OR status = $6) AND {condition}
-             ORDER BY key {order} LIMIT $7"
+             FROM attempts WHERE endpoint = $1 AND {at} >= $2 AND {at} <= $3
+                 AND ($4::bigint IS NULL OR at {operator} $4 OR key {operator} $5)
+                 AND ($6::bytea[] IS NULL OR event_id = ANY($6))
+                 AND ($7::bigint IS NULL OR status = $7) AND {condition}
+             ORDER BY {at} {order}, key {order} LIMIT $8"
         );
         // Planned for what is asked: most of it is left open.
         let parameters: &[(&(dyn ToSql + Sync), Type)] = &[
             (&endpoint, Type::BYTEA),
-            (&edge, Type::INT8),
-            (&event, Type::BYTEA),
             (&since, Type::INT8),
             (&until, Type::INT8),
+            (&from, Type::INT8),
+            (&key, Type::INT8),
+            (&events, Type::BYTEA_ARRAY),
             (&status, Type::INT8),
             (&limit, Type::INT8),
         ];
@@ -126,7 +133,7 @@ fn condition(status: Option<AttemptStatus>) -> (&'static str, Option<i64>) {
         None => ("true", None),
         Some(AttemptStatus::Delivered) => ("failure IS NULL", None),
         Some(AttemptStatus::Failed) => ("failure IS NOT NULL", None),
-        Some(AttemptStatus::Exhausted) => ("exhausted", None),
+        Some(AttemptStatus::Exhausted) => ("failure IS NOT NULL AND exhausted", None),
         Some(AttemptStatus::Answered(status)) => ("true", Some(i64::from(status))),
     }
 }
@@ -136,7 +143,7 @@ async fn last_error(
     endpoint: &Vec<u8>,
 ) -> Result<Option<LastError>, DbError> {
     let sql = "SELECT at, event_id, failure, status FROM attempts
-        WHERE endpoint = $1 AND failure IS NOT NULL ORDER BY key DESC LIMIT 1";
+        WHERE endpoint = $1 AND failure IS NOT NULL ORDER BY at DESC, key DESC LIMIT 1";
     let Some(row) = first(client, sql, &[endpoint]).await? else { return Ok(None) };
     Ok(Some(LastError {
         at: row.time(0)?,
@@ -201,8 +208,9 @@ pub(super) async fn drop_old(
     endpoint: &Vec<u8>,
     retention: Retention,
 ) -> Result<(), DbError> {
-    let sql = "DELETE FROM attempts WHERE endpoint = $1 AND key <= (SELECT key FROM attempts
-        WHERE endpoint = $1 ORDER BY key DESC LIMIT 1 OFFSET $2)";
+    let sql =
+        "DELETE FROM attempts WHERE endpoint = $1 AND (at, key) <= (SELECT at, key FROM attempts
+        WHERE endpoint = $1 ORDER BY at DESC, key DESC LIMIT 1 OFFSET $2)";
     execute(tx, sql, &[endpoint, &i64::from(retention.count)]).await?;
     Ok(())
 }

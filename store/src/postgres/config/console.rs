@@ -143,8 +143,8 @@ impl ConsoleBackend for Config {
         let client = self.db.client().await?;
         let sql = "SELECT key, at, duration_ms, failure FROM (
                 SELECT key, at, duration_ms, failure FROM attempts WHERE endpoint = $1
-                ORDER BY key DESC LIMIT $2) AS latest
-            WHERE at >= $3 ORDER BY key DESC";
+                ORDER BY at DESC, key DESC LIMIT $2) AS latest
+            WHERE at >= $3 ORDER BY at DESC, key DESC";
         let parameters: Parameters<'_> =
             &[&id(endpoint.to_bytes()), &i64::from(limit), &since.millis()];
         all(&client, sql, parameters).await?.iter().map(counted).collect()

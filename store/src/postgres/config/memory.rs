@@ -1,5 +1,6 @@
 //! What is known of the configuration, and how old that is.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -14,6 +15,13 @@ use crate::columns::Columns as _;
 use crate::config::Known;
 use crate::config::known::{DIRECTORY_COLUMNS, TOKEN_COLUMNS, TokenRow, directory};
 use crate::error::{DbError, unreadable};
+
+/// How many changes are remembered with what they were about: of a replica that is further behind, more may have
+/// changed than not.
+const CHANGES_KEPT: i64 = 1_000;
+
+/// How many directories are read again one by one. Each makes a copy of the maps.
+const CHANGED_MAX: i64 = 20;
 
 /// The counts of the table `configuration`, and what else has to be followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +97,12 @@ impl Memory {
         // Both as of one moment: a count that is newer than what was read with it would hide the rest for ever.
         let begin = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
         let tx = begin.read_only(true).start().await?;
-        let (found, known) = (versions(&tx).await?, load(&tx).await?);
+        let found = versions(&tx).await?;
+        let (before, known) = self.as_of();
+        let known = match changed(&tx, before, found.all).await? {
+            Some(directories) => reload_all(&known, &tx, directories).await?,
+            None => load(&tx).await?,
+        };
         tx.commit().await?;
         self.learn(found, Some(known), Some(asked));
         Ok(())
@@ -152,6 +165,51 @@ pub(super) async fn versions(client: &impl GenericClient) -> Result<Versions, Db
         told: row.integer(3)?,
         has_jobs: row.flag(4)?,
     })
+}
+
+/// Says what the change with this count is about.
+pub(super) async fn tell(
+    client: &impl GenericClient,
+    version: i64,
+    changed: DirectoryId,
+) -> Result<(), DbError> {
+    let sql = "INSERT INTO changed_directories (version, directory) VALUES ($1, $2)";
+    client.execute(sql, &[&version, &id(changed.to_bytes())]).await?;
+    let sql = "DELETE FROM changed_directories WHERE version <= $1";
+    client.execute(sql, &[&(version - CHANGES_KEPT)]).await?;
+    Ok(())
+}
+
+/// The directories that were changed after the one count and up to the other. `None` if anything else was, or so many
+/// that all may as well be read. A replica of an earlier version says nothing of its changes.
+async fn changed(
+    client: &impl GenericClient,
+    after: i64,
+    up_to: i64,
+) -> Result<Option<BTreeSet<DirectoryId>>, DbError> {
+    let count = up_to - after;
+    if after == 0 || count > CHANGED_MAX {
+        return Ok(None);
+    }
+    let sql = "SELECT directory FROM changed_directories WHERE version > $1 AND version <= $2";
+    let rows = client.query(sql, &[&after, &up_to]).await?;
+    if i64::try_from(rows.len()).unwrap_or(i64::MAX) < count {
+        return Ok(None);
+    }
+    let directories = rows.iter().map(|row| Ok(DirectoryId::from_bytes(row.id(0)?)));
+    directories.collect::<Result<_, DbError>>().map(Some)
+}
+
+async fn reload_all(
+    known: &Known,
+    client: &impl GenericClient,
+    directories: BTreeSet<DirectoryId>,
+) -> Result<Known, DbError> {
+    let mut known = known.clone();
+    for directory in directories {
+        known = reload(&known, client, directory).await?;
+    }
+    Ok(known)
 }
 
 pub(super) async fn load(client: &impl GenericClient) -> Result<Known, DbError> {

@@ -17,3 +17,6 @@ UPDATE groups SET external_id = left(external_id, 480) || encode(sha256(convert_
 -- An older replica looks without this index until it is replaced; with it, one long value would stop its partition.
 DROP INDEX users_mapped_idp_id;
 CREATE INDEX users_mapped_idp_id ON users (directory, (left(shown #>> '{mapped,idp_id}', 480))) WHERE shown IS NOT NULL;
+
+-- Lists pass over what those have left behind that are gone: a few, of many.
+CREATE INDEX directories_gone ON directories (key) WHERE gone;

@@ -11,7 +11,7 @@ use tokio_postgres::Row;
 use super::super::query::Moment;
 use super::super::rows::{Columns, as_sql};
 use super::reading::page::{Conditions, array, confined, is_rising};
-use super::reading::{IS_OF_TYPE, event_bound, types, within};
+use super::reading::{IS_OF_TYPE, event_bound, nearest, types, within};
 use super::times::{caused_by, range};
 use super::{State, directory_row, feed_end};
 use crate::config::Known;
@@ -71,10 +71,13 @@ async fn audit(
         let (range, ends_at) = range.window(rising, ends(moment).await?);
         (read(moment, &conditions, range, rising, limit).await?, ends_at)
     } else {
-        let budget = if conditions.is_empty() {
-            Budget::of(limit as u64)
-        } else {
-            Budget::narrowed(filter.text.is_some())
+        let (budget, confined) = match confined {
+            Some(keys) if conditions.is_empty() => {
+                let keys = nearest(moment, keys, range, rising, limit).await?;
+                (Budget::of(limit as u64), Some(keys))
+            }
+            confined if conditions.is_empty() => (Budget::of(limit as u64), confined),
+            confined => (Budget::narrowed(filter.text.is_some()), confined),
         };
         let looking = Looking::at(parts(moment, confined, range).await?, rising, budget);
         let (positions, more) = look(moment, looking, rising, filter.text.is_some()).await?;

@@ -148,8 +148,9 @@ pub(super) async fn seq_up_to(
     directory: i64,
     position: u64,
 ) -> Result<Seq, DbError> {
-    let sql = "SELECT seq FROM feed WHERE directory = $1 AND position <= $2
-        ORDER BY position DESC LIMIT 1";
+    // A range of both: along the positions alone there may be a million of others.
+    let sql = "SELECT seq FROM feed WHERE (directory, position) >= ($1, 0::bigint)
+        AND (directory, position) <= ($1, $2) ORDER BY directory DESC, position DESC LIMIT 1";
     let row = moment.first(sql, &[&directory, &as_sql(position)]).await?;
     row.map_or(Ok(Seq(0)), |row| row.number(0).map(Seq))
 }

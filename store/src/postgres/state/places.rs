@@ -78,6 +78,37 @@ impl State {
         rows.iter().map(about).collect()
     }
 
+    /// The events of this type and of this resource, up to so many. `None` if no index leads to them: of a resource
+    /// that is gone.
+    pub(super) async fn events_of(
+        &self,
+        kind: Option<EventType>,
+        resource: Option<Resource>,
+        limit: usize,
+    ) -> Result<Option<Vec<EventId>>, DbError> {
+        let mut client = self.client().await?;
+        let moment = Moment::reading(&mut client).await?;
+        let (kind, limit) = (kind.map(EventType::name), as_sql(limit as u64));
+        let rows = if let Some(Named { table, column, bits, text }) = resource.map(Named::of) {
+            let sql = format!("SELECT scim_id FROM {table} WHERE {column} = $1");
+            let row = moment.first(&sql, &[&&bits[..]]).await?;
+            let Some(row) = row else { return Ok(None) };
+            let scim_id = row.id(0)?.to_vec();
+            let sql = format!(
+                "SELECT event_id FROM feed WHERE {column} = $1 AND ($2::text IS NULL OR event = $2)
+                     AND strpos(data::text, $3) > 0 LIMIT $4"
+            );
+            moment.all(&sql, &[&scim_id, &kind, &text, &limit]).await?
+        } else {
+            // A range of types and positions: so nothing leads there but an index of both.
+            let sql = "SELECT event_id FROM feed WHERE (event, position) >= ($1, 0::bigint)
+                AND (event, position) <= ($1, $3::bigint) ORDER BY event, position LIMIT $2";
+            moment.all(sql, &[&kind, &limit, &i64::MAX]).await?
+        };
+        let ids = rows.iter().map(|row| Ok(EventId::from_bytes(row.id(0)?)));
+        ids.collect::<Result<Vec<_>, DbError>>().map(Some)
+    }
+
     /// At which of these positions there are events of this type and of this resource. No body is read but those of
     /// events of the resource.
     pub(super) async fn fitting(
@@ -101,9 +132,11 @@ impl State {
             (Some(named), Some(_)) => format!("{} = $3", named.column),
             (Some(_) | None, _) => "$3::bytea IS NULL".to_owned(),
         };
+        // These positions are few, and of a type there may be a million: an empty text keeps the planner from their
+        // index.
         let sql = format!(
             "SELECT position FROM feed WHERE position = ANY($1)
-                 AND ($2::text IS NULL OR event = $2) AND {is_of}
+                 AND ($2::text IS NULL OR (event || '') = $2) AND {is_of}
                  AND ($4::text IS NULL OR strpos(data::text, $4) > 0)"
         );
         let text = named.map(|named| named.text);
@@ -135,7 +168,7 @@ async fn count(moment: &Moment<'_>, counted: &Counted) -> Result<u64, DbError> {
     let ids: Option<Vec<Vec<u8>>> =
         ids.map(|ids| ids.iter().map(|id| id.to_bytes().to_vec()).collect());
     let sql = "SELECT count(*) FROM feed WHERE position > $1 AND position <= $2
-        AND event = ANY(string_to_array($3, ','))
+        AND (event || '') = ANY(string_to_array($3, ','))
         AND ($4::bytea[] IS NULL
             OR directory = ANY(ARRAY(SELECT key FROM directories WHERE id = ANY($4))))";
     let (after, up_to) = (as_sql(counted.after), as_sql(counted.up_to));

@@ -3,14 +3,12 @@
 mod events;
 pub(super) mod page;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use api::ports::{
-    Counts, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter,
-};
+use api::ports::{Counts, FeedEnd, GroupFilter, Page, PageRequest, Reach, StoredEvent, UserFilter};
 use directory::resource::name_key;
-use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
+use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups, SharedGroup};
 use schemas::{DirectoryId, EventId, EventType, GroupId, UserId};
 use tokio_postgres::Row;
 
@@ -26,11 +24,13 @@ use crate::filter::Parameter;
 use crate::state::audit::Range;
 use crate::state::reading::page::map_page;
 use crate::state::reading::{Standing, Table};
-use page::{Columns, Conditions, Query, array, confined, merged, queries, with_front};
+use page::{Columns, Conditions, Query, Rest, array, confined, merged, queries, with_front};
 
 fn bytes(id: [u8; 16]) -> Parameter {
     Parameter::Bytes(id.to_vec())
 }
+
+pub(super) use events::nearest;
 
 /// The places of a stream that lie in a range: those behind the first of these, up to and with the second.
 pub(super) async fn within(
@@ -44,11 +44,11 @@ pub(super) async fn within(
     Ok((low, high))
 }
 
-/// Users and groups of directories that are not gone.
-const USERS_THERE: &str =
-    "users JOIN directories ON directories.key = users.directory AND NOT directories.gone";
-const GROUPS_THERE: &str =
-    "groups JOIN directories ON directories.key = groups.directory AND NOT directories.gone";
+/// What users and groups a directory has left behind that is gone is nobody's to see.
+const NOT_LEFT_BEHIND: [&str; 2] = [
+    "users.directory NOT IN (SELECT key FROM directories WHERE gone)",
+    "groups.directory NOT IN (SELECT key FROM directories WHERE gone)",
+];
 
 impl State {
     pub(super) async fn api_users(
@@ -63,17 +63,14 @@ impl State {
         let conditions = users_where(&filter, confined.as_deref());
         let is_looked_up =
             filter.group.is_some() || filter.idp_id.is_some() || filter.email.is_some();
-        let columns = Columns {
-            directory: if is_looked_up { "users.directory + 0" } else { "users.directory" },
-            order: "users.user_id",
-        };
-        let queries = queries(&request, columns, confined, &conditions, |id| bytes(id.to_bytes()));
+        let columns =
+            Columns { directory: "users.directory", is_looked_up, order: "users.user_id" };
+        let queries = queries(&request, columns, confined, &conditions, UserId::to_bytes);
         let mut found = Vec::new();
-        for Query { rest, parameters, .. } in &queries {
+        for Query { behind: Rest { sql, parameters }, .. } in &queries {
             let sql = format!(
-                "SELECT {USER_COLUMNS}, directories.id FROM users
-                 JOIN directories ON directories.key = users.directory
-                 WHERE NOT directories.gone AND {rest}"
+                "SELECT {USER_COLUMNS}, directories.id FROM (SELECT * FROM users WHERE {sql}) AS users
+                 JOIN directories ON directories.key = users.directory"
             );
             for row in moment.once(&sql, parameters).await? {
                 let (key, user) = user(&row)?;
@@ -82,12 +79,12 @@ impl State {
             }
         }
         let page = merged(found, &request);
-        let page = with_front(&moment, &request, USERS_THERE, &queries, page).await?;
+        let page = with_front(&moment, &request, "users", &queries, page).await?;
         let keys: Vec<i64> = page.items.iter().map(|(key, ..)| *key).collect();
-        let mut groups = groups_of(&moment, &keys).await?;
+        let mut memberships = Memberships::of(&moment, &keys).await?;
         map_page(page, |(key, user, directory)| {
             let known = &known.get(directory)?.directory;
-            Some(Ok(with_groups(known, &user, groups.remove(&key).unwrap_or_default())))
+            Some(Ok(memberships.with_user(known, key, &user)))
         })
     }
 
@@ -112,8 +109,8 @@ impl State {
         let Some(known) = known.filter(|known| reach.covers(known.organization_id)) else {
             return Ok(None);
         };
-        let mut groups = groups_of(&moment, &[key]).await?;
-        Ok(Some(with_groups(known, &user, groups.remove(&key).unwrap_or_default())))
+        let mut memberships = Memberships::of(&moment, &[key]).await?;
+        Ok(Some(memberships.with_user(known, key, &user)))
     }
 
     pub(super) async fn api_groups(
@@ -126,6 +123,7 @@ impl State {
         let moment = Moment::reading(&mut client).await?;
         let mut conditions = Conditions::default();
         let confined = confined(&moment, &known, request.reach, None, filter.directory).await?;
+        conditions.and(NOT_LEFT_BEHIND[1], []);
         if let Some(user) = filter.user {
             // The groups of a user are looked up, not found by walking their directory.
             let of = "groups.key = ANY(ARRAY(SELECT group_key FROM memberships WHERE user_key = \
@@ -133,20 +131,16 @@ impl State {
             conditions.and(of, [bytes(user.to_bytes())]);
         }
         let columns = Columns {
-            directory: if filter.user.is_some() {
-                "groups.directory + 0"
-            } else {
-                "groups.directory"
-            },
+            directory: "groups.directory",
+            is_looked_up: filter.user.is_some(),
             order: "groups.group_id",
         };
         let mut found = Vec::new();
-        let queries = queries(&request, columns, confined, &conditions, |id| bytes(id.to_bytes()));
-        for Query { rest, parameters, .. } in &queries {
+        let queries = queries(&request, columns, confined, &conditions, GroupId::to_bytes);
+        for Query { behind: Rest { sql, parameters }, .. } in &queries {
             let sql = format!(
-                "SELECT {GROUP_COLUMNS}, directories.id FROM groups
-                 JOIN directories ON directories.key = groups.directory
-                 WHERE NOT directories.gone AND {rest}"
+                "SELECT {GROUP_COLUMNS}, directories.id FROM (SELECT * FROM groups WHERE {sql}) AS groups
+                 JOIN directories ON directories.key = groups.directory"
             );
             for row in moment.once(&sql, parameters).await? {
                 let (_, group) = group(&row)?;
@@ -154,7 +148,7 @@ impl State {
             }
         }
         let page = merged(found, &request);
-        let page = with_front(&moment, &request, GROUPS_THERE, &queries, page).await?;
+        let page = with_front(&moment, &request, "groups", &queries, page).await?;
         map_page(page, |(group, directory)| {
             let known = &known.get(directory)?.directory;
             Some(Ok(known.apps.group(known.origin(), &group)))
@@ -269,6 +263,7 @@ impl State {
 fn users_where(filter: &UserFilter, confined: Option<&[i64]>) -> Conditions {
     let mut conditions = Conditions::default();
     conditions.and("NOT users.hidden", []);
+    conditions.and(NOT_LEFT_BEHIND[0], []);
     let is_of_few = filter.idp_id.is_some() || filter.email.is_some();
     if let Some(group) = filter.group.map(|group| bytes(group.to_bytes())) {
         let of = if is_of_few {
@@ -349,7 +344,9 @@ fn looked_up(
 }
 
 /// The condition that goes with [`types`].
-pub(super) const IS_OF_TYPE: &str = "feed.event = ANY(string_to_array({}, ','))";
+///
+/// An empty text at the end keeps the planner from the index of types, which would have to be sorted as a whole.
+pub(super) const IS_OF_TYPE: &str = "(feed.event || '') = ANY(string_to_array({}, ','))";
 
 /// Types of events in one text. No name of a type has a comma.
 pub(super) fn types(types: &[EventType]) -> Parameter {
@@ -357,38 +354,61 @@ pub(super) fn types(types: &[EventType]) -> Parameter {
     Parameter::Text(names.join(","))
 }
 
-/// The groups of each of these users.
-async fn groups_of(
-    moment: &Moment<'_>,
-    users: &[i64],
-) -> Result<BTreeMap<i64, Vec<directory::Group>>, DbError> {
-    let mut found: BTreeMap<i64, Vec<directory::Group>> = BTreeMap::new();
-    if users.is_empty() {
-        return Ok(found);
-    }
-    // `OFFSET 0` keeps this a look-up for each user, however many the planner takes the memberships for.
-    let sql = format!(
-        "SELECT of.* FROM unnest($1::bigint[]) AS page (of_user)
-         CROSS JOIN LATERAL (SELECT {GROUP_COLUMNS}, memberships.user_key FROM memberships
-             JOIN groups ON groups.key = memberships.group_key
-             WHERE memberships.user_key = page.of_user OFFSET 0) AS of
-         ORDER BY of.key"
-    );
-    for row in moment.all(&sql, &[&users]).await? {
-        found.entry(row.value(10)?).or_default().push(group(&row)?.1);
-    }
-    Ok(found)
+/// The groups of a page's users: many are in the same ones, which are read once and shared.
+#[derive(Default)]
+struct Memberships {
+    of_users: BTreeMap<i64, Vec<i64>>,
+    groups: BTreeMap<i64, directory::Group>,
+    shown: BTreeMap<i64, SharedGroup>,
 }
 
-fn with_groups(
-    directory: &directory::Directory,
-    user: &directory::User,
-    groups: Vec<directory::Group>,
-) -> DirectoryUserWithGroups {
-    let (origin, rules) = (directory.origin(), &directory.apps);
-    let shown = if rules.emptied.groups { Vec::new() } else { groups };
-    let groups = shown.iter().map(|group| rules.group(origin, group)).collect();
-    DirectoryUserWithGroups { user: rules.user(origin, user), groups }
+impl Memberships {
+    /// `OFFSET 0` keeps both a look-up for each, however many rows the planner expects.
+    async fn of(moment: &Moment<'_>, users: &[i64]) -> Result<Self, DbError> {
+        let mut found = Self::default();
+        if users.is_empty() {
+            return Ok(found);
+        }
+        let sql = "SELECT of.user_key, of.group_key FROM unnest($1::bigint[]) AS page (of_user)
+            CROSS JOIN LATERAL (SELECT user_key, group_key FROM memberships
+                WHERE user_key = page.of_user OFFSET 0) AS of
+            ORDER BY of.group_key";
+        for row in moment.all(sql, &[&users]).await? {
+            found.of_users.entry(row.value(0)?).or_default().push(row.value(1)?);
+        }
+        let keys: BTreeSet<i64> = found.of_users.values().flatten().copied().collect();
+        let keys: Vec<i64> = keys.into_iter().collect();
+        let sql = format!(
+            "SELECT of.* FROM unnest($1::bigint[]) AS wanted (of_group)
+             CROSS JOIN LATERAL (SELECT {GROUP_COLUMNS} FROM groups
+                 WHERE groups.key = wanted.of_group OFFSET 0) AS of"
+        );
+        for row in moment.all(&sql, &[&keys]).await? {
+            let (key, group) = group(&row)?;
+            found.groups.insert(key, group);
+        }
+        Ok(found)
+    }
+
+    fn with_user(
+        &mut self,
+        directory: &directory::Directory,
+        key: i64,
+        user: &directory::User,
+    ) -> DirectoryUserWithGroups {
+        let (origin, rules) = (directory.origin(), &directory.apps);
+        let user = rules.user(origin, user);
+        let mut shown = Vec::new();
+        if !rules.emptied.groups {
+            for key in self.of_users.get(&key).into_iter().flatten() {
+                let Some(group) = self.groups.get(key) else { continue };
+                let group =
+                    self.shown.entry(*key).or_insert_with(|| rules.group(origin, group).into());
+                shown.push(group.clone());
+            }
+        }
+        DirectoryUserWithGroups { user, groups: shown }
+    }
 }
 
 const EVENT_COLUMNS: &str =

@@ -7,8 +7,8 @@ use super::kind::{Groups, Kind, Users};
 use super::*;
 use crate::filter::register;
 use crate::state::{
-    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, RUNS, RUNS_INDEXES, SCHEMA, SHOWN,
-    SHOWN_INDEXES,
+    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, RUNS, RUNS_INDEXES, SCHEMA,
+    SHOWN, SHOWN_INDEXES,
 };
 
 const BASE: &str = "https://scim.test";

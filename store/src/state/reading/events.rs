@@ -22,9 +22,7 @@ use schemas::{EventId, EventType};
 
 use super::super::audit::{Range, range};
 use super::super::rows::{all, first};
-use super::page::{
-    Conditions, confined, finished, in_front_of, is_rising, map_page,
-};
+use super::page::{Conditions, confined, finished, in_front_of, is_rising, map_page};
 use super::{event_bound, stored_event};
 use crate::config::Known;
 use crate::error::{DbError, unreadable};
@@ -61,6 +59,24 @@ pub(super) fn events(
     let sql = "SELECT feed.position, feed.event_id, feed.event, feed.created_at, feed.data
         FROM feed WHERE feed.position = ?1";
     map_page(page, |place| first(connection, sql, [as_sql(place)], stored_event).transpose())
+}
+
+/// Those of the directories that have the nearest events of a range, up to so many: no other has any of the first so
+/// many events.
+pub(in crate::state) fn nearest(
+    connection: &Connection,
+    directories: Vec<i64>,
+    range: Range,
+    rising: bool,
+    limit: usize,
+) -> Result<Vec<i64>, DbError> {
+    if directories.len() <= limit {
+        return Ok(directories);
+    }
+    let all = Part { conditions: Conditions::default(), directories: Some(directories) };
+    let looking = Looking { connection, parts: vec![all], rising };
+    let heads = looking.nearest(range, limit)?;
+    Ok(heads.into_iter().map(|head| head.directory).collect())
 }
 
 /// Events that an index leads through: of the whole feed, or of each of some directories.
@@ -101,6 +117,7 @@ fn parts(
         directories.into_iter().partition(|key| untold.contains(key));
     let mut parts = of_types(&told, &conditions, Some(&mixed));
     parts.push(Part { conditions, directories: Some(plain) });
+    parts.retain(|part| part.directories.as_ref().is_none_or(|keys| !keys.is_empty()));
     Ok(parts)
 }
 
@@ -171,15 +188,11 @@ struct Head<'a> {
 impl Looking<'_> {
     /// The places in a range, the nearest first.
     fn places(&self, range: Range, limit: usize) -> Result<Vec<u64>, DbError> {
-        let (mut places, mut heads) = (Vec::new(), Vec::new());
-        for part in &self.parts {
-            match &part.directories {
-                None => places.extend(self.read(part, None, range, limit)?),
-                Some(directories) => heads.extend(self.heads(part, directories, range)?),
-            }
+        let mut places = Vec::new();
+        for part in self.parts.iter().filter(|part| part.directories.is_none()) {
+            places.extend(self.read(part, None, range, limit)?);
         }
-        heads.sort_unstable_by_key(|head| self.distance(head.place));
-        heads.truncate(limit);
+        let heads = self.nearest(range, limit)?;
         let last = heads.last().filter(|_| heads.len() == limit);
         let range = last.map_or(range, |last| range.up_to(last.place, self.rising));
         for Head { of, directory, .. } in heads {
@@ -188,6 +201,19 @@ impl Looking<'_> {
         places.sort_unstable_by_key(|place| self.distance(*place));
         places.truncate(limit);
         Ok(places)
+    }
+
+    /// The nearest of all directories, up to so many.
+    fn nearest(&self, range: Range, limit: usize) -> Result<Vec<Head<'_>>, DbError> {
+        let mut heads = Vec::new();
+        for part in &self.parts {
+            if let Some(directories) = &part.directories {
+                heads.extend(self.heads(part, directories, range)?);
+            }
+        }
+        heads.sort_unstable_by_key(|head| self.distance(head.place));
+        heads.truncate(limit);
+        Ok(heads)
     }
 
     /// What rises with the distance from where the look begins.
@@ -201,7 +227,7 @@ impl Looking<'_> {
             let is_any = match &part.directories {
                 None => !self.read(part, None, range, 1)?.is_empty(),
                 Some(directories) => {
-                    let (rest, keys, parameters) = self.nearest(part, directories, range)?;
+                    let (rest, keys, parameters) = self.of_each(part, directories, range)?;
                     let sql = format!(
                         "SELECT 1 FROM json_each(?{keys}) AS within
                          WHERE EXISTS (SELECT 1 FROM feed WHERE {rest}) LIMIT 1"
@@ -223,7 +249,7 @@ impl Looking<'_> {
         directories: &[i64],
         range: Range,
     ) -> Result<Vec<Head<'a>>, DbError> {
-        let (rest, keys, parameters) = self.nearest(part, directories, range)?;
+        let (rest, keys, parameters) = self.of_each(part, directories, range)?;
         // One statement for all of them.
         let sql = format!(
             "SELECT within.value, (SELECT feed.position FROM feed WHERE {rest})
@@ -256,7 +282,7 @@ impl Looking<'_> {
     }
 
     /// The same for the nearest in each of the directories of a part, whose keys are the last parameter.
-    fn nearest(
+    fn of_each(
         &self,
         part: &Part,
         directories: &[i64],

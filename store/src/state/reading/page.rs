@@ -123,9 +123,8 @@ pub(crate) fn page<I: Copy, K: Ord, R>(
         if let Some(key) = directory {
             conditions.and(&format!("{} = {{}}", columns.directory), key);
         }
-        let beside = |side, limit| {
-            beside(&conditions, columns.order, cursor.clone(), side, rising, limit)
-        };
+        let beside =
+            |side, limit| beside(&conditions, columns.order, cursor.clone(), side, rising, limit);
         let (sql, behind) = beside(Side::Behind, limit);
         found.extend(read(&sql, behind.parameters())?);
         if cursor.is_some() {

@@ -7,7 +7,7 @@ use api::ports::{GroupFilter, Page, PageRequest, UserFilter};
 use directory::resource::name_key;
 use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params_from_iter};
-use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups};
+use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups, SharedGroup};
 use schemas::{DirectoryId, GroupId, UserId};
 
 use super::super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
@@ -36,19 +36,18 @@ pub(super) fn users(
     let bound = |id: UserId| bytes(id.to_bytes());
     let Listing { from, confined, conditions, columns } = &listing;
     let confined = confined.clone();
-    let found =
-        page(request, columns, confined, conditions, bound, |rest, parameters| {
-            let sql = format!(
-                "SELECT {USER_COLUMNS}, directories.id FROM {from}
+    let found = page(request, columns, confined, conditions, bound, |rest, parameters| {
+        let sql = format!(
+            "SELECT {USER_COLUMNS}, directories.id FROM {from}
              CROSS JOIN directories ON directories.key = users.directory
              WHERE directories.gone = 0 AND {rest}"
-            );
-            all(connection, &sql, params_from_iter(parameters), |row| {
-                let (key, user) = user(row)?;
-                let directory = DirectoryId::from_bytes(row.get(9)?);
-                Ok((user.user_id, (key, user, directory)))
-            })
-        })?;
+        );
+        all(connection, &sql, params_from_iter(parameters), |row| {
+            let (key, user) = user(row)?;
+            let directory = DirectoryId::from_bytes(row.get(9)?);
+            Ok((user.user_id, (key, user, directory)))
+        })
+    })?;
     let mut groups = GroupsShown::default();
     map_page(found, |(key, user, directory)| {
         let known = &known.get(directory)?.directory;
@@ -76,19 +75,18 @@ pub(super) fn groups(
         order: "groups.group_id",
     };
     let bound = |id: GroupId| bytes(id.to_bytes());
-    let found =
-        page(request, &columns, confined, &conditions, bound, |rest, parameters| {
-            let sql = format!(
-                "SELECT {GROUP_COLUMNS}, directories.id FROM groups
+    let found = page(request, &columns, confined, &conditions, bound, |rest, parameters| {
+        let sql = format!(
+            "SELECT {GROUP_COLUMNS}, directories.id FROM groups
              CROSS JOIN directories ON directories.key = groups.directory
              WHERE directories.gone = 0 AND {rest}"
-            );
-            all(connection, &sql, params_from_iter(parameters), |row| {
-                let (_, group) = group(row)?;
-                let directory = DirectoryId::from_bytes(row.get(10)?);
-                Ok((group.group_id, (group, directory)))
-            })
-        })?;
+        );
+        all(connection, &sql, params_from_iter(parameters), |row| {
+            let (_, group) = group(row)?;
+            let directory = DirectoryId::from_bytes(row.get(10)?);
+            Ok((group.group_id, (group, directory)))
+        })
+    })?;
     map_page(found, |(group, directory)| {
         let known = &known.get(directory)?.directory;
         Some(Ok(known.apps.group(known.origin(), &group)))
@@ -212,8 +210,8 @@ fn looked_up(
     conditions.and_all(&is, parameters);
 }
 
-/// The groups of a page's users: many are in the same ones, which are read once.
-pub(super) type GroupsShown = BTreeMap<i64, DirectoryGroup>;
+/// The groups of a page's users: many are in the same ones, which are read once and shared.
+pub(super) type GroupsShown = BTreeMap<i64, SharedGroup>;
 
 pub(super) fn with_groups(
     connection: &Connection,
@@ -235,7 +233,7 @@ pub(super) fn with_groups(
         if let Entry::Vacant(place) = shown.entry(key)
             && let Some((_, found)) = first(connection, &sql, [key], group)?
         {
-            place.insert(rules.group(origin, &found));
+            place.insert(rules.group(origin, &found).into());
         }
         groups.extend(shown.get(&key).cloned());
     }

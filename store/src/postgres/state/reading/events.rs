@@ -56,10 +56,26 @@ impl State {
 /// The events at these places. Now that they are known, no more is read than is shown.
 async fn at(moment: &Moment<'_>, places: &[i64]) -> Result<BTreeMap<i64, StoredEvent>, DbError> {
     let Some(first) = places.iter().min() else { return Ok(BTreeMap::new()) };
-    let sql =
-        format!("SELECT {EVENT_COLUMNS} FROM feed WHERE {FROM} AND feed.position = ANY($2)");
+    let sql = format!("SELECT {EVENT_COLUMNS} FROM feed WHERE {FROM} AND feed.position = ANY($2)");
     let rows = moment.all(&sql, &[&(first - 1), &places]).await?;
     rows.iter().map(|row| Ok((row.value(0)?, stored_event(row)?))).collect()
+}
+
+/// Those of the directories that have the nearest events of a range, up to so many: no other has any of the first so
+/// many events.
+pub(in crate::postgres::state) async fn nearest(
+    moment: &Moment<'_>,
+    directories: Vec<i64>,
+    range: Range,
+    rising: bool,
+    limit: usize,
+) -> Result<Vec<i64>, DbError> {
+    if directories.len() <= limit {
+        return Ok(directories);
+    }
+    let all = Part { condition: "true".to_owned(), kind: None, directories: Some(directories) };
+    let heads = Looking { moment, parts: vec![all], rising }.heads(range, limit).await?;
+    Ok(heads.into_iter().map(|head| head.directory).collect())
 }
 
 /// Events that an index leads through: of the whole feed, or of each of some directories. The condition is made of
@@ -117,33 +133,25 @@ fn of_types(types: &[EventType], condition: &str, directories: Option<&[i64]>) -
     kinds.into_iter().map(of_type).collect()
 }
 
-/// What apps never see, as a list in SQL.
-fn untold() -> String {
-    let names = EventType::ALL.iter().filter(|kind| !kind.is_told()).map(|kind| kind.name());
-    names.map(|name| format!("'{name}'")).collect::<Vec<_>>().join(", ")
+/// What apps never see, of the whole feed or of some directories.
+fn untold(directories: Option<&[i64]>) -> Vec<Part> {
+    let untold: Vec<EventType> =
+        EventType::ALL.iter().copied().filter(|kind| !kind.is_told()).collect();
+    of_types(&untold, "true", directories)
 }
 
 async fn is_anything_untold(moment: &Moment<'_>) -> Result<bool, DbError> {
-    let sql = format!("SELECT 1 FROM feed WHERE event IN ({}) LIMIT 1", untold());
-    Ok(moment.first(&sql, &[]).await?.is_some())
+    Looking { moment, parts: untold(None), rising: true }.is_any(Range::ALL).await
 }
 
 /// Those of the directories that hold such.
-async fn with_untold(
-    moment: &Moment<'_>,
-    directories: &[i64],
-) -> Result<BTreeSet<i64>, DbError> {
+async fn with_untold(moment: &Moment<'_>, directories: &[i64]) -> Result<BTreeSet<i64>, DbError> {
     if !is_anything_untold(moment).await? {
         return Ok(BTreeSet::new());
     }
-    // `OFFSET 0` keeps this a look for each.
-    let sql = format!(
-        "SELECT within.key FROM unnest($1::bigint[]) AS within (key)
-         WHERE EXISTS (SELECT 1 FROM feed
-             WHERE directory = within.key AND event IN ({}) OFFSET 0)",
-        untold()
-    );
-    moment.all(&sql, &[&directories]).await?.iter().map(|row| row.value(0)).collect()
+    let looking = Looking { moment, parts: untold(Some(directories)), rising: true };
+    let heads = looking.heads(Range::ALL, directories.len() * looking.parts.len()).await?;
+    Ok(heads.into_iter().map(|head| head.directory).collect())
 }
 
 /// A look at the feed, in one direction.
@@ -210,7 +218,9 @@ impl Looking<'_> {
         for (of, part) in self.parts.iter().enumerate() {
             let Some(keys) = &part.directories else { continue };
             let of_each = self.looks(part, keys, range, 1);
-            looks.push(format!("SELECT {of}::bigint AS part, key, position FROM ({of_each}) AS nearest"));
+            looks.push(format!(
+                "SELECT {of}::bigint AS part, key, position FROM ({of_each}) AS nearest"
+            ));
         }
         if looks.is_empty() {
             return Ok(Vec::new());
@@ -228,27 +238,27 @@ impl Looking<'_> {
 
     /// The places in a range: of the whole feed, or of the directory with this key.
     fn look(&self, part: &Part, directory: Option<&str>, range: Range, limit: usize) -> String {
-        let (first, last) = (as_sql(range.first), as_sql(range.last));
-        let condition = &part.condition;
-        let of = directory.map_or(String::new(), |key| format!("feed.directory = {key} AND"));
         let direction = if self.rising { "ASC" } else { "DESC" };
-        // A type is a range of types and positions: so nothing leads there but an index of both.
-        let (between, order) = match part.kind.map(EventType::name) {
-            None => (
-                format!("feed.position >= {first} AND feed.position <= {last}"),
-                format!("feed.position {direction}"),
-            ),
-            Some(kind) => (
-                format!(
-                    "(feed.event, feed.position) >= ('{kind}', {first})
-                     AND (feed.event, feed.position) <= ('{kind}', {last})"
-                ),
-                format!("feed.event {direction}, feed.position {direction}"),
-            ),
-        };
+        // A range of directories, types and positions: so nothing leads there but the index of these.
+        let (mut columns, mut values) = (Vec::new(), String::new());
+        if let Some(key) = directory {
+            columns.push("feed.directory");
+            values.push_str(&format!("{key}, "));
+        }
+        if let Some(kind) = part.kind {
+            columns.push("feed.event");
+            values.push_str(&format!("'{}', ", kind.name()));
+        }
+        columns.push("feed.position");
+        let (row, condition) = (columns.join(", "), &part.condition);
+        let order: Vec<_> = columns.iter().map(|column| format!("{column} {direction}")).collect();
         format!(
-            "SELECT feed.position FROM feed WHERE {of} {condition} AND {between}
-             ORDER BY {order} LIMIT {limit}"
+            "SELECT feed.position FROM feed WHERE {condition}
+                 AND ({row}) >= ({values}{}) AND ({row}) <= ({values}{})
+             ORDER BY {} LIMIT {limit}",
+            as_sql(range.first),
+            as_sql(range.last),
+            order.join(", ")
         )
     }
 

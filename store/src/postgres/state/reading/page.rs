@@ -8,8 +8,8 @@ use super::super::super::rows::Columns as _;
 use crate::config::Known;
 use crate::error::DbError;
 use crate::filter::Parameter;
-use crate::state::reading::page::{finished, in_front_of, within};
 pub(in crate::postgres::state) use crate::state::reading::page::is_rising;
+use crate::state::reading::page::{finished, in_front_of, within};
 
 /// A statement in the making: conditions and their parameters.
 #[derive(Clone, Default)]
@@ -73,18 +73,28 @@ pub(in crate::postgres::state) fn array(keys: &[i64]) -> String {
 pub(super) struct Columns {
     /// The key of the directory.
     pub(super) directory: &'static str,
+    /// Whether what is listed is found by a look-up before it is put in order. Otherwise the list is walked along.
+    pub(super) is_looked_up: bool,
     /// The order of the list.
     pub(super) order: &'static str,
 }
 
-/// What to ask of one directory for a page, or of all.
+/// What to ask of one directory for a page, or of all: a statement from its conditions on.
 pub(super) struct Query {
     /// What is behind the cursor.
-    pub(super) rest: String,
-    /// What is in front of it, or where it points; the parameters are the same. `None` without a cursor.
-    in_front: Option<String>,
+    pub(super) behind: Rest,
+    /// What is in front of it, or where it points. `None` without a cursor.
+    in_front: Option<Rest>,
+}
+
+/// What follows `WHERE`, with its parameters.
+pub(super) struct Rest {
+    pub(super) sql: String,
     pub(super) parameters: Vec<Option<Parameter>>,
 }
+
+/// Less than any id, and more than any.
+const ENDS: [&[u8]; 2] = [&[], &[u8::MAX; 17]];
 
 /// The queries of a page in either direction: one more than asked for tells whether more follow.
 ///
@@ -95,32 +105,74 @@ pub(super) fn queries<I: Copy>(
     columns: Columns,
     confined: Option<Vec<i64>>,
     conditions: &Conditions,
-    bound: impl Fn(I) -> Parameter,
+    bound: impl Fn(I) -> [u8; 16],
 ) -> Vec<Query> {
     let rising = is_rising(request);
-    let (direction, opposite) = if rising { ("ASC", "DESC") } else { ("DESC", "ASC") };
     let directories = confined.map_or_else(
         || vec![None],
         |keys| keys.into_iter().map(Some).collect::<Vec<Option<i64>>>(),
     );
-    let (limit, column) = (request.limit as usize + 1, columns.order);
+    let cursor = match request.cursor {
+        Some(Cursor::After(id) | Cursor::Before(id)) => Some(bound(id)),
+        None => None,
+    };
+    let limit = request.limit as usize + 1;
+    let [least, most] = ENDS;
     let of = |directory| {
-        let mut conditions = conditions.clone();
-        if let Some(key) = directory {
-            conditions.and(&format!("{} = {{}}", columns.directory), [Parameter::Integer(key)]);
+        let rest = |from: (&str, &[u8]), to: (&str, &[u8]), rising, limit| {
+            rest(conditions.clone(), columns, directory, [from, to], rising, limit)
+        };
+        let Some(cursor) = &cursor else {
+            let all = rest((">=", least), ("<=", most), rising, limit);
+            return Query { behind: all, in_front: None };
+        };
+        let (greater, less) = if rising { (">", "<=") } else { (">=", "<") };
+        let above = |limit| rest((greater, cursor), ("<=", most), true, limit);
+        let below = |limit| rest((">=", least), (less, cursor), false, limit);
+        if rising {
+            Query { behind: above(limit), in_front: Some(below(1)) }
+        } else {
+            Query { behind: below(limit), in_front: Some(above(1)) }
         }
-        let mut in_front = None;
-        if let Some(Cursor::After(id) | Cursor::Before(id)) = request.cursor {
-            let (behind, front) = if rising { (">", "<=") } else { ("<", ">=") };
-            let mut opposed = conditions.clone();
-            opposed.and(&format!("{column} {front} {{}}"), [bound(id)]);
-            in_front = Some(format!("{} ORDER BY {column} {opposite} LIMIT 1", opposed.to_sql()));
-            conditions.and(&format!("{column} {behind} {{}}"), [bound(id)]);
-        }
-        let rest = format!("{} ORDER BY {column} {direction} LIMIT {limit}", conditions.to_sql());
-        Query { rest, in_front, parameters: conditions.parameters }
     };
     directories.into_iter().map(of).collect()
+}
+
+/// What lies between two ends, each with how it is compared.
+///
+/// A list that is walked along within a directory is a range of directories and ids. Were it the directory and a range
+/// of ids, the planner might as well walk along the ids of all directories, past a million of others.
+fn rest(
+    mut conditions: Conditions,
+    columns: Columns,
+    directory: Option<i64>,
+    ends: [(&str, &[u8]); 2],
+    rising: bool,
+    limit: usize,
+) -> Rest {
+    let direction = if rising { "ASC" } else { "DESC" };
+    let Columns { directory: of, order, is_looked_up } = columns;
+    let id = |end: &[u8]| Parameter::Bytes(end.to_vec());
+    let sorted = match directory {
+        Some(key) if !is_looked_up => {
+            for (compared, end) in ends {
+                let between = format!("({of}, {order}) {compared} ({{}}, {{}})");
+                conditions.and(&between, [Parameter::Integer(key), id(end)]);
+            }
+            format!("{of} {direction}, {order} {direction}")
+        }
+        Some(_) | None => {
+            if let Some(key) = directory {
+                conditions.and(&format!("{of} + 0 = {{}}"), [Parameter::Integer(key)]);
+            }
+            for (compared, end) in ends {
+                conditions.and(&format!("{order} {compared} {{}}"), [id(end)]);
+            }
+            format!("{order} {direction}")
+        }
+    };
+    let sql = format!("{} ORDER BY {sorted} LIMIT {limit}", conditions.to_sql());
+    Rest { sql, parameters: conditions.parameters }
 }
 
 /// The page, with whether there is anything in front of its cursor, or where it points.
@@ -136,9 +188,9 @@ pub(super) async fn with_front<I: Sync, R: Send>(
         return Ok(page);
     }
     for query in queries {
-        let Some(in_front) = &query.in_front else { continue };
-        let sql = format!("SELECT 1 FROM {table} WHERE {in_front}");
-        if !moment.once(&sql, &query.parameters).await?.is_empty() {
+        let Some(Rest { sql, parameters }) = &query.in_front else { continue };
+        let sql = format!("SELECT 1 FROM {table} WHERE {sql}");
+        if !moment.once(&sql, parameters).await?.is_empty() {
             return Ok(in_front_of(page, request, true));
         }
     }

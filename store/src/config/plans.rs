@@ -1,0 +1,115 @@
+//! How the database finds what lists show of what people have set up, and of what was sent.
+
+use std::cell::RefCell;
+
+use api::ports::{
+    AttemptFilter, AttemptStatus, Cursor, Order, OrganizationFilter, PageRequest, Reach,
+};
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use schemas::{AttemptId, EndpointId, EventId, OrganizationId};
+
+use super::attempts::Walk;
+use super::tests::{of_the_first_version, open};
+use super::*;
+
+thread_local! {
+    static ASKED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+fn note(event: TraceEvent<'_>) {
+    if let TraceEvent::Stmt(statement, _) = event {
+        let sql = statement.expanded_sql().unwrap();
+        ASKED.with_borrow_mut(|asked| asked.push(sql));
+    }
+}
+
+/// The plans of what is asked meanwhile. One thread reads, so that it has noted all of it.
+async fn plans(config: &Config, asking: impl Future<Output = ()>) -> Vec<String> {
+    let begin = |connection: &Connection| {
+        connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note));
+        Ok(())
+    };
+    config.read(begin).await.unwrap();
+    asking.await;
+    let explained = |connection: &Connection| {
+        connection.trace_v2(TraceEventCodes::empty(), None);
+        let explain = |sql: String| {
+            let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let steps = explained.query_map([], |row| row.get::<_, String>(3))?;
+            let steps = steps.collect::<Result<Vec<_>, _>>()?.join("\n");
+            Ok(format!("{sql}\n{steps}"))
+        };
+        ASKED.take().into_iter().map(explain).collect()
+    };
+    let plans: Vec<String> = config.read(explained).await.unwrap();
+    assert!(!plans.is_empty());
+    plans
+}
+
+#[tokio::test]
+async fn an_index_leads_to_the_attempts_that_a_list_shows() {
+    let folder = of_the_first_version();
+    let config = open(&folder);
+    let any = AttemptFilter::default();
+    let (since, until) = (Some(Timestamp::from_millis(5)), Some(Timestamp::from_millis(9)));
+    let event = Some(EventId::from_bits(1));
+    let attempt = Some(AttemptId::from_bits((7 << 80) | 3));
+    for (filter, index) in [
+        (any.clone(), "attempts_endpoint (endpoint=? AND at>? AND at<?)"),
+        (
+            AttemptFilter { since, ..any.clone() },
+            "attempts_endpoint (endpoint=? AND at>? AND at<?)",
+        ),
+        (
+            AttemptFilter { until, ..any.clone() },
+            "attempts_endpoint (endpoint=? AND at>? AND at<?)",
+        ),
+        (
+            AttemptFilter { since, status: Some(AttemptStatus::Failed), ..any.clone() },
+            "attempts_failed (endpoint=? AND at>? AND at<?)",
+        ),
+        (AttemptFilter { event, since, ..any }, "attempts_event (event_id=?"),
+    ] {
+        for falling in [true, false] {
+            for from in [None, attempt] {
+                let events = filter.event.map(|event| vec![event]);
+                let endpoint = EndpointId::from_bits(5);
+                let walk = Walk { endpoint, from, falling, limit: 10, events };
+                let asking = async { drop(config.attempts(walk, filter.clone()).await.unwrap()) };
+                for plan in plans(&config, asking).await {
+                    assert!(
+                        plan.contains(&format!("SEARCH attempts USING INDEX {index}")),
+                        "{plan}"
+                    );
+                    // Those of one event are few.
+                    assert!(event == filter.event || !plan.contains("TEMP B-TREE"), "{plan}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_organizations_is_read_along_their_ids_and_one_of_directories_by_them() {
+    let folder = of_the_first_version();
+    let config = open(&folder);
+    let id = OrganizationId::from_bits(5);
+    for order in [Order::Ascending, Order::Descending] {
+        for cursor in [None, Some(Cursor::After(id)), Some(Cursor::Before(id))] {
+            let request = PageRequest { reach: Reach::Everything, limit: 10, order, cursor };
+            let search = OrganizationFilter { search: Some("a".into()), ..Default::default() };
+            for filter in [OrganizationFilter::default(), search] {
+                let asking = async { drop(config.organizations(request, filter).await.unwrap()) };
+                for plan in plans(&config, asking).await {
+                    assert!(plan.contains("SEARCH organizations USING PRIMARY KEY (id"), "{plan}");
+                    assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+                }
+            }
+        }
+    }
+    let ids = [1, 2].map(DirectoryId::from_bits);
+    let asking = async { drop(config.refresh_progress(ids.to_vec()).await.unwrap()) };
+    for plan in plans(&config, asking).await {
+        assert!(plan.contains("SEARCH refreshes USING PRIMARY KEY (directory=?)"), "{plan}");
+    }
+}
