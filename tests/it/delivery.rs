@@ -6,6 +6,7 @@ mod crash;
 mod fairness;
 mod operational;
 mod order;
+mod outage;
 mod record;
 mod replay;
 #[cfg(feature = "kafka")]

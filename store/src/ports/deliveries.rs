@@ -6,7 +6,7 @@ use api::ports::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use schemas::{AttemptId, DirectoryId, EndpointId, EventId, EventType, Format, ReplayId};
+use schemas::{AttemptId, EndpointId, EventId, Format, ReplayId};
 
 use super::lag::types_of;
 use super::port_error;

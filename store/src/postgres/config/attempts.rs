@@ -10,9 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::Config;
 use super::query::{Parameters, execute, first, id, int};
 use crate::columns::Columns as _;
-use crate::config::attempts::{
-    DROP_EVERY, Kept, Retention, Walk, before, kept, key_of, time_of, word,
-};
+use crate::config::attempts::{Kept, Retention, Walk, before, kept, key_of, time_of, word};
 use crate::config::health::rated_since;
 use crate::error::DbError;
 use crate::ports::not_found;
