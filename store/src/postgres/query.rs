@@ -26,6 +26,12 @@ impl<'a> Moment<'a> {
         Ok(Self(ClientWrapper::transaction(client).await?))
     }
 
+    /// From here on nothing is sorted that an index has in order: a list is walked along, and ends soon. The planner may
+    /// take a long one for short.
+    pub(crate) async fn walking(&self) -> Result<(), DbError> {
+        self.batch("SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off").await
+    }
+
     pub(crate) async fn commit(self) -> Result<(), DbError> {
         Ok(self.0.commit().await?)
     }

@@ -32,14 +32,18 @@ impl Config {
         let events = walk.events.map(ids);
         let (condition, status) = condition(filter.status);
         let limit = i64::from(walk.limit);
-        // The attempts of some events are few: a sum keeps the planner from looking for them among those of all times.
-        let at = if events.is_some() { "(at + 0)" } else { "at" };
+        // The attempts of some events are few: nothing added keeps the planner from looking for them among all of the
+        // endpoint.
+        let (of, at) = match events {
+            Some(_) => ("(endpoint || ''::bytea)", "(at + 0)"),
+            None => ("endpoint", "at"),
+        };
         let sql = format!(
             "SELECT key, event_id, position, attempt, at, duration_ms, status, failure, exhausted,
                  replay, answer,
                  (SELECT event FROM operational_events AS told
                   WHERE told.position = attempts.position AND told.id = attempts.event_id)
-             FROM attempts WHERE endpoint = $1 AND {at} >= $2 AND {at} <= $3
+             FROM attempts WHERE {of} = $1 AND {at} >= $2 AND {at} <= $3
                  AND ($4::bigint IS NULL OR at {operator} $4 OR key {operator} $5)
                  AND ($6::bytea[] IS NULL OR event_id = ANY($6))
                  AND ($7::bigint IS NULL OR status = $7) AND {condition}

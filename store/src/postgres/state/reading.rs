@@ -65,6 +65,9 @@ impl State {
             filter.group.is_some() || filter.idp_id.is_some() || filter.email.is_some();
         let columns =
             Columns { directory: "users.directory", is_looked_up, order: "users.user_id" };
+        if !is_looked_up {
+            moment.walking().await?;
+        }
         let queries = queries(&request, columns, confined, &conditions, UserId::to_bytes);
         let mut found = Vec::new();
         for Query { behind: Rest { sql, parameters }, .. } in &queries {
@@ -136,6 +139,9 @@ impl State {
             order: "groups.group_id",
         };
         let mut found = Vec::new();
+        if !columns.is_looked_up {
+            moment.walking().await?;
+        }
         let queries = queries(&request, columns, confined, &conditions, GroupId::to_bytes);
         for Query { behind: Rest { sql, parameters }, .. } in &queries {
             let sql = format!(

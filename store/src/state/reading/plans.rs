@@ -237,7 +237,7 @@ fn a_page_of_events_of_many_directories_reads_those_that_have_the_nearest() {
     }
     let events_of_each = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 6000)
         INSERT INTO feed (event_id, directory, event, seq, hash, prev, created_at, actor, data)
-        SELECT CAST(printf('%016d', n) AS BLOB), 1 + n % 300, 'dsync.user.created', n, x'', x'', n, '{}', '{}'
+        SELECT CAST(printf('%016d', n) AS BLOB), 1 + n % 300, 'dsync.user.created', n, zeroblob(32), zeroblob(32), n, '{}', '{}'
         FROM n";
     connection.execute_batch(events_of_each).unwrap();
     let organization = known.directories().next().unwrap().organization_id;

@@ -30,6 +30,7 @@ impl State {
         let moment = Moment::reading(&mut client).await?;
         let confined = confined(&moment, &known, request.reach, filter.organization, None).await?;
         let rising = is_rising(&request);
+        moment.walking().await?;
         let parts = parts(&moment, &filter, confined).await?;
         let looking = Looking { moment: &moment, parts, rising };
         // No index has the times; what is kept of them leads to where the range lies.
@@ -73,6 +74,7 @@ pub(in crate::postgres::state) async fn nearest(
     if directories.len() <= limit {
         return Ok(directories);
     }
+    moment.walking().await?;
     let all = Part { condition: "true".to_owned(), kind: None, directories: Some(directories) };
     let heads = Looking { moment, parts: vec![all], rising }.heads(range, limit).await?;
     Ok(heads.into_iter().map(|head| head.directory).collect())
