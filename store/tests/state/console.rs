@@ -172,6 +172,7 @@ async fn an_event_is_found_with_who_caused_it_and_one_that_is_not_there_is_not()
 #[tokio::test]
 async fn the_latest_attempts_of_an_endpoint_are_counted_as_far_as_they_are_asked_for() {
     let (mut world, mut one) = World::with_one_directory().await;
+    world.samples = Some(schemas::EventType::UserCreated);
     world.add(&mut one, (1..=5).map(user).collect()).await;
     for id in [1, 2] {
         Endpoints::create(&*world.store, endpoint_of(id), Start::Beginning).await.unwrap();
