@@ -121,7 +121,7 @@ fn chart(flow: &Flow, value: impl Fn(&Rates) -> Option<f64>) -> Markup {
     let view = format!("0 0 {CHART_WIDTH} {CHART_HEIGHT}");
     html! {
         svg.chart viewBox=(view) preserveAspectRatio="none" aria-hidden="true" focusable="false" {
-            polyline points=(points(&flow.rates, &value, most)) fill="none" {}
+            polyline points=(points(&flow.rates, value, most)) fill="none" {}
         }
     }
 }
