@@ -80,7 +80,6 @@ impl JsonSchema for SharedGroup {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 mod tests {
     use super::*;
 
