@@ -76,7 +76,8 @@ async fn a_producer_that_a_broker_has_lost_count_of_is_replaced_and_what_it_sent
     assert!(format!("{first:?}").contains("OutOfOrderSequenceNumber"), "{first:?}");
     assert!(matches!(second, Err(AppendError::Indeterminate(_))), "{second:?}");
 
-    log.append(P, records("e", 1)).await.unwrap();
+    // The partition rests a little, and then it is tried.
+    eventually("an append", || async { log.append(P, records("e", 1)).await.ok() }).await;
     let fresh = Kafka::open(config).await.unwrap();
     let found = everything(&fresh, P, 10).await;
     let values: Vec<&[u8]> = found.iter().map(|entry| &entry.value[..]).collect();
@@ -203,6 +204,9 @@ impl Load {
                     if log.append(P, records(&name, 1)).await.is_ok() {
                         mine.push(format!("{name}-0"));
                         count.fetch_add(1, Ordering::Relaxed);
+                    } else {
+                        // A partition that rests refuses at once.
+                        tokio::time::sleep(Duration::from_millis(10)).await;
                     }
                 }
                 mine

@@ -77,6 +77,8 @@ impl Readiness {
         A: Future<Output = Result<(), String>> + Send + 'static,
     {
         self.checks.push(Check { name, weight, ask: Arc::new(move || Box::pin(check())) });
+        // What was answered before was about fewer.
+        self.last = Arc::default();
         self
     }
 

@@ -287,6 +287,7 @@ async fn endpoints_of_one_organization_are_found_among_many_others() {
 #[tokio::test]
 async fn the_endpoint_that_is_furthest_behind_says_how_far_apps_are() {
     let (mut world, mut one) = World::with_one_directory().await;
+    world.samples = Some(schemas::EventType::UserCreated);
     world.add(&mut one, (1..=5).map(user).collect()).await;
     let lookups: &dyn Lookups = &*world.store;
     assert_eq!(lookups.furthest_behind().await.unwrap(), 0, "there is none");

@@ -21,8 +21,18 @@ use super::world::{
 use crate::folder::MASTER_KEY;
 use schemas::UserId;
 
+/// Makes the first state of a closed store what the version before the indexes of what lists pass over left.
+pub(crate) fn before_runs(folder: &Path) {
+    let state = Connection::open(folder.join("state-1.db")).unwrap();
+    let undo = "DROP INDEX users_seen; DROP INDEX feed_stream; DROP INDEX users_directory;
+        CREATE INDEX users_directory ON users (directory, user_id, hidden);
+        PRAGMA user_version = 5";
+    state.execute_batch(undo).unwrap();
+}
+
 /// Makes the first state of a closed store what the version before the times of the feed left.
 pub(crate) fn before_times(folder: &Path) {
+    before_runs(folder);
     let state = Connection::open(folder.join("state-1.db")).unwrap();
     state.execute_batch("DROP TABLE feed_times; PRAGMA user_version = 4").unwrap();
 }

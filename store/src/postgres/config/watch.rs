@@ -111,7 +111,9 @@ async fn listen(db: &Postgres, memory: &Memory) -> Result<(), DbError> {
 
 /// Looks now and then, and when it is told to.
 async fn look(mut client: Client, memory: &Memory) -> Result<(), DbError> {
-    client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+    let begin = format!("LISTEN {CHANNEL}");
+    let begun = tokio::time::timeout(ANSWER_MAX, client.batch_execute(&begin)).await;
+    begun.map_err(|_| DbError::Silent)??;
     loop {
         let looked = tokio::time::timeout(ANSWER_MAX, memory.look(&mut client)).await;
         looked.map_err(|_| DbError::Silent)??;
