@@ -31,7 +31,7 @@ async fn a_cluster_that_loses_brokers_loses_nothing_that_was_acknowledged() {
         brokers: brokers.bootstrap().to_owned(),
         topic: brokers.fresh_name(),
         partitions: 1,
-        copies: 1,
+        copies: 3,
         further: BTreeMap::new(),
     };
     let log = Arc::new(Kafka::open(config.clone()).await.unwrap());
