@@ -19,9 +19,10 @@ use tokio::time::Instant;
 
 use crate::contract::Partition;
 
-/// How long a partition rests before one append tries, while all others are refused at once. Short, since a partition may
-/// be well: a producer that a broker has lost count of is replaced, and knows of nothing that it has sent.
-const REST: Duration = Duration::from_secs(2);
+/// How long a partition rests before one append tries. Who is refused meanwhile is told so at once; whoever tries may have to
+/// wait as long as appends may take. Longer than it takes to find out what became of the one before, so that who comes
+/// right after it is not the one that tries.
+const REST: Duration = Duration::from_secs(10);
 
 /// Partitions whose last append has an unknown outcome.
 #[derive(Debug, Default)]
