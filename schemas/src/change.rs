@@ -156,6 +156,25 @@ pub struct Mapped {
     pub custom_attributes: Attributes,
 }
 
+impl<A> Change<A> {
+    /// What a user or a group has, if that is what it is about.
+    pub const fn attributes(&self) -> Option<&A> {
+        match self {
+            Self::User { attributes, .. } | Self::Group { attributes, .. } => Some(attributes),
+            Self::UserGone { .. }
+            | Self::GroupGone { .. }
+            | Self::MemberAdded { .. }
+            | Self::MemberRemoved { .. }
+            | Self::PendingMemberAdded { .. }
+            | Self::PendingMemberRemoved { .. }
+            | Self::DirectoryActivated
+            | Self::DirectoryGone
+            | Self::TokenMade { .. }
+            | Self::TokenRevoked { .. } => None,
+        }
+    }
+}
+
 impl Shown {
     /// Whether the attributes alone say all.
     #[must_use]

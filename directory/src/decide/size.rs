@@ -25,21 +25,23 @@ const COPIES_MAX: usize = 6;
 /// In how many bytes JSON writes one byte of a text at most.
 const ESCAPE_MAX: usize = 6;
 
+/// What an event has beside its trees: ids, times, names of fields.
+const REST_MAX: usize = 4 * 1024;
+
 /// Refuses what the log would not take, before others are written together with it; and what would be too much of
 /// it at once. What roles add to a commit is an event for each user at most, as large as that of its membership.
 pub(super) fn refuse_too_large(drafts: &[Draft]) -> Result<(), Rejection> {
-    let few = drafts.len() <= COMMIT_BYTES_MAX / EVENT_BYTES_MAX;
+    let bounds: Vec<usize> = drafts.iter().map(bound).collect();
+    // Nearly all events surely fit, and so do most commits; they need not be written to be measured.
+    let fits_together = bounds.iter().sum::<usize>() <= COMMIT_BYTES_MAX;
     let mut commit = 0;
-    for draft in drafts {
-        let held = held(draft);
-        let most: usize = held.iter().flatten().map(|(_, tree)| size(tree)).sum();
-        // Nearly all events surely fit, and so do a few of them; they need not be written to be measured.
-        if most * COPIES_MAX * ESCAPE_MAX <= EVENT_BYTES_MAX && few {
+    for (draft, bound) in drafts.iter().zip(bounds) {
+        if bound <= EVENT_BYTES_MAX && fits_together {
             continue;
         }
         let bytes = written(&draft.event) + written(&draft.change);
         if bytes > EVENT_BYTES_MAX {
-            return Err(too_large(bytes, held).into());
+            return Err(too_large(bytes, held(draft)).into());
         }
         commit += bytes;
         if commit > COMMIT_BYTES_MAX {
@@ -47,6 +49,12 @@ pub(super) fn refuse_too_large(drafts: &[Draft]) -> Result<(), Rejection> {
         }
     }
     Ok(())
+}
+
+/// More bytes than the event has in any case.
+fn bound(draft: &Draft) -> usize {
+    let trees: usize = held(draft).iter().flatten().map(|(_, tree)| size(tree)).sum();
+    trees * COPIES_MAX * ESCAPE_MAX + REST_MAX
 }
 
 fn too_much(events: usize) -> ScimError {
@@ -68,20 +76,8 @@ fn held(draft: &Draft) -> [Held<'_>; 4] {
 
 /// What the state keeps of a user or a group.
 fn in_change(change: &Change) -> Held<'_> {
-    match change {
-        Change::User { attributes, .. } => Some(("user", attributes)),
-        Change::Group { attributes, .. } => Some(("group", attributes)),
-        Change::UserGone { .. }
-        | Change::GroupGone { .. }
-        | Change::MemberAdded { .. }
-        | Change::MemberRemoved { .. }
-        | Change::PendingMemberAdded { .. }
-        | Change::PendingMemberRemoved { .. }
-        | Change::DirectoryActivated
-        | Change::DirectoryGone
-        | Change::TokenMade { .. }
-        | Change::TokenRevoked { .. } => None,
-    }
+    let name = if matches!(change, Change::Group { .. }) { "group" } else { "user" };
+    change.attributes().map(|attributes| (name, &**attributes))
 }
 
 /// What the attribute map made of a user.

@@ -350,23 +350,7 @@ fn seq_in(value: &[u8]) -> Option<Seq> {
 }
 
 fn has_attributes(resource: &str, stored: &StoredResource) -> bool {
-    match serde_json::from_str::<Change>(resource) {
-        Ok(Change::User { attributes, shown, .. }) => {
-            *attributes == stored.attributes && shown == stored.shown
-        }
-        Ok(Change::Group { attributes, .. }) => *attributes == stored.attributes,
-        Ok(
-            Change::UserGone { .. }
-            | Change::GroupGone { .. }
-            | Change::MemberAdded { .. }
-            | Change::MemberRemoved { .. }
-            | Change::PendingMemberAdded { .. }
-            | Change::PendingMemberRemoved { .. }
-            | Change::DirectoryActivated
-            | Change::DirectoryGone
-            | Change::TokenMade { .. }
-            | Change::TokenRevoked { .. },
-        )
-        | Err(_) => false,
-    }
+    let Ok(change) = serde_json::from_str::<Change>(resource) else { return false };
+    let differs = matches!(&change, Change::User { shown, .. } if *shown != stored.shown);
+    !differs && change.attributes().is_some_and(|attributes| **attributes == stored.attributes)
 }

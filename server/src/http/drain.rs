@@ -17,8 +17,12 @@ use tokio_util::sync::CancellationToken;
 /// How many seconds whoever is sent away is to wait: another replica is there already.
 const COME_BACK_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-const ENDING: &str = "this server is ending; whether the request was carried out is not known yet, and sending it \
-    again does no harm";
+const ENDING: &str = "this server is ending; whether the request was carried out is not known: look before you send \
+    it again, or send it with the same Idempotency-Key";
+
+/// A write of SCIM says what is to be, so a second one changes nothing or meets what the first has made.
+const SCIM_ENDING: &str =
+    "this server is ending; whether the request was carried out is not known: send it again";
 
 /// When a process stops taking work, and when it stops answering.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +59,7 @@ fn told_to_come_back(scim: bool) -> Response {
         // RFC 7644 §3.12
         let body = json!({
             "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
-            "status": "503", "detail": ENDING,
+            "status": "503", "detail": SCIM_ENDING,
         });
         let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/scim+json"));
         return (status, [kind, retry], body.to_string()).into_response();

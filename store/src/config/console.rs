@@ -107,7 +107,7 @@ impl ConsoleBackend for Config {
     ) -> Result<Vec<(EndpointId, String, Kept)>, DbError> {
         let sql = format!(
             "SELECT {ATTEMPT_COLUMNS} FROM attempts INDEXED BY attempts_event
-             WHERE event_id = ?1 ORDER BY key DESC LIMIT ?2"
+             WHERE substr(event_id, 1, 8) = substr(?1, 1, 8) AND event_id = ?1 ORDER BY key DESC LIMIT ?2"
         );
         let parameters = (event.to_bytes(), limit);
         self.read(move |connection| all(connection, &sql, parameters, |row| attempt(row))).await

@@ -68,7 +68,7 @@ async fn an_index_leads_to_the_attempts_that_a_list_shows() {
             AttemptFilter { since, status: Some(AttemptStatus::Failed), ..any.clone() },
             "attempts_failed (endpoint=? AND at>? AND at<?)",
         ),
-        (AttemptFilter { event, since, ..any }, "attempts_event (event_id=?"),
+        (AttemptFilter { event, since, ..any }, "attempts_event (<expr>=?"),
     ] {
         for falling in [true, false] {
             for from in [None, attempt] {

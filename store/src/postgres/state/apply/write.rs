@@ -117,21 +117,7 @@ fn chunks<'s, 'd>(
 
 /// What is long of a resource.
 fn bytes_of(change: &StoredChange) -> usize {
-    match change {
-        Change::User { attributes, .. } | Change::Group { attributes, .. } => {
-            attributes.get().len()
-        }
-        Change::UserGone { .. }
-        | Change::GroupGone { .. }
-        | Change::MemberAdded { .. }
-        | Change::MemberRemoved { .. }
-        | Change::PendingMemberAdded { .. }
-        | Change::PendingMemberRemoved { .. }
-        | Change::DirectoryActivated
-        | Change::DirectoryGone
-        | Change::TokenMade { .. }
-        | Change::TokenRevoked { .. } => 0,
-    }
+    change.attributes().map_or(0, |attributes| attributes.get().len())
 }
 
 /// Forgets the other addresses of users who were there before.
