@@ -260,30 +260,33 @@ fn what_the_attribute_map_makes_to_look_up_by_is_bounded_too() {
 
 #[test]
 fn a_commit_has_a_limit_in_bytes_and_says_how_to_keep_it() {
-    let mut world = World::empty();
-    let members: Vec<ScimId> = (0..320).map(|at| world.user(&format!("user{at}"))).collect();
-    let group = world.group("Crew", &[]);
-    let photo = json!({"userName": "x", "photos": [{"value": "x".repeat(440_000)}]});
-    let body = parse(photo.to_string().as_bytes()).unwrap();
-    let large = Arc::new(canonicalise(&USER, body).unwrap());
-    for id in &members {
-        let user = world.facts.users.get_mut(id).unwrap().as_mut().unwrap();
-        user.attributes = large.clone();
+    // Few that are large, and many of which none is.
+    for (count, bytes) in [(320, 440_000), (6_300, 22_000)] {
+        let mut world = World::empty();
+        let members: Vec<ScimId> = (0..count).map(|at| world.user(&format!("user{at}"))).collect();
+        let group = world.group("Crew", &[]);
+        let photo = json!({"userName": "x", "photos": [{"value": "x".repeat(bytes)}]});
+        let body = parse(photo.to_string().as_bytes()).unwrap();
+        let large = Arc::new(canonicalise(&USER, body).unwrap());
+        for id in &members {
+            let user = world.facts.users.get_mut(id).unwrap().as_mut().unwrap();
+            user.attributes = large.clone();
+        }
+        let tail = world.facts.tail;
+        let joining = |some: &[ScimId]| {
+            let values: Vec<_> = some.iter().map(|id| json!({"value": id.to_string()})).collect();
+            patch_group(group, json!([{ "op": "add", "path": "members", "value": values }]))
+        };
+        let Rejection::Invalid(error) = world.ask(&joining(&members)).unwrap_err() else {
+            panic!("it is no TooManyChanges")
+        };
+        assert_eq!(error.status, 413);
+        assert!(error.detail.contains(&format!("{count} events")), "{}", error.detail);
+        assert!(error.detail.contains(&COMMIT_BYTES_MAX.to_string()), "{}", error.detail);
+        assert!(error.detail.contains("fewer members"), "{}", error.detail);
+        assert_eq!(world.facts.tail, tail, "nothing is decided");
+        assert_eq!(world.kinds(&joining(&members[..100])).len(), 100);
     }
-    let tail = world.facts.tail;
-    let joining = |some: &[ScimId]| {
-        let values: Vec<_> = some.iter().map(|id| json!({"value": id.to_string()})).collect();
-        patch_group(group, json!([{ "op": "add", "path": "members", "value": values }]))
-    };
-    let Rejection::Invalid(error) = world.ask(&joining(&members)).unwrap_err() else {
-        panic!("it is no TooManyChanges")
-    };
-    assert_eq!(error.status, 413);
-    assert!(error.detail.contains("320 events"), "{}", error.detail);
-    assert!(error.detail.contains(&COMMIT_BYTES_MAX.to_string()), "{}", error.detail);
-    assert!(error.detail.contains("fewer members"), "{}", error.detail);
-    assert_eq!(world.facts.tail, tail, "nothing is decided");
-    assert_eq!(world.kinds(&joining(&members[..100])).len(), 100);
 }
 
 #[test]
