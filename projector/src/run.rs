@@ -277,6 +277,7 @@ async fn follow(
 ) -> Result<(), Error> {
     let mut projector = Projector::open(Arc::clone(log), Arc::clone(store), partition).await?;
     let mut progress = projector.step().await?;
+    projector.written().await?;
     // What had stopped it is mended: whoever refuses to append to it may do so again.
     store.stop(partition, None).await?;
     followed();

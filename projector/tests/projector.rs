@@ -267,7 +267,11 @@ async fn a_full_disk_changes_nothing_and_is_made_up_for() {
 async fn a_store_that_does_not_take_a_record_stops_the_partition_and_is_not_asked_for_ever() {
     let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
     log.put(values(&commit(1, 10, 2, Head::default())));
-    store.0.lock().unwrap().refuses = true;
+    {
+        let mut stored = store.0.lock().unwrap();
+        stored.refuses = true;
+        stored.why = Some("it was so before".to_owned());
+    }
     let stopped = run(log.clone(), store.clone(), P, CancellationToken::new()).await.unwrap_err();
     assert!(
         matches!(stopped, Error::Unwritable { first: Offset(0), passed: Offset(2), .. }),
@@ -275,6 +279,8 @@ async fn a_store_that_does_not_take_a_record_stops_the_partition_and_is_not_aske
     );
     assert!(stopped.to_string().starts_with("DSYNC-012: records 0 to 1"), "{stopped}");
     assert!(store.events().is_empty(), "nothing is skipped");
+    let why = store.0.lock().unwrap().why.clone();
+    assert!(why.is_some(), "nobody is told that it goes on, while it has only been tried");
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ fn addresses(attributes: &Attributes) -> Vec<&str> {
 
 fn too_long(what: &str, value: &str) -> ScimError {
     ScimError::invalid_value(format!(
-        "{what} has {} bytes, and at most {LOOKUP_BYTES_MAX} of what resources are looked up by are kept. \
+        "{what} has {} bytes, and what resources are looked up by has at most {LOOKUP_BYTES_MAX}. \
          Send a shorter one.",
         value.len()
     ))
