@@ -72,7 +72,12 @@ const MIGRATIONS: &[Migration] = &[
     Migration {
         half: Half::Config,
         works_since: 1,
-        sql: include_str!("migrations/0011_attempts.sql"),
+        sql: include_str!("migrations/0012_attempts.sql"),
+    },
+    Migration {
+        half: Half::State,
+        works_since: 1,
+        sql: include_str!("migrations/0013_members.sql"),
     },
 ];
 

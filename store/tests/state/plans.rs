@@ -222,6 +222,8 @@ async fn api_lists(plans: &mut Plans, stream: &Stream) {
         everyone.clone(),
         UserFilter { directory, ..everyone.clone() },
         UserFilter { group: Some(GroupId::from_bits(10)), ..everyone.clone() },
+        UserFilter { group: Some(GroupId::from_bits(11)), ..everyone.clone() },
+        UserFilter { group: Some(GroupId::from_bits(11)), directory, ..everyone.clone() },
         UserFilter { idp_id: Some("ext-5000".into()), ..everyone.clone() },
         UserFilter { idp_id: Some("ext-5000".into()), directory, ..everyone.clone() },
         UserFilter { email: Some("user5000@x.test".into()), ..everyone.clone() },

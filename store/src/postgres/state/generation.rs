@@ -240,6 +240,9 @@ impl Generation {
                 let table: &str = row.value(0)?;
                 swap.push_str(&format!("ALTER TABLE {from_name}.{table} SET SCHEMA {to};"));
             }
+            for function in FUNCTIONS {
+                swap.push_str(&format!("ALTER FUNCTION {from_name}.{function}() SET SCHEMA {to};"));
+            }
         }
         swap.push_str(&format!("DROP SCHEMA {next} CASCADE; DROP SCHEMA {old} CASCADE;"));
         moment.batch(&swap).await?;
@@ -296,6 +299,9 @@ const TABLES: &[&str] = &[
     "feed_times",
     "feed",
 ];
+
+/// What its triggers call. A function goes with its schema, and a trigger with its function.
+const FUNCTIONS: &[&str] = &["user_of_membership", "memberships_of_user"];
 
 /// The schema where the next generation is made.
 fn next_to(schema: &str) -> String {

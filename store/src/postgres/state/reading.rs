@@ -22,7 +22,7 @@ use crate::config::Known;
 use crate::error::DbError;
 use crate::filter::Parameter;
 use crate::state::audit::Range;
-use crate::state::reading::page::map_page;
+use crate::state::reading::page::{finished, map_page};
 use crate::state::reading::{Standing, Table};
 use page::{Columns, Conditions, Query, Rest, array, confined, merged, queries, with_front};
 
@@ -60,20 +60,26 @@ impl State {
         let mut client = self.client().await?;
         let moment = Moment::reading(&mut client).await?;
         let confined = confined(&moment, &known, request.reach, None, filter.directory).await?;
-        let conditions = users_where(&filter, confined.as_deref());
-        let is_looked_up =
-            filter.group.is_some() || filter.idp_id.is_some() || filter.email.is_some();
-        let columns =
-            Columns { directory: "users.directory", is_looked_up, order: "users.user_id" };
-        if !is_looked_up {
+        let listing = match filter.group {
+            Some(group) if filter.idp_id.is_none() && filter.email.is_none() => {
+                match of_group(&moment, group, confined.as_deref()).await? {
+                    Some(listing) => listing,
+                    None => return Ok(finished(Vec::new(), &request)),
+                }
+            }
+            Some(_) | None => users_listing(&filter, confined),
+        };
+        if !listing.columns.is_looked_up {
             moment.walking().await?;
         }
+        let Listing { rows, columns, confined, conditions } = listing;
         let queries = queries(&request, columns, confined, &conditions, UserId::to_bytes);
         let mut found = Vec::new();
         for Query { behind: Rest { sql, parameters }, .. } in &queries {
             let sql = format!(
-                "SELECT {USER_COLUMNS}, directories.id FROM (SELECT * FROM users WHERE {sql}) AS users
-                 JOIN directories ON directories.key = users.directory"
+                "SELECT {USER_COLUMNS}, directories.id FROM {}
+                 JOIN directories ON directories.key = users.directory",
+                rows.of(sql)
             );
             for row in moment.once(&sql, parameters).await? {
                 let (key, user) = user(&row)?;
@@ -82,7 +88,7 @@ impl State {
             }
         }
         let page = merged(found, &request);
-        let page = with_front(&moment, &request, "users", &queries, page).await?;
+        let page = with_front(&moment, &request, rows.table(), &queries, page).await?;
         let keys: Vec<i64> = page.items.iter().map(|(key, ..)| *key).collect();
         let mut memberships = Memberships::of(&moment, &keys).await?;
         map_page(page, |(key, user, directory)| {
@@ -264,23 +270,85 @@ impl State {
     }
 }
 
+/// A list of users in the making.
+struct Listing {
+    rows: Rows,
+    columns: Columns,
+    confined: Option<Vec<i64>>,
+    conditions: Conditions,
+}
+
+/// Which table has the rows of a list of users in its order.
+#[derive(Clone, Copy)]
+enum Rows {
+    Users,
+    /// The members of a group are kept in the order of the list, those whom apps see.
+    Members,
+}
+
+impl Rows {
+    const fn table(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Members => "memberships",
+        }
+    }
+
+    /// What a page of them is taken from, as `users`.
+    fn of(self, page: &str) -> String {
+        match self {
+            Self::Users => format!("(SELECT * FROM users WHERE {page}) AS users"),
+            Self::Members => format!(
+                "(SELECT user_key FROM memberships WHERE {page}) AS page
+                 JOIN users ON users.key = page.user_key"
+            ),
+        }
+    }
+}
+
+/// The members of a group; `None` where there is no such group.
+async fn of_group(
+    moment: &Moment<'_>,
+    group: GroupId,
+    confined: Option<&[i64]>,
+) -> Result<Option<Listing>, DbError> {
+    let sql = "SELECT groups.key, groups.directory FROM groups
+        JOIN directories ON directories.key = groups.directory
+        WHERE groups.group_id = $1 AND NOT directories.gone";
+    let Some(row) = moment.first(sql, &[&&group.to_bytes()[..]]).await? else { return Ok(None) };
+    let (key, directory): (i64, i64) = (row.value(0)?, row.value(1)?);
+    if confined.is_some_and(|keys| !keys.contains(&directory)) {
+        return Ok(None);
+    }
+    let mut conditions = Conditions::default();
+    conditions.and("memberships.user_id IS NOT NULL", []);
+    // The group takes the place of the directory: within one, its members are a range.
+    let columns = Columns {
+        directory: "memberships.group_key",
+        is_looked_up: false,
+        order: "memberships.user_id",
+    };
+    Ok(Some(Listing { rows: Rows::Members, columns, confined: Some(vec![key]), conditions }))
+}
+
+fn users_listing(filter: &UserFilter, confined: Option<Vec<i64>>) -> Listing {
+    let conditions = users_where(filter, confined.as_deref());
+    let is_looked_up = filter.idp_id.is_some() || filter.email.is_some();
+    let columns = Columns { directory: "users.directory", is_looked_up, order: "users.user_id" };
+    Listing { rows: Rows::Users, columns, confined, conditions }
+}
+
 /// What narrows a list of users. Who is found by a look-up is found before the list is put in order: arrays, and a
 /// sum in place of the directory's key, keep the planner from walking through a directory to find a few there.
 fn users_where(filter: &UserFilter, confined: Option<&[i64]>) -> Conditions {
     let mut conditions = Conditions::default();
     conditions.and("NOT users.hidden", []);
     conditions.and(NOT_LEFT_BEHIND[0], []);
-    let is_of_few = filter.idp_id.is_some() || filter.email.is_some();
-    if let Some(group) = filter.group.map(|group| bytes(group.to_bytes())) {
-        let of = if is_of_few {
-            // Whether a few are members is looked up for each.
-            "EXISTS (SELECT 1 FROM memberships WHERE user_key = users.key
-                 AND group_key = (SELECT key FROM groups WHERE group_id = {}))"
-        } else {
-            "users.key = ANY(ARRAY(SELECT user_key FROM memberships WHERE group_key = \
-                (SELECT key FROM groups WHERE group_id = {})))"
-        };
-        conditions.and(of, [group]);
+    if let Some(group) = filter.group {
+        // A few are found by something else, and whether they are members is looked up for each.
+        let of = "EXISTS (SELECT 1 FROM memberships WHERE user_key = users.key
+             AND group_key = (SELECT key FROM groups WHERE group_id = {}))";
+        conditions.and(of, [bytes(group.to_bytes())]);
     }
     if let Some(idp_id) = &filter.idp_id {
         with_idp_id(&mut conditions, idp_id, confined);

@@ -337,7 +337,8 @@ async fn memberships(moment: &Moment<'_>, delta: &Delta<'_>) -> Result<(), DbErr
     }
     let (group, user) = pairs(delta, |last| last.is_there);
     if !group.is_empty() {
-        let sql = "INSERT INTO memberships (group_key, user_key) SELECT groups.key, users.key
+        let sql = "INSERT INTO memberships (group_key, user_key, user_id)
+            SELECT groups.key, users.key, CASE WHEN NOT users.hidden THEN users.user_id END
             FROM unnest($1::bytea[], $2::bytea[]) AS new (group_id, user_id)
             JOIN groups ON groups.scim_id = new.group_id
             JOIN users ON users.scim_id = new.user_id ON CONFLICT DO NOTHING";

@@ -6,7 +6,7 @@ use deadpool_postgres::ClientWrapper;
 use directory::resource::text;
 use log::Partition;
 use projector::fold::FoldedDirectory;
-use schemas::{Change, DirectoryId, ScimId};
+use schemas::{Change, DirectoryId, ScimId, UserId};
 
 use super::super::super::copy::Rows;
 use super::super::super::lookup::key as lookup_key;
@@ -20,6 +20,13 @@ use crate::state::bulk::{change, in_order_of_creation};
 pub(super) struct Keys {
     users: i64,
     groups: i64,
+}
+
+/// A user that has a row.
+struct Given {
+    key: i64,
+    /// None if apps do not see it.
+    shown_as: Option<UserId>,
 }
 
 /// Rows of the folded tables.
@@ -51,7 +58,7 @@ impl Default for Tables {
                 "groups (key, directory, scim_id, group_id, idp_id, name_key, external_id, display,
                  created_at, updated_at, modified_at, version, attributes)",
             ),
-            memberships: Rows::new("memberships (group_key, user_key)"),
+            memberships: Rows::new("memberships (group_key, user_key, user_id)"),
             pending_members: Rows::new("pending_members (group_key, value, name_key, directory)"),
         }
     }
@@ -91,7 +98,9 @@ impl Tables {
                     continue;
                 };
                 self.memberships.number(*group);
-                self.memberships.number(*user);
+                self.memberships.number(user.key);
+                self.memberships
+                    .bytes_if_any(user.shown_as.map(UserId::to_bytes).as_ref().map(|id| &id[..]));
                 self.memberships.end();
             }
         }
@@ -122,13 +131,13 @@ impl Tables {
         Ok(())
     }
 
-    /// Returns the keys of the users, and among whom each is counted.
+    /// Returns the users, and among whom each is counted.
     fn users(
         &mut self,
         keys: &mut Keys,
         directory: i64,
         folded: &FoldedDirectory,
-    ) -> Result<(BTreeMap<ScimId, i64>, Vec<Counted>), DbError> {
+    ) -> Result<(BTreeMap<ScimId, Given>, Vec<Counted>), DbError> {
         let mut given = BTreeMap::new();
         let mut counted = Vec::with_capacity(folded.users.len());
         for (id, user) in in_order_of_creation(&folded.users) {
@@ -165,7 +174,8 @@ impl Tables {
             rows.text_if_any(shown.mapped_email.as_deref().map(lookup_key).as_deref());
             rows.text_if_any(shown.json.as_deref());
             rows.end();
-            given.insert(*id, keys.users);
+            let shown_as = (!shown.hidden).then_some(user_id);
+            given.insert(*id, Given { key: keys.users, shown_as });
         }
         Ok((given, counted))
     }
