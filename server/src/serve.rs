@@ -186,7 +186,7 @@ impl Running {
         let share = if part.contains(&Role::Projector) {
             source.share(&log, alone)?
         } else {
-            Share::Fixed(BTreeSet::new())
+            Share::Nothing
         };
         let listener = TcpListener::bind(settings.listen)
             .await

@@ -104,9 +104,12 @@ async fn while_no_broker_answers_writes_are_put_off_and_reads_go_on() {
     let server = Server::start_with(data.path(), &[("DSYNC_LOG", &log)]);
     let directory = server.api().directory("azure scim v2.0", "Contoso").await;
     let users = provision(&directory, 0..5).await;
+    let other = server.api().directory("okta scim v2.0", "Fabrikam").await;
     assert_eq!(server.api().send("GET", "/readyz", None).await.0, 200);
 
     brokers.kill(0);
+    let path = format!("/directories/{}", other.id);
+    assert_eq!(server.api().send("DELETE", &path, None).await.0, 202);
     let refused = eventually("a refusal", || async {
         let refused = directory.send("POST", "/Users", Some(user_body("late@x.example"))).await;
         (refused.status == 503).then_some(refused)
@@ -125,11 +128,33 @@ async fn while_no_broker_answers_writes_are_put_off_and_reads_go_on() {
     })
     .await;
     server.api().readiness(200, "ready").await;
+    eventually("apps to be told of the directory that was deleted meanwhile", || async {
+        (server.api().events("dsync.deleted").await.len() == 1).then_some(())
+    })
+    .await;
 
     brokers.kill(0);
     let begun = Instant::now();
     assert!(server.terminate().success());
     assert!(begun.elapsed() < Duration::from_secs(10), "it ends without brokers too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_are_added_are_followed_by_a_server_that_is_alone() {
+    let Some(brokers) = brokers(Kafka::shared()) else { return };
+    let (data, topic) = (tempfile::tempdir().unwrap(), brokers.fresh_name());
+    let settings = [("DSYNC_LOG", &*log_in(brokers, &topic)), ("DSYNC_KAFKA_PARTITIONS", "1")];
+    let server = Server::start_with(data.path(), &settings);
+    provision(&server.api().directory("azure scim v2.0", "Contoso").await, 0..2).await;
+    brokers.add_partitions(&topic, 2).await;
+    eventually("the new partition to be known", || async {
+        let metrics = reqwest::get(format!("{}/metrics", server.base())).await.unwrap();
+        let metrics = metrics.text().await.unwrap();
+        metrics.contains("projector_lag_records{partition=\"1\"}").then_some(())
+    })
+    .await;
+    provision(&server.api().directory("azure scim v2.0", "Fabrikam").await, 0..2).await;
+    assert!(brokers.end(&topic, 1) >= 4, "the directory, its token and its users");
 }
 
 #[tokio::test(flavor = "multi_thread")]

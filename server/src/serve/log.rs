@@ -1,6 +1,5 @@
 //! Which log: the one place that knows more than one.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -82,10 +81,10 @@ impl LogSource {
             #[cfg(feature = "kafka")]
             Self::Kafka(config) if !alone => Ok(Share::Group(log::kafka::Group::join(config)?)),
             #[cfg(feature = "kafka")]
-            Self::Kafka(_) => Ok(Share::Fixed(open.partitions())),
+            Self::Kafka(_) => Ok(Share::all(open.port().partitions())),
             Self::Embedded(_) => {
                 debug_assert!(alone, "the embedded log serves one process");
-                Ok(Share::Fixed(open.partitions()))
+                Ok(Share::all(open.port().partitions()))
             }
         }
     }
@@ -126,10 +125,6 @@ impl OpenLog {
             #[cfg(feature = "kafka")]
             Self::Kafka(log) => Arc::clone(log) as Arc<dyn EventLog>,
         }
-    }
-
-    fn partitions(&self) -> BTreeSet<Partition> {
-        (0..self.port().partitions()).map(Partition).collect()
     }
 
     /// How many partitions there are by now. Of the embedded log there are always as many.

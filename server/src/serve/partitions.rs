@@ -1,5 +1,6 @@
 //! How many partitions the log has: asked at the start, and again and again, since some may be added.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,12 @@ use futures_util::stream::iter;
 use log::{EventLog, Partition};
 use projector::ProjectionStore as _;
 use store::Store;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::log::OpenLog;
+use super::share;
 
 /// How often it is asked: adding partitions is rare, and a new one lies idle for this long.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -32,13 +35,28 @@ pub(crate) fn check(store: &Store, partitions: u16) -> anyhow::Result<()> {
     }
 }
 
-/// Spreads new directories over the partitions that the log has, for as long as the process runs.
-pub(super) async fn follow(log: OpenLog, store: Arc<Store>, end: CancellationToken) {
+/// Spreads new directories over the partitions that the log has, for as long as the process runs. Where one process
+/// follows them all it is told of those that were added, before any directory gets into one.
+pub(super) async fn follow(
+    log: OpenLog,
+    store: Arc<Store>,
+    grows: Option<watch::Sender<BTreeSet<Partition>>>,
+    end: CancellationToken,
+) {
     while end.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
         match log.look_for_partitions().await {
             Ok(count) => {
                 if let Err(error) = check(&store, count) {
                     tracing::error!("{error}");
+                }
+                if let Some(followed) = &grows {
+                    followed.send_if_modified(|all| {
+                        let more = usize::from(count) > all.len();
+                        if more {
+                            *all = share::all(count);
+                        }
+                        more
+                    });
                 }
                 store.set_partitions(count);
             }

@@ -46,7 +46,8 @@ impl Running {
         };
         self.store.set_general_rules(rules).await?;
         let (log, store) = (self.log.clone(), self.store.clone());
-        self.roles.spawn(partitions::follow(log, store, self.end_roles.clone()));
+        let (grows, end) = (self.share.grows(), self.end_roles.clone());
+        self.roles.spawn(partitions::follow(log, store, grows, end));
         let upkeep = telemetry.clone();
         let end = self.end_roles.clone();
         self.roles.spawn(async move { end.run_until_cancelled(upkeep.upkeep()).await });
