@@ -12,10 +12,12 @@ mod size;
 mod streams;
 mod users;
 
+use std::collections::BTreeSet;
+
 use schemas::record::Draft;
 use schemas::scim::ScimError;
 use schemas::wire::{DirectoryGroup, DirectoryUser};
-use schemas::{Change, Event, EventId, Seq};
+use schemas::{Change, Event, EventId, ScimId, Seq};
 
 use crate::command::Target;
 use crate::facts::{Facts, Missing};
@@ -90,13 +92,31 @@ pub fn decide(
     stamp: &mut Stamp<'_>,
 ) -> Result<Decision, Undecided> {
     let Decision { answer, mut drafts, applied } = commit_of(facts, command, stamp)?;
-    size::refuse_too_large(&drafts)?;
     let affected = roles::affected(facts, &drafts)?;
-    take(facts, &drafts);
+    if size::surely_fit(facts, &drafts, &affected) {
+        drafts.extend(followed(facts, &drafts, affected, stamp));
+    } else {
+        // What is refused leaves the facts as they were.
+        size::refuse_too_large(&drafts)?;
+        let mut after = facts.clone();
+        drafts.extend(followed(&mut after, &drafts, affected, stamp));
+        size::refuse_too_large(&drafts)?;
+        *facts = after;
+    }
+    Ok(Decision { answer: answer.brought_to(facts), drafts, applied })
+}
+
+/// Moves the facts on by these drafts and by what roles add to them, which is returned.
+fn followed(
+    facts: &mut Facts,
+    drafts: &[Draft],
+    affected: BTreeSet<ScimId>,
+    stamp: &mut Stamp<'_>,
+) -> Vec<Draft> {
+    take(facts, drafts);
     let following = roles::follow(facts, affected, stamp).expect("what they depend on is known");
     take(facts, &following);
-    drafts.extend(following);
-    Ok(Decision { answer: answer.brought_to(facts), drafts, applied })
+    following
 }
 
 fn take(facts: &mut Facts, drafts: &[Draft]) {

@@ -1,13 +1,14 @@
 //! How large an event may be, and a commit.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use schemas::record::Draft;
 use schemas::scim::{Attributes, ScimError, Value, echo};
-use schemas::{Change, Event};
+use schemas::{Change, Event, ScimId};
 use serde::Serialize;
 
-use crate::Rejection;
+use crate::{Facts, Rejection, User};
 
 /// How many bytes an event may have with what it does to the state. The log takes records of 900 KiB; the
 /// rest is what stands around an event in its record.
@@ -28,17 +29,41 @@ const ESCAPE_MAX: usize = 6;
 /// What an event has beside its trees: ids, times, names of fields.
 const REST_MAX: usize = 4 * 1024;
 
-/// Refuses what the log would not take, before others are written together with it; and what would be too much of
-/// it at once. What roles add to a commit is an event for each user at most, as large as that of its membership.
-pub(super) fn refuse_too_large(drafts: &[Draft]) -> Result<(), Rejection> {
-    let bounds: Vec<usize> = drafts.iter().map(bound).collect();
-    // Nearly all events surely fit, and so do most commits; they need not be written to be measured.
-    let fits_together = bounds.iter().sum::<usize>() <= COMMIT_BYTES_MAX;
-    let mut commit = 0;
-    for (draft, bound) in drafts.iter().zip(bounds) {
-        if bound <= EVENT_BYTES_MAX && fits_together {
-            continue;
+/// Whether there is nothing to refuse, which goes for nearly all commits: they need not be written to be measured.
+/// What roles add is an event for each user at most, of what is known of it or is in these drafts.
+pub(super) fn surely_fit(facts: &Facts, drafts: &[Draft], affected: &BTreeSet<ScimId>) -> bool {
+    let (mut together, mut largest) = (0, 0);
+    let mut add = |bytes: usize| {
+        together += bytes;
+        largest = largest.max(bytes);
+    };
+    drafts.iter().for_each(|draft| add(bound(draft)));
+    for id in affected {
+        match facts.users.get(id).and_then(Option::as_ref) {
+            Some(user) => add(bound_of_update(user)),
+            None => {
+                drafts.iter().filter(|draft| writes(draft, *id)).for_each(|draft| add(bound(draft)))
+            }
         }
+    }
+    largest <= EVENT_BYTES_MAX && together <= COMMIT_BYTES_MAX
+}
+
+fn writes(draft: &Draft, user: ScimId) -> bool {
+    matches!(&draft.change, Change::User { id, .. } if *id == user)
+}
+
+/// More bytes than an event has that tells of this user with other roles.
+fn bound_of_update(user: &User) -> usize {
+    let mapped = user.shown.mapped.as_ref().map_or(0, |mapped| size(&mapped.custom_attributes));
+    (2 * size(&user.attributes) + mapped) * COPIES_MAX * ESCAPE_MAX + REST_MAX
+}
+
+/// Refuses what the log would not take, before others are written together with it; and what would be too much of
+/// it at once.
+pub(super) fn refuse_too_large(drafts: &[Draft]) -> Result<(), Rejection> {
+    let mut commit = 0;
+    for draft in drafts {
         let bytes = written(&draft.event) + written(&draft.change);
         if bytes > EVENT_BYTES_MAX {
             return Err(too_large(bytes, held(draft)).into());

@@ -9,8 +9,9 @@ mod world;
 
 use std::sync::Arc;
 
-use directory::{Answer, AttributeMap, Command, InactiveUsers};
+use directory::{Answer, AttributeMap, Command, InactiveUsers, Rejection};
 use proptest::prelude::*;
+use schemas::scim::{USER, canonicalise, parse};
 use schemas::wire::{InactiveUserChange, UserState};
 use schemas::{Event, EventType, ScimId};
 use serde_json::json;
@@ -386,6 +387,33 @@ fn turn(world: &mut World, step: &Step) {
         | Step::Drop(_)
         | Step::Refresh(_) => {}
     }
+}
+
+#[test]
+fn what_roles_add_to_a_commit_counts_towards_its_limit() {
+    let mut world = World::empty();
+    let users: Vec<ScimId> =
+        (0..3_200).map(|number| world.user(&format!("user{number}"), None)).collect();
+    let members: Vec<String> = users.iter().map(ToString::to_string).collect();
+    let members: Vec<&str> = members.iter().map(String::as_str).collect();
+    let crew = world.group("Crew", &members);
+    world.settle();
+    let photo = json!({"userName": "x", "photos": [{"value": "x".repeat(22_000)}]});
+    let body = parse(photo.to_string().as_bytes()).unwrap();
+    let large = Arc::new(canonicalise(&USER, body).unwrap());
+    for user in world.store.users.values_mut().flatten() {
+        user.attributes = Arc::clone(&large);
+    }
+    set_roles(&mut world, &json!({ "groups": [{ "group": "Chiefs", "role": "chief" }] }));
+    let before = world.store.tail;
+    let Err(Rejection::Invalid(error)) = world.ask(&rename(crew, "Chiefs")) else {
+        panic!("it is refused")
+    };
+    assert_eq!(error.status, 413, "{}", error.detail);
+    assert!(error.detail.contains("3201 events"), "{}", error.detail);
+    world.settle();
+    assert_eq!(world.store.tail, before, "nothing is decided");
+    assert_eq!(world.kinds(&rename(crew, "Crews")).len(), 1, "and the next is decided on what was");
 }
 
 proptest! {
