@@ -201,6 +201,11 @@ impl Writers {
         request: Request,
     ) -> Result<(), WriteError> {
         let mut mailboxes = self.mailboxes.lock().expect("nothing panics while it is held");
+        let ends = self.context.shutdown.is_cancelled();
+        if !ends && mailboxes.get(&directory).is_some_and(mpsc::Sender::is_closed) {
+            // Its writer has panicked, which is logged where it was. Another one may do better.
+            mailboxes.remove(&directory);
+        }
         let mailbox = mailboxes.entry(directory).or_insert_with(|| {
             let (sender, receiver) = mpsc::channel(MAILBOX_MAX);
             let context = Arc::clone(&self.context);

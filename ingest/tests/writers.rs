@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use api::fixtures;
@@ -29,7 +29,11 @@ const P: Partition = Partition(0);
 
 /// A clock that stands still and ids that count.
 #[derive(Debug, Default)]
-struct Still(AtomicU64);
+struct Still {
+    ids: AtomicU64,
+    /// The next id is none.
+    broken: AtomicBool,
+}
 
 impl Edge for Still {
     fn now(&self) -> Timestamp {
@@ -37,7 +41,8 @@ impl Edge for Still {
     }
 
     fn id(&self) -> u128 {
-        u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1_000
+        assert!(!self.broken.swap(false, Ordering::Relaxed), "there is no id");
+        u128::from(self.ids.fetch_add(1, Ordering::Relaxed)) + 1_000
     }
 
     fn secret(&self) -> [u8; 32] {
@@ -146,6 +151,18 @@ async fn all_at_once(
 
 fn is_taken(answer: &Result<Answer, WriteError>) -> bool {
     matches!(answer, Err(WriteError::Rejected(Rejection::UserNameTaken(_))))
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_takes_one_request_with_it_and_is_replaced() {
+    let world = World::new().await;
+    let writers = world.writers();
+    world.edge.broken.store(true, Ordering::Relaxed);
+    let lost = submit(&writers, world.id, create("ada")).await;
+    assert!(matches!(lost, Err(WriteError::Unknown)), "{lost:?}");
+    submit(&writers, world.id, create("bob")).await.unwrap();
+    assert_eq!(world.names().await, ["bob"]);
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

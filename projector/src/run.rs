@@ -1,11 +1,13 @@
 //! The projector at work: read, judge, write, again.
 
 use std::num::NonZeroUsize;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use log::{Entry, EventLog, Offset, Partition, ReadError, ReadLimit};
 use schemas::{Change, Hash};
 use tokio_util::sync::CancellationToken;
@@ -73,6 +75,9 @@ pub enum Error {
         #[source]
         source: BoxError,
     },
+    /// It has come upon something that should not be. The partition stays where it is.
+    #[error("the projector has panicked; its log says where")]
+    Panicked,
     /// The store refused; see its own words.
     #[error("the projection cannot be written")]
     Store(#[from] StoreError),
@@ -252,7 +257,9 @@ pub(crate) async fn run_and_tell(
     followed: &(dyn Fn() + Sync),
 ) -> Result<(), Error> {
     while !shutdown.is_cancelled() {
-        match follow(&log, &store, partition, &shutdown, followed).await {
+        // Nothing that it has held is used again: the next run begins with what the store has.
+        let ran = AssertUnwindSafe(follow(&log, &store, partition, &shutdown, followed));
+        match ran.catch_unwind().await.unwrap_or(Err(Error::Panicked)) {
             Ok(()) => return Ok(()),
             Err(error) if is_lasting(&error) => return Err(error),
             Err(error) => {
@@ -297,6 +304,7 @@ async fn follow(
 const fn is_lasting(error: &Error) -> bool {
     match error {
         Error::Poison(_) | Error::Behind { .. } | Error::Unwritable { .. } => true,
+        Error::Panicked => true,
         Error::Store(StoreError::Replaced | StoreError::Unwritable(_)) => true,
         Error::Log(ReadError::Corrupt { .. } | ReadError::Lost { .. }) => true,
         Error::Log(ReadError::Unavailable(_)) => false,

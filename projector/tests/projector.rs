@@ -367,10 +367,10 @@ async fn a_step_is_bounded() {
     assert_eq!(log.read(P, Offset(2_999), one).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_projector_that_panics_is_told_as_one_that_has_stopped() {
+#[tokio::test(start_paused = true)]
+async fn a_projector_that_panics_is_told_as_one_that_has_stopped_and_tries_again() {
     let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
-    let held = Arc::clone(&log);
+    let (held, mended) = (Arc::clone(&log), Arc::clone(&log));
     let broken = std::thread::spawn(move || {
         let _held = held.0.lock().unwrap();
         panic!("whoever reads the log from now on panics too");
@@ -382,6 +382,8 @@ async fn a_projector_that_panics_is_told_as_one_that_has_stopped() {
     let sharing = projector::share(log, store, assigned, stopped, end.clone());
     let looking = async {
         let found = told.wait_for(|stopped| !stopped.is_empty()).await.unwrap().clone();
+        mended.0.clear_poison();
+        told.wait_for(projector::Stopped::is_empty).await.unwrap();
         end.cancel();
         found
     };
