@@ -63,6 +63,8 @@ impl Config {
         self.check_reach(reach, id)?;
         self.change(move |connection| {
             host_names::remove_of_directory(connection, id)?;
+            // Paths and bodies of its requests name people.
+            connection.execute("DELETE FROM scim_requests WHERE directory = ?1", [id.to_bytes()])?;
             connection.execute(
                 "UPDATE directories SET deleting = 1, updated_at = ?2 WHERE id = ?1 AND deleting = 0",
                 params![id.to_bytes(), at.millis()],

@@ -103,6 +103,10 @@ impl Config {
                 |row| Ok(DirectoryId::from_bytes(row.get(0)?)),
             )?;
             host_names::remove_of_organization(connection, id)?;
+            for directory in &marked {
+                let sql = "DELETE FROM scim_requests WHERE directory = ?1";
+                connection.execute(sql, [directory.to_bytes()])?;
+            }
             connection.execute("DELETE FROM api_keys WHERE organization = ?1", [id.to_bytes()])?;
             connection.execute("DELETE FROM organizations WHERE id = ?1", [id.to_bytes()])?;
             Ok(marked)

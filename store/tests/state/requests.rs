@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::ports::{Directories, Order, PageRequest, Reach, ScimRequest};
+use api::ports::{Directories, Order, Organizations, PageRequest, Reach, ScimRequest};
 use ingest::request_log::{RequestStore, Requested, UNAUTHORIZED_KEPT};
 use schemas::{DirectoryId, RequestId, Timestamp};
 
@@ -51,4 +51,20 @@ async fn a_flood_of_requests_without_a_right_token_pushes_out_no_others() {
     let bad: Vec<_> = kept.iter().filter(|request| request.status == 401).collect();
     assert_eq!((bad.len(), kept.len() - bad.len()), (UNAUTHORIZED_KEPT, 30));
     assert_eq!(bad[0].id, RequestId::from_bits(39_049), "the latest");
+}
+
+#[tokio::test]
+async fn the_requests_of_a_directory_go_with_it() {
+    let (world, stream) = World::with_one_directory().await;
+    world.store.keep(vec![request(stream.id, 1, 200), request(stream.id, 2, 400)]).await.unwrap();
+    let now = Timestamp::from_millis(1);
+    Directories::delete(&*world.store, Reach::Everything, stream.id, now).await.unwrap();
+    assert_eq!(kept(&world, stream.id).await, []);
+
+    let (world, stream) = World::with_one_directory().await;
+    world.store.keep(vec![request(stream.id, 3, 200)]).await.unwrap();
+    let deleted =
+        Organizations::delete(&*world.store, Reach::Everything, stream.organization, now).await;
+    assert_eq!(deleted.unwrap(), [stream.id]);
+    assert_eq!(kept(&world, stream.id).await, []);
 }

@@ -67,6 +67,9 @@ impl Config {
             WHERE id = $1 AND NOT deleting";
         execute(&change.tx, sql, &[&id(directory.to_bytes()), &at.millis()]).await?;
         host_names::remove_of_directory(&change.tx, directory).await?;
+        // Paths and bodies of its requests name people.
+        let sql = "DELETE FROM scim_requests WHERE directory = $1";
+        execute(&change.tx, sql, &[&id(directory.to_bytes())]).await?;
         self.commit(change).await
     }
 

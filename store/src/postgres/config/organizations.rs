@@ -101,6 +101,9 @@ impl Config {
         let mut marked = marked.collect::<Result<Vec<_>, DbError>>()?;
         marked.sort_unstable();
         host_names::remove_of_organization(&change.tx, organization).await?;
+        let directories: Vec<_> = marked.iter().map(|marked| id(marked.to_bytes())).collect();
+        let sql = "DELETE FROM scim_requests WHERE directory = ANY($1)";
+        execute(&change.tx, sql, &[&directories]).await?;
         execute(&change.tx, "DELETE FROM api_keys WHERE organization = $1", &[&key]).await?;
         execute(&change.tx, "DELETE FROM organizations WHERE id = $1", &[&key]).await?;
         self.commit(change).await?;
