@@ -4,6 +4,7 @@
 //! A key is taken before the work begins and durably, so the work is done at most once: if the process dies
 //! before the answer is kept, who asks again is told that nobody knows what came of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -15,11 +16,12 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::auth::{admit, bearer};
 use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
-use crate::ports::{Begun, Digest, KeptAnswer};
+use crate::ports::{Answers, Begun, Digest, KeptAnswer};
 use crate::router::Api;
 use crate::secrets::digest;
 
@@ -72,9 +74,19 @@ pub(crate) async fn once(
     }
     // On a task of its own: a client that hangs up must not leave the key without an answer.
     let request = Request::from_parts(parts, Body::from(body));
-    let tasks = api.tasks.clone();
-    let answered = tasks.spawn(async move { answer(api, key, next.run(request).await).await });
-    Ok(answered.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+    let (tasks, answers) = (api.tasks.clone(), Arc::clone(&api.answers));
+    let work = async move { answer(api, key, next.run(request).await).await };
+    match tasks.spawn(work.in_current_span()).await {
+        Ok(answered) => Ok(answered),
+        Err(error) => {
+            keep(&*answers, key, None).await;
+            match error.try_into_panic() {
+                // Answered where those are answered that happen without a key.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::NeverAnswered),
+            }
+        }
+    }
 }
 
 /// Takes the key; if the same request is being answered, waits for that for a while.
@@ -124,13 +136,18 @@ async fn answer(api: Api, key: Digest, response: Response) -> Response {
     let lasts = is_json && !may_change(parts.status);
     let kept =
         lasts.then(|| KeptAnswer { status: parts.status.as_u16(), body: worth_keeping(&body) });
-    if let Err(error) = api.answers.end(key, kept).await {
+    keep(&*api.answers, key, kept).await;
+    Response::from_parts(parts, Body::from(body))
+}
+
+/// Keeps an answer, or lets the key be used anew.
+async fn keep(answers: &dyn Answers, key: Digest, answer: Option<KeptAnswer>) {
+    if let Err(error) = answers.end(key, answer).await {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "could not keep the answer to an idempotent request"
         );
     }
-    Response::from_parts(parts, Body::from(body))
 }
 
 /// The whole of an answer, or of one that is too large what leads to the object that it shows.

@@ -5,7 +5,7 @@ use schemas::Timestamp;
 
 use super::Config;
 use super::query::{execute, first, int};
-use crate::config::answers::{owner, stored, unanswered};
+use crate::config::answers::{counts, owner, stored, unanswered};
 use crate::error::{DbError, unreadable};
 
 impl Config {
@@ -22,14 +22,20 @@ impl Config {
             ON CONFLICT (key) DO UPDATE
             SET request = excluded.request, begun_at = excluded.begun_at, status = NULL, body = NULL
             WHERE old.begun_at <= $4";
+        let counted = counts(key);
         let (key, request) = (key.to_vec(), request.to_vec());
         let parameters: super::query::Parameters<'_> = &[&key, &request, &now.millis(), &oldest];
         if execute(&client, sql, parameters).await? > 0 {
             // Two at a time: they go faster than they come.
             let sql = "DELETE FROM kept_answers WHERE key IN (SELECT key FROM kept_answers
-                WHERE begun_at < $1 OR (SELECT count(*) FROM kept_answers) > $2
-                ORDER BY begun_at LIMIT 2 FOR UPDATE SKIP LOCKED)";
-            execute(&client, sql, &[&oldest, &int(ANSWERS_MAX)]).await?;
+                WHERE begun_at < $1 ORDER BY begun_at LIMIT 2 FOR UPDATE SKIP LOCKED)";
+            execute(&client, sql, &[&oldest]).await?;
+            if counted {
+                let sql = "DELETE FROM kept_answers WHERE key IN (SELECT key FROM kept_answers
+                    ORDER BY begun_at LIMIT greatest(0, (SELECT count(*) FROM kept_answers) - $1)
+                    FOR UPDATE SKIP LOCKED)";
+                execute(&client, sql, &[&int(ANSWERS_MAX)]).await?;
+            }
             return Ok(Begun::First);
         }
         let sql = "SELECT request, begun_at, status, body FROM kept_answers WHERE key = $1";
