@@ -51,13 +51,18 @@ impl Bucket {
 pub struct Buckets<K> {
     known: HashMap<K, Bucket>,
     max: usize,
+    sweep_at: Duration,
 }
 
+/// How often the empty ones are looked for at most: a look goes through all of them.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
 impl<K: Eq + Hash> Buckets<K> {
-    /// Keeps this many. Beyond it the empty ones go, which are those of everyone who keeps to the limit.
+    /// Beyond this many the empty ones go, now and then: those of everyone who keeps to the limit. More stay only where
+    /// more callers are over it at once.
     #[must_use]
     pub fn new(max: usize) -> Self {
-        Self { known: HashMap::new(), max }
+        Self { known: HashMap::new(), max, sweep_at: Duration::ZERO }
     }
 
     /// Takes one for a caller, or says how long to wait for it.
@@ -65,8 +70,9 @@ impl<K: Eq + Hash> Buckets<K> {
     /// # Errors
     /// The wait, as [`Bucket::take`] says it.
     pub fn take(&mut self, caller: K, limit: RateLimit, now: Duration) -> Result<(), Duration> {
-        if self.known.len() >= self.max {
+        if self.known.len() >= self.max && now >= self.sweep_at {
             self.known.retain(|_, bucket| !bucket.is_empty(now));
+            self.sweep_at = now + SWEEP_EVERY;
         }
         self.known.entry(caller).or_default().take(limit, now)
     }

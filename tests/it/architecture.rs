@@ -95,8 +95,8 @@ const DRIVERS: &[Driver] = &[
     },
     Driver {
         name: "reqwest",
-        why: "the dispatcher calls endpoints, the server its own provider and, as the command line, itself",
-        holders: &["dispatcher", "server", "bench", "tests"],
+        why: "the server calls its own provider and, as the command line, itself; webhooks leave by a connector of our own",
+        holders: &["server", "bench", "tests"],
     },
     Driver {
         name: "axum",

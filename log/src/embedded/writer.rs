@@ -182,6 +182,8 @@ impl Writer {
                 let full = self.is_for_want_of_room(error);
                 if full {
                     tracing::error!(%error, "DSYNC-004: the disk of the log has no room");
+                } else if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) {
+                    tracing::error!(%error, "DSYNC-004: the disk of the log is read-only");
                 } else {
                     tracing::warn!(%error, "an append to the log failed");
                 }

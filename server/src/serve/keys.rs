@@ -12,6 +12,9 @@ use sha2::{Digest as _, Sha256};
 use crate::print;
 use crate::settings::Secret;
 
+/// From how many characters on a key shows its last four.
+const LONG_CHARS: usize = 16;
+
 /// The keys of the store, with the key of the settings beside them. That one is not stored: taking it
 /// out of the settings is enough to make it void.
 pub(super) struct Configured {
@@ -22,7 +25,8 @@ pub(super) struct Configured {
 impl Configured {
     pub(super) fn new(stored: Arc<dyn Keys>, secret: Option<&Secret>, edge: &dyn Edge) -> Self {
         let from_settings = secret.map(|secret| {
-            let key = full("settings", secret.expose(), edge);
+            let mut key = full("settings", secret.expose(), edge);
+            key.id = id_of(secret.expose());
             (digest(secret.expose()), key)
         });
         Self { stored, from_settings }
@@ -42,8 +46,20 @@ pub(super) async fn first_key(keys: &Configured, edge: &Arc<dyn Edge>) -> anyhow
     Ok(())
 }
 
+/// The same in every process and after every start, so that the history can be searched for who used it. Another
+/// digest than the one by which keys are found.
+fn id_of(secret: &str) -> ApiKeyId {
+    let digest = Sha256::new_with_prefix("id of an API key of the settings\0").chain_update(secret);
+    let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
+        <[u8; 32]>::from(digest.finalize());
+    ApiKeyId::from_bytes(first)
+}
+
 fn full(name: &str, secret: &str, edge: &dyn Edge) -> ApiKey {
-    let suffix = secret.char_indices().rev().nth(3).map_or(0, |(index, _)| index);
+    // Of one that is short nothing is shown.
+    let is_long = secret.chars().count() >= LONG_CHARS;
+    let suffix = secret.char_indices().rev().nth(3).filter(|_| is_long);
+    let suffix = suffix.map_or(secret.len(), |(index, _)| index);
     ApiKey {
         id: ApiKeyId::from_bits(edge.id()),
         name: name.to_owned(),

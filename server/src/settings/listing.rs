@@ -87,7 +87,7 @@ pub fn listed(resolved: &Resolved) -> Vec<console::ports::Setting> {
         help: origin.setting.help,
     });
     let of_kafka = resolved.kafka.iter().map(|found| console::ports::Setting {
-        key: format!("kafka.{}", found.key),
+        key: format!("{}.{}", found.table, found.key),
         value: match found.shown.as_str() {
             HIDDEN => SettingValue::Secret,
             shown => SettingValue::Shown(shown.to_owned()),
