@@ -8,8 +8,10 @@ mod alone;
 mod standing;
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use log::{Partition, ReadError};
+use schemas::record::Record;
 use schemas::{DirectoryId, ScimId, Seq, Shown};
 
 use crate::fold::FoldedDirectory;
@@ -261,7 +263,7 @@ pub fn check_partitions(
 }
 
 /// Compares one partition of the log, up to where the store stands, with the store; with `only`, of
-/// one directory.
+/// one directory. Records behind that are not compared with anything, but have to be readable.
 ///
 /// # Errors
 ///
@@ -278,13 +280,20 @@ pub fn verify(
     let mut heads = snapshot.heads(partition).map_err(VerifyError::Store)?;
     // Whoever asks for one directory is told of that one, whatever became of others.
     heads.retain(|stored| only.is_none_or(|only| only == stored.directory_id));
+    let unreadable = OnceLock::new();
     let scan = match only {
         Some(only) => alone(scan, only),
         None => scan,
     };
-    let scan = Box::new(scan.take_while(move |entry| match (entry, position.applied) {
-        (Ok(entry), Some((applied, _))) => entry.offset <= applied,
-        (Ok(_), None) => false,
+    let scan = Box::new(scan.filter(|entry| match (entry, position.applied) {
+        (Ok(entry), Some((applied, _))) if entry.offset <= applied => true,
+        (Ok(entry), _) => {
+            // Not applied yet, or never to be: where it cannot be read, the projection stands.
+            if Record::decode(&entry.value).is_err() {
+                unreadable.get_or_init(|| entry.offset);
+            }
+            false
+        }
         (Err(_), _) => true,
     }));
 
@@ -311,7 +320,17 @@ pub fn verify(
         compare_head(stored, folded.get(&stored.directory_id))?;
         standing.ends(snapshot, stored.directory_id)?;
     }
-    Ok(seen)
+    match unreadable.get() {
+        Some(offset) if only.is_none() => Err(VerifyError::Difference(Difference {
+            directory_id: None,
+            seq: None,
+            what: format!(
+                "DSYNC-005: record {} of partition {}, behind what the store has read, cannot be read",
+                offset.0, partition.0
+            ),
+        })),
+        Some(_) | None => Ok(seen),
+    }
 }
 
 fn compare_event(entry: &FeedEntry, stored: Option<StoredEvent>) -> Result<(), VerifyError> {

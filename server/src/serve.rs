@@ -182,6 +182,7 @@ impl Running {
         let log = source.open().await?;
         let count = log.port().partitions();
         partitions::check(&store, count)?;
+        partitions::check_length(&store, &*log.port()).await?;
         store.set_partitions(count);
         let share = if part.contains(&Role::Projector) {
             source.share(&log, alone)?

@@ -12,6 +12,7 @@ pub(crate) mod attempts;
 mod backend;
 pub(crate) mod brakes;
 pub(crate) mod console;
+mod cursors;
 pub(crate) mod deliveries;
 pub(crate) mod directories;
 pub(crate) mod endpoints;
@@ -68,6 +69,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/standing.sql"),
     include_str!("config/attempts_of_events.sql"),
     include_str!("config/attempts.sql"),
+    include_str!("config/key_check.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;
@@ -120,6 +122,15 @@ impl std::fmt::Debug for Config {
     }
 }
 
+/// Whether the store is sealed with this key. The first key is.
+fn is_the_key(connection: &Connection, sealer: &Sealer) -> Result<bool, rusqlite::Error> {
+    let sql = "UPDATE meta SET key_check = ?1 WHERE key_check IS NULL";
+    connection.execute(sql, [sealer.check()])?;
+    let check: Vec<u8> =
+        connection.query_row("SELECT key_check FROM meta", [], |row| row.get(0))?;
+    Ok(sealer.has_made(&check))
+}
+
 impl Config {
     pub(crate) fn open(
         path: &Path,
@@ -135,6 +146,10 @@ impl Config {
             path: path.to_owned(),
             source: Box::new(error),
         };
+        let sealer = Arc::new(Sealer::new(master_key, Arc::clone(&edge)));
+        if !is_the_key(&durable, &sealer).map_err(OpenError::at(path))? {
+            return Err(OpenError::OtherMasterKey { path: path.to_owned() });
+        }
         let memory = Memory {
             known: RwLock::new(Arc::new(known::load(&durable).map_err(&unreadable)?)),
             access_tokens: RwLock::new(oauth::load(&durable).map_err(&unreadable)?),
@@ -159,7 +174,7 @@ impl Config {
             any_held: AtomicBool::new(any_held),
             generation: AtomicU64::new(from_sql(generation)),
             signing_keys: RwLock::default(),
-            sealer: Arc::new(Sealer::new(master_key, Arc::clone(&edge))),
+            sealer,
             edge,
         })
     }

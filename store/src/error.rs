@@ -133,8 +133,8 @@ pub enum OpenError {
     },
     /// Secrets could not be sealed.
     #[error(
-        "the store in PostgreSQL ({server}) needs a master key that all replicas share: give each the same one, 32 \
-         bytes in base64"
+        "the store in PostgreSQL ({server}) needs a master key that all replicas share: give each the same one as \
+         master_key (DSYNC_MASTER_KEY), 32 bytes in base64"
     )]
     NoMasterKey {
         /// Where it is.
@@ -142,7 +142,17 @@ pub enum OpenError {
     },
     /// Secrets could not be opened.
     #[error(
-        "the secrets of the store in PostgreSQL ({server}) are sealed under another master key: give this replica \
+        "DSYNC-013: the secrets of the store {} are sealed under another master key: put back the one that it was made \
+         with",
+        .path.display()
+    )]
+    OtherMasterKey {
+        /// The file.
+        path: std::path::PathBuf,
+    },
+    /// Secrets could not be opened.
+    #[error(
+        "DSYNC-013: the secrets of the store in PostgreSQL ({server}) are sealed under another master key: give this replica \
          the one that the others have"
     )]
     MasterKey {

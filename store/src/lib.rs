@@ -170,6 +170,30 @@ impl Store {
         Ok(lags.map(|directory| directory.id).collect())
     }
 
+    /// How many events apps have been told at least, where the state can be younger than that: in files, of which those
+    /// of the state may be missing.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be read.
+    pub async fn told_up_to(&self) -> Result<u64, Unavailable> {
+        Ok(self.config.told_up_to().await?)
+    }
+
+    /// Lets apps be told whatever comes behind the end of the feed, though they were told more of one that is lost.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written.
+    pub async fn tell_from_the_end(&self, feed_end: u64) -> Result<(), Unavailable> {
+        Ok(self.config.tell_from(feed_end).await?)
+    }
+
+    /// Whether there is no event in the feed.
+    pub fn is_without_events(&self) -> bool {
+        *self.state.progress().feed_end().borrow() == 0
+    }
+
     /// The directories whose streams lie in a partition, each with whether its identity provider has connected.
     ///
     /// # Errors

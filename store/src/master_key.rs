@@ -20,6 +20,18 @@ pub enum MasterKeyError {
         #[source]
         source: std::io::Error,
     },
+    /// It is not there, and what it has sealed is.
+    #[error(
+        "DSYNC-013: the master key {} is missing, and secrets of {} are sealed with it: put it back from your backup, or \
+         give it as master_key (DSYNC_MASTER_KEY)",
+        .path.display(), .store.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// What it has sealed.
+        store: PathBuf,
+    },
     /// It holds something else.
     #[error("the master key {} is not 32 bytes in base64", .path.display())]
     Malformed {
@@ -34,15 +46,19 @@ pub enum MasterKeyError {
     },
 }
 
-/// The key in this folder; if there is none, `random` becomes it.
+/// The key in this folder; where there is no store yet either, `random` becomes it.
 ///
 /// # Errors
 ///
-/// If the file cannot be used. It is never overwritten.
+/// If the file cannot be used, or is missing beside a store. It is never overwritten.
 pub fn load_or_create(folder: &Path, random: [u8; 32]) -> Result<[u8; 32], MasterKeyError> {
     let path = folder.join("master.key");
     let io = |source| MasterKeyError::Io { path: path.clone(), source };
     if !path.try_exists().map_err(io)? {
+        let store = folder.join("store.db");
+        if store.try_exists().map_err(io)? {
+            return Err(MasterKeyError::Missing { path, store });
+        }
         create(&path, random).map_err(io)?;
     }
     let mode = std::fs::metadata(&path).map_err(io)?.permissions().mode();
@@ -77,6 +93,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(load_or_create(folder.path(), [1; 32]).unwrap(), [1; 32]);
         assert_eq!(load_or_create(folder.path(), [2; 32]).unwrap(), [1; 32]);
+    }
+
+    #[test]
+    fn no_key_is_made_beside_a_store() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("store.db"), "").unwrap();
+        let refused = load_or_create(folder.path(), [1; 32]).unwrap_err();
+        assert!(refused.to_string().starts_with("DSYNC-013: "), "{refused}");
+        assert!(!folder.path().join("master.key").exists());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 mod architecture;
 mod attributes;
 mod audit;
+mod backup;
 mod bad_input;
 mod browser;
 mod bulk;

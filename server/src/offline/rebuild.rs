@@ -46,6 +46,7 @@ pub async fn rebuild(settings: Settings, accept_loss: bool, as_json: bool) -> an
     let count = u16::try_from(partitions.len())?;
     check(&store, count)?;
     let known = heads(&store, &partitions).await?;
+    let told = if store.is_without_events() { store.told_up_to().await? } else { 0 };
     let begun = edge.now();
     let begun_anew =
         if accept_loss { begin_anew(&log, &store, &partitions, &known, &*edge).await? } else { 0 };
@@ -57,8 +58,12 @@ pub async fn rebuild(settings: Settings, accept_loss: bool, as_json: bool) -> an
     .await??;
     if !accept_loss {
         refuse_loss(&known, &left)?;
+        refuse_fewer(seen.events, told)?;
     }
     store.swap_in(generation).await?;
+    if told > seen.events {
+        store.tell_from_the_end(seen.events).await?;
+    }
     let store = Arc::new(store);
     tokio::task::spawn_blocking(move || store.close()).await?;
     drop(held);
@@ -133,6 +138,17 @@ fn refuse_loss(known: &Heads, left: &Survey) -> anyhow::Result<()> {
         lacking.len(),
         stored.seq,
         left.head.seq
+    )
+}
+
+/// Without a state before, what apps have been told says that the log has had more.
+fn refuse_fewer(events: u64, told: u64) -> anyhow::Result<()> {
+    if told <= events {
+        return Ok(());
+    }
+    bail!(
+        "DSYNC-003: the log lacks records: it has {events} events, and apps have been told {told}. Nothing was changed. \
+         If the records are gone for good, run dsync rebuild --accept-loss"
     )
 }
 

@@ -35,6 +35,31 @@ pub(crate) fn check(store: &Store, partitions: u16) -> anyhow::Result<()> {
     }
 }
 
+/// Refuses a log that has fewer records than apps have been told events of, where there is no state that would notice.
+///
+/// # Errors
+/// If it has; the message says what to do.
+pub(super) async fn check_length(store: &Store, log: &dyn EventLog) -> anyhow::Result<()> {
+    if !store.is_without_events() {
+        return Ok(());
+    }
+    let told = store.told_up_to().await?;
+    if told == 0 {
+        return Ok(());
+    }
+    let mut records = 0;
+    for partition in (0..log.partitions()).map(Partition) {
+        records += log.tail(partition).await?.0;
+    }
+    if records < told {
+        bail!(
+            "DSYNC-003: the log has {records} records, and apps have been told {told} events: it has lost some, or is an \
+             older one; bring back the right one, or see dsync rebuild --accept-loss"
+        );
+    }
+    Ok(())
+}
+
 /// Spreads new directories over the partitions that the log has, for as long as the process runs. Where one process
 /// follows them all it is told of those that were added, before any directory gets into one.
 pub(super) async fn follow(

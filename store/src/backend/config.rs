@@ -280,6 +280,17 @@ pub(crate) trait ConfigBackend:
     /// Drops what is too old, whatever endpoint it was sent to.
     async fn forget_attempts(&self) -> Result<(), DbError>;
 
+    /// The furthest position of the feed that an endpoint is done with. On a server the feed lies beside it, and is as
+    /// old as it is.
+    async fn told_up_to(&self) -> Result<u64, DbError> {
+        Ok(0)
+    }
+
+    /// Lets every endpoint that is done with more go on from the end of the feed.
+    async fn tell_from(&self, _end: u64) -> Result<(), DbError> {
+        Ok(())
+    }
+
     async fn create_replay(&self, new: NewReplay, extent: Extent) -> Result<Replay, DbError>;
 
     async fn replays(

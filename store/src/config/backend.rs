@@ -358,6 +358,14 @@ impl ConfigBackend for Config {
         Config::forget_attempts(self).await
     }
 
+    async fn told_up_to(&self) -> Result<u64, DbError> {
+        Config::told_up_to(self).await
+    }
+
+    async fn tell_from(&self, end: u64) -> Result<(), DbError> {
+        Config::tell_from(self, end).await
+    }
+
     async fn create_replay(&self, new: NewReplay, extent: Extent) -> Result<Replay, DbError> {
         Config::create_replay(self, new, extent).await
     }

@@ -46,9 +46,24 @@ impl fmt::Debug for Sealer {
     }
 }
 
+/// What is sealed to tell a wrong master key, and what it belongs to.
+const CHECK: (&str, [u8; 16]) = ("dsync master key", [0; 16]);
+
 impl Sealer {
     pub(crate) fn new(master_key: [u8; 32], edge: Arc<dyn Edge>) -> Self {
         Self { cipher: XChaCha20Poly1305::new(Key::from_slice(&master_key)), edge }
+    }
+
+    /// What only the right master key opens, to be kept beside what is sealed.
+    pub(crate) fn check(&self) -> Vec<u8> {
+        let (text, owner) = CHECK;
+        self.seal(owner, text)
+    }
+
+    /// Whether such a check was made with this key.
+    pub(crate) fn has_made(&self, check: &[u8]) -> bool {
+        let (text, owner) = CHECK;
+        self.open(owner, check).is_ok_and(|opened| opened == text)
     }
 
     /// The nonce, then the sealed secret.

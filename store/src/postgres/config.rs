@@ -53,9 +53,6 @@ use watch::Watcher;
 /// as long as a revoked token may work on where everything else has failed.
 pub(crate) const STALE_MAX: Duration = Duration::from_secs(5);
 
-/// What is sealed to tell a wrong master key, and what it belongs to.
-const CHECK: (&str, [u8; 16]) = ("dsync master key", [0; 16]);
-
 /// See the module.
 pub(crate) struct Config {
     db: Postgres,
@@ -232,10 +229,9 @@ impl Config {
 
 /// Whether secrets are sealed under this key; the first replica decides.
 async fn is_the_key(client: &Object, sealer: &Sealer) -> Result<bool, DbError> {
-    let (text, owner) = CHECK;
     let sql = "UPDATE configuration SET key_check = $1 WHERE key_check IS NULL";
-    execute(client, sql, &[&sealer.seal(owner, text)]).await?;
+    execute(client, sql, &[&sealer.check()]).await?;
     let row = first(client, "SELECT key_check FROM configuration", &[]).await?;
     let sealed: Vec<u8> = row.map(|row| row.get(0)).unwrap_or_default();
-    Ok(sealer.open(owner, &sealed).is_ok_and(|opened| opened == text))
+    Ok(sealer.has_made(&sealed))
 }
