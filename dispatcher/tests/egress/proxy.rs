@@ -144,17 +144,17 @@ async fn of_several_addresses_a_proxy_is_asked_for_those_that_are_permitted_and_
 async fn what_must_not_be_called_is_not_called_through_a_proxy_either() {
     let app = Listening::start(answer).await;
     let tunnels = Tunnels::start(app.address, &[]).await;
-    let literal = |ip: &str| if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
-    let literals = INWARD.iter().map(|ip| (format!("http://{}/", literal(ip)), None));
+    let literal = |ip: &&str| if ip.contains(':') { format!("[{ip}]") } else { (*ip).to_owned() };
     let spelled = ["2130706433", "0x7f.1", "localhost", "a.localhost.", "[::ffff:a9fe:a9fe]"];
-    let spelled = spelled.iter().map(|host| (format!("http://{host}/"), Some("8.8.8.8")));
-    let named = INWARD.iter().map(|ip| ("http://inward.example/".to_owned(), Some(*ip)));
-    for (url, resolved) in literals.chain(spelled).chain(named) {
-        for proxy in [tunnels.proxy(), tunnels.proxy().asked_for_names()] {
-            let resolved = resolved.as_slice();
-            let answers: &[&[&str]] = if resolved.is_empty() { &[] } else { &[resolved] };
-            let refused = outcome(through(proxy, answers), &url).await;
-            assert_eq!(refused, Outcome::Failed(Failure::Refused), "{url} {resolved:?}");
+    let hosts = INWARD.iter().map(literal).chain(spelled.map(str::to_owned));
+    // Asked for the last of them, the resolver names one of these after the other.
+    let hosts: Vec<String> = hosts.chain(vec!["inward.example".to_owned(); INWARD.len()]).collect();
+    let answers: Vec<&[&str]> = INWARD.chunks(1).collect();
+    for proxy in [tunnels.proxy(), tunnels.proxy().asked_for_names()] {
+        let client = Client::new(through(proxy, &answers)).unwrap();
+        for host in &hosts {
+            let refused = send(&client, request(&format!("http://{host}/"))).await;
+            assert_eq!(refused, Outcome::Failed(Failure::Refused), "{host}");
         }
     }
     assert_eq!(tunnels.listening.count(), 0);
@@ -202,6 +202,53 @@ async fn whose_answer_is_shown_goes_by_the_endpoints_address_and_not_by_the_prox
         let answer = client.send(request(&url), Timestamp::from_millis(0)).await;
         assert_eq!(answer.outcome, Outcome::Failed(Failure::Status(500)), "{url}");
         assert_eq!(answer.excerpt, expected, "{url} {resolved}");
+    }
+}
+
+/// An app that answers with so many bytes, of which no two that follow each other are alike.
+async fn answering(status: u16, body: Bytes, is_chunked: bool) -> Listening {
+    Listening::start(move |mut socket| {
+        let body = body.clone();
+        async move {
+            let _ = read(&mut socket, b"{}").await;
+            let head = format!("HTTP/1.1 {status} Done\r\nconnection: close\r\n");
+            let _ = socket.write_all(head.as_bytes()).await;
+            if is_chunked {
+                let _ = socket.write_all(b"transfer-encoding: chunked\r\n\r\n").await;
+                for part in body.chunks(1_000) {
+                    let size = format!("{:x}\r\n", part.len());
+                    let _ = socket.write_all(&[size.as_bytes(), part, b"\r\n"].concat()).await;
+                }
+                let _ = socket.write_all(b"0\r\n\r\n").await;
+            } else {
+                let length = format!("content-length: {}\r\n\r\n", body.len());
+                let _ = socket.write_all(&[length.as_bytes(), &body].concat()).await;
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn of_an_answer_that_is_no_success_the_first_4_kib_are_kept_and_no_more() {
+    for (status, size, is_chunked) in [
+        (500, 0, false),
+        (500, 1, false),
+        (404, 4_096, true),
+        (500, 4_097, false),
+        (503, 16 * 1024, true),
+        (500, 200_000, false),
+        (200, 100, false),
+    ] {
+        let body: Bytes = (0..size).map(|at: u32| (at % 251) as u8).collect();
+        let app = answering(status, body.clone(), is_chunked).await;
+        let tunnels = Tunnels::start(app.address, &[]).await;
+        let client = Client::new(through(tunnels.proxy(), &[])).unwrap();
+        let request = request("http://8.8.8.8/");
+        let kept = client.send(request, Timestamp::from_millis(0)).await.excerpt;
+        let expected = body.slice(..body.len().min(4_096));
+        let expected = (status != 200 && size > 0).then_some(expected);
+        assert!(kept == expected, "{status} {size}: {:?}", kept.map(|kept| kept.len()));
     }
 }
 
