@@ -4,6 +4,7 @@
 mod brake;
 mod crash;
 mod fairness;
+mod lag;
 mod operational;
 mod order;
 mod outage;

@@ -343,6 +343,7 @@ async fn the_operator_is_told_in_the_transaction_that_it_happened_in() {
         "endpoint.disabled",
     ];
     assert_eq!(names, expected);
+    assert_eq!(world.store.operational_end().await.unwrap(), events[4].position);
     assert!(events.iter().zip(1..).all(|(event, number)| event.position == FeedPosition(number)));
     let body: serde_json::Value = serde_json::from_slice(&events[0].body).unwrap();
     assert_eq!(body["object"], "event");
