@@ -10,6 +10,7 @@ mod order;
 mod outage;
 mod record;
 mod replay;
+mod replays_beside;
 #[cfg(feature = "kafka")]
 mod topics;
 pub(crate) mod world;
