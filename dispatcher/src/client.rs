@@ -9,6 +9,7 @@
 //! ours is in a pool of its own: no other endpoint speaks under its name.
 
 mod connector;
+mod link;
 
 use std::error::Error as _;
 use std::sync::{Arc, OnceLock};
@@ -33,7 +34,8 @@ use crate::egress::{self, Egress, Identity};
 use crate::failure::Failure;
 use crate::ports::Outcome;
 use crate::schedule;
-use connector::{Connector, Door, Peer, Unconnected};
+use connector::{Connector, Door, Unconnected};
+use link::Peer;
 
 /// How much of an answer's body is read. The rest is of no use to us, and might have no end.
 pub const ANSWER_MAX: usize = 16 * 1024;

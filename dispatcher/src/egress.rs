@@ -66,6 +66,8 @@ pub struct Proxy {
     pub(crate) port: u16,
     /// The value of `Proxy-Authorization`.
     pub(crate) authorization: Option<String>,
+    /// Whether it is asked for names, which it resolves by itself, and not for addresses.
+    pub(crate) is_asked_for_names: bool,
 }
 
 impl fmt::Debug for Proxy {
@@ -75,6 +77,13 @@ impl fmt::Debug for Proxy {
 }
 
 impl Proxy {
+    /// The same proxy, to be asked for tunnels to names. What it makes of them nobody here can judge: its own rules
+    /// are what shuts the inside then.
+    #[must_use]
+    pub fn asked_for_names(self) -> Self {
+        Self { is_asked_for_names: true, ..self }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn url(&self) -> String {
@@ -116,7 +125,7 @@ impl std::str::FromStr for Proxy {
             let plain = [unescaped(url.username()), b":".to_vec(), unescaped(password)].concat();
             format!("Basic {}", STANDARD.encode(plain))
         });
-        Ok(Self { host, port, authorization: credentials })
+        Ok(Self { host, port, authorization: credentials, is_asked_for_names: false })
     }
 }
 

@@ -290,6 +290,13 @@ impl Lane {
         self.window.first().map_or(self.read_to, FeedPosition::before)
     }
 
+    /// No event before this one waits, be it behind the cursor in a line that waits or is held.
+    #[must_use]
+    pub fn waits_from(&self) -> FeedPosition {
+        let lines = self.parking.first().into_iter().chain(self.holding.first());
+        lines.fold(self.cursor().next(), FeedPosition::min)
+    }
+
     /// How many lines wait.
     #[must_use]
     pub fn blocked_lines(&self) -> usize {

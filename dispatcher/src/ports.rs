@@ -94,6 +94,9 @@ pub trait DeliveryStore: BrakeStore + Leases {
     /// The last position of the feed, for telling how far behind a lane is.
     async fn feed_end(&self) -> Result<FeedPosition, StoreError>;
 
+    /// The last position of an operational event.
+    async fn operational_end(&self) -> Result<FeedPosition, StoreError>;
+
     /// Writes the flushes of several lanes, at most one a lane, in one transaction. A flush for an endpoint or a
     /// replay that was deleted is dropped, and so is one under an epoch that is not the lane's any more: the lanes
     /// of which that is so are returned, and whoever runs one of them has to stop. It need not survive a power loss:

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use schemas::Edge;
+use schemas::{Edge, EndpointKind};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -96,11 +96,15 @@ struct Shared {
     gate: Arc<Gate>,
     flushes: mpsc::Sender<flush::Request>,
     progress: Mutex<BTreeMap<LaneId, Progress>>,
+    /// Counts the times at which every lane says how far it is.
+    measured: watch::Sender<u64>,
 }
 
+/// How far a lane is, as it said last.
 #[derive(Clone, Copy, Debug)]
 struct Progress {
-    cursor: FeedPosition,
+    /// What it follows, and where the first event stands that waits. A replay is behind on purpose and says nothing of it.
+    follows: Option<(EndpointKind, FeedPosition)>,
     blocked_lines: usize,
 }
 
@@ -186,6 +190,7 @@ pub async fn run(
         config,
         flushes,
         progress: Mutex::default(),
+        measured: watch::Sender::new(0),
     });
     tasks.spawn(measure(Arc::clone(&shared), shutdown.clone()));
     tasks.spawn(tidy(Arc::clone(&shared), shutdown.clone()));
@@ -245,15 +250,42 @@ fn lanes_of(endpoints: Endpoints) -> BTreeMap<LaneId, Making> {
     wanted
 }
 
-/// Measures how far behind the lanes are.
+/// Measures how far behind the lanes are: has each say it, and looks at what they said a while later.
 async fn measure(shared: Arc<Shared>, shutdown: CancellationToken) {
-    while shutdown.run_until_cancelled(tokio::time::sleep(MEASURE_EVERY)).await.is_some() {
-        let Ok(end) = shared.store.feed_end().await else { continue };
+    loop {
+        let ends = Ends::read(&*shared.store).await;
+        shared.measured.send_modify(|times| *times += 1);
+        let pause = shutdown.run_until_cancelled(tokio::time::sleep(MEASURE_EVERY));
+        if pause.await.is_none() {
+            return;
+        }
+        let Ok(ends) = ends else { continue };
         let all = shared.progress.lock().expect("nothing panics while it is held").clone();
-        let lag = all.values().map(|lane| end.0.saturating_sub(lane.cursor.0)).max();
+        let lag = all.values().filter_map(|lane| lane.follows).map(|lane| ends.behind(lane)).max();
         let blocked: usize = all.values().map(|lane| lane.blocked_lines).sum();
         gauge("dispatcher_lag_events", lag.unwrap_or(0));
         gauge("dispatcher_blocked_lines", blocked as u64);
+    }
+}
+
+/// The last positions that there are.
+struct Ends {
+    feed: FeedPosition,
+    operational: FeedPosition,
+}
+
+impl Ends {
+    async fn read(store: &dyn DeliveryStore) -> Result<Self, StoreError> {
+        Ok(Self { feed: store.feed_end().await?, operational: store.operational_end().await? })
+    }
+
+    /// How many events there are from this one to the end.
+    const fn behind(&self, (follows, from): (EndpointKind, FeedPosition)) -> u64 {
+        let end = match follows {
+            EndpointKind::Directory => self.feed,
+            EndpointKind::Operational => self.operational,
+        };
+        end.next().0.saturating_sub(from.0)
     }
 }
 

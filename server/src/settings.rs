@@ -272,6 +272,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         given.optional("allow_endpoint_networks", value::networks, problems);
     let kafka_endpoints = given.optional("kafka_endpoints", value::brokers, problems);
     let egress_proxy = given.optional("egress_proxy", value::proxy, problems);
+    let egress_proxy_names = given.required("egress_proxy_names", value::flag, problems);
     let extra_ca = given.optional("extra_ca", value::file, problems);
     let webhook_timeout = given.required("webhook_timeout", value::webhook_timeout, problems);
     let retry_schedule = given.required("retry_schedule", value::schedule, problems);
@@ -305,7 +306,7 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         allow_endpoint_networks: allow_endpoint_networks?.unwrap_or_default(),
         kafka_endpoints: kafka_endpoints?.unwrap_or_default(),
         endpoint_kafka: given.kafka(KafkaTable::Endpoints),
-        egress_proxy: egress_proxy?,
+        egress_proxy: asked(egress_proxy?, egress_proxy_names?),
         extra_ca: extra_ca?,
         webhook_timeout: webhook_timeout?,
         retry_schedule: retry_schedule?,
@@ -322,6 +323,11 @@ fn typed(given: &Given, problems: &mut Vec<Problem>) -> Option<Settings> {
         log_format: log_format?,
         log_level: log_level?,
     })
+}
+
+/// What the proxy is asked for: names or addresses.
+fn asked(proxy: Option<Proxy>, for_names: bool) -> Option<Proxy> {
+    if for_names { proxy.map(Proxy::asked_for_names) } else { proxy }
 }
 
 #[cfg(test)]

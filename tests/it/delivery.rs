@@ -4,11 +4,13 @@
 mod brake;
 mod crash;
 mod fairness;
+mod lag;
 mod operational;
 mod order;
 mod outage;
 mod record;
 mod replay;
+mod replays_beside;
 #[cfg(feature = "kafka")]
 mod topics;
 pub(crate) mod world;

@@ -144,14 +144,14 @@ async fn a_company_with_an_authority_of_its_own_and_dsync_know_each_other() {
     assert_eq!(app.arrived().len(), 2);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn webhooks_go_through_the_proxy_that_the_operator_names() {
-    let data = tempfile::tempdir().unwrap();
-    let app = Receiver::start().await;
-    let tunnels = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&tunnels);
-    let proxy = serve(move |mut outer| {
-        let counted = Arc::clone(&counted);
+/// A proxy that makes each tunnel to where `leads` says of what it is asked for, and counts them.
+async fn proxy(
+    leads: impl Fn(&str) -> String + Send + Sync + 'static,
+    tunnels: Arc<AtomicUsize>,
+) -> String {
+    let leads = Arc::new(leads);
+    serve(move |mut outer| {
+        let (leads, tunnels) = (Arc::clone(&leads), Arc::clone(&tunnels));
         async move {
             let mut asked = Vec::new();
             while !asked.ends_with(b"\r\n\r\n") {
@@ -159,13 +159,21 @@ async fn webhooks_go_through_the_proxy_that_the_operator_names() {
             }
             let asked = String::from_utf8(asked).unwrap();
             let target = asked.strip_prefix("CONNECT ").unwrap().split(' ').next().unwrap();
-            let mut inner = TcpStream::connect(target).await.unwrap();
-            counted.fetch_add(1, Ordering::SeqCst);
+            let mut inner = TcpStream::connect(leads(target)).await.unwrap();
+            tunnels.fetch_add(1, Ordering::SeqCst);
             outer.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
             let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
         }
     })
-    .await;
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhooks_go_through_the_proxy_that_the_operator_names() {
+    let data = tempfile::tempdir().unwrap();
+    let app = Receiver::start().await;
+    let tunnels = Arc::new(AtomicUsize::new(0));
+    let proxy = proxy(str::to_owned, Arc::clone(&tunnels)).await;
     let through = format!("http://dsync:hunter2@{proxy}");
     let server = Server::start_with(data.path(), &[("DSYNC_EGRESS_PROXY", &through)]);
     let (_, secret) = server.api().endpoint(app.url()).await;
@@ -175,6 +183,50 @@ async fn webhooks_go_through_the_proxy_that_the_operator_names() {
     drop(server);
     let log = std::fs::read_to_string(data.path().join("server.log")).unwrap();
     assert!(!log.contains("hunter2"));
+}
+
+/// An app that refuses everything at length: 4,096 letters that are kept, and more that are not. Its address.
+async fn refusing() -> String {
+    use axum::http::StatusCode;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answer = "k".repeat(4_096) + &"m".repeat(30_000);
+    let app = async move |_: axum::body::Bytes| (StatusCode::UNPROCESSABLE_ENTITY, answer.clone());
+    let app = axum::Router::new().fallback(app);
+    spawn(async move { drop(axum::serve(listener, app).await) });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_an_answer_begins_is_kept_if_it_is_from_outside_and_of_no_other() {
+    let data = tempfile::tempdir().unwrap();
+    let app = refusing().await;
+    // What is outside for dsync is the app here.
+    let (outside, address) = ("8.8.8.8:8080", app.clone());
+    let leads =
+        move |asked: &str| if asked == outside { address.clone() } else { asked.to_owned() };
+    let through = format!("http://{}", proxy(leads, Arc::default()).await);
+    let server = Server::start_with(data.path(), &[("DSYNC_EGRESS_PROXY", &through)]);
+    let api = server.api();
+    let mut endpoints = Vec::new();
+    for host in [outside, &app] {
+        endpoints.push(api.endpoint_with(&format!("http://{host}/hook"), json!({})).await.0);
+    }
+    api.directory("generic scim v2.0", "Acme").await.user("ada@acme.example").await;
+    let kept = async |endpoint: &str| {
+        let path = format!("{endpoint}/deliveries?status=failed");
+        eventually("an attempt that fails", || async {
+            api.get(&path).await["data"].as_array().unwrap().last().cloned()
+        })
+        .await
+    };
+    let (public, private) = (kept(&endpoints[0]).await, kept(&endpoints[1]).await);
+    assert_eq!(
+        (&public["response_status"], &private["response_status"]),
+        (&json!(422), &json!(422))
+    );
+    assert_eq!(public["response_body"], "k".repeat(4_096));
+    assert_eq!(private["response_body"], Value::Null);
 }
 
 #[test]

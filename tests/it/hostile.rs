@@ -255,6 +255,25 @@ async fn no_hostile_url_becomes_an_endpoint() {
 /// What was allowed when it was created need not be allowed later. The client judges by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_endpoint_that_has_become_hostile_is_reached_and_each_refusal_is_told() {
+    none_is_reached(&[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_endpoint_that_has_become_hostile_is_reached_through_a_proxy_either() {
+    let proxy = Listener::start();
+    let through = format!("http://127.0.0.1:{}", proxy.port);
+    let names = ("DSYNC_EGRESS_PROXY_NAMES", "true");
+    for settings in [
+        &[("DSYNC_EGRESS_PROXY", through.as_str())][..],
+        &[("DSYNC_EGRESS_PROXY", &through), names],
+    ] {
+        none_is_reached(settings).await;
+    }
+    assert_eq!(proxy.count(), 0);
+}
+
+/// Creates endpoints while private addresses are open, shuts these, and sends something, with further settings.
+async fn none_is_reached(settings: &[(&str, &str)]) {
     let data = tempfile::tempdir().unwrap();
     let open = Server::start(data.path());
     let listener = Listener::start();
@@ -272,7 +291,7 @@ async fn no_endpoint_that_has_become_hostile_is_reached_and_each_refusal_is_told
     assert!(endpoints.len() >= 60, "{}", endpoints.len());
     assert!(open.terminate().success());
 
-    let server = Server::start_with(data.path(), &STRICT);
+    let server = Server::start_with(data.path(), &[&STRICT, settings].concat());
     let directory = server.api().directory("generic scim v2.0", "Acme").await;
     directory.user("ada@acme.example").await;
     for (host, id) in &endpoints {

@@ -80,7 +80,8 @@ pub(crate) struct HealthBody {
     state: &'static str,
     lag_events: u64,
     lag_seconds: u64,
-    /// Of the attempts in the last 24 hours, how many of 1 were answered with 2xx; `null` without any.
+    /// Of the attempts in the last 24 hours, of the latest 10,000 of them at most, how many of 1 were answered with 2xx;
+    /// `null` without any.
     success_rate: Option<f64>,
     last_error: Option<ErrorBody>,
     failing_since: Option<Timestamp>,

@@ -119,7 +119,7 @@ pub struct Delivering {
     pub lag_events: u64,
     /// When the oldest of them was created.
     pub oldest_waiting: Option<Timestamp>,
-    /// How many attempts were made in the last 24 hours.
+    /// How many attempts were made in the last 24 hours; of more than 10,000 the latest.
     pub attempts: u64,
     /// How many of them were answered with 2xx.
     pub delivered: u64,

@@ -10,17 +10,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
+use super::link::{Link, Peer};
 use crate::address::{self, Policy};
 use crate::egress::Proxy;
 use crate::failure::Failure;
@@ -44,39 +43,7 @@ const PROXY_ANSWER_MAX: usize = 8 * 1024;
 #[error("no connection: {0}")]
 pub(super) struct Unconnected(pub(super) Failure);
 
-/// A connection, with or without TLS.
-pub(super) trait Io: AsyncRead + AsyncWrite + Send + Unpin {
-    fn tcp(&self) -> &TcpStream;
-}
-
-impl Io for TcpStream {
-    fn tcp(&self) -> &TcpStream {
-        self
-    }
-}
-
-impl Io for TlsStream<TcpStream> {
-    fn tcp(&self) -> &TcpStream {
-        self.get_ref().0
-    }
-}
-
-type Stream = TokioIo<Box<dyn Io>>;
-
-/// Who is at the other end; every answer that comes over the connection tells.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Peer {
-    /// Whether it could be called without being allowed.
-    pub(super) is_public: bool,
-}
-
-impl Connection for Box<dyn Io> {
-    fn connected(&self) -> Connected {
-        let peer = self.tcp().peer_addr().ok();
-        let permitted = |peer: SocketAddr| address::permit(peer.ip(), &Policy::default());
-        Connected::new().extra(Peer { is_public: peer.is_some_and(|peer| permitted(peer).is_ok()) })
-    }
-}
+type Stream = TokioIo<Link>;
 
 /// What all connections have in common.
 #[derive(Debug)]
@@ -112,19 +79,20 @@ impl Connector {
         let is_secure = uri.scheme_str() == Some("https");
         let host = uri.host().ok_or(Unconnected(Failure::Refused))?;
         let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-        let tcp = match &self.door.proxy {
-            None => dial(&self.door.permitted(bare(host), port).await?).await?,
+        let host = bare(host);
+        let (tcp, peer) = match &self.door.proxy {
+            None => self.door.directly(host, port).await?,
             Some(proxy) => self.door.tunnel(proxy, host, port).await?,
         };
         if !is_secure {
-            return Ok(TokioIo::new(Box::new(tcp)));
+            return Ok(TokioIo::new(Link::new(tcp, peer)));
         }
         let failed = || Unconnected(Failure::Tls);
-        let name = ServerName::try_from(bare(host).to_owned()).map_err(|_| failed())?;
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| failed())?;
         let handshake = TlsConnector::from(self.tls).connect(name, tcp);
         let stream = timeout(STEP_MAX, handshake).await.map_err(|_| failed())?;
         let stream = stream.map_err(|_| failed())?;
-        Ok(TokioIo::new(Box::new(stream)))
+        Ok(TokioIo::new(Link::new(stream, peer)))
     }
 }
 
@@ -137,7 +105,8 @@ impl Door {
             .iter()
             .filter(|ip| is_permitted(ip))
             .take(ADDRESSES_MAX)
-            .map(|ip| SocketAddr::new(*ip, port))
+            // As it was judged: one that is mapped into IPv6 is the one inside.
+            .map(|ip| SocketAddr::new(ip.to_canonical(), port))
             .collect();
         match (permitted.is_empty(), found.is_empty()) {
             (false, _) => Ok(permitted),
@@ -153,21 +122,65 @@ impl Door {
         }
     }
 
-    /// A tunnel to a host through the proxy, which resolves the name by itself. What can be known of
-    /// the name here is judged all the same; one that resolves only over there is left to the proxy.
-    async fn tunnel(&self, proxy: &Proxy, host: &str, port: u16) -> Result<TcpStream, Unconnected> {
-        match self.permitted(bare(host), port).await {
+    /// A connection to an address of a host that may be dialled.
+    async fn directly(&self, host: &str, port: u16) -> Result<(TcpStream, Peer), Unconnected> {
+        let permitted = self.permitted(host, port).await?;
+        let (tcp, address) = dial(&permitted).await?;
+        Ok((tcp, Peer::at(address.ip())))
+    }
+
+    /// A tunnel through the proxy to an address of a host that may be dialled. Names stay here: the proxy would
+    /// resolve them anew, to whatever they mean by then and to whatever they mean there.
+    async fn tunnel(
+        &self,
+        proxy: &Proxy,
+        host: &str,
+        port: u16,
+    ) -> Result<(TcpStream, Peer), Unconnected> {
+        let permitted = self.permitted(host, port).await;
+        if proxy.is_asked_for_names && host.parse::<IpAddr>().is_err() {
+            return self.tunnel_to_name(proxy, host, port, permitted).await;
+        }
+        let permitted = permitted?;
+        for (address, patience) in with_patience(&permitted) {
+            if let Some(tcp) = self.ask(proxy, &address.to_string(), patience).await? {
+                return Ok((tcp, Peer::at(address.ip())));
+            }
+        }
+        Err(Unconnected(Failure::Proxy))
+    }
+
+    /// The same to a name, for a proxy that wants names. What is known here of it is judged all the same; one that
+    /// resolves only over there is left to the proxy.
+    async fn tunnel_to_name(
+        &self,
+        proxy: &Proxy,
+        name: &str,
+        port: u16,
+        permitted: Result<Vec<SocketAddr>, Unconnected>,
+    ) -> Result<(TcpStream, Peer), Unconnected> {
+        match permitted {
             Ok(_) | Err(Unconnected(Failure::Dns)) => {}
             Err(refused) => return Err(refused),
         }
-        let failed = || Unconnected(Failure::Proxy);
-        let found = self.addresses(&proxy.host).await.map_err(|_| failed())?;
-        let found: Vec<SocketAddr> =
+        let tunnel = self.ask(proxy, &format!("{name}:{port}"), STEP_MAX).await?;
+        Ok((tunnel.ok_or(Unconnected(Failure::Proxy))?, Peer::UNKNOWN))
+    }
+
+    /// Asks the proxy for a tunnel, on a connection of its own. `None`: it is there and makes none.
+    async fn ask(
+        &self,
+        proxy: &Proxy,
+        target: &str,
+        patience: Duration,
+    ) -> Result<Option<TcpStream>, Unconnected> {
+        let failed = |_| Unconnected(Failure::Proxy);
+        let found = self.addresses(&proxy.host).await.map_err(failed)?;
+        let at: Vec<SocketAddr> =
             found.into_iter().map(|ip| SocketAddr::new(ip, proxy.port)).collect();
-        let mut tcp = dial(&found).await.map_err(|_| failed())?;
-        let asked = timeout(STEP_MAX, ask_for_tunnel(&mut tcp, proxy, host, port));
-        let is_there = asked.await.map_err(|_| failed())?.map_err(|_| failed())?;
-        if is_there { Ok(tcp) } else { Err(failed()) }
+        let (mut tcp, _) = dial(&at).await.map_err(|_| Unconnected(Failure::Proxy))?;
+        let asked = timeout(patience, ask_for_tunnel(&mut tcp, proxy, target)).await;
+        Ok(matches!(asked, Ok(Ok(true))).then_some(tcp))
     }
 }
 
@@ -176,28 +189,28 @@ fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
+/// Each address, and how long it may take. The last one holds up no other.
+fn with_patience(addresses: &[SocketAddr]) -> impl Iterator<Item = (SocketAddr, Duration)> {
+    let last = addresses.len().saturating_sub(1);
+    let patience = move |index| if index == last { STEP_MAX } else { ADDRESS_MAX };
+    addresses.iter().enumerate().map(move |(index, address)| (*address, patience(index)))
+}
+
 /// Connects to the first address that answers.
-async fn dial(addresses: &[SocketAddr]) -> Result<TcpStream, Unconnected> {
-    for (index, address) in addresses.iter().enumerate() {
-        let is_last = index + 1 == addresses.len();
-        let patience = if is_last { STEP_MAX } else { ADDRESS_MAX };
+async fn dial(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Unconnected> {
+    for (address, patience) in with_patience(addresses) {
         if let Ok(Ok(tcp)) = timeout(patience, TcpStream::connect(address)).await {
             // A request is written whole; to wait for more of it would only make it late.
             let _ = tcp.set_nodelay(true);
-            return Ok(tcp);
+            return Ok((tcp, address));
         }
     }
     Err(Unconnected(Failure::Connect))
 }
 
 /// RFC 9110 §9.3.6. Whether the proxy has made the tunnel.
-async fn ask_for_tunnel(
-    tcp: &mut TcpStream,
-    proxy: &Proxy,
-    host: &str,
-    port: u16,
-) -> io::Result<bool> {
-    let mut request = format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n");
+async fn ask_for_tunnel(tcp: &mut TcpStream, proxy: &Proxy, target: &str) -> io::Result<bool> {
+    let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
     if let Some(credentials) = &proxy.authorization {
         request.push_str(&format!("Proxy-Authorization: {credentials}\r\n"));
     }

@@ -34,6 +34,7 @@ fn a_held_event_waits_in_one_row_without_a_timer_and_the_rest_flows_on() {
     assert_eq!((rows, flush.cursor.0), (vec![(Line::Held(DIRECTORY), 2, None)], 3));
     step(&mut lane, Input::Flushed, 100);
     assert_eq!((lane.wake_at(), lane.blocked_lines(), lane.held_directories()), (None, 0, 1));
+    assert_eq!(lane.waits_from(), FeedPosition(2));
 }
 
 #[test]

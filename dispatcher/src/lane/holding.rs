@@ -103,6 +103,11 @@ impl Holding {
         self.entries.len()
     }
 
+    /// Where the first event that waits here stands.
+    pub(crate) fn first(&self) -> Option<FeedPosition> {
+        self.entries.values().map(|entry| entry.from).min()
+    }
+
     /// Takes an event in that has to wait here; true if it has to.
     pub(crate) fn takes(&mut self, event: &FeedEvent, order: Order) -> bool {
         let directory = event.directory_id;

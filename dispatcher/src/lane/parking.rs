@@ -88,6 +88,11 @@ impl Parking {
         self.entries.len()
     }
 
+    /// Where the first event of the lines stands.
+    pub(crate) fn first(&self) -> Option<FeedPosition> {
+        self.entries.values().map(|entry| entry.from).min()
+    }
+
     pub(crate) fn is_full(&self) -> bool {
         self.entries.len() >= BLOCKED_LINES_MAX
     }

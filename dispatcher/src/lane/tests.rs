@@ -108,6 +108,36 @@ fn events_of_one_user_go_out_one_after_the_other() {
 }
 
 #[test]
+fn the_first_event_that_waits_is_known_when_the_cursor_has_passed_it() {
+    let waits = 1;
+    for order in [Order::Resource, Order::Directory, Order::None] {
+        let mut lane = lane(order);
+        step(&mut lane, Input::Tick, 0);
+        assert_eq!(lane.waits_from(), FeedPosition(1), "nothing came yet");
+        let feed = (1..=3).map(|n| event(n, Some(n.into()), None)).collect();
+        for (position, _) in sent(&step(&mut lane, Input::Fed(feed), 0)).into_iter().rev() {
+            assert_eq!(lane.waits_from(), FeedPosition(waits), "{order:?}");
+            let failure = (position == 1).then_some(Failure::Status(422));
+            step(&mut lane, completed(position, 0, failure), 0);
+        }
+        assert_eq!((lane.cursor().0, lane.waits_from().0), (3, waits), "{order:?}");
+        // After a restart it is known as well.
+        let flush = flushed(step(&mut lane, Input::Tick, 100)).unwrap();
+        let (cursor, blocked) = (flush.cursor, flush.blocked);
+        let state = LaneState { cursor, blocked, ..LaneState::default() };
+        let again = Lane::new(&endpoint(order), state, Schedule::default());
+        assert_eq!(again.waits_from(), FeedPosition(waits), "{order:?}");
+    }
+    let mut lane = lane(Order::Resource);
+    step(&mut lane, Input::Tick, 0);
+    step(&mut lane, Input::Fed(vec![event(1, Some(1), None), event(5, Some(2), None)]), 0);
+    step(&mut lane, completed(1, 0, None), 0);
+    assert_eq!(lane.waits_from(), FeedPosition(5), "one that is in flight");
+    step(&mut lane, completed(5, 0, None), 0);
+    assert_eq!(lane.waits_from(), FeedPosition(6));
+}
+
+#[test]
 fn an_event_that_the_format_cannot_carry_is_passed_over() {
     let tokens = Endpoint { format: Format::ScimSet, ..endpoint(Order::Resource) };
     let mut lane = Lane::new(&tokens, LaneState::default(), Schedule::default());

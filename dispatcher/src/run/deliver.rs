@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use schemas::EndpointId;
+use schemas::{EndpointId, EndpointKind};
 use tokio::sync::{SemaphorePermit, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -42,6 +42,9 @@ struct Delivering {
     writes: FuturesUnordered<Job>,
     actions: Vec<Action>,
     released: watch::Receiver<Released>,
+    measured: watch::Receiver<u64>,
+    /// What it follows, if it is no replay.
+    follows: Option<EndpointKind>,
     taking: Taking,
     /// Says which request takes long.
     slow: mpsc::Sender<FeedPosition>,
@@ -141,6 +144,8 @@ async fn start(making: Making, shared: Arc<Shared>, under: Under) -> Option<Deli
             Some(replay) => Lane::replaying(replay, &endpoint, state, schedule),
         },
         released: shared.gate.released(),
+        measured: shared.measured.subscribe(),
+        follows: replay.is_none().then_some(endpoint.kind),
         shared,
         target,
         epoch: under.epoch,
@@ -159,6 +164,7 @@ impl Delivering {
     async fn run(mut self) {
         let released = self.released.borrow_and_update().clone();
         self.step(Input::Released(released));
+        self.note_progress();
         while !self.is_over() {
             let input = self.next().await;
             self.step(input.unwrap_or(Input::Tick));
@@ -214,6 +220,10 @@ impl Delivering {
             Ok(()) = self.released.changed() => {
                 Some(Input::Released(self.released.borrow_and_update().clone()))
             }
+            Ok(()) = self.measured.changed() => {
+                self.note_progress();
+                None
+            }
             () = self.stop.cancelled(), if self.ending.is_none() => {
                 self.stop_by(REQUEST_MAX, false);
                 self.reads.clear();
@@ -232,6 +242,13 @@ impl Delivering {
         }
     }
 
+    /// Says how far the lane is. Not at every step: of many lines that wait it takes a look at each.
+    fn note_progress(&self) {
+        let follows = self.follows.map(|kind| (kind, self.lane.waits_from()));
+        let progress = Progress { follows, blocked_lines: self.lane.blocked_lines() };
+        self.shared.note_progress(self.target.id, Some(progress));
+    }
+
     fn begin(&self, action: Action) {
         let shared = Arc::clone(&self.shared);
         match action {
@@ -246,9 +263,6 @@ impl Delivering {
                 self.reads.push(Box::pin(read_line(shared, self.source, read)));
             }
             Action::Flush(batch) => {
-                let blocked_lines = self.lane.blocked_lines();
-                let progress = Progress { cursor: batch.cursor, blocked_lines };
-                shared.note_progress(self.target.id, Some(progress));
                 let fenced = Fenced { epoch: self.epoch, flush: batch };
                 self.writes.push(Box::pin(flush(shared, fenced, self.cut.clone())));
             }

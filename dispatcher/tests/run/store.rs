@@ -224,6 +224,10 @@ impl DeliveryStore for Store {
         Ok(self.feed.borrow().last().map_or(FeedPosition(0), |event| event.position))
     }
 
+    async fn operational_end(&self) -> Result<FeedPosition, StoreError> {
+        Ok(FeedPosition(0))
+    }
+
     async fn flush(&self, flushes: Vec<Fenced>) -> Result<Vec<LaneId>, StoreError> {
         let mut refused = Vec::new();
         {

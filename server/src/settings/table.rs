@@ -220,9 +220,16 @@ pub const SETTINGS: &[Setting] = &[
         default: Default::Absent(
             "webhooks go out directly; the proxy variables of the environment are not read",
         ),
-        help: "HTTP proxy that webhooks go out through, by CONNECT; it resolves their names",
+        help: "HTTP proxy that webhooks go out through: it is asked, by CONNECT, for the addresses that their names have here",
         expects: "a URL such as http://proxy.example.com:3128, with user name and password where it wants them",
         secret: true,
+    },
+    Setting {
+        key: "egress_proxy_names",
+        default: Default::Value("false"),
+        help: "Ask the egress proxy for the names of webhooks and let it resolve them, where it takes no addresses or names have none here; its own rules must shut your network then",
+        expects: SWITCH,
+        secret: false,
     },
     Setting {
         key: "extra_ca",

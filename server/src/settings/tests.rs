@@ -232,6 +232,23 @@ fn what_webhooks_may_reach_and_how_is_read() {
 }
 
 #[test]
+fn a_proxy_is_asked_for_addresses_unless_the_operator_wants_names() {
+    let proxy = ("DSYNC_EGRESS_PROXY", "http://proxy.example:3128");
+    let file = "egress_proxy_names = true";
+    let found =
+        |variables: &[_], file| resolved(&[], variables, file).unwrap().settings.egress_proxy;
+    let addresses: dispatcher::egress::Proxy = proxy.1.parse().unwrap();
+    let names = Some(addresses.clone().asked_for_names());
+    assert_ne!(names.as_ref(), Some(&addresses));
+    assert_eq!(found(&[proxy], ""), Some(addresses.clone()));
+    assert_eq!(found(&[proxy], file), names);
+    assert_eq!(found(&[proxy, ("DSYNC_EGRESS_PROXY_NAMES", "false")], file), Some(addresses));
+    assert_eq!(found(&[], file), None);
+    let wrong = message(resolved(&[], &[("DSYNC_EGRESS_PROXY_NAMES", "perhaps")], ""));
+    assert!(wrong.contains("expected true or false"), "{wrong}");
+}
+
+#[test]
 fn an_identity_provider_is_named_whole_or_not_at_all() {
     let issuer = ("DSYNC_CONSOLE_OIDC_ISSUER", "https://login.example.com/t/");
     let client = ("DSYNC_CONSOLE_OIDC_CLIENT_ID", "dsync");

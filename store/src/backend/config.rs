@@ -322,6 +322,9 @@ pub(crate) trait ConfigBackend:
 
     async fn wait_operational(&self, after: FeedPosition) -> Result<(), DbError>;
 
+    /// The last operational event that this process knows of.
+    fn operational_end(&self) -> u64;
+
     async fn join(&self, dispatcher: DispatcherId, lasts: Duration) -> Result<(), DbError>;
 
     async fn renew(

@@ -418,6 +418,10 @@ impl ConfigBackend for Config {
         Config::wait_operational(self, after).await
     }
 
+    fn operational_end(&self) -> u64 {
+        Config::operational_end(self)
+    }
+
     async fn join(&self, dispatcher: DispatcherId, _: Duration) -> Result<(), DbError> {
         self.leases.join(dispatcher);
         Ok(())

@@ -10,7 +10,11 @@ use crate::ports::not_found;
 use crate::sqlite::from_sql;
 use crate::state::rows::{Time, first};
 
-/// What the success rate speaks of.
+/// Of how many attempts the success rate speaks at most, the latest: as many as are kept unless somebody wants more. A
+/// look at an endpoint that has had millions costs no more than one at another.
+pub(crate) const RATED_MAX: i64 = 10_000;
+
+/// For how long attempts count for it.
 const RATED: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
 impl Config {
@@ -36,14 +40,11 @@ fn delivering(
     since: Option<i64>,
 ) -> Result<Delivering, DbError> {
     let sql = "SELECT cursor, failing_since, failed_in_a_row, disabled_reason,
-        (SELECT min(from_position) FROM blocked_lines WHERE endpoint = id),
-        CASE WHEN ?2 IS NULL THEN 0 ELSE
-            (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2) END,
-        CASE WHEN ?2 IS NULL THEN 0 ELSE
-            (SELECT count(*) FROM attempts WHERE endpoint = id AND at >= ?2 AND failure IS NULL) END,
-        kind, is_paused FROM endpoints WHERE id = ?1";
-    let found = first(connection, sql, params![id.to_bytes(), since], |row| {
-        let (lag_events, oldest_waiting) = match row.get_ref(7)?.as_str() {
+        (SELECT min(from_position) FROM blocked_lines WHERE endpoint = id), kind, is_paused
+        FROM endpoints WHERE id = ?1";
+    let (attempts, delivered) = since.map_or(Ok((0, 0)), |since| rated(connection, id, since))?;
+    let found = first(connection, sql, params![id.to_bytes()], |row| {
+        let (lag_events, oldest_waiting) = match row.get_ref(5)?.as_str() {
             Ok(kind) if kind == EndpointKind::Operational.name() => {
                 let first = row.get::<_, Option<i64>>(4)?.map_or(i64::MAX, |from| from - 1);
                 untold(connection, first.min(row.get(0)?))?
@@ -53,16 +54,35 @@ fn delivering(
         Ok(Delivering {
             lag_events,
             oldest_waiting,
-            attempts: from_sql(row.get(5)?),
-            delivered: from_sql(row.get(6)?),
+            attempts,
+            delivered,
             failing_since: row.get::<_, Option<Time>>(1)?.map(|time| time.0),
             failed_in_a_row: from_sql(row.get(2)?),
             last_error: since.map_or(Ok(None), |_| last_error(connection, id))?,
             disabled_reason: row.get(3)?,
-            is_paused: row.get(8)?,
+            is_paused: row.get(6)?,
         })
     })?;
     found.ok_or_else(not_found)
+}
+
+/// How many attempts there were since then, and how many of them succeeded. Indexes alone are read for it.
+fn rated(connection: &Connection, id: EndpointId, since: i64) -> Result<(u64, u64), DbError> {
+    let number = |row: &rusqlite::Row<'_>| Ok(row.get::<_, i64>(0)?);
+    let sql =
+        "SELECT count(*) FROM (SELECT 1 FROM attempts WHERE endpoint = ?1 AND at >= ?2 LIMIT ?3)";
+    let rated = params![id.to_bytes(), since, RATED_MAX];
+    let attempts = first(connection, sql, rated, number)?.unwrap_or_default();
+    if attempts == 0 {
+        return Ok((0, 0));
+    }
+    let sql = "SELECT count(*) FROM attempts
+        WHERE endpoint = ?1 AND failure IS NOT NULL AND (at, key) >= (
+            SELECT at, key FROM attempts WHERE endpoint = ?1
+            ORDER BY at DESC, key DESC LIMIT 1 OFFSET ?2)";
+    let of_those = params![id.to_bytes(), attempts - 1];
+    let failed = first(connection, sql, of_those, number)?.unwrap_or_default();
+    Ok((from_sql(attempts), from_sql(attempts - failed)))
 }
 
 /// How many operational events there are after a position, and when the first of them happened.

@@ -56,6 +56,10 @@ impl Config {
         end.wait_for(|end| *end > after.0).await.map(drop).map_err(|_| DbError::Closed)
     }
 
+    pub(crate) fn operational_end(&self) -> u64 {
+        *self.operational_end.borrow()
+    }
+
     /// They are written up to here.
     pub(super) fn told(&self, end: u64) {
         self.operational_end.send_if_modified(|known| {

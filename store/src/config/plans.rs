@@ -90,6 +90,38 @@ async fn an_index_leads_to_the_attempts_that_a_list_shows() {
 }
 
 #[tokio::test]
+async fn how_an_endpoint_does_is_read_along_indexes_and_of_a_bounded_number_of_attempts() {
+    let folder = of_the_first_version();
+    let config = open(&folder);
+    let sealed = config.sealer.seal([5; 16], "whsec_AAAA");
+    let filled = config.progress.run(move |connection| {
+        let sql = "INSERT INTO endpoints (id, url, events, enabled, delivery_order, secret, created_at,
+            updated_at, cursor) VALUES (?1, 'https://a', '[]', 1, 'resource', ?2, 1, 1, 0)";
+        connection.execute(sql, ([5_u8; 16], sealed))?;
+        let sql = "INSERT INTO attempts (endpoint, event_id, position, attempt, at, duration_ms, exhausted)
+            VALUES (?1, ?1, 1, 1, 500, 5, 0)";
+        connection.execute(sql, [[5_u8; 16]])?;
+        Ok(())
+    });
+    filled.await.unwrap();
+    let (id, now) = (EndpointId::from_bytes([5; 16]), Timestamp::from_millis(1_000));
+    let asking = async {
+        let found = config.delivering(id, Some(now)).await.unwrap();
+        assert_eq!((found.attempts, found.delivered), (1, 1));
+    };
+    let plans = plans(&config, asking).await;
+    let counts = plans.iter().filter(|plan| plan.starts_with("SELECT count(*)"));
+    let counts: Vec<&String> = counts.filter(|plan| plan.contains("FROM attempts")).collect();
+    assert_eq!(counts.len(), 2, "{plans:?}");
+    for plan in counts {
+        let is_walk = |line: &str| line.starts_with("SCAN attempts");
+        assert!(!plan.lines().any(is_walk), "{plan}");
+        assert!(plan.contains("LIMIT"), "{plan}");
+        assert!(plan.contains("SEARCH attempts USING COVERING INDEX attempts_endpoint"), "{plan}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_of_organizations_is_read_along_their_ids_and_one_of_directories_by_them() {
     let folder = of_the_first_version();
     let config = open(&folder);

@@ -110,6 +110,10 @@ impl DeliveryStore for Store {
         Ok(FeedPosition(*self.state.progress().feed_end().borrow()))
     }
 
+    async fn operational_end(&self) -> Result<FeedPosition, StoreError> {
+        Ok(FeedPosition(self.config.operational_end()))
+    }
+
     async fn flush(&self, flushes: Vec<Fenced>) -> Result<Vec<LaneId>, StoreError> {
         self.config.flush(flushes).await.map_err(store_error)
     }

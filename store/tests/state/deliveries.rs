@@ -209,6 +209,37 @@ async fn attempts_are_dropped_by_number_and_by_age() {
     assert_eq!(attempts(&world, 10).await.items.len(), 0);
 }
 
+#[tokio::test]
+async fn how_an_endpoint_does_goes_by_its_latest_attempts_however_many_are_kept() {
+    let (world, _) = with_events().await;
+    endpoint(&world, 1, EndpointKind::Directory, Start::Now).await;
+    let other = endpoint(&world, 2, EndpointKind::Directory, Start::Now).await.id;
+    world.store.remember_attempts(Retention { count: 100_000, age: Duration::from_secs(86_400) });
+    let at =
+        |millis, failure| Attempt { at: Timestamp::from_millis(millis), ..attempt(1, failure) };
+    let now = 86_400_000;
+    let rated = async || {
+        let now = Timestamp::from_millis(now + 10_500);
+        let found = Endpoints::delivering(&*world.store, ID, now).await.unwrap();
+        (found.attempts, found.delivered)
+    };
+    assert_eq!(rated().await, (0, 0));
+    let failure = Some(Failure::Status(500));
+    // One is too old, and two of three have failed.
+    let few = vec![at(10_499, None), at(now, failure), at(now, failure), at(now, None)];
+    let others = vec![at(now, failure), at(now, None)];
+    let elsewhere = flush(LaneId { endpoint: other, ..LANE }, 7, others);
+    world.flush(vec![flush(LANE, 7, few), elsewhere]).await;
+    assert_eq!(rated().await, (3, 1));
+    for batch in 0..20 {
+        let batch = (0..500).map(|n| at(now + 1 + batch * 500 + n, None)).collect();
+        world.flush(vec![flush(LANE, 7, batch)]).await;
+    }
+    assert_eq!(rated().await, (10_000, 10_000), "what failed before is no news");
+    world.flush(vec![flush(LANE, 7, vec![at(now + 10_001, failure)])]).await;
+    assert_eq!(rated().await, (10_000, 9_999));
+}
+
 fn new_replay(id: u128, from: Point, to: Option<Point>) -> NewReplay {
     NewReplay {
         id: ReplayId::from_bits(id),
@@ -343,6 +374,7 @@ async fn the_operator_is_told_in_the_transaction_that_it_happened_in() {
         "endpoint.disabled",
     ];
     assert_eq!(names, expected);
+    assert_eq!(world.store.operational_end().await.unwrap(), events[4].position);
     assert!(events.iter().zip(1..).all(|(event, number)| event.position == FeedPosition(number)));
     let body: serde_json::Value = serde_json::from_slice(&events[0].body).unwrap();
     assert_eq!(body["object"], "event");

@@ -29,6 +29,9 @@ const MANY: i64 = 40_000;
 /// How many rows any step may see: a chunk of a list, twice over.
 const STEP_MAX: u64 = 4_000;
 
+/// And of attempts, for how an endpoint does.
+const RATED_MAX: u64 = 10_000;
+
 const SETTINGS: &str = "
     ALTER DATABASE postgres SET session_preload_libraries = 'auto_explain';
     ALTER DATABASE postgres SET auto_explain.log_min_duration = 0;
@@ -396,7 +399,13 @@ async fn deliveries(plans: &mut Plans) {
         }
     }
     Endpoints::delivering(&*store, id, time_of(MANY.unsigned_abs().into())).await.unwrap();
-    plans.read().await;
+    let asked = plans.read().await;
+    let of_attempts: Vec<_> = asked.iter().filter(|plan| plan.contains("FROM attempts")).collect();
+    assert!(!of_attempts.is_empty());
+    for plan in of_attempts {
+        assert!(!plan.contains("Seq Scan on attempts"), "{plan}");
+        assert!(plan.lines().all(|line| seen(line) <= RATED_MAX), "{plan}");
+    }
 }
 
 async fn customers(plans: &mut Plans, stream: &Stream) {

@@ -114,7 +114,8 @@ impl Healthy {
     }
 }
 
-fn wait(delivery: &Delivery) -> u128 {
+/// From the decision to the arrival, in milliseconds.
+pub(crate) fn wait(delivery: &Delivery) -> u128 {
     let created = delivery.event["created_at"].as_str().unwrap();
     delivery.at_ms.saturating_sub(millis(created))
 }

@@ -11,7 +11,7 @@ use super::Config;
 use super::query::{Parameters, execute, first, id, int};
 use crate::columns::Columns as _;
 use crate::config::attempts::{Kept, Retention, Walk, before, kept, key_of, time_of, word};
-use crate::config::health::rated_since;
+use crate::config::health::{RATED_MAX, rated_since};
 use crate::error::DbError;
 use crate::ports::not_found;
 
@@ -84,37 +84,54 @@ impl Config {
         let since = at.map(rated_since);
         let client = self.db.client().await?;
         let sql = "SELECT cursor, failing_since, failed_in_a_row, disabled_reason,
-            (SELECT min(from_position) FROM blocked_lines WHERE owner = id),
-            CASE WHEN $2::bigint IS NULL THEN 0 ELSE
-                (SELECT count(*) FROM attempts WHERE endpoint = endpoints.id AND at >= $2) END,
-            CASE WHEN $2::bigint IS NULL THEN 0 ELSE
-                (SELECT count(*) FROM attempts WHERE endpoint = endpoints.id AND at >= $2
-                    AND failure IS NULL) END,
-            kind, is_paused FROM endpoints WHERE id = $1";
+            (SELECT min(from_position) FROM blocked_lines WHERE owner = id), kind, is_paused
+            FROM endpoints WHERE id = $1";
         let key = id(endpoint.to_bytes());
-        let row = first(&client, sql, &[&key, &since]).await?.ok_or_else(not_found)?;
-        let (lag_events, oldest_waiting) = if row.text(7)? == EndpointKind::Operational.name() {
+        let row = first(&client, sql, &[&key]).await?.ok_or_else(not_found)?;
+        let (lag_events, oldest_waiting) = if row.text(5)? == EndpointKind::Operational.name() {
             let first = row.integer_if(4)?.map_or(i64::MAX, |from| from - 1);
             untold(&client, first.min(row.integer(0)?)).await?
         } else {
             (0, None)
         };
-        let last_error = match since {
-            Some(_) => last_error(&client, &key).await?,
-            None => None,
+        let (last_error, (attempts, delivered)) = match since {
+            Some(since) => (last_error(&client, &key).await?, rated(&client, &key, since).await?),
+            None => (None, (0, 0)),
         };
         Ok(Delivering {
             lag_events,
             oldest_waiting,
-            attempts: row.count(5)?,
-            delivered: row.count(6)?,
+            attempts,
+            delivered,
             failing_since: row.time_if(1)?,
             failed_in_a_row: row.count(2)?,
             last_error,
             disabled_reason: row.text_if(3)?,
-            is_paused: row.flag(8)?,
+            is_paused: row.flag(6)?,
         })
     }
+}
+
+/// How many attempts there were since then, and how many of them succeeded. Indexes alone are read for it.
+async fn rated(
+    client: &deadpool_postgres::Object,
+    endpoint: &Vec<u8>,
+    since: i64,
+) -> Result<(u64, u64), DbError> {
+    let sql = "SELECT count(*) FROM (
+        SELECT 1 FROM attempts WHERE endpoint = $1 AND at >= $2 LIMIT $3) AS rated";
+    let row = first(client, sql, &[endpoint, &since, &RATED_MAX]).await?;
+    let attempts = row.map_or(Ok(0), |row| row.count(0))?;
+    if attempts == 0 {
+        return Ok((0, 0));
+    }
+    let sql = "SELECT count(*) FROM attempts
+        WHERE endpoint = $1 AND failure IS NOT NULL AND (at, key) >= (
+            SELECT at, key FROM attempts WHERE endpoint = $1
+            ORDER BY at DESC, key DESC LIMIT 1 OFFSET $2)";
+    let row = first(client, sql, &[endpoint, &int(attempts - 1)]).await?;
+    let failed = row.map_or(Ok(0), |row| row.count(0))?;
+    Ok((attempts, attempts.saturating_sub(failed)))
 }
 
 /// How many operational events there are after a position, and when the first of them happened.

@@ -411,6 +411,10 @@ impl ConfigBackend for Config {
         Config::wait_operational(self, after).await
     }
 
+    fn operational_end(&self) -> u64 {
+        Config::operational_end(self)
+    }
+
     async fn join(&self, dispatcher: DispatcherId, lasts: Duration) -> Result<(), DbError> {
         Config::join(self, dispatcher, lasts).await
     }

@@ -26,6 +26,10 @@ impl Config {
         let mut end = self.memory.told.subscribe();
         end.wait_for(|end| *end > after.0).await.map(drop).map_err(|_| DbError::Closed)
     }
+
+    pub(super) fn operational_end(&self) -> u64 {
+        *self.memory.told.borrow()
+    }
 }
 
 /// The last position that was given out.

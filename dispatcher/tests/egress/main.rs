@@ -1,10 +1,12 @@
 //! How requests leave: whom they believe, as whom they show themselves, through what, and where to.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod proxy;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -128,10 +130,10 @@ impl Authority {
         certificates(self.0.pem().as_bytes()).unwrap()
     }
 
-    /// A server with a certificate for 127.0.0.1; it asks for one of `callers`.
-    async fn server(&self, callers: Option<&Self>) -> Listening {
+    /// TLS with a certificate for this host; it asks for one of `callers`.
+    fn acceptor(&self, host: &str, callers: Option<&Self>) -> TlsAcceptor {
         use rustls::pki_types::pem::PemObject as _;
-        let issued = self.issue("127.0.0.1");
+        let issued = self.issue(host);
         let chain = certificates(issued.chain.as_bytes()).unwrap();
         let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -147,7 +149,12 @@ impl Authority {
                 builder.with_client_cert_verifier(verifier.build().unwrap())
             }
         };
-        let acceptor = TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).unwrap()));
+        TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).unwrap()))
+    }
+
+    /// A server at 127.0.0.1.
+    async fn server(&self, callers: Option<&Self>) -> Listening {
+        let acceptor = self.acceptor("127.0.0.1", callers);
         Listening::start(move |socket| {
             let acceptor = acceptor.clone();
             async move {
@@ -214,79 +221,6 @@ fn a_key_that_is_not_the_certificates_is_refused() {
     assert_eq!(wrong(&one.key, &one.key), InvalidIdentity::Certificate);
 }
 
-/// Proves that a request came through a proxy: it makes every tunnel to `target`.
-async fn proxy(target: SocketAddr, asked: Arc<Mutex<Vec<String>>>) -> Listening {
-    Listening::start(move |mut socket| {
-        let asked = Arc::clone(&asked);
-        async move {
-            let Some(text) = read(&mut socket, b"\r\n\r\n").await else { return };
-            asked.lock().unwrap().push(text);
-            socket.write_all(b"HTTP/1.1 200 Established\r\n\r\n").await.unwrap();
-            let mut inner = TcpStream::connect(target).await.unwrap();
-            let _ = tokio::io::copy_bidirectional(&mut socket, &mut inner).await;
-        }
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_proxy_is_asked_for_a_tunnel_by_name() {
-    let app = Listening::start(answer).await;
-    let asked = Arc::default();
-    let proxy = proxy(app.address, Arc::clone(&asked)).await;
-    let through = format!("http://dsync:pw@{}", proxy.address).parse().unwrap();
-    let names = Arc::new(Names::new(&[&["8.8.8.8"]]));
-    let egress = Egress { proxy: Some(through), resolver: names, ..strict() };
-    assert_eq!(outcome(egress, "http://app.example:8080/").await, DELIVERED);
-    assert_eq!(app.count(), 1);
-    let asked: Vec<String> = asked.lock().unwrap().clone();
-    assert!(asked[0].starts_with("CONNECT app.example:8080 HTTP/1.1\r\n"), "{asked:?}");
-    assert!(asked[0].contains("Proxy-Authorization: Basic ZHN5bmM6cHc=\r\n"), "{asked:?}");
-}
-
-#[tokio::test]
-async fn what_must_not_be_called_is_not_called_through_a_proxy_either() {
-    let proxy = Listening::start(answer).await;
-    let through = || Some(format!("http://{}", proxy.address).parse().unwrap());
-    for (url, names) in [
-        ("http://10.0.0.1/", Names::new(&[])),
-        ("http://[::1]/", Names::new(&[])),
-        ("http://localhost/", Names::new(&[])),
-        ("http://inward.example/", Names::new(&[&["127.0.0.1"]])),
-    ] {
-        let egress = Egress { proxy: through(), resolver: Arc::new(names), ..strict() };
-        assert_eq!(outcome(egress, url).await, Outcome::Failed(Failure::Refused), "{url}");
-    }
-    assert_eq!(proxy.count(), 0);
-}
-
-#[tokio::test]
-async fn a_proxy_that_makes_no_tunnel_is_the_proxys_failure() {
-    let refusing = Listening::start(async |mut socket: TcpStream| {
-        let _ = read(&mut socket, b"\r\n\r\n").await;
-        let _ = socket.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n").await;
-    })
-    .await;
-    let endless = Listening::start(async |mut socket: TcpStream| {
-        let _ = read(&mut socket, b"\r\n\r\n").await;
-        while socket.write_all(&[b'x'; 512]).await.is_ok() {}
-    })
-    .await;
-    for proxy in [refusing.address.to_string(), endless.address.to_string(), closed().await] {
-        let through = format!("http://{proxy}").parse().unwrap();
-        // A name that does not resolve here is the proxy's to resolve.
-        let names = Arc::new(Names::new(&[]));
-        let egress = Egress { proxy: Some(through), resolver: names, ..strict() };
-        let failed = Outcome::Failed(Failure::Proxy);
-        assert_eq!(outcome(egress, "https://app.example/").await, failed, "{proxy}");
-    }
-}
-
-async fn closed() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
 /// Answers with one list of addresses after the other, then with the last again. Without a list no name
 /// resolves.
 #[derive(Debug)]
@@ -311,26 +245,29 @@ impl Resolve for Names {
     }
 }
 
+/// Addresses that are not public, in the ways in which a name server may put it.
+const INWARD: &[&str] = &[
+    "127.0.0.1",
+    "127.8.8.8",
+    "10.0.0.1",
+    "169.254.169.254",
+    "0.0.0.0",
+    "100.64.0.1",
+    "::1",
+    "::ffff:127.0.0.1",
+    "::7f00:1",
+    "64:ff9b::7f00:1",
+    "2002:7f00:1::",
+    "fd00:ec2::254",
+    "fe80::1",
+];
+
 #[tokio::test]
 async fn a_name_that_resolves_inward_is_not_called() {
     let app = Listening::start(answer).await;
     let port = app.address.port();
-    for inward in [
-        "127.0.0.1",
-        "127.8.8.8",
-        "10.0.0.1",
-        "169.254.169.254",
-        "0.0.0.0",
-        "100.64.0.1",
-        "::1",
-        "::ffff:127.0.0.1",
-        "::7f00:1",
-        "64:ff9b::7f00:1",
-        "2002:7f00:1::",
-        "fd00:ec2::254",
-        "fe80::1",
-    ] {
-        let names = Arc::new(Names::new(&[&[inward]]));
+    for inward in INWARD {
+        let names = Arc::new(Names::new(&[&[*inward]]));
         let egress = Egress { resolver: names, ..strict() };
         let url = format!("http://inward.example:{port}/");
         assert_eq!(outcome(egress, &url).await, Outcome::Failed(Failure::Refused), "{inward}");
