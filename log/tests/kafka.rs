@@ -240,15 +240,13 @@ async fn records_that_were_deleted_are_missed_and_never_skipped() {
 
 /// Transactions of somebody else on the topic of the log.
 async fn foreign(brokers: &tests::Kafka, topic: &str) -> FutureProducer {
-    let mut foreign = brokers.client();
-    foreign.set("transactional.id", topic);
-    let foreign: FutureProducer = foreign.create().unwrap();
-    tokio::task::spawn_blocking(move || {
-        foreign.init_transactions(tests::server::PATIENCE).unwrap();
-        foreign
-    })
-    .await
-    .unwrap()
+    let mut settings = brokers.client();
+    settings.set("transactional.id", topic);
+    let begun = tokio::task::spawn_blocking(move || {
+        let foreign: FutureProducer = settings.create()?;
+        foreign.init_transactions(tests::server::PATIENCE).map(|()| foreign)
+    });
+    begun.await.expect("it does not panic").expect("the broker takes transactions")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -196,8 +196,8 @@ fn one_broker_is_asked_for_one_copy_and_the_database_has_a_connection_for_each_p
     let roles = services.values().filter_map(|service| service["deploy"]["replicas"].as_u64());
     let most = roles.map(|replicas| (replicas + 1) * each).sum::<u64>();
     let says = services["postgres"]["command"].as_array().expect("arguments");
-    let allowed = says.iter().filter_map(|word| word.as_str()?.strip_prefix("max_connections="));
-    let allowed: u64 = allowed.last().expect("it says how many").parse().expect("a number");
+    let allowed = says.iter().find_map(|word| word.as_str()?.strip_prefix("max_connections="));
+    let allowed: u64 = allowed.expect("it says how many").parse().expect("a number");
     assert!(most + 10 < allowed, "{most} of {allowed}");
     assert!(services["postgres"]["shm_size"].is_string(), "several workers need room in /dev/shm");
 }

@@ -12,7 +12,9 @@ enum Refusal {
     TakesAway,
     /// It writes rows that are refused now.
     Forbids,
-    /// Its writes wait for as long as the table is read or written as a whole.
+    /// Its writes wait for as long as the table is read or written as a whole. An index can be built beside them
+    /// (`CONCURRENTLY`), outside a transaction and on each month of the feed by itself: the first step that needs one
+    /// brings the way to run it.
     HoldsUp,
     /// Its lists walk along that index.
     SlowsDown,
@@ -24,8 +26,11 @@ enum Refusal {
 
 use Refusal::{Forbids, HoldsUp, Rewrites, SlowsDown, TakesAway, Unknown};
 
-/// Statements that the rules refuse, and why they stand all the same. None after these: they were there before
-/// anything was released, so the tables that they change were empty or small wherever they ran.
+/// How many steps the first release knows. Until there is one, that is all of them.
+const FIRST_RELEASE: i32 = 12;
+
+/// Statements that the rules refuse, and why they stand all the same: they were there before anything was released, so
+/// the tables that they change were empty or small wherever they ran.
 const ALLOWED: &[(i32, &str, Refusal, &str)] = &[
     (6, "CREATE INDEX attempts_failed", HoldsUp, "attempts go after days, and flushes wait 10 s"),
     (
@@ -114,15 +119,14 @@ fn column(statement: &str) -> Result<(), Refusal> {
 #[test]
 fn no_step_harms_a_replica_of_the_version_before() {
     let mut used = BTreeSet::new();
-    // The first two make the tables that there are.
     for (step, number) in MIGRATIONS.iter().zip(1_i32..) {
         let mut new = BTreeSet::new();
         for statement in statements(step.sql) {
             let Err(refusal) = check(&statement, &mut new) else { continue };
             let allowed = ALLOWED.iter().position(|(of, begins, why, _)| {
+                let rest = statement.strip_prefix(begins);
                 (*of, *why) == (number, refusal)
-                    && statement.strip_prefix(begins).is_some_and(|rest| rest.starts_with(' '))
-                    || (*of, *why) == (number, refusal) && statement == *begins
+                    && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
             });
             let allowed = allowed
                 .unwrap_or_else(|| panic!("step {number} is refused, {refusal:?}: {statement}"));
@@ -130,7 +134,7 @@ fn no_step_harms_a_replica_of_the_version_before() {
         }
     }
     assert_eq!(used.len(), ALLOWED.len(), "each exception is one");
-    assert!(ALLOWED.iter().all(|(number, ..)| *number <= 12), "there are no later ones");
+    assert!(ALLOWED.iter().all(|(number, ..)| *number <= FIRST_RELEASE), "there are no later ones");
 }
 
 #[test]
