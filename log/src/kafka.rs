@@ -22,6 +22,7 @@ mod error;
 mod follower;
 mod group;
 mod headers;
+mod hole;
 mod looking;
 mod producer;
 mod publisher;
@@ -63,6 +64,10 @@ const OPEN_WITHIN: Duration = Duration::from_secs(20);
 /// How long records that are known to be there may take to arrive.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long nothing may arrive of what is known to be there, before it is found out whether that can be read at all. Rather
+/// more than a broker waits before it answers that there is nothing.
+const SILENT_FOR: Duration = Duration::from_secs(1);
+
 /// How long appends on their way may take when the log is closed. Whoever waited for one has been answered by then, so
 /// they are on their way only because no broker answers.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -83,6 +88,8 @@ pub struct Kafka {
     reach: Arc<Reach>,
     /// When the cluster was last asked whether it is there again. Held while it is asked.
     asked: tokio::sync::Mutex<Option<Instant>>,
+    /// Held while it is found out whether a silent partition can be read.
+    passing_over: tokio::sync::Mutex<()>,
     follower: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -128,6 +135,7 @@ impl Kafka {
             shared,
             reach,
             asked: tokio::sync::Mutex::new(None),
+            passing_over: tokio::sync::Mutex::new(()),
             follower: Mutex::new(Some(follower)),
         })
     }
@@ -230,6 +238,35 @@ impl Kafka {
         Ok(found)
     }
 
+    /// Passes over what is known to be written and cannot be read, if that is all there is. A failure is no news: whoever
+    /// waits is told that nothing arrives.
+    ///
+    /// Takes a client of its own, so it is done for one partition at a time: false, if it is another's turn.
+    async fn pass_over(&self, partition: Partition) -> bool {
+        let Ok(_turn) = self.passing_over.try_lock() else { return false };
+        let silent = self.shared.window(partition).awaited();
+        let Some(span) = silent.filter(|_| !self.reach.is_down()) else { return true };
+        let config = self.config.clone();
+        let asked =
+            tokio::task::spawn_blocking(move || hole::reaches_to(&config, partition, span)).await;
+        match asked {
+            Ok(Ok(Some(end))) => {
+                tracing::info!(
+                    partition = partition.0,
+                    "offsets {} to {} of the log hold marks of somebody's transactions and no records",
+                    span.0.0,
+                    end.0.saturating_sub(1)
+                );
+                self.shared.window(partition).pass_over(span.0, end);
+                self.shared.tell(partition);
+            }
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "whether the log goes on is not known"),
+            Err(error) => tracing::error!(%error, "asking where the log goes on has failed"),
+        }
+        true
+    }
+
     /// Looks at what the broker holds, and lets fetching begin at `from`. Looks twice before it says that records are lost:
     /// it is not tried again soon, and a leader that has just been replaced may lag for a moment.
     async fn go_to(&self, partition: Partition, from: Offset) -> Result<Offset, ReadError> {
@@ -288,6 +325,7 @@ impl EventLog for Kafka {
         limit: ReadLimit,
     ) -> Result<Vec<Entry>, ReadError> {
         let deadline = Instant::now() + READ_WITHIN;
+        let mut silence = Silence::default();
         let mut changed = self.shared.subscribe(partition);
         if self.shared.window(partition).is_lost() {
             // Whoever asks again may do so because the records are back.
@@ -310,14 +348,22 @@ impl EventLog for Kafka {
                     return Ok(Vec::new());
                 }
                 Found::Elsewhere => {}
-                Found::Coming if timeout_at(deadline, changed.changed()).await.is_ok() => {}
-                Found::Coming if goal.take().is_some() => {}
                 Found::Coming => {
-                    // Whatever holds it up, the next reader begins anew.
-                    self.shared.window(partition).want(from);
-                    self.shared.wake_follower();
-                    let why = "records that are there do not arrive from the broker";
-                    return Err(ReadError::Unavailable(why.into()));
+                    let until = silence.ends_at(self.shared.window(partition).end()).min(deadline);
+                    if timeout_at(until, changed.changed()).await.is_ok() {
+                        continue;
+                    }
+                    if Instant::now() < deadline {
+                        // Once for a place: what can be read comes, and what cannot is passed over.
+                        let has_asked = self.pass_over(partition).await;
+                        silence.at = has_asked.then_some(deadline);
+                    } else if goal.take().is_none() {
+                        // Whatever holds it up, the next reader begins anew.
+                        self.shared.window(partition).want(from);
+                        self.shared.wake_follower();
+                        let why = "records that are there do not arrive from the broker";
+                        return Err(ReadError::Unavailable(why.into()));
+                    }
                 }
             }
         }
@@ -349,6 +395,23 @@ impl EventLog for Kafka {
         let (_, tail) = self.watermarks(partition).await?;
         self.shared.reaches(partition, tail);
         Ok(tail)
+    }
+}
+
+/// Since when nothing has arrived where a reader waits.
+#[derive(Default)]
+struct Silence {
+    end: Option<Offset>,
+    at: Option<Instant>,
+}
+
+impl Silence {
+    /// When it has lasted long enough, if fetching has come to this place.
+    fn ends_at(&mut self, end: Option<Offset>) -> Instant {
+        if self.end != end {
+            *self = Self { end, at: None };
+        }
+        *self.at.get_or_insert_with(|| Instant::now() + SILENT_FOR)
     }
 }
 

@@ -32,6 +32,17 @@ pub struct Judged {
     pub stale: u64,
 }
 
+/// A commit of which the rest has not come: what holds the position of the partition back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HalfCommit {
+    /// Whose it is.
+    pub directory_id: DirectoryId,
+    /// Its first record.
+    pub first: Offset,
+    /// How many records have been judged since, which a restart judges again.
+    pub judged_since: u64,
+}
+
 /// A record that cannot be read. The partition stops there; nothing is skipped.
 #[derive(Debug, thiserror::Error)]
 #[error("DSYNC-005: record {} of partition {} cannot be read", .offset.0, .partition.0)]
@@ -71,6 +82,15 @@ impl Reader {
     #[must_use]
     pub const fn position(&self) -> Position {
         self.position
+    }
+
+    /// The oldest commit of which the rest has not come. Any other record of its directory makes it void; nothing else does,
+    /// since every reader has to say the same of what may still come.
+    #[must_use]
+    pub fn half_commit(&self) -> Option<HalfCommit> {
+        let (directory_id, first) = self.pending.iter().min_by_key(|(_, first)| **first)?;
+        let judged_since = self.read_to.0.saturating_sub(first.0);
+        Some(HalfCommit { directory_id: *directory_id, first: *first, judged_since })
     }
 
     /// Judges entries in order.

@@ -22,6 +22,9 @@ const STEP_RECORDS_MAX: NonZeroUsize = NonZeroUsize::new(1_024).expect("not zero
 /// How many bytes one step takes, for large records.
 const STEP_BYTES_MAX: NonZeroUsize = NonZeroUsize::new(4 << 20).expect("not zero");
 
+/// How many records a restart may judge once more without anybody being told: a matter of seconds.
+const JUDGED_AGAIN_MAX: u64 = 100_000;
+
 /// How long to wait before the store or the log is asked again after it failed.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
 
@@ -35,6 +38,8 @@ pub struct Projector {
     writing: Option<Writing>,
     /// Whether there may be rows that a directory has left behind.
     sweeps: bool,
+    /// The half commit that somebody was told of.
+    told: Option<Offset>,
 }
 
 type Writing = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -110,7 +115,7 @@ impl Projector {
             tracing::error!(directory.id = %stopped.directory_id, "DSYNC-003: this directory is stopped by a gap in its stream");
         }
         let reader = Reader::resume(partition, position, &heads);
-        Ok(Self { log, store, partition, reader, writing: None, sweeps: true })
+        Ok(Self { log, store, partition, reader, writing: None, sweeps: true, told: None })
     }
 
     /// Judges what is there, up to a limit, and begins to write it when what was judged before is
@@ -134,9 +139,33 @@ impl Projector {
         metrics::counter!("projector_events_total").increment(judged.batch.accepted.len() as u64);
         let is_gone = |accepted: &Accepted| matches!(accepted.change, Change::DirectoryGone);
         self.sweeps |= judged.batch.accepted.iter().any(is_gone);
+        self.tell_of_half_commit();
         self.written().await?;
         self.write(from, judged).await;
         Ok(Progress::Moved)
+    }
+
+    /// A commit that was left half does no harm, but every restart begins before it: with a directory that nobody writes to
+    /// any more, that takes longer from day to day.
+    fn tell_of_half_commit(&mut self) {
+        let half = self.reader.half_commit();
+        let again = half.map_or(0, |half| half.judged_since);
+        gauge_judged_again(self.partition, again);
+        let first = half.map(|half| half.first);
+        match half.filter(|_| again > JUDGED_AGAIN_MAX && self.told != first) {
+            Some(half) => {
+                tracing::warn!(
+                    partition = self.partition.0,
+                    directory.id = %half.directory_id,
+                    "the commit of this directory that begins at record {} was left half, and a restart judges {again} \
+                     records again; it is void with the next change of the directory, such as a new token",
+                    half.first.0
+                );
+                self.told = first;
+            }
+            None if first.is_none() => self.told = None,
+            None => {}
+        }
     }
 
     /// Reads on, and meanwhile writes on.
@@ -215,6 +244,19 @@ impl Projector {
     async fn wait(&mut self) -> Result<(), Error> {
         Ok(self.log.wait_past(self.partition, self.reader.read_to()).await?)
     }
+}
+
+impl Drop for Projector {
+    /// Whoever follows the partition from here on says it anew.
+    fn drop(&mut self) {
+        gauge_judged_again(self.partition, 0);
+    }
+}
+
+fn gauge_judged_again(partition: Partition, records: u64) {
+    let records = f64::from(u32::try_from(records).unwrap_or(u32::MAX));
+    metrics::gauge!("projector_judged_again_records", "partition" => partition.0.to_string())
+        .set(records);
 }
 
 /// A log that lost its end, or another log altogether, must not be followed.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use log::{Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit};
+use projector::judge::Reader;
 use projector::run::{Progress, run};
 use projector::{Batch, Error, Position, ProjectionStore, Projector, StoreError, StoredHead};
 use schemas::record::{Draft, Sealed, seal, seal_anew};
@@ -445,4 +446,35 @@ async fn a_half_commit_that_nobody_completes_is_no_lag() {
     assert_eq!(projector::lag::lags(&*log, &*store).await, [(P, 0)]);
     log.put(values(&commit(3, 70, 1, Head::default())));
     assert_eq!(projector::lag::lags(&*log, &*store).await, [(P, 1)]);
+}
+
+#[test]
+fn a_half_commit_is_told_of_until_its_directory_writes_something_else() {
+    let mut reader = Reader::resume(P, Position::default(), &[]);
+    let mut offset = 0;
+    let mut judge = |reader: &mut Reader, sealed: &[Sealed]| {
+        for value in values(sealed) {
+            let entry = Entry { offset: Offset(offset), value: value.into() };
+            reader.judge(&[entry]).unwrap();
+            offset += 1;
+        }
+    };
+    let whole = commit(1, 5, 1, Head::default());
+    judge(&mut reader, &whole);
+    assert_eq!(reader.half_commit(), None);
+    judge(&mut reader, &commit(1, 10, 3, whole[0].head)[..2]);
+    let mut tail = Head::default();
+    for first in 50..60 {
+        let other = commit(2, first, 1, tail);
+        tail = other[0].head;
+        judge(&mut reader, &other);
+    }
+    let half = reader.half_commit().unwrap();
+    assert_eq!(half.directory_id, DirectoryId::from_bits(1));
+    assert_eq!((half.first, half.judged_since), (Offset(1), 12));
+    assert_eq!(reader.position().next, half.first, "a restart begins there");
+
+    judge(&mut reader, &commit(1, 90, 1, whole[0].head));
+    assert_eq!(reader.half_commit(), None);
+    assert_eq!(reader.position().next, reader.read_to());
 }

@@ -52,6 +52,16 @@ impl DbError {
         }
     }
 
+    /// Whether others use what was to be changed. They will not for ever.
+    pub(crate) fn is_in_the_way(&self) -> bool {
+        let states = [SqlState::LOCK_NOT_AVAILABLE, SqlState::T_R_DEADLOCK_DETECTED];
+        match self {
+            Self::Postgres(error) => error.code().is_some_and(|state| states.contains(state)),
+            Self::Sqlite(_) | Self::Pool(_) | Self::Tls(_) | Self::Silent => false,
+            Self::Unreadable { .. } | Self::Closed | Self::Refused(_) => false,
+        }
+    }
+
     /// Whether the database took offence at the data: it would again. A server that is away, overloaded or shutting
     /// down says something else.
     pub(crate) fn is_lasting(&self) -> bool {
@@ -124,6 +134,19 @@ pub enum OpenError {
          is too old for it"
     )]
     Schema {
+        /// Where it is.
+        server: String,
+        /// The version of the tables.
+        found: i32,
+        /// The latest that is known.
+        known: i32,
+    },
+    /// A later version has changed the tables, which a state that this one makes would not have.
+    #[error(
+        "the store in PostgreSQL ({server}) has schema version {found}, and a state made by this program, which knows \
+         {known}, would lack what came since: rebuild with the version that the replicas run"
+    )]
+    Outgrown {
         /// Where it is.
         server: String,
         /// The version of the tables.

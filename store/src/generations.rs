@@ -11,7 +11,7 @@ use projector::{Position, StoreError, StoredHead};
 use schemas::{DirectoryId, ScimId, Seq};
 
 use crate::error::OpenError;
-pub(crate) use crate::postgres::state::generation::Generation as OnServer;
+pub(crate) use crate::postgres::state::generation::{Generation as OnServer, Swap};
 use crate::postgres::state::snapshot::Snapshot as OfServer;
 pub(crate) use crate::state::bulk::Generation as InFile;
 use crate::state::snapshot::Snapshot as OfFile;

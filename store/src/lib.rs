@@ -36,7 +36,7 @@ pub use config::attempts::Retention;
 use error::DbError;
 pub use error::OpenError;
 pub use generations::{Generation, Snapshot};
-use generations::{InFile, Making, OnServer, Taken};
+use generations::{InFile, Making, OnServer, Swap, Taken};
 use log::Partition;
 pub use postgres::{Invalid, PostgresSettings};
 use state::State;
@@ -249,11 +249,15 @@ impl Store {
         match generation.0 {
             Making::File(made) => Ok(self.config.set_generation(made.number()).await?),
             Making::Server(made) => {
-                if made.swap_in().await? {
-                    return Ok(());
-                }
-                let why =
-                    "a projector has moved on meanwhile; stop the projectors, then rebuild again";
+                let why = match made.swap_in().await? {
+                    Swap::Done => return Ok(()),
+                    Swap::ProjectorMoved => {
+                        "a projector has moved on meanwhile; stop the projectors, then rebuild again"
+                    }
+                    Swap::SchemaMoved => {
+                        "a later version has changed the tables meanwhile; rebuild with that version"
+                    }
+                };
                 Err(Unavailable(why.into()))
             }
         }

@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tests::server;
 
+mod compose;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace is around it")
 }
@@ -127,63 +129,6 @@ fn settings_in_the_files_are_settings_of_the_program() {
 }
 
 #[test]
-fn the_services_of_the_cluster_find_each_other() {
-    let Some(compose) = yaml("deploy/compose.yaml") else { return };
-    let services = compose["services"].as_object().expect("it has services");
-    for role in ["ingest", "projector", "dispatcher", "api"] {
-        let service = &services[role];
-        assert_eq!(service["command"][2], role, "each role has a service of its name");
-        assert_eq!(service["deploy"]["replicas"], 2, "{role}");
-        assert_eq!(service["environment"]["DSYNC_LISTEN"], "0.0.0.0:8080", "{role}");
-        let log = service["environment"]["DSYNC_LOG"].as_str().expect("a log");
-        assert!(log.starts_with("kafka://kafka:9092/"), "{role}: {log}");
-    }
-    let scraped = yaml("deploy/prometheus.yml").expect("PyYAML is there");
-    let scraped = &scraped["scrape_configs"][0]["dns_sd_configs"][0];
-    assert_eq!(scraped["port"], 8080);
-    for name in scraped["names"].as_array().expect("names") {
-        assert!(services.contains_key(name.as_str().expect("a name")), "{name}");
-    }
-    let caddy = read("deploy/Caddyfile");
-    for upstream in words(&caddy, "dynamic a ") {
-        assert!(services.contains_key(upstream), "{upstream}");
-        assert!(caddy.contains(&format!("dynamic a {upstream} 8080")), "{upstream}");
-    }
-    assert_eq!(services["ingest"]["environment"]["DSYNC_KAFKA_COPIES"], 1, "there is one broker");
-    for (name, service) in services {
-        for volume in service["volumes"].as_array().into_iter().flatten() {
-            let source = volume.as_str().and_then(|text| text.split(':').next()).expect("a source");
-            let there = match source.strip_prefix("./") {
-                Some(file) => root().join("deploy").join(file).exists(),
-                None => compose["volumes"].get(source).is_some(),
-            };
-            assert!(there, "{name}: {source}");
-        }
-    }
-}
-
-#[test]
-fn the_proxy_keeps_a_directory_on_one_replica_by_what_names_it_in_the_path() {
-    let caddy = read("deploy/Caddyfile");
-    assert!(!caddy.contains("uri_hash"), "a hash of path and query spreads a directory over all");
-    let scim = caddy.split("reverse_proxy @scim").nth(1).expect("SCIM has a proxy of its own");
-    let (scim, _) = scim.split_once("\n\t}\n").expect("its block ends");
-    assert!(scim.contains("\n\t\tlb_policy header X-Dsync-Endpoint\n"), "{scim}");
-    assert!(caddy.contains("\t@directory path_regexp directory ^/scim/v2\\.0/([^/]+)\n"));
-    assert!(caddy.contains("\trequest_header @directory X-Dsync-Endpoint {re.directory.1}\n"));
-}
-
-#[test]
-fn one_machine_needs_one_service_and_one_volume() {
-    let Some(compose) = yaml("deploy/compose.single.yaml") else { return };
-    let services = compose["services"].as_object().expect("it has services");
-    assert_eq!(services.keys().collect::<Vec<_>>(), ["dsync"]);
-    assert_eq!(services["dsync"]["volumes"], serde_json::json!(["data:/data"]));
-    assert_eq!(services["dsync"]["command"][0], "serve");
-    assert!(compose["volumes"].get("data").is_some());
-}
-
-#[test]
 fn the_image_is_built_from_every_crate_with_the_right_compiler() {
     let manifest = read("Cargo.toml");
     let dockerfile = read("deploy/Dockerfile");
@@ -206,6 +151,37 @@ fn libraries(binary: &Path) -> Vec<PathBuf> {
     let listed = String::from_utf8(listed.stdout).expect("text");
     let paths = listed.split_whitespace().filter(|word| word.starts_with('/'));
     paths.map(PathBuf::from).collect()
+}
+
+/// What a stage of the Dockerfile installs.
+fn installed(stage: &str) -> BTreeSet<&str> {
+    let words = stage.split("--no-install-recommends ").nth(1).expect("it installs something");
+    words.split_whitespace().take_while(|word| *word != "\\").collect()
+}
+
+#[test]
+fn the_image_has_the_libraries_of_the_binary_and_what_builds_them() {
+    let dockerfile = read("deploy/Dockerfile");
+    let stages: Vec<&str> = dockerfile.split("\nFROM ").skip(1).collect();
+    let [build, run] = stages[..] else { panic!("two stages") };
+    // The configuration of librdkafka ends where there is no C++ compiler, and the slim image of Rust has none.
+    for package in ["g++", "make", "pkg-config", "libssl-dev"] {
+        assert!(installed(build).contains(package), "{package}");
+    }
+    let run = installed(run);
+    for library in libraries(&server::binary("dsync")) {
+        let name = library.file_name().expect("a file").to_string_lossy().into_owned();
+        let package = match name.split(".so").next().expect("a name") {
+            "libssl" | "libcrypto" => "libssl3t64",
+            // Every Debian has these: its package manager uses them.
+            "libc" | "libm" | "libgcc_s" | "libz" | "ld-linux-x86-64" | "ld-linux-aarch64" => {
+                continue;
+            }
+            _ => panic!("which package has {name}?"),
+        };
+        assert!(run.contains(package), "{name} is in {package}");
+    }
+    assert!(run.contains("ca-certificates"), "roots of the system");
 }
 
 #[test]

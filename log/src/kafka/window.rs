@@ -92,7 +92,7 @@ impl Window {
         Ok(match (entries.is_empty(), tail) {
             (false, _) if is_all => Found::Entries(entries),
             (false, _) => Found::Coming,
-            (true, Some(tail)) if tail <= from => Found::Tail,
+            (true, Some(tail)) if tail <= place.end => Found::Tail,
             (true, Some(_)) => Found::Coming,
             (true, None) => Found::Elsewhere,
         })
@@ -102,7 +102,29 @@ impl Window {
     pub(super) fn is_past(&self, offset: Offset) -> Result<bool, ReadError> {
         match self.lost_error() {
             Some(lost) => Err(lost),
-            None => Ok(self.tail.is_some_and(|tail| tail > offset)),
+            None => Ok(self.tail.is_some_and(|tail| tail > self.nothing_before(offset))),
+        }
+    }
+
+    /// Where the next record may be, seen from an offset: there, unless it was found out that it is not.
+    fn nothing_before(&self, offset: Offset) -> Offset {
+        let place = self.place.as_ref().filter(|place| place.holds(offset));
+        let place =
+            place.filter(|place| place.entries.back().is_none_or(|last| last.offset < offset));
+        place.map_or(offset, |place| place.end)
+    }
+
+    /// What is known to be written and did not arrive yet, where fetching goes on.
+    pub(super) fn awaited(&self) -> Option<(Offset, Offset)> {
+        let place = self.place.as_ref().filter(|place| !place.rests && self.wanted.is_none())?;
+        Some((place.end, self.tail?)).filter(|(end, tail)| end < tail)
+    }
+
+    /// There is nothing to read from here to there. What was fetched meanwhile knows better.
+    pub(super) fn pass_over(&mut self, from: Offset, to: Offset) {
+        if let Some(place) = self.place.as_mut().filter(|place| place.end == from) {
+            place.end = to;
+            self.reaches(to);
         }
     }
 
@@ -355,6 +377,29 @@ mod tests {
         assert_eq!(window.move_to_wanted(), Some(Offset(1)));
         assert_eq!(window.take(entry(3, 1)), Taken::Yes);
         assert_eq!(offsets(&mut window, 0), [0, 3]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_at_the_tail_is_passed_over_and_what_comes_behind_it_is_not() {
+        let mut window = at(0);
+        window.take(entry(0, 1));
+        window.reaches(Offset(3));
+        assert_eq!(window.awaited(), Some((Offset(1), Offset(3))));
+        let goal = window.tail();
+        assert!(matches!(window.read(Offset(0), LIMIT, goal), Ok(Found::Coming)));
+        window.pass_over(Offset(0), Offset(3));
+        assert_eq!(window.end(), Some(Offset(1)), "fetching has come further meanwhile");
+        window.pass_over(Offset(1), Offset(3));
+        assert_eq!(offsets(&mut window, 0), [0]);
+        assert!(matches!(window.read(Offset(1), LIMIT, goal), Ok(Found::Tail)));
+        assert!(window.is_past(Offset(1)).is_ok_and(|past| !past), "there is nothing to wake for");
+        assert_eq!(window.awaited(), None);
+
+        window.reaches(Offset(4));
+        assert!(window.is_past(Offset(1)).is_ok_and(|past| past));
+        assert!(matches!(window.read(Offset(1), LIMIT, None), Ok(Found::Coming)));
+        assert_eq!(window.take(entry(3, 1)), Taken::Yes);
+        assert_eq!(offsets(&mut window, 1), [3]);
     }
 
     #[test]

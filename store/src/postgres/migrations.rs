@@ -2,7 +2,11 @@
 //!
 //! Replicas of two versions run beside each other while they are replaced one by one. So a step says how far back
 //! the versions reach that still work with what it leaves, and a version that meets steps it does not know goes on
-//! if all of them reach back to it. A step that adds does; one that takes away waits until nobody asks for it.
+//! if all of them reach back to it. A step that adds does; one that takes away waits until nobody asks for it. Which
+//! statements a step may have is in the tests of this module ([`rules`]), and what a replica that was there before
+//! goes on doing meanwhile as well ([`older`]).
+
+use std::time::Duration;
 
 use tokio_postgres::Client;
 
@@ -101,16 +105,64 @@ pub(super) async fn run(
     settings: &PostgresSettings,
     schema: &str,
 ) -> Result<(), OpenError> {
-    let known = number_of(MIGRATIONS.len());
-    let ran = apply(client, schema, known).await;
+    let ran = apply(client, schema, MIGRATIONS).await;
     match ran.map_err(|error| OpenError::server(settings, error))? {
         Ok(()) => Ok(()),
-        Err(found) => Err(OpenError::Schema { server: settings.to_string(), found, known }),
+        Err(found) => {
+            Err(OpenError::Schema { server: settings.to_string(), found, known: known() })
+        }
     }
 }
 
-/// The number of the last step if there is one that this version cannot live with.
-async fn apply(client: &mut Client, schema: &str, known: i32) -> Result<Result<(), i32>, DbError> {
+/// The number of steps that this version knows.
+pub(super) fn known() -> i32 {
+    number_of(MIGRATIONS.len())
+}
+
+/// How long a step waits for a table that somebody uses. Everybody else waits behind it, so it gives way soon, and
+/// before PostgreSQL looks for one to end among those that wait for each other, which is after a second.
+const WAIT: Duration = Duration::from_millis(500);
+
+/// How long it lets the others go on before it tries again.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often it tries: for two minutes, where no statement of ours takes more than half of one.
+const TRIES: u32 = 120;
+
+/// What has become of the next step.
+enum Next {
+    Done,
+    /// There is none.
+    AllDone,
+    /// This version cannot live with one that was done. The last has this number.
+    TooOld(i32),
+}
+
+/// The number of the last step if there is one that this version cannot live with. Each step is a transaction of its
+/// own, so that none keeps a table from others while the next waits for another.
+async fn apply(
+    client: &mut Client,
+    schema: &str,
+    steps: &[Migration],
+) -> Result<Result<(), i32>, DbError> {
+    let mut tries = 0;
+    loop {
+        match next(client, schema, steps).await {
+            Ok(Next::AllDone) => return Ok(Ok(())),
+            Ok(Next::TooOld(last)) => return Ok(Err(last)),
+            Ok(Next::Done) => tries = 0,
+            Err(error) if error.is_in_the_way() && tries < TRIES => {
+                tries += 1;
+                tracing::info!(%error, "a step of the schema waits for a table that is in use");
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn next(client: &mut Client, schema: &str, steps: &[Migration]) -> Result<Next, DbError> {
+    let known = number_of(steps.len());
     let transaction = client.transaction().await?;
     // Whoever comes second waits as long as the first one takes, and so does what it waits for.
     transaction
@@ -123,18 +175,26 @@ async fn apply(client: &mut Client, schema: &str, known: i32) -> Result<Result<(
     let done: Vec<(i32, i32)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let last = done.iter().map(|(number, _)| *number).max().unwrap_or(0);
     if done.iter().any(|(number, works_since)| *number > known && *works_since > known) {
-        transaction.rollback().await?;
-        return Ok(Err(last));
+        return Ok(Next::TooOld(last));
     }
-    for (migration, number) in MIGRATIONS.iter().zip(1_i32..).skip_while(|(_, at)| *at <= last) {
-        transaction.batch_execute(migration.sql).await?;
-        let done = "INSERT INTO migrations (number, works_since) VALUES ($1, $2)";
-        transaction.execute(done, &[&number, &migration.works_since]).await?;
-    }
+    let Some((step, number)) = steps.iter().zip(1_i32..).find(|(_, number)| *number > last) else {
+        transaction.commit().await?;
+        return Ok(Next::AllDone);
+    };
+    let wait = format!("SET LOCAL lock_timeout = {}", WAIT.as_millis());
+    transaction.batch_execute(&wait).await?;
+    transaction.batch_execute(step.sql).await?;
+    let done = "INSERT INTO migrations (number, works_since) VALUES ($1, $2)";
+    transaction.execute(done, &[&number, &step.works_since]).await?;
     transaction.commit().await?;
-    Ok(Ok(()))
+    Ok(Next::Done)
 }
 
 fn number_of(steps: usize) -> i32 {
     i32::try_from(steps).expect("there are a handful")
 }
+
+#[cfg(test)]
+mod older;
+#[cfg(test)]
+mod rules;

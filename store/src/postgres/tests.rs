@@ -3,6 +3,7 @@
 use ::tests::Postgres as Server;
 
 use super::query::Moment;
+use super::state::generation::{Generation, Swap};
 use super::*;
 
 /// Ends the test, aloud, where there is no PostgreSQL.
@@ -62,6 +63,20 @@ async fn a_later_schema_is_used_if_it_allows_it_and_refused_otherwise() {
     client.execute("INSERT INTO migrations VALUES (1001, 1000)", &[]).await.unwrap();
     let refused = Postgres::open(settings(&server)).await.unwrap_err();
     assert!(matches!(refused, OpenError::Schema { found: 1001, .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn a_rebuild_by_a_version_that_knows_fewer_steps_is_refused() {
+    let server = server!();
+    let db = Postgres::open(settings(&server)).await.unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let create = || Generation::create(&db, (1, scratch.path()));
+    let begun = create().await.unwrap();
+    let client = server.connect().await;
+    client.execute("INSERT INTO migrations VALUES (1000, 1)", &[]).await.unwrap();
+    assert_eq!(begun.swap_in().await.unwrap(), Swap::SchemaMoved);
+    let refused = create().await.unwrap_err();
+    assert!(matches!(refused, OpenError::Outgrown { found: 1000, .. }), "{refused}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Roles in processes of their own, on a real Kafka and a real PostgreSQL.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -8,12 +8,16 @@ use tests::load::{Replicas, create_users, read_back, user_name};
 use tests::postgres::Missing;
 use tests::server::{command, eventually};
 use tests::{Directory, Kafka, Postgres, Receiver, Server};
+use tokio_postgres::Client;
 
 use super::everything_at_once;
 use crate::kafka::brokers;
 
 /// The same for every process: 32 bytes.
 const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// The attempts of a dispatcher that went well.
+const ATTEMPTED: &str = r#"dispatcher_attempts_total{outcome="delivered"}"#;
 
 /// A log and a store that processes share.
 pub(super) struct Cluster {
@@ -128,7 +132,11 @@ async fn whichever_role_is_killed_under_load_nothing_acknowledged_is_lost() {
     let api = cluster.start("api");
     let mut ingest = [cluster.start("ingest"), cluster.start("ingest")];
     let mut projectors = [cluster.start("projector"), cluster.start("projector")];
-    let mut dispatchers = [cluster.start("dispatcher"), cluster.start("dispatcher")];
+    let leases = cluster.postgres.connect().await;
+    let mut dispatchers = Dispatchers::new();
+    for _ in 0..2 {
+        starts_one_more(&cluster, &leases, &mut dispatchers).await;
+    }
     let receiver = Receiver::start().await;
     api.server.api().endpoint(receiver.url()).await;
     let directory: Directory = api.server.api().directory("azure scim v2.0", "Acme").await;
@@ -146,14 +154,13 @@ async fn whichever_role_is_killed_under_load_nothing_acknowledged_is_lost() {
                 found.is_some().then_some(())
             })
             .await;
-            let killed = match role {
-                "ingest" => &mut ingest[0],
-                "projector" => &mut projectors[0],
-                _ => &mut dispatchers[0],
-            };
-            std::mem::replace(killed, cluster.start(role)).server.kill();
-            if role == "ingest" {
-                replicas.moved(0, ingest[0].server.base());
+            match role {
+                "ingest" => {
+                    replaced_after_a_kill(&cluster, role, &mut ingest[0]);
+                    replicas.moved(0, ingest[0].server.base());
+                }
+                "projector" => replaced_after_a_kill(&cluster, role, &mut projectors[0]),
+                _ => the_holder_is_killed(&cluster, &leases, &mut dispatchers).await,
             }
         };
         let (created, ()) = tokio::join!(load, kill);
@@ -164,6 +171,44 @@ async fn whichever_role_is_killed_under_load_nothing_acknowledged_is_lost() {
     assert_eq!(list.body["totalResults"], users.len(), "nobody is there twice");
     everything_arrives(&api.server, &receiver).await;
     cluster.verify();
+}
+
+fn replaced_after_a_kill(cluster: &Cluster, role: &str, process: &mut Process) {
+    std::mem::replace(process, cluster.start(role)).server.kill();
+}
+
+/// Dispatchers by the names under which they hold leases.
+type Dispatchers = BTreeMap<Vec<u8>, Process>;
+
+/// Starts one, and waits until it has told its name: so the next that joins is another.
+async fn starts_one_more(cluster: &Cluster, leases: &Client, dispatchers: &mut Dispatchers) {
+    let process = cluster.start("dispatcher");
+    let known: Vec<Vec<u8>> = dispatchers.keys().cloned().collect();
+    let name = eventually("a dispatcher", || async {
+        let sql = "SELECT id FROM dispatchers WHERE id <> ALL($1)";
+        Some(leases.query_opt(sql, &[&known]).await.unwrap()?.get(0))
+    });
+    dispatchers.insert(name.await, process);
+}
+
+/// Kills the dispatcher that has the lane of the one endpoint, in the middle of its work, and waits until another has it.
+async fn the_holder_is_killed(cluster: &Cluster, leases: &Client, dispatchers: &mut Dispatchers) {
+    let lane = || async {
+        let row = leases.query_one("SELECT holder, epoch FROM endpoints", &[]).await.unwrap();
+        Some((row.get::<_, Option<Vec<u8>>>(0)?, row.get::<_, i64>(1)))
+    };
+    let (holder, epoch) = eventually("a holder of the lane", lane).await;
+    let killed = dispatchers.remove(&holder).expect("it is one of the two");
+    assert!(killed.server.api().metric(ATTEMPTED).await > 0.0, "it is at work");
+    killed.server.kill();
+    eventually("another holder of the lane", || async {
+        lane().await.filter(|(now, later)| *now != holder && *later > epoch)
+    })
+    .await;
+    let (standing_by, _) = dispatchers.first_key_value().expect("one of the two is left");
+    let (now, _) = lane().await.expect("nobody else has ended");
+    assert_eq!(now, *standing_by, "the one that stood by has taken it over");
+    starts_one_more(cluster, leases, dispatchers).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,6 +52,16 @@ pub(crate) struct Generation {
     begun: Positions,
 }
 
+/// What has become of a generation that was to be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Swap {
+    Done,
+    /// A projector has applied what it does not know.
+    ProjectorMoved,
+    /// A later version has changed the tables since it was begun.
+    SchemaMoved,
+}
+
 /// What takes as long as it takes, and waits for the log meanwhile.
 const PATIENT: &str = "SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0";
 
@@ -66,6 +76,11 @@ impl Generation {
     ) -> Result<Self, OpenError> {
         let failed = |error| OpenError::server(postgres.settings(), error);
         let (order, late) = (Order::of(partitions), Late::of(partitions, scratch)?);
+        let (found, known) = (steps_done(postgres).await.map_err(failed)?, migrations::known());
+        if found > known {
+            let server = postgres.settings().to_string();
+            return Err(OpenError::Outgrown { server, found, known });
+        }
         Self::made(postgres, order, late).await.map_err(failed)
     }
 
@@ -211,12 +226,24 @@ impl Generation {
         Ok(())
     }
 
-    /// Makes it the state in use. False: a projector has moved on meanwhile, and nothing is changed.
-    pub(crate) async fn swap_in(mut self) -> Result<bool, DbError> {
+    /// Makes it the state in use, unless somebody has come between: then nothing is changed.
+    pub(crate) async fn swap_in(mut self) -> Result<Swap, DbError> {
         let (schema, next) = (quoted(&self.schema), quoted(&next_to(&self.schema)));
         let old = quoted(&format!("{}_old", self.schema));
         let moment = Moment::writing(&mut self.writing).await?;
-        moment.batch(&format!("LOCK TABLE {schema}.positions IN ACCESS EXCLUSIVE MODE")).await?;
+        moment
+            .batch(&format!(
+                "LOCK TABLE {schema}.migrations IN SHARE MODE;
+                 LOCK TABLE {schema}.positions IN ACCESS EXCLUSIVE MODE"
+            ))
+            .await?;
+        let steps = format!("SELECT coalesce(max(number), 0) FROM {schema}.migrations");
+        let found: Option<i32> =
+            moment.first(&steps, &[]).await?.map(|row| row.value(0)).transpose()?;
+        if found > Some(migrations::known()) {
+            moment.rollback().await?;
+            return Ok(Swap::SchemaMoved);
+        }
         // A log that has lost its end yields less than was applied, and a projector of it does not move on.
         let used = format!("SELECT partition, next FROM {schema}.positions");
         let used = positions(&moment.all(&used, &[]).await?)?;
@@ -227,7 +254,7 @@ impl Generation {
         };
         if used.iter().any(has_moved) {
             moment.rollback().await?;
-            return Ok(false);
+            return Ok(Swap::ProjectorMoved);
         }
         // Partitions of the feed are tables as well, and the two do not have the same.
         let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = $1
@@ -247,7 +274,7 @@ impl Generation {
         swap.push_str(&format!("DROP SCHEMA {next} CASCADE; DROP SCHEMA {old} CASCADE;"));
         moment.batch(&swap).await?;
         moment.commit().await?;
-        Ok(true)
+        Ok(Swap::Done)
     }
 
     /// What is known when all rows are there: ends, and keys that are not given out again.
@@ -272,6 +299,12 @@ impl Generation {
         self.writing.batch_execute("ANALYZE feed; ANALYZE memberships").await?;
         Ok(())
     }
+}
+
+/// The number of steps that have made the tables in use.
+async fn steps_done(postgres: &Postgres) -> Result<i32, DbError> {
+    let last = "SELECT coalesce(max(number), 0) FROM migrations";
+    postgres.client().await?.query_one(last, &[]).await?.value(0)
 }
 
 const FEED: &str = "feed (month, position, event_id, directory, event, seq, hash, prev, created_at, user_id, \
