@@ -19,6 +19,10 @@ use crate::state::rows::all;
 /// a flush is to pay little for it.
 const DROP_EVERY: i64 = 1_000;
 
+/// How many go in one transaction, which others wait for: at least twice as many as come in between, so that a
+/// retention that was made shorter is reached.
+pub(crate) const DROPPED_MAX: i64 = 40_000;
+
 /// How long attempts are remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -116,15 +120,16 @@ impl Config {
     /// Drops what is too old, whatever endpoint it was sent to.
     pub(crate) async fn forget_attempts(&self) -> Result<(), DbError> {
         let before = before(self.now(), self.retention());
-        self.progress
-            .run(move |connection| {
+        let slice = move || {
+            self.progress.run(move |connection| {
                 // Those of each endpoint lie in the order of their times.
-                let sql = "DELETE FROM attempts
-                    WHERE endpoint IN (SELECT id FROM endpoints) AND at < ?1";
-                connection.execute(sql, [before])?;
-                Ok(())
+                let sql = "DELETE FROM attempts WHERE key IN (SELECT key FROM attempts
+                    WHERE endpoint IN (SELECT id FROM endpoints) AND at < ?1 LIMIT ?2)";
+                Ok(connection.execute(sql, [before, DROPPED_MAX])?)
             })
-            .await
+        };
+        while slice().await? as u64 >= DROPPED_MAX.unsigned_abs() {}
+        Ok(())
     }
 }
 
@@ -155,7 +160,7 @@ pub(super) fn add(
 
 /// After how many attempts of an endpoint its old ones are dropped.
 pub(crate) fn drop_every(retention: Retention) -> i64 {
-    DROP_EVERY.max(i64::from(retention.count) / 10)
+    (i64::from(retention.count) / 10).clamp(DROP_EVERY, DROPPED_MAX / 2)
 }
 
 fn insert(connection: &Connection, flush: &Flush, attempt: &Attempt) -> Result<(), DbError> {
@@ -196,11 +201,13 @@ fn drop_old(
 ) -> Result<(), DbError> {
     connection
         .prepare_cached(
-            "DELETE FROM attempts WHERE endpoint = ?1 AND (at, key) <= (
-                 SELECT at, key FROM attempts WHERE endpoint = ?1
-                 ORDER BY at DESC, key DESC LIMIT 1 OFFSET ?2)",
+            "DELETE FROM attempts WHERE key IN (
+                 SELECT key FROM attempts WHERE endpoint = ?1 AND (at, key) <= (
+                     SELECT at, key FROM attempts WHERE endpoint = ?1
+                     ORDER BY at DESC, key DESC LIMIT 1 OFFSET ?2)
+                 ORDER BY at, key LIMIT ?3)",
         )?
-        .execute(params![endpoint, retention.count])?;
+        .execute(params![endpoint, retention.count, DROPPED_MAX])?;
     Ok(())
 }
 

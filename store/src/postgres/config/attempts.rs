@@ -10,7 +10,9 @@ use tokio_postgres::types::{ToSql, Type};
 use super::Config;
 use super::query::{Parameters, execute, first, id, int};
 use crate::columns::Columns as _;
-use crate::config::attempts::{Kept, Retention, Walk, before, kept, key_of, time_of, word};
+use crate::config::attempts::{
+    DROPPED_MAX, Kept, Retention, Walk, before, kept, key_of, time_of, word,
+};
 use crate::config::health::{RATED_MAX, rated_since};
 use crate::error::DbError;
 use crate::ports::not_found;
@@ -67,13 +69,22 @@ impl Config {
     pub(super) async fn forget_attempts(&self) -> Result<(), DbError> {
         let before = before(self.now(), self.retention());
         let mut client = self.db.client().await?;
-        let tx = client.transaction().await?;
-        let lock = "SELECT pg_try_advisory_xact_lock(hashtextextended('dsync attempts ' || $1, 0))";
-        let is_ours = first(&tx, lock, &[&self.db.schema()]).await?;
-        if is_ours.is_some_and(|row| row.get(0)) {
-            execute(&tx, "DELETE FROM attempts WHERE at < $1", &[&before]).await?;
+        loop {
+            let tx = client.transaction().await?;
+            let lock =
+                "SELECT pg_try_advisory_xact_lock(hashtextextended('dsync attempts ' || $1, 0))";
+            let is_ours = first(&tx, lock, &[&self.db.schema()]).await?;
+            if !is_ours.is_some_and(|row| row.get(0)) {
+                return Ok(());
+            }
+            let sql = "DELETE FROM attempts WHERE ctid = ANY(ARRAY(
+                SELECT ctid FROM attempts WHERE at < $1 LIMIT $2))";
+            let dropped = execute(&tx, sql, &[&before, &DROPPED_MAX]).await?;
+            tx.commit().await?;
+            if dropped < DROPPED_MAX.unsigned_abs() {
+                return Ok(());
+            }
         }
-        Ok(tx.commit().await?)
     }
 
     pub(super) async fn delivering(
@@ -227,9 +238,10 @@ pub(super) async fn drop_old(
     endpoint: &Vec<u8>,
     retention: Retention,
 ) -> Result<(), DbError> {
-    let sql =
-        "DELETE FROM attempts WHERE endpoint = $1 AND (at, key) <= (SELECT at, key FROM attempts
-        WHERE endpoint = $1 ORDER BY at DESC, key DESC LIMIT 1 OFFSET $2)";
-    execute(tx, sql, &[endpoint, &i64::from(retention.count)]).await?;
+    let sql = "DELETE FROM attempts WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM attempts WHERE endpoint = $1 AND (at, key) <= (SELECT at, key FROM attempts
+            WHERE endpoint = $1 ORDER BY at DESC, key DESC LIMIT 1 OFFSET $2)
+        ORDER BY at, key LIMIT $3))";
+    execute(tx, sql, &[endpoint, &i64::from(retention.count), &DROPPED_MAX]).await?;
     Ok(())
 }

@@ -292,3 +292,31 @@ async fn a_step_that_waits_for_a_table_keeps_nothing_from_others() {
     let (opened, ()) = tokio::join!(begun, others);
     opened.unwrap().ready().await.unwrap();
 }
+
+#[tokio::test]
+async fn memberships_that_the_version_before_writes_show_whom_apps_see() {
+    let Some(server) = set_up().await else { return };
+    let mut client = server.connect().await;
+    let schema = current_schema(&client).await;
+    apply(&mut client, &schema, MIGRATIONS).await.unwrap().unwrap();
+    let seen = async |client: &Client| {
+        let sql = "SELECT user_key, user_id FROM memberships ORDER BY user_key";
+        let rows = client.query(sql, &[]).await.unwrap();
+        rows.iter().map(|row| row.get(1)).collect::<Vec<Option<Vec<u8>>>>()
+    };
+    let user = client.prepare(USER).await.unwrap();
+    let put = async |client: &Client, at: i64| {
+        let own = i128::from(at).to_be_bytes().to_vec();
+        client.execute(&user, &[&1_i64, &own, &format!("user {at}"), &at]).await.unwrap();
+        own
+    };
+    let (ada, bob) = (put(&client, 1).await, put(&client, 2).await);
+    client.batch_execute("UPDATE users SET hidden = true WHERE key = 2").await.unwrap();
+    let join = "INSERT INTO memberships (group_key, user_key) SELECT 1, key FROM users ON CONFLICT DO NOTHING";
+    client.batch_execute(join).await.unwrap();
+    assert_eq!(seen(&client).await, [Some(ada.clone()), None]);
+    put(&client, 2).await;
+    assert_eq!(seen(&client).await, [Some(ada), Some(bob.clone())], "it is seen again");
+    client.batch_execute("UPDATE users SET hidden = true WHERE key = 1").await.unwrap();
+    assert_eq!(seen(&client).await, [None, Some(bob)]);
+}
