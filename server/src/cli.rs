@@ -145,6 +145,17 @@ pub enum Role {
 impl Role {
     /// Every role.
     pub const ALL: [Self; 4] = [Self::Ingest, Self::Projector, Self::Dispatcher, Self::Api];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Projector => "projector",
+            Self::Dispatcher => "dispatcher",
+            Self::Api => "api",
+        }
+    }
 }
 
 /// `dsync config …`.

@@ -66,8 +66,8 @@ async fn start(settings: &mut Settings, telemetry: Telemetry) -> anyhow::Result<
 }
 
 async fn play(running: &Running, mut receiver: Receiver) -> anyhow::Result<()> {
-    let mut demo = Demo::prepare(running.base(), &receiver).await?;
-    line(format_args!("dsync listening on {}", running.base()))?;
+    let mut demo = Demo::prepare(&running.listening(), &receiver).await?;
+    line(format_args!("dsync listening on {}", running.listening()))?;
     line("")?;
     line("A provisioning cycle of Entra ID:")?;
     for step in cycle::steps() {

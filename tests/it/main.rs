@@ -46,4 +46,5 @@ mod sdks;
 mod sets;
 mod setup;
 mod shell;
+mod start;
 mod tenants;

@@ -103,6 +103,29 @@ pub enum StoreSetting {
     Postgres(Secret),
 }
 
+/// As it is written in the settings: nothing of it is secret.
+impl fmt::Display for LogSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded => f.write_str("embedded"),
+            Self::Kafka(KafkaTopic { brokers, topic }) => write!(f, "kafka://{brokers}/{topic}"),
+        }
+    }
+}
+
+/// Without user and password.
+impl fmt::Display for StoreSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded => f.write_str("embedded"),
+            Self::Postgres(url) => match url.expose().parse::<PostgresSettings>() {
+                Ok(server) => write!(f, "postgres ({server})"),
+                Err(_) => f.write_str("postgres"),
+            },
+        }
+    }
+}
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
