@@ -12,6 +12,7 @@ use projector::verify::{Snapshot as _, VerifyError};
 use schemas::{DirectoryId, Edge};
 use serde_json::json;
 
+use crate::data;
 use crate::edge::SystemEdge;
 use crate::print::line;
 use crate::serve::{LogSource, Walk, open_store, scratch_folder};
@@ -27,6 +28,7 @@ pub async fn verify(
     directory: Option<DirectoryId>,
     as_json: bool,
 ) -> anyhow::Result<()> {
+    data::must_be_there(&settings, false)?;
     let snapshot = snapshot(&settings).await?;
     let walk = tokio::task::spawn_blocking(move || verify_all(&settings, snapshot, directory));
     let seen = walk.await?.map_err(with_what_to_do)?;

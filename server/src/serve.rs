@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cli::Role;
+use crate::data;
 use crate::edge::SystemEdge;
 use crate::http::Ending;
 use crate::print;
@@ -176,6 +177,7 @@ impl Running {
     ) -> anyhow::Result<Self> {
         let alone = serves_one_process(settings).is_some();
         let data_dir = if alone { Some(DataDir::lock(&settings.data_dir)?) } else { None };
+        data::must_not_begin_anew(settings)?;
         let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
         let store = Arc::new(open_store(settings, &edge).await?);
         store.remember_attempts(store::Retention {

@@ -17,6 +17,7 @@ mod console;
 mod corpus;
 mod crash;
 mod cycle;
+mod data;
 mod delivery;
 mod deploy;
 mod description;
