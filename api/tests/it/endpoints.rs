@@ -79,6 +79,16 @@ async fn health_tells_what_is_wrong() {
     let error = &health["last_error"];
     assert_eq!((&error["failure"], &error["status"]), (&json!("status"), &json!(503)));
 
+    // A bad event or two say nothing of the endpoint.
+    world.fake.state().delivering.failed_in_a_row = 4;
+    let health = world.get(&path).await.json()["health"].clone();
+    assert_eq!(
+        (&health["state"], &health["last_error"]["status"]),
+        (&json!("healthy"), &json!(503))
+    );
+    world.fake.state().delivering.failed_in_a_row = 5;
+    assert_eq!(world.get(&path).await.json()["health"]["state"], "failing");
+
     world.fake.state().delivering.is_paused = true;
     assert_eq!(world.get(&path).await.json()["health"]["state"], "paused");
     let off = json!({ "status": "disabled" }).to_string();
