@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use schemas::Id;
@@ -48,8 +48,11 @@ pub(crate) struct Fields {
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Error;
 
-    /// Whatever the content type says: there is nothing but JSON here.
+    /// Whatever the content type says: there is nothing but JSON here. A POST without a body gives no fields, so that
+    /// it takes the defaults where there are any. Of PUT and PATCH, which change what is there, a body that got lost is
+    /// told.
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let may_be_empty = request.method() == Method::POST;
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
             if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
                 Error::TooLarge
@@ -57,6 +60,9 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
                 Error::NotJson("The body could not be read.".to_owned())
             }
         })?;
+        if may_be_empty && bytes.is_empty() {
+            return Ok(Self::of(Map::new()));
+        }
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|error| Error::NotJson(format!("The body is not JSON: {error}.")))?;
         let Value::Object(values) = value else {

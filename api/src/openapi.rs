@@ -109,8 +109,9 @@ fn operation(call: &Call, section: &str, generator: &mut SchemaGenerator) -> Val
         "responses": responses(call, generator),
     });
     if let Some(body) = &call.body {
+        let is_needed = call.method != "post" || body["required"] != json!([]);
         operation["requestBody"] =
-            json!({ "required": true, "content": { "application/json": { "schema": body } } });
+            json!({ "required": is_needed, "content": { "application/json": { "schema": body } } });
     }
     if call.access == Access::Anyone {
         operation["security"] = json!([]);

@@ -85,9 +85,21 @@ pub fn network(text: &str) -> Result<IpNet, InvalidNetwork> {
 
 /// The address is one that we do not call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("address is in a {range} range, which is not called")]
+#[error("DSYNC-006: the address is in a {range} range, which is {}", way(*.kind))]
 pub struct Refused {
     range: &'static str,
+    kind: Kind,
+}
+
+/// What an operator can do about it.
+const fn way(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Private => "not called unless the setting allow_endpoint_networks names its network",
+        Kind::Loopback | Kind::Exact => {
+            "not called unless the setting allow_endpoint_networks names this very address"
+        }
+        Kind::Never => "never called",
+    }
 }
 
 /// Why a URL cannot be an endpoint's.
@@ -97,7 +109,9 @@ pub enum InvalidEndpoint {
     #[error("not an absolute URL")]
     Malformed,
     /// Only `https:` is taken, or also `http:` where the operator allows it.
-    #[error("the URL must begin with https://")]
+    #[error(
+        "DSYNC-006: the URL must begin with https://, unless the setting allow_http allows http://"
+    )]
     Scheme,
     /// A user name or password in the URL would be sent in clear text and end up in logs.
     #[error("the URL must not hold a user name or a password")]
@@ -133,7 +147,7 @@ pub fn permit(ip: IpAddr, policy: &Policy) -> Result<(), Refused> {
         Kind::Exact => policy.names(ip),
         Kind::Never => false,
     };
-    if is_allowed { Ok(()) } else { Err(Refused { range }) }
+    if is_allowed { Ok(()) } else { Err(Refused { range, kind }) }
 }
 
 /// Whether `url` may be an endpoint's, and what it means: [`Url`] has one spelling for each host, so
@@ -173,7 +187,7 @@ fn permit_name(name: &str, policy: &Policy) -> Result<(), Refused> {
     let name = name.trim_end_matches('.');
     let is_loopback = name == "localhost" || name.ends_with(".localhost");
     if is_loopback && !policy.allow_private && !policy.names_loopback() {
-        return Err(Refused { range: "loopback" });
+        return Err(Refused { range: "loopback", kind: Kind::Loopback });
     }
     Ok(())
 }

@@ -10,6 +10,7 @@
 pub mod conformance;
 mod contract;
 pub mod embedded;
+pub mod file;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 #[cfg(any(test, feature = "conformance"))]

@@ -31,6 +31,9 @@ impl DeliveryOrder {
     }
 }
 
+/// So many attempts in a row have to fail before an endpoint is said to fail: a bad event is given up before.
+pub const FAILS_AFTER: u32 = 5;
+
 /// Whose events an endpoint gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EndpointKind {

@@ -30,7 +30,7 @@ pub mod wire;
 pub use brake::{Brake, BrakeChoice, Share};
 pub use chain::{Hash, Head, Seq};
 pub use change::{Change, Mapped, Shown, StoredChange};
-pub use delivery::{DeliveryOrder, EndpointKind, OperationalEvent};
+pub use delivery::{DeliveryOrder, EndpointKind, FAILS_AFTER, OperationalEvent};
 pub use edge::Edge;
 pub use event::{Event, EventType};
 pub use format::Format;

@@ -37,14 +37,17 @@ pub use people::{GroupCommand, UserCommand};
 pub use portal_link::PortalLinkCommand;
 
 /// The commands that use every setting. The others, which talk to a server, show a few.
-const WITH_EVERY_SETTING: &[&str] = &["serve", "demo", "verify", "rebuild", "config"];
+const WITH_EVERY_SETTING: &[&str] = &["serve", "verify", "rebuild", "config"];
 
 /// What a command that talks to a server uses.
 const CLIENT_SETTINGS: &[&str] = &["listen", "public_url", "api_key"];
 
-/// `dsync`: directory sync. SCIM in, an event log you can check, signed webhooks out.
+/// What the demo takes from outside. All else is part of its story.
+pub const DEMO_SETTINGS: &[&str] = &["listen", "log_format", "log_level"];
+
+/// Directory sync: SCIM in, an event log you can check, signed webhooks out
 #[derive(Debug, Parser)]
-#[command(name = "dsync", version, about, propagate_version = true, max_term_width = 100)]
+#[command(name = "dsync", version, propagate_version = true, max_term_width = 100)]
 #[command(
     after_help = "Every setting is a flag, an environment variable and a key of dsync.toml: \
     see `dsync config env`."
@@ -145,6 +148,17 @@ pub enum Role {
 impl Role {
     /// Every role.
     pub const ALL: [Self; 4] = [Self::Ingest, Self::Projector, Self::Dispatcher, Self::Api];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Projector => "projector",
+            Self::Dispatcher => "dispatcher",
+            Self::Api => "api",
+        }
+    }
 }
 
 /// `dsync config …`.
@@ -173,7 +187,17 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, cl
     let matches = command().try_get_matches_from(arguments)?;
     let flags = given(&matches);
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command()))?;
+    if let Command::Demo = cli.command {
+        must_suit_the_demo(&flags)?;
+    }
     Ok(Parsed { cli, flags })
+}
+
+fn must_suit_the_demo(flags: &BTreeMap<&'static str, String>) -> Result<(), clap::Error> {
+    let Some(other) = flags.keys().find(|key| !DEMO_SETTINGS.contains(key)) else { return Ok(()) };
+    let flag = other.replace('_', "-");
+    let why = format!("the demo has settings of its own, and takes no --{flag}; dsync serve does");
+    Err(command().error(clap::error::ErrorKind::ArgumentConflict, why))
 }
 
 /// The whole command line definition, flags of the settings included.
@@ -186,7 +210,8 @@ pub fn command() -> clap::Command {
         command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
     for name in names {
         let every = WITH_EVERY_SETTING.contains(&name.as_str());
-        let shown = SETTINGS.iter().filter(|s| every || CLIENT_SETTINGS.contains(&s.key));
+        let some = if name == "demo" { DEMO_SETTINGS } else { CLIENT_SETTINGS };
+        let shown = SETTINGS.iter().filter(|s| every || some.contains(&s.key));
         let flags: Vec<Arg> = shown.map(flag).collect();
         command = command.mut_subcommand(name, |command| command.args(flags));
     }
@@ -252,6 +277,15 @@ mod tests {
         assert_eq!(flags("dsync serve --allow-http").get("allow_http").unwrap(), "true");
         assert_eq!(flags("dsync serve --allow-http false").get("allow_http").unwrap(), "false");
         assert!(flags("dsync serve").is_empty());
+    }
+
+    #[test]
+    fn the_demo_takes_no_setting_that_would_spoil_it() {
+        assert_eq!(flags("dsync demo --listen a:1").get("listen").unwrap(), "a:1");
+        let line = ["dsync", "--public-url", "https://a.example", "demo"].map(OsString::from);
+        let refused = parse(line).unwrap_err();
+        assert_eq!(refused.exit_code(), 2);
+        assert!(refused.to_string().contains("takes no --public-url"), "{refused}");
     }
 
     #[test]

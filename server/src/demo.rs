@@ -28,18 +28,27 @@ const API_KEY: &str = "sk_demo";
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Runs the server with an organization, a directory and a receiver of webhooks, plays the cycle, and
-/// stays up until it is told to end.
+/// stays up until it is told to end. Only where it listens and what it logs may be said otherwise; a port that was named
+/// is taken or the demo does not start.
 ///
 /// # Errors
 /// When the server cannot start, or when what comes back is not what it should be.
-pub async fn run(mut settings: Settings, telemetry: Telemetry) -> anyhow::Result<()> {
+pub async fn run(
+    mut settings: Settings,
+    listen_given: bool,
+    telemetry: Telemetry,
+) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("no temporary directory can be made")?;
     settings.data_dir = folder.path().join("data");
     settings.api_key = Some(Secret::new(API_KEY.to_owned()));
     // The receiver of the demo is on this machine, without TLS.
     settings.allow_private_endpoints = true;
     settings.allow_http = true;
-    let running = start(&mut settings, telemetry).await?;
+    if !listen_given {
+        or_on_a_free_port(&mut settings).await;
+    }
+    // Its settings are its own, and nowhere to be found.
+    let running = Running::start(&settings, Vec::new(), telemetry).await?;
 
     let (tracker, end) = (TaskTracker::new(), CancellationToken::new());
     let receiver = Receiver::start(&tracker, end.clone()).await?;
@@ -54,20 +63,17 @@ pub async fn run(mut settings: Settings, telemetry: Telemetry) -> anyhow::Result
     played
 }
 
-/// On the port of the settings, or on a free one if that is taken.
-async fn start(settings: &mut Settings, telemetry: Telemetry) -> anyhow::Result<Running> {
+/// Where nobody said which port, one that is taken is no reason not to show the demo.
+async fn or_on_a_free_port(settings: &mut Settings) {
     let wanted = tokio::net::TcpListener::bind(settings.listen).await;
     if wanted.is_err() {
         settings.listen.set_port(0);
     }
-    drop(wanted);
-    // Its settings are its own, and nowhere to be found.
-    Running::start(settings, Vec::new(), telemetry).await
 }
 
 async fn play(running: &Running, mut receiver: Receiver) -> anyhow::Result<()> {
-    let mut demo = Demo::prepare(running.base(), &receiver).await?;
-    line(format_args!("dsync listening on {}", running.base()))?;
+    let mut demo = Demo::prepare(&running.listening(), &receiver).await?;
+    line(format_args!("dsync listening on {}", running.listening()))?;
     line("")?;
     line("A provisioning cycle of Entra ID:")?;
     for step in cycle::steps() {

@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod client;
+mod data;
 pub mod demo;
 pub mod edge;
 pub mod http;

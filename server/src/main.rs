@@ -32,7 +32,8 @@ fn run(Parsed { cli, flags }: Parsed) -> anyhow::Result<()> {
     if let Command::Config(ConfigCommand::Env) = cli.command {
         return Ok(print::line(settings::reference(cli.json))?);
     }
-    let resolved = settings::load(&flags, cli.config.as_deref())?;
+    let only = matches!(cli.command, Command::Demo).then_some(cli::DEMO_SETTINGS);
+    let resolved = settings::load(&flags, cli.config.as_deref(), only)?;
     if let Command::Config(ConfigCommand::Print) = cli.command {
         return Ok(print::line(settings::effective(&resolved, cli.json))?);
     }
@@ -44,6 +45,7 @@ fn run(Parsed { cli, flags }: Parsed) -> anyhow::Result<()> {
 
 async fn hand_over(command: Command, resolved: Resolved, json: bool) -> anyhow::Result<()> {
     let log_level_given = resolved.is_given("log_level");
+    let listen_given = resolved.is_given("listen");
     let listed = settings::listed(&resolved);
     let settings = resolved.settings;
     match command {
@@ -59,7 +61,7 @@ async fn hand_over(command: Command, resolved: Resolved, json: bool) -> anyhow::
                 settings.log_level = Targets::new().with_default(LevelFilter::WARN);
             }
             let telemetry = begin(&settings)?;
-            demo::run(settings, telemetry).await
+            demo::run(settings, listen_given, telemetry).await
         }
         Command::Verify { directory } => {
             begin(&settings)?;

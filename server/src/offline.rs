@@ -6,10 +6,13 @@ mod rebuild;
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use log::Partition;
 use projector::rebuild::Seen;
+use projector::verify::{Snapshot as _, VerifyError};
 use schemas::{DirectoryId, Edge};
 use serde_json::json;
 
+use crate::data;
 use crate::edge::SystemEdge;
 use crate::print::line;
 use crate::serve::{LogSource, Walk, open_store, scratch_folder};
@@ -25,9 +28,10 @@ pub async fn verify(
     directory: Option<DirectoryId>,
     as_json: bool,
 ) -> anyhow::Result<()> {
+    data::must_be_there(&settings, false)?;
     let snapshot = snapshot(&settings).await?;
     let walk = tokio::task::spawn_blocking(move || verify_all(&settings, snapshot, directory));
-    let seen = walk.await??;
+    let seen = walk.await?.map_err(with_what_to_do)?;
     if as_json {
         line(json!({ "verified": true, "records": seen.records, "events": seen.events }))?;
     } else {
@@ -37,6 +41,19 @@ pub async fn verify(
         ))?;
     }
     Ok(())
+}
+
+/// A difference says where it is, and not what an operator does about it.
+fn with_what_to_do(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(VerifyError::Difference(found)) if !found.what.starts_with("DSYNC-") => {
+            anyhow::anyhow!(
+                "{found}\nDSYNC-003 says what to do where the log was changed or lacks records; where only the state differs, \
+             dsync rebuild makes it anew"
+            )
+        }
+        Some(_) | None => error,
+    }
 }
 
 /// The state as it is: the files of the embedded store themselves, with a server running or not.
@@ -58,6 +75,9 @@ fn verify_all(
     let (mut total, log) = (Seen::default(), LogSource::of(settings));
     let partitions = log.partitions()?;
     projector::verify::check_partitions(&partitions, &mut snapshot)?;
+    if let Some(id) = directory {
+        must_be_known(id, &partitions, &mut snapshot)?;
+    }
     for partition in partitions {
         let mut scratch = store::Scratch::create(&scratch_folder(settings))?;
         let Walk { scan, length, .. } = log.scan(partition)?;
@@ -75,6 +95,24 @@ fn verify_all(
         total = add(total, seen);
     }
     Ok(total)
+}
+
+/// Of a directory that was never there everything is true.
+fn must_be_known(
+    id: DirectoryId,
+    partitions: &[Partition],
+    snapshot: &mut store::Snapshot,
+) -> anyhow::Result<()> {
+    for partition in partitions.iter().copied() {
+        let heads = snapshot.heads(partition).map_err(anyhow::Error::from_boxed)?;
+        if heads.iter().any(|head| head.directory_id == id) {
+            return Ok(());
+        }
+    }
+    anyhow::bail!(
+        "there is no history of {id}, so nothing was verified; dsync directory list shows the ids there are, and \
+         without --directory all of them are verified"
+    )
 }
 
 /// On a terminal, a bar with speed and time left; elsewhere nothing.

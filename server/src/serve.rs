@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cli::Role;
+use crate::data;
 use crate::edge::SystemEdge;
 use crate::http::Ending;
 use crate::print;
@@ -98,9 +99,11 @@ pub async fn run(
         );
     }
     let running = Running::start_roles(&settings, listed, roles, telemetry).await?;
-    print::line(format_args!("dsync listening on {}", running.base()))?;
-    told_to_end().await?;
+    running.tell_start(&settings);
+    print::line(format_args!("dsync listening on {}", running.listening()))?;
+    let signal = told_to_end().await?;
     running.stop().await;
+    tracing::info!(signal, "dsync has ended");
     Ok(())
 }
 
@@ -114,21 +117,24 @@ fn serves_one_process(settings: &Settings) -> Option<&'static str> {
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
+/// Waits for SIGTERM or SIGINT, and says which it was.
 ///
 /// # Errors
 /// When the system does not let us listen for them.
-pub async fn told_to_end() -> std::io::Result<()> {
+pub async fn told_to_end() -> std::io::Result<&'static str> {
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok("SIGTERM"),
+        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| "SIGINT"),
     }
 }
 
 /// A server at work.
 #[derive(Debug)]
 pub struct Running {
+    /// Where it listens.
+    address: SocketAddr,
+    /// What others are told, which a proxy may stand behind.
     base: String,
     part: BTreeSet<Role>,
     log: OpenLog,
@@ -171,6 +177,7 @@ impl Running {
     ) -> anyhow::Result<Self> {
         let alone = serves_one_process(settings).is_some();
         let data_dir = if alone { Some(DataDir::lock(&settings.data_dir)?) } else { None };
+        data::must_not_begin_anew(settings)?;
         let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
         let store = Arc::new(open_store(settings, &edge).await?);
         store.remember_attempts(store::Retention {
@@ -192,9 +199,10 @@ impl Running {
         let listener = TcpListener::bind(settings.listen)
             .await
             .with_context(|| format!("cannot listen on {}", settings.listen))?;
-        let base = settings.base_url(listener.local_addr()?);
+        let address = listener.local_addr()?;
         let running = Self {
-            base,
+            address,
+            base: settings.base_url(address),
             part,
             log,
             store,
@@ -211,10 +219,25 @@ impl Running {
         Ok(running)
     }
 
-    /// Where it is reached.
+    /// Where it listens, which differs from where others reach it if there is a proxy in front.
     #[must_use]
-    pub fn base(&self) -> &str {
-        &self.base
+    pub fn listening(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What an operator wants to find in the log of each start.
+    fn tell_start(&self, settings: &Settings) {
+        let roles: Vec<&str> = self.part.iter().map(|role| role.name()).collect();
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            roles = roles.join(","),
+            log = settings.log.to_string(),
+            store = settings.store.to_string(),
+            data_dir = %settings.data_dir.display(),
+            listen = %self.address,
+            public_url = self.base,
+            "dsync has started"
+        );
     }
 
     fn listen(&self, routes: Router, listener: TcpListener) {

@@ -211,11 +211,14 @@ pub struct File<'a> {
 
 /// Reads the environment and the file, and resolves them with the flags.
 ///
+/// With `only`, environment and file say nothing but these settings.
+///
 /// # Errors
 /// When the file cannot be read, or anything in the three sources is wrong.
 pub fn load(
     flags: &BTreeMap<&'static str, String>,
     config: Option<&Path>,
+    only: Option<&[&str]>,
 ) -> Result<Resolved, SettingsError> {
     let path = config.unwrap_or(Path::new(DEFAULT_FILE));
     let text = match std::fs::read_to_string(path) {
@@ -227,7 +230,7 @@ pub fn load(
         }
     };
     let file = text.as_deref().map(|text| File { path, text });
-    resolve(flags, &std::env::vars_os().collect(), file)
+    resolve_only(flags, &std::env::vars_os().collect(), file, only)
 }
 
 /// Flags over environment over file over defaults.
@@ -242,8 +245,22 @@ pub fn resolve(
     env: &BTreeMap<OsString, OsString>,
     file: Option<File<'_>>,
 ) -> Result<Resolved, SettingsError> {
+    resolve_only(flags, env, file, None)
+}
+
+/// The same where environment and file are asked for these settings alone, and may say of all others what they like.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_only(
+    flags: &BTreeMap<&'static str, String>,
+    env: &BTreeMap<OsString, OsString>,
+    file: Option<File<'_>>,
+    only: Option<&[&str]>,
+) -> Result<Resolved, SettingsError> {
     let mut problems = Vec::new();
-    let given = Given::gather(flags, env, file, &mut problems);
+    let asked = |key: &str| only.is_none_or(|only| only.contains(&key));
+    let given = Given::gather(flags, env, file, &asked, &mut problems);
     let settings = typed(&given, &mut problems);
     let settings = match (settings, SettingsError::of(problems)) {
         (Some(settings), Ok(())) => settings,

@@ -133,7 +133,7 @@ fn a_wrong_value_says_which_setting_where_and_what_would_be_right() {
         said.err,
         "error: listen (flag --listen): \"8080\" is not an address with a port; \
          expected an address and a port such as 127.0.0.1:8080\n\
-         allow_http (environment DSYNC_ALLOW_HTTP): \"perhaps\" is neither yes nor no; \
+         allow_http (environment DSYNC_ALLOW_HTTP): \"perhaps\" is neither of the two; \
          expected true or false\n"
     );
 }
@@ -193,6 +193,7 @@ fn help_shows_what_matters_to_each_command() {
     let shell = Shell::new();
     let top = shell.run("--help");
     assert_eq!(top.code, Some(0));
+    assert!(top.out.starts_with("Directory sync: SCIM in"), "{}", top.out);
     let commands = "serve demo verify rebuild config org directory endpoint key user group events event \
         audit signing-key";
     for command in commands.split_whitespace() {

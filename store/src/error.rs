@@ -84,13 +84,12 @@ impl DbError {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// SQLite cannot open it.
-    #[error("the store {} cannot be opened", .path.display())]
+    #[error("the store {} cannot be opened: {why}", .path.display())]
     Sqlite {
         /// The file.
         path: std::path::PathBuf,
-        /// Why.
-        #[source]
-        source: rusqlite::Error,
+        /// Why, and what to do.
+        why: String,
     },
     /// It holds something that this version does not write.
     #[error("the store {} cannot be read", .path.display())]
@@ -189,7 +188,7 @@ pub enum OpenError {
 
 impl OpenError {
     pub(crate) fn at(path: &std::path::Path) -> impl Fn(rusqlite::Error) -> Self {
-        move |source| Self::Sqlite { path: path.to_owned(), source }
+        move |error| Self::Sqlite { path: path.to_owned(), why: log::file::words(path, &error) }
     }
 
     pub(crate) fn server(settings: &PostgresSettings, error: DbError) -> Self {

@@ -114,6 +114,9 @@ pub(crate) fn connect(path: &Path, options: Options) -> Result<Connection, rusql
     } else {
         OpenFlags::SQLITE_OPEN_READ_ONLY
     };
+    if options.writable {
+        log::file::make(path)?;
+    }
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);

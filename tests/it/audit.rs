@@ -281,6 +281,7 @@ async fn whoever_edits_the_log_is_found_out_and_the_place_is_named() {
         let said = String::from_utf8_lossy(&said.stderr).into_owned();
         let named = format!("{directory}: seq {seq}: ");
         assert!(said.contains(&named), "{name}: {said} does not name {named}");
+        assert!(said.contains("DSYNC-003"), "{name}: {said} does not say what to do");
     }
 }
 

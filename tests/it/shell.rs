@@ -1,7 +1,11 @@
 //! The command line client against a server, as a person at a shell uses it.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+use std::sync::mpsc::channel;
+
 use serde_json::Value;
-use tests::server::{command, json_of};
+use tests::server::{PATIENCE, command, json_of};
 use tests::{Directory, Server};
 
 /// What a command said.
@@ -123,6 +127,49 @@ async fn endpoints_keys_and_the_history_are_at_hand_at_a_shell() {
     // Its token, its activation, its user, and the names of the columns.
     assert_eq!(csv.lines().count(), 4, "{csv}");
     assert_eq!(ask("audit verify")["verified"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_follows_the_events_follows_them_over_a_restart() {
+    let data = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listen = free.to_string();
+    let start = || Server::start_with(data.path(), &[("DSYNC_LISTEN", &listen)]);
+    let server = start();
+    let directory = server.api().directory("okta scim v2.0", "Acme").await;
+    directory.user("adele@acme.example").await;
+    let mut tail = command(data.path());
+    tail.args(["events", "tail", "--follow", "--json"]).env("DSYNC_LISTEN", &listen);
+    let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (line, lines) = channel();
+    let (out, err) = (tail.stdout.take().unwrap(), tail.stderr.take().unwrap());
+    let (printed, noted) = (line.clone(), line);
+    let tell = |text: Option<Result<String, _>>| text.and_then(Result::ok);
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(out).lines();
+        while let Some(text) = tell(lines.next()) {
+            let _ = printed.send(text);
+        }
+    });
+    std::thread::spawn(move || {
+        let mut lines = BufReader::new(err).lines();
+        while let Some(text) = tell(lines.next()) {
+            let _ = noted.send(text);
+        }
+    });
+    let until = |what: &str| {
+        let found = std::iter::from_fn(|| lines.recv_timeout(PATIENCE).ok());
+        assert!(found.into_iter().any(|text| text.contains(what)), "{what} is not printed");
+    };
+    until("adele@acme.example");
+    assert!(server.terminate().success());
+    until("when the server answers again");
+    let server = start();
+    directory.user("grady@acme.example").await;
+    until("grady@acme.example");
+    drop(server);
+    tail.kill().unwrap();
+    tail.wait().unwrap();
 }
 
 /// A certificate, and the flags that name the files of it and its key.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use schemas::{
-    DeliveryOrder, DirectoryId, EndpointId, EndpointKind, EventId, EventType, Format,
+    DeliveryOrder, DirectoryId, EndpointId, EndpointKind, EventId, EventType, FAILS_AFTER, Format,
     OrganizationId, Timestamp, Waits,
 };
 
@@ -140,9 +140,9 @@ pub struct Delivering {
 pub enum Health {
     /// It is off.
     Disabled,
-    /// What it got last, it took.
+    /// It takes what it gets, or has not failed often enough in a row to say otherwise.
     Healthy,
-    /// The latest attempts failed.
+    /// At least [`FAILS_AFTER`] attempts in a row have failed, of whatever kind.
     Failing,
     /// It fails as a whole: it is probed now and then, and sent nothing else.
     Paused,
@@ -165,11 +165,14 @@ impl Delivering {
     /// How an endpoint is doing that is on or off.
     #[must_use]
     pub fn health(&self, enabled: bool) -> Health {
-        match (enabled, self.failing_since) {
-            (false, _) => Health::Disabled,
-            (true, None) => Health::Healthy,
-            (true, Some(_)) if self.is_paused => Health::Paused,
-            (true, Some(_)) => Health::Failing,
+        if !enabled {
+            Health::Disabled
+        } else if self.failing_since.is_some() && self.is_paused {
+            Health::Paused
+        } else if self.failed_in_a_row >= FAILS_AFTER.into() {
+            Health::Failing
+        } else {
+            Health::Healthy
         }
     }
 }

@@ -79,6 +79,16 @@ async fn health_tells_what_is_wrong() {
     let error = &health["last_error"];
     assert_eq!((&error["failure"], &error["status"]), (&json!("status"), &json!(503)));
 
+    // A bad event or two say nothing of the endpoint.
+    world.fake.state().delivering.failed_in_a_row = 4;
+    let health = world.get(&path).await.json()["health"].clone();
+    assert_eq!(
+        (&health["state"], &health["last_error"]["status"]),
+        (&json!("healthy"), &json!(503))
+    );
+    world.fake.state().delivering.failed_in_a_row = 5;
+    assert_eq!(world.get(&path).await.json()["health"]["state"], "failing");
+
     world.fake.state().delivering.is_paused = true;
     assert_eq!(world.get(&path).await.json()["health"]["state"], "paused");
     let off = json!({ "status": "disabled" }).to_string();
@@ -289,4 +299,27 @@ async fn two_spellings_of_a_url_are_one_endpoint() {
     let path = format!("/webhook_endpoints/{}", other.json()["id"].as_str().unwrap());
     let change = json!({ "endpoint_url": "https://app.example:443/hooks" }).to_string();
     assert_eq!(world.send(Method::PATCH, &path, change).await.status, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn a_post_without_a_body_takes_the_defaults_and_names_what_it_cannot_do_without() {
+    let world = World::new();
+    let made = create(&world).await.json();
+    let path = format!("/webhook_endpoints/{}", made["id"].as_str().unwrap());
+    let post = async |path: &str| world.send(Method::POST, path, String::new()).await;
+    let rotated = post(&format!("{path}/rotate_secret")).await;
+    assert_eq!(rotated.status, StatusCode::OK, "{}", rotated.text);
+    let rotated = rotated.json();
+    assert_ne!(rotated["secret"], made["secret"]);
+    assert_eq!(rotated["previous_secret_until"], "2026-03-03T10:15:30.123Z", "after a day");
+    assert_eq!(post("/signing_keys").await.status, StatusCode::CREATED);
+
+    let needs = [("/webhook_endpoints", "endpoint_url"), (&format!("{path}/test"), "event")];
+    for (path, field) in needs {
+        let refused = post(path).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert!(refused.text.contains(&format!("{field} is required")), "{}", refused.text);
+    }
+    let lost = world.send(Method::PATCH, &path, String::new()).await;
+    assert_eq!(lost.status, StatusCode::BAD_REQUEST, "{}", lost.text);
 }

@@ -228,3 +228,21 @@ fn what_cannot_take_effect_is_no_network() {
     }
     assert_eq!(network("10.1.2.3/16").unwrap().to_string(), "10.1.0.0/16");
 }
+
+#[test]
+fn who_is_refused_hears_the_code_and_which_setting_would_allow_it() {
+    let cases = [
+        ("http://app.example", "allow_http"),
+        (
+            "https://10.1.2.3",
+            "a private range, which is not called unless the setting allow_endpoint_networks names its network",
+        ),
+        ("https://localhost", "allow_endpoint_networks names this very address"),
+        ("https://169.254.169.254", "allow_endpoint_networks names this very address"),
+        ("https://224.0.0.1", "multicast range, which is never called"),
+    ];
+    for (url, told) in cases {
+        let refused = check_url(url, &STRICT).unwrap_err().to_string();
+        assert!(refused.starts_with("DSYNC-006: ") && refused.contains(told), "{url}: {refused}");
+    }
+}

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use schemas::Timestamp;
+use schemas::{FAILS_AFTER, Timestamp};
 
 use crate::Failure;
 use crate::ports::Notice;
@@ -16,10 +16,7 @@ pub const FAILING_MAX: Duration = Duration::from_secs(5 * 24 * 60 * 60);
 /// So long before that the operator is told at the latest.
 pub const TOLD_BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Attempts in a row that have to fail before an endpoint is said to fail: a bad event is given up before.
-const FAILS_AFTER: u32 = 5;
-
-/// They tell of the endpoint when they took so long, or when its circuit is open: a few bad events that come
+/// [`FAILS_AFTER`] attempts in a row tell of the endpoint when they took so long, or when its circuit is open: a few bad events that come
 /// together are neither.
 const FAILS_FOR: Duration = Duration::from_secs(10 * 60);
 

@@ -1,8 +1,9 @@
 //! Whether a write failed because there is no room for it. SQLite tells only that it failed.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// More than one page, so that a block that is still half empty does not deceive.
@@ -13,7 +14,8 @@ const PROBE_BYTES: usize = 64 << 10;
 pub(super) fn is_wanting(log: &Path) -> bool {
     let end = fs::metadata(beside(log, "-wal")).map_or(0, |wal| wal.len());
     let path = beside(log, "-room");
-    let written = File::create(&path).and_then(|mut probe| {
+    let open = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    let written = open.and_then(|mut probe| {
         probe.seek(SeekFrom::Start(end))?;
         probe.write_all(&[0; PROBE_BYTES])
     });

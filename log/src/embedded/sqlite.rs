@@ -7,6 +7,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use crate::contract::{Entry, Offset, Partition, ReadError, ReadLimit};
+use crate::file;
 
 /// "dsyL": says that a SQLite file is a log of ours.
 const APPLICATION_ID: i32 = 0x6473_794c;
@@ -23,13 +24,12 @@ const CACHE_KIB: i64 = 2_048;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// SQLite cannot open it.
-    #[error("the log {} cannot be opened", .path.display())]
+    #[error("the log {} cannot be opened: {why}", .path.display())]
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// Why.
-        #[source]
-        source: rusqlite::Error,
+        /// Why, and what to do.
+        why: String,
     },
     /// It is a file of something else.
     #[error("{} is not a log of dsync", .path.display())]
@@ -52,7 +52,7 @@ pub enum OpenError {
 
 impl OpenError {
     pub(super) fn at(path: &Path) -> impl Fn(rusqlite::Error) -> Self {
-        move |source| Self::Sqlite { path: path.to_owned(), source }
+        move |error| Self::Sqlite { path: path.to_owned(), why: file::words(path, &error) }
     }
 }
 
@@ -61,6 +61,7 @@ pub(super) fn open_for_writing(path: &Path) -> Result<Connection, OpenError> {
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let failed = OpenError::at(path);
+    file::make(path).map_err(&failed)?;
     let connection = Connection::open_with_flags(path, flags).map_err(&failed)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(&failed)?;
     if prepare(&connection).map_err(&failed)? {

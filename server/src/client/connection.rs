@@ -93,6 +93,24 @@ pub enum ClientError {
     Output(#[from] std::io::Error),
 }
 
+impl ClientError {
+    /// Whether the same call may well work in a while, without anybody doing something about it here.
+    pub(super) fn passes(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NoAnswer { .. } => true,
+            Self::Refused { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Address(_)
+            | Self::Client(_)
+            | Self::Unauthorized { .. }
+            | Self::NotJson { .. }
+            | Self::NotVerified
+            | Self::Output(_) => false,
+        }
+    }
+}
+
 fn id(request_id: &Option<String>) -> String {
     request_id.as_ref().map(|id| format!(" (request {id})")).unwrap_or_default()
 }

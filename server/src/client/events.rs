@@ -22,7 +22,8 @@ const POLL_EVERY: Duration = Duration::from_secs(1);
 /// The most that the API gives in one page.
 const PAGE: usize = 100;
 
-/// Prints the latest events from old to new, and with `follow` those that come, until interrupted.
+/// Prints the latest events from old to new, and with `follow` those that come, until interrupted; also over a restart
+/// of the server.
 pub(super) async fn tail(
     server: &Connection,
     follow: bool,
@@ -35,9 +36,21 @@ pub(super) async fn tail(
     if !follow {
         return Ok(());
     }
+    let mut is_away = false;
     loop {
         let after = cursor.clone().map(|id| ("after", id));
-        let next = page(server, &after.into_iter().collect::<Vec<_>>(), PAGE).await?;
+        let next = match page(server, &after.into_iter().collect::<Vec<_>>(), PAGE).await {
+            Err(error) if error.passes() => {
+                if !is_away {
+                    print::note(format_args!("{error}\nIt goes on when the server answers again."));
+                }
+                is_away = true;
+                tokio::time::sleep(POLL_EVERY).await;
+                continue;
+            }
+            next => next?,
+        };
+        is_away = false;
         print_events(&next.events, as_json, &mut cursor)?;
         if next.events.is_empty() {
             tokio::time::sleep(POLL_EVERY).await;

@@ -19,6 +19,7 @@ use serde_json::json;
 use store::Store;
 
 use super::{add, bar};
+use crate::data;
 use crate::edge::SystemEdge;
 use crate::print::line;
 use crate::serve::partitions::check;
@@ -35,6 +36,7 @@ type Heads = BTreeMap<DirectoryId, Head>;
 /// When log or store cannot be read or written, or the log lacks records.
 pub async fn rebuild(settings: Settings, accept_loss: bool, as_json: bool) -> anyhow::Result<()> {
     let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
+    data::must_be_there(&settings, accept_loss)?;
     let held = match &settings.store {
         StoreSetting::Embedded => Some(DataDir::lock(&settings.data_dir)?),
         StoreSetting::Postgres(_) => None,

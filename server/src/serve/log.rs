@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use log::{Embedded, EventLog, Offset, Partition, ReadError};
 use projector::rebuild::Scan;
 
@@ -103,8 +102,7 @@ impl LogSource {
     pub(crate) fn scan(&self, partition: Partition) -> anyhow::Result<Walk> {
         match self {
             Self::Embedded(path) => {
-                let scan = Embedded::scan(path, partition, Offset(0))
-                    .with_context(|| format!("there is no log to read at {}", path.display()))?;
+                let scan = Embedded::scan(path, partition, Offset(0))?;
                 let length = scan.len_hint().map_err(anyhow::Error::from_boxed)?;
                 Ok(Walk { begin: Offset(0), scan: Box::new(scan), length })
             }

@@ -116,7 +116,9 @@ pub fn reference(as_json: bool) -> String {
         return format!("{:#}", Value::Array(SETTINGS.iter().map(entry).collect()));
     }
     let mut lines = vec![
-        "Flags over environment over the TOML file (--config, default dsync.toml) over defaults."
+        "Flags over environment over the TOML file (--config, default dsync.toml) over defaults.\n\
+        Variables that Kubernetes adds for a Service named dsync or dsync-… (DSYNC_SERVICE_HOST, DSYNC_PORT_8080_TCP) \
+        are passed over."
             .to_owned(),
     ];
     for setting in SETTINGS {

@@ -63,14 +63,15 @@ impl Given {
         flags: &BTreeMap<&'static str, String>,
         env: &BTreeMap<OsString, OsString>,
         file: Option<File<'_>>,
+        asked: &dyn Fn(&str) -> bool,
         problems: &mut Vec<Problem>,
     ) -> Self {
         // From the weakest to the strongest: a later one replaces an earlier one.
         let (mut texts, mut kafka) = (defaults(), Kafka::new());
         if let Some(file) = file {
-            texts.append(&mut from_file(file, &mut kafka, problems));
+            texts.append(&mut from_file(file, asked, &mut kafka, problems));
         }
-        texts.append(&mut from_env(env, problems));
+        texts.append(&mut from_env(env, asked, problems));
         for setting in SETTINGS {
             if let Some(text) = flags.get(setting.key) {
                 texts.insert(setting.key, (text.clone(), Source::Flag(setting.flag())));
@@ -159,14 +160,18 @@ fn defaults() -> BTreeMap<&'static str, (String, Source)> {
 
 fn from_env(
     env: &BTreeMap<OsString, OsString>,
+    asked: &dyn Fn(&str) -> bool,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<&'static str, (String, Source)> {
     let mut texts = BTreeMap::new();
-    let ours = env.iter().filter(|(name, _)| is_ours(name));
+    let ours = env.iter().filter(|(name, _)| is_ours(name, asked));
     for (name, value) in ours {
         let name = name.to_string_lossy().into_owned();
         let at = Source::Env(name.clone());
         let Some(setting) = SETTINGS.iter().find(|setting| setting.env() == name) else {
+            if is_of_a_service(&name, value) {
+                continue;
+            }
             let nearest = nearest(&name, SETTINGS.iter().map(Setting::env));
             problems.push(Problem::Unknown { name, at, nearest });
             continue;
@@ -182,12 +187,38 @@ fn from_env(
     texts
 }
 
-fn is_ours(name: &OsStr) -> bool {
-    name.to_string_lossy().starts_with(ENV_PREFIX)
+fn is_ours(name: &OsStr, asked: &dyn Fn(&str) -> bool) -> bool {
+    let name = name.to_string_lossy();
+    name.strip_prefix(ENV_PREFIX).is_some_and(|key| asked(&key.to_ascii_lowercase()))
+}
+
+/// Whether Kubernetes puts this variable into every container for a Service whose name begins with `dsync`: where it is
+/// reached, in the form that Docker once had for links. A port of people's own, `DSYNC_PORT=8080`, is not of that form.
+fn is_of_a_service(name: &str, value: &OsStr) -> bool {
+    const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
+    let is_address = value.to_str().is_some_and(|value| {
+        PROTOCOLS.iter().any(|protocol| {
+            let rest = value.strip_prefix(&protocol.to_ascii_lowercase());
+            rest.is_some_and(|rest| rest.starts_with("://"))
+        })
+    });
+    let is_of_a_port = |port: &str| {
+        let mut parts = port.split('_');
+        let number = parts.next().is_some_and(|number| number.parse::<u16>().is_ok());
+        let protocol = parts.next().is_some_and(|protocol| PROTOCOLS.contains(&protocol));
+        let part = parts.next().is_none_or(|part| ["PROTO", "PORT", "ADDR"].contains(&part));
+        number && protocol && part && parts.next().is_none()
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || (name.ends_with("_PORT") && is_address)
+        || name.match_indices("_PORT_").any(|(at, found)| is_of_a_port(&name[at + found.len()..]))
 }
 
 fn from_file(
     file: File<'_>,
+    asked: &dyn Fn(&str) -> bool,
     kafka: &mut Kafka,
     problems: &mut Vec<Problem>,
 ) -> BTreeMap<&'static str, (String, Source)> {
@@ -207,6 +238,9 @@ fn from_file(
     for (key, value) in table {
         let at = Source::File(file.path.to_owned(), line_of(key.span().start));
         let name = key.into_inner().into_owned();
+        if !asked(&name) {
+            continue;
+        }
         if let Some(setting) = Setting::named(&name) {
             match text_of(value.get_ref()) {
                 Some(text) => {

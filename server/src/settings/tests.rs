@@ -89,21 +89,21 @@ fn a_wrong_value_says_where_it_stands_and_what_would_be_right() {
         ("log", "kafka://host:9092", "a host with its port, or the topic, is missing"),
         ("log", "kafka://host:9092/a topic", "\"a topic\" is no name of a topic"),
         ("log", "kafka://me:hunter2@host:9092/topic", "which belong into [kafka]"),
-        ("kafka_partitions", "0", "\"0\" is not a whole number from 1 to 1024"),
-        ("kafka_copies", "0", "\"0\" is not a whole number from 1 to 9"),
-        ("store_connections", "7", "\"7\" is not a whole number from 8 to 256"),
+        ("kafka_partitions", "0", "\"0\" is no such number"),
+        ("kafka_copies", "0", "\"0\" is no such number"),
+        ("store_connections", "7", "\"7\" is no such number"),
         ("store", "mysql", "\"mysql\" is none of the choices"),
         ("api_key", "sk one", "it is empty, or has spaces or characters beyond ASCII"),
         ("console_password", "", "it is empty"),
-        ("allow_http", "maybe", "\"maybe\" is neither yes nor no"),
+        ("allow_http", "maybe", "\"maybe\" is neither of the two"),
         ("retry_schedule", "5 seconds", "\"5 seconds\" is not a list of waits"),
-        ("brake", "20", "\"20\" is not a share, a window and a floor"),
+        ("brake", "20", "\"20\" is no brake"),
         ("inactive_users", "hide", "\"hide\" is none of the choices"),
         ("emptied_fields", "emails,name", "\"name\" is no such field"),
-        ("attempts_kept", "0", "\"0\" is not a whole number from 1 to 10000000"),
+        ("attempts_kept", "0", "\"0\" is no such number"),
         ("attempts_kept_for", "30", "\"30\" is not a number of hours or days"),
         ("attempts_kept_for", "0d", "\"0d\" is not a number of hours or days"),
-        ("scim_rate_limit", "-1", "\"-1\" is not such a number"),
+        ("scim_rate_limit", "-1", "\"-1\" is no such number"),
         ("master_key", "c2hvcnQ=", "it has 5 bytes"),
         ("log_format", "xml", "\"xml\" is none of the choices"),
         ("log_level", "verbose", "\"verbose\" is not a level"),
@@ -312,4 +312,46 @@ fn log_levels_may_differ_by_crate() {
     let settings = resolved(&[("log_level", "warn,ingest=debug")], &[], "").unwrap().settings;
     assert!(settings.log_level.would_enable("ingest", &tracing::Level::DEBUG));
     assert!(!settings.log_level.would_enable("store", &tracing::Level::INFO));
+}
+
+#[test]
+fn what_kubernetes_says_of_a_service_named_like_it_is_no_setting() {
+    let of_services = [
+        ("DSYNC_SERVICE_HOST", "10.0.0.1"),
+        ("DSYNC_SERVICE_PORT", "8080"),
+        ("DSYNC_SERVICE_PORT_HTTP", "8080"),
+        ("DSYNC_PORT", "tcp://10.0.0.1:8080"),
+        ("DSYNC_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("DSYNC_PORT_8080_TCP_PROTO", "tcp"),
+        ("DSYNC_PORT_8080_TCP_PORT", "8080"),
+        ("DSYNC_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("DSYNC_API_SERVICE_HOST", "10.0.0.2"),
+        ("DSYNC_API_PORT", "udp://10.0.0.2:53"),
+        ("DSYNC_API_PORT_53_UDP_ADDR", "10.0.0.2"),
+    ];
+    assert!(resolved(&[], &of_services, "").is_ok());
+    let of_people = [
+        ("DSYNC_PORT", "8080"),
+        ("DSYNC_HOST", "10.0.0.1"),
+        ("DSYNC_PORT_HTTP", "tcp://10.0.0.1:8080"),
+        ("DSYNC_PORT_8080_HTTP", "8080"),
+        ("DSYNC_SERVICE", "10.0.0.1"),
+    ];
+    for variable in of_people {
+        let told = message(resolved(&[], &[variable], ""));
+        assert!(told.starts_with(&format!("DSYNC-002: unknown setting {}", variable.0)), "{told}");
+    }
+}
+
+#[test]
+fn who_asks_for_some_settings_alone_hears_nothing_of_others() {
+    let variables =
+        env(&[("DSYNC_LISTEN", "127.0.0.1:2"), ("DSYNC_PUBLIC_URL", "?"), ("DSYNC_OTHER", "1")]);
+    let text = "log_level = 'debug'\nretry_schedule = 'soon'\nanother = 1\n[kafka]\na = 1\n";
+    let file = File { path: Path::new("dsync.toml"), text };
+    let only = Some(["listen", "log_level"].as_slice());
+    let resolved = resolve_only(&BTreeMap::new(), &variables, Some(file), only).unwrap();
+    assert_eq!(resolved.settings.listen.port(), 2);
+    assert!(resolved.is_given("log_level") && resolved.settings.public_url.is_none());
+    assert_eq!(resolved.settings.retry_schedule, Schedule::default());
 }

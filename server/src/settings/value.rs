@@ -103,6 +103,29 @@ pub enum StoreSetting {
     Postgres(Secret),
 }
 
+/// As it is written in the settings: nothing of it is secret.
+impl fmt::Display for LogSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded => f.write_str("embedded"),
+            Self::Kafka(KafkaTopic { brokers, topic }) => write!(f, "kafka://{brokers}/{topic}"),
+        }
+    }
+}
+
+/// Without user and password.
+impl fmt::Display for StoreSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded => f.write_str("embedded"),
+            Self::Postgres(url) => match url.expose().parse::<PostgresSettings>() {
+                Ok(server) => write!(f, "postgres ({server})"),
+                Err(_) => f.write_str("postgres"),
+            },
+        }
+    }
+}
+
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -160,12 +183,17 @@ fn is_broker(text: &str) -> bool {
     })
 }
 
+/// What would be one stands in the table.
+fn no_such_number(text: &str) -> String {
+    format!("{text:?} is no such number")
+}
+
 /// More partitions than a cluster is happy with.
 const PARTITIONS_MAX: u16 = 1_024;
 
 pub(super) fn partitions(text: &str) -> Result<u16, String> {
     let count = text.parse().ok().filter(|count| (1..=PARTITIONS_MAX).contains(count));
-    count.ok_or_else(|| format!("{text:?} is not a whole number from 1 to {PARTITIONS_MAX}"))
+    count.ok_or_else(|| no_such_number(text))
 }
 
 /// More than anybody keeps.
@@ -173,7 +201,7 @@ const COPIES_MAX: u16 = 9;
 
 pub(super) fn copies(text: &str) -> Result<u16, String> {
     let count = text.parse().ok().filter(|count| (1..=COPIES_MAX).contains(count));
-    count.ok_or_else(|| format!("{text:?} is not a whole number from 1 to {COPIES_MAX}"))
+    count.ok_or_else(|| no_such_number(text))
 }
 
 /// How many connections a process may hold. With fewer than these, those that take turns at writing leave none for
@@ -182,8 +210,7 @@ const CONNECTIONS: RangeInclusive<usize> = 8..=256;
 
 pub(super) fn connections(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|count| CONNECTIONS.contains(count));
-    let (least, most) = (CONNECTIONS.start(), CONNECTIONS.end());
-    count.ok_or_else(|| format!("{text:?} is not a whole number from {least} to {most}"))
+    count.ok_or_else(|| no_such_number(text))
 }
 
 pub(super) fn store(text: &str) -> Result<StoreSetting, String> {
@@ -252,7 +279,7 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
     match text {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(format!("{text:?} is neither yes nor no")),
+        _ => Err(format!("{text:?} is neither of the two")),
     }
 }
 
@@ -261,7 +288,7 @@ const ATTEMPTS_MAX: u32 = 10_000_000;
 
 pub(super) fn count(text: &str) -> Result<u32, String> {
     let count = text.parse().ok().filter(|count| (1..=ATTEMPTS_MAX).contains(count));
-    count.ok_or_else(|| format!("{text:?} is not a whole number from 1 to {ATTEMPTS_MAX}"))
+    count.ok_or_else(|| no_such_number(text))
 }
 
 pub(super) fn age(text: &str) -> Result<Duration, String> {
@@ -325,7 +352,7 @@ pub(super) fn brake(text: &str) -> Result<Option<Brake>, String> {
     if text == "off" {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|error: InvalidBrake| error.to_string())
+    text.parse().map(Some).map_err(|_: InvalidBrake| format!("{text:?} is no brake"))
 }
 
 pub(super) fn inactive_users(text: &str) -> Result<InactiveUsers, String> {
@@ -351,7 +378,7 @@ pub(super) fn api_rate(text: &str) -> Result<Option<RateLimit>, String> {
 }
 
 fn rate(text: &str, burst_seconds: u32) -> Result<Option<RateLimit>, String> {
-    let number: u32 = text.parse().map_err(|_| format!("{text:?} is not such a number"))?;
+    let number: u32 = text.parse().map_err(|_| no_such_number(text))?;
     Ok(NonZeroU32::new(number).map(|per_second| {
         let burst = per_second.saturating_mul(NonZeroU32::new(burst_seconds).expect("above zero"));
         RateLimit { per_second, burst }

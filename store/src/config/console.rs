@@ -6,7 +6,7 @@ use api::ports::Digest;
 use async_trait::async_trait;
 use console::ports::{Counted, FailingEndpoint, PasswordHash, Proof, Role, SESSIONS_MAX, Session};
 use rusqlite::{Connection, TransactionBehavior, params};
-use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
+use schemas::{DirectoryId, EndpointId, EventId, FAILS_AFTER, Timestamp};
 
 use super::attempts::{Kept, id_of, kept, word};
 use super::{Config, operational};
@@ -129,7 +129,7 @@ impl ConsoleBackend for Config {
     async fn failing_endpoints(&self, limit: u32) -> Result<Vec<FailingEndpoint>, DbError> {
         let sql = format!(
             "SELECT {FAILING_COLUMNS} FROM endpoints
-             WHERE failing_since IS NOT NULL OR disabled_reason IS NOT NULL OR NOT enabled
+             WHERE failed_in_a_row >= {FAILS_AFTER} OR disabled_reason IS NOT NULL OR NOT enabled
              ORDER BY {FAILING_ORDER} LIMIT ?1"
         );
         self.read(move |connection| all(connection, &sql, [limit], |row| failing(row))).await

@@ -49,8 +49,10 @@ pub(super) fn unnamed(folder: &Path, name: &str, table: &str) -> Result<Connecti
         Ok(connection)
     };
     let opened = open().map_err(OpenError::at(&path));
-    std::fs::remove_file(&path)?;
-    opened
+    let removed = std::fs::remove_file(&path);
+    let connection = opened?;
+    removed?;
+    Ok(connection)
 }
 
 /// The first key behind all that begin like this. There is always one: the first byte is a small number.

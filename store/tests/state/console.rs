@@ -303,6 +303,18 @@ async fn the_endpoint_that_is_furthest_behind_says_how_far_apps_are() {
     assert!(behind(2).await > behind(1).await);
     assert_eq!(lookups.furthest_behind().await.unwrap(), behind(2).await);
 
+    // A failure or two are no news; five in a row are.
+    let refused = |count| {
+        let attempts = (0..count).map(|_| attempt(2, Some(Failure::Status(503)))).collect();
+        let failing_since = Some(Timestamp::from_millis(1_000));
+        dispatcher::ports::Flush { failing_since, ..flush(lane(2), 1, attempts) }
+    };
+    world.flush(vec![refused(4)]).await;
+    assert_eq!(lookups.failing_endpoints(10).await.unwrap(), []);
+    world.flush(vec![refused(1)]).await;
+    let failing = lookups.failing_endpoints(10).await.unwrap();
+    assert_eq!(failing.iter().map(|one| one.failed_in_a_row).collect::<Vec<_>>(), [5]);
+
     // One that somebody has turned off is told of, and holds nobody up.
     let off = api::ports::EndpointChange {
         enabled: Some(false),

@@ -4,7 +4,7 @@ use api::ports::Digest;
 use async_trait::async_trait;
 use console::ports::{Counted, FailingEndpoint, PasswordHash, Proof, Role, SESSIONS_MAX, Session};
 use deadpool_postgres::GenericClient;
-use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
+use schemas::{DirectoryId, EndpointId, EventId, FAILS_AFTER, Timestamp};
 
 use super::query::{Parameters, all, execute, first, id, int};
 use super::{Config, operational};
@@ -128,7 +128,7 @@ impl ConsoleBackend for Config {
         let client = self.db.client().await?;
         let sql = format!(
             "SELECT {FAILING_COLUMNS} FROM endpoints
-             WHERE failing_since IS NOT NULL OR disabled_reason IS NOT NULL OR NOT enabled
+             WHERE failed_in_a_row >= {FAILS_AFTER} OR disabled_reason IS NOT NULL OR NOT enabled
              ORDER BY {FAILING_ORDER} LIMIT $1"
         );
         all(&client, &sql, &[&i64::from(limit)]).await?.iter().map(failing).collect()
