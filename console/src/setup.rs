@@ -39,10 +39,10 @@ mod visitor;
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::ports::{
-    HostNames, NewPortalSession, Opening, Organization, Portal, Reach, SESSION_LIFETIME, Secret,
-    WhyVoid,
+    HostNames, NewPortalSession, Opening, Organization, Portal, Reach, SESSION_LIFETIME, WhyVoid,
 };
 use api::{digest, ticket};
 use axum::Router;
@@ -59,16 +59,17 @@ use maud::html;
 use schemas::host_name::path_of;
 
 use crate::form::FORM_BYTES_MAX;
-use crate::policy::POLICY;
+use crate::policy::{PERMISSIONS_POLICY, POLICY, UNUSED};
 use crate::ports::Arrivals;
 use crate::{Console, Ports, assets, parts};
 use refusal::Refusal;
 use seats::Seats;
-use visitor::{Admin, SESSION_COOKIE, Visitor, from_here};
+use visitor::{Admin, Pressed, SESSION_COOKIE, Visitor, from_here};
 
 /// What every answer says to browsers. The addresses of links go nowhere else, and nothing is kept that shows a token.
-const HEADERS: [(HeaderName, &str); 4] = [
+const HEADERS: [(HeaderName, &str); 5] = [
     (CONTENT_SECURITY_POLICY, POLICY),
+    (PERMISSIONS_POLICY, UNUSED),
     (REFERRER_POLICY, "same-origin"),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (CACHE_CONTROL, "no-store"),
@@ -124,6 +125,7 @@ pub fn router(setup: Setup) -> Router {
         .route("/setup", get(home::show))
         .route("/setup/new", get(home::choose).post(home::create))
         .route("/setup/session", get(session))
+        .route("/setup/sign-out", post(sign_out))
         .route("/setup/assets/{name}", get(asset))
         .route("/setup/{token}", get(look).post(open))
         .route(directory, get(connection::show))
@@ -155,6 +157,20 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response,
 /// Says whether the session lives, for pages whose stream has ended.
 async fn session(_: Admin) -> StatusCode {
     StatusCode::NO_CONTENT
+}
+
+/// Ends the session at once. What it opened stays used: whoever comes back asks for another link.
+async fn sign_out(
+    State(site): State<Site>,
+    Pressed { admin, .. }: Pressed,
+) -> Result<Response, Refusal> {
+    site.portal.end(admin.digest).await?;
+    let body = html! {
+        p { "Nobody can go on from this browser. The connections work on." }
+        @if let Some(url) = &admin.session.link.return_url { p { a.button.primary href=(url) { "Go back" } } }
+    };
+    let none = [(SET_COOKIE, cookie(&site, "", Duration::ZERO))];
+    Ok((none, frame::plain(&site, "You are signed out", &body)).into_response())
 }
 
 /// Shows a link and a button. Nothing is changed.
@@ -192,7 +208,7 @@ async fn open(
         NewPortalSession { digest: ticket.digest, expires_at: now.after(SESSION_LIFETIME) };
     match site.portal.open(token, session, now).await? {
         Opening::Opened(_) => {
-            let cookie = [(SET_COOKIE, cookie(&site, &ticket.text))];
+            let cookie = [(SET_COOKIE, cookie(&site, ticket.text.expose(), SESSION_LIFETIME))];
             Ok((cookie, see_other(site.path(""))).into_response())
         }
         // The button was pressed twice.
@@ -205,10 +221,9 @@ async fn open(
 }
 
 /// The cookie of a session: scripts do not see it, other sites do not send it, and it stays below `/setup`.
-fn cookie(site: &Site, text: &Secret) -> String {
-    let (path, age) = (site.path(""), SESSION_LIFETIME.as_secs());
+fn cookie(site: &Site, text: &str, lasting: Duration) -> String {
+    let (path, age) = (site.path(""), lasting.as_secs());
     let secure = if site.public_url.starts_with("https:") { "; Secure" } else { "" };
-    let text = text.expose();
     format!("{SESSION_COOKIE}={text}; Path={path}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
 }
 

@@ -6,22 +6,22 @@ const { accessible, content, fits } = require("./browser.cjs");
 const { shoot } = require("./pictures.cjs");
 
 const WIDTHS = [360, 1280, 2560];
-const PICTURED = [360, 1280];
+const CHECKED = [360, 1280];
 
-// A page as it stands, in the window that shows it.
-async function stands(page, name) {
+// A page as it stands, in the window that shows it. The options are those of `still`.
+async function stands(page, name, options) {
   const before = page.viewportSize();
   for (const width of WIDTHS) {
     await page.setViewportSize({ width, height: 800 });
     await fits(page, `${name} at ${width}`);
-    if (!PICTURED.includes(width)) continue;
+    if (!CHECKED.includes(width)) continue;
     for (const colorScheme of ["dark", "light"]) {
       await page.emulateMedia({ colorScheme });
       await accessible(page, `${name} at ${width} in ${colorScheme}`);
     }
   }
-  for (const width of PICTURED) await shoot(page, name, width);
   await page.setViewportSize(before);
+  await shoot(page, name, options);
   content(page);
 }
 

@@ -53,6 +53,11 @@ play(async (browser) => {
   assert.equal(await page.getByText(key).count(), 0);
   assert.equal((await api("GET", "/api_keys")).data.length, 1, "loading the page again makes no second one");
 
+  await make(page, "Contoso reports", /^Read/, organization);
+  await page.goto("/console/api-keys");
+  await page.getByRole("row", { name: /Contoso reports.*Contoso Inc/ }).waitFor();
+  await stands(page, "api-keys");
+
   // One that is limited, from the page of its organization, under a name that is text.
   await page.goto(`/console/organizations/${organization}`);
   await page.getByRole("link", { name: "Make an API key for it" }).click();
@@ -68,7 +73,6 @@ play(async (browser) => {
   const row = page.getByRole("row", { name: SCRIPT });
   await row.getByRole("link", { name: "Contoso Inc" }).waitFor();
   await page.getByRole("row", { name: /Backend read/ }).waitFor();
-  await stands(page, "api-keys");
 
   // Revoked, after a question; again is no error.
   await page.getByRole("row", { name: /Backend/ }).getByRole("link", { name: "Revoke" }).click();
@@ -88,6 +92,9 @@ play(async (browser) => {
   await signIn(auditor, config.auditor_password);
   await auditor.goto("/console/api-keys");
   await auditor.getByRole("row", { name: SCRIPT }).waitFor();
+  assert.equal((await auditor.goto("/console/api-keys/new")).status(), 403);
+  await stands(auditor, "refused");
+  await auditor.goto("/console/api-keys");
   assert.equal(await auditor.getByRole("link", { name: /Make a key|Revoke/ }).count(), 0);
   const { id } = (await api("GET", "/api_keys")).data[0];
   for (const path of ["/console/api-keys/new", `/console/api-keys/${id}/revoke`]) {

@@ -2,6 +2,7 @@
 "use strict";
 
 const { Wire, assert, config, content, directory, eventually, play, signedIn } = require("./browser.cjs");
+const { stands } = require("./inspect.cjs");
 
 play(async (browser) => {
   const { id, organization, entra } = await directory("Acme");
@@ -70,6 +71,8 @@ play(async (browser) => {
   await eventually("the count is there", async () => (await users.textContent()) === "125");
   wire.cut();
   await lost.waitFor();
+  // Who notices first, the stream or what was fetched, says it in its own words.
+  await stands(page, "lost", { texts: [["#lost", "Connection lost. What is shown may be out of date. Trying again…"]] });
   await entra.user("e@acme.example");
   wire.mend();
   await eventually("the count follows", async () => (await users.textContent()) === "126");
@@ -106,6 +109,7 @@ play(async (browser) => {
   await other.getByRole("button", { name: "Save" }).click();
   await other.getByRole("alert").getByText("Somebody else has changed it meanwhile.").waitFor();
   await other.getByText("Acme of the first").first().waitFor();
+  await stands(other, "organization-overtaken");
   assert.equal(await other.getByLabel("Name").inputValue(), "Acme of the second");
   await page.reload();
   await page.getByRole("heading", { name: "Acme of the first" }).waitFor();

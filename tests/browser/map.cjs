@@ -14,12 +14,14 @@ async function world() {
     displayName: "Adele Vance", emails: [], [ENTERPRISE]: { department: "Retail" },
     addresses: [{ type: "work", locality: "Oslo" }],
   });
-  await made.entra.user("probe@contoso.example", { displayName: SCRIPT, addresses: [{ type: "work", locality: SCRIPT }] });
-  return made;
+  const diego = await made.entra.user("diego@contoso.example", {
+    displayName: "Diego Siciliani", addresses: [{ type: "work", locality: "Madrid" }],
+  });
+  return { ...made, diego };
 }
 
 play(async (browser) => {
-  const { id } = await world();
+  const { id, entra, diego } = await world();
   const own = `/console/directories/${id}`;
   const page = await signedIn(browser);
   let alerted = false;
@@ -34,7 +36,7 @@ play(async (browser) => {
 
   // What is wrong stands at its field, and what was typed stays.
   await page.getByLabel("E-mail email").fill("emails\nemails[type eq");
-  await page.getByLabel("Name 1", { exact: true }).fill(SCRIPT);
+  await page.getByLabel("Name 1", { exact: true }).fill("place of work");
   await page.getByLabel("Paths 1", { exact: true }).fill("title");
   await page.getByLabel("Name 2", { exact: true }).fill("secret");
   await page.getByLabel("Paths 2", { exact: true }).fill("password");
@@ -47,6 +49,10 @@ play(async (browser) => {
   assert.match((await wrong("Name 1")).join(" "), /true .*cannot be the name of an attribute/);
   assert.equal(await page.getByLabel("E-mail email").inputValue(), "emails\nemails[type eq");
   await stands(page, "map-wrong");
+  await page.getByLabel("Name 1", { exact: true }).fill(SCRIPT);
+  await page.getByRole("button", { name: "Preview" }).click();
+  await page.getByText(`${SCRIPT} cannot be the name`, { exact: false }).or(page.getByRole("alert")).first().waitFor();
+  assert.equal(await page.getByLabel("Name 1", { exact: true }).inputValue(), SCRIPT);
   assert.equal((await api("GET", `/directories/${id}`)).attribute_map?.custom?.secret, undefined);
 
   // A chain, one that fills itself, and one of our own with the rows that are asked for.
@@ -67,8 +73,18 @@ play(async (browser) => {
   assert.deepEqual(rows.slice(1), [
     "emailnoneadele@contoso.example", "department_namenoneRetail", "officenoneOslo", "shownnoneAdele Vance",
   ]);
-  await preview.getByText(SCRIPT).first().waitFor();
   await stands(page, "map-preview");
+  await entra.send("PATCH", `/Users/${diego}`, {
+    schemas: ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+    Operations: [
+      { op: "Replace", path: "displayName", value: SCRIPT },
+      { op: "Replace", path: 'addresses[type eq "work"].locality', value: SCRIPT },
+    ],
+  });
+  await eventually("names from outside are text", async () => {
+    await page.getByRole("button", { name: "Preview" }).click();
+    return (await preview.getByText(SCRIPT).count()) > 0;
+  });
   assert.deepEqual((await api("GET", `/directories/${id}`)).attribute_map.custom, {}, "a preview changes nothing");
 
   // A second admin has the form open meanwhile.

@@ -98,6 +98,7 @@ async function strangers(browser) {
   await declined.getByRole("link", { name: /Cancel/i }).click();
   await shows(declined, "You were not signed in");
   await declined.getByText("access_denied").waitFor();
+  await stands(declined, "oidc-declined");
   await declined.context().close();
 }
 
@@ -206,6 +207,7 @@ async function brokenProvider(browser) {
   await control({ down: true });
   await page.goto(String(back));
   await shows(page, "The identity provider does not answer");
+  await stands(page, "oidc-no-answer");
   await control({});
 }
 

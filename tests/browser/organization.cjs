@@ -48,7 +48,7 @@ async function links(page, browser, organization) {
   await admin.context().close();
 }
 
-async function hostNames(page, organization) {
+async function hostNames(page, { organization, id }) {
   const names = page.getByRole("table", { name: "Host names" });
   await page.getByText("No host names of its own").waitFor();
   await page.getByRole("link", { name: "Add a host name" }).click();
@@ -61,6 +61,8 @@ async function hostNames(page, organization) {
   await page.getByRole("button", { name: "Add host name" }).click();
   await names.getByRole("row", { name: /scim\.contoso\.example the organization/ }).waitFor();
   await page.getByRole("link", { name: "Add a host name" }).click();
+  await api("PATCH", `/directories/${id}`, { name: SCRIPT });
+  await page.reload();
   await page.getByLabel("Host name").fill("people.contoso.example");
   await page.getByRole("radio", { name: SCRIPT }).check();
   await page.getByRole("button", { name: "Add host name" }).click();
@@ -70,7 +72,9 @@ async function hostNames(page, organization) {
   await page.getByLabel("Host name").fill("scim.contoso.example");
   await page.getByRole("button", { name: "Add host name" }).click();
   await page.getByText("This host name belongs to an organization").first().waitFor();
+  await api("PATCH", `/directories/${id}`, { name: "Contoso Europe" });
   await page.goto(`/console/organizations/${organization}`);
+  await names.getByRole("row", { name: "people.contoso.example Contoso Europe" }).waitFor();
   await stands(page, "organization-full");
   await names.getByRole("link", { name: "Remove people.contoso.example" }).click();
   await stands(page, "host-name-remove");
@@ -83,7 +87,7 @@ async function roles(page, made) {
   const own = `/console/directories/${made.id}`;
   const adele = await made.entra.user("adele@contoso.example");
   await made.entra.group("Sales", [adele]);
-  await made.entra.group(SCRIPT, [adele]);
+  await made.entra.group("Retail Managers", [adele]);
   const mapping = () => api("GET", `/directories/${made.id}/role_mapping`);
   await page.goto(own);
   await page.getByText("No roles by group").waitFor();
@@ -104,13 +108,13 @@ async function roles(page, made) {
   const second = watched(await page.context().newPage());
   await second.goto(`${own}/roles`);
   await fill(1, "Sales", "seller");
-  await fill(2, SCRIPT, "admin", "1");
+  await fill(2, "Retail Managers", "admin", "1");
   await page.getByLabel("Role of everybody else").fill("member");
   await page.getByRole("button", { name: "More rows" }).click();
   await page.getByRole("button", { name: "Save" }).click();
-  await page.getByRole("heading", { name: SCRIPT, level: 1 }).waitFor();
+  await page.getByRole("heading", { name: "Contoso Europe", level: 1 }).waitFor();
   assert.deepEqual(await mapping(), {
-    default_role: "member", groups: [{ group: SCRIPT, role: "admin" }, { group: "Sales", role: "seller" }],
+    default_role: "member", groups: [{ group: "Retail Managers", role: "admin" }, { group: "Sales", role: "seller" }],
   });
   await eventually("users have the roles", async () => {
     const { data } = await api("GET", `/directory_users?directory=${made.id}`);
@@ -127,6 +131,15 @@ async function roles(page, made) {
   await second.getByRole("button", { name: "Save" }).click();
   await second.getByText("Everybody else has the role guest").waitFor();
   assert.deepEqual(await mapping(), { default_role: "guest", groups: [] });
+
+  // Names from outside are text.
+  await made.entra.group(SCRIPT, [adele]);
+  await api("PATCH", `/directories/${made.id}`, { name: SCRIPT });
+  await page.goto(`${own}/roles`);
+  await fill(1, SCRIPT, "admin");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { name: SCRIPT, level: 1 }).waitFor();
+  await page.getByRole("table", { name: "Roles by group" }).getByRole("row", { name: `${SCRIPT} admin` }).waitFor();
   content(second);
   await second.close();
 }
@@ -151,13 +164,11 @@ async function auditor(browser, { id, organization }) {
 
 play(async (browser) => {
   const made = await directory("Contoso");
-  const named = await api("PATCH", `/directories/${made.id}`, { name: SCRIPT });
-  assert.equal(named.name, SCRIPT);
   const page = await signedIn(browser, { permissions: ["clipboard-read", "clipboard-write"] });
   let alerted = false;
   page.on("dialog", (dialog) => { alerted = true; dialog.dismiss(); });
   await links(page, browser, made.organization);
-  await hostNames(page, made.organization);
+  await hostNames(page, made);
   await roles(page, made);
   await auditor(browser, made);
 

@@ -211,7 +211,7 @@ async function interrupted(browser, organization, entra) {
     method: "DELETE", headers: { authorization: `Bearer ${config.api_key}` },
   })).status, 204);
   await page.getByRole("heading", { name: "You are not signed in" }).waitFor();
-  await look(page, "signed-out");
+  await look(page, "session-none");
   content(page);
   await page.context().close();
   wire.close();
@@ -271,6 +271,16 @@ async function guides(browser, page) {
   return heaviest;
 }
 
+// Whoever leaves a browser that others use takes their session along.
+async function signedOut(page) {
+  const kept = await page.context().cookies();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByRole("heading", { name: "You are signed out" }).waitFor();
+  await look(page, "left");
+  await page.context().addCookies(kept);
+  assert.equal((await page.goto("/setup")).status(), 403);
+}
+
 async function withoutScript(browser, organization) {
   const page = await opened(browser, organization, { javaScriptEnabled: false });
   await page.getByRole("link", { name: "Connect another identity provider" }).click();
@@ -296,6 +306,7 @@ play(async (browser) => {
   await interrupted(browser, organization, second);
   const own = await links(browser, organization);
   const heaviest = await guides(browser, own);
+  await signedOut(own);
   await withoutScript(browser, organization);
   assert.equal(alerted, false, "nothing from outside runs");
   console.log(`heaviest first load: ${heaviest} bytes`);

@@ -2,6 +2,7 @@
 "use strict";
 
 const { assert, config, content, directory, open, play, signIn } = require("./browser.cjs");
+const { stands } = require("./inspect.cjs");
 
 play(async (browser) => {
   const { id, organization } = await directory("Acme");
@@ -13,6 +14,7 @@ play(async (browser) => {
   await page.getByLabel("Password").fill("wrong");
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("alert").getByText("That is not the password.").waitFor();
+  await stands(page, "sign-in-wrong");
   await page.getByLabel("Password").fill(config.password);
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("heading", { name: "Acme" }).waitFor();
@@ -39,6 +41,7 @@ play(async (browser) => {
   await page.locator("main input[name=csrf]").evaluate((field) => { field.value = "guessed"; });
   await page.getByRole("button", { name: "Add organization" }).click();
   await page.getByRole("heading", { name: "This form is out of date" }).waitFor();
+  await stands(page, "form-out-of-date");
   await page.goto("/console/organizations");
   assert.equal(await page.getByText("Forged").count(), 0);
 
@@ -56,6 +59,7 @@ play(async (browser) => {
   await signIn(auditor, config.auditor_password);
   await auditor.goto(`/console/directories/${id}`);
   await auditor.getByRole("heading", { name: "Acme" }).waitFor();
+  await stands(auditor, "directory-auditor");
   for (const name of ["Make token", "Delete directory", "Rename"]) {
     assert.equal(await auditor.getByRole("link", { name }).count(), 0, name);
   }

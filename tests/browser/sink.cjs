@@ -9,14 +9,20 @@ class Sink {
     const sink = new Sink();
     sink.arrived = [];
     sink.status = 200;
+    sink.answer = "<script>alert('answer')</script>";
+    // How many it answers yet; who comes after that waits.
+    sink.patience = Infinity;
+    sink.waiting = [];
     sink.server = http.createServer((request, answer) => {
       const parts = [];
       request.on("data", (part) => parts.push(part));
       request.on("end", () => {
         const body = Buffer.concat(parts).toString();
         sink.arrived.push({ headers: request.headers, body, event: JSON.parse(body), status: sink.status });
+        sink.patience -= 1;
+        if (sink.patience < 0) return sink.waiting.push(answer);
         answer.writeHead(sink.status, { "content-type": "text/html" });
-        answer.end("<script>alert('answer')</script>");
+        answer.end(sink.answer);
       });
     });
     await new Promise((listening) => sink.server.listen(0, "127.0.0.1", listening));

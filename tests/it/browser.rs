@@ -58,6 +58,11 @@ fn an_admin_looks_after_an_organization_until_its_end() {
 }
 
 #[test]
+fn a_lost_button_another_text_and_another_page_are_other_pictures() {
+    play("pictures_apart");
+}
+
+#[test]
 fn the_settings_are_shown_with_their_sources_and_without_secrets() {
     play_with("settings", &[("DSYNC_ATTEMPTS_KEPT", "20000")]);
 }

@@ -197,6 +197,8 @@ async fn every_answer_forbids_what_is_not_ours() {
         assert!(!policy.contains("unsafe"), "{path}");
         assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(answer.headers()["referrer-policy"], "same-origin", "{path}");
+        let unused = answer.headers()["permissions-policy"].to_str().unwrap();
+        assert!(unused.contains("camera=(), "), "{path}: {unused}");
         let kept = answer.headers()["cache-control"].to_str().unwrap();
         assert_eq!(kept.contains("immutable"), path == style, "{path}: {kept}");
     }

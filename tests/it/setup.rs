@@ -401,6 +401,7 @@ async fn a_form_counts_that_a_page_of_this_session_made() {
     for form in [
         form.clone(),
         form.clone().to("/setup/new"),
+        form.clone().to("/setup/sign-out"),
         form.clone().to(&format!("{own}/tokens/{token}/revoke")),
         made_from.clone().to(&format!("{own}/email-from-user-name")),
         made_from.to(&format!("{own}/map")),
@@ -412,6 +413,29 @@ async fn a_form_counts_that_a_page_of_this_session_made() {
     let tokens = api.get(&format!("/directories/{}/tokens", directory.id)).await;
     assert_eq!(tokens["data"].as_array().map(Vec::len), Some(1), "nothing was changed");
     browser.submit(&form).await.expect(201, "It is shown this once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_out_has_left_for_good() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let api = server.api();
+    let acme = organization(&api, "Acme").await;
+    let path = link(&api, &acme).await;
+    let mut browser = Browser::new(&server);
+    browser.press(&path).await;
+    let form = browser.get("/setup").await.form("Sign out");
+    let kept = browser.cookie.clone();
+    let left = browser.submit(&form).await;
+    left.expect(200, "You are signed out");
+    let cookie = left.headers["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("dsync_setup=;") && cookie.contains("Max-Age=0"), "{cookie}");
+    for cookie in [browser.cookie.clone(), kept] {
+        browser.cookie = cookie;
+        browser.get("/setup").await.expect(403, "You are not signed in");
+        browser.submit(&form).await.expect(403, "You are not signed in");
+    }
+    browser.get(&path).await.expect(410, "This link was used already");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -516,6 +540,7 @@ async fn the_pages_load_nothing_from_elsewhere_and_are_kept_nowhere() {
         assert!(!policy.contains("unsafe"), "{policy}");
         assert_eq!(header("cache-control"), "no-store");
         assert_eq!(header("referrer-policy"), "same-origin");
+        assert!(header("permissions-policy").contains("camera=(), "));
         if shown.status == 303 {
             continue;
         }

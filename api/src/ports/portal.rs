@@ -176,4 +176,7 @@ pub trait Portal: Send + Sync {
         session: Digest,
         now: Timestamp,
     ) -> Result<Option<PortalSession>, PortError>;
+
+    /// Ends the session with this digest, if there is one. Its link stays used.
+    async fn end(&self, session: Digest) -> Result<(), PortError>;
 }

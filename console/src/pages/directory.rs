@@ -150,7 +150,7 @@ fn token_row(own: &str, changes: bool, token: &Token) -> [Markup; 4] {
         html! { code { "…" (token.suffix) } },
         time(token.created_at),
         time_or(token.last_used_at, "never"),
-        html! { @if changes { a href=(revoke) { "Revoke" span.sr { " the token that ends in " (token.suffix) } } } },
+        html! { @if changes { a.whole href=(revoke) { "Revoke" span.sr { " the token that ends in " (token.suffix) } } } },
     ]
 }
 

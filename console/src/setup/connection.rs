@@ -124,7 +124,7 @@ pub(super) async fn page(
             }
         }
     };
-    let page = Page::new(site, &admin.session, &directory.name)
+    let page = Page::new(site, admin, &directory.name)
         .under(site.path(""), "All connections")
         .following(own(site, directory.id) + "/changes");
     Ok(page.show(status, &body))

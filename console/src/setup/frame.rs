@@ -1,12 +1,12 @@
 //! The frame of the setup pages: whose page it is, the way back, and until when it is open.
 
-use api::ports::PortalSession;
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse as _, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use super::Site;
 use super::refusal::Words;
+use super::visitor::Admin;
 use crate::assets::{Asset, HTMX, ICON, SCRIPT, STYLE};
 use crate::layout::HTMX_CONFIG;
 use crate::parts;
@@ -14,19 +14,15 @@ use crate::parts;
 /// A page of an administrator.
 pub(super) struct Page<'a> {
     site: &'a Site,
-    session: &'a PortalSession,
+    admin: &'a Admin,
     title: String,
     back: Option<(String, String)>,
     changes: Option<String>,
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn new(
-        site: &'a Site,
-        session: &'a PortalSession,
-        title: impl Into<String>,
-    ) -> Self {
-        Self { site, session, title: title.into(), back: None, changes: None }
+    pub(super) fn new(site: &'a Site, admin: &'a Admin, title: impl Into<String>) -> Self {
+        Self { site, admin, title: title.into(), back: None, changes: None }
     }
 
     /// With the page above it.
@@ -43,9 +39,9 @@ impl<'a> Page<'a> {
 
     /// The page with this under its heading.
     pub(super) fn show(self, status: StatusCode, body: &Markup) -> Response {
-        let Self { site, session, title, back, changes } = self;
+        let Self { site, admin, title, back, changes } = self;
         let content = html! {
-            (header(session.link.return_url.as_deref()))
+            (header(&ways_out(site, admin)))
             main #main tabindex="-1" data-changes=[changes] data-session=(site.path("/session")) {
                 @if let Some((href, name)) = &back {
                     nav.crumbs aria-label="Where you are" { ol { li { a href=(href) { (parts::text(name)) } } } }
@@ -54,7 +50,7 @@ impl<'a> Page<'a> {
                 (body)
             }
             footer {
-                p { "This page is open for you until " (parts::time(session.expires_at)) ". Times are in UTC." }
+                p { "This page is open for you until " (parts::time(admin.session.expires_at)) ". Times are in UTC." }
             }
         };
         (status, document(site, &title, &content)).into_response()
@@ -64,7 +60,7 @@ impl<'a> Page<'a> {
 /// A page for who has no session.
 pub(super) fn plain(site: &Site, title: &str, body: &Markup) -> Html<String> {
     let content = html! {
-        (header(None))
+        (header(&html! {}))
         main #main.narrow tabindex="-1" { h1 { (parts::text(title)) } (body) }
     };
     document(site, title, &content)
@@ -87,11 +83,19 @@ pub(super) fn refusal(
     plain(site, heading, &body)
 }
 
-fn header(return_url: Option<&str>) -> Markup {
+fn header(ways: &Markup) -> Markup {
+    html! { header.top { span.brand { (mark()) "Directory sync" } (ways) } }
+}
+
+/// Back to where the visitor came from, and out, for a browser that others use too.
+fn ways_out(site: &Site, admin: &Admin) -> Markup {
     html! {
-        header.top {
-            span.brand { (mark()) "Directory sync" }
-            @if let Some(url) = return_url { a.go-back href=(url) { "Go back" } }
+        div.ways-out {
+            @if let Some(url) = &admin.session.link.return_url { a.go-back href=(url) { "Go back" } }
+            form method="post" action=(site.path("/sign-out")) {
+                (admin.csrf_field())
+                button.quiet type="submit" { "Sign out" }
+            }
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn show(State(site): State<Site>, admin: Admin) -> Result<Respo
         (finished(&admin, &directories))
     };
     let title = format!("Directory sync for {}", organization.name);
-    Ok(Page::new(&site, &admin.session, title).show(StatusCode::OK, &body))
+    Ok(Page::new(&site, &admin, title).show(StatusCode::OK, &body))
 }
 
 /// The way on, once something arrives.
@@ -189,7 +189,7 @@ fn page_to_choose(
     };
     let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let title = format!("Directory sync for {}", organization.name);
-    Page::new(site, &admin.session, title).show(status, &body)
+    Page::new(site, admin, title).show(status, &body)
 }
 
 fn choice(guide: &Guide, typed: &Form) -> Markup {

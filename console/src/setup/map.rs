@@ -72,7 +72,7 @@ fn page(
         p.lead { "What becomes of the attributes that your identity provider sends, on the way to the product. Without a word here, it gets the standard ones. Look at a preview before you apply a change." }
         (form)
     };
-    Page::new(site, &admin.session, "Attribute map")
+    Page::new(site, admin, "Attribute map")
         .under(connection::path(site, directory.id, None), &directory.name)
         .show(status, &body)
 }

@@ -80,8 +80,7 @@ pub(super) async fn confirm(
             }
         }
     };
-    let page =
-        Page::new(&site, &admin.session, format!("Revoke the token that ends in {}", token.suffix));
+    let page = Page::new(&site, &admin, format!("Revoke the token that ends in {}", token.suffix));
     Ok(page.under(own, &directory.name).show(StatusCode::OK, &body))
 }
 
@@ -123,7 +122,7 @@ pub(super) fn listed(
             html! { code { "…" (token.suffix) } },
             time(token.created_at),
             time_or(token.last_used_at, "never"),
-            html! { a href={ (own) "/tokens/" (token.id) "/revoke" (query) } { "Revoke" span.sr { " the token that ends in " (token.suffix) } } },
+            html! { a.whole href={ (own) "/tokens/" (token.id) "/revoke" (query) } { "Revoke" span.sr { " the token that ends in " (token.suffix) } } },
         ]
     };
     html! {

@@ -53,4 +53,6 @@ pub(crate) trait PortalBackend: Send + Sync {
         session: Digest,
         now: Timestamp,
     ) -> Result<Option<PortalSession>, DbError>;
+
+    async fn end_portal_session(&self, session: Digest) -> Result<(), DbError>;
 }

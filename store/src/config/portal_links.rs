@@ -153,6 +153,17 @@ impl PortalBackend for Config {
         })
         .await
     }
+
+    async fn end_portal_session(&self, session: Digest) -> Result<(), DbError> {
+        self.durable
+            .run(move |connection| {
+                let sql = "UPDATE portal_links SET session = NULL, session_expires_at = NULL
+                    WHERE session = ?1";
+                connection.execute(sql, [session])?;
+                Ok(())
+            })
+            .await
+    }
 }
 
 fn by_digest(connection: &Connection, token: Digest) -> Result<Option<PortalLink>, DbError> {

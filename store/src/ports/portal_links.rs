@@ -51,4 +51,8 @@ impl Portal for Store {
     ) -> Result<Option<PortalSession>, PortError> {
         self.config.portal_session(session, now).await.map_err(port_error)
     }
+
+    async fn end(&self, session: Digest) -> Result<(), PortError> {
+        self.config.end_portal_session(session).await.map_err(port_error)
+    }
 }

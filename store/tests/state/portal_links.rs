@@ -159,6 +159,22 @@ async fn a_session_ends_with_its_time_with_its_link_and_with_its_organization() 
 }
 
 #[tokio::test]
+async fn a_session_that_is_ended_opens_nothing_and_its_link_stays_used() {
+    let world = World::new().await;
+    let one = world.organization(1).await;
+    for (number, with) in [(1, 101), (2, 102)] {
+        world.add_link(one, number).await;
+        assert!(matches!(world.open_link(number, with, 2_000).await, Opening::Opened(_)));
+    }
+    for _ in 0..2 {
+        Portal::end(&*world.store, digest(101)).await.unwrap();
+        assert!(!world.has_session(101, 3_000).await);
+    }
+    assert_eq!(world.why_void(1, 3_000).await, Some(WhyVoid::Used));
+    assert!(world.has_session(102, 3_000).await);
+}
+
+#[tokio::test]
 async fn links_are_within_the_reach_of_their_organization() {
     let world = World::new().await;
     let (one, two) = (world.organization(1).await, world.organization(2).await);

@@ -139,6 +139,13 @@ impl PortalBackend for Config {
         };
         found.map(session).transpose()
     }
+
+    async fn end_portal_session(&self, session: Digest) -> Result<(), DbError> {
+        let sql = "UPDATE portal_links SET session = NULL, session_expires_at = NULL
+            WHERE session = $1";
+        let client = self.db.client().await?;
+        execute(&client, sql, &[&session.to_vec()]).await.map(drop)
+    }
 }
 
 async fn by_digest(

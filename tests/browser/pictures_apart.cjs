@@ -1,0 +1,93 @@
+// Whether the comparison of pictures notices what somebody who looks would: another page, a button that is gone, another
+// text, another colour.
+"use strict";
+
+const fs = require("node:fs");
+const path = require("node:path");
+const { assert, directory, play, signedIn } = require("./browser.cjs");
+const { SHOWN_MAX, WHOLE, shown } = require("./pictures.cjs");
+const { cut, decode, reduced } = require("./png.cjs");
+const { still, taken } = require("./still.cjs");
+const { cells, difference } = require("./tiles.cjs");
+
+// What is a picture of nothing if it is gone.
+const PARTS = "main button, main a.button, .badge, h1, h2, h3, legend, label, th, td, dt, dd, .figure, .hint, .note, input, select";
+const PARTS_MAX = 40;
+
+// Every two accepted pictures of the same width are pictures of two pages.
+function pagesDiffer() {
+  const files = fs.readdirSync(WHOLE).filter((file) => file.endsWith(".png"));
+  assert.ok(files.length > 250, "they are there");
+  const sizes = new Map();
+  for (const file of files) {
+    const picture = decode(fs.readFileSync(path.join(WHOLE, file)));
+    const size = `${picture.width}×${picture.height}`;
+    sizes.set(size, [...(sizes.get(size) ?? []), [file, cells(picture)]]);
+  }
+  const alike = [];
+  for (const same of sizes.values()) {
+    same.forEach(([file, one], at) => same.slice(at + 1).forEach(([next, other]) => {
+      if (difference(one, other) === null) alike.push([file, next]);
+    }));
+  }
+  assert.deepEqual(alike, []);
+}
+
+// What the documentation shows is the upper part of what was accepted.
+function shownAreAccepted() {
+  for (const file of shown()) {
+    const whole = decode(fs.readFileSync(path.join(WHOLE, file)));
+    const part = decode(fs.readFileSync(path.join(WHOLE, "..", file)));
+    const upper = cut(whole, SHOWN_MAX);
+    assert.equal(difference(cells(part), cells(upper)), null, file);
+  }
+}
+
+const picture = async (copy) => cells(reduced(decode(await taken(copy))));
+
+// Takes one thing out of a copy, or changes it, and says whether that shows.
+async function shows(copy, before, part, change) {
+  await part.evaluate(change);
+  return difference(before, await picture(copy)) !== null;
+}
+
+async function partsCount(page, name) {
+  for (const [width, scheme] of [[360, "light"], [1280, "dark"]]) {
+    const copy = await still(page, width, scheme);
+    const before = await picture(copy);
+    assert.equal(difference(before, await picture(copy)), null, "a page is like itself");
+    const parts = (await copy.locator(PARTS).all()).slice(0, PARTS_MAX);
+    assert.ok(parts.length > 3, name);
+    for (const part of parts) {
+      const text = await part.textContent();
+      if (!(await part.isVisible()) || (text.trim() === "" && !(await part.evaluate((one) => /INPUT|SELECT/.test(one.tagName))))) continue;
+      const said = `${name} at ${width} without “${text.trim()}”`;
+      assert.ok(await shows(copy, before, part, (one) => { one.style.visibility = "hidden"; }), said);
+      await part.evaluate((one) => { one.style.visibility = ""; });
+    }
+    for (const part of (await copy.locator("h1, main .button, label, th").all()).slice(0, 8)) {
+      if (!(await part.isVisible())) continue;
+      const text = await part.innerHTML();
+      const other = (one) => { one.innerHTML = one.innerHTML.replace(/([a-z])(?![^<]*>)(?!.*[a-z](?![^<]*>))/s, (letter) => (letter === "o" ? "i" : "o")); };
+      assert.ok(await shows(copy, before, part, other), `${name} at ${width} with another letter in “${text}”`);
+      await part.evaluate((one, html) => { one.innerHTML = html; }, text);
+    }
+  }
+}
+
+play(async (browser) => {
+  pagesDiffer();
+  shownAreAccepted();
+  const { id, organization, entra } = await directory("Contoso");
+  await entra.user("adele@contoso.example");
+  const page = await signedIn(browser);
+  for (const address of [`directories/${id}`, `organizations/${organization}`, "organizations/new", "api-keys", `directories/${id}/delete`]) {
+    await page.goto(`/console/${address}`);
+    await partsCount(page, address);
+  }
+  // The colour of a badge is what it says.
+  await page.goto(`/console/directories/${id}`);
+  const copy = await still(page, 360, "light");
+  const before = await picture(copy);
+  assert.ok(await shows(copy, before, copy.locator(".badge.good").first(), (one) => { one.className = "badge bad"; }));
+});

@@ -1,0 +1,62 @@
+// Whether two pictures are of the same page: cell by cell, so that one button counts as much in a long page as in a short.
+"use strict";
+
+// Smaller than any letter.
+const CELL = 8;
+// Of 255, for the mean colour of a cell. A rounding moves it by 1 or 2, another letter in small grey text by 10.
+const FAR = 7;
+
+function cells({ width, height, rgb }) {
+  const [across, down] = [Math.ceil(width / CELL), Math.ceil(height / CELL)];
+  const sums = new Float64Array(across * down * 3);
+  const counts = new Uint32Array(across * down);
+  for (let y = 0, at = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1, at += 3) {
+      const cell = Math.floor(y / CELL) * across + Math.floor(x / CELL);
+      counts[cell] += 1;
+      sums[cell * 3] += rgb[at];
+      sums[cell * 3 + 1] += rgb[at + 1];
+      sums[cell * 3 + 2] += rgb[at + 2];
+    }
+  }
+  return { width, height, across, down, means: sums.map((sum, at) => sum / counts[Math.floor(at / 3)]) };
+}
+
+// Where they differ, in pixels; or null, if they do not.
+function difference(one, other) {
+  if (one.width !== other.width || one.height !== other.height) {
+    return { sizes: [one, other].map(({ width, height }) => `${width}×${height}`) };
+  }
+  const isFar = (cell) => [0, 1, 2].some((part) => Math.abs(one.means[cell * 3 + part] - other.means[cell * 3 + part]) > FAR);
+  const far = new Set(Array.from({ length: one.across * one.down }, (_, cell) => cell).filter(isFar));
+  let largest = [];
+  for (const cell of far) {
+    const cluster = together(far, cell, one.across);
+    if (cluster.length > largest.length) largest = cluster;
+  }
+  if (largest.length === 0) return null;
+  const [x, y] = [largest.map((cell) => cell % one.across), largest.map((cell) => Math.floor(cell / one.across))];
+  const from = [Math.min(...x) * CELL, Math.min(...y) * CELL];
+  return { from, to: [(Math.max(...x) + 1) * CELL, (Math.max(...y) + 1) * CELL], cells: largest.length };
+}
+
+// The far cells around this one, which are taken out of the set.
+function together(far, first, across) {
+  const found = [];
+  const open = [first];
+  far.delete(first);
+  while (open.length > 0) {
+    const cell = open.pop();
+    found.push(cell);
+    for (const down of [-1, 0, 1]) {
+      for (const right of [-1, 0, 1]) {
+        const column = (cell % across) + right;
+        const next = cell + down * across + right;
+        if (column >= 0 && column < across && far.delete(next)) open.push(next);
+      }
+    }
+  }
+  return found;
+}
+
+module.exports = { cells, difference };
