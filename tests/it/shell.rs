@@ -2,11 +2,14 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 
 use serde_json::Value;
 use tests::server::{PATIENCE, command, json_of};
 use tests::{Directory, Server};
+
+/// More lines than a tail prints here.
+const LINES_MAX: usize = 1_000;
 
 /// What a command said.
 struct Said {
@@ -141,7 +144,7 @@ async fn whoever_follows_the_events_follows_them_over_a_restart() {
     let mut tail = command(data.path());
     tail.args(["events", "tail", "--follow", "--json"]).env("DSYNC_LISTEN", &listen);
     let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (line, lines) = channel();
+    let (line, lines) = sync_channel(LINES_MAX);
     let (out, err) = (tail.stdout.take().unwrap(), tail.stderr.take().unwrap());
     let (printed, noted) = (line.clone(), line);
     let tell = |text: Option<Result<String, _>>| text.and_then(Result::ok);
