@@ -57,7 +57,7 @@ async function partsCount(page, name) {
     const before = await picture(copy);
     assert.equal(difference(before, await picture(copy)), null, "a page is like itself");
     const parts = (await copy.locator(PARTS).all()).slice(0, PARTS_MAX);
-    assert.ok(parts.length > 3, name);
+    assert.ok(parts.length > 1, name);
     for (const part of parts) {
       const text = await part.textContent();
       if (!(await part.isVisible()) || (text.trim() === "" && !(await part.evaluate((one) => /INPUT|SELECT/.test(one.tagName))))) continue;
@@ -68,7 +68,7 @@ async function partsCount(page, name) {
     for (const part of (await copy.locator("h1, main .button, label, th").all()).slice(0, 8)) {
       if (!(await part.isVisible())) continue;
       const text = await part.innerHTML();
-      const other = (one) => { one.innerHTML = one.innerHTML.replace(/([a-z])(?![^<]*>)(?!.*[a-z](?![^<]*>))/s, (letter) => (letter === "o" ? "i" : "o")); };
+      const other = (one) => { one.innerHTML = one.innerHTML.replace(/([a-z])(?![^<]*>)(?!.*[a-z](?![^<]*>))/s, (letter) => (letter === "m" ? "i" : "m")); };
       assert.ok(await shows(copy, before, part, other), `${name} at ${width} with another letter in “${text}”`);
       await part.evaluate((one, html) => { one.innerHTML = html; }, text);
     }

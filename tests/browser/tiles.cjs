@@ -3,8 +3,8 @@
 
 // Smaller than any letter.
 const CELL = 8;
-// Of 255, for the mean colour of a cell. A rounding moves it by 1 or 2, another letter in small grey text by 10.
-const FAR = 7;
+// Of 255, for the mean colour of a cell. The same page moves it by nothing, another letter in small grey text by 5 and more.
+const FAR = 4;
 
 function cells({ width, height, rgb }) {
   const [across, down] = [Math.ceil(width / CELL), Math.ceil(height / CELL)];
