@@ -304,7 +304,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: "master_key",
         default: Default::Absent("made under data_dir with mode 0600 on the embedded store"),
-        help: "Key that encrypts the signing secrets of webhooks",
+        help: "Key that encrypts what must be readable again: secrets and client keys of webhooks, keys that sign, kept answers",
         expects: "32 bytes in base64, as `openssl rand -base64 32` prints them",
         secret: true,
     },
