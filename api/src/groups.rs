@@ -26,6 +26,7 @@ pub(crate) async fn list(
     forgetful: Forgetful,
     mut query: Query,
 ) -> Result<Response, Error> {
+    query.is_of_now()?;
     let behind = behind(&mut query);
     let paging = query.paging(caller.reach, Order::Descending)?;
     let of_cursor = behind.other.as_deref().map(|text| id("user", text)).transpose()?;

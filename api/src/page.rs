@@ -64,6 +64,17 @@ impl Query {
         Some(values.map(str::trim).filter(|value| !value.is_empty()).collect())
     }
 
+    /// Refuses to show another time than now. What is unknown is ignored, but an auditor who asks for the past must not
+    /// take the present for it.
+    pub(crate) fn is_of_now(&self) -> Result<(), Error> {
+        if self.one("as_of").is_none() {
+            return Ok(());
+        }
+        let message = "as_of is not supported: lists show the directory as it is. Replay its events up to a time for \
+            what it was then.";
+        Err(Error::parameter("as_of", "unsupported", message.into()))
+    }
+
     /// An id, or a 422 that says what it should have been.
     pub(crate) fn id<K: Kind>(&self, name: &str) -> Result<Option<Id<K>>, Error> {
         self.one(name).map(|text| id(name, text)).transpose()

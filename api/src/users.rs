@@ -24,6 +24,7 @@ pub(crate) async fn list(
     forgetful: Forgetful,
     mut query: Query,
 ) -> Result<Response, Error> {
+    query.is_of_now()?;
     let behind = behind(&mut query);
     let paging = query.paging(caller.reach, Order::Descending)?;
     let mut filter = UserFilter {

@@ -112,6 +112,11 @@ async fn the_history_is_narrowed_by_user_group_type_time_and_text() {
     let (status, said) = history.server.api().send("GET", "/audit/events?user=nobody", None).await;
     assert_eq!(status, 422);
     assert!(said["message"].as_str().unwrap().starts_with("user is not an id"), "{said}");
+    for list in ["directory_users", "directory_groups"] {
+        let path = format!("/{list}?directory={}&as_of=2020-01-01T00:00:00Z", history.directory.id);
+        let (status, said) = history.server.api().send("GET", &path, None).await;
+        assert_eq!(status, 422, "the present is not shown for the past: {said}");
+    }
     let never = "directory_user_01K0ZC6M8Q4T6V7W8X9YABCDEF";
     assert!(history.audit(&format!("&user={never}")).await.is_empty());
 }
