@@ -176,7 +176,7 @@ async fn unknown_paths_and_methods_are_answered_in_json() {
 #[tokio::test]
 async fn a_body_that_is_no_json_object_or_too_large_is_refused() {
     let world = World::new();
-    for body in ["", "{", "[]", "null", "\"x\""] {
+    for body in ["{", "[]", "null", "\"x\""] {
         let answer = world.send(Method::POST, "/organizations", body.to_owned()).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{body}");
         let answer = answer.json();
