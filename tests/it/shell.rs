@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::sync_channel;
 
 use serde_json::Value;
 use tests::server::{PATIENCE, command, json_of};
@@ -141,7 +141,7 @@ async fn whoever_follows_the_events_follows_them_over_a_restart() {
     let mut tail = command(data.path());
     tail.args(["events", "tail", "--follow", "--json"]).env("DSYNC_LISTEN", &listen);
     let mut tail = tail.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let (line, lines) = channel();
+    let (line, lines) = sync_channel(64);
     let (out, err) = (tail.stdout.take().unwrap(), tail.stderr.take().unwrap());
     let (printed, noted) = (line.clone(), line);
     let tell = |text: Option<Result<String, _>>| text.and_then(Result::ok);
