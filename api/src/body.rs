@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
 use axum::response::IntoResponse;
 use bytes::Bytes;
 use schemas::Id;
@@ -48,31 +48,46 @@ pub(crate) struct Fields {
 impl<S: Send + Sync> FromRequest<S> for Fields {
     type Rejection = Error;
 
-    /// Whatever the content type says: there is nothing but JSON here. A POST without a body gives no fields, so that
-    /// it takes the defaults where there are any. Of PUT and PATCH, which change what is there, a body that got lost is
-    /// told.
+    /// Whatever the content type says: there is nothing but JSON here.
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
-        let may_be_empty = request.method() == Method::POST;
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Error::TooLarge
-            } else {
-                Error::NotJson("The body could not be read.".to_owned())
-            }
-        })?;
-        if may_be_empty && bytes.is_empty() {
-            return Ok(Self::of(Map::new()));
+        Self::read(&bytes(request, state).await?)
+    }
+}
+
+/// The same where every field may be left out: without a body none is there.
+pub(crate) struct OptionalFields(pub(crate) Fields);
+
+impl<S: Send + Sync> FromRequest<S> for OptionalFields {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
+        let bytes = bytes(request, state).await?;
+        let fields =
+            if bytes.is_empty() { Ok(Fields::of(Map::new())) } else { Fields::read(&bytes) };
+        fields.map(Self)
+    }
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
+            Error::TooLarge
+        } else {
+            Error::NotJson("The body could not be read.".to_owned())
         }
-        let value: Value = serde_json::from_slice(&bytes)
+    })
+}
+
+impl Fields {
+    fn read(bytes: &[u8]) -> Result<Self, Error> {
+        let value: Value = serde_json::from_slice(bytes)
             .map_err(|error| Error::NotJson(format!("The body is not JSON: {error}.")))?;
         let Value::Object(values) = value else {
             return Err(Error::NotJson("The body must be a JSON object.".to_owned()));
         };
         Ok(Self { values, errors: Vec::new() })
     }
-}
 
-impl Fields {
     /// What was given, whatever it came in.
     pub(crate) fn of(values: Map<String, Value>) -> Self {
         Self { values, errors: Vec::new() }

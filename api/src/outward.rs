@@ -9,7 +9,7 @@ use schemas::Timestamp;
 use serde::Serialize;
 
 use crate::auth::Writer;
-use crate::body::{Fields, Segments, path_id};
+use crate::body::{Fields, OptionalFields, Segments, path_id};
 use crate::endpoints::{EndpointBody, WHAT};
 use crate::error::Error;
 use crate::ports::{ClientCertificate, Outward, OutwardChange};
@@ -32,7 +32,7 @@ pub(crate) async fn rotate_secret(
     State(api): State<Api>,
     Writer(caller): Writer,
     Segments(id): Segments<String>,
-    fields: Fields,
+    OptionalFields(fields): OptionalFields,
 ) -> Result<Json<EndpointBody>, Error> {
     caller.unlimited()?;
     let id = path_id(WHAT, &id)?;

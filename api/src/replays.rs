@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::auth::{Reader, Writer};
-use crate::body::{Fields, Segments, path_id};
+use crate::body::{Fields, OptionalFields, Segments, path_id};
 use crate::endpoints::WHAT as ENDPOINT;
 use crate::error::Error;
 use crate::page::Query;
@@ -32,7 +32,7 @@ pub(crate) async fn create(
     State(api): State<Api>,
     Writer(caller): Writer,
     Segments(id): Segments<String>,
-    fields: Fields,
+    OptionalFields(fields): OptionalFields,
 ) -> Result<Response, Error> {
     caller.unlimited()?;
     let endpoint = path_id(ENDPOINT, &id)?;

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::auth::{Reader, Writer};
-use crate::body::Fields;
+use crate::body::OptionalFields;
 use crate::error::Error;
 use crate::jwks::KEPT_FOR;
 use crate::ports::{Rotation, VerificationKey};
@@ -42,7 +42,7 @@ pub(crate) async fn list(
 pub(crate) async fn rotate(
     State(api): State<Api>,
     Writer(caller): Writer,
-    mut fields: Fields,
+    OptionalFields(mut fields): OptionalFields,
 ) -> Result<Response, Error> {
     caller.unlimited()?;
     let compromised = fields.truth("compromised").unwrap_or_default();

@@ -302,7 +302,7 @@ async fn two_spellings_of_a_url_are_one_endpoint() {
 }
 
 #[tokio::test]
-async fn a_post_without_a_body_takes_the_defaults_and_names_what_it_cannot_do_without() {
+async fn a_post_that_needs_no_field_needs_no_body() {
     let world = World::new();
     let made = create(&world).await.json();
     let path = format!("/webhook_endpoints/{}", made["id"].as_str().unwrap());
@@ -314,12 +314,11 @@ async fn a_post_without_a_body_takes_the_defaults_and_names_what_it_cannot_do_wi
     assert_eq!(rotated["previous_secret_until"], "2026-03-03T10:15:30.123Z", "after a day");
     assert_eq!(post("/signing_keys").await.status, StatusCode::CREATED);
 
-    let needs = [("/webhook_endpoints", "endpoint_url"), (&format!("{path}/test"), "event")];
-    for (path, field) in needs {
-        let refused = post(path).await;
-        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
-        assert!(refused.text.contains(&format!("{field} is required")), "{}", refused.text);
-    }
+    // It is one of two, so that neither is required by itself.
+    let refused = post(&format!("{path}/replay")).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", refused.text);
+    // A body that got lost.
+    assert_eq!(post("/webhook_endpoints").await.status, StatusCode::BAD_REQUEST);
     let lost = world.send(Method::PATCH, &path, String::new()).await;
     assert_eq!(lost.status, StatusCode::BAD_REQUEST, "{}", lost.text);
 }
