@@ -176,8 +176,8 @@ async fn the_private_key_lies_sealed_in_the_file() {
     let forms = [seed.to_vec(), hex::encode(seed).into_bytes(), base64.into_bytes()];
     assert!(forms.iter().all(|form| !holds(form)));
 
-    let other = Config::open(&file(&folder), [8; 32], Arc::new(Still)).unwrap();
-    assert!(other.signing_key().await.is_err(), "another master key does not open it");
+    let refused = Config::open(&file(&folder), [8; 32], Arc::new(Still)).unwrap_err();
+    assert!(matches!(refused, OpenError::OtherMasterKey { .. }), "{refused}");
 }
 
 #[tokio::test]
