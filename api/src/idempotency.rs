@@ -4,7 +4,7 @@
 //! A key is taken before the work begins and durably, so the work is done at most once: if the process dies
 //! before the answer is kept, who asks again is told that nobody knows what came of it.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -13,6 +13,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
@@ -74,18 +75,21 @@ pub(crate) async fn once(
     }
     // On a task of its own: a client that hangs up must not leave the key without an answer.
     let request = Request::from_parts(parts, Body::from(body));
-    let (tasks, answers) = (api.tasks.clone(), Arc::clone(&api.answers));
-    let work = async move { answer(api, key, next.run(request).await).await };
-    match tasks.spawn(work.in_current_span()).await {
-        Ok(answered) => Ok(answered),
-        Err(error) => {
-            keep(&*answers, key, None).await;
-            match error.try_into_panic() {
-                // Answered where those are answered that happen without a key.
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::NeverAnswered),
+    let tasks = api.tasks.clone();
+    let work = async move {
+        match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+            Ok(response) => Ok(answer(api, key, response).await),
+            Err(panic) => {
+                keep(&*api.answers, key, None).await;
+                Err(panic)
             }
         }
+    };
+    match tasks.spawn(work.in_current_span()).await {
+        Ok(Ok(answered)) => Ok(answered),
+        // Answered where those are answered that happen without a key.
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
+        Err(_) => Err(Error::NeverAnswered),
     }
 }
 

@@ -354,9 +354,11 @@ impl EventLog for Kafka {
                         continue;
                     }
                     if Instant::now() < deadline {
-                        // Once for a place: what can be read comes, and what cannot is passed over.
+                        // What can be read comes, and what cannot is passed over. A broker may be slow to say so.
                         let has_asked = self.pass_over(partition).await;
-                        silence.at = has_asked.then_some(deadline);
+                        let again = Instant::now() + SILENT_FOR;
+                        let is_time = again + hole::WITHIN < deadline;
+                        silence.at = has_asked.then_some(if is_time { again } else { deadline });
                     } else if goal.take().is_none() {
                         // Whatever holds it up, the next reader begins anew.
                         self.shared.window(partition).want(from);

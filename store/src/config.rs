@@ -37,7 +37,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use api::ports::Digest;
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use schemas::{Brake, DirectoryId, Edge, Timestamp, TokenId};
 use tokio::sync::watch;
 
@@ -122,13 +122,22 @@ impl std::fmt::Debug for Config {
     }
 }
 
-/// Whether the store is sealed with this key. The first key is.
+/// Whether the store is sealed with this key. The first key is, if it opens what was sealed before there was a check.
 fn is_the_key(connection: &Connection, sealer: &Sealer) -> Result<bool, rusqlite::Error> {
-    let sql = "UPDATE meta SET key_check = ?1 WHERE key_check IS NULL";
-    connection.execute(sql, [sealer.check()])?;
-    let check: Vec<u8> =
-        connection.query_row("SELECT key_check FROM meta", [], |row| row.get(0))?;
-    Ok(sealer.has_made(&check))
+    let sql = "SELECT key_check FROM meta";
+    let check: Option<Vec<u8>> = connection.query_row(sql, [], |row| row.get(0))?;
+    if let Some(check) = check {
+        return Ok(sealer.has_made(&check));
+    }
+    let sql = "SELECT id, secret FROM endpoints LIMIT 1";
+    let sealed = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get::<_, Vec<u8>>(1)?)));
+    if let Some((owner, sealed)) = sealed.optional()?
+        && sealer.open(owner, &sealed).is_err()
+    {
+        return Ok(false);
+    }
+    connection.execute("UPDATE meta SET key_check = ?1", [sealer.check()])?;
+    Ok(true)
 }
 
 impl Config {

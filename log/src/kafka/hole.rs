@@ -21,7 +21,7 @@ use super::config::Config;
 use crate::contract::{Offset, Partition};
 
 /// How long it may take to find out. Much less than records may take to arrive, since who asks waits for those.
-const WITHIN: Duration = Duration::from_secs(3);
+pub(super) const WITHIN: Duration = Duration::from_secs(3);
 
 /// How often librdkafka says how far it has come.
 const TOLD_EVERY_MS: &str = "100";

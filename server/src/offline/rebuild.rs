@@ -62,10 +62,11 @@ pub async fn rebuild(settings: Settings, accept_loss: bool, as_json: bool) -> an
         refuse_loss(&known, &left)?;
         refuse_fewer(seen.events, told)?;
     }
-    store.swap_in(generation).await?;
     if told > seen.events {
+        // First: with a state whose feed ends before that nothing would tell any more that something is lost.
         store.tell_from_the_end(seen.events).await?;
     }
+    store.swap_in(generation).await?;
     let store = Arc::new(store);
     tokio::task::spawn_blocking(move || store.close()).await?;
     drop(held);

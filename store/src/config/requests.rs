@@ -48,6 +48,7 @@ impl Config {
     }
 }
 
+/// Nothing is kept of a directory that is being deleted.
 fn insert(connection: &Connection, request: &Requested) -> Result<(), DbError> {
     let tolerated = serde_json::to_string(&request.tolerated).map_err(unreadable("request"))?;
     let duration = u64::try_from(request.duration.as_micros()).unwrap_or(u64::MAX);
@@ -55,7 +56,8 @@ fn insert(connection: &Connection, request: &Requested) -> Result<(), DbError> {
         .prepare_cached(
             "INSERT OR IGNORE INTO scim_requests (directory, id, at, method, path, status, scim_type,
                  detail, duration_us, events, tolerated, request_body, response_body)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
+             WHERE EXISTS (SELECT 1 FROM directories WHERE id = ?1 AND deleting = 0)",
         )?
         .execute(params![
             request.directory.to_bytes(),

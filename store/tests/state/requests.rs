@@ -60,6 +60,8 @@ async fn the_requests_of_a_directory_go_with_it() {
     let now = Timestamp::from_millis(1);
     Directories::delete(&*world.store, Reach::Everything, stream.id, now).await.unwrap();
     assert_eq!(kept(&world, stream.id).await, []);
+    world.store.keep(vec![request(stream.id, 4, 401)]).await.unwrap();
+    assert_eq!(kept(&world, stream.id).await, [], "nor is what was under way kept");
 
     let (world, stream) = World::with_one_directory().await;
     world.store.keep(vec![request(stream.id, 3, 200)]).await.unwrap();

@@ -20,7 +20,7 @@ const WARM: usize = 12;
 const THINKING: Duration = Duration::from_millis(800);
 
 /// Of that nobody who waits his turn among replays gets away with so little.
-const SOON_MS: u128 = 400;
+const SOON_MS: u128 = 700;
 
 const PEOPLE: usize = 30;
 

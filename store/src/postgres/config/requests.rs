@@ -57,6 +57,7 @@ impl Config {
     }
 }
 
+/// Nothing is kept of a directory that is being deleted.
 async fn insert(tx: &Transaction<'_>, requests: &[Requested]) -> Result<(), DbError> {
     fn column<'a, T>(requests: &'a [Requested], of: impl Fn(&'a Requested) -> T) -> Vec<T> {
         requests.iter().map(of).collect()
@@ -72,7 +73,9 @@ async fn insert(tx: &Transaction<'_>, requests: &[Requested]) -> Result<(), DbEr
             duration_us, events, tolerated, request_body, response_body)
         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::text[],
             $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::text[],
-            $12::text[], $13::text[])
+            $12::text[], $13::text[]) AS new (directory)
+        WHERE EXISTS (SELECT FROM configured_directories AS known
+            WHERE known.id = new.directory AND NOT known.deleting)
         ON CONFLICT DO NOTHING";
     let parameters: Parameters<'_> = &[
         &column(requests, |one| id(one.directory.to_bytes())),

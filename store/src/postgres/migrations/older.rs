@@ -29,6 +29,9 @@ const USER: &str =
         version = excluded.version, attributes = excluded.attributes,
         mapped_email = excluded.mapped_email, shown = excluded.shown";
 
+const MEMBER: &str = "INSERT INTO memberships (group_key, user_key)
+    SELECT 1, key FROM users WHERE scim_id = $1 ON CONFLICT DO NOTHING";
+
 const DIRECTORY: &str =
     "UPDATE directories SET seq = $2, hash = $3, active_users = active_users + 1
     WHERE key = $1";
@@ -107,6 +110,7 @@ impl Older {
         for sql in [
             POSITION,
             USER,
+            MEMBER,
             DIRECTORY,
             FEED_END,
             FEED,
@@ -150,6 +154,7 @@ impl Older {
             [&0_i32, &at, &at, &hash, &at, &before];
         assert_eq!(tx.execute(&of(POSITION), &moved).await?, 1);
         tx.execute(&of(USER), &[&1_i64, &own, &format!("user {at}"), &at]).await?;
+        tx.execute(&of(MEMBER), &[&own]).await?;
         tx.execute(&of(DIRECTORY), &[&1_i64, &at, &hash]).await?;
         let end = tx.query_one(&of(FEED_END), &[&1_i64]).await?;
         let (position, mut month): (i64, i32) = (end.get(0), end.get(1));
@@ -254,10 +259,10 @@ async fn a_replica_of_the_version_before_works_on_while_the_schema_is_brought_up
     let opened = Postgres::open(server.config().clone().into()).await.unwrap();
     let counted = "SELECT (SELECT max(number) FROM migrations)::bigint, (SELECT count(*) FROM users),
         (SELECT count(*) FROM feed), (SELECT count(*) FROM attempts), (SELECT count(*) FROM configured_tokens),
-        (SELECT next FROM positions), (SELECT cursor FROM endpoints)";
+        (SELECT next FROM positions), (SELECT cursor FROM endpoints), (SELECT count(user_id) FROM memberships)";
     let row = opened.client().await.unwrap().query_one(counted, &[]).await.unwrap();
     assert_eq!(row.get::<_, i64>(0), i64::from(known()));
-    for column in 1..7 {
+    for column in 1..8 {
         assert_eq!(row.get::<_, i64>(column), older.done, "column {column}");
     }
 }
