@@ -54,7 +54,7 @@ pub async fn run(
     let receiver = Receiver::start(&tracker, end.clone()).await?;
     let played = play(&running, receiver).await;
     if played.is_ok() {
-        told_to_end().await?;
+        told_to_end()?.await;
     }
     running.stop().await;
     end.cancel();

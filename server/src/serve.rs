@@ -30,6 +30,7 @@ use axum::Router;
 use schemas::Edge;
 use store::{PostgresSettings, Store};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -100,8 +101,9 @@ pub async fn run(
     }
     let running = Running::start_roles(&settings, listed, roles, telemetry).await?;
     running.tell_start(&settings);
+    let told = told_to_end()?;
     print::line(format_args!("dsync listening on {}", running.listening()))?;
-    let signal = told_to_end().await?;
+    let signal = told.await;
     running.stop().await;
     tracing::info!(signal, "dsync has ended");
     Ok(())
@@ -117,16 +119,20 @@ fn serves_one_process(settings: &Settings) -> Option<&'static str> {
     }
 }
 
-/// Waits for SIGTERM or SIGINT, and says which it was.
+/// Listens for SIGTERM and SIGINT from now on; then waits for one, and says which it was. Whoever reads that the server
+/// listens may end it right away.
 ///
 /// # Errors
 /// When the system does not let us listen for them.
-pub async fn told_to_end() -> std::io::Result<&'static str> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok("SIGTERM"),
-        interrupted = tokio::signal::ctrl_c() => interrupted.map(|()| "SIGINT"),
-    }
+pub fn told_to_end() -> std::io::Result<impl Future<Output = &'static str>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        }
+    })
 }
 
 /// A server at work.
