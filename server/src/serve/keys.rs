@@ -50,9 +50,8 @@ pub(super) async fn first_key(keys: &Configured, edge: &Arc<dyn Edge>) -> anyhow
 /// digest than the one by which keys are found.
 fn id_of(secret: &str) -> ApiKeyId {
     let digest = Sha256::new_with_prefix("id of an API key of the settings\0").chain_update(secret);
-    let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] =
-        <[u8; 32]>::from(digest.finalize());
-    ApiKeyId::from_bytes(first)
+    let digest: Digest = digest.finalize().into();
+    ApiKeyId::from_bytes(*digest.first_chunk().expect("a digest is longer"))
 }
 
 fn full(name: &str, secret: &str, edge: &dyn Edge) -> ApiKey {
