@@ -1,9 +1,9 @@
-//! What every HTTP request passes, whichever role answers it: an id, a span, a line in the log, a
-//! count, a net under panics. And the three pages for those who run the server.
+//! What every HTTP request passes, whichever role answers it: a connection, an id, a span, a time for its body, a line in
+//! the log, a count, a net under panics. And the three pages for those who run the server.
 //!
 //! ```text
-//!  request ──▶ client's address ──▶ Edge::id ──▶ span ──▶ net under panics ──▶ role
-//!  X-Request-ID ◀── log line, count ◀────────────────────────────────────────────┘
+//!  connection ──▶ request ──▶ client's address ──▶ Edge::id ──▶ span ──▶ net under panics ──▶ role
+//!  X-Request-ID ◀── log line, count ◀── too late, ending, or broken? ◀────────────────────────┘
 //! ```
 
 use std::sync::Arc;
@@ -19,44 +19,61 @@ use serde_json::json;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 
+mod connections;
 mod customers;
 mod drain;
 mod forwarded;
 mod operations;
+mod timely;
 
+pub use connections::{Limits, Serving, allow_open_files};
 pub use customers::not_for_customers;
-pub use drain::{Ending, drain};
+pub use drain::Ending;
 pub use forwarded::Proxies;
 pub use operations::{Readiness, Weight, operations};
 
 /// The header that carries the id of a request back to who made it.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What every request has to do with.
+#[derive(Clone)]
+pub struct Passage {
+    /// Gives each its id.
+    pub edge: Arc<dyn Edge>,
+    /// Who may say for whom a request comes.
+    pub proxies: Proxies,
+    /// When no more are taken, and when none is answered any more.
+    pub ending: Ending,
+}
+
 /// Puts the layers around the routes of all roles.
 ///
 /// Every request gets a [`RequestId`] among its extensions. An `X-Request-ID` from outside is
 /// ignored: the id stands in the log and in records, and nobody else may choose it.
-pub fn wrap(routes: Router, edge: Arc<dyn Edge>, proxies: Proxies) -> Router {
+pub fn wrap(routes: Router, passage: Passage) -> Router {
     routes
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(edge, observe))
-        .layer(middleware::from_fn_with_state(proxies, forwarded::client))
+        .layer(middleware::from_fn_with_state(Arc::new(passage), pass))
 }
 
 /// Marks the answer of a handler that panicked.
 #[derive(Clone, Copy)]
 struct Panicked;
 
-async fn observe(State(edge): State<Arc<dyn Edge>>, mut request: Request, next: Next) -> Response {
-    let id = RequestId::from_bits(edge.id());
+async fn pass(State(passage): State<Arc<Passage>>, mut request: Request, next: Next) -> Response {
+    forwarded::tell_client(&mut request, &passage.proxies);
+    let id = RequestId::from_bits(passage.edge.id());
     request.extensions_mut().insert(id);
     let seen = Seen::of(&request);
     let span = tracing::info_span!("request", request.id = %id, http.method = seen.method, http.path = seen.path);
     async move {
         let started = tokio::time::Instant::now();
-        let mut response = next.run(request).await;
+        let (request, late) = timely::within(request, timely::BODY_WITHIN);
+        let mut response = passage.ending.answer(next.run(request), seen.caller).await;
         if response.extensions_mut().remove::<Panicked>().is_some() {
-            response = seen.broken();
+            response = seen.caller.broken();
+        } else if late.is_late() {
+            response = seen.caller.too_late();
         }
         seen.report(response.status(), started.elapsed());
         let value = HeaderValue::from_str(&id.to_string()).expect("an id is plain ASCII");
@@ -72,7 +89,7 @@ struct Seen {
     method: &'static str,
     route: String,
     path: String,
-    scim: bool,
+    caller: Caller,
 }
 
 impl Seen {
@@ -84,7 +101,7 @@ impl Seen {
             // The route, not the path: a label with an id in it would be a metric for each user.
             route: matched.map_or("unmatched", MatchedPath::as_str).to_owned(),
             path: loggable(path),
-            scim: path.starts_with("/scim/"),
+            caller: Caller::of(path),
         }
     }
 
@@ -108,26 +125,54 @@ impl Seen {
     fn is_probe(&self) -> bool {
         matches!(self.path.as_str(), "/healthz" | "/readyz" | "/metrics")
     }
+}
 
-    /// The answer to a request whose handler panicked, in the shape that its caller reads.
-    fn broken(&self) -> Response {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        if self.scim {
-            // RFC 7644 §3.12
-            let body = json!({
-                "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
-                "status": "500", "detail": INTERNAL,
-            });
-            let kind = (header::CONTENT_TYPE, "application/scim+json");
-            return (status, [kind], body.to_string()).into_response();
-        }
-        (status, Json(json!({"message": INTERNAL, "code": "internal_server_error"})))
-            .into_response()
-    }
+/// In which shape a caller reads what went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caller {
+    /// RFC 7644 §3.12
+    Scim,
+    /// As the rest of the API says it.
+    Api,
 }
 
 const INTERNAL: &str =
     "Internal server error. The log of the server has more under this request's id.";
+
+const TOO_LATE: &str = "The body of the request has not come in time. Send it again, over a faster connection or with less \
+    in it.";
+
+impl Caller {
+    fn of(path: &str) -> Self {
+        if path.starts_with("/scim/") { Self::Scim } else { Self::Api }
+    }
+
+    fn refuse(self, status: StatusCode, code: &str, message: &str) -> Response {
+        match self {
+            Self::Scim => {
+                let body = json!({
+                    "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
+                    "status": status.as_str(), "detail": message,
+                });
+                let kind = (header::CONTENT_TYPE, "application/scim+json");
+                (status, [kind], body.to_string()).into_response()
+            }
+            Self::Api => (status, Json(json!({"message": message, "code": code}))).into_response(),
+        }
+    }
+
+    /// The handler panicked.
+    fn broken(self) -> Response {
+        self.refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal_server_error", INTERNAL)
+    }
+
+    /// What is still to come of the body must not be taken for another request.
+    fn too_late(self) -> Response {
+        let mut response = self.refuse(StatusCode::REQUEST_TIMEOUT, "request_timeout", TOO_LATE);
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}
 
 /// The panic itself is logged by the hook, in the span of the request.
 fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {

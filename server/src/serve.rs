@@ -37,7 +37,7 @@ use tokio_util::task::TaskTracker;
 use crate::cli::Role;
 use crate::data;
 use crate::edge::SystemEdge;
-use crate::http::Ending;
+use crate::http::{self, Ending, Limits, Serving};
 use crate::print;
 use crate::settings::{LogSetting, Settings, StoreSetting};
 use crate::telemetry::Telemetry;
@@ -247,14 +247,14 @@ impl Running {
     }
 
     fn listen(&self, routes: Router, listener: TcpListener) {
-        let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-        let end = self.end_requests.clone();
-        let serving = axum::serve(listener, service).with_graceful_shutdown(end.cancelled_owned());
-        self.requests.spawn(async move {
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "the listener has stopped");
-            }
-        });
+        http::allow_open_files();
+        let serving = Serving {
+            listener,
+            limits: Limits::default(),
+            connections: self.requests.clone(),
+            end: self.end_requests.clone(),
+        };
+        self.requests.spawn(serving.serve(routes));
     }
 
     /// Says that it ends, takes no new requests, lets those in flight end, then ends the roles and closes the files.

@@ -1,8 +1,9 @@
 //! What is said at the start and at the end, and what the demo takes from around it.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
-use std::process::Stdio;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use tests::Server;
@@ -36,6 +37,32 @@ async fn a_start_says_where_it_really_listens_and_start_and_end_are_in_the_log()
     assert!(started["version"].is_string() && started["data_dir"].is_string(), "{started}");
     let [ended] = &logged(&log, "dsync has ended")[..] else { panic!("once: {log}") };
     assert_eq!(ended["signal"], "SIGTERM");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_connections_than_a_shell_allows_open_files_are_answered() {
+    const CONNECTIONS: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let binary = command(folder.path());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -S -n 100 && exec \"$0\" serve"]).arg(binary.get_program());
+    shell.env_clear().current_dir(folder.path());
+    shell.envs(binary.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let server = Server::start_by(shell, folder.path());
+    let authority = server.base().strip_prefix("http://").unwrap();
+    let mut open = Vec::new();
+    for _ in 0..CONNECTIONS {
+        open.push(TcpStream::connect(authority).unwrap());
+    }
+    for stream in &mut open {
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        let mut begun = [0; 12];
+        stream.read_exact(&mut begun).unwrap();
+        assert_eq!(&begun, b"HTTP/1.1 200");
+    }
+    // What it stores takes files as well.
+    server.api().directory("okta scim v2.0", "Acme").await;
 }
 
 #[test]

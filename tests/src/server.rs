@@ -32,27 +32,24 @@ impl Server {
     /// The same with further settings, as environment variables.
     #[must_use]
     pub fn start_with(data: &Path, settings: &[(&str, &str)]) -> Self {
-        let mut child = command(data)
-            .arg("serve")
-            .envs(settings.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(log_file(data))
-            .spawn()
-            .expect("the binary starts; build it with `cargo build`");
-        let base = listening(&mut child, data);
-        Self { child, base, data: data.to_owned() }
+        let mut serve = command(data);
+        serve.arg("serve").envs(settings.iter().copied());
+        Self::start_by(serve, data)
     }
 
     /// The same for some of the roles.
     #[must_use]
     pub fn start_roles(data: &Path, roles: &str, settings: &[(&str, &str)]) -> Self {
-        let mut child = command(data)
-            .args(["serve", "--role", roles])
-            .envs(settings.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(log_file(data))
-            .spawn()
-            .expect("the binary starts; build it with `cargo build`");
+        let mut serve = command(data);
+        serve.args(["serve", "--role", roles]).envs(settings.iter().copied());
+        Self::start_by(serve, data)
+    }
+
+    /// The server that this command starts.
+    #[must_use]
+    pub fn start_by(mut command: Command, data: &Path) -> Self {
+        let started = command.stdout(Stdio::piped()).stderr(log_file(data)).spawn();
+        let mut child = started.expect("the binary starts; build it with `cargo build`");
         let base = listening(&mut child, data);
         Self { child, base, data: data.to_owned() }
     }

@@ -6,13 +6,11 @@
 //!          ──▶ cut: what is not answered yet is told to come back
 //! ```
 
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse as _, Response};
-use axum::{Json, Router};
+use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
+
+use super::Caller;
 
 /// How many seconds whoever is sent away is to wait: another replica is there already.
 const COME_BACK_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -33,37 +31,33 @@ pub struct Ending {
     pub cut: CancellationToken,
 }
 
-/// Lets no request go without an answer when the process ends.
-pub fn drain(routes: Router, ending: Ending) -> Router {
-    routes.layer(middleware::from_fn_with_state(ending, answer))
+impl Ending {
+    /// Lets no request go without an answer when the process ends.
+    pub(super) async fn answer(
+        &self,
+        answered: impl Future<Output = Response>,
+        caller: Caller,
+    ) -> Response {
+        let mut response = tokio::select! {
+            biased;
+            response = answered => response,
+            () = self.cut.cancelled() => told_to_come_back(caller),
+        };
+        if self.draining.is_cancelled() {
+            // The next request on this connection would meet a closed one.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
 }
 
-async fn answer(State(ending): State<Ending>, request: Request, next: Next) -> Response {
-    let scim = request.uri().path().starts_with("/scim/");
-    let mut response = tokio::select! {
-        biased;
-        response = next.run(request) => response,
-        () = ending.cut.cancelled() => told_to_come_back(scim),
+fn told_to_come_back(caller: Caller) -> Response {
+    let message = match caller {
+        Caller::Scim => SCIM_ENDING,
+        Caller::Api => ENDING,
     };
-    if ending.draining.is_cancelled() {
-        // The next request on this connection would meet a closed one.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
+    let mut response =
+        caller.refuse(StatusCode::SERVICE_UNAVAILABLE, "service_unavailable", message);
+    response.headers_mut().insert(header::RETRY_AFTER, COME_BACK_AFTER);
     response
-}
-
-fn told_to_come_back(scim: bool) -> Response {
-    let status = StatusCode::SERVICE_UNAVAILABLE;
-    let retry = (header::RETRY_AFTER, COME_BACK_AFTER);
-    if scim {
-        // RFC 7644 §3.12
-        let body = json!({
-            "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
-            "status": "503", "detail": SCIM_ENDING,
-        });
-        let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/scim+json"));
-        return (status, [kind, retry], body.to_string()).into_response();
-    }
-    let body = json!({"message": ENDING, "code": "service_unavailable"});
-    (status, [retry], Json(body)).into_response()
 }

@@ -11,9 +11,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{ConnectInfo, Request};
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
@@ -24,20 +22,14 @@ pub type Proxies = Arc<[IpNet]>;
 
 /// Puts the address of the client in the place of its proxy's, so that whatever counts, limits or remembers
 /// addresses has that one.
-pub(super) async fn client(
-    State(proxies): State<Proxies>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    if let Some(ConnectInfo(peer)) = request.extensions().get::<ConnectInfo<SocketAddr>>().copied()
-    {
-        let client = client_of(peer.ip(), request.headers(), &proxies);
-        if client != peer.ip() {
-            // Nobody says which port it was.
-            request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client, 0)));
-        }
+pub(super) fn tell_client(request: &mut Request, proxies: &[IpNet]) {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().copied();
+    let Some(ConnectInfo(peer)) = peer else { return };
+    let client = client_of(peer.ip(), request.headers(), proxies);
+    if client != peer.ip() {
+        // Nobody says which port it was.
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::new(client, 0)));
     }
-    next.run(request).await
 }
 
 fn client_of(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {

@@ -1,8 +1,9 @@
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Extension;
 use axum::body::Body;
-use axum::routing::get;
+use axum::routing::{get, post};
 use schemas::Timestamp;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -42,7 +43,11 @@ fn server(readiness: Readiness) -> Router {
         .route("/breaks", get(breaks))
         .route("/scim/breaks", get(breaks))
         .merge(operations(readiness, Telemetry::detached()));
-    wrap(routes, Arc::new(Counting::default()), Proxies::default())
+    wrap(routes, passage(Ending::default()))
+}
+
+fn passage(ending: Ending) -> Passage {
+    Passage { edge: Arc::new(Counting::default()), proxies: Proxies::default(), ending }
 }
 
 async fn ask(server: &Router, path: &str) -> (StatusCode, String, String, String) {
@@ -126,7 +131,7 @@ async fn a_process_that_ends_says_so_before_it_does_and_leaves_no_request_unansw
     let routes = routes
         .route("/scim/slow", get(std::future::pending::<()>))
         .route("/quick", get(|| async {}));
-    let server = drain(routes, ending.clone());
+    let server = wrap(routes, passage(ending.clone()));
     let call = |path: &str| {
         let request = Request::get(path).body(Body::empty()).unwrap();
         server.clone().oneshot(request)
@@ -169,7 +174,7 @@ fn requests_are_counted_by_route_and_not_by_path() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     metrics::with_local_recorder(&recorder, || {
         let routes = Router::new().route("/users/{id}", get(|| async {}));
-        let server = wrap(routes, Arc::new(Counting::default()), Proxies::default());
+        let server = wrap(routes, passage(Ending::default()));
         runtime.block_on(async {
             ask(&server, "/users/1").await;
             ask(&server, "/users/2").await;
@@ -191,4 +196,32 @@ fn the_token_of_a_setup_page_is_not_logged() {
     assert_eq!(loggable("/setup/abc"), "/setup/***");
     assert_eq!(loggable("/setup/abc/scim"), "/setup/***/scim");
     assert_eq!(loggable("/directories/directory_1"), "/directories/directory_1");
+}
+
+/// A body of which nothing comes.
+async fn send_nothing(server: &Router, path: &str) -> Response {
+    let nothing = futures_util::stream::pending::<Result<String, Infallible>>();
+    let request = Request::post(path).body(Body::from_stream(nothing)).unwrap();
+    server.clone().oneshot(request).await.unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let read = async |body: Result<String, axum::extract::rejection::StringRejection>| match body {
+        Ok(body) => (StatusCode::OK, body),
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+    };
+    let routes = Router::new().route("/scim/read", post(read)).route("/read", post(read));
+    let server = wrap(routes, passage(Ending::default()));
+    let began = tokio::time::Instant::now();
+    let answer = send_nothing(&server, "/read").await;
+    assert_eq!(began.elapsed(), timely::BODY_WITHIN);
+    assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(answer.headers()["connection"], "close", "the rest of it may still come");
+    let answer = send_nothing(&server, "/scim/read").await;
+    assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+    assert_eq!(answer.headers()["content-type"], "application/scim+json");
+    let request = Request::post("/read").body(Body::from("whole")).unwrap();
+    let answer = server.clone().oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
 }

@@ -18,7 +18,7 @@ use super::{
     scratch_folder, streams, trials, verifier,
 };
 use crate::cli::Role;
-use crate::http::{self, Readiness, Weight};
+use crate::http::{self, Passage, Readiness, Weight};
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
 
@@ -54,9 +54,9 @@ impl Running {
         self.roles.spawn(Arc::clone(&self.topics).keep(self.end_roles.clone()));
         let wiring = Wiring { running: self, settings, listed, edge: Arc::clone(&edge) };
         let routes = wiring.start(telemetry).await?;
-        let routes = http::drain(routes, self.ending.clone());
         let proxies = settings.trusted_proxies.as_slice().into();
-        self.listen(http::wrap(routes, edge, proxies), listener);
+        let passage = Passage { edge, proxies, ending: self.ending.clone() };
+        self.listen(http::wrap(routes, passage), listener);
         Ok(())
     }
 
