@@ -368,6 +368,9 @@ async fn a_step_is_bounded() {
     assert_eq!(log.read(P, Offset(2_999), one).await.unwrap().len(), 1);
 }
 
+/// Of the clock of a test, which stands still while there is work.
+const LOOKS_AGAIN_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
+
 #[tokio::test(start_paused = true)]
 async fn a_projector_that_panics_is_told_as_one_that_has_stopped_and_tries_again() {
     let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
@@ -388,7 +391,9 @@ async fn a_projector_that_panics_is_told_as_one_that_has_stopped_and_tries_again
         end.cancel();
         found
     };
-    let ((), found) = tokio::join!(sharing, looking);
+    let both = async { tokio::join!(sharing, looking).1 };
+    let found =
+        tokio::time::timeout(LOOKS_AGAIN_WITHIN, both).await.expect("it does not look again");
     assert!(found[&P].contains("has panicked"), "{found:?}");
 }
 
