@@ -68,31 +68,8 @@ impl FromRequestParts<Ingest> for Call {
         let params = params.map_err(|_| Failure::not_found("The path", parts.uri.path()))?;
         let named = |name: &str| params.iter().find(|(is, _)| *is == name).map(|(_, value)| value);
         let endpoint = named("endpoint_id").unwrap_or_default();
-        // The token is hashed and looked up even where it is missing or the endpoint unknown, so
-        // that the answer takes the same time and tells nothing.
-        let token = bearer(parts);
-        let digest = Sha256::digest(token.unwrap_or_default()).into();
-        let host = host(parts, &ingest.public_url);
         let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_default();
-        let access = match ingest.replica.access(endpoint, digest, host.as_ref()).await? {
-            Admission::Granted(access) => access,
-            Admission::Expired(directory) => {
-                notes.unauthorized(Some(directory), EXPIRED);
-                return Err(Failure::expired());
-            }
-            Admission::Elsewhere(directory) => {
-                notes.elsewhere(directory, ELSEWHERE);
-                return Err(Failure::elsewhere());
-            }
-            Admission::Refused(at_endpoint) if token.is_some() => {
-                notes.unauthorized(at_endpoint, UNKNOWN);
-                return Err(Failure::invalid_token());
-            }
-            Admission::Refused(at_endpoint) => {
-                notes.unauthorized(at_endpoint, MISSING);
-                return Err(Failure::unauthorized());
-            }
-        };
+        let access = admit(parts, ingest, endpoint, &notes).await?;
         notes.of_directory(access.directory_id);
         if access.keeps_bodies {
             notes.keep_bodies();
@@ -107,28 +84,10 @@ impl FromRequestParts<Ingest> for Call {
                 ingest.writers.submit(directory, partition, Command::Activate, actor.clone());
             activate.await?;
         }
-        let query = parts.uri.query().unwrap_or_default();
-        // Only what reads lists is asked for them in its address.
-        let query = if matches!(parts.method, Method::GET | Method::HEAD) {
-            Query::parse(query)?
-        } else {
-            Query::of_write(query)?
-        };
-        if query.has_unknown {
-            notes.tolerated(Rewrite::UnknownParameter);
-        }
-        if parts.uri.query().is_some_and(|query| query.contains('+')) {
-            notes.tolerated(Rewrite::PlusForSpace);
-        }
-        if parts.uri.path().len() > 1 && parts.uri.path().ends_with('/') {
-            notes.tolerated(Rewrite::TrailingSlash);
-        }
+        let public_url = public_url_at(&ingest.public_url, access.host_name.as_ref());
         Ok(Self {
-            query,
-            base: format!(
-                "{}/scim/v2.0/{endpoint}",
-                public_url_at(&ingest.public_url, access.host_name.as_ref())
-            ),
+            query: query(parts, &notes)?,
+            base: format!("{public_url}/scim/v2.0/{endpoint}"),
             conditions: version::conditions(&parts.headers),
             id: named("id").map(str::to_owned),
             access,
@@ -136,6 +95,60 @@ impl FromRequestParts<Ingest> for Call {
             notes,
         })
     }
+}
+
+/// Lets in whoever has a token of the directory at this endpoint. Why others are not is for its request log.
+async fn admit(
+    parts: &Parts,
+    ingest: &Ingest,
+    endpoint: &str,
+    notes: &Notes,
+) -> Result<Access, Failure> {
+    // The token is hashed and looked up even where it is missing or the endpoint unknown, so
+    // that the answer takes the same time and tells nothing.
+    let token = bearer(parts);
+    let digest = Sha256::digest(token.unwrap_or_default()).into();
+    let host = host(parts, &ingest.public_url);
+    match ingest.replica.access(endpoint, digest, host.as_ref()).await? {
+        Admission::Granted(access) => Ok(access),
+        Admission::Expired(directory) => {
+            notes.unauthorized(Some(directory), EXPIRED);
+            Err(Failure::expired())
+        }
+        Admission::Elsewhere(directory) => {
+            notes.elsewhere(directory, ELSEWHERE);
+            Err(Failure::elsewhere())
+        }
+        Admission::Refused(at_endpoint) if token.is_some() => {
+            notes.unauthorized(at_endpoint, UNKNOWN);
+            Err(Failure::invalid_token())
+        }
+        Admission::Refused(at_endpoint) => {
+            notes.unauthorized(at_endpoint, MISSING);
+            Err(Failure::unauthorized())
+        }
+    }
+}
+
+/// What the address asks for, and what was put up with in it.
+fn query(parts: &Parts, notes: &Notes) -> Result<Query, Failure> {
+    let text = parts.uri.query().unwrap_or_default();
+    // Only what reads lists is asked for them in its address.
+    let query = if matches!(parts.method, Method::GET | Method::HEAD) {
+        Query::parse(text)?
+    } else {
+        Query::of_write(text)?
+    };
+    if query.has_unknown {
+        notes.tolerated(Rewrite::UnknownParameter);
+    }
+    if text.contains('+') {
+        notes.tolerated(Rewrite::PlusForSpace);
+    }
+    if parts.uri.path().len() > 1 && parts.uri.path().ends_with('/') {
+        notes.tolerated(Rewrite::TrailingSlash);
+    }
+    Ok(query)
 }
 
 /// The customer's host name that a request came through.
