@@ -7,12 +7,12 @@
 mod alone;
 mod standing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use log::{Partition, ReadError};
 use schemas::record::Record;
-use schemas::{DirectoryId, ScimId, Seq, Shown};
+use schemas::{DirectoryId, EventId, Hash, ScimId, Seq, Shown, StoredChange, Timestamp, TokenId};
 
 use crate::fold::FoldedDirectory;
 use crate::ports::{BoxError, Position, StoredHead};
@@ -32,9 +32,26 @@ pub struct StoredEvent {
     pub directory_id: DirectoryId,
     /// Its place in the stream and its hash.
     pub head: schemas::Head,
+    /// The hash of the record before it.
+    pub prev: Hash,
+    /// Its id.
+    pub id: EventId,
+    /// The name of its type.
+    pub event: String,
+    /// When it was decided.
+    pub created_at: Timestamp,
     /// What customer apps are told.
     pub data: String,
+    /// Who caused it, as JSON.
+    pub actor: String,
+    /// The user that it is listed with.
+    pub user: Option<ScimId>,
+    /// The group that it is listed with.
+    pub group: Option<ScimId>,
 }
+
+/// What a row has beside its attributes, by the name of the column: what it is found, listed and counted by.
+pub type Columns = Vec<(&'static str, Option<String>)>;
 
 /// A user or group as it is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +64,21 @@ pub struct StoredResource {
     pub attributes: schemas::scim::Attributes,
     /// What apps are shown of a user.
     pub shown: Shown,
+    /// The rest of the row.
+    pub columns: Columns,
+}
+
+/// A directory as it is stored, beside its head.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoredDirectory {
+    /// Whether the identity provider has connected.
+    pub activated: bool,
+    /// Whether it is gone.
+    pub gone: bool,
+    /// Its tokens, and whether they are revoked.
+    pub tokens: BTreeMap<TokenId, bool>,
+    /// What does not go with its users, groups and memberships, if anything does not.
+    pub discord: Option<&'static str>,
 }
 
 /// A pending member as it is stored.
@@ -90,6 +122,32 @@ pub trait Snapshot {
     /// If it cannot be read.
     fn feed(&mut self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, BoxError>;
 
+    /// What the row of a user or group has beside its attributes if this change, of this time, was the last that it
+    /// saw.
+    ///
+    /// # Errors
+    ///
+    /// If the change is none that can be written.
+    fn columns(&self, change: &StoredChange, at: Timestamp) -> Result<Columns, BoxError>;
+
+    /// A directory.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    fn directory(&mut self, id: DirectoryId) -> Result<Option<StoredDirectory>, BoxError>;
+
+    /// The place of the record that last changed a user of a directory.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    fn version_of_user(
+        &mut self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<Seq>, BoxError>;
+
     /// A user of a directory.
     ///
     /// # Errors
@@ -126,7 +184,7 @@ pub trait Snapshot {
         id: ScimId,
     ) -> Result<Option<StoredResource>, BoxError>;
 
-    /// Calls for every group of a directory with the place that it was last changed at.
+    /// Calls for every group of a directory with the place that it was last changed at, and the time.
     ///
     /// # Errors
     ///
@@ -134,7 +192,7 @@ pub trait Snapshot {
     fn groups(
         &mut self,
         directory: DirectoryId,
-        each: &mut dyn FnMut(ScimId, Seq) -> Result<(), VerifyError>,
+        each: &mut dyn FnMut(ScimId, Seq, Timestamp) -> Result<(), VerifyError>,
     ) -> Result<(), VerifyError>;
 
     /// Calls for every membership of a directory with group and user.
@@ -350,10 +408,27 @@ fn compare_event(entry: &FeedEntry, stored: Option<StoredEvent>) -> Result<(), V
     if stored.head.hash != entry.head.hash {
         return Err(differs("the record is not the one that was applied: its hash differs"));
     }
-    if *stored.data != *entry.data {
-        return Err(differs("the event in the feed is not the one in the log"));
+    match otherwise(entry, &stored) {
+        None => Ok(()),
+        Some(what) => Err(differs(&format!(
+            "the event in the feed is not the one in the log: {what} differs"
+        ))),
     }
-    Ok(())
+}
+
+/// The first thing that an event of the feed has otherwise than the log.
+fn otherwise(entry: &FeedEntry, stored: &StoredEvent) -> Option<&'static str> {
+    let same = [
+        ("data", *stored.data == *entry.data),
+        ("the id", stored.id == entry.id),
+        ("the type", stored.event == entry.event.name()),
+        ("created_at", stored.created_at == entry.created_at),
+        ("the actor", *stored.actor == *entry.actor),
+        ("prev_hash", stored.prev == entry.prev),
+        ("the user that it is listed with", stored.user == entry.user),
+        ("the group that it is listed with", stored.group == entry.group),
+    ];
+    same.into_iter().find_map(|(what, is_same)| (!is_same).then_some(what))
 }
 
 fn compare_head(stored: &StoredHead, folded: Option<&FoldedDirectory>) -> Result<(), VerifyError> {

@@ -6,9 +6,11 @@ use log::Partition;
 use projector::fold::Fold;
 use projector::ports::BoxError;
 use projector::rebuild::FeedEntry;
-use projector::verify::{StoredEvent, StoredPendingMember, StoredResource, VerifyError};
+use projector::verify::{
+    Columns, StoredDirectory, StoredEvent, StoredPendingMember, StoredResource, VerifyError,
+};
 use projector::{Position, StoreError, StoredHead};
-use schemas::{DirectoryId, ScimId, Seq};
+use schemas::{DirectoryId, ScimId, Seq, StoredChange, Timestamp};
 
 use crate::error::OpenError;
 pub(crate) use crate::postgres::state::generation::{Generation as OnServer, Swap};
@@ -99,6 +101,25 @@ impl projector::verify::Snapshot for Snapshot {
         self.taken().feed(after, limit)
     }
 
+    fn columns(&self, change: &StoredChange, at: Timestamp) -> Result<Columns, BoxError> {
+        match &self.0 {
+            Taken::File(taken) => taken.columns(change, at),
+            Taken::Server(taken) => taken.columns(change, at),
+        }
+    }
+
+    fn directory(&mut self, id: DirectoryId) -> Result<Option<StoredDirectory>, BoxError> {
+        self.taken().directory(id)
+    }
+
+    fn version_of_user(
+        &mut self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<Seq>, BoxError> {
+        self.taken().version_of_user(directory, id)
+    }
+
     fn user(
         &mut self,
         directory: DirectoryId,
@@ -126,7 +147,7 @@ impl projector::verify::Snapshot for Snapshot {
     fn groups(
         &mut self,
         directory: DirectoryId,
-        each: &mut dyn FnMut(ScimId, Seq) -> Result<(), VerifyError>,
+        each: &mut dyn FnMut(ScimId, Seq, Timestamp) -> Result<(), VerifyError>,
     ) -> Result<(), VerifyError> {
         self.taken().groups(directory, each)
     }

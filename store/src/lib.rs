@@ -21,6 +21,7 @@ mod ports;
 mod postgres;
 mod sqlite;
 mod state;
+mod written;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,12 +1,13 @@
 //! What the log says of users, groups and memberships, held against the store while it is walked.
 //!
 //! A user is compared at the record that the store names as its last. Of users that the store does not
-//! have, of groups, memberships and pending members it is remembered what the log has said so far.
+//! have, of groups, memberships and pending members it is remembered what the log has said so far. What a row is found,
+//! listed and counted by is compared too: whoever changes that changes what people are shown.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use schemas::{Change, DirectoryId, ScimId, Seq};
+use schemas::{Change, DirectoryId, ScimId, Seq, StoredChange, Timestamp, TokenId};
 
 use super::{Scratch, Snapshot, StoredPendingMember, StoredResource, VerifyError, difference};
 use crate::fold::{Outline, Outlined};
@@ -17,7 +18,7 @@ use crate::rebuild::FeedEntry;
 enum Kind {
     /// A user that is not in the store, and has to go before the log ends.
     Owed,
-    /// A group: the place that last changed it, and whether the store has its attributes.
+    /// A group: the place that last changed it, when that was, and whether the store has its row.
     Group,
     /// A member by group.
     Member,
@@ -34,6 +35,7 @@ const KINDS: [Kind; 5] = [Kind::Owed, Kind::Group, Kind::Member, Kind::GroupOf, 
 struct At {
     directory: DirectoryId,
     seq: Seq,
+    time: Timestamp,
 }
 
 impl At {
@@ -46,11 +48,20 @@ pub(super) struct Standing<'a> {
     scratch: &'a mut dyn Scratch,
     /// How many users of each directory the store has as the log has them.
     users: BTreeMap<DirectoryId, u64>,
+    lives: BTreeMap<DirectoryId, Life>,
+}
+
+/// What the log says of a directory itself.
+#[derive(Default)]
+struct Life {
+    activated: bool,
+    gone: bool,
+    tokens: BTreeMap<TokenId, bool>,
 }
 
 impl<'a> Standing<'a> {
     pub(super) fn new(scratch: &'a mut dyn Scratch) -> Self {
-        Self { scratch, users: BTreeMap::new() }
+        Self { scratch, users: BTreeMap::new(), lives: BTreeMap::new() }
     }
 
     /// Takes in what an accepted record changes.
@@ -60,7 +71,8 @@ impl<'a> Standing<'a> {
         entry: &FeedEntry,
         change: &Outlined,
     ) -> Result<(), VerifyError> {
-        let at = At { directory: entry.directory_id, seq: entry.head.seq };
+        let (directory, time) = (entry.directory_id, entry.created_at);
+        let at = At { directory, seq: entry.head.seq, time };
         match &change.outline {
             Outline::User { id } => self.user(snapshot, at, *id, &change.resource),
             Outline::UserGone { id } => self.user_gone(snapshot, at, *id),
@@ -76,12 +88,26 @@ impl<'a> Standing<'a> {
             }
             Outline::DirectoryGone => {
                 self.users.remove(&at.directory);
+                self.life(directory).gone = true;
                 KINDS.into_iter().try_for_each(|kind| self.remove(&key(kind, at.directory, &[])))
             }
-            Outline::DirectoryActivated
-            | Outline::TokenMade { .. }
-            | Outline::TokenRevoked { .. } => Ok(()),
+            Outline::DirectoryActivated => {
+                self.life(directory).activated = true;
+                Ok(())
+            }
+            Outline::TokenMade { id } => {
+                self.life(directory).tokens.insert(*id, false);
+                Ok(())
+            }
+            Outline::TokenRevoked { id } => {
+                self.life(directory).tokens.insert(*id, true);
+                Ok(())
+            }
         }
+    }
+
+    fn life(&mut self, directory: DirectoryId) -> &mut Life {
+        self.lives.entry(directory).or_default()
     }
 
     fn user(
@@ -91,23 +117,23 @@ impl<'a> Standing<'a> {
         id: ScimId,
         resource: &str,
     ) -> Result<(), VerifyError> {
-        let stored = snapshot.user(at.directory, id).map_err(VerifyError::Store)?;
-        let Some(stored) = stored else {
+        let version = snapshot.version_of_user(at.directory, id).map_err(VerifyError::Store)?;
+        let Some(version) = version else {
             return self.put(&key(Kind::Owed, at.directory, &[id]), &at.seq.0.to_be_bytes());
         };
-        match stored.version.cmp(&at.seq) {
+        match version.cmp(&at.seq) {
             // The store has a later record of this user.
             Ordering::Greater => Ok(()),
-            Ordering::Equal if has_attributes(resource, &stored) => {
+            Ordering::Equal => {
+                let stored = snapshot.user(at.directory, id).map_err(VerifyError::Store)?;
+                if let Some(what) = otherwise(snapshot, at, resource, stored.as_ref())? {
+                    return Err(at.differs(&format!("user {id} has {what} in the store")));
+                }
                 *self.users.entry(at.directory).or_default() += 1;
                 Ok(())
             }
-            Ordering::Equal => {
-                Err(at.differs(&format!("user {id} has other attributes in the store")))
-            }
             Ordering::Less => {
-                let what = format!("user {id} has version {} in the store", stored.version);
-                Err(at.differs(&what))
+                Err(at.differs(&format!("user {id} has version {version} in the store")))
             }
         }
     }
@@ -118,8 +144,8 @@ impl<'a> Standing<'a> {
         at: At,
         id: ScimId,
     ) -> Result<(), VerifyError> {
-        let stored = snapshot.user(at.directory, id).map_err(VerifyError::Store)?;
-        if stored.is_some_and(|stored| stored.version < at.seq) {
+        let version = snapshot.version_of_user(at.directory, id).map_err(VerifyError::Store)?;
+        if version.is_some_and(|version| version < at.seq) {
             return Err(at.differs(&format!("user {id} is in the store and not in the log")));
         }
         self.remove(&key(Kind::Owed, at.directory, &[id]))?;
@@ -137,8 +163,8 @@ impl<'a> Standing<'a> {
         resource: &str,
     ) -> Result<(), VerifyError> {
         let stored = snapshot.group(at.directory, id).map_err(VerifyError::Store)?;
-        let is_same = stored.is_some_and(|stored| has_attributes(resource, &stored));
-        self.put_group(at, id, is_same)
+        let otherwise = otherwise(snapshot, at, resource, stored.as_ref())?;
+        self.put_group(at, id, otherwise.as_deref())
     }
 
     fn group_gone(&mut self, at: At, id: ScimId) -> Result<(), VerifyError> {
@@ -163,25 +189,30 @@ impl<'a> Standing<'a> {
             if joins { self.put(&key, &[])? } else { self.remove(&key)? }
         }
         match self.group_of(at.directory, group)? {
-            Some((_, is_same)) => self.put_group(at, group, is_same),
+            Some(known) => self.put_group(at, group, known.otherwise.as_deref()),
             None => Ok(()),
         }
     }
 
-    fn put_group(&mut self, at: At, id: ScimId, is_same: bool) -> Result<(), VerifyError> {
+    fn put_group(
+        &mut self,
+        at: At,
+        id: ScimId,
+        otherwise: Option<&str>,
+    ) -> Result<(), VerifyError> {
         let mut value = at.seq.0.to_be_bytes().to_vec();
-        value.push(is_same.into());
+        value.extend(at.time.millis().to_be_bytes());
+        value.extend(otherwise.unwrap_or_default().as_bytes());
         self.put(&key(Kind::Group, at.directory, &[id]), &value)
     }
 
-    /// The place that last changed a group, and whether the store has its attributes.
     fn group_of(
         &mut self,
         directory: DirectoryId,
         id: ScimId,
-    ) -> Result<Option<(Seq, bool)>, VerifyError> {
+    ) -> Result<Option<KnownGroup>, VerifyError> {
         let found = self.get(&key(Kind::Group, directory, &[id]))?;
-        Ok(found.and_then(|value| Some((seq_in(&value)?, value.last() == Some(&1)))))
+        Ok(found.as_deref().and_then(KnownGroup::read))
     }
 
     /// The log has ended: what the store has of a directory has to be what is left.
@@ -193,7 +224,31 @@ impl<'a> Standing<'a> {
         self.users_end(snapshot, directory)?;
         self.groups_end(snapshot, directory)?;
         self.memberships_end(snapshot, directory)?;
-        self.pending_members_end(snapshot, directory)
+        self.pending_members_end(snapshot, directory)?;
+        self.directory_ends(snapshot, directory)
+    }
+
+    /// What the row of the directory says of it, and what goes with its other rows.
+    fn directory_ends(
+        &mut self,
+        snapshot: &mut dyn Snapshot,
+        id: DirectoryId,
+    ) -> Result<(), VerifyError> {
+        let stored = snapshot.directory(id).map_err(VerifyError::Store)?.unwrap_or_default();
+        let life = self.lives.remove(&id).unwrap_or_default();
+        let what = if stored.activated != life.activated {
+            "whether its identity provider has connected differs in the store"
+        } else if stored.gone != life.gone {
+            "whether it was deleted differs in the store"
+        } else if stored.tokens != life.tokens {
+            "the store has other tokens than the log"
+        } else {
+            match stored.discord {
+                Some(what) => return Err(difference(id, None, &format!("{what} in the store"))),
+                None => return Ok(()),
+            }
+        };
+        Err(difference(id, None, what))
     }
 
     fn users_end(
@@ -220,17 +275,19 @@ impl<'a> Standing<'a> {
         snapshot: &mut dyn Snapshot,
         directory: DirectoryId,
     ) -> Result<(), VerifyError> {
-        snapshot.groups(directory, &mut |id, version| {
-            let Some((seq, is_same)) = self.group_of(directory, id)? else {
+        snapshot.groups(directory, &mut |id, version, modified_at| {
+            let Some(known) = self.group_of(directory, id)? else {
                 let what = format!("group {id} is in the store and not in the log");
                 return Err(difference(directory, None, &what));
             };
-            let at = At { directory, seq };
+            let KnownGroup { seq, time, otherwise } = known;
+            let at = At { directory, seq, time };
             if version != seq {
                 return Err(at.differs(&format!("group {id} has version {version} in the store")));
             }
-            if !is_same {
-                return Err(at.differs(&format!("group {id} has other attributes in the store")));
+            let late = (modified_at != time).then(|| "another modified_at".to_owned());
+            if let Some(what) = otherwise.or(late) {
+                return Err(at.differs(&format!("group {id} has {what} in the store")));
             }
             self.remove(&key(Kind::Group, directory, &[id]))
         })?;
@@ -248,7 +305,7 @@ impl<'a> Standing<'a> {
         let left = left.and_then(|(key, value)| Some((id_in(&key)?, seq_in(&value)?)));
         left.map_or(Ok(()), |(id, seq)| {
             let what = format!("{what} {id} is in the log and not in the store");
-            Err(At { directory, seq }.differs(&what))
+            Err(difference(directory, Some(seq), &what))
         })
     }
 
@@ -347,6 +404,47 @@ fn id_in(key: &[u8]) -> Option<ScimId> {
 /// The place that a value begins with.
 fn seq_in(value: &[u8]) -> Option<Seq> {
     value.first_chunk().copied().map(u64::from_be_bytes).map(Seq)
+}
+
+/// What is remembered of a group.
+struct KnownGroup {
+    /// The place that last changed it or its members.
+    seq: Seq,
+    /// When that was.
+    time: Timestamp,
+    /// What its row has otherwise than the log.
+    otherwise: Option<String>,
+}
+
+impl KnownGroup {
+    fn read(value: &[u8]) -> Option<Self> {
+        let (seq, rest) = value.split_first_chunk()?;
+        let (time, otherwise) = rest.split_first_chunk()?;
+        let otherwise = std::str::from_utf8(otherwise).ok()?;
+        Some(Self {
+            seq: Seq(u64::from_be_bytes(*seq)),
+            time: Timestamp::from_millis(i64::from_be_bytes(*time)),
+            otherwise: (!otherwise.is_empty()).then(|| otherwise.to_owned()),
+        })
+    }
+}
+
+/// What a row has otherwise than the change that was its last.
+fn otherwise(
+    snapshot: &dyn Snapshot,
+    at: At,
+    resource: &str,
+    stored: Option<&StoredResource>,
+) -> Result<Option<String>, VerifyError> {
+    let Some(stored) = stored.filter(|stored| has_attributes(resource, stored)) else {
+        return Ok(Some("other attributes".to_owned()));
+    };
+    let unread = |error: serde_json::Error| VerifyError::Store(error.into());
+    let change: StoredChange = serde_json::from_str(resource).map_err(unread)?;
+    let wanted = snapshot.columns(&change, at.time).map_err(VerifyError::Store)?;
+    let mut pairs = stored.columns.iter().zip(&wanted);
+    let differs = pairs.find(|(stored, wanted)| stored != wanted);
+    Ok(differs.map(|((column, _), _)| format!("another {column}")))
 }
 
 fn has_attributes(resource: &str, stored: &StoredResource) -> bool {

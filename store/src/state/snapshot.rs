@@ -5,24 +5,25 @@ use std::path::Path;
 
 use log::Partition;
 use projector::ports::BoxError;
-use projector::verify::{StoredEvent, StoredPendingMember, StoredResource, VerifyError};
+use projector::verify::{
+    Columns, StoredDirectory, StoredEvent, StoredPendingMember, StoredResource, VerifyError,
+};
 use projector::{Position, StoredHead};
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
-use schemas::{DirectoryId, Hash, Head, ScimId, Seq};
+use schemas::{DirectoryId, EventId, Hash, Head, ScimId, Seq, StoredChange, Timestamp, TokenId};
 
-use super::rows::{all, attributes, first, shown};
-use super::{PENDING_MEMBERS_SINCE, SHOWN_SINCE, apply};
+use super::rows::{Time, all, attributes, first, shown};
+use super::{PENDING_MEMBERS_SINCE, SHOWN_SINCE, VERSION, apply};
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, as_sql, connect, from_sql};
+use crate::written::{self, written};
 
 /// One moment of the state, held by a transaction that only reads.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     connection: Connection,
     version: i32,
-    /// The column of what apps are shown of users. As long as no server has opened the file that knows of it,
-    /// they are shown what attributes say.
-    shown: &'static str,
 }
 
 impl Snapshot {
@@ -42,8 +43,29 @@ impl Snapshot {
         let version = connection
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(OpenError::at(&path))?;
-        let shown = if version < SHOWN_SINCE { "NULL" } else { "shown" };
-        Ok(Self { connection, version, shown })
+        Ok(Self { connection, version })
+    }
+
+    /// Whether there are the columns of what apps are shown of users. As long as no server has opened the file that
+    /// knows of it, they are shown what attributes say.
+    const fn has_shown(&self) -> bool {
+        self.version >= SHOWN_SINCE
+    }
+
+    /// What of a directory does not go with its other rows. A file that no server of this version has opened need not
+    /// have it all.
+    fn discord(&self, key: i64) -> Result<Option<&'static str>, DbError> {
+        if self.version < VERSION {
+            return Ok(None);
+        }
+        for (what, holds) in written::ACCORDS {
+            let sql = format!("SELECT {holds} FROM directories WHERE key = ?1");
+            let holds = first(&self.connection, &sql, [key], |row| Ok(row.get(0)?))?;
+            if holds == Some(false) {
+                return Ok(Some(what));
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -81,8 +103,9 @@ impl projector::verify::Snapshot for Snapshot {
     }
 
     fn feed(&mut self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, BoxError> {
-        let sql = "SELECT directories.id, feed.seq, feed.hash, feed.data, feed.position FROM feed
-            JOIN directories ON directories.key = feed.directory
+        let sql = "SELECT directories.id, feed.seq, feed.hash, feed.data, feed.position, feed.prev,
+                feed.event_id, feed.event, feed.created_at, feed.actor, feed.user_id, feed.group_id
+            FROM feed JOIN directories ON directories.key = feed.directory
             WHERE feed.position > ?1 ORDER BY feed.position LIMIT ?2";
         let parameters = params![as_sql(after), as_sql(limit as u64)];
         Ok(all(&self.connection, sql, parameters, |row| {
@@ -91,8 +114,47 @@ impl projector::verify::Snapshot for Snapshot {
                 head: Head { seq: Seq(from_sql(row.get(1)?)), hash: Hash(row.get(2)?) },
                 data: row.get(3)?,
                 position: from_sql(row.get(4)?),
+                prev: Hash(row.get(5)?),
+                id: EventId::from_bytes(row.get(6)?),
+                event: row.get(7)?,
+                created_at: row.get::<_, Time>(8)?.0,
+                actor: row.get(9)?,
+                user: row.get::<_, Option<_>>(10)?.map(ScimId::from_bytes),
+                group: row.get::<_, Option<_>>(11)?.map(ScimId::from_bytes),
             })
         })?)
+    }
+
+    fn columns(&self, change: &StoredChange, at: Timestamp) -> Result<Columns, BoxError> {
+        let mut columns = written(change, at, |value| value)?;
+        columns.retain(|(name, _)| self.has_shown() || !written::SHOWN.contains(name));
+        Ok(columns)
+    }
+
+    fn directory(&mut self, id: DirectoryId) -> Result<Option<StoredDirectory>, BoxError> {
+        let sql = "SELECT key, activated, gone FROM directories WHERE id = ?1";
+        let of = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let found: Option<(i64, bool, bool)> = first(&self.connection, sql, [id.to_bytes()], of)?;
+        let Some((key, activated, gone)) = found else { return Ok(None) };
+        let sql = "SELECT id, revoked FROM tokens WHERE directory = ?1";
+        let tokens = all(&self.connection, sql, [key], |row| {
+            Ok((TokenId::from_bytes(row.get(0)?), row.get(1)?))
+        })?;
+        let discord = self.discord(key)?;
+        let tokens = tokens.into_iter().collect();
+        Ok(Some(StoredDirectory { activated, gone, tokens, discord }))
+    }
+
+    fn version_of_user(
+        &mut self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<Seq>, BoxError> {
+        let sql = "SELECT version FROM users
+            WHERE scim_id = ?1 AND directory = (SELECT key FROM directories WHERE id = ?2 AND gone = 0)";
+        let parameters = params![id.to_bytes(), directory.to_bytes()];
+        let version = |row: &rusqlite::Row<'_>| Ok(Seq(from_sql(row.get(0)?)));
+        Ok(first(&self.connection, sql, parameters, version)?)
     }
 
     fn user(
@@ -100,13 +162,21 @@ impl projector::verify::Snapshot for Snapshot {
         directory: DirectoryId,
         id: ScimId,
     ) -> Result<Option<StoredResource>, BoxError> {
+        let others = "(SELECT group_concat(value, char(10)) FROM
+            (SELECT value FROM emails WHERE user_key = users.key ORDER BY value))";
+        let (shown, columns) =
+            if self.has_shown() { ("shown", ", hidden, mapped_email") } else { ("NULL", "") };
         let sql = format!(
-            "SELECT scim_id, version, attributes, {} FROM users
-             WHERE scim_id = ?1 AND directory = (SELECT key FROM directories WHERE id = ?2 AND gone = 0)",
-            self.shown
+            "SELECT scim_id, version, attributes, {shown}, lower(hex(user_id)), name_key, external_id, email,
+                 display, active, created_at, updated_at, {others}{columns} FROM users
+             WHERE scim_id = ?1 AND directory = (SELECT key FROM directories WHERE id = ?2 AND gone = 0)"
         );
         let parameters = params![id.to_bytes(), directory.to_bytes()];
-        Ok(first(&self.connection, &sql, parameters, resource)?)
+        let mut names = written::USERS.to_vec();
+        if self.has_shown() {
+            names.extend(written::SHOWN);
+        }
+        Ok(first(&self.connection, &sql, parameters, |row| resource(row, &names))?)
     }
 
     fn count_users(&mut self, directory: DirectoryId) -> Result<u64, BoxError> {
@@ -131,23 +201,25 @@ impl projector::verify::Snapshot for Snapshot {
         directory: DirectoryId,
         id: ScimId,
     ) -> Result<Option<StoredResource>, BoxError> {
-        let sql = "SELECT scim_id, version, attributes, NULL FROM groups
+        let sql = "SELECT scim_id, version, attributes, NULL, lower(hex(group_id)), idp_id, name_key, external_id,
+                display, created_at, updated_at FROM groups
             WHERE scim_id = ?1 AND directory = (SELECT key FROM directories WHERE id = ?2 AND gone = 0)";
         let parameters = params![id.to_bytes(), directory.to_bytes()];
-        Ok(first(&self.connection, sql, parameters, resource)?)
+        Ok(first(&self.connection, sql, parameters, |row| resource(row, &written::GROUPS))?)
     }
 
     fn groups(
         &mut self,
         directory: DirectoryId,
-        each: &mut dyn FnMut(ScimId, Seq) -> Result<(), VerifyError>,
+        each: &mut dyn FnMut(ScimId, Seq, Timestamp) -> Result<(), VerifyError>,
     ) -> Result<(), VerifyError> {
-        let sql = "SELECT scim_id, version FROM groups
+        let sql = "SELECT scim_id, version, modified_at FROM groups
             WHERE directory = (SELECT key FROM directories WHERE id = ?1 AND gone = 0)";
         let read = |row: &rusqlite::Row<'_>| {
-            Ok((ScimId::from_bytes(row.get(0)?), Seq(from_sql(row.get(1)?))))
+            let version = Seq(from_sql(row.get(1)?));
+            Ok((ScimId::from_bytes(row.get(0)?), version, row.get::<_, Time>(2)?.0))
         };
-        self.each(sql, directory, read, |(id, version)| each(id, version))
+        self.each(sql, directory, read, |(id, version, at)| each(id, version, at))
     }
 
     fn memberships(
@@ -185,13 +257,30 @@ impl projector::verify::Snapshot for Snapshot {
     }
 }
 
-fn resource(row: &rusqlite::Row<'_>) -> Result<StoredResource, DbError> {
+/// A row: the resource, and behind it the columns of these names.
+fn resource(row: &rusqlite::Row<'_>, names: &[&'static str]) -> Result<StoredResource, DbError> {
+    let mut columns = Columns::new();
+    for (at, name) in (4..).zip(names) {
+        columns.push((*name, as_text(row.get_ref(at)?)));
+    }
     Ok(StoredResource {
         id: ScimId::from_bytes(row.get(0)?),
         version: Seq(from_sql(row.get(1)?)),
         attributes: attributes(row.get_ref(2)?)?,
         shown: shown(row.get_ref(3)?)?,
+        columns,
     })
+}
+
+fn as_text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Null => None,
+        ValueRef::Integer(number) => Some(number.to_string()),
+        ValueRef::Real(number) => Some(number.to_string()),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            Some(String::from_utf8_lossy(bytes).into_owned())
+        }
+    }
 }
 
 pub(crate) fn position(connection: &Connection, partition: Partition) -> Result<Position, DbError> {

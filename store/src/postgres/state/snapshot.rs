@@ -3,18 +3,23 @@
 use deadpool_postgres::{ClientWrapper, Object};
 use log::Partition;
 use projector::ports::BoxError;
-use projector::verify::{StoredEvent, StoredPendingMember, StoredResource, VerifyError};
+use projector::verify::{
+    Columns as Written, StoredDirectory, StoredEvent, StoredPendingMember, StoredResource,
+    VerifyError,
+};
 use projector::{Position, StoredHead};
-use schemas::{DirectoryId, Head, ScimId, Seq};
+use schemas::{DirectoryId, EventId, Head, ScimId, Seq, StoredChange, Timestamp, TokenId};
 use tokio::runtime::Handle;
 use tokio_postgres::Row;
 
 use super::super::Postgres;
+use super::super::lookup::owned_key;
 use super::super::query::Parameters;
 use super::super::rows::{Columns, as_sql};
 use super::rows::{attributes, shown};
 use super::{HEADS, POSITION, head_of, position_in};
 use crate::error::{DbError, OpenError, unreadable};
+use crate::written::{self, written};
 
 /// How many rows are fetched at once.
 const PAGE: usize = 1_024;
@@ -47,6 +52,18 @@ impl Snapshot {
     ) -> Result<Vec<T>, BoxError> {
         let rows = self.runtime.block_on(self.client.query(sql, parameters))?;
         Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
+    }
+
+    /// What of a directory does not go with its other rows.
+    fn discord(&self, key: i64) -> Result<Option<&'static str>, BoxError> {
+        for (what, holds) in written::ACCORDS {
+            let sql = format!("SELECT {holds} FROM directories WHERE key = $1");
+            let holds = self.all(&sql, &[&key], |row| row.value::<bool>(0))?;
+            if holds == [false] {
+                return Ok(Some(what));
+            }
+        }
+        Ok(None)
     }
 
     /// Calls for each row of a directory. A cursor fetches them page by page, so that few are held at a time.
@@ -97,9 +114,9 @@ impl projector::verify::Snapshot for Snapshot {
     }
 
     fn feed(&mut self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, BoxError> {
-        let sql =
-            "SELECT directories.id, feed.seq, feed.hash, feed.data::text, feed.position FROM feed
-            JOIN directories ON directories.key = feed.directory
+        let sql = "SELECT directories.id, feed.seq, feed.hash, feed.data::text, feed.position, feed.prev,
+                feed.event_id, feed.event, feed.created_at, feed.actor::text, feed.user_id, feed.group_id
+            FROM feed JOIN directories ON directories.key = feed.directory
             WHERE feed.position > $1 ORDER BY feed.position LIMIT $2";
         self.all(sql, &[&as_sql(after), &as_sql(limit as u64)], |row| {
             Ok(StoredEvent {
@@ -107,8 +124,41 @@ impl projector::verify::Snapshot for Snapshot {
                 head: Head { seq: Seq(row.number(1)?), hash: row.hash(2)? },
                 data: row.value(3)?,
                 position: row.number(4)?,
+                prev: row.hash(5)?,
+                id: EventId::from_bytes(row.id(6)?),
+                event: row.value(7)?,
+                created_at: row.time(8)?,
+                actor: row.value(9)?,
+                user: row.id_if_any(10)?.map(ScimId::from_bytes),
+                group: row.id_if_any(11)?.map(ScimId::from_bytes),
             })
         })
+    }
+
+    fn columns(&self, change: &StoredChange, at: Timestamp) -> Result<Written, BoxError> {
+        Ok(written(change, at, owned_key)?)
+    }
+
+    fn directory(&mut self, id: DirectoryId) -> Result<Option<StoredDirectory>, BoxError> {
+        let sql = "SELECT key, activated, gone FROM directories WHERE id = $1";
+        let of = |row: &Row| Ok((row.value(0)?, row.value(1)?, row.value(2)?));
+        let found: Option<(i64, bool, bool)> = self.all(sql, &[&&id.to_bytes()[..]], of)?.pop();
+        let Some((key, activated, gone)) = found else { return Ok(None) };
+        let sql = "SELECT id, revoked FROM tokens WHERE directory = $1";
+        let token = |row: &Row| Ok((TokenId::from_bytes(row.id(0)?), row.value(1)?));
+        let tokens = self.all(sql, &[&key], token)?.into_iter().collect();
+        Ok(Some(StoredDirectory { activated, gone, tokens, discord: self.discord(key)? }))
+    }
+
+    fn version_of_user(
+        &mut self,
+        directory: DirectoryId,
+        id: ScimId,
+    ) -> Result<Option<Seq>, BoxError> {
+        let sql = "SELECT version FROM users
+            WHERE scim_id = $1 AND directory = (SELECT key FROM directories WHERE id = $2 AND NOT gone)";
+        let parameters: Parameters<'_> = &[&&id.to_bytes()[..], &&directory.to_bytes()[..]];
+        Ok(self.all(sql, parameters, |row| Ok(Seq(row.number(0)?)))?.pop())
     }
 
     fn user(
@@ -116,10 +166,14 @@ impl projector::verify::Snapshot for Snapshot {
         directory: DirectoryId,
         id: ScimId,
     ) -> Result<Option<StoredResource>, BoxError> {
-        let sql = "SELECT scim_id, version, attributes::text, shown::text FROM users
+        let sql = "SELECT scim_id, version, attributes::text, shown::text, encode(user_id, 'hex'), name_key,
+                external_id, email, display, active::integer::text, created_at::text, updated_at::text,
+                (SELECT string_agg(value, chr(10) ORDER BY value) FROM emails WHERE user_key = users.key),
+                hidden::integer::text, mapped_email FROM users
             WHERE scim_id = $1 AND directory = (SELECT key FROM directories WHERE id = $2 AND NOT gone)";
         let parameters: Parameters<'_> = &[&&id.to_bytes()[..], &&directory.to_bytes()[..]];
-        Ok(self.all(sql, parameters, resource)?.pop())
+        let names: Vec<&str> = written::USERS.into_iter().chain(written::SHOWN).collect();
+        Ok(self.all(sql, parameters, |row| resource(row, &names))?.pop())
     }
 
     fn count_users(&mut self, directory: DirectoryId) -> Result<u64, BoxError> {
@@ -144,21 +198,23 @@ impl projector::verify::Snapshot for Snapshot {
         directory: DirectoryId,
         id: ScimId,
     ) -> Result<Option<StoredResource>, BoxError> {
-        let sql = "SELECT scim_id, version, attributes::text, NULL::text FROM groups
+        let sql = "SELECT scim_id, version, attributes::text, NULL::text, encode(group_id, 'hex'), idp_id, name_key,
+                external_id, display, created_at::text, updated_at::text FROM groups
             WHERE scim_id = $1 AND directory = (SELECT key FROM directories WHERE id = $2 AND NOT gone)";
         let parameters: Parameters<'_> = &[&&id.to_bytes()[..], &&directory.to_bytes()[..]];
-        Ok(self.all(sql, parameters, resource)?.pop())
+        Ok(self.all(sql, parameters, |row| resource(row, &written::GROUPS))?.pop())
     }
 
     fn groups(
         &mut self,
         directory: DirectoryId,
-        each: &mut dyn FnMut(ScimId, Seq) -> Result<(), VerifyError>,
+        each: &mut dyn FnMut(ScimId, Seq, Timestamp) -> Result<(), VerifyError>,
     ) -> Result<(), VerifyError> {
-        let sql = "SELECT scim_id, version FROM groups
+        let sql = "SELECT scim_id, version, modified_at FROM groups
             WHERE directory = (SELECT key FROM directories WHERE id = $1 AND NOT gone)";
-        let read = |row: &Row| Ok((ScimId::from_bytes(row.id(0)?), Seq(row.number(1)?)));
-        self.each(sql, directory, read, |(id, version)| each(id, version))
+        let read =
+            |row: &Row| Ok((ScimId::from_bytes(row.id(0)?), Seq(row.number(1)?), row.time(2)?));
+        self.each(sql, directory, read, |(id, version, at)| each(id, version, at))
     }
 
     fn memberships(
@@ -190,11 +246,14 @@ impl projector::verify::Snapshot for Snapshot {
     }
 }
 
-fn resource(row: &Row) -> Result<StoredResource, DbError> {
+/// A row: the resource, and behind it the columns of these names.
+fn resource(row: &Row, names: &[&'static str]) -> Result<StoredResource, DbError> {
+    let column = |(at, name): (usize, &&'static str)| Ok((*name, row.value(at)?));
     Ok(StoredResource {
         id: ScimId::from_bytes(row.id(0)?),
         version: Seq(row.number(1)?),
         attributes: attributes(row.value(2)?)?,
         shown: shown(row.value(3)?)?,
+        columns: (4..).zip(names).map(column).collect::<Result<_, DbError>>()?,
     })
 }
