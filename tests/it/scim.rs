@@ -208,6 +208,60 @@ async fn a_user_shows_no_active_after_a_patch_removed_it_and_is_still_active() {
 }
 
 #[tokio::test]
+async fn a_disabled_user_comes_back_by_true_or_by_the_removal_of_active_and_by_nothing_else() {
+    let (_folder, server, directory) = server().await;
+    let id = directory.user("ada@x.test").await;
+    let path = format!("/Users/{id}");
+    let active =
+        async || directory.send("GET", &path, None).await.expect(200).body["active"].clone();
+    let set = async |operation: Value| directory.patch(&path, json!([operation])).await;
+    let disable = json!({ "op": "replace", "path": "active", "value": false });
+    set(disable).await.expect(200);
+    let remove = |value: Value| json!({ "op": "remove", "path": "active", "value": value });
+    for value in [json!(""), json!(null), json!([]), json!(false), json!("False")] {
+        set(remove(value)).await.expect_error(400, Some("invalidValue"));
+        assert_eq!(active().await, json!(false));
+    }
+    set(remove(json!(true))).await.expect(200);
+    assert_eq!(active().await, json!(false), "it is not true that goes");
+    for said in [json!(""), json!(null)] {
+        let mut body = user_body("ada@x.test");
+        body["active"] = said;
+        directory.send("PUT", &path, Some(body)).await.expect(200);
+        assert_eq!(active().await, json!(false));
+    }
+    let mut silent = user_body("ada@x.test");
+    silent.as_object_mut().unwrap().remove("active");
+    directory.send("PUT", &path, Some(silent)).await.expect(200);
+    assert_eq!(active().await, json!(false));
+    let users = server.api().get(&format!("/directory_users?directory={}", directory.id)).await;
+    assert_eq!(users["data"][0]["state"], "inactive");
+    set(json!({ "op": "remove", "path": "active" })).await.expect(200);
+    let users = server.api().get(&format!("/directory_users?directory={}", directory.id)).await;
+    assert_eq!(users["data"][0]["state"], "active");
+}
+
+#[tokio::test]
+async fn members_who_are_not_named_stay_and_null_names_nobody() {
+    let (_folder, _server, directory) = server().await;
+    let ada = directory.user("ada@x.test").await;
+    let group = directory.group("Crew").await;
+    let add = json!([{ "op": "add", "path": "members", "value": [{ "value": ada }] }]);
+    directory.patch(&format!("/Groups/{group}"), add).await.expect(204);
+    for (op, nothing, status) in [
+        ("remove", json!(""), 204),
+        ("remove", json!([]), 204),
+        ("remove", json!(null), 400),
+        ("replace", json!(null), 400),
+    ] {
+        let change = json!([{ "op": op, "path": "members", "value": nothing }]);
+        directory.patch(&format!("/Groups/{group}"), change).await.expect(status);
+        let read = directory.send("GET", &format!("/Groups/{group}"), None).await.expect(200);
+        assert_eq!(read.body["members"][0]["value"], json!(ada), "{nothing}");
+    }
+}
+
+#[tokio::test]
 async fn who_asks_too_often_is_told_when_to_come_back_and_others_are_not_held_up() {
     let folder = tempfile::tempdir().expect("a folder");
     let server = Server::start_with(folder.path(), &[("DSYNC_SCIM_RATE_LIMIT", "2")]);

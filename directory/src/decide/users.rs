@@ -42,7 +42,13 @@ pub(super) fn replace(
     attributes: &Arc<Attributes>,
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
-    update(commit, &before, with_defaults(Arc::clone(attributes)))
+    let mut attributes = Arc::clone(attributes);
+    if is_disabled(&before.attributes) && !attributes.contains("active") {
+        // What is left out may be cleared, take its default or stay (RFC 7644 §3.5.1). Whoever was shut out must not
+        // come back because somebody said nothing of it.
+        Arc::make_mut(&mut attributes).insert("active", Value::Bool(false));
+    }
+    update(commit, &before, with_defaults(attributes))
 }
 
 pub(super) fn patch(
@@ -69,13 +75,15 @@ pub(super) fn patch(
     update(commit, &before, Arc::new(attributes))
 }
 
-/// To remove `active` by name is to ask for its default (RFC 7644 §3.5.2.2).
+/// To remove `active` by name is to ask for its default (RFC 7644 §3.5.2.2). With a value, it is that value that goes.
 fn removes_active(operation: &Operation) -> bool {
     let path = match &operation.path {
         Some(Path::Attribute(path)) => path,
         Some(Path::Element { .. } | Path::Extension(_)) | None => return false,
     };
-    operation.op == Op::Remove && path.attribute.eq_ignore_ascii_case("active")
+    operation.op == Op::Remove
+        && operation.value.is_none()
+        && path.attribute.eq_ignore_ascii_case("active")
 }
 
 fn is_disabled(attributes: &Attributes) -> bool {

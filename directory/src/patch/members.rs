@@ -48,6 +48,13 @@ pub fn split_members(
                     others.push(Operation { op, path: None, value: Some(values.into()) });
                 }
             }
+            (Some(Path::Attribute(path)), Some(Value::Null))
+                if op != Op::Add
+                    && path.sub.is_none()
+                    && leads_to_members(&Path::Attribute(path.clone())) =>
+            {
+                return Err(says_nothing_of_members());
+            }
             (Some(path), value) if leads_to_members(&path) => {
                 changes.extend(at_path(op, &path, value.unwrap_or(Value::Null))?);
             }
@@ -60,6 +67,15 @@ pub fn split_members(
         return Err(ScimError::with_status(413, detail));
     }
     Ok((others, changes))
+}
+
+/// A serializer that writes `null` for what it was not given must not empty a group, and one that means to must not be
+/// passed over: members who stay in silence keep what the group gives them.
+fn says_nothing_of_members() -> ScimError {
+    ScimError::invalid_value(
+        "The value null does not say which members are meant. List them; to remove all of them, leave the value out, or \
+         replace members by [].",
+    )
 }
 
 impl MemberOp {

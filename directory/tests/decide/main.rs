@@ -192,6 +192,10 @@ fn a_disabled_user_is_not_enabled_by_a_value_that_says_nothing() {
     for empty in [set(serde_json::Value::Null), bare] {
         assert!(matches!(world.ask(&empty), Err(Rejection::Invalid(_))));
     }
+    let silent = user_attributes("ada@acme.example");
+    assert!(!silent.contains("active"));
+    let replace = Command::ReplaceUser { id, attributes: silent.into() };
+    assert_eq!(world.kinds(&replace), [], "who says nothing of it leaves it as it is");
     assert_eq!(world.kinds(&set(json!(true))), [EventType::UserUpdated]);
 }
 

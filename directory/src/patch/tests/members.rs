@@ -20,7 +20,6 @@ fn members_are_split_from_the_other_operations() {
         ),
         (r#"{"op":"remove","path":"members","value":[]}"#, vec![]),
         (r#"{"op":"remove","path":"members"}"#, vec![MemberOp::Clear]),
-        (r#"{"op":"remove","path":"members","value":null}"#, vec![MemberOp::Clear]),
         (
             r#"{"op":"remove","path":"members[value eq \"a\"]"}"#,
             vec![MemberOp::Remove(ids(&["a"]))],
@@ -43,6 +42,11 @@ fn members_are_split_from_the_other_operations() {
     for (text, expected) in cases {
         let (others, members) = split_members(operations(text).unwrap()).unwrap();
         assert_eq!((others, members), (vec![], expected), "{text}");
+    }
+    for op in ["remove", "replace"] {
+        let text = format!(r#"{{"op":"{op}","path":"members","value":null}}"#);
+        let error = split_members(operations(&text).unwrap()).unwrap_err();
+        assert_eq!(error.scim_type, Some(ScimType::InvalidValue), "{text}");
     }
     for text in [
         r#"{"op":"remove","path":"members[display eq \"a\"]"}"#,
