@@ -63,8 +63,9 @@ impl Schedule {
         Next::Retry(now.after(spread(*wait, dice).max(hint)))
     }
 
-    /// When to probe an endpoint whose circuit opened for the `opening`th time in a row (1, 2, 3…).
-    /// Never later than `max` on our own account, however long it has been down.
+    /// When to probe an endpoint whose circuit opened for the `opening`th time in a row (1, 2, 3…): at the waits of
+    /// the schedule, then at its last one doubled time after time. Never later than `max` on our own account, however
+    /// long it has been down.
     #[must_use]
     pub fn probe(
         &self,
@@ -76,7 +77,15 @@ impl Schedule {
     ) -> Timestamp {
         // The dice add up to a half.
         let max = max * 2 / 3;
-        let wait = self.long.get(usize::from(opening.saturating_sub(1))).copied().unwrap_or(max);
+        let at = usize::from(opening.saturating_sub(1));
+        let wait = match (self.long.get(at), self.long.last()) {
+            (Some(wait), _) => *wait,
+            (None, Some(last)) => {
+                let doublings = u32::try_from(at + 1 - self.long.len()).unwrap_or(u32::MAX);
+                last.saturating_mul(2_u32.saturating_pow(doublings))
+            }
+            (None, None) => max,
+        };
         let hint = retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
         now.after(spread(wait.min(max), dice).max(hint))
     }
@@ -196,6 +205,18 @@ mod tests {
         {
             let due = schedule.probe(opening, max, None, now(), dice);
             assert_eq!(due, now().after(Duration::from_secs(seconds)));
+        }
+    }
+
+    #[test]
+    fn behind_the_end_of_a_short_schedule_probes_become_rarer_step_by_step() {
+        let schedule: Schedule = "1s,1s,2s".parse().unwrap();
+        let max = Duration::from_secs(900);
+        for (opening, seconds) in
+            [(3, 2), (4, 4), (5, 8), (6, 16), (11, 512), (12, 600), (60_000, 600)]
+        {
+            let due = schedule.probe(opening, max, None, now(), MIDDLE);
+            assert_eq!(due, now().after(Duration::from_secs(seconds)), "opening {opening}");
         }
     }
 
