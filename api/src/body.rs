@@ -22,6 +22,21 @@ pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How long a name may be, in characters: more than a heading shows.
 pub(crate) const NAME_MAX: usize = 255;
 
+/// The character that no text may contain.
+pub(crate) const NUL: char = '\0';
+
+/// Whether any text in it contains U+0000. JSON is nested 128 deep at most where it is parsed.
+fn has_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains(NUL),
+        Value::Array(values) => values.iter().any(has_nul),
+        Value::Object(fields) => {
+            fields.iter().any(|(name, value)| name.contains(NUL) || has_nul(value))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
 /// The variable parts of the path. One that is not UTF-8 names nothing.
 pub(crate) struct Segments<T>(pub(crate) T);
 
@@ -29,6 +44,9 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segment
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        if parts.uri.path().contains("%00") {
+            return Err(Error::NoRoute);
+        }
         let path = Path::<T>::from_request_parts(parts, state).await;
         path.map(|Path(segments)| Self(segments)).map_err(|_| Error::NoRoute)
     }
@@ -85,7 +103,20 @@ impl Fields {
         let Value::Object(values) = value else {
             return Err(Error::NotJson("The body must be a JSON object.".to_owned()));
         };
-        Ok(Self { values, errors: Vec::new() })
+        let mut fields = Self { values, errors: Vec::new() };
+        fields.refuse_nul();
+        Ok(fields)
+    }
+
+    /// No database keeps U+0000 in a text.
+    fn refuse_nul(&mut self) {
+        let with_nul =
+            self.values.iter().filter(|(name, value)| name.contains(NUL) || has_nul(value));
+        let names: Vec<String> = with_nul.map(|(name, _)| name.replace(NUL, "")).collect();
+        for name in names {
+            let message = format!("{name} contains the character U+0000, which no text here may.");
+            self.wrong(name, "invalid", message);
+        }
     }
 
     /// What was given, whatever it came in.

@@ -1,7 +1,5 @@
 //! The query string: pages of lists, and the parameters that narrow them.
 
-use std::convert::Infallible;
-
 use axum::Json;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -10,6 +8,7 @@ use schemas::Id;
 use schemas::id::Kind;
 use serde::Serialize;
 
+use crate::body::NUL;
 use crate::error::Error;
 use crate::ports::{Cursor, Order, Page, PageRequest, Reach};
 
@@ -23,10 +22,18 @@ const LIMIT_MAX: u32 = 100;
 pub(crate) struct Query(Vec<(String, String)>);
 
 impl<S: Sync> FromRequestParts<S> for Query {
-    type Rejection = Infallible;
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        Ok(Self::parse(parts.uri.query().unwrap_or_default()))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let query = Self::parse(parts.uri.query().unwrap_or_default());
+        match query.0.iter().find(|(_, value)| value.contains(NUL)) {
+            None => Ok(query),
+            Some((name, _)) => {
+                let message =
+                    format!("{name} contains the character U+0000, which no text here may.");
+                Err(Error::parameter(name, "invalid", message))
+            }
+        }
     }
 }
 

@@ -31,7 +31,15 @@ pub async fn verify(
     data::must_be_there(&settings, false)?;
     let snapshot = snapshot(&settings).await?;
     let walk = tokio::task::spawn_blocking(move || verify_all(&settings, snapshot, directory));
-    let seen = walk.await?.map_err(with_what_to_do)?;
+    let walked = walk.await?;
+    if let (true, Err(error)) = (as_json, &walked)
+        && let Some(VerifyError::Difference(found)) = error.downcast_ref()
+    {
+        line(
+            json!({ "verified": false, "directory": found.directory_id, "seq": found.seq, "what": found.what }),
+        )?;
+    }
+    let seen = walked.map_err(with_what_to_do)?;
     if as_json {
         line(json!({ "verified": true, "records": seen.records, "events": seen.events }))?;
     } else {

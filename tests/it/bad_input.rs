@@ -148,3 +148,39 @@ async fn discovery_answers_in_the_form_of_the_rfc() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_with_the_character_zero_is_refused_by_the_api_too() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let api = server.api();
+    let organization = api.create("/organizations", &json!({ "name": "Acme" })).await;
+    let of = &organization["id"];
+    let path = format!("/organizations/{}", of.as_str().unwrap());
+    for (method, path, body) in [
+        ("POST", "/organizations", json!({ "name": "a\u{0}" })),
+        ("POST", "/organizations", json!({ "name": "a", "metadata": { "a\u{0}": "b" } })),
+        ("PUT", path.as_str(), json!({ "name": "a\u{0}" })),
+        (
+            "POST",
+            "/directories",
+            json!({ "organization_id": of, "type": "okta scim v2.0", "name": "\u{0}" }),
+        ),
+        ("POST", "/api_keys", json!({ "name": "a\u{0}", "scope": "read" })),
+    ] {
+        let (status, said) = api.send(method, path, Some(&body)).await;
+        assert_eq!(status, 422, "{method} {path}: {said}");
+        assert!(said.to_string().contains("U+0000"), "{said}");
+    }
+    for (path, status) in [
+        ("/directory_users?email=%00", 422),
+        ("/audit/events?q=%00", 422),
+        ("/events?events=%00", 422),
+        ("/organizations/external_id/%00", 404),
+    ] {
+        let (found, said) = api.send("GET", path, None).await;
+        assert_eq!(found, status, "{path}: {said}");
+    }
+    let named = api.get("/organizations").await;
+    assert_eq!(named["data"].as_array().unwrap().len(), 1);
+}
