@@ -265,6 +265,7 @@ fn history() -> Routes {
         .route("/console/groups/{group}", get(groups::show))
         .route("/console/events", get(events::list))
         .route("/console/events/stream", get(events::stream))
+        .route("/console/events/further", get(events::further))
         .route("/console/events/{event}", get(events::show))
         .route("/console/events/{event}/detail", get(events::detail))
 }

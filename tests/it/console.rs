@@ -289,21 +289,72 @@ async fn a_filter_finds_what_happened_long_ago() {
         directory.send("POST", "/Bulk", Some(body)).await.expect(200);
     }
     let visitor = Visitor::signed_in(&server).await;
-    let found = visitor.page("/console/events?text=needle").await;
-    assert_eq!(found.matches("class=\"entry\"").count(), 1, "{found}");
-    assert!(!found.contains("No events yet"));
-    let none = visitor.page("/console/events?text=haystack").await;
-    assert!(none.contains("No event fits") || none.contains("Looked back to"), "{none}");
-
+    // With scripts a page goes on by itself, and without them by its link.
+    for way in ["goes-on\" hx-get=\"", "rel=\"next\" href=\""] {
+        let (seen, last) = seen_along(&visitor, "/console/events?text=needle", way).await;
+        assert_eq!(seen, 1, "{way}");
+        assert!(!last.contains("No event"), "{last}");
+        let (seen, last) = seen_along(&visitor, "/console/events?text=haystack", way).await;
+        assert_eq!(seen, 0, "{way}");
+        assert!(last.contains("No event fits") || last.contains("Nothing older"), "{last}");
+    }
     // Page by page, everything is there once.
-    let (mut path, mut seen) = ("/console/events?type=dsync.user.created".to_owned(), 0);
+    for (of, expected) in [("type=dsync.user.created", 1_501), ("text=straw1", 500)] {
+        let path = format!("/console/events?{of}");
+        let (seen, _) = seen_along(&visitor, &path, "rel=\"next\" href=\"").await;
+        assert_eq!(seen, expected, "{of}");
+    }
+    // A rare type is there at once.
+    for of in ["", &format!("&directory={}", directory.id)] {
+        let path = format!("/console/events?type=dsync.token.created{of}");
+        let page = visitor.page(&path).await;
+        assert_eq!(entries(&page), 1, "{page}");
+        assert!(!page.contains("Look further") && !page.contains("Looked back"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_that_goes_on_tells_what_joins_the_page_and_when_it_ends() {
+    let (_data, server) = server(&[]);
+    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    directory.user("needle@acme.example").await;
+    for number in 0..60 {
+        directory.user(&format!("straw{number}@acme.example")).await;
+    }
+    let visitor = Visitor::signed_in(&server).await;
+    let further = "/console/events/further";
+    let found = visitor.page(&format!("{further}?text=needle&gone_on=3")).await;
+    assert!(found.contains("hx-swap-oob=\"beforeend:#entries\""), "{found}");
+    assert_eq!(entries(&found), 1, "{found}");
+    assert!(found.contains("Looked through all of history. 1 event found."), "{found}");
+    assert!(!found.contains("hx-trigger=\"load\"") && !found.contains("<html"), "{found}");
+
+    // A page that is full with what joins it goes on with the next page.
+    let filled = visitor.page(&format!("{further}?text=straw&gone_on=1&shown=20")).await;
+    assert_eq!(entries(&filled), 30);
+    assert!(filled.contains("Older →") && filled.contains("50 events found."), "{filled}");
+
+    // What is behind the place is not there again.
+    let first = server.api().get("/events?order=asc&limit=1&events=dsync.user.created").await;
+    let after = first["data"][0]["id"].as_str().unwrap();
+    let none = visitor.page(&format!("{further}?text=needle&after={after}&older=1")).await;
+    assert_eq!(entries(&none), 0, "{none}");
+    assert!(none.contains("Nothing older"), "{none}");
+}
+
+fn entries(page: &str) -> usize {
+    page.matches("class=\"entry\"").count()
+}
+
+/// How many events are seen from a page on, and where the way ends: the address behind `way` leads on.
+async fn seen_along(visitor: &Visitor, path: &str, way: &str) -> (usize, String) {
+    let (mut path, mut seen) = (path.to_owned(), 0);
     loop {
         let page = visitor.page(&path).await;
-        seen += page.matches("class=\"entry\"").count();
-        let Some(next) = page.split("rel=\"next\" href=\"").nth(1) else { break };
+        seen += entries(&page);
+        let Some(next) = page.split(way).nth(1) else { return (seen, page) };
         path = next.split('"').next().unwrap().replace("&amp;", "&");
     }
-    assert_eq!(seen, 1_501);
 }
 
 #[tokio::test]

@@ -313,8 +313,23 @@ async fn history(plans: &mut Plans, stream: &Stream) {
     let any = AuditFilter::default();
     let (from, to) = (Some(time_of(20_000)), Some(time_of(20_100)));
     let nobody = Some("nobody".to_owned());
+    let typed = |types: &[EventType]| AuditFilter { types: types.to_vec(), ..any.clone() };
+    let frequent = typed(&[EventType::UserUpdated]);
+    let rare = typed(&[EventType::TokenCreated]);
+    let several = typed(&[EventType::UserUpdated, EventType::TokenCreated, EventType::Deleted]);
     for filter in [
         any.clone(),
+        frequent.clone(),
+        AuditFilter { directory, ..frequent.clone() },
+        AuditFilter { organization, from, to, ..frequent },
+        rare.clone(),
+        AuditFilter { directory, ..rare.clone() },
+        AuditFilter { organization, ..rare.clone() },
+        AuditFilter { text: nobody.clone(), ..rare },
+        several.clone(),
+        AuditFilter { organization, text: nobody.clone(), ..several.clone() },
+        AuditFilter { directory, actor: nobody.clone(), ..several },
+        typed(&[EventType::Deleted]),
         AuditFilter { user: Some(UserId::from_bits(5_000)), ..any.clone() },
         AuditFilter { user: Some(UserId::from_bits(5_000)), directory, ..any.clone() },
         AuditFilter { directory, ..any.clone() },
