@@ -21,6 +21,7 @@ pub mod setup;
 
 mod assets;
 mod brake;
+mod certificate;
 mod error;
 mod explain;
 mod form;

@@ -390,6 +390,90 @@ async fn a_form_is_worth_nothing_without_its_token_and_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_client_certificate_goes_in_by_a_form_and_its_key_never_comes_out() {
+    let (_data, server) = server(&[]);
+    let visitor = Visitor::signed_in(&server).await;
+    let (chain, key) = certificate("dsync at Contoso");
+    let (_, other_key) = certificate("other");
+    let secrets: Vec<&str> = [&key, &other_key].map(|key| key.lines().nth(1).unwrap()).to_vec();
+    let shows = async |answer: Response, status: u16, text: &str| {
+        assert_eq!(answer.status(), status, "{text}");
+        let page = answer.text().await.unwrap();
+        assert!(page.contains(text), "{text}: {page}");
+        assert!(!secrets.iter().any(|secret| page.contains(secret)), "a key is shown");
+    };
+    let new = "/console/endpoints/new";
+    let page = visitor.page(new).await;
+    let (id, csrf) = (field(&page, "id"), field(&page, "csrf"));
+    let typed = |chain, key| {
+        let to = ("endpoint_url", "https://app.example/");
+        [
+            ("csrf", &*csrf),
+            ("id", &*id),
+            to,
+            ("client_certificate", chain),
+            ("client_certificate_key", key),
+        ]
+    };
+    for (chain, key, wrong) in [
+        (&*chain, "", "come together"),
+        ("", &*key, "come together"),
+        ("none", &key, "client_certificate cannot be used"),
+        (&chain, "none", "client_certificate cannot be used"),
+        (&chain, &other_key, "client_certificate cannot be used"),
+    ] {
+        shows(visitor.post(new, &typed(chain, key)).await, 422, wrong).await;
+    }
+    assert_eq!(server.api().get("/webhook_endpoints").await["data"], serde_json::json!([]));
+    shows(visitor.post(new, &typed(&chain, &key)).await, 200, "whsec_").await;
+    let path = format!("/webhook_endpoints/{id}");
+    assert_eq!(server.api().get(&path).await["client_certificate"], chain.as_str());
+
+    let own = format!("/console/endpoints/{id}");
+    let edit = format!("{own}/edit");
+    for page in [&own, &edit] {
+        shows(visitor.get(page).await, 200, "dsync at Contoso").await;
+        shows(visitor.get(page).await, 200, "4096-01-01").await;
+    }
+    let save = async |more: &[(&str, &str)]| {
+        let made_from = visitor.field(&edit, "made_from").await;
+        let always = [
+            ("csrf", &*csrf),
+            ("made_from", &*made_from),
+            ("endpoint_url", "https://app.example/"),
+        ];
+        let all = [("events", "dsync.deleted"), ("order", "resource"), ("format", "webhook")];
+        visitor.post(&edit, &[&always[..], &all, more].concat()).await
+    };
+    // Left empty it stays, another takes its place, and a tick takes it away.
+    let shown = async || server.api().get(&path).await["client_certificate"].clone();
+    assert_eq!(save(&[]).await.status(), 303);
+    assert_eq!(shown().await, chain.as_str());
+    let (other, _) = certificate("other");
+    let mixed = [("client_certificate", &*other), ("client_certificate_key", &*key)];
+    shows(save(&mixed).await, 422, "client_certificate cannot be used").await;
+    let none = [("no_client_certificate", "true")];
+    shows(save(&[&mixed[..], &none].concat()).await, 422, "Take one of them away").await;
+    assert_eq!(shown().await, chain.as_str());
+    let (other, other_key) = certificate("other");
+    let both = [("client_certificate", &*other), ("client_certificate_key", &*other_key)];
+    assert_eq!(save(&both).await.status(), 303);
+    assert_eq!(shown().await, other.as_str());
+    assert_eq!(save(&none).await.status(), 303);
+    assert_eq!(shown().await, serde_json::Value::Null);
+    assert!(!visitor.page(&own).await.contains("Client certificate"));
+}
+
+/// A certificate with this common name, and its key.
+fn certificate(name: &str) -> (String, String) {
+    let mut params = rcgen::CertificateParams::new([]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    let key = rcgen::KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+#[tokio::test]
 async fn an_endpoint_changes_by_no_form_without_its_token_and_by_one_that_is_sent_twice_once() {
     let (_data, server) = server(&[]);
     let app = tests::Receiver::start().await;
