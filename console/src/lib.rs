@@ -37,6 +37,7 @@ mod policy;
 pub mod ports;
 mod providers;
 mod rated;
+mod rotation;
 mod session;
 mod sign_in;
 
@@ -233,6 +234,7 @@ fn configuration() -> Routes {
             &under(directory, "/tokens/{token}/revoke"),
             get(tokens::confirm).post(tokens::revoke),
         )
+        .route(&under(directory, "/tokens/{token}/keep"), post(tokens::keep))
 }
 
 fn delivery() -> Routes {

@@ -390,6 +390,38 @@ async fn a_form_is_worth_nothing_without_its_token_and_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_rotated_is_given_an_end_which_shows_and_is_taken_back() {
+    let (_data, server) = server(&[]);
+    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    let visitor = Visitor::signed_in(&server).await;
+    let own = format!("/console/directories/{}", directory.id);
+    let new = format!("{own}/tokens/new");
+    let page = visitor.page(&new).await;
+    let (id, csrf) = (field(&page, "id"), field(&page, "csrf"));
+    let suffix = &directory.token[directory.token.len() - 4..];
+    assert!(page.contains(&format!("The token that ends in …{suffix} works for")), "{page}");
+    let typed = |seconds| [("csrf", &*csrf), ("id", &*id), ("overlap_seconds", seconds)];
+    assert_eq!(visitor.post(&new, &typed("1")).await.status(), 400, "no form has that");
+    assert_eq!(visitor.post(&new, &typed("86400")).await.status(), 200);
+    let tokens = server.api().get(&format!("/directories/{}/tokens", directory.id)).await;
+    let old = &tokens["data"][1];
+    let end = old["expires_at"].as_str().unwrap();
+    let page = visitor.page(&own).await;
+    assert_eq!(page.matches("works until").count(), 1, "{page}");
+    assert!(page.contains(end), "{end}: {page}");
+    directory.send("GET", "/Users", None).await.expect(200);
+
+    let token = format!("{own}/tokens/{}", old["id"].as_str().unwrap());
+    assert!(visitor.page(&format!("{token}/revoke")).await.contains("Keep it until it is revoked"));
+    let keep = format!("{token}/keep");
+    assert_eq!(visitor.post(&keep, &[("csrf", "guess")]).await.status(), 403);
+    assert_eq!(visitor.post(&keep, &[("csrf", &*csrf)]).await.status(), 303);
+    assert!(!visitor.page(&own).await.contains("works until"));
+    assert_eq!(visitor.post(&format!("{token}/revoke"), &[("csrf", &*csrf)]).await.status(), 303);
+    assert_eq!(visitor.post(&keep, &[("csrf", &*csrf)]).await.status(), 404, "it stays void");
+}
+
+#[tokio::test]
 async fn a_client_certificate_goes_in_by_a_form_and_its_key_never_comes_out() {
     let (_data, server) = server(&[]);
     let visitor = Visitor::signed_in(&server).await;

@@ -71,7 +71,7 @@ pub(crate) async fn section(
 
 fn owner(host: &Host, directories: &[Directory]) -> Markup {
     match host.owner {
-        HostOwner::Organization(_) => html! { "the organization" },
+        HostOwner::Organization(_) => html! { span.words { "the organization" } },
         HostOwner::Directory(id) => {
             let found = directories.iter().find(|directory| directory.id == id);
             let name = found.map_or_else(|| id.to_string(), |directory| directory.name.clone());

@@ -100,6 +100,8 @@ pub(super) struct TokenFacts {
     pub(super) suffix: String,
     pub(super) made_at: Timestamp,
     pub(super) last_used_at: Option<Timestamp>,
+    /// When it ends by itself, if it does.
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 impl Facts {
@@ -168,6 +170,7 @@ fn gathered(
         suffix: token.suffix.clone(),
         made_at: token.created_at,
         last_used_at: token.last_used_at,
+        expires_at: token.expires_at,
     };
     Facts {
         now,

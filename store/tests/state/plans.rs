@@ -471,7 +471,7 @@ async fn a_replica_reads_again_what_another_has_changed_and_no_more() {
         (matches!(admission, Admission::Granted(_)) == wanted).then_some(())
     };
     // It may have been looking just as it was opened.
-    store.add_token(Reach::Everything, stream.id, token).await.unwrap();
+    store.add_token(Reach::Everything, stream.id, token, None).await.unwrap();
     eventually("the token at the other", async || is_let_in(true).await).await;
     plans.read().await;
     store.revoke_token(Reach::Everything, stream.id, id, created_at).await.unwrap();
