@@ -45,7 +45,7 @@ pub(crate) async fn section(
     let columns = [column("Name"), column("For"), minor("Added"), column("Action")];
     let rows = hosts.iter().map(|host| {
         [
-            html! { code { (parts::text(&host.name.to_string())) } },
+            html! { code { (labels(&host.name.to_string())) } },
             owner(host, directories),
             time(host.created_at),
             html! {
@@ -67,6 +67,11 @@ pub(crate) async fn section(
             @if hosts.len() >= SHOWN_MAX as usize { p.note { "These are the newest " (SHOWN_MAX) ". " code { "GET /host_names" } " lists all." } }
         }
     })
+}
+
+/// A host name, which breaks behind its dots where there is little room.
+fn labels(name: &str) -> Markup {
+    html! { bdi { @for label in name.split_inclusive('.') { (label) wbr; } } }
 }
 
 fn owner(host: &Host, directories: &[Directory]) -> Markup {

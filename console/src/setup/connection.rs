@@ -204,12 +204,11 @@ impl Connection<'_> {
     fn instead_of_token(&self) -> Markup {
         html! {
             @if self.tokens.len() < LIVE_TOKENS_MAX {
-                (self.form_for_token("Make a token", "overlap-in-guide"))
                 @if let Some(token) = self.tokens.first() {
                     p.hint { "The one that ends in " code { "…" (token.suffix) } " works, and cannot be shown again. Make another if you do not have it." }
-                } @else {
-                    p.hint { "It is shown once, here." }
                 }
+                (self.form_for_token("Make a token", "overlap-in-guide"))
+                @if self.tokens.is_empty() { p.hint { "It is shown once, here." } }
             } @else {
                 p.hint { "Two tokens are live, as many as may be. " a href="#tokens-title" { "Revoke one" } " to make another." }
             }

@@ -43,12 +43,11 @@ pub(super) async fn make(
         Err(error @ (PortError::Unavailable(_) | PortError::Full(_))) => return Err(error.into()),
     }
     api::reconcile_by(&*site.streams, directory.id, admin.actor.clone()).await;
-    let others = match until {
-        Some(until) => format!("The other one works until {until}, and ends by itself."),
-        None => "The other one, if there is one, works until you revoke it.".to_owned(),
+    let done = match until {
+        Some(_) => "Token made. The other one ends by itself: the list of tokens below says when.",
+        None => "Token made. The other one, if there is one, works until you revoke it.",
     };
-    let done = format!("Token made. {others}");
-    let made = Shown { token: Some(&text), done: Some(&done) };
+    let made = Shown { token: Some(&text), done: Some(done) };
     connection::page(&site, &admin, &directory, guide, StatusCode::CREATED, made).await
 }
 
