@@ -299,7 +299,7 @@ async fn cause(console: &Console, event: &AuditEvent, actor: &Actor) -> Result<M
 fn attempts_of(deliveries: &[Delivered]) -> Markup {
     let row = |Delivered { endpoint, url, attempt }: &Delivered| {
         [
-            html! { a href=(endpoint_path(*endpoint)) { (parts::text(url)) } },
+            html! { a href=(endpoint_path(*endpoint)) { (parts::url(url)) } },
             html! { a href=(attempt_path(*endpoint, attempt.id)) { (outcome(attempt)) } },
             html! { (attempt.attempt) },
             time(attempt.at),

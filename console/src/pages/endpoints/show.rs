@@ -211,7 +211,7 @@ fn replays_of(endpoint: &Endpoint, replays: &[Replay]) -> Markup {
 pub(super) async fn about(console: &Console, endpoint: &Endpoint) -> Result<Markup, Error> {
     let mut about = vec![
         ("Id", html! { code { (endpoint.id) } }),
-        ("URL", parts::text(&endpoint.url)),
+        ("URL", parts::url(&endpoint.url)),
         ("Events", events(endpoint)),
     ];
     if endpoint.kind == EndpointKind::Directory {
