@@ -291,7 +291,11 @@ fn credentials() -> Vec<Call> {
             .says("The live bearer tokens of a directory, without their text.")
             .lists::<tokens::TokenBody>(),
         post("/directories/{id}/tokens", tokens::create)
-            .says("Create a bearer token; shown this once. A directory has two at most.")
+            .says("Create a bearer token; shown this once. A directory has two at most. With overlap_seconds the others end by themselves.")
+            .takes(object(
+                &[],
+                json!({ "overlap_seconds": { "type": "integer", "minimum": 0, "maximum": 2_592_000 } }),
+            ))
             .answers::<tokens::TokenBody>(CREATED),
         delete("/directories/{id}/tokens/{token_id}", tokens::revoke)
             .says("Revoke a bearer token.")

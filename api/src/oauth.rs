@@ -139,7 +139,7 @@ impl ClientBody {
 
 impl From<Token> for SecretBody {
     fn from(secret: Token) -> Self {
-        let Token { id, suffix, created_at, last_used_at } = secret;
+        let Token { id, suffix, created_at, last_used_at, expires_at: _ } = secret;
         Self { id, suffix, created_at, last_used_at }
     }
 }

@@ -1,5 +1,7 @@
 //! `/directories/{id}/tokens`: what identity providers sign in with.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,9 +13,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::auth::{Acting, Reader};
-use crate::body::{Segments, path_id};
+use crate::body::{OptionalFields, Segments, path_id};
 use crate::directories::{self, new_token};
 use crate::error::Error;
+use crate::outward::OVERLAP_SECONDS_MAX;
 use crate::ports::Token;
 use crate::router::Api;
 use crate::secrets;
@@ -38,11 +41,18 @@ pub(crate) async fn create(
     State(api): State<Api>,
     Acting(caller, actor): Acting,
     Segments(id): Segments<String>,
+    OptionalFields(mut fields): OptionalFields,
 ) -> Result<Response, Error> {
     let id = path_id(directories::WHAT, &id)?;
+    let overlap = fields.number("overlap_seconds", 0..=OVERLAP_SECONDS_MAX);
+    if !fields.errors().is_empty() {
+        return Err(Error::Invalid(fields.into_errors()));
+    }
+    let now = api.edge.now();
+    let others_until = overlap.map(|seconds| now.after(Duration::from_secs(seconds.into())));
     let minted = secrets::token(&*api.edge);
-    let new = new_token(&api, &minted, api.edge.now());
-    let token = api.directories.add_token(caller.reach, id, new).await;
+    let new = new_token(&api, &minted, now);
+    let token = api.directories.add_token(caller.reach, id, new, others_until).await;
     let token = token.map_err(Error::about(directories::WHAT, id))?;
     api.reconcile(id, actor).await;
     let body = TokenBody::of(id, token, Some(minted.text));
@@ -72,6 +82,8 @@ pub(crate) struct TokenBody {
     suffix: String,
     created_at: Timestamp,
     last_used_at: Option<Timestamp>,
+    /// When it is void by itself, if another has taken its place.
+    expires_at: Option<Timestamp>,
     /// The text, in the answer to its making and never again.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
@@ -86,6 +98,7 @@ impl TokenBody {
             suffix: token.suffix,
             created_at: token.created_at,
             last_used_at: token.last_used_at,
+            expires_at: token.expires_at,
             token: text,
         }
     }

@@ -93,20 +93,19 @@
   const follow = (list) => {
     const state = document.querySelector("[data-live-state]");
     const tell = (text) => { if (state) state.textContent = text; };
-    const until = document.querySelector("[data-until-entries]");
     const add = (event) => {
       const line = new DOMParser().parseFromString(event.data, "text/html").body.firstElementChild;
       if (!line || document.getElementById(line.id)) return;
       line.classList.add("fresh");
       list.prepend(document.adoptNode(line));
       window.htmx?.process(line);
-      if (until) until.hidden = true;
       while (list.children.length > ENTRIES_MAX) list.lastElementChild.remove();
     };
     const live = () => tell("Live: new events appear on top.");
     // Lines that do not join what comes next would look as if nothing had happened in between.
     const skipped = () => {
       list.replaceChildren();
+      document.getElementById("further")?.remove();
       tell(`Live. More happened than fits here: these are the latest ${ENTRIES_MAX}. Load the page again for older ones.`);
     };
     const on = { entry: add, skipped, back: live, lost: () => tell("Not live: the connection is lost.") };
@@ -249,8 +248,15 @@
   };
 
   document.addEventListener("htmx:afterSettle", () => enhance(document));
-  document.addEventListener("htmx:sendError", () => say("Connection lost. What is shown may be out of date."));
+  // A search that goes on by itself has stopped: its link is the way on.
+  const stopped = (event) => event.detail.elt.classList.remove("goes-on");
+  document.addEventListener("htmx:sendError", (event) => {
+    stopped(event);
+    say("Connection lost. What is shown may be out of date.");
+  });
+  document.addEventListener("htmx:timeout", stopped);
   document.addEventListener("htmx:responseError", (event) => {
+    stopped(event);
     const status = event.detail.xhr.status;
     if (status >= 500) say(`The server answers with an error (${status}). What is shown may be out of date.`);
   });

@@ -8,8 +8,8 @@ use schemas::id::Kind;
 
 use crate::error::Error;
 
-/// The largest form that is read: ten times what any page needs.
-pub(crate) const FORM_BYTES_MAX: usize = 64 * 1024;
+/// The largest form that is read: a client certificate and its key, as long as the API takes them, and all the rest.
+pub(crate) const FORM_BYTES_MAX: usize = 96 * 1024;
 
 /// How long a name may be, in characters: as in the API.
 pub(crate) const NAME_MAX: usize = 255;

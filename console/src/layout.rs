@@ -4,6 +4,7 @@ use axum::response::{Html, IntoResponse, Response};
 use maud::{DOCTYPE, Markup, html};
 
 use crate::assets::{HTMX, ICON, SCRIPT, STYLE};
+use crate::parts;
 use crate::session::{CSRF_FIELD, Viewer};
 
 /// htmx keeps out of what the policy forbids, and an element says itself what it asks for: what stands around it
@@ -68,7 +69,7 @@ impl<'a> Page<'a> {
                         ol { @for (href, name) in &crumbs { li { a href=(href) { bdi { (name) } } } } }
                     }
                 }
-                h1 { bdi { (title) } }
+                h1 { @if title.contains("://") { (parts::url(&title)) } @else { bdi { (title) } } }
                 (body)
             }
         };

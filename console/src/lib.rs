@@ -21,6 +21,7 @@ pub mod setup;
 
 mod assets;
 mod brake;
+mod certificate;
 mod error;
 mod explain;
 mod form;
@@ -36,6 +37,7 @@ mod policy;
 pub mod ports;
 mod providers;
 mod rated;
+mod rotation;
 mod session;
 mod sign_in;
 
@@ -232,6 +234,7 @@ fn configuration() -> Routes {
             &under(directory, "/tokens/{token}/revoke"),
             get(tokens::confirm).post(tokens::revoke),
         )
+        .route(&under(directory, "/tokens/{token}/keep"), post(tokens::keep))
 }
 
 fn delivery() -> Routes {
@@ -265,6 +268,7 @@ fn history() -> Routes {
         .route("/console/groups/{group}", get(groups::show))
         .route("/console/events", get(events::list))
         .route("/console/events/stream", get(events::stream))
+        .route("/console/events/further", get(events::further))
         .route("/console/events/{event}", get(events::show))
         .route("/console/events/{event}/detail", get(events::detail))
 }

@@ -30,6 +30,12 @@ pub(crate) fn text(text: &str) -> Markup {
     html! { bdi { (text) } }
 }
 
+/// A URL, which breaks behind its slashes where there is little room.
+pub(crate) fn url(url: &str) -> Markup {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
+    html! { bdi { (scheme) @for part in rest.split_inclusive('/') { (part) wbr; } } }
+}
+
 /// A text from outside that may be missing.
 pub(crate) fn text_or(given: Option<&str>, none: &str) -> Markup {
     html! { @match given { Some(given) => (text(given)), None => span.faint { (none) } } }
@@ -150,6 +156,16 @@ pub(crate) fn number(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_breaks_behind_its_slashes_and_nowhere_in_what_it_begins_with() {
+        let shown = |text| url(text).into_string();
+        assert_eq!(
+            shown("https://app.example/a/<b>"),
+            "<bdi>https://app.example/<wbr>a/<wbr>&lt;b&gt;<wbr></bdi>"
+        );
+        assert_eq!(shown("none"), "<bdi>none<wbr></bdi>");
+    }
 
     #[test]
     fn thousands_are_set_apart() {

@@ -134,6 +134,7 @@ pub fn router(setup: Setup) -> Router {
         .route(&under("/map"), get(map::edit).post(map::update))
         .route(&under("/tokens"), post(tokens::make))
         .route(&under("/tokens/{token}/revoke"), get(tokens::confirm).post(tokens::revoke))
+        .route(&under("/tokens/{token}/keep"), post(tokens::keep))
         .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
         .layer(middleware::from_fn_with_state(site.clone(), from_here))
         .layer(middleware::from_fn_with_state(site.clone(), finish))

@@ -70,6 +70,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/attempts_of_events.sql"),
     include_str!("config/attempts.sql"),
     include_str!("config/key_check.sql"),
+    include_str!("config/token_ends.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;

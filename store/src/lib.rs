@@ -159,6 +159,22 @@ impl Store {
         Ok(self.state.ready().await?)
     }
 
+    /// Revokes the tokens whose time is over. They open nothing already; from then on their streams lag behind, which
+    /// are those of the directories that it answers with.
+    ///
+    /// # Errors
+    ///
+    /// If the store cannot be written.
+    pub async fn revoke_expired_tokens(&self) -> Result<Vec<DirectoryId>, Unavailable> {
+        let known = self.config.known();
+        let mut revoked = Vec::new();
+        for directory in known.with_expired_tokens(self.config.now()) {
+            self.config.revoke_expired(directory).await?;
+            revoked.push(directory);
+        }
+        Ok(revoked)
+    }
+
     /// The directories whose configuration may say what their streams do not yet.
     ///
     /// # Errors

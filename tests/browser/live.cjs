@@ -52,6 +52,35 @@ play(async (browser) => {
   await page.getByText("d@acme.example", { exact: true }).waitFor();
   assert.deepEqual((await shown()).slice(0, 2), ["d@acme.example", "c@acme.example"]);
 
+  // A page that has not looked through all of history asks on by itself: what is found joins its list, and the end is said.
+  const asksOn = async (text) => {
+    await page.goto("/console/events?text=nowhere-at-all");
+    await page.getByText("No event fits").waitFor();
+    await page.evaluate((text) => {
+      const part = document.getElementById("further");
+      part.outerHTML = `<div id="further" class="further goes-on" hx-trigger="load" hx-swap="outerHTML"
+        hx-get="/console/events/further?text=${text}&gone_on=1"><p class="note">Looked back.</p>
+        <nav class="pager"><a href="/console/events">Look further</a></nav></div>`;
+      window.htmx.process(document.getElementById("further"));
+    }, text);
+  };
+  await asksOn("missed7%40");
+  await page.getByText("missed7@acme.example").waitFor();
+  await page.getByRole("status").getByText("Looked through all of history. 1 event found.").waitFor();
+  assert.deepEqual(await shown(), ["missed7@acme.example"]);
+  await page.locator(".entry summary").first().click();
+  await page.getByText("Caused by").waitFor();
+  await asksOn("also-nowhere");
+  await page.getByText("No event fits").waitFor();
+  await page.getByRole("status").getByText("0 events found.").waitFor();
+  // Where an answer fails, its link is there.
+  await page.route("**/console/events/further?*", (route) => route.fulfill({ status: 503 }));
+  await asksOn("missed7%40");
+  await page.getByRole("link", { name: "Look further" }).waitFor();
+  await page.unroute("**/console/events/further?*");
+  await page.goto("/console/events?type=dsync.user.created");
+  await page.getByText("Live: new events").waitFor();
+
   // A page that nobody sees holds no connection, and is current when somebody looks again.
   const hide = (hidden) => page.evaluate((hidden) => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });

@@ -78,7 +78,7 @@ function copied({ patterns, suffix, date, clock, figures, bars, options }) {
     [parts[0].textContent, parts[1].textContent] = [date, clock];
   }
   if (options.rows) {
-    for (const list of kept.querySelectorAll("#endpoint tbody")) [...list.children].slice(options.rows).forEach((row) => row.remove());
+    for (const list of kept.querySelectorAll("#endpoint tbody, [aria-labelledby=siblings-title] tbody")) [...list.children].slice(options.rows).forEach((row) => row.remove());
   }
   for (const one of kept.querySelectorAll("code")) {
     if (/^…[\w-]{4}$/.test(one.textContent)) one.textContent = suffix;

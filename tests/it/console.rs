@@ -289,21 +289,72 @@ async fn a_filter_finds_what_happened_long_ago() {
         directory.send("POST", "/Bulk", Some(body)).await.expect(200);
     }
     let visitor = Visitor::signed_in(&server).await;
-    let found = visitor.page("/console/events?text=needle").await;
-    assert_eq!(found.matches("class=\"entry\"").count(), 1, "{found}");
-    assert!(!found.contains("No events yet"));
-    let none = visitor.page("/console/events?text=haystack").await;
-    assert!(none.contains("No event fits") || none.contains("Looked back to"), "{none}");
-
+    // With scripts a page goes on by itself, and without them by its link.
+    for way in ["goes-on\" hx-get=\"", "rel=\"next\" href=\""] {
+        let (seen, last) = seen_along(&visitor, "/console/events?text=needle", way).await;
+        assert_eq!(seen, 1, "{way}");
+        assert!(!last.contains("No event"), "{last}");
+        let (seen, last) = seen_along(&visitor, "/console/events?text=haystack", way).await;
+        assert_eq!(seen, 0, "{way}");
+        assert!(last.contains("No event fits") || last.contains("Nothing older"), "{last}");
+    }
     // Page by page, everything is there once.
-    let (mut path, mut seen) = ("/console/events?type=dsync.user.created".to_owned(), 0);
+    for (of, expected) in [("type=dsync.user.created", 1_501), ("text=straw1", 500)] {
+        let path = format!("/console/events?{of}");
+        let (seen, _) = seen_along(&visitor, &path, "rel=\"next\" href=\"").await;
+        assert_eq!(seen, expected, "{of}");
+    }
+    // A rare type is there at once.
+    for of in ["", &format!("&directory={}", directory.id)] {
+        let path = format!("/console/events?type=dsync.token.created{of}");
+        let page = visitor.page(&path).await;
+        assert_eq!(entries(&page), 1, "{page}");
+        assert!(!page.contains("Look further") && !page.contains("Looked back"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_search_that_goes_on_tells_what_joins_the_page_and_when_it_ends() {
+    let (_data, server) = server(&[]);
+    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    directory.user("needle@acme.example").await;
+    for number in 0..60 {
+        directory.user(&format!("straw{number}@acme.example")).await;
+    }
+    let visitor = Visitor::signed_in(&server).await;
+    let further = "/console/events/further";
+    let found = visitor.page(&format!("{further}?text=needle&gone_on=3")).await;
+    assert!(found.contains("hx-swap-oob=\"beforeend:#entries\""), "{found}");
+    assert_eq!(entries(&found), 1, "{found}");
+    assert!(found.contains("Looked through all of history. 1 event found."), "{found}");
+    assert!(!found.contains("hx-trigger=\"load\"") && !found.contains("<html"), "{found}");
+
+    // A page that is full with what joins it goes on with the next page.
+    let filled = visitor.page(&format!("{further}?text=straw&gone_on=1&shown=20")).await;
+    assert_eq!(entries(&filled), 30);
+    assert!(filled.contains("Older →") && filled.contains("50 events found."), "{filled}");
+
+    // What is behind the place is not there again.
+    let first = server.api().get("/events?order=asc&limit=1&events=dsync.user.created").await;
+    let after = first["data"][0]["id"].as_str().unwrap();
+    let none = visitor.page(&format!("{further}?text=needle&after={after}&older=1")).await;
+    assert_eq!(entries(&none), 0, "{none}");
+    assert!(none.contains("Nothing older"), "{none}");
+}
+
+fn entries(page: &str) -> usize {
+    page.matches("class=\"entry\"").count()
+}
+
+/// How many events are seen from a page on, and where the way ends: the address behind `way` leads on.
+async fn seen_along(visitor: &Visitor, path: &str, way: &str) -> (usize, String) {
+    let (mut path, mut seen) = (path.to_owned(), 0);
     loop {
         let page = visitor.page(&path).await;
-        seen += page.matches("class=\"entry\"").count();
-        let Some(next) = page.split("rel=\"next\" href=\"").nth(1) else { break };
+        seen += entries(&page);
+        let Some(next) = page.split(way).nth(1) else { return (seen, page) };
         path = next.split('"').next().unwrap().replace("&amp;", "&");
     }
-    assert_eq!(seen, 1_501);
 }
 
 #[tokio::test]
@@ -336,6 +387,122 @@ async fn a_form_is_worth_nothing_without_its_token_and_from_elsewhere() {
     }
     let there = server.api().get("/organizations").await["data"].clone();
     assert_eq!(there.as_array().unwrap().len(), 1, "{there}");
+}
+
+#[tokio::test]
+async fn a_token_that_is_rotated_is_given_an_end_which_shows_and_is_taken_back() {
+    let (_data, server) = server(&[]);
+    let directory = server.api().directory("generic scim v2.0", "Acme").await;
+    let visitor = Visitor::signed_in(&server).await;
+    let own = format!("/console/directories/{}", directory.id);
+    let new = format!("{own}/tokens/new");
+    let page = visitor.page(&new).await;
+    let (id, csrf) = (field(&page, "id"), field(&page, "csrf"));
+    let suffix = &directory.token[directory.token.len() - 4..];
+    assert!(page.contains(&format!("The token that ends in …{suffix} works for")), "{page}");
+    let typed = |seconds| [("csrf", &*csrf), ("id", &*id), ("overlap_seconds", seconds)];
+    assert_eq!(visitor.post(&new, &typed("1")).await.status(), 400, "no form has that");
+    assert_eq!(visitor.post(&new, &typed("86400")).await.status(), 200);
+    let tokens = server.api().get(&format!("/directories/{}/tokens", directory.id)).await;
+    let old = &tokens["data"][1];
+    let end = old["expires_at"].as_str().unwrap();
+    let page = visitor.page(&own).await;
+    assert_eq!(page.matches("works until").count(), 1, "{page}");
+    assert!(page.contains(end), "{end}: {page}");
+    directory.send("GET", "/Users", None).await.expect(200);
+
+    let token = format!("{own}/tokens/{}", old["id"].as_str().unwrap());
+    assert!(visitor.page(&format!("{token}/revoke")).await.contains("Keep it until it is revoked"));
+    let keep = format!("{token}/keep");
+    assert_eq!(visitor.post(&keep, &[("csrf", "guess")]).await.status(), 403);
+    assert_eq!(visitor.post(&keep, &[("csrf", &*csrf)]).await.status(), 303);
+    assert!(!visitor.page(&own).await.contains("works until"));
+    assert_eq!(visitor.post(&format!("{token}/revoke"), &[("csrf", &*csrf)]).await.status(), 303);
+    assert_eq!(visitor.post(&keep, &[("csrf", &*csrf)]).await.status(), 404, "it stays void");
+}
+
+#[tokio::test]
+async fn a_client_certificate_goes_in_by_a_form_and_its_key_never_comes_out() {
+    let (_data, server) = server(&[]);
+    let visitor = Visitor::signed_in(&server).await;
+    let (chain, key) = certificate("dsync at Contoso");
+    let (_, other_key) = certificate("other");
+    let secrets: Vec<&str> = [&key, &other_key].map(|key| key.lines().nth(1).unwrap()).to_vec();
+    let shows = async |answer: Response, status: u16, text: &str| {
+        assert_eq!(answer.status(), status, "{text}");
+        let page = answer.text().await.unwrap();
+        assert!(page.contains(text), "{text}: {page}");
+        assert!(!secrets.iter().any(|secret| page.contains(secret)), "a key is shown");
+    };
+    let new = "/console/endpoints/new";
+    let page = visitor.page(new).await;
+    let (id, csrf) = (field(&page, "id"), field(&page, "csrf"));
+    let typed = |chain, key| {
+        let to = ("endpoint_url", "https://app.example/");
+        [
+            ("csrf", &*csrf),
+            ("id", &*id),
+            to,
+            ("client_certificate", chain),
+            ("client_certificate_key", key),
+        ]
+    };
+    for (chain, key, wrong) in [
+        (&*chain, "", "come together"),
+        ("", &*key, "come together"),
+        ("none", &key, "client_certificate cannot be used"),
+        (&chain, "none", "client_certificate cannot be used"),
+        (&chain, &other_key, "client_certificate cannot be used"),
+    ] {
+        shows(visitor.post(new, &typed(chain, key)).await, 422, wrong).await;
+    }
+    assert_eq!(server.api().get("/webhook_endpoints").await["data"], serde_json::json!([]));
+    shows(visitor.post(new, &typed(&chain, &key)).await, 200, "whsec_").await;
+    let path = format!("/webhook_endpoints/{id}");
+    assert_eq!(server.api().get(&path).await["client_certificate"], chain.as_str());
+
+    let own = format!("/console/endpoints/{id}");
+    let edit = format!("{own}/edit");
+    for page in [&own, &edit] {
+        shows(visitor.get(page).await, 200, "dsync at Contoso").await;
+        shows(visitor.get(page).await, 200, "4096-01-01").await;
+    }
+    let save = async |more: &[(&str, &str)]| {
+        let made_from = visitor.field(&edit, "made_from").await;
+        let always = [
+            ("csrf", &*csrf),
+            ("made_from", &*made_from),
+            ("endpoint_url", "https://app.example/"),
+        ];
+        let all = [("events", "dsync.deleted"), ("order", "resource"), ("format", "webhook")];
+        visitor.post(&edit, &[&always[..], &all, more].concat()).await
+    };
+    // Left empty it stays, another takes its place, and a tick takes it away.
+    let shown = async || server.api().get(&path).await["client_certificate"].clone();
+    assert_eq!(save(&[]).await.status(), 303);
+    assert_eq!(shown().await, chain.as_str());
+    let (other, _) = certificate("other");
+    let mixed = [("client_certificate", &*other), ("client_certificate_key", &*key)];
+    shows(save(&mixed).await, 422, "client_certificate cannot be used").await;
+    let none = [("no_client_certificate", "true")];
+    shows(save(&[&mixed[..], &none].concat()).await, 422, "Take one of them away").await;
+    assert_eq!(shown().await, chain.as_str());
+    let (other, other_key) = certificate("other");
+    let both = [("client_certificate", &*other), ("client_certificate_key", &*other_key)];
+    assert_eq!(save(&both).await.status(), 303);
+    assert_eq!(shown().await, other.as_str());
+    assert_eq!(save(&none).await.status(), 303);
+    assert_eq!(shown().await, serde_json::Value::Null);
+    assert!(!visitor.page(&own).await.contains("Client certificate"));
+}
+
+/// A certificate with this common name, and its key.
+fn certificate(name: &str) -> (String, String) {
+    let mut params = rcgen::CertificateParams::new([]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    let key = rcgen::KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
 #[tokio::test]

@@ -147,3 +147,44 @@ fn now_millis() -> i64 {
     let since = now.duration_since(std::time::UNIX_EPOCH).unwrap();
     i64::try_from(since.as_millis()).unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_whose_place_is_taken_ends_by_itself_and_a_restart_tells_of_it() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let api = server.api();
+    let old = api.directory("generic scim v2.0", "Acme").await;
+    let path = format!("/directories/{}/tokens", old.id);
+    for wrong in [json!(-1), json!(2_592_001), json!("1")] {
+        let asked = json!({ "overlap_seconds": wrong });
+        assert_eq!(api.send("POST", &path, Some(&asked)).await.0, 422, "{asked}");
+    }
+    let made = api.create(&path, &json!({ "overlap_seconds": OVERLAP_SECONDS })).await;
+    assert_eq!(made["expires_at"], json!(null));
+    let new = old.with_token(made["token"].as_str().unwrap());
+    for token in [&old, &new] {
+        token.send("GET", "/Users", None).await.expect(200);
+    }
+    let listed = api.get(&path).await;
+    assert!(
+        listed["data"][0]["expires_at"].is_null() && listed["data"][1]["expires_at"].is_string()
+    );
+    eventually("the end of the old token", || async {
+        (old.send("GET", "/Users", None).await.status == 401).then_some(())
+    })
+    .await;
+    new.send("GET", "/Users", None).await.expect(200);
+    assert_eq!(api.get(&path).await["data"].as_array().unwrap().len(), 1);
+
+    assert!(server.terminate().success());
+    let server = Server::start(data.path());
+    let (api, new) = (server.api(), new.at(server.base()));
+    old.at(server.base()).send("GET", "/Users", None).await.expect(401);
+    new.send("GET", "/Users", None).await.expect(200);
+    let suffix = &old.token[old.token.len() - 4..];
+    let revoked = eventually("the event", || async {
+        api.events("dsync.token.revoked").await.into_iter().next()
+    })
+    .await;
+    assert_eq!(revoked["data"]["token_suffix"], suffix);
+}

@@ -168,6 +168,8 @@ pub struct Token {
     pub created_at: Timestamp,
     /// When the identity provider last used it.
     pub last_used_at: Option<Timestamp>,
+    /// When it is void by itself, if another has taken its place. A secret has no such end.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// Which directories a list shows.
@@ -285,14 +287,24 @@ pub trait Directories: Send + Sync {
     /// Its live tokens, newest first.
     async fn tokens(&self, reach: Reach, id: DirectoryId) -> Result<Vec<Token>, PortError>;
 
-    /// Adds a token. `Conflict(LiveTokens)` if there are [`LIVE_TOKENS_MAX`], `Conflict(Deleting)` if
-    /// the directory is being deleted.
+    /// Adds a token. Those that are live already are void from `others_until` on, if that is given and they do not end
+    /// earlier. `Conflict(LiveTokens)` if there are [`LIVE_TOKENS_MAX`], `Conflict(Deleting)` if the directory is
+    /// being deleted.
     async fn add_token(
         &self,
         reach: Reach,
         id: DirectoryId,
         token: NewToken,
+        others_until: Option<Timestamp>,
     ) -> Result<Token, PortError>;
+
+    /// Takes the end of a live token away: it works until it is revoked. `NotFound` if it is void.
+    async fn keep_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        token: TokenId,
+    ) -> Result<(), PortError>;
 
     /// Makes a live token void. `NotFound` also if it is void already.
     async fn revoke_token(

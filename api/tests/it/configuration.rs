@@ -158,7 +158,9 @@ async fn a_third_live_token_is_refused_until_one_is_revoked() {
     let org = world.organization("Acme").await;
     let directory = world.directory(&org, "Okta").await;
     let path = format!("/directories/{directory}/tokens");
-    let made = world.post(&path, json!({})).await;
+    let refused = world.post(&path, json!({ "overlap_seconds": 2_592_001 })).await.json();
+    assert_eq!(refused["errors"][0]["field"], "overlap_seconds");
+    let made = world.post(&path, json!({ "overlap_seconds": 60 })).await;
     assert_eq!(made.status, StatusCode::CREATED);
     let made = made.json();
     assert!(made["token"].as_str().unwrap().ends_with(made["suffix"].as_str().unwrap()));
@@ -170,9 +172,10 @@ async fn a_third_live_token_is_refused_until_one_is_revoked() {
     let list = world.get(&path).await.json();
     let shown = json!({
         "object": "directory_token", "id": made["id"], "directory_id": directory,
-        "suffix": made["suffix"], "created_at": TIME, "last_used_at": null,
+        "suffix": made["suffix"], "created_at": TIME, "last_used_at": null, "expires_at": null,
     });
     assert_eq!(list["data"][0], shown);
+    assert_eq!(list["data"][1]["expires_at"], "2026-03-02T10:16:30.123Z");
     assert_eq!(list["list_metadata"], json!({ "before": null, "after": null }));
 
     let first = format!("{path}/{}", list["data"][1]["id"].as_str().unwrap());

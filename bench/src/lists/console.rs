@@ -118,6 +118,10 @@ async fn pages(api: &Target) -> Result<Vec<(String, String)>, Failure> {
         ("events of a directory", format!("/console/events?directory={id}")),
         ("events by text", "/console/events?text=adele".to_owned()),
         ("events by a text that is nowhere", "/console/events?text=nowhere-at-all".to_owned()),
+        (
+            "events by a text that is nowhere, going on",
+            "/console/events/further?text=nowhere-at-all".to_owned(),
+        ),
         ("event", format!("/console/events/{}", text(&event, "id")?)),
         ("endpoints", "/console/endpoints".to_owned()),
         ("endpoint", format!("/console/endpoints/{}", text(&endpoint, "id")?)),

@@ -20,6 +20,7 @@ use crate::parts::{
     self, Tone, badge, copy, directory_state, empty, facts, live, number, time, time_or,
 };
 use crate::providers;
+use crate::rotation::suffix;
 use crate::session::Viewer;
 
 /// How many of the latest requests are shown.
@@ -147,7 +148,7 @@ fn credentials(
 fn token_row(own: &str, changes: bool, token: &Token) -> [Markup; 4] {
     let revoke = format!("{own}/tokens/{}/revoke", token.id);
     [
-        html! { code { "…" (token.suffix) } },
+        suffix(token),
         time(token.created_at),
         time_or(token.last_used_at, "never"),
         html! { @if changes { a.whole href=(revoke) { "Revoke" span.sr { " the token that ends in " (token.suffix) } } } },

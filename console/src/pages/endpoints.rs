@@ -109,7 +109,7 @@ async fn row(
     let delivered = latest.iter().filter(|attempt| attempt.failure.is_none()).count() as u64;
     let share = percent(delivered, latest.len() as u64 - delivered);
     Ok([
-        html! { a #(endpoint.id) href=(path(endpoint.id)) { (parts::text(&endpoint.url)) } },
+        html! { a #(endpoint.id) href=(path(endpoint.id)) { (parts::url(&endpoint.url)) } },
         state(endpoint, &standing),
         html! { (gets(endpoint)) },
         html! { @match share { Some(share) => { span.number { (share) } " delivered" }, None => span.faint { "none yet" } } },
@@ -191,7 +191,7 @@ pub(crate) async fn of_organization(
                 }
             }
             @if !named.is_empty() {
-                ul.rows { @for endpoint in shown { li { a href=(path(endpoint.id)) { (parts::text(&endpoint.url)) } span.faint { (gets(endpoint)) } } } }
+                ul.rows { @for endpoint in shown { li { a href=(path(endpoint.id)) { (parts::url(&endpoint.url)) } span.faint { (gets(endpoint)) } } } }
             }
             @if has_more { p.note { "These are the newest " (OF_ORGANIZATION_MAX) "." } }
             p.note {

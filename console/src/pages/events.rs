@@ -1,20 +1,19 @@
 //! Events: as they happen, and one of them with what led to it and what it led to.
 
+mod search;
+
 use std::str::FromStr as _;
 use std::sync::Arc;
-use std::time::Duration;
 
-use api::ports::{
-    AuditEvent, AuditFilter, Cursor, Directory, DirectoryFilter, PageRequest, PortError, Reach,
-};
+use api::ports::{AuditEvent, AuditFilter, Directory, DirectoryFilter, PortError, Reach};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{Html, IntoResponse as _, Response};
 use maud::{Markup, html};
 use schemas::{Actor, EventId, EventType, RequestId};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
+use self::search::Place;
 use super::endpoints::{attempt_path, outcome, path as endpoint_path};
 use super::{EVENT, address, directory_name, directory_path, first_few, requests};
 use crate::Console;
@@ -23,7 +22,7 @@ use crate::form::{Form, Query, path_id};
 use crate::layout::{Page, Section};
 use crate::live::{self, entry};
 use crate::parts::list::{column, minor, table};
-use crate::parts::{self, empty, facts, time};
+use crate::parts::{self, facts, time};
 use crate::ports::Delivered;
 use crate::session::Viewer;
 
@@ -31,10 +30,6 @@ const HERE: &str = "/console/events";
 
 /// How many of the latest events a page begins with.
 const SHOWN: u32 = 50;
-
-/// How long a page looks for what a filter fits before it shows what it has: somebody waits for it. The list goes on
-/// from there.
-const LOOKED_FOR: Duration = Duration::from_millis(400);
 
 /// How many directories there are to choose from; where there are more, the page of one leads here.
 const DIRECTORIES_MAX: u32 = 100;
@@ -56,52 +51,33 @@ pub(crate) async fn list(
     let filter = filter(&query);
     // Asked first: what comes after that is sent by the stream.
     let end = console.reading.feed_end().await?;
-    let older_than = query.id("after");
-    let found = found(&console, &filter, older_than).await?;
+    let place = Place::at(&query);
+    let found = search::found(&console, &filter, place).await?;
     let (directories, names) = directories(&console, &found.events).await?;
-    let entries =
-        html! { @for (event, name) in found.events.iter().zip(&names) { (entry(event, name)) } };
+    let entries = entries(&found.events, &names);
     let body = html! {
         (filters(&query, &filter, &directories))
-        @if older_than.is_some() { (ol_of_the_past(&query, &entries)) }
-        @else { (ol_that_goes_on(&query, found.events.first().map(|event| event.id).max(end.event), &entries)) }
-        @if found.events.is_empty() { (nothing(&query, &found)) }
-        (older(&query, &found))
+        @if place.is_of_the_latest { (ol_that_goes_on(&query, found.events.first().map(|event| event.id).max(end.event), &entries)) }
+        @else { (ol_of_the_past(&query, &entries)) }
+        (found.standing(&query))
     };
     Ok(Page::new(&viewer, Section::Events, "Live events").show(&body))
 }
 
-/// What a page shows of the history.
-struct Found {
-    events: Vec<AuditEvent>,
-    /// Where the list goes on, if more was not looked at or does not fit here.
-    goes_on_at: Option<EventId>,
-    /// Whether it goes on only because nothing more was looked at.
-    is_cut_short: bool,
+/// What a page goes on with that has not looked through all of history.
+pub(crate) async fn further(
+    State(console): State<Arc<Console>>,
+    _: Viewer,
+    Query(query): Query,
+) -> Result<Response, Error> {
+    let found = search::found(&console, &filter(&query), Place::further(&query)).await?;
+    let (_, names) = directories(&console, &found.events).await?;
+    let joining = found.joining(&query, &entries(&found.events, &names));
+    Ok(Html(joining.into_string()).into_response())
 }
 
-/// Looks back until the page is full, history is at its end, or somebody has waited long enough: the store looks at
-/// a bounded number of events at once, and says how far it has come.
-async fn found(
-    console: &Console,
-    filter: &AuditFilter,
-    older_than: Option<EventId>,
-) -> Result<Found, Error> {
-    let began = Instant::now();
-    let (mut events, mut from) = (Vec::new(), older_than);
-    loop {
-        let wanted = SHOWN - u32::try_from(events.len()).unwrap_or(SHOWN);
-        let page = PageRequest { cursor: from.map(Cursor::After), ..first_few(wanted) };
-        let audited = console.audit.audit(page, filter.clone()).await?;
-        events.extend(audited.page.items);
-        let last = events.last().map(|event| event.id);
-        from = audited.looked_to.or(last).or(from);
-        let is_full = events.len() >= SHOWN as usize;
-        if is_full || !audited.page.has_after || began.elapsed() >= LOOKED_FOR {
-            let goes_on_at = from.filter(|_| audited.page.has_after);
-            return Ok(Found { events, goes_on_at, is_cut_short: !is_full });
-        }
-    }
+fn entries(events: &[AuditEvent], names: &[String]) -> Markup {
+    html! { @for (event, name) in events.iter().zip(names) { (entry(event, name)) } }
 }
 
 /// The latest, to which the stream adds.
@@ -119,40 +95,6 @@ fn ol_of_the_past(query: &Form, entries: &Markup) -> Markup {
     html! {
         p.status { "Older events. " a href=(address(HERE, &pairs(query))) { "Back to the latest" } }
         ol #entries.entries { (entries) }
-    }
-}
-
-/// What stands where nothing was found. That nothing has happened yet is said only where that is so.
-fn nothing(query: &Form, found: &Found) -> Markup {
-    let is_narrowed = pairs(query).iter().any(|(_, value)| !value.is_empty());
-    let (title, next) = match found.goes_on_at {
-        Some(_) => ("Nothing found so far", html! { p { "What you look for may be older." } }),
-        None if query.text("after").is_some() => {
-            ("Nothing older", html! { p { "This is where history begins." } })
-        }
-        None if is_narrowed => (
-            "No event fits",
-            html! { p { "Nothing in all of history fits what you chose. " a href=(HERE) { "Show every event" } } },
-        ),
-        None => (
-            "No events yet",
-            html! { p { "Events appear here the moment they are accepted: users and groups that an identity provider creates, changes and deletes." } },
-        ),
-    };
-    html! { div data-until-entries { (empty(title, &next)) } }
-}
-
-/// The way on, and how far the page has looked where that is not told by what it shows.
-fn older(query: &Form, found: &Found) -> Markup {
-    let Some(id) = found.goes_on_at else { return html! {} };
-    let id_text = id.to_string();
-    let [kind, directory, text] = pairs(query);
-    let link = address(HERE, &[kind, directory, text, ("after", &id_text)]);
-    html! {
-        @if found.is_cut_short {
-            p.note { "Looked back to " (time(id.made_at())) ". There is more in front of it." }
-        }
-        nav.pager aria-label="Pages" { a.button rel="next" href=(link) { "Older →" } }
     }
 }
 
@@ -357,7 +299,7 @@ async fn cause(console: &Console, event: &AuditEvent, actor: &Actor) -> Result<M
 fn attempts_of(deliveries: &[Delivered]) -> Markup {
     let row = |Delivered { endpoint, url, attempt }: &Delivered| {
         [
-            html! { a href=(endpoint_path(*endpoint)) { (parts::text(url)) } },
+            html! { a href=(endpoint_path(*endpoint)) { (parts::url(url)) } },
             html! { a href=(attempt_path(*endpoint, attempt.id)) { (outcome(attempt)) } },
             html! { (attempt.attempt) },
             time(attempt.at),
@@ -367,36 +309,5 @@ fn attempts_of(deliveries: &[Delivered]) -> Markup {
     html! {
         (table("Deliveries", columns, deliveries.iter().map(row)))
         @if deliveries.len() >= ATTEMPTS_SHOWN as usize { p.note { "These are the latest " (ATTEMPTS_SHOWN) " attempts." } }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn found(goes_on_at: Option<u128>) -> Found {
-        let goes_on_at = goes_on_at.map(EventId::from_bits);
-        Found { events: Vec::new(), goes_on_at, is_cut_short: true }
-    }
-
-    #[test]
-    fn a_page_that_has_stopped_looking_says_so_and_goes_on() {
-        let query = Form::parse(b"text=jane");
-        let cut = found(Some(1_000 << 80));
-        let shown = nothing(&query, &cut).into_string();
-        assert!(shown.contains("Nothing found so far") && !shown.contains("No events yet"));
-        let shown = older(&query, &cut).into_string();
-        assert!(shown.contains("Looked back to") && shown.contains("1970-01-01"), "{shown}");
-        assert!(shown.contains("?text=jane&amp;after=event_"), "{shown}");
-    }
-
-    #[test]
-    fn only_an_empty_history_has_no_events_yet() {
-        let said =
-            |query: &str| nothing(&Form::parse(query.as_bytes()), &found(None)).into_string();
-        assert!(said("").contains("No events yet"));
-        assert!(said("type=dsync.user.deleted").contains("No event fits"));
-        assert!(said("after=event_00000000000000000000000000").contains("Nothing older"));
-        assert!(older(&Form::default(), &found(None)).into_string().is_empty());
     }
 }

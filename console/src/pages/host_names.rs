@@ -45,7 +45,7 @@ pub(crate) async fn section(
     let columns = [column("Name"), column("For"), minor("Added"), column("Action")];
     let rows = hosts.iter().map(|host| {
         [
-            html! { code { (parts::text(&host.name.to_string())) } },
+            html! { code { (labels(&host.name.to_string())) } },
             owner(host, directories),
             time(host.created_at),
             html! {
@@ -69,9 +69,14 @@ pub(crate) async fn section(
     })
 }
 
+/// A host name, which breaks behind its dots where there is little room.
+fn labels(name: &str) -> Markup {
+    html! { bdi { @for label in name.split_inclusive('.') { (label) wbr; } } }
+}
+
 fn owner(host: &Host, directories: &[Directory]) -> Markup {
     match host.owner {
-        HostOwner::Organization(_) => html! { "the organization" },
+        HostOwner::Organization(_) => html! { span.words { "the organization" } },
         HostOwner::Directory(id) => {
             let found = directories.iter().find(|directory| directory.id == id);
             let name = found.map_or_else(|| id.to_string(), |directory| directory.name.clone());

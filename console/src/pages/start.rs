@@ -148,7 +148,7 @@ fn failing_endpoints(failing: &[FailingEndpoint]) -> Markup {
         ul.rows {
             @for endpoint in failing {
                 li {
-                    strong { a #(endpoint.id) href=(endpoints::path(endpoint.id)) { (parts::text(&endpoint.url)) } }
+                    strong { a #(endpoint.id) href=(endpoints::path(endpoint.id)) { (parts::url(&endpoint.url)) } }
                     @match (&endpoint.disabled_reason, endpoint.failing_since, endpoint.enabled) {
                         (Some(reason), ..) => { (badge(Tone::Bad, "turned off")) span { (why_off(reason)) } }
                         (None, _, false) => { (badge(Tone::Plain, "turned off")) span { "Somebody turned it off." } }

@@ -18,6 +18,7 @@ use crate::form::path_id;
 use crate::layout::{Page, Section};
 use crate::parts::form::{form, hidden, send, send_danger};
 use crate::parts::{facts, notice, time, time_or};
+use crate::rotation;
 use crate::session::{Change, Viewer};
 use crate::sign_in::to;
 
@@ -29,7 +30,8 @@ pub(crate) async fn new(
     refuse_auditors(&viewer)?;
     let directory = directory_of(&console, &directory).await?;
     let id = TokenId::from_bits(console.edge.id());
-    Ok(page_for_new(&viewer, &directory, id, None))
+    let tokens = live(&console, &directory).await?;
+    Ok(page_for_new(&viewer, &directory, &tokens, id, None))
 }
 
 /// The id is made with the form: one that is sent twice makes one token.
@@ -40,20 +42,19 @@ pub(crate) async fn create(
 ) -> Result<Response, Error> {
     let directory = directory_of(&console, &directory).await?;
     let id: TokenId = form.id("id").ok_or(Error::Unreadable)?;
-    if find(&console, &directory, id).await.is_ok() {
+    let tokens = live(&console, &directory).await?;
+    if tokens.iter().any(|token| token.id == id) {
         return Ok(to(&directory_path(directory.id)));
     }
+    let now = console.edge.now();
+    let others_until = rotation::others_until(&form, now).map_err(|()| Error::Unreadable)?;
     let minted = api::secrets::token(&*console.edge);
-    let new = NewToken {
-        id,
-        digest: minted.digest,
-        suffix: minted.suffix,
-        created_at: console.edge.now(),
-    };
-    match console.directories.add_token(Reach::Everything, directory.id, new).await {
+    let new = NewToken { id, digest: minted.digest, suffix: minted.suffix, created_at: now };
+    match console.directories.add_token(Reach::Everything, directory.id, new, others_until).await {
         Ok(_) => {}
         Err(PortError::Conflict(conflict @ (Conflict::LiveTokens | Conflict::Deleting))) => {
-            let page = page_for_new(&viewer, &directory, id, Some(conflicting(conflict)));
+            let wrong = Some(conflicting(conflict));
+            let page = page_for_new(&viewer, &directory, &tokens, id, wrong);
             return Ok((StatusCode::CONFLICT, page).into_response());
         }
         Err(error) => return Err(Error::about(DIRECTORY)(error)),
@@ -65,15 +66,17 @@ pub(crate) async fn create(
 fn page_for_new(
     viewer: &Viewer,
     directory: &Directory,
+    tokens: &[Token],
     id: TokenId,
     wrong: Option<&str>,
 ) -> Response {
     let own = directory_path(directory.id);
     let body = html! {
         @if let Some(wrong) = wrong { (notice::wrong(wrong)) }
-        p.lead { "A directory may have two live tokens, so that one can take the place of the other without a gap: make the new one, enter it in the identity provider, and revoke the old one." }
+        p.lead { "A directory may have two live tokens, so that one can take the place of the other without a gap: make the new one, enter it in the identity provider, and revoke the old one or let it end." }
         (form(viewer, &format!("{own}/tokens/new"), &html! {
             (hidden("id", id))
+            (rotation::field("overlap", tokens))
             (send("Make token", &own))
         }))
     };
@@ -97,8 +100,15 @@ pub(crate) async fn confirm(
             ("Ends in", html! { code { "…" (token.suffix) } }),
             ("Made", time(token.created_at)),
             ("Last used", time_or(token.last_used_at, "never")),
+            ("Works until", time_or(token.expires_at, "it is revoked")),
         ]))
         (form(&viewer, &format!("{own}/tokens/{}/revoke", token.id), &send_danger("Revoke token", &own)))
+        @if token.expires_at.is_some() {
+            (form(&viewer, &format!("{own}/tokens/{}/keep", token.id), &html! {
+                p { "It ends by itself. If the identity provider cannot be given the new one in time, keep it." }
+                div.buttons { button.button type="submit" { "Keep it until it is revoked" } }
+            }))
+        }
     };
     let page = Page::new(&viewer, Section::Organizations, "Revoke a token");
     Ok(page.under(own, &directory.name).show(&body))
@@ -123,8 +133,25 @@ pub(crate) async fn revoke(
     Ok(to(&directory_path(directory.id)))
 }
 
+/// One that was revoked meanwhile stays void.
+pub(crate) async fn keep(
+    State(console): State<Arc<Console>>,
+    Path((directory, token)): Path<(String, String)>,
+    _: Change,
+) -> Result<Response, Error> {
+    let directory = directory_of(&console, &directory).await?;
+    let token = path_id(TOKEN, &token)?;
+    let kept = console.directories.keep_token(Reach::Everything, directory.id, token).await;
+    kept.map_err(Error::about(TOKEN))?;
+    Ok(to(&directory_path(directory.id)))
+}
+
 async fn find(console: &Console, directory: &Directory, id: TokenId) -> Result<Token, Error> {
-    let tokens = console.directories.tokens(Reach::Everything, directory.id).await;
-    let tokens = tokens.map_err(Error::about(DIRECTORY))?;
+    let tokens = live(console, directory).await?;
     tokens.into_iter().find(|token| token.id == id).ok_or(Error::Missing(TOKEN))
+}
+
+async fn live(console: &Console, directory: &Directory) -> Result<Vec<Token>, Error> {
+    let tokens = console.directories.tokens(Reach::Everything, directory.id).await;
+    tokens.map_err(Error::about(DIRECTORY))
 }

@@ -81,6 +81,19 @@ pub(crate) fn line(field: Named<'_>, value: &str, wrongs: Wrongs<'_>) -> Markup 
     }
 }
 
+/// A text of several lines, for machines.
+pub(crate) fn text_area(field: Named<'_>, value: &str, wrongs: Wrongs<'_>) -> Markup {
+    let Named { name, label, hint } = field;
+    html! {
+        div.field {
+            label for=(name) { (label) }
+            textarea #(name) name=(name) rows="3" dir="ltr" autocomplete="off" spellcheck="false" autocapitalize="off"
+                aria-describedby=[described(field)] aria-invalid=[wrongs.mark(name)] { (value) }
+            (wrongs.under(name, hint))
+        }
+    }
+}
+
 /// One of a few, as pairs of what is sent and what is shown.
 pub(crate) fn choice(
     field: Named<'_>,

@@ -12,6 +12,9 @@ use super::guide::{Guide, hours};
 /// How long a refused request is told of.
 const REFUSED_FOR: Duration = hours(24);
 
+/// How long before its end the token that is used is something wrong, and not just to be known.
+const ENDS_SOON: Duration = hours(48);
+
 /// Something that is wrong, or will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Finding {
@@ -31,10 +34,12 @@ pub(super) enum Finding {
     Silence { since: Timestamp },
     /// Too much was removed at once.
     Held,
-    /// There is a new token, and the old one is used.
-    OldTokenInUse { old: String, new: String },
-    /// There are two tokens, and one is used.
-    SpareToken { spare: String, used: String },
+    /// There is a new token, and the old one is used, which may end by itself.
+    OldTokenInUse { old: String, new: String, until: Option<Timestamp>, is_soon: bool },
+    /// The only token ends by itself.
+    LastTokenEnds { token: String, until: Timestamp, is_soon: bool },
+    /// There are two tokens, and one is used. The other may end by itself.
+    SpareToken { spare: String, used: String, until: Option<Timestamp> },
 }
 
 impl Finding {
@@ -45,12 +50,15 @@ impl Finding {
             | Self::WrongToken { .. }
             | Self::Refused { goes_well_since: false, .. }
             | Self::NoEmails { .. }
+            | Self::OldTokenInUse { is_soon: true, .. }
+            | Self::LastTokenEnds { is_soon: true, .. }
             | Self::Held => true,
             Self::NoObjectId { .. }
             | Self::EmptyGroups { .. }
             | Self::Refused { goes_well_since: true, .. }
             | Self::Silence { .. }
-            | Self::OldTokenInUse { .. }
+            | Self::OldTokenInUse { is_soon: false, .. }
+            | Self::LastTokenEnds { is_soon: false, .. }
             | Self::SpareToken { .. } => false,
         }
     }
@@ -64,6 +72,7 @@ pub(super) fn findings(facts: &Facts, guide: &Guide) -> Vec<Finding> {
         refused(facts),
         no_emails(facts),
         facts.is_held.then_some(Finding::Held),
+        last_token(facts),
         no_object_id(facts, guide),
         empty_groups(facts, guide),
         silence(facts, guide),
@@ -136,14 +145,27 @@ fn silence(facts: &Facts, guide: &Guide) -> Option<Finding> {
     (facts.now.since(since) > guide.quiet_max).then_some(Finding::Silence { since })
 }
 
+/// One that was to be replaced, and what was to take its place is gone.
+fn last_token(facts: &Facts) -> Option<Finding> {
+    let [last] = facts.tokens.as_slice() else { return None };
+    let (token, until) = (last.suffix.clone(), last.expires_at?);
+    Some(Finding::LastTokenEnds { token, until, is_soon: ends_soon(facts, until) })
+}
+
+fn ends_soon(facts: &Facts, until: Timestamp) -> bool {
+    until.since(facts.now) < ENDS_SOON
+}
+
 /// A rotation that is not finished.
 fn two_tokens(facts: &Facts) -> Option<Finding> {
     let [new, old] = facts.tokens.as_slice() else { return None };
     let (old_suffix, new_suffix) = (old.suffix.clone(), new.suffix.clone());
+    let until = old.expires_at;
     if old.last_used_at > new.last_used_at {
-        return Some(Finding::OldTokenInUse { old: old_suffix, new: new_suffix });
+        let is_soon = until.is_some_and(|until| ends_soon(facts, until));
+        return Some(Finding::OldTokenInUse { old: old_suffix, new: new_suffix, until, is_soon });
     }
-    new.last_used_at.map(|_| Finding::SpareToken { spare: old_suffix, used: new_suffix })
+    new.last_used_at.map(|_| Finding::SpareToken { spare: old_suffix, used: new_suffix, until })
 }
 
 #[cfg(test)]
@@ -159,7 +181,8 @@ mod tests {
     }
 
     fn token(suffix: &str, last_used_at: Option<i64>) -> TokenFacts {
-        TokenFacts { suffix: suffix.into(), made_at: at(0), last_used_at: last_used_at.map(at) }
+        let last_used_at = last_used_at.map(at);
+        TokenFacts { suffix: suffix.into(), made_at: at(0), last_used_at, expires_at: None }
     }
 
     fn answered(minute: i64, method: &str, path: &str, status: u16) -> Answered {
@@ -295,13 +318,38 @@ mod tests {
             let tokens = vec![token("bbbb", new), token("aaaa", old)];
             of(&Facts { tokens, ..well() }, "entra")
         };
-        let old_in_use = Finding::OldTokenInUse { old: "aaaa".into(), new: "bbbb".into() };
-        let spare = Finding::SpareToken { spare: "aaaa".into(), used: "bbbb".into() };
+        let (old, new) = ("aaaa".to_owned(), "bbbb".to_owned());
+        let spare = Finding::SpareToken { spare: old.clone(), used: new.clone(), until: None };
+        let old_in_use = Finding::OldTokenInUse { old, new, until: None, is_soon: false };
         assert_eq!(with(None, Some(990)), std::slice::from_ref(&old_in_use));
         assert_eq!(with(Some(980), Some(990)), [old_in_use]);
         assert_eq!(with(Some(990), Some(980)), std::slice::from_ref(&spare));
         assert_eq!(with(Some(990), None), [spare]);
         assert_eq!(with(None, None), []);
+    }
+
+    #[test]
+    fn given_a_token_that_ends_then_it_is_said_when_and_it_is_wrong_if_that_is_soon() {
+        let ending =
+            |used, until| TokenFacts { expires_at: Some(at(until)), ..token("aaaa", used) };
+        let found = |tokens: Vec<TokenFacts>| {
+            let [found] = of(&Facts { tokens, ..well() }, "entra").try_into().unwrap();
+            found
+        };
+        let (old, new) = ("aaaa".to_owned(), "bbbb".to_owned());
+        for (until, is_soon) in [(1_000 + 47 * 60, true), (1_000 + 48 * 60, false)] {
+            let in_use = found(vec![token("bbbb", None), ending(Some(990), until)]);
+            let (old, new, until) = (old.clone(), new.clone(), at(until));
+            let expected =
+                Finding::OldTokenInUse { old: old.clone(), new, until: Some(until), is_soon };
+            assert_eq!((in_use.is_wrong(), &in_use), (is_soon, &expected));
+            let last = found(vec![TokenFacts { expires_at: Some(until), ..token("aaaa", None) }]);
+            let expected = Finding::LastTokenEnds { token: old, until, is_soon };
+            assert_eq!((last.is_wrong(), &last), (is_soon, &expected));
+        }
+        let spare = found(vec![token("bbbb", Some(990)), ending(Some(980), 1_001)]);
+        let expected = Finding::SpareToken { spare: old, used: new, until: Some(at(1_001)) };
+        assert_eq!((spare.is_wrong(), &spare), (false, &expected));
     }
 
     #[test]

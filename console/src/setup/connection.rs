@@ -23,6 +23,7 @@ use crate::form::Query;
 use crate::live::{self, Door};
 use crate::parts::form::hidden;
 use crate::parts::{directory_state, notice};
+use crate::rotation;
 
 /// What a page shows this once.
 #[derive(Default)]
@@ -203,26 +204,26 @@ impl Connection<'_> {
     fn instead_of_token(&self) -> Markup {
         html! {
             @if self.tokens.len() < LIVE_TOKENS_MAX {
-                (self.form_for_token("Make a token"))
                 @if let Some(token) = self.tokens.first() {
                     p.hint { "The one that ends in " code { "…" (token.suffix) } " works, and cannot be shown again. Make another if you do not have it." }
-                } @else {
-                    p.hint { "It is shown once, here." }
                 }
+                (self.form_for_token("Make a token", "overlap-in-guide"))
+                @if self.tokens.is_empty() { p.hint { "It is shown once, here." } }
             } @else {
                 p.hint { "Two tokens are live, as many as may be. " a href="#tokens-title" { "Revoke one" } " to make another." }
             }
         }
     }
 
-    fn form_for_token(&self, label: &str) -> Markup {
+    fn form_for_token(&self, label: &str, overlap: &str) -> Markup {
         let Self { site, admin, directory, guide, .. } = self;
         let query = guide_query(Some(guide));
         html! {
-            form method="post" action={ (own(site, directory.id)) "/tokens" (query) "#credentials" } {
+            form.stack method="post" action={ (own(site, directory.id)) "/tokens" (query) "#credentials" } {
                 (admin.csrf_field())
                 (hidden("id", TokenId::from_bits(site.edge.id())))
-                button.button type="submit" { (label) }
+                (rotation::field(overlap, &self.tokens))
+                div.buttons { button.button type="submit" { (label) } }
             }
         }
     }
@@ -241,9 +242,9 @@ impl Connection<'_> {
         html! {
             section aria-labelledby="tokens-title" {
                 h2 #tokens-title { "Bearer tokens" }
-                p.hint { "Replace a token without a gap: make a new one, enter it in the identity provider, wait until it is used, and revoke the old one, which goes on working until then." }
+                p.hint { "Replace a token without a gap: make a new one, enter it in the identity provider, wait until it is used, and revoke the old one, which goes on working until then, or let it end by itself." }
                 div #token-list { (tokens::listed(self.site, self.directory.id, self.guide, &self.tokens)) }
-                @if self.tokens.len() < LIVE_TOKENS_MAX { (self.form_for_token("Rotate the token")) }
+                @if self.tokens.len() < LIVE_TOKENS_MAX { (self.form_for_token("Rotate the token", "overlap")) }
             }
         }
     }

@@ -100,6 +100,8 @@ pub(super) struct TokenFacts {
     pub(super) suffix: String,
     pub(super) made_at: Timestamp,
     pub(super) last_used_at: Option<Timestamp>,
+    /// When it ends by itself, if it does.
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 impl Facts {
@@ -132,7 +134,7 @@ pub(super) async fn facts(
     Ok(Facts { ever, ..facts })
 }
 
-/// Asks history for what is not here now. It looks at the beginning and at the end of it, as far as one question goes.
+/// Asks history for what is not here now.
 async fn ever(
     site: &Site,
     reach: Reach,
@@ -140,18 +142,14 @@ async fn ever(
     facts: &Facts,
 ) -> Result<Ever, PortError> {
     let happened = async |kind: EventType, is_here: bool| -> Result<bool, PortError> {
-        for order in [Order::Ascending, Order::Descending] {
-            if is_here || !facts.is_connected {
-                break;
-            }
-            let page = PageRequest { reach, limit: 1, order, cursor: None };
-            let directory = Some(directory.id);
-            let filter = AuditFilter { types: vec![kind], directory, ..AuditFilter::default() };
-            if !site.audit.audit(page, filter).await?.page.items.is_empty() {
-                return Ok(true);
-            }
+        if is_here || !facts.is_connected {
+            return Ok(false);
         }
-        Ok(false)
+        let page = PageRequest { reach, limit: 1, order: Order::Ascending, cursor: None };
+        let directory = Some(directory.id);
+        let filter = AuditFilter { types: vec![kind], directory, ..AuditFilter::default() };
+        // An index leads to the first of a type.
+        Ok(!site.audit.audit(page, filter).await?.page.items.is_empty())
     };
     Ok(Ever {
         users: happened(EventType::UserCreated, facts.users > 0).await?,
@@ -172,6 +170,7 @@ fn gathered(
         suffix: token.suffix.clone(),
         made_at: token.created_at,
         last_used_at: token.last_used_at,
+        expires_at: token.expires_at,
     };
     Facts {
         now,

@@ -63,7 +63,10 @@ fn title(finding: &Finding) -> Markup {
             Finding::EmptyGroups { .. } => "Groups have no members",
             Finding::Silence { .. } => "Nothing has arrived for a while",
             Finding::Held => "A large removal is held back",
-            Finding::OldTokenInUse { .. } => "The old token is still used",
+            Finding::OldTokenInUse { is_soon: false, .. } => "The old token is still used",
+            Finding::OldTokenInUse { is_soon: true, .. } => "The token that is used is about to end",
+            Finding::LastTokenEnds { is_soon: false, .. } => "The only token ends by itself",
+            Finding::LastTokenEnds { is_soon: true, .. } => "The only token is about to end",
             Finding::SpareToken { .. } => "A token is not needed any more",
         }
     }
@@ -104,8 +107,27 @@ fn body(finding: &Finding, guide: &Guide) -> Markup {
                 p { (written(guide.mend_silence)) }
             },
             Finding::Held => p { "So many users or memberships were removed at once that the product is not told before somebody has looked. If it was meant, ask the company behind the product to release it. If not, undo it in " (guide.called()) "." },
-            Finding::OldTokenInUse { old, new } => p { "What arrives comes with the token that ends in " code { "…" (old) } ". Enter the new one, which ends in " code { "…" (new) } ", in " (guide.called()) " before you revoke it." },
-            Finding::SpareToken { spare, used } => p { "What arrives comes with the token that ends in " code { "…" (used) } ". Revoke the other one, which ends in " code { "…" (spare) } ", below." },
+            Finding::OldTokenInUse { old, new, until, .. } => {
+                p {
+                    "What arrives comes with the token that ends in " code { "…" (old) } ". Enter the new one, which ends in " code { "…" (new) } ", in " (guide.called()) " before "
+                    @match until {
+                        None => "you revoke it.",
+                        Some(until) => { (time(*until)) ". From then on the old one is turned away, and nothing arrives." }
+                    }
+                }
+            },
+            Finding::LastTokenEnds { token, until, .. } => p {
+                "The token that ends in " code { "…" (token) } " works until " (time(*until)) ", and there is no other. Make a new one and enter it in " (guide.called()) ", or keep this one: below, behind " em { "Revoke" } "."
+            },
+            Finding::SpareToken { spare, used, until } => {
+                p {
+                    "What arrives comes with the token that ends in " code { "…" (used) } ". "
+                    @match until {
+                        None => { "Revoke the other one, which ends in " code { "…" (spare) } ", below." }
+                        Some(until) => { "The other one, which ends in " code { "…" (spare) } ", ends by itself at " (time(*until)) ", or when you revoke it below." }
+                    }
+                }
+            },
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{Site, see_other};
 use crate::form::Query;
 use crate::parts::list::{column, minor, table};
 use crate::parts::{self, facts, notice, time, time_or};
+use crate::rotation::{self, suffix};
 
 /// Shows the token this once. It is the answer itself, so that it stands in no address and no cookie.
 pub(super) async fn make(
@@ -34,19 +35,19 @@ pub(super) async fn make(
     }
     let (new, text) = api::bearer_token(&*site.edge);
     let new = NewToken { id, ..new };
-    match site.directories.add_token(admin.reach(), directory.id, new).await {
+    let until = rotation::others_until(&form, new.created_at).map_err(|()| Refusal::Forged)?;
+    match site.directories.add_token(admin.reach(), directory.id, new, until).await {
         Ok(_) => {}
         Err(PortError::Conflict(Conflict::LiveTokens)) => return Err(Refusal::TwoTokens),
         Err(PortError::Conflict(_) | PortError::NotFound) => return Err(Refusal::NoDirectory),
         Err(error @ (PortError::Unavailable(_) | PortError::Full(_))) => return Err(error.into()),
     }
     api::reconcile_by(&*site.streams, directory.id, admin.actor.clone()).await;
-    let made = Shown {
-        token: Some(&text),
-        done: Some(
-            "Token made. The other one, if there is one, goes on working until you revoke it.",
-        ),
+    let done = match until {
+        Some(_) => "Token made. The other one ends by itself: the list of tokens below says when.",
+        None => "Token made. The other one, if there is one, works until you revoke it.",
     };
+    let made = Shown { token: Some(&text), done: Some(done) };
     connection::page(&site, &admin, &directory, guide, StatusCode::CREATED, made).await
 }
 
@@ -71,12 +72,20 @@ pub(super) async fn confirm(
             ("Ends in", html! { code { "…" (token.suffix) } }),
             ("Made", time(token.created_at)),
             ("Last used", time_or(token.last_used_at, "never")),
+            ("Works until", time_or(token.expires_at, "it is revoked")),
         ]))
         form.stack method="post" action={ (connection::own(&site, directory.id)) "/tokens/" (token.id) "/revoke" (guide_query(guide)) } {
             (admin.csrf_field())
             div.buttons {
                 button.button.danger type="submit" { "Revoke token" }
                 a.button href=(own) { "Cancel" }
+            }
+        }
+        @if token.expires_at.is_some() {
+            form.stack method="post" action={ (connection::own(&site, directory.id)) "/tokens/" (token.id) "/keep" (guide_query(guide)) } {
+                (admin.csrf_field())
+                p { "It ends by itself. If you cannot enter the new one in time, keep it." }
+                div.buttons { button.button type="submit" { "Keep it until it is revoked" } }
             }
         }
     };
@@ -109,6 +118,24 @@ pub(super) async fn revoke(
     Ok(see_other(connection::path(&site, directory.id, guide)))
 }
 
+/// One that was revoked or has ended meanwhile stays void.
+pub(super) async fn keep(
+    State(site): State<Site>,
+    Path((directory, token)): Path<(String, String)>,
+    Query(query): Query,
+    Pressed { admin, .. }: Pressed,
+) -> Result<Response, Refusal> {
+    let directory = directory_of(&site, &admin, &directory).await?;
+    let token = token.parse().map_err(|_| Refusal::NoToken)?;
+    match site.directories.keep_token(admin.reach(), directory.id, token).await {
+        Ok(()) => {}
+        Err(PortError::NotFound) => return Err(Refusal::NoToken),
+        Err(error) => return Err(error.into()),
+    }
+    let guide = query.text("guide").and_then(guide::named);
+    Ok(see_other(connection::path(&site, directory.id, guide)))
+}
+
 /// The live tokens, with what can be done to each.
 pub(super) fn listed(
     site: &Site,
@@ -119,7 +146,7 @@ pub(super) fn listed(
     let (own, query) = (connection::own(site, directory), guide_query(Some(guide)));
     let row = |token: &Token| {
         [
-            html! { code { "…" (token.suffix) } },
+            suffix(token),
             time(token.created_at),
             time_or(token.last_used_at, "never"),
             html! { a.whole href={ (own) "/tokens/" (token.id) "/revoke" (query) } { "Revoke" span.sr { " the token that ends in " (token.suffix) } } },

@@ -123,6 +123,9 @@ pub enum TokenCommand {
     Create {
         /// The directory it opens
         directory: DirectoryId,
+        /// How long the other token works on [default: until it is revoked]
+        #[arg(long, value_name = "SECONDS")]
+        overlap: Option<u32>,
     },
     /// The live bearer tokens of a directory, by their last characters
     List {

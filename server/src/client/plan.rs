@@ -167,9 +167,12 @@ fn setting((name, value): (String, String)) -> (String, Value) {
 fn token(command: TokenCommand) -> Request {
     let call = "/directories/{id}/tokens";
     match command {
-        TokenCommand::Create { directory } => post(call, Shown::Once("token")).id(directory),
+        TokenCommand::Create { directory, overlap } => {
+            let create = post(call, Shown::Once("token")).id(directory);
+            create.body(json!({ "overlap_seconds": overlap }))
+        }
         TokenCommand::List { directory } => {
-            let columns = &["id", "suffix", "created_at", "last_used_at"];
+            let columns = &["id", "suffix", "created_at", "last_used_at", "expires_at"];
             Request::get(call, Shown::Table(columns)).id(directory)
         }
         TokenCommand::Revoke { directory, token } => Request::delete(

@@ -217,6 +217,7 @@ const COMMANDS: &[&str] = &[
     "directory settings directory__",
     "directory settings directory__ --set unknown_member=pending",
     "directory token create directory__",
+    "directory token create directory__ --overlap 60",
     "directory token list directory__",
     "directory token revoke directory__ directory_token__",
     "directory oauth show directory__",

@@ -36,7 +36,7 @@ impl Streams for Reconciling {
 }
 
 /// What configuration says and the streams do not: the process ended in between, the log was away for longer than
-/// anybody waits, or who asked has gone.
+/// anybody waits, who asked has gone, or the time of a token is over.
 #[async_trait]
 trait Lagging: Send + Sync {
     async fn lagging(&self) -> Result<BTreeSet<DirectoryId>, BoxError>;
@@ -51,6 +51,12 @@ struct Behind {
 #[async_trait]
 impl Lagging for Behind {
     async fn lagging(&self) -> Result<BTreeSet<DirectoryId>, BoxError> {
+        for directory in self.store.revoke_expired_tokens().await? {
+            // Nobody else waits for it. If it fails now, its stream lags, and is made up for.
+            if let Err(error) = self.reconcile(directory).await {
+                tracing::debug!(directory.id = %directory, %error, "the stream does not tell yet that a token is void");
+            }
+        }
         Ok(self.store.unreconciled().await?.into_iter().collect())
     }
 

@@ -172,7 +172,18 @@ pub(crate) trait ConfigBackend:
         reach: Reach,
         id: DirectoryId,
         new: NewToken,
+        others_until: Option<Timestamp>,
     ) -> Result<Token, DbError>;
+
+    async fn keep_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        token: TokenId,
+    ) -> Result<(), DbError>;
+
+    /// Revokes the tokens of a directory whose time is over.
+    async fn revoke_expired(&self, id: DirectoryId) -> Result<(), DbError>;
 
     async fn revoke_token(
         &self,

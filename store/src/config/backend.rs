@@ -218,8 +218,22 @@ impl ConfigBackend for Config {
         reach: Reach,
         id: DirectoryId,
         new: NewToken,
+        others_until: Option<Timestamp>,
     ) -> Result<Token, DbError> {
-        Config::add_token(self, reach, id, new).await
+        Config::add_token(self, reach, id, new, others_until).await
+    }
+
+    async fn keep_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        token: TokenId,
+    ) -> Result<(), DbError> {
+        Config::keep_token(self, reach, id, token).await
+    }
+
+    async fn revoke_expired(&self, id: DirectoryId) -> Result<(), DbError> {
+        Config::revoke_expired(self, id).await
     }
 
     async fn revoke_token(

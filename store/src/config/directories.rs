@@ -109,7 +109,8 @@ impl Config {
         id: DirectoryId,
     ) -> Result<Vec<Token>, DbError> {
         self.check_reach(reach, id)?;
-        self.read(move |connection| live_tokens(connection, id, Kind::Bearer)).await
+        let now = self.now();
+        self.read(move |connection| live_bearers(connection, id, now)).await
     }
 
     pub(crate) async fn add_token(
@@ -117,12 +118,21 @@ impl Config {
         reach: Reach,
         id: DirectoryId,
         new: NewToken,
+        others_until: Option<Timestamp>,
     ) -> Result<Token, DbError> {
         self.check_reach(reach, id)?;
+        let now = self.now();
         self.change_directory(id, move |connection| {
             check_lives(connection, id)?;
-            if live_tokens(connection, id, Kind::Bearer)?.len() >= LIVE_TOKENS_MAX {
+            if live_bearers(connection, id, now)?.len() >= LIVE_TOKENS_MAX {
                 return Err(conflicted(Conflict::LiveTokens));
+            }
+            if let Some(until) = others_until {
+                connection.execute(
+                    "UPDATE tokens SET expires_at = min(coalesce(expires_at, ?2), ?2)
+                     WHERE directory = ?1 AND is_client_secret = 0 AND revoked = 0",
+                    params![id.to_bytes(), until.millis()],
+                )?;
             }
             put_token(connection, id, &new, Kind::Bearer)?;
             Ok(made(new))
@@ -140,6 +150,40 @@ impl Config {
         let revoke =
             move |connection: &Connection| revoke_token(connection, id, token, Kind::Bearer);
         self.change_directory(id, revoke).await
+    }
+
+    pub(crate) async fn keep_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        token: TokenId,
+    ) -> Result<(), DbError> {
+        self.check_reach(reach, id)?;
+        let now = self.now();
+        self.change_directory(id, move |connection| {
+            let kept = connection.execute(
+                "UPDATE tokens SET expires_at = NULL
+                 WHERE id = ?1 AND directory = ?2 AND is_client_secret = 0 AND revoked = 0
+                     AND coalesce(expires_at, ?3 + 1) > ?3",
+                params![token.to_bytes(), id.to_bytes(), now.millis()],
+            )?;
+            if kept == 0 { Err(not_found()) } else { Ok(()) }
+        })
+        .await
+    }
+
+    /// Revokes the tokens of a directory whose time is over.
+    pub(crate) async fn revoke_expired(&self, id: DirectoryId) -> Result<(), DbError> {
+        let now = self.now();
+        self.change_directory(id, move |connection| {
+            connection.execute(
+                "UPDATE tokens SET revoked = 1
+                 WHERE directory = ?1 AND revoked = 0 AND expires_at <= ?2",
+                params![id.to_bytes(), now.millis()],
+            )?;
+            Ok(())
+        })
+        .await
     }
 
     pub(super) fn check_reach(&self, reach: Reach, id: DirectoryId) -> Result<(), DbError> {
@@ -175,7 +219,7 @@ pub(super) fn check_lives(connection: &Connection, id: DirectoryId) -> Result<()
 /// A token that was just made.
 pub(crate) fn made(new: NewToken) -> Token {
     let NewToken { id, suffix, created_at, .. } = new;
-    Token { id, suffix, created_at, last_used_at: None }
+    Token { id, suffix, created_at, last_used_at: None, expires_at: None }
 }
 
 pub(super) fn put_token(
@@ -218,17 +262,34 @@ pub(super) fn live_tokens(
     id: DirectoryId,
     kind: Kind,
 ) -> Result<Vec<Token>, DbError> {
-    let sql = "SELECT id, suffix, created_at, last_used_at FROM tokens
+    let sql = "SELECT id, suffix, created_at, last_used_at, expires_at FROM tokens
         WHERE directory = ?1 AND is_client_secret = ?2 AND revoked = 0 ORDER BY id DESC";
     all(connection, sql, params![id.to_bytes(), kind.is_client_secret()], |row| token(row))
 }
 
-/// A token of its id, its suffix and the times of its making and its last use.
+/// Those of bearer tokens whose time is not over.
+fn live_bearers(
+    connection: &Connection,
+    id: DirectoryId,
+    now: Timestamp,
+) -> Result<Vec<Token>, DbError> {
+    let mut tokens = live_tokens(connection, id, Kind::Bearer)?;
+    tokens.retain(|token| !is_over(token.expires_at, now));
+    Ok(tokens)
+}
+
+/// Whether a token is void by itself, though nobody has written that down yet.
+pub(crate) fn is_over(expires_at: Option<Timestamp>, now: Timestamp) -> bool {
+    expires_at.is_some_and(|end| end <= now)
+}
+
+/// A token of its id, its suffix and the times of its making, its last use and its end.
 pub(crate) fn token(row: &impl Columns) -> Result<Token, DbError> {
     Ok(Token {
         id: TokenId::from_bytes(row.id(0)?),
         suffix: row.text(1)?,
         created_at: row.time(2)?,
         last_used_at: row.time_if(3)?,
+        expires_at: row.time_if(4)?,
     })
 }

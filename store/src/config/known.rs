@@ -1,6 +1,6 @@
 //! The directories, tokens and client secrets in memory: every SCIM request asks for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::access::AccessToken;
 use super::app_rules::general_rules;
 use super::brakes;
+use super::directories::is_over;
 use crate::columns::Columns;
 use crate::error::{DbError, unreadable};
 use crate::ports::not_found;
@@ -48,6 +49,8 @@ pub(crate) struct KnownToken {
     pub(crate) id: TokenId,
     pub(crate) directory: DirectoryId,
     pub(crate) suffix: String,
+    /// From when on it opens nothing, though nobody has revoked it.
+    expires_at: Option<Timestamp>,
     /// When its use was last written, so that it is written now and then only.
     noted: AtomicI64,
 }
@@ -209,6 +212,7 @@ impl Known {
         // digests tells nothing of the secrets either.
         let at_endpoint = self.by_endpoint.get(endpoint_id);
         let token = self.live_tokens.get(&digest).map(|token| &**token);
+        let token = token.filter(|token| !is_over(token.expires_at, now));
         let secret = issued.and_then(|issued| self.secrets.get(&issued.secret));
         let secret = secret.map(|secret| &**secret);
         let host = host.and_then(|name| self.hosts.get(name));
@@ -257,6 +261,12 @@ impl Known {
         self.live_tokens.contains_key(digest)
     }
 
+    /// The directories with a token whose time is over and that nobody has revoked yet.
+    pub(crate) fn with_expired_tokens(&self, now: Timestamp) -> BTreeSet<DirectoryId> {
+        let over = self.live_tokens.values().filter(|token| is_over(token.expires_at, now));
+        over.map(|token| token.directory).collect()
+    }
+
     /// Whether access tokens that were issued with this secret open anything.
     pub(crate) fn has_secret(&self, id: TokenId) -> bool {
         self.secrets.contains_key(&id)
@@ -277,10 +287,10 @@ impl Known {
     }
 
     fn add_token(&mut self, known: &mut KnownDirectory, row: TokenRow) {
-        let TokenRow { directory, digest, is_client_secret, token } = row;
+        let TokenRow { directory, digest, is_client_secret, expires_at, token } = row;
         if !token.revoked {
             let (id, suffix, noted) = (token.id, token.suffix.clone(), AtomicI64::new(0));
-            let live = Arc::new(KnownToken { id, directory, suffix, noted });
+            let live = Arc::new(KnownToken { id, directory, suffix, expires_at, noted });
             if !is_client_secret {
                 self.live_tokens.insert(digest, live);
             } else if !known.directory.deleting {
@@ -342,13 +352,14 @@ pub(crate) fn reload(
 
 /// The columns of [`TokenRow::read`], in its order.
 pub(crate) const TOKEN_COLUMNS: &str =
-    "id, directory, digest, suffix, created_at, revoked, is_client_secret";
+    "id, directory, digest, suffix, created_at, revoked, is_client_secret, expires_at";
 
 /// A row of `tokens`.
 pub(crate) struct TokenRow {
     directory: DirectoryId,
     digest: Digest,
     is_client_secret: bool,
+    expires_at: Option<Timestamp>,
     token: DirectoryToken,
 }
 
@@ -361,7 +372,13 @@ impl TokenRow {
             revoked: row.flag(5)?,
         };
         let directory = DirectoryId::from_bytes(row.id(1)?);
-        Ok(Self { directory, digest: row.digest(2)?, is_client_secret: row.flag(6)?, token })
+        Ok(Self {
+            directory,
+            digest: row.digest(2)?,
+            is_client_secret: row.flag(6)?,
+            expires_at: row.time_if(7)?,
+            token,
+        })
     }
 }
 

@@ -245,7 +245,7 @@ async fn after_each_change_of_a_directory_what_is_known_is_what_is_there() {
     config.add_client_secret(all, DIRECTORY, secret()).await.unwrap();
     is_known("a secret", there().await);
     let token = NewToken { id: TokenId::from_bits(77), digest: [77; 32], ..secret() };
-    config.add_token(all, DIRECTORY, token).await.unwrap();
+    config.add_token(all, DIRECTORY, token, None).await.unwrap();
     is_known("a token", there().await);
     let mut service = config.known().scim_settings(all, DIRECTORY).unwrap();
     service.debug_until = Some(Timestamp::from_millis(9));

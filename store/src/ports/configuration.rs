@@ -220,9 +220,19 @@ impl Directories for Store {
         reach: Reach,
         id: DirectoryId,
         token: NewToken,
+        others_until: Option<Timestamp>,
     ) -> Result<Token, PortError> {
         Directories::get(self, reach, id).await?;
-        self.config.add_token(reach, id, token).await.map_err(port_error)
+        self.config.add_token(reach, id, token, others_until).await.map_err(port_error)
+    }
+
+    async fn keep_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        token: TokenId,
+    ) -> Result<(), PortError> {
+        self.config.keep_token(reach, id, token).await.map_err(port_error)
     }
 
     async fn revoke_token(

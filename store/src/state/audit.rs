@@ -20,7 +20,7 @@ use super::{State, directory_row};
 use crate::config::Known;
 use crate::error::{DbError, unreadable};
 use crate::sqlite::{as_sql, from_sql};
-pub(crate) use looking::{Budget, Looking, Part, Place};
+pub(crate) use looking::{Budget, Looking, Of, Part, Place, leading_types};
 use range::caused_by;
 pub(crate) use range::{Range, caused_between, caused_ids};
 pub(in crate::state) use range::{range, within};
@@ -87,7 +87,8 @@ pub(super) fn audit(
     if !about(connection, filter, &mut conditions)? {
         return Ok(nothing);
     }
-    narrow(filter, &mut conditions);
+    let types = leading_types(filter, confined.as_ref().map(Vec::len));
+    narrow(filter, !types.is_empty(), &mut conditions);
     let forwards = is_forwards(request);
     let rising = (request.order == Order::Ascending) == forwards;
     let range = looked_through(connection, request, filter, rising)?;
@@ -99,18 +100,18 @@ pub(super) fn audit(
             conditions.and("+feed.directory IN (SELECT value FROM json_each({}))", keys);
         }
         (read(connection, &conditions, range, rising, limit)?, None)
-    } else if confined.is_none() && filter.text.is_none() {
+    } else if confined.is_none() && filter.text.is_none() && types.is_empty() {
         let (low, high) = ends(connection)?;
         let (range, ends_at) = range.window(rising, (low, high));
         (read(connection, &conditions, range, rising, limit)?, ends_at)
     } else {
-        let (budget, confined) = if conditions.is_empty() {
-            let nearest = |keys| nearest(connection, keys, range, rising, limit);
-            (Budget::of(limit as u64), confined.map(nearest).transpose()?)
+        let all = Of::each(confined.as_deref(), &types);
+        let (budget, streams) = if conditions.is_empty() {
+            (Budget::of(limit as u64), nearest(connection, all, range, rising, limit)?)
         } else {
-            (Budget::narrowed(filter.text.is_some()), confined)
+            (Budget::narrowed(filter.text.is_some()), all)
         };
-        let looking = Looking::at(parts(connection, confined, range)?, rising, budget);
+        let looking = Looking::at(parts(connection, streams, range)?, rising, budget);
         let (positions, more) = look(connection, looking, rising, filter.text.is_some())?;
         let ends_at = positions.last().copied().filter(|_| more);
         (fitting(connection, &conditions, &positions, limit)?, ends_at)
@@ -189,8 +190,8 @@ pub(crate) fn later(id: EventId, by: Duration) -> [u8; 16] {
 }
 
 /// Everything that no index leads to.
-fn narrow(filter: &AuditFilter, conditions: &mut Conditions) {
-    if !filter.types.is_empty() {
+fn narrow(filter: &AuditFilter, is_led_by_type: bool, conditions: &mut Conditions) {
+    if !filter.types.is_empty() && !is_led_by_type {
         let names: Vec<&str> = filter.types.iter().map(|kind| kind.name()).collect();
         let list = serde_json::to_string(&names).unwrap_or_default();
         // The index of types would have to be sorted as a whole.
@@ -248,20 +249,20 @@ fn ends(connection: &Connection) -> Result<(u64, u64), DbError> {
     Ok(ends)
 }
 
-/// The streams of directories, or the feed, as far as they lie in a range.
+/// The parts of streams that lie in a range.
 fn parts(
     connection: &Connection,
-    confined: Option<Vec<i64>>,
+    streams: Vec<Of>,
     range: Range,
-) -> Result<Vec<(Option<i64>, u64, u64)>, DbError> {
-    let Some(keys) = confined else {
-        return Ok(vec![(None, range.first.saturating_sub(1), range.last)]);
+) -> Result<Vec<(Of, u64, u64)>, DbError> {
+    let part = |of: Of| {
+        let (low, high) = match of.key.filter(|_| of.has_places_of_its_own()) {
+            Some(key) => within(connection, key, range)?,
+            None => (range.first.saturating_sub(1), range.last),
+        };
+        Ok((of, low, high))
     };
-    let part = |key| {
-        let (low, high) = within(connection, key, range)?;
-        Ok((Some(key), low, high))
-    };
-    keys.into_iter().map(part).collect()
+    streams.into_iter().map(part).collect()
 }
 
 /// The positions that a page looks at, and whether there are more.
@@ -273,14 +274,25 @@ fn look(
 ) -> Result<(Vec<u64>, bool), DbError> {
     let direction = if rising { "ASC" } else { "DESC" };
     let bytes = if is_searched { "octet_length(data)" } else { "0" };
-    while let Some(Part { key, low, high, limit }) = looking.wanted() {
-        let (of, column) =
-            if key.is_some() { ("directory = ?4 AND", "seq") } else { ("", "position") };
+    while let Some(Part { of, low, high, limit }) = looking.wanted() {
+        let column = if of.has_places_of_its_own() { "seq" } else { "position" };
+        let mut conditions = Conditions::default();
+        conditions.and(&format!("{column} > {{}}"), as_sql(low));
+        conditions.and(&format!("{column} <= {{}}"), as_sql(high));
+        if let Some(key) = of.key {
+            conditions.and("directory = {}", key);
+        }
+        if let Some(kind) = of.kind {
+            conditions.and("event = {}", kind.name().to_owned());
+        }
         let sql = format!(
             "SELECT {column}, position, {bytes} FROM feed
-             WHERE {of} {column} > ?1 AND {column} <= ?2 ORDER BY {column} {direction} LIMIT ?3"
+             WHERE {} ORDER BY {column} {direction} LIMIT ?{}",
+            conditions.to_sql(),
+            conditions.parameters().len() + 1
         );
-        let parameters = [low, high, limit].map(as_sql).into_iter().chain(key);
+        let limit = Sql::from(as_sql(limit));
+        let parameters = conditions.parameters().iter().chain([&limit]);
         let places = all(connection, &sql, params_from_iter(parameters), |row| {
             let number = |column| Ok::<_, DbError>(from_sql(row.get(column)?));
             Ok(Place { seq: number(0)?, position: number(1)?, bytes: number(2)? })

@@ -124,6 +124,45 @@ async fn a_filter_that_nothing_fits_goes_on_from_what_is_ones_own() {
 }
 
 #[tokio::test]
+async fn a_rare_type_is_found_at_once_however_old_it_is() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let mut other = world.directory(stream.organization, 2).await;
+    let mut rare = Vec::new();
+    for _ in 0..3 {
+        world.add(&mut stream, busy(1, MANY)).await;
+        for (kind, of) in
+            [(EventType::Activated, &mut stream), (EventType::GroupDeleted, &mut other)]
+        {
+            world.samples = Some(kind);
+            rare.extend(world.add(of, busy(1, 1)).await);
+        }
+        world.samples = None;
+        world.add(&mut other, busy(900, 20)).await;
+    }
+    let types = vec![EventType::Activated, EventType::GroupDeleted, EventType::UserDeleted];
+    let all = AuditFilter { types, ..AuditFilter::default() };
+    let own: Vec<EventId> = rare.iter().copied().step_by(2).collect();
+    let text = Some("\"TYPE\"".to_owned());
+    for (filter, expected) in [
+        (all.clone(), &rare),
+        (AuditFilter { directory: Some(stream.id), ..all.clone() }, &own),
+        (AuditFilter { organization: Some(stream.organization), ..all.clone() }, &rare),
+        (AuditFilter { text, ..all.clone() }, &own),
+        (AuditFilter { types: vec![EventType::UserDeleted], ..all }, &Vec::new()),
+    ] {
+        for order in ORDERS {
+            let pages = walk(&world, Reach::Everything, order, &filter).await;
+            assert_eq!(pages.len(), expected.len().div_ceil(2).max(1), "{filter:?} {order:?}");
+            let mut found: Vec<_> = pages.iter().flat_map(|page| ids(&page.page.items)).collect();
+            if order == Order::Descending {
+                found.reverse();
+            }
+            assert_eq!(found, *expected, "{filter:?} {order:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_list_of_one_request_begins_where_the_request_came_in() {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.add(&mut stream, busy(1, 2 * MANY)).await;

@@ -82,6 +82,34 @@ async fn what_one_replica_sets_up_the_others_have_and_what_it_voids_they_refuse(
 }
 
 #[tokio::test]
+async fn a_token_that_ends_is_refused_by_every_replica_and_revoked_by_the_first() {
+    let (world, stream) = World::with_one_directory().await;
+    let _client = client!(world);
+    let edge = numbered();
+    let other = Arc::new(world.open(edge.clone()).await);
+    let created_at = world.edge.now();
+    let digest: Digest = [2; 32];
+    let id = schemas::TokenId::from_bits(2);
+    let new = api::ports::NewToken { id, digest, suffix: "c3d4".into(), created_at };
+    let end = Some(created_at.after(Duration::from_secs(60)));
+    world.store.add_token(ALL, stream.id, new, end).await.unwrap();
+    edge.pass(60);
+    eventually("the end at the other", async || (!is_let_in(&other).await).then_some(())).await;
+    assert!(is_let_in(&world.store).await, "its clock is behind");
+    world.edge.pass(60);
+    assert!(!is_let_in(&world.store).await);
+    // Whoever comes second finds nothing to do.
+    let (one, two) =
+        tokio::join!(world.store.revoke_expired_tokens(), other.revoke_expired_tokens());
+    assert!(one.is_ok() && two.is_ok(), "{one:?} {two:?}");
+    assert_eq!(world.store.tokens(ALL, stream.id).await.unwrap().len(), 1);
+    eventually("nothing left to revoke", async || {
+        other.revoke_expired_tokens().await.unwrap().is_empty().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_notification_that_was_lost_is_made_good_by_asking() {
     let (world, _stream) = World::with_one_directory().await;
     let client = client!(world);

@@ -33,6 +33,7 @@ mod on_sqlite {
     mod rebuild;
     mod replica;
     mod requests;
+    mod token_ends;
     mod verify;
     mod waiting;
     mod world;
@@ -67,6 +68,7 @@ mod on_postgres {
     mod replica;
     mod replicas;
     mod requests;
+    mod token_ends;
     mod verify;
     mod waiting;
     mod world;

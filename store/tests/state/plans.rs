@@ -313,8 +313,23 @@ async fn history(plans: &mut Plans, stream: &Stream) {
     let any = AuditFilter::default();
     let (from, to) = (Some(time_of(20_000)), Some(time_of(20_100)));
     let nobody = Some("nobody".to_owned());
+    let typed = |types: &[EventType]| AuditFilter { types: types.to_vec(), ..any.clone() };
+    let frequent = typed(&[EventType::UserUpdated]);
+    let rare = typed(&[EventType::TokenCreated]);
+    let several = typed(&[EventType::UserUpdated, EventType::TokenCreated, EventType::Deleted]);
     for filter in [
         any.clone(),
+        frequent.clone(),
+        AuditFilter { directory, ..frequent.clone() },
+        AuditFilter { organization, from, to, ..frequent },
+        rare.clone(),
+        AuditFilter { directory, ..rare.clone() },
+        AuditFilter { organization, ..rare.clone() },
+        AuditFilter { text: nobody.clone(), ..rare },
+        several.clone(),
+        AuditFilter { organization, text: nobody.clone(), ..several.clone() },
+        AuditFilter { directory, actor: nobody.clone(), ..several },
+        typed(&[EventType::Deleted]),
         AuditFilter { user: Some(UserId::from_bits(5_000)), ..any.clone() },
         AuditFilter { user: Some(UserId::from_bits(5_000)), directory, ..any.clone() },
         AuditFilter { directory, ..any.clone() },
@@ -456,7 +471,7 @@ async fn a_replica_reads_again_what_another_has_changed_and_no_more() {
         (matches!(admission, Admission::Granted(_)) == wanted).then_some(())
     };
     // It may have been looking just as it was opened.
-    store.add_token(Reach::Everything, stream.id, token).await.unwrap();
+    store.add_token(Reach::Everything, stream.id, token, None).await.unwrap();
     eventually("the token at the other", async || is_let_in(true).await).await;
     plans.read().await;
     store.revoke_token(Reach::Everything, stream.id, id, created_at).await.unwrap();

@@ -59,7 +59,7 @@ impl Directories for Fake {
             updated_at: new.created_at,
         };
         self.state().directories.push(directory.clone());
-        self.add_token(reach, new.id, new.token).await?;
+        self.add_token(reach, new.id, new.token, None).await?;
         Ok(directory)
     }
 
@@ -155,6 +155,7 @@ impl Directories for Fake {
         reach: Reach,
         id: DirectoryId,
         new: NewToken,
+        others_until: Option<Timestamp>,
     ) -> Result<Token, PortError> {
         if self.tokens(reach, id).await?.len() >= LIVE_TOKENS_MAX {
             return Err(PortError::Conflict(Conflict::LiveTokens));
@@ -164,9 +165,29 @@ impl Directories for Fake {
             suffix: new.suffix,
             created_at: new.created_at,
             last_used_at: None,
+            expires_at: None,
         };
+        if let Some(until) = others_until {
+            let mut state = self.state();
+            let own = state.tokens.iter_mut().filter(|(directory, ..)| *directory == id);
+            own.for_each(|(_, token, _)| token.expires_at = Some(until));
+        }
         self.state().tokens.push((id, token.clone(), new.digest));
         Ok(token)
+    }
+
+    async fn keep_token(
+        &self,
+        reach: Reach,
+        id: DirectoryId,
+        token: TokenId,
+    ) -> Result<(), PortError> {
+        let tokens = self.tokens(reach, id).await?;
+        one(&tokens, |known| known.id == token)?;
+        let mut state = self.state();
+        let kept = state.tokens.iter_mut().filter(|(_, known, _)| known.id == token);
+        kept.for_each(|(_, known, _)| known.expires_at = None);
+        Ok(())
     }
 
     async fn revoke_token(
@@ -219,7 +240,7 @@ impl OauthClients for Fake {
             return Err(PortError::Conflict(Conflict::LiveSecrets));
         }
         let (suffix, created_at) = (new.suffix, new.created_at);
-        let secret = Token { id: new.id, suffix, created_at, last_used_at: None };
+        let secret = Token { id: new.id, suffix, created_at, last_used_at: None, expires_at: None };
         self.state().secrets.push((id, secret.clone(), new.digest));
         Ok(secret)
     }

@@ -150,7 +150,7 @@ fn about(endpoint: &Endpoint, attempt: &Attempt) -> Markup {
         ("Took", html! { (milliseconds(attempt.duration)) }),
         ("Attempt", html! { (attempt.attempt) }),
         ("Event, sent as webhook-id", event),
-        ("Sent to", parts::text(&endpoint.url)),
+        ("Sent to", parts::url(&endpoint.url)),
     ];
     if let Some(id) = attempt.replay {
         about.push(("Replay", html! { a href=(replays::path(endpoint.id, id)) { code { (id) } } }));

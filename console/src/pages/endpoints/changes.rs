@@ -142,7 +142,7 @@ pub(crate) async fn confirm(
     let body = html! {
         p.lead { "This cannot be undone. What waits for it is never sent, and what is known of its deliveries goes with it. To stop for a while, turn it off instead." }
         (facts(&[
-            ("URL", parts::text(&endpoint.url)),
+            ("URL", parts::url(&endpoint.url)),
             ("Waiting for it", lag(&standing, console.edge.now())),
         ]))
         (form(&viewer, &format!("{own}/delete"), &send_danger("Delete endpoint", &own)))

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::actions::{FieldError, Refused};
-use api::ports::{Conflict, DirectoryFilter, Endpoint, OrganizationFilter, PortError};
+use api::ports::{
+    ClientCertificate, Conflict, DirectoryFilter, Endpoint, OrganizationFilter, PortError,
+};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -14,13 +16,13 @@ use schemas::{DeliveryOrder, EndpointId, EndpointKind, EventType, Format, Timest
 
 use super::super::first_few;
 use super::super::organizations::{refuse_auditors, unprocessable};
-use super::typed::{asked, split, typed_from};
+use super::typed::{CERTIFICATE, NO_CERTIFICATE, asked, contradiction, split, typed_from};
 use super::{LIST, get, page_under, path, show, wrong};
 use crate::Console;
 use crate::error::{Error, conflicting};
 use crate::form::{Form, Query};
 use crate::layout::{Page, Section};
-use crate::parts::fields::{Wrongs, choice, line, named, tick, ticks};
+use crate::parts::fields::{Wrongs, choice, line, named, text_area, tick, ticks};
 use crate::parts::form::{form, hidden, send};
 use crate::parts::{self, copy, notice};
 use crate::session::{Change, Viewer};
@@ -99,6 +101,7 @@ async fn page_for_new(
         (form(viewer, &format!("{LIST}/new"), &html! {
             (hidden("id", id))
             (fields(typed, &listed, None, wrongs))
+            (client_certificate(typed, None, wrongs))
             (send("Add endpoint", LIST))
         }))
     };
@@ -126,6 +129,12 @@ pub(crate) async fn update(
     let endpoint = get(&console, &id).await?;
     let made_from = form.text("made_from").and_then(|text| text.parse().ok());
     let made_from: Timestamp = made_from.ok_or(Error::Unreadable)?;
+    if let Some(wrong) = contradiction(&form) {
+        let none = html! {};
+        let wrong = [wrong];
+        let page = page_for_edit(&console, &viewer, &endpoint, &form, made_from, &none, &wrong);
+        return page.await.map(unprocessable);
+    }
     let asked = asked(&form, Some(endpoint.kind));
     match console.api.change_endpoint(endpoint.id, asked, Some(made_from)).await {
         Ok(endpoint) => Ok(to(&path(endpoint.id))),
@@ -179,6 +188,7 @@ async fn page_for_edit(
         (form(viewer, &format!("{own}/edit"), &html! {
             (hidden("made_from", made_from))
             (fields(typed, &listed, Some(endpoint.kind), wrongs))
+            (client_certificate(typed, endpoint.outward.client_certificate.as_ref(), wrongs))
             (send("Save", &own))
         }))
     };
@@ -232,6 +242,33 @@ fn fields(typed: &Form, listed: &Listed, kind: Option<EndpointKind>, wrongs: Wro
         (line(named("timeout_seconds", "Timeout in seconds", "How long your app may take to answer, 1 to 30. Empty is that of all endpoints."), value("timeout_seconds"), wrongs))
         (ticks(named("ed25519", "Public key", "For apps that check signatures without a secret (Standard Webhooks, v1a)."),
             &tick("ed25519", "true", &html! { "Sign with an Ed25519 key too" }, typed.one("ed25519").is_some()), wrongs))
+    }
+}
+
+/// What is shown to an app that asks for a certificate. The key goes in and never comes out, not even into a form that
+/// is shown again because something else is wrong with it.
+fn client_certificate(typed: &Form, has: Option<&ClientCertificate>, wrongs: Wrongs<'_>) -> Markup {
+    let [chain, key] = CERTIFICATE;
+    let hint = match has {
+        None => {
+            "For an app that lets in whoever shows it a certificate (mTLS): in PEM form, that of this installation first."
+        }
+        Some(_) => "In PEM form. Leave it empty to keep the one that there is.",
+    };
+    let key_hint = match typed.text(key) {
+        None => "In PEM form, without a password. It is stored sealed and never shown again.",
+        Some(_) => "Enter it once more: a key is never shown again.",
+    };
+    html! {
+        @if let Some(has) = has {
+            (ticks(named(NO_CERTIFICATE, "Client certificate that is shown", ""),
+                &html! {
+                    p { (show::certificate(has)) }
+                    (tick(NO_CERTIFICATE, "true", &html! { "Show none any more" }, typed.one(NO_CERTIFICATE).is_some()))
+                }, wrongs))
+        }
+        (text_area(named(chain, if has.is_some() { "Another client certificate" } else { "Client certificate" }, hint), typed.text(chain).unwrap_or_default(), wrongs))
+        (text_area(named(key, "Key of the certificate", key_hint), "", wrongs))
     }
 }
 

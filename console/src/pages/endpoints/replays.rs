@@ -221,7 +221,7 @@ async fn about(console: &Console, endpoint: &Endpoint, replay: &Replay) -> Resul
         @for event in &replay.events { span.item { code { (event.name()) } } }
     };
     let mut about = vec![
-        ("To", parts::text(&endpoint.url)),
+        ("To", parts::url(&endpoint.url)),
         ("Directory", of),
         ("Event types", events),
         ("Events a second", html! { "at most " (number(replay.rate.into())) }),

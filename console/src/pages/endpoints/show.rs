@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use api::ports::{Delivering, Endpoint, Health, Replay};
+use api::ports::{ClientCertificate, Delivering, Endpoint, Health, Replay};
 use axum::extract::{Path, State};
 use axum::response::Response;
 use maud::{Markup, html};
@@ -15,12 +15,13 @@ use super::{
     organizations, path, replays, state,
 };
 use crate::Console;
+use crate::certificate::Certificate;
 use crate::error::Error;
 use crate::form::{Form, Query};
 use crate::layout::{Page, Section};
 use crate::pages::first_few;
 use crate::parts::form::form;
-use crate::parts::{self, copy, empty, facts, live, number, time};
+use crate::parts::{self, Tone, badge, copy, empty, facts, live, number, time};
 use crate::ports::Counted;
 use crate::rated::{COUNTED_MAX, Rated, Span, percent, rated};
 use crate::session::Viewer;
@@ -210,7 +211,7 @@ fn replays_of(endpoint: &Endpoint, replays: &[Replay]) -> Markup {
 pub(super) async fn about(console: &Console, endpoint: &Endpoint) -> Result<Markup, Error> {
     let mut about = vec![
         ("Id", html! { code { (endpoint.id) } }),
-        ("URL", parts::text(&endpoint.url)),
+        ("URL", parts::url(&endpoint.url)),
         ("Events", events(endpoint)),
     ];
     if endpoint.kind == EndpointKind::Directory {
@@ -232,14 +233,31 @@ pub(super) async fn about(console: &Console, endpoint: &Endpoint) -> Result<Mark
             timeout.map_or_else(of_settings, |wait| html! { (wait.as_secs()) "\u{202f}s" }),
         ),
     ]);
-    if endpoint.outward.client_certificate.is_some() {
-        about.push(("Client certificate", html! { "one is shown to it" }));
+    if let Some(shown) = &endpoint.outward.client_certificate {
+        about.push(("Client certificate", certificate_at(shown, console.edge.now())));
     }
     if let Some(until) = endpoint.previous_secret_until {
         about.push(("Previous secret", html! { "signs too until " (time(until)) }));
     }
     about.extend([("Created", time(endpoint.created_at)), ("Changed", time(endpoint.updated_at))]);
     Ok(facts(&about))
+}
+
+/// Whose a certificate is, and until when.
+pub(super) fn certificate(shown: &ClientCertificate) -> Markup {
+    match Certificate::first_of(&shown.chain) {
+        None => html! { "one is shown to it" },
+        Some(Certificate { name, not_after }) => {
+            html! { (parts::text_or(name.as_deref(), "without a name")) ", until " (time(not_after)) }
+        }
+    }
+}
+
+/// The same with a word on one that has ended, which apps turn away.
+fn certificate_at(shown: &ClientCertificate, now: Timestamp) -> Markup {
+    let said = Certificate::first_of(&shown.chain);
+    let is_over = said.is_some_and(|said| said.not_after < now);
+    html! { (certificate(shown)) @if is_over { " " (badge(Tone::Bad, "over")) } }
 }
 
 fn events(endpoint: &Endpoint) -> Markup {

@@ -1,11 +1,17 @@
 //! What stands in the form of an endpoint, and what it asks of the API.
 
-use api::actions::Asked;
+use api::actions::{Asked, FieldError};
 use api::ports::Endpoint;
 use schemas::{DeliveryOrder, EndpointKind, Format};
 use serde_json::{Map, Value, json};
 
 use crate::form::Form;
+
+/// A client certificate and its key.
+pub(super) const CERTIFICATE: [&str; 2] = ["client_certificate", "client_certificate_key"];
+
+/// That none is shown any more.
+pub(super) const NO_CERTIFICATE: &str = "no_client_certificate";
 
 /// What an endpoint is, as if it had been typed.
 pub(super) fn typed_from(endpoint: &Endpoint) -> Form {
@@ -82,7 +88,27 @@ pub(super) fn asked(form: &Form, of: Option<EndpointKind>) -> Asked {
         timeout.map(|text| text.parse::<u32>().map_or(json!(text), |number| json!(number)));
     put("timeout_seconds", json!(timeout));
     put("ed25519", json!(form.one("ed25519").is_some()));
+    // The key is never part of a form that is shown, so what is left empty stays as it is.
+    for name in CERTIFICATE {
+        // A form has the line ends of Windows (HTML, 4.10.21.8).
+        if let Some(pem) = form.text(name) {
+            put(name, json!(pem.replace("\r\n", "\n") + "\n"));
+        }
+    }
+    if form.one(NO_CERTIFICATE).is_some() {
+        put("client_certificate", Value::Null);
+    }
     Asked(fields)
+}
+
+/// What two wishes of a form contradict.
+pub(super) fn contradiction(form: &Form) -> Option<FieldError> {
+    let is_given = CERTIFICATE.iter().any(|name| form.text(name).is_some());
+    (is_given && form.one(NO_CERTIFICATE).is_some()).then(|| FieldError {
+        code: "invalid",
+        field: "client_certificate".to_owned(),
+        message: Some("There is a client certificate to show, and a tick at showing none. Take one of them away.".to_owned()),
+    })
 }
 
 #[cfg(test)]
@@ -131,6 +157,26 @@ mod tests {
             "directories": ["directory_1"], "retry_schedule": null, "timeout_seconds": null, "ed25519": false,
         });
         assert_eq!(asked_of(&typed, Some(EndpointKind::Directory)), expected);
+    }
+
+    #[test]
+    fn a_certificate_that_is_left_empty_stays_and_one_is_taken_away_by_a_tick_alone() {
+        let of = |pairs: &[(&str, &str)]| asked_of(pairs, Some(EndpointKind::Directory));
+        let left = of(&[("client_certificate", " "), ("client_certificate_key", "")]);
+        assert!(left.get("client_certificate").is_none(), "{left}");
+        let given = [("client_certificate", "a\r\nb\r\n"), ("client_certificate_key", "c")];
+        let asked = of(&given);
+        assert_eq!(asked["client_certificate"], "a\nb\n");
+        assert_eq!(asked["client_certificate_key"], "c\n");
+        let none = ("no_client_certificate", "true");
+        assert_eq!(of(&[none]).get("client_certificate"), Some(&Value::Null));
+        let contradicts = |pairs: &[(&str, &str)]| {
+            let owned = |text: &str| text.to_owned();
+            let pairs = pairs.iter().map(|(name, value)| (owned(name), owned(value)));
+            contradiction(&Form::of(pairs.collect())).is_some()
+        };
+        assert!(contradicts(&[given[0], none]) && contradicts(&[given[1], none]));
+        assert!(!contradicts(&given) && !contradicts(&[none]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::query::{Parameters, all, execute, first, id};
 use super::{About, Config, host_names, organizations};
 use crate::columns::Columns as _;
 use crate::config::TOKEN_USE_EVERY;
-use crate::config::directories::{Kind, made, token};
+use crate::config::directories::{Kind, is_over, made, token};
 use crate::config::organizations::domains_json;
 use crate::config::placement::partition_for_next;
 use crate::error::{DbError, unreadable};
@@ -105,7 +105,7 @@ impl Config {
         directory: DirectoryId,
     ) -> Result<Vec<Token>, DbError> {
         self.known().reached(reach, directory)?;
-        live_tokens(&self.db.client().await?, directory, Kind::Bearer).await
+        live_bearers(&self.db.client().await?, directory, self.edge.now()).await
     }
 
     pub(super) async fn add_token(
@@ -113,13 +113,19 @@ impl Config {
         reach: Reach,
         directory: DirectoryId,
         new: NewToken,
+        others_until: Option<Timestamp>,
     ) -> Result<Token, DbError> {
         self.known().reached(reach, directory)?;
         let mut client = self.db.client().await?;
         let change = self.begin(&mut client, About::Directory(directory)).await?;
         check_lives(&change.tx, directory).await?;
-        if live_tokens(&change.tx, directory, Kind::Bearer).await?.len() >= LIVE_TOKENS_MAX {
+        if live_bearers(&change.tx, directory, self.edge.now()).await?.len() >= LIVE_TOKENS_MAX {
             return Err(conflicted(Conflict::LiveTokens));
+        }
+        if let Some(until) = others_until {
+            let sql = "UPDATE configured_tokens SET expires_at = least(expires_at, $2)
+                WHERE directory = $1 AND NOT is_client_secret AND NOT revoked";
+            execute(&change.tx, sql, &[&id(directory.to_bytes()), &until.millis()]).await?;
         }
         put_token(&change.tx, directory, &new, Kind::Bearer).await?;
         self.commit(change).await?;
@@ -136,6 +142,41 @@ impl Config {
         let mut client = self.db.client().await?;
         let change = self.begin(&mut client, About::Directory(directory)).await?;
         revoke_token(&change.tx, directory, token, Kind::Bearer).await?;
+        self.commit(change).await
+    }
+
+    pub(super) async fn keep_token(
+        &self,
+        reach: Reach,
+        directory: DirectoryId,
+        token: TokenId,
+    ) -> Result<(), DbError> {
+        self.known().reached(reach, directory)?;
+        let mut client = self.db.client().await?;
+        let change = self.begin(&mut client, About::Directory(directory)).await?;
+        let sql = "UPDATE configured_tokens SET expires_at = NULL
+            WHERE id = $1 AND directory = $2 AND NOT is_client_secret AND NOT revoked
+                AND (expires_at IS NULL OR expires_at > $3)";
+        let (token, directory) = (id(token.to_bytes()), id(directory.to_bytes()));
+        let now = self.edge.now().millis();
+        if execute(&change.tx, sql, &[&token, &directory, &now]).await? == 0 {
+            return Err(not_found());
+        }
+        self.commit(change).await
+    }
+
+    /// Revokes the tokens of a directory whose time is over.
+    pub(super) async fn revoke_expired(&self, directory: DirectoryId) -> Result<(), DbError> {
+        let mut client = self.db.client().await?;
+        let change = self.begin(&mut client, About::Directory(directory)).await?;
+        let sql = "UPDATE configured_tokens SET revoked = true
+            WHERE directory = $1 AND NOT revoked AND expires_at <= $2";
+        let directory = id(directory.to_bytes());
+        let now = self.edge.now().millis();
+        if execute(&change.tx, sql, &[&directory, &now]).await? == 0 {
+            // Another replica was faster.
+            return Ok(());
+        }
         self.commit(change).await
     }
 
@@ -199,8 +240,19 @@ pub(super) async fn live_tokens(
     directory: DirectoryId,
     kind: Kind,
 ) -> Result<Vec<Token>, DbError> {
-    let sql = "SELECT id, suffix, created_at, last_used_at FROM configured_tokens
+    let sql = "SELECT id, suffix, created_at, last_used_at, expires_at FROM configured_tokens
         WHERE directory = $1 AND is_client_secret = $2 AND NOT revoked ORDER BY id DESC";
     let parameters: Parameters<'_> = &[&id(directory.to_bytes()), &kind.is_client_secret()];
     all(client, sql, parameters).await?.iter().map(token).collect()
+}
+
+/// Those of bearer tokens whose time is not over.
+async fn live_bearers(
+    client: &impl GenericClient,
+    directory: DirectoryId,
+    now: Timestamp,
+) -> Result<Vec<Token>, DbError> {
+    let mut tokens = live_tokens(client, directory, Kind::Bearer).await?;
+    tokens.retain(|token| !is_over(token.expires_at, now));
+    Ok(tokens)
 }

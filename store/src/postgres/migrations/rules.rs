@@ -27,7 +27,7 @@ enum Refusal {
 use Refusal::{Forbids, HoldsUp, Rewrites, SlowsDown, TakesAway, Unknown};
 
 /// How many steps the first release knows. Until there is one, that is all of them.
-const FIRST_RELEASE: i32 = 13;
+const FIRST_RELEASE: i32 = 14;
 
 /// Statements that the rules refuse, and why they stand all the same: they were there before anything was released, so
 /// the tables that they change were empty or small wherever they ran.

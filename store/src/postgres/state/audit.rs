@@ -18,7 +18,8 @@ use crate::config::Known;
 use crate::error::{DbError, unreadable};
 use crate::filter::Parameter;
 use crate::state::audit::{
-    Budget, COMPARED_AT_ONCE, Looking, Part, Place, Range, TELLING_MAX, TOLD_WITHIN, later,
+    Budget, COMPARED_AT_ONCE, Looking, Of, Part, Place, Range, TELLING_MAX, TOLD_WITHIN, later,
+    leading_types,
 };
 use crate::state::reading::page::{finished, is_forwards};
 
@@ -57,7 +58,8 @@ async fn audit(
     if !about(moment, filter, &mut conditions).await? {
         return Ok(nothing);
     }
-    narrow(filter, &mut conditions);
+    let types = leading_types(filter, confined.as_ref().map(Vec::len));
+    narrow(filter, !types.is_empty(), &mut conditions);
     let (forwards, rising) = (is_forwards(request), is_rising(request));
     let range = looked_through(moment, request, filter, rising).await?;
     let limit = request.limit as usize + 1;
@@ -67,19 +69,20 @@ async fn audit(
             conditions.and(&format!("feed.directory = ANY({})", array(&keys)), []);
         }
         (read(moment, &conditions, range, rising, limit).await?, None)
-    } else if confined.is_none() && filter.text.is_none() {
+    } else if confined.is_none() && filter.text.is_none() && types.is_empty() {
         let (range, ends_at) = range.window(rising, ends(moment).await?);
         (read(moment, &conditions, range, rising, limit).await?, ends_at)
     } else {
-        let (budget, confined) = match confined {
-            Some(keys) if conditions.is_empty() => {
-                let keys = nearest(moment, keys, range, rising, limit).await?;
-                (Budget::of(limit as u64), Some(keys))
-            }
-            confined if conditions.is_empty() => (Budget::of(limit as u64), confined),
-            confined => (Budget::narrowed(filter.text.is_some()), confined),
+        if !types.is_empty() {
+            moment.walking().await?;
+        }
+        let all = Of::each(confined.as_deref(), &types);
+        let (budget, streams) = if conditions.is_empty() {
+            (Budget::of(limit as u64), nearest(moment, all, range, rising, limit).await?)
+        } else {
+            (Budget::narrowed(filter.text.is_some()), all)
         };
-        let looking = Looking::at(parts(moment, confined, range).await?, rising, budget);
+        let looking = Looking::at(parts(moment, streams, range).await?, rising, budget);
         let (positions, more) = look(moment, looking, rising, filter.text.is_some()).await?;
         let ends_at = positions.last().copied().filter(|_| more);
         (fitting(moment, &conditions, &positions, limit).await?, ends_at)
@@ -153,9 +156,9 @@ impl Subject {
 }
 
 /// Everything that no index leads to.
-fn narrow(filter: &AuditFilter, conditions: &mut Conditions) {
+fn narrow(filter: &AuditFilter, is_led_by_type: bool, conditions: &mut Conditions) {
     let text = |text: &str| [Parameter::Text(text.to_owned())];
-    if !filter.types.is_empty() {
+    if !filter.types.is_empty() && !is_led_by_type {
         conditions.and(IS_OF_TYPE, [types(&filter.types)]);
     }
     if let Some(actor) = &filter.actor {
@@ -208,19 +211,19 @@ async fn ends(moment: &Moment<'_>) -> Result<(u64, u64), DbError> {
     Ok((low.map_or(1, i64::unsigned_abs), feed_end(moment).await?))
 }
 
-/// The streams of directories, or the feed, as far as they lie in a range.
+/// The parts of streams that lie in a range.
 async fn parts(
     moment: &Moment<'_>,
-    confined: Option<Vec<i64>>,
+    streams: Vec<Of>,
     range: Range,
-) -> Result<Vec<(Option<i64>, u64, u64)>, DbError> {
-    let Some(keys) = confined else {
-        return Ok(vec![(None, range.first.saturating_sub(1), range.last)]);
-    };
-    let mut parts = Vec::with_capacity(keys.len());
-    for key in keys {
-        let (low, high) = within(moment, key, range).await?;
-        parts.push((Some(key), low, high));
+) -> Result<Vec<(Of, u64, u64)>, DbError> {
+    let mut parts = Vec::with_capacity(streams.len());
+    for of in streams {
+        let (low, high) = match of.key.filter(|_| of.has_places_of_its_own()) {
+            Some(key) => within(moment, key, range).await?,
+            None => (range.first.saturating_sub(1), range.last),
+        };
+        parts.push((of, low, high));
     }
     Ok(parts)
 }
@@ -232,17 +235,11 @@ async fn look(
     rising: bool,
     is_searched: bool,
 ) -> Result<(Vec<u64>, bool), DbError> {
-    let direction = if rising { "ASC" } else { "DESC" };
     let bytes = if is_searched { "octet_length(data::text)" } else { "0" };
-    while let Some(Part { key, low, high, limit }) = looking.wanted() {
-        let (of, column) = match key {
-            Some(key) => (format!("directory = {key} AND"), "seq"),
-            None => (String::new(), "position"),
-        };
-        let sql = format!(
-            "SELECT {column}, position, {bytes}::bigint FROM feed
-             WHERE {of} {column} > $1 AND {column} <= $2 ORDER BY {column} {direction} LIMIT $3"
-        );
+    while let Some(Part { of, low, high, limit }) = looking.wanted() {
+        let column = if of.has_places_of_its_own() { "seq" } else { "position" };
+        let rest = behind(of, column, rising);
+        let sql = format!("SELECT {column}, position, {bytes}::bigint FROM feed WHERE {rest}");
         let numbers = [low, high, limit].map(|number| Some(Parameter::Integer(as_sql(number))));
         let rows = moment.once(&sql, &numbers).await?;
         let place = |row: &Row| {
@@ -251,6 +248,33 @@ async fn look(
         looking.take(rows.iter().map(place).collect::<Result<_, DbError>>()?);
     }
     Ok(looking.looked_at())
+}
+
+/// What follows `WHERE` for the places of a stream: behind the first parameter, up to and with the second, so many as
+/// the third says.
+fn behind(of: Of, column: &str, rising: bool) -> String {
+    let direction = if rising { "ASC" } else { "DESC" };
+    let order = format!("{column} {direction} LIMIT $3");
+    // A range of types and positions: so nothing leads there but the index of these.
+    let (row, values, order) = match (of.key, of.kind) {
+        (Some(key), Some(kind)) => (
+            format!("directory, event, {column}"),
+            format!("{key}, '{}', ", kind.name()),
+            format!("directory {direction}, event {direction}, {order}"),
+        ),
+        (None, Some(kind)) => (
+            format!("event, {column}"),
+            format!("'{}', ", kind.name()),
+            format!("event {direction}, {order}"),
+        ),
+        (Some(key), None) => {
+            return format!(
+                "directory = {key} AND {column} > $1 AND {column} <= $2 ORDER BY {order}"
+            );
+        }
+        (None, None) => return format!("{column} > $1 AND {column} <= $2 ORDER BY {order}"),
+    };
+    format!("({row}) > ({values}$1) AND ({row}) <= ({values}$2) ORDER BY {order}")
 }
 
 /// The first events at these positions that fit.

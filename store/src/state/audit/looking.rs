@@ -1,6 +1,7 @@
 //! How much a page of the history looks at.
 //!
-//! Streams are looked at together, in the order of the feed, each by its places, to which an index leads:
+//! Streams are looked at together, in the order of the feed, each by its places, to which an index leads. Where types are
+//! asked for, the events of one type are a stream of their own, so that a rare one is found however old it is:
 //!
 //! ```text
 //!   one      3   7   8          ┐
@@ -10,12 +11,19 @@
 //!
 //! What others have in the feed costs nothing and is never a place to go on from.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use api::ports::AuditFilter;
+use schemas::EventType;
 
 use super::{LOOKED_AT_MAX, SEARCHED_BYTES_MAX, SEARCHED_MAX};
 
 /// How many places of a stream are read at first where there are many streams: one costs as much as these.
 const FEW: u64 = 8;
+
+/// How many streams of single types are looked at together, if what they hold is narrowed further: each costs a
+/// question. Past that all types are looked at as one.
+const OF_TYPES_MAX: usize = 256;
 
 /// How much may be looked at.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +55,44 @@ impl Budget {
     }
 }
 
+/// What an index leads through in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Of {
+    /// The key of the directory; the feed itself is a stream without.
+    pub(crate) key: Option<i64>,
+    /// The one type, if it is not all of them.
+    pub(crate) kind: Option<EventType>,
+}
+
+impl Of {
+    /// Of each of these directories, or the feed, each of these types, or all. No event is in two of them.
+    pub(crate) fn each(keys: Option<&[i64]>, types: &[EventType]) -> Vec<Self> {
+        let keys = keys.map_or_else(|| vec![None], |keys| keys.iter().copied().map(Some).collect());
+        let of = |key| {
+            let one = types.iter().map(move |kind| Self { key, kind: Some(*kind) });
+            one.chain(types.is_empty().then_some(Self { key, kind: None }))
+        };
+        keys.into_iter().flat_map(of).collect()
+    }
+
+    /// Whether its places are those of a stream in the log, and not those of the feed.
+    pub(crate) const fn has_places_of_its_own(self) -> bool {
+        self.key.is_some() && self.kind.is_none()
+    }
+}
+
+/// The types that a page is led by, each once. None, if all are asked for, or if something leads there that is narrower.
+pub(crate) fn leading_types(filter: &AuditFilter, directories: Option<usize>) -> Vec<EventType> {
+    let AuditFilter { types, user, group, actor, request, text, from, to, .. } = filter;
+    let types: BTreeSet<EventType> = types.iter().copied().collect();
+    let is_narrowed_further =
+        actor.is_some() || request.is_some() || text.is_some() || from.is_some() || to.is_some();
+    let streams = types.len() * directories.unwrap_or(1);
+    let is_left =
+        user.is_some() || group.is_some() || is_narrowed_further && streams > OF_TYPES_MAX;
+    if is_left { Vec::new() } else { types.into_iter().collect() }
+}
+
 /// An event in its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -61,8 +107,7 @@ pub(crate) struct Place {
 /// A part of a stream that is to be read: the places behind `low`, up to and with `high`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
-    /// The key of the directory; the feed itself is a stream without.
-    pub(crate) key: Option<i64>,
+    pub(crate) of: Of,
     pub(crate) low: u64,
     pub(crate) high: u64,
     pub(crate) limit: u64,
@@ -90,15 +135,15 @@ pub(crate) struct Looking {
 }
 
 impl Looking {
-    /// Begins with these parts of streams, by key; `limit` is not asked.
-    pub(crate) fn at(parts: Vec<(Option<i64>, u64, u64)>, rising: bool, budget: Budget) -> Self {
+    /// Begins with these parts of streams.
+    pub(crate) fn at(parts: Vec<(Of, u64, u64)>, rising: bool, budget: Budget) -> Self {
         let share = budget.events.div_ceil(parts.len().max(1) as u64);
         let limit = if parts.len() > 1 { (share * 2).max(FEW) } else { share };
         let limit = limit.min(budget.events);
         let streams: Vec<Stream> = parts
             .into_iter()
-            .map(|(key, low, high)| Stream {
-                left: Part { key, low, high, limit },
+            .map(|(of, low, high)| Stream {
+                left: Part { of, low, high, limit },
                 read: VecDeque::new(),
                 is_read: false,
             })
@@ -163,10 +208,11 @@ mod tests {
 
     /// Walks streams, which are given by their positions; the places are 1, 2, 3….
     fn walk(streams: &[Vec<u64>], rising: bool, budget: Budget, bytes: u64) -> (Vec<u64>, bool) {
-        let parts = (0..).zip(streams).map(|(key, _)| (Some(key), 0, u64::MAX)).collect();
+        let of = |key| Of { key: Some(key), kind: None };
+        let parts = (0..).zip(streams).map(|(key, _)| (of(key), 0, u64::MAX)).collect();
         let mut looking = Looking::at(parts, rising, budget);
-        while let Some(Part { key, low, high, limit }) = looking.wanted() {
-            let positions = &streams[usize::try_from(key.unwrap()).unwrap()];
+        while let Some(Part { of, low, high, limit }) = looking.wanted() {
+            let positions = &streams[usize::try_from(of.key.unwrap()).unwrap()];
             let places = (1..).zip(positions).map(|(seq, position)| Place {
                 seq,
                 position: *position,
@@ -205,6 +251,30 @@ mod tests {
             prop_assert!(more || all <= events);
             prop_assert!(!more || all >= events);
         }
+    }
+
+    #[test]
+    fn types_are_looked_at_one_by_one_unless_these_are_too_many_or_something_narrower_leads() {
+        let (one, two) = (EventType::UserCreated, EventType::GroupCreated);
+        let filter = AuditFilter { types: vec![two, one, two], ..AuditFilter::default() };
+        assert_eq!(leading_types(&filter, None).len(), 2);
+        assert_eq!(leading_types(&filter, Some(5_000)).len(), 2);
+        let narrowed = AuditFilter { text: Some("a".into()), ..filter.clone() };
+        assert_eq!(leading_types(&narrowed, Some(100)).len(), 2);
+        assert_eq!(leading_types(&narrowed, Some(5_000)), []);
+        let about = AuditFilter { user: Some(schemas::UserId::from_bits(1)), ..filter };
+        assert_eq!(leading_types(&about, None), []);
+        let of = |key, kind| Of { key, kind };
+        assert_eq!(Of::each(None, &[]), [of(None, None)]);
+        assert_eq!(Of::each(None, &[one]), [of(None, Some(one))]);
+        let each = [
+            of(Some(1), Some(one)),
+            of(Some(1), Some(two)),
+            of(Some(7), Some(one)),
+            of(Some(7), Some(two)),
+        ];
+        assert_eq!(Of::each(Some(&[1, 7]), &[one, two]), each);
+        assert_eq!(Of::each(Some(&[]), &[one]), []);
     }
 
     #[test]

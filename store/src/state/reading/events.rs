@@ -20,7 +20,7 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params_from_iter};
 use schemas::{EventId, EventType};
 
-use super::super::audit::{Range, range};
+use super::super::audit::{Of, Range, range};
 use super::super::rows::{all, first};
 use super::page::{Conditions, confined, finished, in_front_of, is_rising, map_page};
 use super::{event_bound, stored_event};
@@ -61,28 +61,51 @@ pub(super) fn events(
     map_page(page, |place| first(connection, sql, [as_sql(place)], stored_event).transpose())
 }
 
-/// Those of the directories that have the nearest events of a range, up to so many: no other has any of the first so
-/// many events.
+/// Those of the streams that have the nearest events of a range, up to so many: no other has any of the first so many
+/// events.
 pub(in crate::state) fn nearest(
     connection: &Connection,
-    directories: Vec<i64>,
+    streams: Vec<Of>,
     range: Range,
     rising: bool,
     limit: usize,
-) -> Result<Vec<i64>, DbError> {
-    if directories.len() <= limit {
-        return Ok(directories);
+) -> Result<Vec<Of>, DbError> {
+    if streams.len() <= limit {
+        return Ok(streams);
     }
-    let all = Part { conditions: Conditions::default(), directories: Some(directories) };
-    let looking = Looking { connection, parts: vec![all], rising };
+    let looking = Looking { connection, parts: parts_of(&streams), rising };
     let heads = looking.nearest(range, limit)?;
-    Ok(heads.into_iter().map(|head| head.directory).collect())
+    Ok(heads.into_iter().map(|head| Of { key: Some(head.directory), kind: head.of.kind }).collect())
+}
+
+/// Those of directories, by type.
+fn parts_of(streams: &[Of]) -> Vec<Part> {
+    let kinds: BTreeSet<Option<EventType>> = streams.iter().map(|of| of.kind).collect();
+    let part = |kind: Option<EventType>| {
+        let directories = streams.iter().filter(|of| of.kind == kind).filter_map(|of| of.key);
+        Part::of(kind, Conditions::default(), Some(directories.collect()))
+    };
+    kinds.into_iter().map(part).collect()
 }
 
 /// Events that an index leads through: of the whole feed, or of each of some directories.
 struct Part {
     conditions: Conditions,
+    kind: Option<EventType>,
     directories: Option<Vec<i64>>,
+}
+
+impl Part {
+    fn of(
+        kind: Option<EventType>,
+        mut conditions: Conditions,
+        directories: Option<Vec<i64>>,
+    ) -> Self {
+        if let Some(kind) = kind {
+            conditions.and("feed.event = {}", kind.name().to_owned());
+        }
+        Self { conditions, kind, directories }
+    }
 }
 
 /// What a list is made of. No event is in two parts.
@@ -109,14 +132,14 @@ fn parts(
         return Ok(if is_anything_untold(connection)? {
             of_types(&told, &conditions, None)
         } else {
-            vec![Part { conditions, directories: None }]
+            vec![Part::of(None, conditions, None)]
         });
     };
     let untold = with_untold(connection, &directories)?;
     let (mixed, plain): (Vec<i64>, Vec<i64>) =
         directories.into_iter().partition(|key| untold.contains(key));
     let mut parts = of_types(&told, &conditions, Some(&mixed));
-    parts.push(Part { conditions, directories: Some(plain) });
+    parts.push(Part::of(None, conditions, Some(plain)));
     parts.retain(|part| part.directories.as_ref().is_none_or(|keys| !keys.is_empty()));
     Ok(parts)
 }
@@ -127,13 +150,9 @@ fn of_types(
     conditions: &Conditions,
     directories: Option<&[i64]>,
 ) -> Vec<Part> {
-    let names: BTreeSet<&str> = types.iter().map(|kind| kind.name()).collect();
-    let of_type = |name: &str| {
-        let mut conditions = conditions.clone();
-        conditions.and("feed.event = {}", name.to_owned());
-        Part { conditions, directories: directories.map(<[i64]>::to_vec) }
-    };
-    names.into_iter().map(of_type).collect()
+    let kinds: BTreeSet<EventType> = types.iter().copied().collect();
+    let of_type = |kind| Part::of(Some(kind), conditions.clone(), directories.map(<[i64]>::to_vec));
+    kinds.into_iter().map(of_type).collect()
 }
 
 fn untold() -> impl Iterator<Item = EventType> {

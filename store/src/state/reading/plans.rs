@@ -281,6 +281,38 @@ fn an_index_or_a_window_leads_to_every_page_of_the_history() {
 }
 
 #[test]
+fn the_history_of_a_type_is_led_by_its_index() {
+    let known = two_known_directories();
+    let connection = database();
+    let organization = known.directories().next().unwrap().organization_id;
+    let text = Some("a".to_owned());
+    let types = vec![EventType::UserCreated, EventType::TokenRevoked];
+    let typed = AuditFilter { types, ..AuditFilter::default() };
+    for filter in [
+        typed.clone(),
+        AuditFilter { text: text.clone(), ..typed.clone() },
+        AuditFilter { organization: Some(organization), ..typed.clone() },
+        AuditFilter { directory: Some(DIRECTORY), text, ..typed },
+    ] {
+        let asked =
+            statements(&connection, EventId::from_bits(1), &known, |connection, request| {
+                audit(connection, &known, request, &filter).map(drop)
+            });
+        let looks: Vec<_> = asked.iter().filter(|sql| sql.contains("ORDER BY position")).collect();
+        assert!(!looks.is_empty());
+        for sql in looks {
+            let plan = plan(&connection, sql);
+            let index = if sql.contains("directory = ") {
+                "feed_directory_event (directory=? AND event=? AND rowid>?"
+            } else {
+                "feed_event (event=? AND rowid>?"
+            };
+            assert!(plan.contains(index), "{plan}\n{sql}");
+        }
+    }
+}
+
+#[test]
 fn the_events_of_a_type_are_found_by_it_alone_and_within_a_directory() {
     let connection = database();
     let plan = |rest: &str| {

@@ -16,7 +16,7 @@ use super::page::{array, confined, is_rising};
 use super::{EVENT_COLUMNS, event_bound, stored_event};
 use crate::config::Known;
 use crate::error::DbError;
-use crate::state::audit::Range;
+use crate::state::audit::{Of, Range};
 use crate::state::reading::page::{finished, in_front_of, map_page};
 
 impl State {
@@ -62,22 +62,34 @@ async fn at(moment: &Moment<'_>, places: &[i64]) -> Result<BTreeMap<i64, StoredE
     rows.iter().map(|row| Ok((row.value(0)?, stored_event(row)?))).collect()
 }
 
-/// Those of the directories that have the nearest events of a range, up to so many: no other has any of the first so
-/// many events.
+/// Those of the streams that have the nearest events of a range, up to so many: no other has any of the first so many
+/// events.
 pub(in crate::postgres::state) async fn nearest(
     moment: &Moment<'_>,
-    directories: Vec<i64>,
+    streams: Vec<Of>,
     range: Range,
     rising: bool,
     limit: usize,
-) -> Result<Vec<i64>, DbError> {
-    if directories.len() <= limit {
-        return Ok(directories);
+) -> Result<Vec<Of>, DbError> {
+    if streams.len() <= limit {
+        return Ok(streams);
     }
     moment.walking().await?;
-    let all = Part { condition: "true".to_owned(), kind: None, directories: Some(directories) };
-    let heads = Looking { moment, parts: vec![all], rising }.heads(range, limit).await?;
-    Ok(heads.into_iter().map(|head| head.directory).collect())
+    let looking = Looking { moment, parts: parts_of(&streams), rising };
+    let heads = looking.heads(range, limit).await?;
+    let of = |head: Head| Of { key: Some(head.directory), kind: looking.parts[head.of].kind };
+    Ok(heads.into_iter().map(of).collect())
+}
+
+/// Those of directories, by type.
+fn parts_of(streams: &[Of]) -> Vec<Part> {
+    let kinds: BTreeSet<Option<EventType>> = streams.iter().map(|of| of.kind).collect();
+    let part = |kind: Option<EventType>| {
+        let directories = streams.iter().filter(|of| of.kind == kind).filter_map(|of| of.key);
+        let condition = "true".to_owned();
+        Part { condition, kind, directories: Some(directories.collect()) }
+    };
+    kinds.into_iter().map(part).collect()
 }
 
 /// Events that an index leads through: of the whole feed, or of each of some directories. The condition is made of
