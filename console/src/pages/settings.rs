@@ -41,6 +41,7 @@ pub(crate) async fn show(
         section aria-labelledby="more-title" {
             h2 #more-title { "More" }
             ul.rows {
+                li { a href="/console/audit" { "Audit trail" } span.faint { "who did what here" } }
                 li { a href="/docs" { "API" } span.faint { "every call, with examples" } }
                 li { a href="/openapi.json" { "Description of the API" } span.faint { "for generators of clients" } }
                 li { a href="/metrics" { "Metrics" } span.faint { "for Prometheus" } }

@@ -83,6 +83,11 @@ const MIGRATIONS: &[Migration] = &[
         works_since: 1,
         sql: include_str!("migrations/0013_members.sql"),
     },
+    Migration {
+        half: Half::Config,
+        works_since: 1,
+        sql: include_str!("migrations/0014_admin_actions.sql"),
+    },
 ];
 
 /// Gathers the times of a feed that was written without.

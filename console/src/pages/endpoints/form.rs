@@ -4,8 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use api::Told;
 use api::actions::{FieldError, Refused};
 use api::ports::{Conflict, DirectoryFilter, Endpoint, OrganizationFilter, PortError};
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -14,7 +16,7 @@ use schemas::{DeliveryOrder, EndpointId, EndpointKind, EventType, Format, Timest
 
 use super::super::first_few;
 use super::super::organizations::{refuse_auditors, unprocessable};
-use super::typed::{asked, split, typed_from};
+use super::typed::{asked, changed_fields, split, typed_from};
 use super::{LIST, get, page_under, path, show, wrong};
 use crate::Console;
 use crate::error::{Error, conflicting};
@@ -127,8 +129,9 @@ pub(crate) async fn update(
     let made_from = form.text("made_from").and_then(|text| text.parse().ok());
     let made_from: Timestamp = made_from.ok_or(Error::Unreadable)?;
     let asked = asked(&form, Some(endpoint.kind));
+    let told = Extension(Told::changed(changed_fields(&endpoint, &asked)));
     match console.api.change_endpoint(endpoint.id, asked, Some(made_from)).await {
-        Ok(endpoint) => Ok(to(&path(endpoint.id))),
+        Ok(endpoint) => Ok((told, to(&path(endpoint.id))).into_response()),
         Err(Refused::Port(PortError::Conflict(Conflict::Changed))) => {
             changed(&console, &viewer, &id, &form).await
         }
