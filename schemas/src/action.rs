@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn what_is_no_id_is_told_from_one() {
-        let id = crate::TokenId::from_bits(7).to_string();
+        let id = crate::TokenId::from_bits(u128::MAX >> 3).to_string();
         assert!(is_id(&id));
         for other in ["", "_", "sk_live_abc", &id.to_lowercase(), &id[1..].replace('_', ""), "a_b"]
         {

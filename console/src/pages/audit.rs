@@ -20,8 +20,8 @@ use crate::Console;
 use crate::error::Error;
 use crate::form::{Form, Query};
 use crate::layout::{Page, Section};
-use crate::parts::list::{column, minor, table};
-use crate::parts::{self, Tone, badge, empty, number, time};
+use crate::parts::list::{column, table};
+use crate::parts::{self, Tone, badge, breakable, empty, number, time};
 use crate::session::Viewer;
 
 const HERE: &str = "/console/audit";
@@ -47,7 +47,7 @@ pub(crate) async fn list(
     let found = found(&console, &filter, query.id("after")).await?;
     let page = first_few(ORGANIZATIONS_MAX);
     let organizations = console.organizations.list(page, OrganizationFilter::default()).await?;
-    let columns = [column("Action"), column("Who"), minor("About"), minor("From"), column("When")];
+    let columns = [column("Action"), column("Who")];
     let body = html! {
         p.lead { "What people and API keys did here: every form of this console and of the setup pages, and every call of the API that changes something. What identity providers did is under " a href="/console/events" { "Live events" } "." }
         (filters(&query, &filter, &organizations.items))
@@ -133,29 +133,29 @@ fn filters(query: &Form, filter: &AdminActionFilter, organizations: &[Organizati
                 label for="actor" { "Who" }
                 input #actor type="search" name="actor" value=(query.text("actor").unwrap_or_default()) dir="auto"
                     autocomplete="off" spellcheck="false" aria-describedby="actor-hint";
-                p.hint #actor-hint { "The id of an API key or of a setup link, an address, or a role: admin, auditor." }
             }
             div.buttons { button.button.primary type="submit" { "Filter" } }
         }
+        p.note #actor-hint { "Who is the id of an API key or of a setup link, an address, or a role: admin, auditor." }
     }
 }
 
-fn row(action: &AdminAction) -> [Markup; 5] {
+/// There is no page of one action, so its row has all of it, also on narrow screens.
+fn row(action: &AdminAction) -> [Markup; 2] {
     [
         html! {
-            code { (action.action.name()) } " " (outcome(action.outcome))
-            @if !action.fields.is_empty() { p.detail { (action.fields.join(", ")) } }
+            code { (breakable(action.action.name())) } " " (outcome(action.outcome))
+            p.detail { (time(action.created_at())) }
+            @for target in &action.targets { p.detail { (link(target)) } }
+            @if !action.fields.is_empty() {
+                p.detail { @for (place, name) in action.fields.iter().enumerate() { @if place > 0 { ", " } (breakable(name)) } }
+            }
             @if action.unrecorded > 0 { p.detail { "and " (number(action.unrecorded)) " more before it" } }
         },
-        who(action),
         html! {
-            @if action.targets.is_empty() { span.faint { "the server" } }
-            @for target in &action.targets { p.detail { (link(target)) } }
+            (who(action))
+            @if let Some(ip) = &action.actor.ip { p.detail { "from " code { (ip) } } }
         },
-        html! {
-            @match &action.actor.ip { Some(ip) => code { (ip) }, None => span.faint { "here" } }
-        },
-        time(action.created_at()),
     ]
 }
 

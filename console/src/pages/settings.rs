@@ -10,7 +10,7 @@ use crate::Console;
 use crate::error::Error;
 use crate::layout::{Page, Section};
 use crate::parts::list::{column, minor, table};
-use crate::parts::{Tone, badge, empty, facts};
+use crate::parts::{Tone, badge, breakable, empty, facts};
 use crate::ports::{Setting, SettingValue};
 use crate::session::Viewer;
 
@@ -63,9 +63,4 @@ fn row(setting: &Setting) -> [Markup; 3] {
         html! { p.value { (value) } p.detail { (breakable(&setting.source)) } },
         html! { span.detail { (setting.help) } },
     ]
-}
-
-/// A name that is broken behind its underscores where there is no room.
-fn breakable(name: &str) -> Markup {
-    html! { @for part in name.split_inclusive('_') { (part) wbr; } }
 }
