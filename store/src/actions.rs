@@ -5,7 +5,7 @@
 //! goes on behind them: a filter that nothing fits costs no more than one that everything does.
 //!
 //! ```text
-//!  organization, else actor, else action ──▶ index ──▶ the next 5,000 ──▶ what else is asked ──▶ a page
+//!  organization, else actor, else action ──▶ index ──▶ the next 4,000 ──▶ what else is asked ──▶ a page
 //! ```
 
 use api::ports::{

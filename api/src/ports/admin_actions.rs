@@ -7,7 +7,7 @@ use super::{Page, PageRequest, PortError};
 
 /// How many actions a page looks at, at most, of those that an index leads to: what a list is narrowed to beside that is
 /// looked for among them. That takes a few milliseconds, and whoever pages goes on behind them.
-pub const ACTIONS_LOOKED_AT_MAX: u32 = 5_000;
+pub const ACTIONS_LOOKED_AT_MAX: u32 = 4_000;
 
 /// How many ids and names of fields are kept of one action: more than any call has, and too few to fill a store with.
 pub const NOTED_MAX: usize = 32;

@@ -53,6 +53,8 @@ fn event(number: u64) -> AuditEvent {
 #[derive(Default)]
 pub(crate) struct FakeActions {
     pub(crate) kept: Mutex<Vec<AdminAction>>,
+    /// Held while nothing is to be concluded.
+    pub(crate) concluding: tokio::sync::Mutex<()>,
     /// Whether there is no room for more.
     pub(crate) is_full: AtomicBool,
 }
@@ -79,6 +81,7 @@ impl AdminActions for FakeActions {
     }
 
     async fn conclude(&self, id: AdminActionId, conclusion: Conclusion) -> Result<(), PortError> {
+        drop(self.concluding.lock().await);
         let mut kept = self.kept.lock().unwrap();
         let action = kept.iter_mut().find(|action| action.id == id).unwrap();
         action.outcome = Some(conclusion.outcome);
@@ -323,4 +326,27 @@ async fn actions_are_exported_as_lines_and_as_a_table() {
     assert!(rows.next().unwrap().starts_with("id,action,created_at,outcome,"));
     let row = rows.next().unwrap();
     assert!(row.contains(",organization.created,") && row.contains(",name,0,api_key,"), "{row}");
+}
+
+#[tokio::test]
+async fn what_was_done_for_a_client_that_hangs_up_is_told_all_the_same() {
+    let world = World::new();
+    let held = world.actions.concluding.lock().await;
+    let request = world.post("/organizations", json!({ "name": "Acme" }));
+    let done = async {
+        while world.fake.state().organizations.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = request => panic!("it is answered before its end is kept"),
+        () = done => {}
+    }
+    assert_eq!(world.actions.kept.lock().unwrap()[0].outcome, None);
+    drop(held);
+    let told = || world.actions.kept.lock().unwrap()[0].outcome;
+    while told().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(told(), Some(schemas::ActionOutcome::Done));
 }
