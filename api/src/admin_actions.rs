@@ -111,20 +111,25 @@ impl Intended {
     }
 }
 
-/// Does what the server does by itself at its start, and records it as any other action.
+/// Does what the server does by itself at its start, and records it as any other action. The work says whether it was
+/// done: another replica may have been faster.
 ///
 /// # Errors
 /// What the work says, or the store: then nothing was done.
-pub async fn record_own<T>(
+pub async fn record_own(
     actions: &dyn AdminActions,
     edge: &dyn Edge,
     intended: Intended,
-    work: impl Future<Output = Result<T, PortError>>,
-) -> Result<T, PortError> {
+    work: impl Future<Output = Result<bool, PortError>>,
+) -> Result<bool, PortError> {
     let id = AdminActionId::from_bits(edge.id());
     actions.begin(intended.with(id, None)).await?;
     let done = work.await;
-    let outcome = if done.is_ok() { ActionOutcome::Done } else { ActionOutcome::Failed };
+    let outcome = match &done {
+        Ok(true) => ActionOutcome::Done,
+        Ok(false) => ActionOutcome::Refused,
+        Err(_) => ActionOutcome::Failed,
+    };
     conclude(actions, id, Conclusion { outcome, ..failed() }).await;
     done
 }

@@ -191,7 +191,7 @@ fn filled(form: &Form) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in form.names().filter(|name| !ours.contains(name)) {
         let is_name = name.len() <= FIELD_NAME_MAX
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
         if is_name && form.text(name).is_some() && !names.iter().any(|known| known == name) {
             names.push(name.to_owned());
         }

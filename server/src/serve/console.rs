@@ -98,8 +98,11 @@ impl Passwords<'_> {
             Role::Auditor => "console_auditor_password",
         };
         let intended = own_action(Action::ConsolePasswordChanged, Vec::new(), &[setting]);
-        let changed = self.sessions.set_password(role, hash);
-        record_own(self.actions, self.edge, intended, changed).await
+        let change = async {
+            self.sessions.set_password(role, hash).await?;
+            Ok(true)
+        };
+        record_own(self.actions, self.edge, intended, change).await.map(drop)
     }
 
     async fn set(
