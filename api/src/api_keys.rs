@@ -1,13 +1,14 @@
 //! `/api_keys`: who may use this API.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use schemas::{ApiKeyId, Edge, OrganizationId, Timestamp};
 use serde::Serialize;
 
+use crate::admin_events::Told;
 use crate::auth::{Reader, Writer};
 use crate::body::{Fields, NAME_MAX, Segments, path_id};
 use crate::error::Error;
@@ -56,7 +57,7 @@ pub(crate) async fn create(
         None => error.into(),
     })?;
     let body = KeyBody::of(key, Some(text.expose().to_owned()));
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok((StatusCode::CREATED, Extension(Told::made(id)), Json(body)).into_response())
 }
 
 /// A key to be.

@@ -1,6 +1,7 @@
 //! `/audit/…`: the history for auditors. Everything that was accepted, with its place in its stream, its
 //! hash and who caused it, without age limit; and the walk that proves that nobody has changed it.
 
+pub(crate) mod admin_events;
 mod csv;
 mod export;
 
@@ -70,7 +71,8 @@ pub(crate) async fn verify(
     Ok(Json(VerificationBody::of(directory, verification)))
 }
 
-fn read_filter(query: &Query) -> Result<AuditFilter, Error> {
+/// From when to when.
+fn range(query: &Query) -> Result<(Option<Timestamp>, Option<Timestamp>), Error> {
     let (from, to) = (query.parsed("range_start")?, query.parsed("range_end")?);
     if let (Some(from), Some(to)) = (from, to)
         && from > to
@@ -78,6 +80,11 @@ fn read_filter(query: &Query) -> Result<AuditFilter, Error> {
         let message = "range_end lies before range_start.".to_owned();
         return Err(Error::parameter("range_end", "invalid", message));
     }
+    Ok((from, to))
+}
+
+fn read_filter(query: &Query) -> Result<AuditFilter, Error> {
+    let (from, to) = range(query)?;
     Ok(AuditFilter {
         types: read_types(query, |_| true)?,
         organization: query.id("organization_id")?,

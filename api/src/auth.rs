@@ -87,9 +87,9 @@ impl FromRequestParts<Api> for Reader {
         let (caller, _) = identify(parts, api).await?;
         match caller.permission {
             Permission::Full | Permission::Read => Ok(Self(caller)),
-            Permission::Audit => {
-                Err(Error::Forbidden("This API key may only read the audit trail, under /audit."))
-            }
+            Permission::Audit => Err(Error::Forbidden(
+                "This API key may only read the audit trail, under /audit and /admin_events.",
+            )),
         }
     }
 }

@@ -1,13 +1,18 @@
 //! A call of the API as data: its route and its description are the same thing, so that neither can
 //! tell of what the other does not have.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemas::Action;
 use serde_json::{Value, json};
 
+use crate::admin_events::{Recorded, record};
 use crate::idempotency;
 use crate::router::Api;
 
@@ -51,6 +56,8 @@ pub(crate) struct Call {
     pub(crate) path: &'static str,
     pub(crate) says: &'static str,
     pub(crate) access: Access,
+    /// What it is in the audit trail. Every call that changes something is something there.
+    pub(crate) action: Option<Action>,
     parameters: Vec<Parameter>,
     /// The JSON Schema of the body; bodies are read field by field.
     pub(crate) body: Option<Value>,
@@ -104,6 +111,7 @@ impl Call {
             path,
             says: "",
             access,
+            action: None,
             parameters,
             body: None,
             status: StatusCode::OK,
@@ -117,6 +125,12 @@ impl Call {
     /// What it does, in one sentence.
     pub(crate) const fn says(mut self, says: &'static str) -> Self {
         self.says = says;
+        self
+    }
+
+    /// What it is in the audit trail.
+    pub(crate) const fn does(mut self, action: Action) -> Self {
+        self.action = Some(action);
         self
     }
 
@@ -217,11 +231,25 @@ impl Call {
 
     /// Adds it to the routes.
     pub(crate) fn route(self, router: axum::Router<Api>, api: &Api) -> axum::Router<Api> {
-        if !self.is_done_once() {
-            return router.route(self.path, self.handler);
+        let (path, is_done_once, recorded) = (self.path, self.is_done_once(), self.recorded(api));
+        let mut handler = self.handler;
+        if let Some(recorded) = recorded {
+            handler = handler.route_layer(middleware::from_fn_with_state(recorded, record));
         }
-        let once = middleware::from_fn_with_state(api.clone(), idempotency::once);
-        router.route(self.path, self.handler.route_layer(once))
+        if is_done_once {
+            // Around the record: what is answered again is not done again.
+            let once = middleware::from_fn_with_state(api.clone(), idempotency::once);
+            handler = handler.route_layer(once);
+        }
+        router.route(path, handler)
+    }
+
+    fn recorded(&self, api: &Api) -> Option<Recorded> {
+        let properties = self.body.as_ref().and_then(|body| body["properties"].as_object());
+        let fields: BTreeSet<String> =
+            properties.into_iter().flat_map(|fields| fields.keys().cloned()).collect();
+        let action = self.action?;
+        Some(Recorded { api: api.clone(), action, fields: Arc::new(fields) })
     }
 }
 

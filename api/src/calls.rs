@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use schemas::wire::EventTag;
 use schemas::wire::{DirectoryGroup, DirectoryType, DirectoryUserWithGroups};
-use schemas::{DeliveryOrder, EndpointKind, Event, EventId, EventType, Format, Timestamp};
+use schemas::{Action, DeliveryOrder, EndpointKind, Event, EventId, EventType, Format, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -104,6 +104,7 @@ fn organizations() -> Vec<Call> {
             .text("search", "Those whose name contains this.")
             .lists::<organizations::OrganizationBody>(),
         post("/organizations", organizations::create)
+            .does(Action::OrganizationCreated)
             .says("Create an organization.")
             .takes(organization(&["name"]))
             .answers::<organizations::OrganizationBody>(CREATED),
@@ -114,10 +115,12 @@ fn organizations() -> Vec<Call> {
             .says("Get an organization.")
             .answers::<organizations::OrganizationBody>(OK),
         put("/organizations/{id}", organizations::update)
+            .does(Action::OrganizationUpdated)
             .says("Change an organization; what is not mentioned stays.")
             .takes(organization(&[]))
             .answers::<organizations::OrganizationBody>(OK),
         delete("/organizations/{id}", organizations::delete)
+            .does(Action::OrganizationDeleted)
             .says("Delete an organization and, a little later, its directories.")
             .done(ACCEPTED),
     ]
@@ -138,6 +141,7 @@ fn directories() -> Vec<Call> {
             .text("domain", "Those of an organization with this domain.")
             .lists::<DirectoryBody>(),
         post("/directories", directories::create)
+            .does(Action::DirectoryCreated)
             .says("Create a directory; shows its SCIM endpoint and, this once, its bearer token.")
             .takes(new)
             .answers::<DirectoryBody>(CREATED),
@@ -145,6 +149,7 @@ fn directories() -> Vec<Call> {
             .says("Get a directory.")
             .answers::<DirectoryBody>(OK),
         patch("/directories/{id}", directories::update)
+            .does(Action::DirectoryUpdated)
             .says("Change the name of a directory, what apps are told of its users, or its brake.")
             .takes(object(
                 &[],
@@ -153,6 +158,7 @@ fn directories() -> Vec<Call> {
             ))
             .answers::<DirectoryBody>(OK),
         post("/directories/{id}/release", directories::release)
+            .does(Action::BrakeReleased)
             .says("Let apps be told what is held of a directory because much of it was removed at once.")
             .answers::<DirectoryBody>(OK),
         post("/directories/{id}/attribute_map/preview", attribute_map::preview)
@@ -168,16 +174,19 @@ fn directories() -> Vec<Call> {
             .says("Which roles users have by their groups.")
             .answers_as(OK, role_mapping_schema),
         put("/directories/{id}/role_mapping", role_mapping::set)
+            .does(Action::DirectoryRoleMappingUpdated)
             .says("Give users roles by their groups; the first in the list that fits comes first.")
             .takes(role_mapping(&[]))
             .answers_as(OK, role_mapping_schema),
         delete("/directories/{id}", directories::delete)
+            .does(Action::DirectoryDeleted)
             .says("Delete a directory; its users and groups go a little later.")
             .done(ACCEPTED),
         get("/directories/{id}/scim_settings", scim_settings::get)
             .says("How the SCIM service of a directory behaves.")
             .answers_as(OK, scim_settings_schema),
         patch("/directories/{id}/scim_settings", scim_settings::update)
+            .does(Action::DirectoryScimSettingsUpdated)
             .says("Have the SCIM service of a directory behave otherwise.")
             .takes(scim_settings(&[]))
             .answers_as(OK, scim_settings_schema),
@@ -202,6 +211,7 @@ fn host_names() -> Vec<Call> {
             .text("directory", "Those of this directory alone.")
             .lists::<host_names::HostNameBody>(),
         post("/host_names", host_names::create)
+            .does(Action::HostNameCreated)
             .says("Have an organization, or one directory, reached under a host name of its own.")
             .takes(new)
             .answers::<host_names::HostNameBody>(CREATED),
@@ -209,6 +219,7 @@ fn host_names() -> Vec<Call> {
             .says("Get a host name.")
             .answers::<host_names::HostNameBody>(OK),
         delete("/host_names/{id}", host_names::delete)
+            .does(Action::HostNameDeleted)
             .says("Remove a host name; its owner is reached under it no more.")
             .done(NO_CONTENT),
     ]
@@ -223,6 +234,7 @@ fn portal_links() -> Vec<Call> {
     );
     vec![
         post("/portal/generate_link", portal_links::generate)
+            .does(Action::PortalLinkCreated)
             .says("Make a link to the setup page of an organization; shown this once.")
             .takes(new)
             .answers::<portal_links::LinkBody>(CREATED),
@@ -232,6 +244,7 @@ fn portal_links() -> Vec<Call> {
             .text("organization", "Those of this organization.")
             .lists::<portal_links::PortalLinkBody>(),
         delete("/portal/links/{id}", portal_links::revoke)
+            .does(Action::PortalLinkRevoked)
             .says("Revoke a link to a setup page, and end the session of who has opened it.")
             .done(NO_CONTENT),
     ]
@@ -291,6 +304,7 @@ fn credentials() -> Vec<Call> {
             .says("The live bearer tokens of a directory, without their text.")
             .lists::<tokens::TokenBody>(),
         post("/directories/{id}/tokens", tokens::create)
+            .does(Action::DirectoryTokenCreated)
             .says("Create a bearer token; shown this once. A directory has two at most. With overlap_seconds the others end by themselves.")
             .takes(object(
                 &[],
@@ -298,12 +312,14 @@ fn credentials() -> Vec<Call> {
             ))
             .answers::<tokens::TokenBody>(CREATED),
         delete("/directories/{id}/tokens/{token_id}", tokens::revoke)
+            .does(Action::DirectoryTokenRevoked)
             .says("Revoke a bearer token.")
             .done(NO_CONTENT),
         get("/directories/{id}/oauth_client", oauth::show)
             .says("The OAuth client of a directory.")
             .answers::<ClientBody>(OK),
         patch("/directories/{id}/oauth_client", oauth::update)
+            .does(Action::DirectoryOauthClientUpdated)
             .says("Change how long access tokens live.")
             .takes(object(
                 &[],
@@ -311,15 +327,18 @@ fn credentials() -> Vec<Call> {
             ))
             .answers::<ClientBody>(OK),
         post("/directories/{id}/oauth_client/secrets", oauth::create_secret)
+            .does(Action::DirectoryClientSecretCreated)
             .says("Create a client secret; shown this once. A client has two at most.")
             .answers::<CreatedSecretBody>(CREATED),
         delete("/directories/{id}/oauth_client/secrets/{secret_id}", oauth::revoke_secret)
+            .does(Action::DirectoryClientSecretDeleted)
             .says("Delete a client secret and the access tokens that were issued with it.")
             .done(NO_CONTENT),
         get("/signing_keys", signing_keys::list)
             .says("The keys that Security Event Tokens are signed with.")
             .lists::<signing_keys::Body>(),
         post("/signing_keys", signing_keys::rotate)
+            .does(Action::SigningKeyRotated)
             .says("Replace the key that tokens are signed with: in an hour, or at once if it is compromised.")
             .takes(object(&[], json!({ "compromised": { "type": "boolean" } })))
             .answers::<signing_keys::Body>(CREATED),
@@ -392,6 +411,17 @@ fn audit() -> Vec<Call> {
             .text("q", "Those whose data contains this text.")
             .lists::<EventBody<'static>>()
             .streams(&["application/x-ndjson", "text/csv"]),
+        get("/admin_events", audit::admin_events::show)
+            .says("What people and keys did outside SCIM, newest first.")
+            .access(Access::Audit)
+            .paged()
+            .query("action", json!({ "enum": Action::ALL }), "Those of this name.")
+            .text("actor", "Those of this API key, portal link, address, or role in the console.")
+            .text("organization_id", "Those about this organization.")
+            .time("range_start", "Those begun at this time or later.")
+            .time("range_end", "Those begun at this time or earlier.")
+            .lists::<audit::admin_events::ActionBody<'static>>()
+            .streams(&["application/x-ndjson", "text/csv"]),
         get("/audit/verify", audit::verify)
             .says("Walk the hash chain and compare the state with what it folds to.")
             .access(Access::Audit)
@@ -434,6 +464,7 @@ fn endpoints() -> Vec<Call> {
             .paged()
             .lists::<endpoints::EndpointBody>(),
         post("/webhook_endpoints", endpoints::create)
+            .does(Action::WebhookEndpointCreated)
             .says("Create a webhook endpoint.")
             .takes(endpoint(&["endpoint_url"], json!({
                 "kind": { "enum": EndpointKind::ALL.map(EndpointKind::name) },
@@ -444,10 +475,12 @@ fn endpoints() -> Vec<Call> {
             .says("Get a webhook endpoint and its health.")
             .answers::<endpoints::EndpointBody>(OK),
         patch("/webhook_endpoints/{id}", endpoints::update)
+            .does(Action::WebhookEndpointUpdated)
             .says("Change a webhook endpoint; what is not mentioned stays.")
             .takes(endpoint(&[], json!({ "status": { "enum": ["enabled", "disabled"] } })))
             .answers::<endpoints::EndpointBody>(OK),
         post("/webhook_endpoints/{id}/rotate_secret", outward::rotate_secret)
+            .does(Action::WebhookEndpointSecretRotated)
             .says("Replace the signing secret; both sign during the overlap.")
             .takes(object(
                 &[],
@@ -465,6 +498,7 @@ fn endpoints() -> Vec<Call> {
             .time("until", "Those made at this time or earlier.")
             .lists::<deliveries::AttemptBody>(),
         post("/webhook_endpoints/{id}/replay", replays::create)
+            .does(Action::ReplayCreated)
             .says("Send a range of events once more, in order, or one event.")
             .takes(replay())
             .answers_as(ACCEPTED, |_| {
@@ -479,13 +513,16 @@ fn endpoints() -> Vec<Call> {
             .says("How far a replay has come.")
             .answers::<replays::ReplayBody>(OK),
         delete("/webhook_endpoints/{id}/replays/{replay_id}", replays::cancel)
+            .does(Action::ReplayCancelled)
             .says("End a replay.")
             .done(NO_CONTENT),
         post("/webhook_endpoints/{id}/test", trials::send)
+            .does(Action::WebhookEndpointTested)
             .says("Send a signed sample, and see what came back.")
             .takes(object(&["event"], json!({ "event": { "type": "string" } })))
             .answers::<trials::TrialBody>(OK),
         delete("/webhook_endpoints/{id}", endpoints::delete)
+            .does(Action::WebhookEndpointDeleted)
             .says("Delete a webhook endpoint.")
             .done(NO_CONTENT),
     ]
@@ -524,9 +561,33 @@ fn api_keys() -> Vec<Call> {
             .paged()
             .lists::<api_keys::KeyBody>(),
         post("/api_keys", api_keys::create)
+            .does(Action::ApiKeyCreated)
             .says("Create an API key; shown this once.")
             .takes(new)
             .answers::<api_keys::KeyBody>(CREATED),
-        delete("/api_keys/{id}", api_keys::delete).says("Delete an API key.").done(NO_CONTENT),
+        delete("/api_keys/{id}", api_keys::delete)
+            .does(Action::ApiKeyDeleted)
+            .says("Delete an API key.")
+            .done(NO_CONTENT),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_that_changes_something_is_an_action_of_the_audit_trail() {
+        let (mut changing, mut looking) = (0, Vec::new());
+        for call in sections().into_iter().flat_map(|section| section.calls) {
+            let changes = call.access == Access::Write;
+            assert_eq!(call.action.is_some(), changes, "{} {}", call.method, call.path);
+            changing += usize::from(changes);
+            if call.method != "get" && !changes {
+                looking.push(call.path);
+            }
+        }
+        assert!(changing > 25, "{changing}");
+        assert_eq!(looking, ["/directories/{id}/attribute_map/preview"], "they change nothing");
+    }
 }

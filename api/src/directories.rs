@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use directory::{AttributeMap, InactiveUsers};
 use schemars::JsonSchema;
 use schemas::brake::{WINDOW_MAX, WINDOW_MIN};
@@ -15,6 +15,7 @@ use schemas::{Brake, BrakeChoice, DirectoryId, OrganizationId, Share, Timestamp,
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::admin_events::Told;
 use crate::auth::{Acting, Caller, Reader, Writer};
 use crate::body::{Fields, NAME_MAX, Segments, path_id};
 use crate::error::Error;
@@ -69,9 +70,10 @@ pub(crate) async fn create(
     let created = api.directories.create(caller.reach, new).await;
     let directory = created.map_err(Error::about(organizations::WHAT, organization))?;
     api.reconcile(directory.id, actor).await;
+    let told = Extension(Told::made(directory.id));
     let mut body = DirectoryBody::of(&api, directory);
     body.scim.bearer_token = Some(token.text);
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok((StatusCode::CREATED, told, Json(body)).into_response())
 }
 
 /// What is not mentioned stays; `null` goes back to what holds without a word.

@@ -6,12 +6,13 @@
 pub(crate) mod read;
 mod show;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemas::EndpointId;
 
+use crate::admin_events::Told;
 use crate::auth::{Reader, Writer};
 use crate::body::{Fields, Segments, path_id};
 use crate::error::Error;
@@ -57,7 +58,8 @@ pub(crate) async fn create(
     let id = EndpointId::from_bits(api.edge.id());
     let made = api.endpoint_of(id, fields).await;
     let endpoint = made.map_err(|refused| refused.of_endpoint(WHAT, id))?;
-    Ok((StatusCode::CREATED, Json(EndpointBody::from(endpoint))).into_response())
+    let told = Extension(Told::made(id));
+    Ok((StatusCode::CREATED, told, Json(EndpointBody::from(endpoint))).into_response())
 }
 
 pub(crate) async fn update(

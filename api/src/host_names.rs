@@ -3,14 +3,15 @@
 //! Who adds one must see everything: whether a name is free tells of others, and a name that is somebody's is served
 //! to nobody else from then on.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use schemas::{DirectoryId, HostName, HostNameId, OrganizationId, Timestamp};
 use serde::Serialize;
 
+use crate::admin_events::Told;
 use crate::auth::{Reader, Writer};
 use crate::body::{Fields, Segments, path_id};
 use crate::error::Error;
@@ -56,7 +57,8 @@ pub(crate) async fn create(
         HostOwner::Organization(id) => Error::about(organizations::WHAT, id)(error),
         HostOwner::Directory(id) => Error::about(directories::WHAT, id)(error),
     })?;
-    Ok((StatusCode::CREATED, Json(HostNameBody::from(host))).into_response())
+    let told = Extension(Told::made(host.id));
+    Ok((StatusCode::CREATED, told, Json(HostNameBody::from(host))).into_response())
 }
 
 pub(crate) async fn delete(

@@ -21,6 +21,7 @@
 //! that goes wrong leaves through the private module `error`.
 
 pub mod actions;
+mod admin_events;
 mod api_keys;
 mod attribute_map;
 mod audit;
@@ -59,6 +60,7 @@ mod tokens;
 mod trials;
 mod users;
 
+pub use admin_events::{Intended, Told, Underway, action_actor, record_own};
 pub use api_keys::{FirstKey, NewKey, create_key, first_key};
 pub use attribute_map::{AttributeMapPreview, ChangedUser, preview_attribute_map};
 pub use auth::sender;

@@ -1,14 +1,15 @@
 //! `/directories/{id}/oauth_client`: what identity providers get access tokens with.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use schemas::wire::ClientTag;
 use schemas::{Timestamp, TokenId};
 use serde::Serialize;
 
+use crate::admin_events::Told;
 use crate::auth::{Acting, Reader, Writer};
 use crate::body::{Fields, Segments, path_id};
 use crate::directories::{self, new_token};
@@ -66,13 +67,14 @@ pub(crate) async fn create_secret(
     let secret = api.oauth_clients.add_secret(caller.reach, id, new).await.map_err(about())?;
     api.reconcile(id, actor).await;
     let token_endpoint = token_endpoint(&api, &client);
+    let told = Extension(Told::made(secret.id));
     let body = CreatedSecretBody {
         secret: secret.into(),
         client_id: client.client_id,
         token_endpoint,
         client_secret: minted.text,
     };
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok((StatusCode::CREATED, told, Json(body)).into_response())
 }
 
 pub(crate) async fn revoke_secret(

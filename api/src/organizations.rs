@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use schemas::wire::DomainTag;
 use schemas::{Edge, OrganizationDomainId, OrganizationId, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::admin_events::Told;
 use crate::auth::{Acting, Reader, Writer};
 use crate::body::{Fields, MapLimits, NAME_MAX, Segments, path_id};
 use crate::error::{Error, FieldError};
@@ -76,7 +77,8 @@ pub(crate) async fn create(
     caller.unlimited()?;
     let organization = read_new(&api, fields)?;
     api.organizations.create(organization.clone()).await?;
-    Ok((StatusCode::CREATED, Json(OrganizationBody::from(organization))).into_response())
+    let told = Extension(Told::made(organization.id).about(organization.id));
+    Ok((StatusCode::CREATED, told, Json(OrganizationBody::from(organization))).into_response())
 }
 
 pub(crate) async fn update(

@@ -1,13 +1,14 @@
 //! `/portal`: links to the setup page of an organization, which an app hands to its customer's administrator.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use schemas::{ApiKeyId, OrganizationId, PortalLinkId, Timestamp};
 use serde::Serialize;
 
+use crate::admin_events::Told;
 use crate::auth::{Reader, Writer};
 use crate::body::{Fields, Segments, path_id};
 use crate::error::Error;
@@ -53,13 +54,13 @@ pub(crate) async fn generate(
 ) -> Result<Response, Error> {
     let ticket = secrets::ticket(&*api.edge);
     let new = read_new(&api, caller.key, &ticket, fields)?;
-    let organization = new.organization_id;
+    let (organization, told) = (new.organization_id, Extension(Told::made(new.id)));
     let created = api.portal_links.create(caller.reach, new).await;
     created.map_err(Error::about(organizations::WHAT, organization))?;
     let host_name = api.host_names.of_organization(organization);
     let address = api.address(host_name.as_ref());
     let link = format!("{address}/setup/{}", ticket.text.expose());
-    Ok((StatusCode::CREATED, Json(LinkBody { link })).into_response())
+    Ok((StatusCode::CREATED, told, Json(LinkBody { link })).into_response())
 }
 
 pub(crate) async fn list(

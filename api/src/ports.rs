@@ -6,11 +6,14 @@
 //! what tokens are signed with. [`Streams`] lets the event log say what
 //! configuration says.
 //!
+//! [`AdminEvents`] keeps what people and keys do here: nothing is changed without an entry.
+//!
 //! [`PortalLinks`] are made and revoked by whoever calls the API; [`Portal`] is what the setup page sees of them.
 //!
 //! Every call that could show something of an organization takes a [`Reach`], and the implementation
 //! applies it in its query: what lies outside does not exist.
 
+mod admin_events;
 mod answers;
 mod audit;
 mod deliveries;
@@ -29,6 +32,10 @@ mod verification;
 use async_trait::async_trait;
 use schemas::{Actor, DirectoryId, OrganizationId};
 
+pub use admin_events::{
+    ACTIONS_LOOKED_AT_MAX, ActionActor, AdminEvent, AdminEventFilter, AdminEvents, Conclusion,
+    FoundActions, NOTED_MAX, NewAdminEvent,
+};
 pub use answers::{ANSWERING_MAX, ANSWERS_KEPT, ANSWERS_MAX, Answers, Begun, KeptAnswer};
 pub use audit::{Audit, AuditEvent, AuditFilter, Audited, Verification, Verifier};
 pub use deliveries::{

@@ -2,15 +2,16 @@
 
 use std::num::NonZeroU32;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use schemas::{DirectoryId, EndpointId, EventType, ReplayId, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::admin_events::Told;
 use crate::auth::{Reader, Writer};
 use crate::body::{Fields, OptionalFields, Segments, path_id};
 use crate::endpoints::WHAT as ENDPOINT;
@@ -40,7 +41,8 @@ pub(crate) async fn create(
     let replay = api.replay_of(endpoint, id, fields).await;
     let replay = replay.map_err(|refused| refused.of(ENDPOINT, endpoint))?;
     let answer = json!({ "replay_id": replay.id, "events": replay.total });
-    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+    let told = Extension(Told::made(replay.id));
+    Ok((StatusCode::ACCEPTED, told, Json(answer)).into_response())
 }
 
 pub(crate) async fn list(

@@ -17,8 +17,8 @@ use crate::body::BODY_BYTES_MAX;
 use crate::error::Error;
 use crate::limits::Limits;
 use crate::ports::{
-    Answers, Audit, Deliveries, Directories, Endpoints, HostNames, KeyPair, Keys, OauthClients,
-    Organizations, PortalLinks, Reading, Streams, Trials, VerificationKeys, Verifier,
+    AdminEvents, Answers, Audit, Deliveries, Directories, Endpoints, HostNames, KeyPair, Keys,
+    OauthClients, Organizations, PortalLinks, Reading, Streams, Trials, VerificationKeys, Verifier,
 };
 use crate::{calls, events, openapi};
 
@@ -60,6 +60,8 @@ pub struct Api {
     pub reading: Arc<dyn Reading>,
     /// The history, for auditors.
     pub audit: Arc<dyn Audit>,
+    /// What people and keys do here.
+    pub admin_events: Arc<dyn AdminEvents>,
     /// The walk through the log.
     pub verifier: Arc<dyn Verifier>,
     /// What tokens are checked with.

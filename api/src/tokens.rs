@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use schemars::JsonSchema;
 use schemas::wire::TokenTag;
 use schemas::{DirectoryId, Timestamp, TokenId};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::admin_events::Told;
 use crate::auth::{Acting, Reader};
 use crate::body::{OptionalFields, Segments, path_id};
 use crate::directories::{self, new_token};
@@ -55,8 +56,9 @@ pub(crate) async fn create(
     let token = api.directories.add_token(caller.reach, id, new, others_until).await;
     let token = token.map_err(Error::about(directories::WHAT, id))?;
     api.reconcile(id, actor).await;
+    let told = Extension(Told::made(token.id));
     let body = TokenBody::of(id, token, Some(minted.text));
-    Ok((StatusCode::CREATED, Json(body)).into_response())
+    Ok((StatusCode::CREATED, told, Json(body)).into_response())
 }
 
 pub(crate) async fn revoke(

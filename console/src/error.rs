@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use maud::html;
 
 use crate::layout;
+use crate::trail::NotRecorded;
 
 /// Where htmx is told to go instead of putting an answer into a page.
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
@@ -74,6 +75,15 @@ impl Error {
                 "Close one that shows live events, and this one goes on by itself.",
             ),
             Self::Port(error) => port(error),
+        }
+    }
+}
+
+impl From<NotRecorded> for Error {
+    fn from(error: NotRecorded) -> Self {
+        match error {
+            NotRecorded::NoAction => Self::Missing("form"),
+            NotRecorded::Port(error) => Self::Port(error),
         }
     }
 }

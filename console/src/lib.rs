@@ -40,6 +40,7 @@ mod rated;
 mod rotation;
 mod session;
 mod sign_in;
+mod trail;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -57,9 +58,9 @@ use tokio_util::sync::CancellationToken;
 
 use brake::Brake;
 use pages::{
-    api_keys, attribute_map, directories, directory, endpoints, events, groups, hold, host_names,
-    organization_deletion, organizations, portal_links, requests, roles, settings, start, tokens,
-    users,
+    api_keys, attribute_map, audit, directories, directory, endpoints, events, groups, hold,
+    host_names, organization_deletion, organizations, portal_links, requests, roles, settings,
+    start, tokens, users,
 };
 use ports::{Installation, Lookups, Pipeline, Sessions};
 use session::Viewer;
@@ -119,6 +120,8 @@ struct Console {
     provider_brake: Brake,
     /// The same for sign-ins that begin there: a provider that does not answer is asked again each time.
     start_brake: Brake,
+    /// How many of those who were not let in are recorded.
+    failures: trail::Failures,
     /// Room for passwords that are being checked.
     checks: Semaphore,
     /// Room for pages that are being kept up to date.
@@ -141,6 +144,7 @@ impl Console {
             brake: Brake::of_passwords(),
             provider_brake: Brake::of_codes(),
             start_brake: Brake::of_codes(),
+            failures: trail::Failures::new(),
             checks: Semaphore::new(sign_in::CHECKS_MAX),
             watching: Arc::new(Semaphore::new(live::WATCHING_MAX)),
             is_secure: ports.public_url.starts_with("https://"),
@@ -163,14 +167,19 @@ impl Console {
 }
 
 /// Routes, and which there are: so that a test can walk them all.
-#[derive(Default)]
-struct Routes {
-    router: Router<Arc<Console>>,
+struct Routes<S = Arc<Console>> {
+    router: Router<S>,
     paths: Vec<String>,
 }
 
-impl Routes {
-    fn route(mut self, path: &str, answers: MethodRouter<Arc<Console>>) -> Self {
+impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
+    fn default() -> Self {
+        Self { router: Router::new(), paths: Vec::new() }
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    fn route(mut self, path: &str, answers: MethodRouter<S>) -> Self {
         self.paths.push(path.to_owned());
         self.router = self.router.route(path, answers);
         self
@@ -188,6 +197,7 @@ pub fn router(ports: Ports) -> Router {
     let prefix: Arc<str> = schemas::host_name::path_of(&ports.public_url).into();
     routes()
         .router
+        .layer(middleware::from_fn_with_state(ports.api.clone(), trail::conclude))
         .layer(DefaultBodyLimit::max(form::FORM_BYTES_MAX))
         .layer(middleware::from_fn(policy::protect))
         .layer(middleware::from_fn_with_state(prefix, place::below))
@@ -291,6 +301,7 @@ fn access() -> Routes {
         .route("/console/api-keys/new", get(api_keys::new).post(api_keys::create))
         .route("/console/api-keys/{key}/revoke", get(api_keys::confirm).post(api_keys::revoke))
         .route("/console/settings", get(settings::show))
+        .route("/console/audit", get(audit::list))
         .route(&under("/links/new"), get(portal_links::new).post(portal_links::create))
         .route(
             &under("/links/{link}/revoke"),

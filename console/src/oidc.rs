@@ -22,11 +22,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::digest;
 use api::ports::Digest;
-use axum::extract::{ConnectInfo, Extension, State};
+use api::{Underway, digest};
+use axum::extract::{ConnectInfo, Extension, Request, State};
 use axum::http::header::{LOCATION, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -39,9 +40,9 @@ pub use members::{InvalidMember, Member, Members};
 use crate::Console;
 use crate::error::Error;
 use crate::form::{Form, Query};
-use crate::ports::{IdentityProvider, Proof, ProviderError, Redemption, Role, Session};
+use crate::ports::{Claims, IdentityProvider, Proof, ProviderError, Redemption, Session};
 use crate::session::{cookie, provider_digest};
-use crate::sign_in::{begin, from, next_page, to};
+use crate::sign_in::{begin, entering, from, next_page, to};
 use claims::{Expected, check};
 use page::refused;
 
@@ -53,6 +54,9 @@ const CODE_BYTES_MAX: usize = 4 * 1024;
 
 /// How long the way back to a page may be, which travels in the cookie: browsers keep 4 KiB of one.
 const NEXT_BYTES_MAX: usize = 2 * 1024;
+
+/// How long the address of a person may be to be kept: as long as one can be (RFC 5321 §4.5.3.1).
+const PERSON_BYTES_MAX: usize = 320;
 
 /// Where a provider sends browsers back to, below the address of the installation.
 pub const CALLBACK: &str = "/console/oidc/callback";
@@ -157,23 +161,24 @@ pub(crate) async fn start(
 pub(crate) async fn callback(
     State(console): State<Arc<Console>>,
     address: Option<Extension<ConnectInfo<SocketAddr>>>,
-    headers: HeaderMap,
     Query(query): Query,
+    request: Request,
 ) -> Result<Response, Error> {
     let oidc = console.oidc.as_ref().ok_or(Error::Missing("page"))?;
-    let mut response = signed_in(&console, oidc, from(address), &headers, &query).await?;
+    let (parts, _) = request.into_parts();
+    let mut response = signed_in(&console, oidc, from(address), &parts, &query).await?;
     response.headers_mut().append(SET_COOKIE, cookie_line(&console, "", Duration::ZERO));
     Ok(response)
 }
 
 async fn signed_in(
-    console: &Console,
+    console: &Arc<Console>,
     oidc: &Oidc,
     from: IpAddr,
-    headers: &HeaderMap,
+    parts: &Parts,
     query: &Form,
 ) -> Result<Response, Error> {
-    let begun = cookie(headers, cookie_name(console.is_secure)).and_then(Begun::read);
+    let begun = cookie(&parts.headers, cookie_name(console.is_secure)).and_then(Begun::read);
     let Some((secret, next)) = begun else { return Ok(not_begun()) };
     let begun = Begun { secret, next: &next };
     let state = query.one("state").unwrap_or_default();
@@ -213,15 +218,27 @@ async fn signed_in(
             client.address = %from,
             "somebody whom the settings do not name has tried to sign in to the console"
         );
+        console.failures.record(&console.api, person(&claims), api::sender(parts)).await;
         return Ok(page::no_member(&claims));
     };
-    enter(console, role, begun.next).await
+    let session = Session { role, person: person(&claims), created_at: now, last_used_at: now };
+    let underway = Underway::default();
+    entering(console, &underway, &session, api::sender(parts)).await?;
+    let (console, next) = (Arc::clone(console), begun.next.to_owned());
+    let api = console.api.clone();
+    let entered = async move { enter(&console, session, &next).await.into_response() };
+    Ok(api.conclude_action(underway, entered).await)
 }
 
-async fn enter(console: &Console, role: Role, next: &str) -> Result<Response, Error> {
-    let now = console.edge.now();
+/// The address, where the provider says that it is theirs.
+fn person(claims: &Claims) -> Option<String> {
+    let email = claims.email.clone().filter(|_| claims.email_verified);
+    email.filter(|email| (1..=PERSON_BYTES_MAX).contains(&email.len()))
+}
+
+async fn enter(console: &Console, session: Session, next: &str) -> Result<Response, Error> {
+    let role = session.role;
     let secret = URL_SAFE_NO_PAD.encode(console.edge.secret());
-    let session = Session { role, created_at: now, last_used_at: now };
     let oidc = console.oidc.as_ref().ok_or(Error::Missing("page"))?;
     let digest = provider_digest(&secret, &oidc.fingerprint());
     console.sessions.begin(digest, session, Proof::Provider).await?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod api_keys;
 pub(crate) mod attribute_map;
+pub(crate) mod audit;
 pub(crate) mod directories;
 pub(crate) mod directory;
 pub(crate) mod endpoints;

@@ -41,6 +41,11 @@ pub(crate) fn text_or(given: Option<&str>, none: &str) -> Markup {
     html! { @match given { Some(given) => (text(given)), None => span.faint { (none) } } }
 }
 
+/// A name that is broken behind its underscores and dots where there is no room.
+pub(crate) fn breakable(name: &str) -> Markup {
+    html! { @for part in name.split_inclusive(['_', '.']) { (part) wbr; } }
+}
+
 /// How long a URL may be in a heading, and how much of its two ends is kept if it is longer: the host, and what tells
 /// it from others of that host.
 const HEADING_MAX: usize = 60;

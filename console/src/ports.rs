@@ -70,10 +70,12 @@ impl fmt::Debug for PasswordHash {
 }
 
 /// A browser that has signed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     /// As whom.
     pub role: Role,
+    /// The address that an identity provider has vouched for, if one let them in.
+    pub person: Option<String>,
     /// When.
     pub created_at: Timestamp,
     /// When it was last used, to the minute or so.

@@ -24,6 +24,7 @@ use crate::Console;
 use crate::error::Error;
 use crate::form::Form;
 use crate::ports::{Role, Session};
+use crate::trail;
 
 /// How long a session lives without being used: a working day.
 pub const SESSION_IDLE_MAX: Duration = Duration::from_secs(8 * 60 * 60);
@@ -51,6 +52,8 @@ pub(crate) struct Viewer {
     pub(crate) digest: Digest,
     /// As whom the history has what they do.
     pub(crate) actor: Actor,
+    /// The address that an identity provider has vouched for, if one let them in.
+    pub(crate) person: Option<String>,
 }
 
 impl Viewer {
@@ -130,13 +133,15 @@ async fn read(
     if !may(&viewer) {
         return Err(Error::NotAllowed);
     }
-    let form = Form::from_request(Request::from_parts(parts, body), console).await?;
+    let sent = Request::from_parts(parts.clone(), body);
+    let form = Form::from_request(sent, console).await?;
     let token = form.one(CSRF_FIELD).unwrap_or_default();
-    if bool::from(token.as_bytes().ct_eq(viewer.csrf.as_bytes())) {
-        Ok((viewer, form))
-    } else {
-        Err(Error::Forged)
+    if !bool::from(token.as_bytes().ct_eq(viewer.csrf.as_bytes())) {
+        return Err(Error::Forged);
     }
+    let actor = trail::of_role(viewer.role, viewer.person.clone(), viewer.actor.clone());
+    trail::intend(&console.api, &mut parts, actor, None, &form).await?;
+    Ok((viewer, form))
 }
 
 /// What ties the form that signs in to the browser that it was made for. Nobody has a session there, so a cookie of
@@ -215,7 +220,8 @@ async fn find(parts: &Parts, console: &Console) -> Result<Option<Viewer>, Error>
             }
             let role = Some(session.role.name().to_owned());
             let actor = Actor { console_role: role, ..api::sender(parts) };
-            return Ok(Some(Viewer { role: session.role, csrf: csrf(secret), digest, actor }));
+            let Session { role, person, .. } = session;
+            return Ok(Some(Viewer { role, csrf: csrf(secret), digest, actor, person }));
         }
     }
     Ok(None)
@@ -304,6 +310,7 @@ mod tests {
             |hours: u64| Timestamp::from_millis(0).after(Duration::from_secs(hours * 3_600));
         Session {
             role: Role::Admin,
+            person: None,
             created_at: hours(created_at),
             last_used_at: hours(last_used_at),
         }

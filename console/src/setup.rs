@@ -42,10 +42,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::ports::{
-    HostNames, NewPortalSession, Opening, Organization, Portal, Reach, SESSION_LIFETIME, WhyVoid,
+    HostNames, NewPortalSession, Opening, Organization, PortError, Portal, PortalLink, Reach,
+    SESSION_LIFETIME, WhyVoid,
 };
-use api::{digest, ticket};
-use axum::Router;
+use api::{Intended, Underway, digest, ticket};
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, SET_COOKIE,
@@ -55,16 +55,18 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use maud::html;
 use schemas::host_name::path_of;
+use schemas::{Action, Actor};
 
 use crate::form::FORM_BYTES_MAX;
 use crate::policy::{PERMISSIONS_POLICY, POLICY, UNUSED};
 use crate::ports::Arrivals;
-use crate::{Console, Ports, assets, parts};
+use crate::{Console, Ports, Routes, assets, parts, trail};
 use refusal::Refusal;
 use seats::Seats;
-use visitor::{Admin, Pressed, SESSION_COOKIE, Visitor, from_here};
+use visitor::{Admin, Pressed, SESSION_COOKIE, Visitor, from_here, of_link};
 
 /// What every answer says to browsers. The addresses of links go nowhere else, and nothing is kept that shows a token.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -118,10 +120,21 @@ impl Site {
 pub fn router(setup: Setup) -> Router {
     let Setup { portal, host_names, arrivals, pages } = setup;
     let (seats, console) = (Arc::default(), Arc::new(Console::new(pages)));
+    let api = console.api.clone();
     let site = Site { portal, host_names, arrivals, seats, console };
+    routes()
+        .router
+        .layer(middleware::from_fn_with_state(api, trail::conclude))
+        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(site.clone(), from_here))
+        .layer(middleware::from_fn_with_state(site.clone(), finish))
+        .with_state(site)
+}
+
+fn routes() -> Routes<Site> {
     let directory = "/setup/directories/{directory}";
     let under = |rest: &str| format!("{directory}{rest}");
-    Router::new()
+    Routes::default()
         .route("/setup", get(home::show))
         .route("/setup/new", get(home::choose).post(home::create))
         .route("/setup/session", get(session))
@@ -135,10 +148,6 @@ pub fn router(setup: Setup) -> Router {
         .route(&under("/tokens"), post(tokens::make))
         .route(&under("/tokens/{token}/revoke"), get(tokens::confirm).post(tokens::revoke))
         .route(&under("/tokens/{token}/keep"), post(tokens::keep))
-        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(site.clone(), from_here))
-        .layer(middleware::from_fn_with_state(site.clone(), finish))
-        .with_state(site)
 }
 
 /// What every answer has in common.
@@ -199,11 +208,19 @@ async fn open(
     State(site): State<Site>,
     visitor: Visitor,
     Path(token): Path<String>,
+    Extension(underway): Extension<Underway>,
+    request: Request,
 ) -> Result<Response, Refusal> {
     let (token, now) = (digest(&token), site.edge.now());
     // A link of others must not be used up by who may not see it.
     let link = site.portal.link(token).await?;
-    link.filter(|link| visitor.may_see(link.organization_id)).ok_or(Refusal::Unknown)?;
+    let link = link.filter(|link| visitor.may_see(link.organization_id));
+    let link = link.ok_or(Refusal::Unknown)?;
+    // Whoever has a link that opens nothing any more does nothing.
+    if link.void(now).is_none() {
+        let by = api::sender(&request.into_parts().0);
+        record_opening(&site, &underway, &link, by).await?;
+    }
     let ticket = ticket(&*site.edge);
     let session =
         NewPortalSession { digest: ticket.digest, expires_at: now.after(SESSION_LIFETIME) };
@@ -219,6 +236,22 @@ async fn open(
         Opening::Void(link, why) => Err(Refusal::Void(why, link.return_url)),
         Opening::Unknown => Err(Refusal::Unknown),
     }
+}
+
+async fn record_opening(
+    site: &Site,
+    underway: &Underway,
+    link: &PortalLink,
+    by: Actor,
+) -> Result<(), PortError> {
+    let intended = Intended {
+        action: Action::PortalLinkOpened,
+        actor: of_link(link.id, by),
+        organization_id: Some(link.organization_id),
+        targets: vec![link.id.to_string()],
+        fields: Vec::new(),
+    };
+    site.api.begin_action(underway, intended).await
 }
 
 /// The cookie of a session: scripts do not see it, other sites do not send it, and it stays below `/setup`.
@@ -241,4 +274,14 @@ fn invitation(site: &Site, organization: &Organization) -> Html<String> {
         form method="post" { button.button.primary type="submit" { "Open the setup page" } }
     };
     frame::plain(site, "Set up directory sync", &body)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_walk_through_all_pages_leaves_none_out() {
+        let listed = include_str!("../../tests/it/setup_routes.txt");
+        let listed: Vec<&str> = listed.lines().collect();
+        assert_eq!(super::routes().paths, listed, "tests/it/setup_routes.txt lists them in order");
+    }
 }

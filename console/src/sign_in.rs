@@ -8,15 +8,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::digest;
 use api::ports::PortError;
-use axum::extract::{ConnectInfo, Extension, State};
+use api::{Intended, Underway, digest};
+use axum::extract::{ConnectInfo, Extension, FromRequest as _, Request, State};
 use axum::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use maud::{Markup, html};
+use schemas::{Action, Actor};
 
 use crate::Console;
 use crate::error::Error;
@@ -29,6 +30,7 @@ use crate::ports::{PasswordHash, Proof, Role, Session};
 use crate::session::{
     CSRF_FIELD, FormOwner, SESSION_MAX, Signed, Viewer, cookie_name, same_origin,
 };
+use crate::trail;
 
 /// How many passwords are checked at once: each takes 19 MiB and a core.
 pub(crate) const CHECKS_MAX: usize = 2;
@@ -52,9 +54,12 @@ pub(crate) async fn show(
 pub(crate) async fn sign_in(
     State(console): State<Arc<Console>>,
     address: Option<Extension<ConnectInfo<SocketAddr>>>,
-    headers: HeaderMap,
-    form: Form,
+    Extension(underway): Extension<Underway>,
+    request: Request,
 ) -> Result<Response, Error> {
+    let (parts, body) = request.into_parts();
+    let (headers, by) = (parts.headers.clone(), api::sender(&parts));
+    let form = Form::from_request(Request::from_parts(parts, body), &console).await?;
     same_origin(&headers, &console.public_url)?;
     let (next, owner) = (next_page(&form), FormOwner::of(&headers, &console));
     let page = Page { console: &console, owner: &owner, next: &next };
@@ -72,12 +77,14 @@ pub(crate) async fn sign_in(
     let password = form.one("password").unwrap_or_default();
     let Some((role, checked_with)) = whose(&console, password).await? else {
         tracing::warn!(client.address = %address, "a wrong password for the console");
+        console.failures.record(&console.api, None, by).await;
         return Ok(page.show(StatusCode::UNAUTHORIZED, Some(WRONG)));
     };
     let now = console.edge.now();
     let secret = URL_SAFE_NO_PAD.encode(console.edge.secret());
-    let session = Session { role, created_at: now, last_used_at: now };
+    let session = Session { role, person: None, created_at: now, last_used_at: now };
     let proof = Proof::Password(checked_with);
+    entering(&console, &underway, &session, by).await?;
     match console.sessions.begin(digest(&secret), session, proof).await {
         Ok(()) => {}
         Err(PortError::NotFound) => return Ok(page.show(StatusCode::UNAUTHORIZED, Some(WRONG))),
@@ -87,6 +94,23 @@ pub(crate) async fn sign_in(
     let mut response = to(&next);
     begin(&console, &mut response, &secret);
     Ok(response)
+}
+
+/// Records that somebody is about to be let in.
+pub(crate) async fn entering(
+    console: &Console,
+    underway: &Underway,
+    session: &Session,
+    by: Actor,
+) -> Result<(), PortError> {
+    let intended = Intended {
+        action: Action::ConsoleSignedIn,
+        actor: trail::of_session(session, by),
+        organization_id: None,
+        targets: Vec::new(),
+        fields: Vec::new(),
+    };
+    console.api.begin_action(underway, intended).await
 }
 
 /// Gives the browser the cookie of a session that has begun.

@@ -62,6 +62,8 @@ kinds! {
     HostNameId, HostName = "host_name";
     /// A link to the setup page of an organization: `portal_link_…`. The id is not the secret.
     PortalLinkId, PortalLink = "portal_link";
+    /// Something that people or keys did outside SCIM: `admin_event_…`.
+    AdminEventId, AdminEvent = "admin_event";
     /// An HTTP request that reached us: `req_…`.
     RequestId, Request = "req";
 }

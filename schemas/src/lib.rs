@@ -9,6 +9,7 @@
 //!
 //! Start with [`chain`]: the rest of the system follows from its verdict.
 
+pub mod action;
 pub mod brake;
 pub mod chain;
 pub mod change;
@@ -27,6 +28,7 @@ pub mod time;
 pub mod waits;
 pub mod wire;
 
+pub use action::{Action, ActionOutcome, ActorKind};
 pub use brake::{Brake, BrakeChoice, Share};
 pub use chain::{Hash, Head, Seq};
 pub use change::{Change, Mapped, Shown, StoredChange};
@@ -36,7 +38,7 @@ pub use event::{Event, EventType};
 pub use format::Format;
 pub use host_name::HostName;
 pub use id::{
-    ApiKeyId, AttemptId, DirectoryId, EndpointId, EventId, GroupId, HostNameId, Id,
+    AdminEventId, ApiKeyId, AttemptId, DirectoryId, EndpointId, EventId, GroupId, HostNameId, Id,
     OrganizationDomainId, OrganizationId, PortalLinkId, ReplayId, RequestId, ScimId, TokenId,
     UserId,
 };

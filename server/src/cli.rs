@@ -25,7 +25,8 @@ mod portal_link;
 pub use directory::{DirectoryCommand, OauthCommand, SecretCommand, TokenCommand};
 pub use endpoint::NewEndpoint;
 pub use history::{
-    AuditCommand, AuditFilter, EventCommand, EventsCommand, ExportFormat, StreamFormat,
+    ActionFilter, AuditCommand, AuditFilter, EventCommand, EventsCommand, ExportFormat,
+    StreamFormat,
 };
 pub use host_name::HostNameCommand;
 pub use organization::OrgCommand;

@@ -4,6 +4,7 @@
 //! The ports are implemented once, in `ports/`, on these. What they do with one another (which directory is known
 //! to whom, which page follows) is the same everywhere; here is just what a database answers.
 
+mod admin_events;
 mod brake;
 mod config;
 mod console;
@@ -34,6 +35,7 @@ use crate::state::places::{About, Counted};
 use crate::state::reading::{Standing, Table};
 use crate::state::{Progress, Told};
 
+pub(crate) use admin_events::AdminEventsBackend;
 pub(crate) use brake::BrakeBackend;
 pub(crate) use config::ConfigBackend;
 pub(crate) use console::ConsoleBackend;

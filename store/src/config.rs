@@ -6,6 +6,7 @@
 //! request asks (which token opens which directory) is answered from memory.
 
 pub(crate) mod access;
+mod admin_events;
 pub(crate) mod answers;
 pub(crate) mod app_rules;
 pub(crate) mod attempts;
@@ -71,6 +72,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("config/attempts.sql"),
     include_str!("config/key_check.sql"),
     include_str!("config/token_ends.sql"),
+    include_str!("config/admin_events.sql"),
 ];
 
 const CACHE_KIB: u32 = 1_024;

@@ -10,6 +10,7 @@
 //!
 //! Start with [`Store`].
 
+mod actions;
 mod backend;
 mod columns;
 mod config;

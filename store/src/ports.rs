@@ -1,5 +1,6 @@
 //! The ports of the roles, each in a file of its own, and how errors are told in their terms.
 
+mod admin_events;
 mod brake;
 mod configuration;
 mod console;

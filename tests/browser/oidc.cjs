@@ -2,7 +2,7 @@
 // which an answer may be one that was not meant for this sign-in.
 "use strict";
 
-const { assert, config, content, open, play, signIn } = require("./browser.cjs");
+const { api, assert, config, content, open, play, signIn } = require("./browser.cjs");
 const { stands } = require("./inspect.cjs");
 
 const SECRET = "odd: +/ secret";
@@ -211,11 +211,25 @@ async function brokenProvider(browser) {
   await control({});
 }
 
+// The audit trail names the person, and not their role alone; and only by an address that the provider has verified.
+async function trail() {
+  const did = async (who) => (await api("GET", `/admin_events?order=asc&actor=${who}`)).data.map((one) => one.action);
+  assert.deepEqual(await did("grace@example.com"), ["console.signed_in", "api_key.created", "console.signed_out"]);
+  assert.deepEqual(await did("audit@example.com"), ["console.signed_in", "console.signed_out"]);
+  assert.deepEqual(await did("nobody@example.com"), ["console.sign_in_failed"]);
+  const failed = await api("GET", "/admin_events?action=console.sign_in_failed");
+  assert.equal(JSON.stringify(failed).includes("unverified"), false);
+  assert.equal(failed.data.length, 2);
+  const [grace] = (await api("GET", "/admin_events?actor=grace@example.com&limit=1")).data;
+  assert.deepEqual([grace.actor.type, grace.actor.name], ["console", "admin"]);
+}
+
 play(async (browser) => {
   const redirect_uri = config.base + CALLBACK;
   await control({ redirect_uri, secret: SECRET, only_userinfo: false });
   await members(browser);
   await strangers(browser);
+  await trail();
   await answersForOthers(browser);
   await otherAudience(browser);
   await brokenProvider(browser);

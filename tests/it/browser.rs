@@ -68,6 +68,11 @@ fn the_settings_are_shown_with_their_sources_and_without_secrets() {
 }
 
 #[test]
+fn what_people_and_keys_do_stands_in_the_audit_trail() {
+    play("audit");
+}
+
+#[test]
 fn people_sign_in_with_an_identity_provider_and_no_answer_for_others_lets_anybody_in() {
     play_with_provider("oidc", &[]);
 }

@@ -10,14 +10,14 @@ use tests::{Directory, Server};
 const PASSWORD: &str = "black-box";
 
 /// A browser without a page: it keeps its cookie and follows no redirect.
-struct Visitor {
+pub(crate) struct Visitor {
     http: Client,
     base: String,
     cookie: String,
 }
 
 impl Visitor {
-    fn new(server: &Server) -> Self {
+    pub(crate) fn new(server: &Server) -> Self {
         // The provider of cryptography is installed with the first client.
         drop(http_client());
         let http = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
@@ -25,16 +25,20 @@ impl Visitor {
         Self { http, base: server.base().to_owned(), cookie: String::new() }
     }
 
-    async fn signed_in(server: &Server) -> Self {
+    pub(crate) async fn signed_in(server: &Server) -> Self {
         let mut visitor = Self::new(server);
         let answer = visitor.sign_in(PASSWORD).await;
         assert_eq!(answer.status(), 303);
-        visitor.cookie = set_cookie(&answer).split(';').next().unwrap().to_owned();
+        visitor.keep_cookie(&answer);
         visitor
     }
 
+    pub(crate) fn keep_cookie(&mut self, answer: &Response) {
+        set_cookie(answer).split(';').next().unwrap().clone_into(&mut self.cookie);
+    }
+
     /// As a browser does: with the form, its token and its cookie.
-    async fn sign_in(&self, password: &str) -> Response {
+    pub(crate) async fn sign_in(&self, password: &str) -> Response {
         let (cookie, token) = self.form_to_sign_in().await;
         let own = Self { http: self.http.clone(), base: self.base.clone(), cookie };
         own.post("/console/sign-in", &[("password", password), ("csrf", &token)]).await
@@ -53,17 +57,17 @@ impl Visitor {
         if self.cookie.is_empty() { request } else { request.header(COOKIE, &self.cookie) }
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.request("GET", path).send().await.unwrap()
     }
 
-    async fn page(&self, path: &str) -> String {
+    pub(crate) async fn page(&self, path: &str) -> String {
         let answer = self.get(path).await;
         assert_eq!(answer.status(), 200, "{path}");
         answer.text().await.unwrap()
     }
 
-    async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response {
+    pub(crate) async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Response {
         let mut body = String::new();
         for (name, value) in fields {
             let value: String = value.bytes().map(|byte| format!("%{byte:02x}")).collect();
@@ -74,7 +78,7 @@ impl Visitor {
     }
 
     /// The value of a field of a form on a page.
-    async fn field(&self, path: &str, name: &str) -> String {
+    pub(crate) async fn field(&self, path: &str, name: &str) -> String {
         field(&self.page(path).await, name)
     }
 }

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking, wherever that happens"
 )]
 
+mod admin_events;
 mod architecture;
 mod attributes;
 mod audit;

@@ -11,7 +11,7 @@ const ACME: &str = "scim.acme.test";
 const RIVAL: &str = "scim.rival.test";
 
 /// A browser without scripts: it keeps the cookies of one site, and goes where it is told.
-struct Browser {
+pub(crate) struct Browser {
     http: reqwest::Client,
     base: String,
     host: String,
@@ -19,17 +19,17 @@ struct Browser {
 }
 
 /// A page.
-struct Shown {
-    status: u16,
-    headers: reqwest::header::HeaderMap,
-    text: String,
+pub(crate) struct Shown {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
 }
 
 /// A form on a page: where it leads, and what it sends by itself.
 #[derive(Clone)]
-struct Form {
-    action: String,
-    fields: Vec<(String, String)>,
+pub(crate) struct Form {
+    pub(crate) action: String,
+    pub(crate) fields: Vec<(String, String)>,
 }
 
 impl Form {
@@ -48,7 +48,7 @@ impl Form {
 }
 
 impl Browser {
-    fn new(server: &Server) -> Self {
+    pub(crate) fn new(server: &Server) -> Self {
         let _ = tests::server::http_client();
         let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
         let base = server.base().to_owned();
@@ -95,17 +95,17 @@ impl Browser {
         Shown { status, headers, text: answer.text().await.unwrap() }
     }
 
-    async fn get(&mut self, path: &str) -> Shown {
+    pub(crate) async fn get(&mut self, path: &str) -> Shown {
         self.send("GET", path, &[]).await
     }
 
     /// Presses the button of a link, which has no session and so no fields.
-    async fn press(&mut self, path: &str) -> Shown {
+    pub(crate) async fn press(&mut self, path: &str) -> Shown {
         self.submit(&Form { action: path.to_owned(), fields: Vec::new() }).await
     }
 
     /// Sends a form and goes where it leads.
-    async fn submit(&mut self, form: &Form) -> Shown {
+    pub(crate) async fn submit(&mut self, form: &Form) -> Shown {
         let mut body = String::new();
         for (name, value) in &form.fields {
             let value: String = value.bytes().map(|byte| format!("%{byte:02x}")).collect();
@@ -130,7 +130,7 @@ impl Shown {
     }
 
     /// The form that has this button.
-    fn form(&self, button: &str) -> Form {
+    pub(crate) fn form(&self, button: &str) -> Form {
         let end = self.text.find(&format!(">{button}<")).unwrap_or_else(|| {
             panic!("{button} is not in {}", self.text);
         });
@@ -165,13 +165,13 @@ async fn until(server: &Server, cookie: &Browser, path: &str, words: &str) -> Sh
     .await
 }
 
-async fn organization(api: &Api, name: &str) -> String {
+pub(crate) async fn organization(api: &Api, name: &str) -> String {
     let made = api.create("/organizations", &json!({ "name": name })).await;
     made["id"].as_str().unwrap().to_owned()
 }
 
 /// Makes a link and answers its path.
-async fn link(api: &Api, organization: &str) -> String {
+pub(crate) async fn link(api: &Api, organization: &str) -> String {
     let body = json!({ "organization": organization, "return_url": "https://app.example/settings?a=1&b=2",
         "success_url": "https://app.example/done" });
     let made = api.create("/portal/generate_link", &body).await;

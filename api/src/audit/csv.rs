@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use csv::{QuoteStyle, Terminator, WriterBuilder};
 use schemas::Actor;
 
-use crate::ports::AuditEvent;
+use crate::ports::{AdminEvent, AuditEvent};
 
 const COLUMNS: [&str; 15] = [
     "id",
@@ -58,6 +58,58 @@ fn row(event: &AuditEvent) -> [String; COLUMNS.len()] {
         text(actor.api_key_id.map(|id| id.to_string())),
         text(actor.console_role),
         text(actor.portal_link_id.map(|id| id.to_string())),
+    ]
+}
+
+const ACTION_COLUMNS: [&str; 14] = [
+    "id",
+    "action",
+    "created_at",
+    "outcome",
+    "organization_id",
+    "targets",
+    "fields",
+    "unrecorded",
+    "actor_type",
+    "actor_id",
+    "actor_name",
+    "actor_ip",
+    "actor_user_agent",
+    "actor_request_id",
+];
+
+/// The line of names of actions.
+pub(super) fn actions_head() -> Vec<u8> {
+    let mut out = Vec::new();
+    write(&mut out, |writer| writer.write_record(ACTION_COLUMNS));
+    out
+}
+
+/// One line for each action.
+pub(super) fn actions(actions: &[AdminEvent], out: &mut Vec<u8>) {
+    write(out, |writer| actions.iter().try_for_each(|one| writer.write_record(action_row(one))));
+}
+
+fn action_row(action: &AdminEvent) -> [String; ACTION_COLUMNS.len()] {
+    let text = |text: &Option<String>| {
+        text.as_deref().map(|text| harmless(text).into_owned()).unwrap_or_default()
+    };
+    let actor = &action.actor;
+    [
+        action.id.to_string(),
+        action.action.name().to_owned(),
+        action.created_at().to_string(),
+        action.outcome.map(|outcome| outcome.name().to_owned()).unwrap_or_default(),
+        action.organization_id.map(|id| id.to_string()).unwrap_or_default(),
+        action.targets.join(" "),
+        harmless(&action.fields.join(" ")).into_owned(),
+        action.unrecorded.to_string(),
+        actor.kind.name().to_owned(),
+        text(&actor.id),
+        text(&actor.name),
+        text(&actor.ip),
+        text(&actor.user_agent),
+        text(&actor.request_id),
     ]
 }
 

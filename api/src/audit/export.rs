@@ -38,7 +38,7 @@ impl Format {
         format.is_some_and(|format| format.content_type().split(';').next() == Some(kind))
     }
 
-    const fn content_type(self) -> &'static str {
+    pub(super) const fn content_type(self) -> &'static str {
         match self {
             Self::Ndjson => "application/x-ndjson",
             Self::Csv => "text/csv; charset=utf-8; header=present",

@@ -1,13 +1,17 @@
 //! The audit trail on a history in memory: pages, formats, and what is refused.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use api::ports::{
-    Audit, AuditEvent, AuditFilter, Audited, Cursor, Page, PageRequest, PortError, Reach,
-    Verification, Verifier,
+    AdminEvent, AdminEventFilter, AdminEvents, Audit, AuditEvent, AuditFilter, Audited, Conclusion,
+    Cursor, FoundActions, NewAdminEvent, Page, PageRequest, PortError, Reach, Verification,
+    Verifier,
 };
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::Request;
-use schemas::{DirectoryId, EventId, EventType, Hash, Seq, Timestamp};
+use schemas::{AdminEventId, DirectoryId, EventId, EventType, Hash, Seq, Timestamp};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -42,6 +46,60 @@ fn event(number: u64) -> AuditEvent {
         hash: Hash([1; 32]),
         prev_hash: Hash([0; 32]),
         actor: json(json!({ "ip": "192.0.2.1", "user_agent": "=cmd()" })),
+    }
+}
+
+/// Actions as they are told, the last one last.
+#[derive(Default)]
+pub(crate) struct FakeActions {
+    pub(crate) kept: Mutex<Vec<AdminEvent>>,
+    /// Held while nothing is to be concluded.
+    pub(crate) concluding: tokio::sync::Mutex<()>,
+    /// Whether there is no room for more.
+    pub(crate) is_full: AtomicBool,
+}
+
+#[async_trait]
+impl AdminEvents for FakeActions {
+    async fn begin(&self, new: NewAdminEvent) -> Result<(), PortError> {
+        if self.is_full.load(Ordering::Relaxed) {
+            return Err(PortError::Full("there is none".into()));
+        }
+        let NewAdminEvent { id, action, actor, organization_id, targets, fields, .. } = new;
+        let (unrecorded, outcome) = (new.unrecorded, new.outcome);
+        self.kept.lock().unwrap().push(AdminEvent {
+            id,
+            action,
+            actor,
+            organization_id,
+            targets,
+            fields,
+            unrecorded,
+            outcome,
+        });
+        Ok(())
+    }
+
+    async fn conclude(&self, id: AdminEventId, conclusion: Conclusion) -> Result<(), PortError> {
+        drop(self.concluding.lock().await);
+        let mut kept = self.kept.lock().unwrap();
+        let action = kept.iter_mut().find(|action| action.id == id).unwrap();
+        action.outcome = Some(conclusion.outcome);
+        action.targets.extend(conclusion.made);
+        action.organization_id = conclusion.organization_id.or(action.organization_id);
+        Ok(())
+    }
+
+    async fn list(
+        &self,
+        page: PageRequest<AdminEventId>,
+        _: AdminEventFilter,
+    ) -> Result<FoundActions, PortError> {
+        let mut items = self.kept.lock().unwrap().clone();
+        items.reverse();
+        items.truncate(page.limit as usize);
+        let page = Page { items, has_before: false, has_after: false };
+        Ok(FoundActions { page, looked_to: None })
     }
 }
 
@@ -193,4 +251,102 @@ async fn wrong_parameters_of_the_audit_trail_are_named() {
         let is_named = answer.text.contains(field) || status == 404 || query.contains("&range_end");
         assert!(is_named, "{query}: {}", answer.text);
     }
+}
+
+#[tokio::test]
+async fn a_call_that_changes_something_is_kept_before_it_is_done() {
+    let world = World::new();
+    let answer = world.post("/organizations", json!({ "name": "Acme" })).await;
+    assert_eq!(answer.status, 201);
+    let made = answer.json()["id"].as_str().unwrap().to_owned();
+    let refused = world.post("/api_keys", json!({ "name": "a", "secret": "x" })).await;
+    assert_eq!(refused.status, 422);
+    let listed = world.get("/admin_events").await.json();
+    let [refused, done] = listed["data"].as_array().unwrap().as_slice() else { panic!("{listed}") };
+    assert_eq!(done["action"], "organization.created");
+    assert_eq!(done["targets"], json!([made]));
+    assert_eq!((&done["organization_id"], &done["outcome"]), (&json!(made), &json!("done")));
+    assert_eq!(done["fields"], json!(["name"]));
+    assert_eq!(done["actor"]["type"], "api_key");
+    assert_eq!(done["actor"]["name"], "sk_full");
+    assert_eq!(
+        (&refused["action"], &refused["outcome"]),
+        (&json!("api_key.created"), &json!("refused"))
+    );
+    assert_eq!(refused["fields"], json!(["name"]), "the description knows no other");
+    assert_eq!(world.get("/organizations").await.status, 200);
+    assert_eq!(world.actions.kept.lock().unwrap().len(), 2, "who reads changes nothing");
+}
+
+#[tokio::test]
+async fn nothing_is_changed_without_an_entry() {
+    let world = World::new();
+    world.actions.is_full.store(true, Ordering::Relaxed);
+    let answer = world.post("/organizations", json!({ "name": "Acme" })).await;
+    assert_eq!(answer.status, 507, "{}", answer.text);
+    assert!(world.fake.state().organizations.is_empty());
+    assert_eq!(world.get("/organizations").await.status, 200);
+}
+
+#[tokio::test]
+async fn whoever_has_no_key_leaves_no_entry() {
+    let world = World::new();
+    let nobody = world.with_key("sk_nobody");
+    assert_eq!(nobody.post("/organizations", json!({ "name": "Acme" })).await.status, 401);
+    assert!(world.actions.kept.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_answered_again_is_one_action() {
+    let world = World::new();
+    for _ in 0..2 {
+        let request = Request::builder().method("POST").uri("/organizations");
+        let request = request.header("authorization", "Bearer sk_full");
+        let request = request.header("idempotency-key", "one");
+        let body = Body::from(json!({ "name": "Acme" }).to_string());
+        assert_eq!(world.send_request(request.body(body).unwrap()).await.status, 201);
+    }
+    assert_eq!(world.actions.kept.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn actions_are_exported_as_lines_and_as_a_table() {
+    let world = World::new();
+    world.post("/organizations", json!({ "name": "Acme" })).await;
+    let export = async |accept: &str| {
+        let request = Request::builder().uri("/admin_events").header("accept", accept);
+        let request = request.header("authorization", "Bearer sk_full");
+        world.send_request(request.body(Body::empty()).unwrap()).await
+    };
+    let lines = export("application/x-ndjson").await;
+    let line: Value = serde_json::from_str(lines.text.trim_end()).unwrap();
+    assert_eq!(line["action"], "organization.created");
+    let table = export("text/csv").await;
+    let mut rows = table.text.split("\r\n");
+    assert!(rows.next().unwrap().starts_with("id,action,created_at,outcome,"));
+    let row = rows.next().unwrap();
+    assert!(row.contains(",organization.created,") && row.contains(",name,0,api_key,"), "{row}");
+}
+
+#[tokio::test]
+async fn what_was_done_for_a_client_that_hangs_up_is_told_all_the_same() {
+    let world = World::new();
+    let held = world.actions.concluding.lock().await;
+    let request = world.post("/organizations", json!({ "name": "Acme" }));
+    let done = async {
+        while world.fake.state().organizations.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = request => panic!("it is answered before its end is kept"),
+        () = done => {}
+    }
+    assert_eq!(world.actions.kept.lock().unwrap()[0].outcome, None);
+    drop(held);
+    let told = || world.actions.kept.lock().unwrap()[0].outcome;
+    while told().is_none() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(told(), Some(schemas::ActionOutcome::Done));
 }

@@ -19,8 +19,9 @@ async fn an_organization_is_created_read_changed_and_deleted() {
         "domain_data": [{ "domain": "Acme.Example", "state": "pending" }],
     });
     let created = world.post("/organizations", body).await;
-    let org = OrganizationId::from_bits(id(1));
-    let domain = OrganizationDomainId::from_bits(id(0));
+    // The first id is that of the action in the audit trail.
+    let org = OrganizationId::from_bits(id(2));
+    let domain = OrganizationDomainId::from_bits(id(1));
     let shown = json!({
         "object": "organization", "id": org, "name": "Acme",
         "allow_profiles_outside_organization": false,

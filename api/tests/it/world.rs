@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use crate::audit::FakeAudit;
+use crate::audit::{FakeActions, FakeAudit};
 use crate::described;
 use crate::fake::Fake;
 use crate::repeating::FakeAnswers;
@@ -53,6 +53,7 @@ pub(crate) fn id(number: u64) -> u128 {
 pub(crate) struct World {
     pub(crate) fake: Arc<Fake>,
     pub(crate) answers: Arc<FakeAnswers>,
+    pub(crate) actions: Arc<FakeActions>,
     router: Router,
     key: String,
 }
@@ -83,6 +84,7 @@ impl World {
     pub(crate) fn limited_to(limit: Option<RateLimit>) -> Self {
         let fake = Arc::new(Fake::default());
         let answers = Arc::<FakeAnswers>::default();
+        let actions = Arc::<FakeActions>::default();
         let api = Api {
             keys: fake.clone(),
             organizations: fake.clone(),
@@ -95,6 +97,7 @@ impl World {
             trials: fake.clone(),
             reading: fake.clone(),
             audit: Arc::new(FakeAudit),
+            admin_events: actions.clone(),
             verifier: Arc::new(FakeAudit),
             limits: Arc::new(Limits::new(limit, false)),
             answers: answers.clone(),
@@ -116,7 +119,7 @@ impl World {
             }),
             public_url: "https://sync.example".into(),
         };
-        let world = Self { fake, answers, router: router(api), key: "sk_full".to_owned() };
+        let world = Self { fake, answers, actions, router: router(api), key: "sk_full".to_owned() };
         world.add_key("sk_full", Permission::Full, None)
     }
 
@@ -143,7 +146,8 @@ impl World {
     /// The same world as another caller sees it.
     pub(crate) fn with_key(&self, key: &str) -> Self {
         let (fake, answers) = (self.fake.clone(), self.answers.clone());
-        Self { fake, answers, router: self.router.clone(), key: key.to_owned() }
+        let (actions, router) = (self.actions.clone(), self.router.clone());
+        Self { fake, answers, actions, router, key: key.to_owned() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use api::Told;
 use api::ports::{
     Conflict, Directory, DirectoryFilter, Domain, Organization, OrganizationChange,
     OrganizationFilter, PortError, Reach,
 };
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -247,13 +249,28 @@ pub(crate) async fn update(
         made_from: Some(made_from),
     };
     match console.organizations.update(Reach::Everything, organization.id, change).await {
-        Ok(_) => Ok(to(&path(organization.id))),
+        Ok(now) => {
+            let told = Extension(Told::changed(changed_fields(&organization, &now)));
+            Ok((told, to(&path(organization.id))).into_response())
+        }
         Err(PortError::Conflict(Conflict::Changed)) => {
             changed(&console, &viewer, &id, &typed).await
         }
         Err(PortError::Conflict(Conflict::ExternalId)) => again(TAKEN),
         Err(error) => Err(Error::about(ORGANIZATION)(error)),
     }
+}
+
+fn changed_fields(before: &Organization, after: &Organization) -> Vec<String> {
+    let domains = |of: &Organization| -> Vec<String> {
+        of.domains.iter().map(|domain| domain.domain.clone()).collect()
+    };
+    let fields = [
+        ("name", before.name != after.name),
+        ("external_id", before.external_id != after.external_id),
+        ("domain_data", domains(before) != domains(after)),
+    ];
+    fields.into_iter().filter(|(_, is_other)| *is_other).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Domains that are there already stay as verified as they are.

@@ -10,7 +10,7 @@ use crate::Console;
 use crate::error::Error;
 use crate::layout::{Page, Section};
 use crate::parts::list::{column, minor, table};
-use crate::parts::{Tone, badge, empty, facts};
+use crate::parts::{Tone, badge, breakable, empty, facts};
 use crate::ports::{Setting, SettingValue};
 use crate::session::Viewer;
 
@@ -41,6 +41,7 @@ pub(crate) async fn show(
         section aria-labelledby="more-title" {
             h2 #more-title { "More" }
             ul.rows {
+                li { a href="/console/audit" { "Audit trail" } span.faint { "who did what here" } }
                 li { a href="/docs" { "API" } span.faint { "every call, with examples" } }
                 li { a href="/openapi.json" { "Description of the API" } span.faint { "for generators of clients" } }
                 li { a href="/metrics" { "Metrics" } span.faint { "for Prometheus" } }
@@ -62,9 +63,4 @@ fn row(setting: &Setting) -> [Markup; 3] {
         html! { p.value { (value) } p.detail { (breakable(&setting.source)) } },
         html! { span.detail { (setting.help) } },
     ]
-}
-
-/// A name that is broken behind its underscores where there is no room.
-fn breakable(name: &str) -> Markup {
-    html! { @for part in name.split_inclusive('_') { (part) wbr; } }
 }

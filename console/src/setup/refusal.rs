@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::{Site, frame};
 use crate::error::Error;
+use crate::trail::NotRecorded;
 
 /// When it may work again, in seconds, if the store did not answer.
 const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("1");
@@ -47,6 +48,15 @@ pub(super) enum Refusal {
 impl From<PortError> for Refusal {
     fn from(error: PortError) -> Self {
         Self::Port(error)
+    }
+}
+
+impl From<NotRecorded> for Refusal {
+    fn from(error: NotRecorded) -> Self {
+        match error {
+            NotRecorded::NoAction => Self::NoPage,
+            NotRecorded::Port(error) => Self::Port(error),
+        }
     }
 }
 

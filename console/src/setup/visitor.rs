@@ -1,7 +1,7 @@
 //! Who comes to the setup page: through which host name, from which site, with which session.
 
-use api::digest;
-use api::ports::{Digest, Host, PortalSession, Reach};
+use api::ports::{ActionActor, Digest, Host, PortalSession, Reach};
+use api::{action_actor, digest};
 use axum::extract::{FromRequest, FromRequestParts, Request, State};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use maud::Markup;
-use schemas::{Actor, HostName, OrganizationId, PortalLinkId};
+use schemas::{Actor, ActorKind, HostName, OrganizationId, PortalLinkId};
 use subtle::ConstantTimeEq as _;
 
 use super::Site;
@@ -18,6 +18,7 @@ use super::refusal::Refusal;
 use crate::form::Form;
 use crate::parts::form::hidden;
 use crate::session::{CSRF_FIELD, cookie, csrf};
+use crate::trail;
 
 /// The cookie that a session is known by.
 pub(super) const SESSION_COOKIE: &str = "dsync_setup";
@@ -108,10 +109,13 @@ impl FromRequest<Site> for Pressed {
     async fn from_request(request: Request, site: &Site) -> Result<Self, Refusal> {
         let (mut parts, body) = request.into_parts();
         let admin = Admin::from_request_parts(&mut parts, site).await?;
-        let form = Form::from_request(Request::from_parts(parts, body), site).await;
+        let form = Form::from_request(Request::from_parts(parts.clone(), body), site).await;
         let form = form.map_err(|_| Refusal::Forged)?;
         let token = form.one(CSRF_FIELD).unwrap_or_default();
         if bool::from(token.as_bytes().ct_eq(admin.csrf.as_bytes())) {
+            let organization = admin.session.link.organization_id;
+            let actor = of_link(admin.session.link.id, admin.actor.clone());
+            trail::intend(&site.api, &mut parts, actor, Some(organization), &form).await?;
             tracing::info!(
                 portal.link.id = %admin.session.link.id,
                 client.address = admin.actor.ip,
@@ -122,6 +126,11 @@ impl FromRequest<Site> for Pressed {
             Err(Refusal::Forged)
         }
     }
+}
+
+/// Whoever has opened this link.
+pub(super) fn of_link(link: PortalLinkId, by: Actor) -> ActionActor {
+    action_actor(ActorKind::PortalLink, Some(link.to_string()), None, by)
 }
 
 /// Refuses what another site has a browser send: what is pressed here is pressed on a page of ours.

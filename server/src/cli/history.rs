@@ -1,7 +1,9 @@
 //! `dsync events …`, `dsync event …` and `dsync audit …`.
 
 use clap::{Args, Subcommand};
-use schemas::{DirectoryId, EventId, EventType, GroupId, Timestamp, UserId};
+use schemas::{
+    Action, DirectoryId, EventId, EventType, GroupId, OrganizationId, Timestamp, UserId,
+};
 
 /// `dsync events …`.
 #[derive(Debug, Subcommand)]
@@ -55,6 +57,15 @@ pub enum AuditCommand {
         #[arg(long, value_enum, default_value = "ndjson")]
         format: StreamFormat,
     },
+    /// What people and keys did outside SCIM, oldest first
+    AdminEvents {
+        /// Which of it
+        #[command(flatten)]
+        filter: ActionFilter,
+        /// The form
+        #[arg(long, value_enum, default_value = "ndjson")]
+        format: StreamFormat,
+    },
     /// Walk the hash chain and compare the state with what it folds to; exit 1 at a difference
     Verify {
         /// Only this directory
@@ -87,6 +98,26 @@ pub struct AuditFilter {
     /// Only these types, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "TYPES")]
     pub events: Vec<EventType>,
+    /// Only from this time on, such as 2026-03-02T10:15:30Z or 2026-03-02
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub since: Option<Timestamp>,
+    /// Only up to this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub until: Option<Timestamp>,
+}
+
+/// What the actions are narrowed to.
+#[derive(Debug, Default, Args)]
+pub struct ActionFilter {
+    /// Only what this API key, portal link, address, or role in the console did
+    #[arg(long, value_name = "WHO")]
+    pub actor: Option<String>,
+    /// Only this action, such as api_key.created
+    #[arg(long, value_name = "NAME")]
+    pub action: Option<Action>,
+    /// Only what is about this organization
+    #[arg(long, value_name = "ORG")]
+    pub organization: Option<OrganizationId>,
     /// Only from this time on, such as 2026-03-02T10:15:30Z or 2026-03-02
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub since: Option<Timestamp>,

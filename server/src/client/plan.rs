@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::request::{Request, Shown};
 use crate::cli::{
-    AuditCommand, AuditFilter, Command, DirectoryCommand, EventCommand, GroupCommand,
+    ActionFilter, AuditCommand, AuditFilter, Command, DirectoryCommand, EventCommand, GroupCommand,
     HostNameCommand, OauthCommand, OrgCommand, PortalLinkCommand, SecretCommand, StreamFormat,
     TokenCommand, UserCommand,
 };
@@ -271,21 +271,36 @@ fn group(command: GroupCommand) -> Request {
 fn audit(command: AuditCommand) -> Request {
     match command {
         AuditCommand::Events { filter, format } => history(filter, format),
+        AuditCommand::AdminEvents { filter, format } => actions(filter, format),
         AuditCommand::Verify { directory } => {
             Request::get("/audit/verify", Shown::Verdict).with("directory", directory)
         }
     }
 }
 
-fn history(filter: AuditFilter, format: StreamFormat) -> Request {
-    let form = match format {
+fn form(format: StreamFormat) -> Shown {
+    Shown::Stream(match format {
         StreamFormat::Ndjson => "application/x-ndjson",
         StreamFormat::Csv => "text/csv",
-    };
+    })
+}
+
+fn actions(filter: ActionFilter, format: StreamFormat) -> Request {
+    let ActionFilter { actor, action, organization, since, until } = filter;
+    Request::get("/admin_events", form(format))
+        .with("order", Some("asc"))
+        .with("actor", actor)
+        .with("action", action)
+        .with("organization_id", organization)
+        .with("range_start", since)
+        .with("range_end", until)
+}
+
+fn history(filter: AuditFilter, format: StreamFormat) -> Request {
     let AuditFilter { directory, user, group, actor, request_id, text, events, since, until } =
         filter;
     let events: Vec<&str> = events.into_iter().map(EventType::name).collect();
-    Request::get("/audit/events", Shown::Stream(form))
+    Request::get("/audit/events", form(format))
         .with("directory", directory)
         .with("user", user)
         .with("group", group)

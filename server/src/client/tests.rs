@@ -238,6 +238,7 @@ const COMMANDS: &[&str] = &[
     "group get directory_group__",
     "event get event__",
     "audit events --user directory_user__ --format csv",
+    "audit admin-events --action api_key.created --organization org__ --format csv",
     "audit verify",
     "endpoint create https://a.example",
     "endpoint list",

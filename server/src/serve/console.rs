@@ -5,12 +5,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::bail;
+use api::ports::{AdminEvents, PortError};
+use api::record_own;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use console::password::{fits, hash};
 use console::ports::{Installation, PasswordHash, Role, Sessions, Setting};
-use schemas::Edge;
+use schemas::{Action, Edge};
 
+use super::keys::own_action;
 use crate::cli;
 use crate::print;
 use crate::settings::{LogSetting, Secret, Settings, StoreSetting};
@@ -50,6 +53,7 @@ fn absolute(path: &Path) -> String {
 /// that was taken out of the settings stays for admins, who would be locked out, and goes for auditors.
 pub(super) async fn set_passwords(
     sessions: &dyn Sessions,
+    actions: &dyn AdminEvents,
     settings: &Settings,
     edge: &dyn Edge,
 ) -> anyhow::Result<()> {
@@ -64,44 +68,66 @@ pub(super) async fn set_passwords(
             "console_auditor_password is the same as console_password: give auditors one of their own"
         );
     }
+    let passwords = Passwords { sessions, actions, edge };
     let stored = sessions.password(Role::Admin).await?;
     match (admin, stored) {
-        (Some(given), stored) => set(sessions, Role::Admin, given, stored, edge).await?,
+        (Some(given), stored) => passwords.set(Role::Admin, given, stored).await?,
         (None, Some(_)) => {}
-        (None, None) => make(sessions, edge).await?,
+        (None, None) => passwords.make().await?,
     }
     let stored = sessions.password(Role::Auditor).await?;
     match (auditor, stored) {
-        (Some(given), stored) => set(sessions, Role::Auditor, given, stored, edge).await?,
-        (None, Some(_)) => sessions.set_password(Role::Auditor, None).await?,
+        (Some(given), stored) => passwords.set(Role::Auditor, given, stored).await?,
+        (None, Some(_)) => passwords.change(Role::Auditor, None).await?,
         (None, None) => {}
     }
     Ok(())
 }
 
-async fn set(
-    sessions: &dyn Sessions,
-    role: Role,
-    given: &Secret,
-    stored: Option<PasswordHash>,
-    edge: &dyn Edge,
-) -> anyhow::Result<()> {
-    let (given, salt) = (given.expose().to_owned(), edge.secret());
-    let fresh = tokio::task::spawn_blocking(move || {
-        let is_the_same = stored.is_some_and(|stored| fits(&given, &stored));
-        (!is_the_same).then(|| hash(&given, &salt))
-    });
-    if let Some(fresh) = fresh.await? {
-        sessions.set_password(role, Some(fresh)).await?;
-    }
-    Ok(())
+/// Where passwords are kept, and who changes them is recorded.
+struct Passwords<'a> {
+    sessions: &'a dyn Sessions,
+    actions: &'a dyn AdminEvents,
+    edge: &'a dyn Edge,
 }
 
-async fn make(sessions: &dyn Sessions, edge: &dyn Edge) -> anyhow::Result<()> {
-    let password = URL_SAFE_NO_PAD.encode(&edge.secret()[..PASSWORD_BYTES]);
-    let (hashed, salt) = (password.clone(), edge.secret());
-    let hash = tokio::task::spawn_blocking(move || hash(&hashed, &salt)).await?;
-    sessions.set_password(Role::Admin, Some(hash)).await?;
-    print::line(format_args!("Password of the console, shown this once: {password}"))?;
-    Ok(())
+impl Passwords<'_> {
+    async fn change(&self, role: Role, hash: Option<PasswordHash>) -> Result<(), PortError> {
+        let setting = match role {
+            Role::Admin => "console_password",
+            Role::Auditor => "console_auditor_password",
+        };
+        let intended = own_action(Action::ConsolePasswordChanged, Vec::new(), &[setting]);
+        let change = async {
+            self.sessions.set_password(role, hash).await?;
+            Ok(true)
+        };
+        record_own(self.actions, self.edge, intended, change).await.map(drop)
+    }
+
+    async fn set(
+        &self,
+        role: Role,
+        given: &Secret,
+        stored: Option<PasswordHash>,
+    ) -> anyhow::Result<()> {
+        let (given, salt) = (given.expose().to_owned(), self.edge.secret());
+        let fresh = tokio::task::spawn_blocking(move || {
+            let is_the_same = stored.is_some_and(|stored| fits(&given, &stored));
+            (!is_the_same).then(|| hash(&given, &salt))
+        });
+        if let Some(fresh) = fresh.await? {
+            self.change(role, Some(fresh)).await?;
+        }
+        Ok(())
+    }
+
+    async fn make(&self) -> anyhow::Result<()> {
+        let password = URL_SAFE_NO_PAD.encode(&self.edge.secret()[..PASSWORD_BYTES]);
+        let (hashed, salt) = (password.clone(), self.edge.secret());
+        let hash = tokio::task::spawn_blocking(move || hash(&hashed, &salt)).await?;
+        self.change(Role::Admin, Some(hash)).await?;
+        print::line(format_args!("Password of the console, shown this once: {password}"))?;
+        Ok(())
+    }
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use api::ports::{ApiKey, Digest, Keys, Page, PageRequest, Permission, PortError, Reach};
+use api::ports::{
+    AdminEvents, ApiKey, Digest, Keys, Page, PageRequest, Permission, PortError, Reach,
+};
+use api::{Intended, action_actor, record_own};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use schemas::{ApiKeyId, Edge, Timestamp};
+use schemas::{Action, Actor, ActorKind, ApiKeyId, Edge, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::print;
@@ -34,16 +37,34 @@ impl Configured {
 }
 
 /// Where there is no key at all, makes one and shows it, this once.
-pub(super) async fn first_key(keys: &Configured, edge: &Arc<dyn Edge>) -> anyhow::Result<()> {
+pub(super) async fn first_key(
+    keys: &Configured,
+    actions: &dyn AdminEvents,
+    edge: &Arc<dyn Edge>,
+) -> anyhow::Result<()> {
     if keys.any().await? {
         return Ok(());
     }
     let secret = format!("sk_{}", URL_SAFE_NO_PAD.encode(edge.secret()));
+    let key = full("first", &secret, &**edge);
+    let intended = own_action(Action::ApiKeyCreated, vec![key.id.to_string()], &[]);
     // Another replica may be faster; then that one shows the key.
-    if keys.create_first(full("first", &secret, &**edge), digest(&secret)).await? {
+    let made = keys.create_first(key, digest(&secret));
+    if record_own(actions, &**edge, intended, made).await? {
         print::line(format_args!("API key with full rights, shown this once: {secret}"))?;
     }
     Ok(())
+}
+
+/// Something that the server does by itself at its start.
+pub(super) fn own_action(action: Action, targets: Vec<String>, fields: &[&str]) -> Intended {
+    Intended {
+        action,
+        actor: action_actor(ActorKind::Settings, Some("settings".into()), None, Actor::default()),
+        organization_id: None,
+        targets,
+        fields: fields.iter().map(|name| (*name).to_owned()).collect(),
+    }
 }
 
 /// The same in every process and after every start, so that the history can be searched for who used it. Another

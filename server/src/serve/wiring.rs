@@ -220,7 +220,7 @@ impl Wiring<'_> {
     async fn api(&self, writers: Arc<ingest::Writers>) -> anyhow::Result<api::Api> {
         let (settings, store) = (self.settings, &self.running.store);
         let keys = keys::Configured::new(store.clone(), settings.api_key.as_ref(), &*self.edge);
-        keys::first_key(&keys, &self.edge).await?;
+        keys::first_key(&keys, &**store, &self.edge).await?;
         let tester = dispatcher::Tester::new(
             store.clone(),
             self.sender()?,
@@ -240,6 +240,7 @@ impl Wiring<'_> {
             trials: Arc::new(trials::Testing(tester)),
             reading: store.clone(),
             audit: store.clone(),
+            admin_events: store.clone(),
             verifier: Arc::new(verifier::Walker::new(
                 store.clone(),
                 scratch_folder(settings),
@@ -276,7 +277,7 @@ impl Wiring<'_> {
         api: &api::Api,
     ) -> anyhow::Result<::console::Ports> {
         let Running { store, roles, end_roles, .. } = self.running;
-        console::set_passwords(&**store, self.settings, &*self.edge).await?;
+        console::set_passwords(&**store, &**store, self.settings, &*self.edge).await?;
         let here = pipeline::Here {
             has_ingest: self.running.plays(Role::Ingest),
             has_dispatcher: self.running.plays(Role::Dispatcher),

@@ -25,7 +25,7 @@ use schemas::{
 };
 use tokio::sync::watch;
 
-use super::{BrakeBackend, ConsoleBackend, HostBackend, PortalBackend};
+use super::{AdminEventsBackend, BrakeBackend, ConsoleBackend, HostBackend, PortalBackend};
 use crate::config::Known;
 use crate::config::access::AccessToken;
 use crate::config::attempts::{Kept, Retention, Walk};
@@ -35,7 +35,14 @@ use crate::error::DbError;
 /// What people have set up, and what deliveries have come to.
 #[async_trait]
 pub(crate) trait ConfigBackend:
-    BrakeBackend + ConsoleBackend + HostBackend + PortalBackend + std::fmt::Debug + Send + Sync
+    AdminEventsBackend
+    + BrakeBackend
+    + ConsoleBackend
+    + HostBackend
+    + PortalBackend
+    + std::fmt::Debug
+    + Send
+    + Sync
 {
     /// The directories, tokens and organizations as this process knows them.
     fn known(&self) -> Arc<Known>;

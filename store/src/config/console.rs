@@ -58,13 +58,14 @@ impl ConsoleBackend for Config {
                 Proof::Password(_) | Proof::Provider => {}
             }
             connection.execute(
-                "INSERT INTO console_sessions (digest, role, created_at, last_used_at)
-                 VALUES (?1, ?2, ?3, ?4)",
+                "INSERT INTO console_sessions (digest, role, created_at, last_used_at, person)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![
                     digest,
                     session.role.name(),
                     session.created_at.millis(),
-                    session.last_used_at.millis()
+                    session.last_used_at.millis(),
+                    session.person,
                 ],
             )?;
             connection.execute(
@@ -78,7 +79,8 @@ impl ConsoleBackend for Config {
     }
 
     async fn session(&self, digest: Digest) -> Result<Option<Session>, DbError> {
-        let sql = "SELECT role, created_at, last_used_at FROM console_sessions WHERE digest = ?1";
+        let sql =
+            "SELECT role, created_at, last_used_at, person FROM console_sessions WHERE digest = ?1";
         self.read(move |connection| first(connection, sql, [digest], |row| session(row))).await
     }
 
@@ -196,6 +198,7 @@ pub(crate) fn session(row: &impl Columns) -> Result<Session, DbError> {
         role: Role::named(&role).ok_or_else(|| unreadable("role")(role.as_str()))?,
         created_at: row.time(1)?,
         last_used_at: row.time(2)?,
+        person: row.text_if(3)?,
     })
 }
 

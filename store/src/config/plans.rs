@@ -3,10 +3,11 @@
 use std::cell::RefCell;
 
 use api::ports::{
-    AttemptFilter, AttemptStatus, Cursor, Order, OrganizationFilter, PageRequest, Reach,
+    AdminEventFilter, AttemptFilter, AttemptStatus, Cursor, Order, OrganizationFilter, PageRequest,
+    Reach,
 };
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
-use schemas::{AttemptId, EndpointId, EventId, OrganizationId};
+use schemas::{Action, AdminEventId, AttemptId, EndpointId, EventId, OrganizationId};
 
 use super::attempts::Walk;
 use super::tests::{of_the_first_version, open};
@@ -144,4 +145,68 @@ async fn a_page_of_organizations_is_read_along_their_ids_and_one_of_directories_
     for plan in plans(&config, asking).await {
         assert!(plan.contains("SEARCH refreshes USING PRIMARY KEY (directory=?)"), "{plan}");
     }
+}
+
+#[tokio::test]
+async fn a_page_of_actions_is_read_along_an_index_whatever_it_is_narrowed_to() {
+    let folder = of_the_first_version();
+    let config = open(&folder);
+    let any = AdminEventFilter::default();
+    let (actor, action) = (Some("admin".to_owned()), Some(Action::ApiKeyCreated));
+    let (from, own) = (Some(Timestamp::from_millis(5)), OrganizationId::from_bits(3));
+    let by = AdminEventFilter { actor, ..any.clone() };
+    let everything = Reach::Everything;
+    for (reach, filter, index) in [
+        (everything, any.clone(), "PRIMARY KEY"),
+        (everything, AdminEventFilter { from, ..any.clone() }, "PRIMARY KEY (id>?"),
+        (everything, by.clone(), "INDEX admin_events_actor (actor=?"),
+        (everything, AdminEventFilter { action, ..by.clone() }, "INDEX admin_events_actor"),
+        (everything, AdminEventFilter { action, ..any.clone() }, "INDEX admin_events_action"),
+        (Reach::Organization(own), by, "INDEX admin_events_organization (organization=?"),
+        (
+            everything,
+            AdminEventFilter { organization: Some(own), from, ..any },
+            "INDEX admin_events_organization (organization=? AND id>?",
+        ),
+    ] {
+        for order in [Order::Ascending, Order::Descending] {
+            let id = AdminEventId::from_bits(7 << 80);
+            for cursor in [None, Some(Cursor::After(id)), Some(Cursor::Before(id))] {
+                let request = PageRequest { reach, limit: 10, order, cursor };
+                let (config, filter) = (&config, filter.clone());
+                let asking = async {
+                    use crate::backend::AdminEventsBackend as _;
+                    drop(config.admin_events(request, filter).await.unwrap());
+                };
+                for plan in plans(config, asking).await {
+                    // Without any bound the primary key is walked, and no further than the page.
+                    let walks = plan.contains("SCAN admin_events") && index == "PRIMARY KEY";
+                    assert!(plan.contains(index) || walks, "{index}: {plan}");
+                    assert!(!plan.contains("TEMP B-TREE"), "{plan}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_database_itself_keeps_the_audit_trail_from_being_changed() {
+    let folder = of_the_first_version();
+    let config = open(&folder);
+    let done = config.durable.run(|connection| {
+        connection.execute(
+            "INSERT INTO admin_events VALUES (x'01', 'api_key.created', 'console', 'admin', NULL,
+                 NULL, NULL, NULL, NULL, '[]', NULL, '[]', 0, NULL)",
+            [],
+        )?;
+        let refused = |sql: &str| connection.execute(sql, []).is_err();
+        assert!(refused("DELETE FROM admin_events"));
+        assert!(refused("UPDATE admin_events SET actor = 'auditor', outcome = 'done'"));
+        assert!(refused("UPDATE admin_events SET fields = '[1]'"));
+        connection.execute("UPDATE admin_events SET outcome = 'done'", [])?;
+        assert!(refused("UPDATE admin_events SET outcome = 'refused'"));
+        assert!(refused("UPDATE admin_events SET outcome = NULL"));
+        Ok(())
+    });
+    done.await.unwrap();
 }

@@ -11,6 +11,7 @@
 //!
 //! So what is void on one replica opens nothing on any other after five seconds at the most, whatever breaks.
 
+mod admin_events;
 mod answers;
 mod app_rules;
 mod attempts;

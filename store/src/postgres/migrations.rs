@@ -88,6 +88,11 @@ const MIGRATIONS: &[Migration] = &[
         works_since: 1,
         sql: include_str!("migrations/0014_token_ends.sql"),
     },
+    Migration {
+        half: Half::Config,
+        works_since: 1,
+        sql: include_str!("migrations/0015_admin_events.sql"),
+    },
 ];
 
 /// Gathers the times of a feed that was written without.

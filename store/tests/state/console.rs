@@ -24,7 +24,7 @@ fn known(text: &str) -> Proof {
 
 fn session(role: Role, millis: i64) -> Session {
     let at = Timestamp::from_millis(millis);
-    Session { role, created_at: at, last_used_at: at }
+    Session { role, person: Some("ada@acme.example".into()), created_at: at, last_used_at: at }
 }
 
 fn digest(number: usize) -> Digest {

@@ -11,6 +11,7 @@ mod server;
 mod on_sqlite {
     pub(crate) use crate::folder::Folder as Place;
 
+    mod admin_events;
     mod arrivals;
     mod audit;
     mod configuration;
@@ -44,6 +45,7 @@ mod on_sqlite {
 mod on_postgres {
     pub(crate) use crate::server::Server as Place;
 
+    mod admin_events;
     mod arrivals;
     mod audit;
     mod configuration;

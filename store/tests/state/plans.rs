@@ -4,16 +4,17 @@
 //! is checked here is what the store really asks, with the parameters of the question.
 
 use api::ports::{
-    AttemptFilter, AttemptStatus, Audit, AuditFilter, Cursor, Deliveries, Directories,
-    DirectoryFilter, Endpoints, EventFilter, GroupFilter, NewToken, Order, OrganizationFilter,
-    Organizations, PageRequest, Reach, Reading, Resource, UserFilter,
+    AdminEventFilter, AdminEvents, AttemptFilter, AttemptStatus, Audit, AuditFilter, Cursor,
+    Deliveries, Directories, DirectoryFilter, Endpoints, EventFilter, GroupFilter, NewToken, Order,
+    OrganizationFilter, Organizations, PageRequest, Reach, Reading, Resource, UserFilter,
 };
 use console::ports::{Arrivals, Looks};
 use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition, Line};
 use ingest::ports::{Admission, ListQuery, Refreshes, Replica, Start};
 use schemas::{
-    AttemptId, Change, Edge as _, EndpointId, EventType, GroupId, RequestId, TokenId, UserId,
+    Action, AdminEventId, AttemptId, Change, Edge as _, EndpointId, EventType, GroupId,
+    OrganizationId, RequestId, TokenId, UserId,
 };
 use tests::Postgres;
 use tests::server::eventually;
@@ -26,8 +27,8 @@ use crate::server::Server;
 /// How many users and how many events the directory has.
 const MANY: i64 = 40_000;
 
-/// How many rows any step may see: a chunk of a list, twice over.
-const STEP_MAX: u64 = 4_000;
+/// How many rows any step may see: a chunk of a list, twice over, and one more.
+const STEP_MAX: u64 = 4_001;
 
 /// And of attempts, for how an endpoint does.
 const RATED_MAX: u64 = 10_000;
@@ -71,7 +72,13 @@ const FILL_CONFIGURATION: &str = "
     INSERT INTO organizations (id, name, metadata, domains, created_at, updated_at)
     SELECT decode(lpad(to_hex(1000 + n), 32, '0'), 'hex'), 'Customer ' || n, '{}', '[]', n, n
     FROM generate_series(1, $1::bigint) AS n;
-    INSERT INTO refreshes (directory, version, finished) SELECT id, 1, true FROM configured_directories;";
+    INSERT INTO refreshes (directory, version, finished) SELECT id, 1, true FROM configured_directories;
+    INSERT INTO admin_events (id, action, actor_kind, actor, organization, targets, fields, unrecorded, outcome)
+    SELECT decode(lpad(to_hex(n), 12, '0') || repeat('0', 20), 'hex'),
+        CASE n WHEN 1 THEN 'api_key.deleted' ELSE 'api_key.created' END, 'console',
+        CASE n % 2 WHEN 0 THEN 'admin' ELSE 'ada@acme.example' END,
+        CASE n % 3 WHEN 0 THEN decode(lpad(to_hex(n % 100), 32, '0'), 'hex') END, '[]', '[]', 0, 'done'
+    FROM generate_series(1, $1::bigint) AS n;";
 
 struct Plans {
     world: World,
@@ -118,6 +125,7 @@ impl Plans {
                     "feed_1970_01",
                     "attempts",
                     "organizations",
+                    "admin_events",
                 ];
                 let is_walk = |table: &&str| line.contains(&format!("Seq Scan on {table}"));
                 assert!(!walks.iter().any(is_walk), "{what}:\n{plan}");
@@ -381,6 +389,7 @@ async fn no_list_walks_through_the_deliveries_or_the_customers() {
         plans.client.batch_execute(statistics).await.unwrap();
         plans.read().await;
         deliveries(&mut plans).await;
+        actions(&mut plans).await;
         customers(&mut plans, &stream).await;
     }
 }
@@ -420,6 +429,33 @@ async fn deliveries(plans: &mut Plans) {
     for plan in of_attempts {
         assert!(!plan.contains("Seq Scan on attempts"), "{plan}");
         assert!(plan.lines().all(|line| seen(line) <= RATED_MAX), "{plan}");
+    }
+}
+
+async fn actions(plans: &mut Plans) {
+    let store = plans.world.store.clone();
+    let any = AdminEventFilter::default();
+    let by = AdminEventFilter { actor: Some("admin".into()), ..any.clone() };
+    let rare = Some(Action::ApiKeyDeleted);
+    let organization = Some(OrganizationId::from_bits(3));
+    let middle = AdminEventId::from_bits(20_000 << 80);
+    let times = (Some(time_of(10_000)), Some(time_of(10_500)));
+    for filter in [
+        any.clone(),
+        by.clone(),
+        AdminEventFilter { action: rare, ..any.clone() },
+        AdminEventFilter { action: rare, ..by.clone() },
+        AdminEventFilter { organization, ..any.clone() },
+        AdminEventFilter { organization, action: rare, ..by },
+        AdminEventFilter { from: times.0, to: times.1, ..any },
+    ] {
+        for order in [Order::Ascending, Order::Descending] {
+            for cursor in [None, Some(Cursor::After(middle)), Some(Cursor::Before(middle))] {
+                let what = format!("{filter:?} {order:?} {cursor:?}");
+                AdminEvents::list(&*store, page(order, cursor), filter.clone()).await.unwrap();
+                plans.are_frugal(&what).await;
+            }
+        }
     }
 }
 

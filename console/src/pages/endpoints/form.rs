@@ -4,10 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use api::Told;
 use api::actions::{FieldError, Refused};
 use api::ports::{
     ClientCertificate, Conflict, DirectoryFilter, Endpoint, OrganizationFilter, PortError,
 };
+use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
@@ -16,7 +18,9 @@ use schemas::{DeliveryOrder, EndpointId, EndpointKind, EventType, Format, Timest
 
 use super::super::first_few;
 use super::super::organizations::{refuse_auditors, unprocessable};
-use super::typed::{CERTIFICATE, NO_CERTIFICATE, asked, contradiction, split, typed_from};
+use super::typed::{
+    CERTIFICATE, NO_CERTIFICATE, asked, changed_fields, contradiction, split, typed_from,
+};
 use super::{LIST, get, page_under, path, show, wrong};
 use crate::Console;
 use crate::error::{Error, conflicting};
@@ -136,8 +140,9 @@ pub(crate) async fn update(
         return page.await.map(unprocessable);
     }
     let asked = asked(&form, Some(endpoint.kind));
+    let told = Extension(Told::changed(changed_fields(&endpoint, &asked)));
     match console.api.change_endpoint(endpoint.id, asked, Some(made_from)).await {
-        Ok(endpoint) => Ok(to(&path(endpoint.id))),
+        Ok(endpoint) => Ok((told, to(&path(endpoint.id))).into_response()),
         Err(Refused::Port(PortError::Conflict(Conflict::Changed))) => {
             changed(&console, &viewer, &id, &form).await
         }

@@ -111,6 +111,13 @@ pub(super) fn contradiction(form: &Form) -> Option<FieldError> {
     })
 }
 
+/// The fields that are asked to be other than they are.
+pub(super) fn changed_fields(endpoint: &Endpoint, asked: &Asked) -> Vec<String> {
+    let same = self::asked(&typed_from(endpoint), Some(endpoint.kind)).0;
+    let is_other = |(name, value): &(&String, &Value)| same.get(*name) != Some(*value);
+    asked.0.iter().filter(is_other).map(|(name, _)| name.clone()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -65,13 +65,14 @@ impl ConsoleBackend for Config {
             }
             Proof::Provider => {}
         }
-        let sql = "INSERT INTO console_sessions (digest, role, created_at, last_used_at)
-            VALUES ($1, $2, $3, $4)";
+        let sql = "INSERT INTO console_sessions (digest, role, created_at, last_used_at, person)
+            VALUES ($1, $2, $3, $4, $5)";
         let parameters: Parameters<'_> = &[
             &digest.to_vec(),
             &name,
             &session.created_at.millis(),
             &session.last_used_at.millis(),
+            &session.person,
         ];
         execute(&tx, sql, parameters).await?;
         let sql = "DELETE FROM console_sessions WHERE digest IN (
@@ -82,7 +83,8 @@ impl ConsoleBackend for Config {
 
     async fn session(&self, digest: Digest) -> Result<Option<Session>, DbError> {
         let client = self.db.client().await?;
-        let sql = "SELECT role, created_at, last_used_at FROM console_sessions WHERE digest = $1";
+        let sql =
+            "SELECT role, created_at, last_used_at, person FROM console_sessions WHERE digest = $1";
         let found = first(&client, sql, &[&digest.to_vec()]).await?;
         found.map(|row| session(&row)).transpose()
     }
