@@ -301,7 +301,7 @@ async fn actions_are_exported_by_the_api_and_by_a_command_and_shown_in_the_conso
 
     let mut shell = command(data.path());
     shell.env("DSYNC_LISTEN", server.base().strip_prefix("http://").unwrap());
-    shell.args(["audit", "actions", "--action", "organization.created"]);
+    shell.args(["audit", "admin-events", "--action", "organization.created"]);
     let output = shell.output().unwrap();
     let line: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(
