@@ -4,7 +4,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use tests::server::{API_KEY, command, eventually, http_client};
+use tests::server::{API_KEY, command, eventually, http_client, json_of};
 use tests::{Directory, Server};
 
 /// A directory with two users, one of them deleted, and a group with both.
@@ -287,6 +287,11 @@ async fn whoever_edits_the_log_is_found_out_and_the_place_is_named() {
         let named = format!("{directory}: seq {seq}: ");
         assert!(said.contains(&named), "{name}: {said} does not name {named}");
         assert!(said.contains("DSYNC-003"), "{name}: {said} does not say what to do");
+        let said = command(history.server.data()).args(["--json", "verify"]).output().unwrap();
+        assert_eq!(said.status.code(), Some(1), "{name}");
+        let said = json_of(&said.stdout);
+        assert_eq!((&said["verified"], &said["directory"]), (&json!(false), &json!(directory)));
+        assert_eq!(said["seq"], seq, "{name}: {said}");
     }
 }
 

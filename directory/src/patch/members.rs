@@ -48,15 +48,8 @@ pub fn split_members(
                     others.push(Operation { op, path: None, value: Some(values.into()) });
                 }
             }
-            (Some(Path::Attribute(path)), Some(Value::Null))
-                if op != Op::Add
-                    && path.sub.is_none()
-                    && leads_to_members(&Path::Attribute(path.clone())) =>
-            {
-                return Err(says_nothing_of_members());
-            }
             (Some(path), value) if leads_to_members(&path) => {
-                changes.extend(at_path(op, &path, value.unwrap_or(Value::Null))?);
+                changes.extend(at_path(op, &path, value)?);
             }
             (path, value) => others.push(Operation { op, path, value }),
         }
@@ -100,9 +93,16 @@ impl MemberOp {
     }
 }
 
-fn at_path(op: Op, path: &Path, value: Value) -> Result<Option<MemberOp>, ScimError> {
+fn at_path(op: Op, path: &Path, value: Option<Value>) -> Result<Option<MemberOp>, ScimError> {
     match (op, path) {
-        (_, Path::Attribute(AttrPath { sub: None, .. })) => change(op, value),
+        (Op::Remove | Op::Replace, Path::Attribute(AttrPath { sub: None, .. }))
+            if value == Some(Value::Null) =>
+        {
+            Err(says_nothing_of_members())
+        }
+        (_, Path::Attribute(AttrPath { sub: None, .. })) => {
+            change(op, value.unwrap_or(Value::Null))
+        }
         (Op::Remove, Path::Element { filter, sub: None, .. }) => match chosen(filter) {
             Some(ids) => Ok(Some(MemberOp::Remove(ids))),
             None => Err(invalid("can be selected by members[value eq \"…\"] only")),
