@@ -4,7 +4,7 @@
 // The rest is the page: its markup and its style in the same browser, with what is typed and ticked.
 "use strict";
 
-const { assert, config } = require("./browser.cjs");
+const { assert, config, eventually } = require("./browser.cjs");
 
 const NARROW = 700;
 const HEIGHTS = { narrow: 640, wide: 800 };
@@ -129,10 +129,12 @@ function copied({ patterns, suffix, date, clock, figures, bars, options }) {
   return `<!doctype html>${kept.outerHTML}`;
 }
 
-// Nothing is on its way: no part is fetched, no letters are loaded.
+// Nothing is on its way: no part is fetched, no letters are loaded. Several parts may be fetched at once, which a
+// locator would refuse to wait for.
 async function settled(page) {
   await page.evaluate(() => document.fonts.ready);
-  await page.locator(".htmx-request, .htmx-swapping, .htmx-settling").waitFor({ state: "detached" });
+  const idle = () => !document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling");
+  await eventually("an end of what is fetched", () => page.evaluate(idle));
 }
 
 const copies = new Map();
