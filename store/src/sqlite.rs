@@ -3,15 +3,19 @@
 //! A [`Pool`] is a few threads, each with one connection, that take jobs from one bounded queue. A
 //! database has one pool of one thread for writing and another for reading.
 
+mod queue;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::error::DbError;
 use crate::filter;
+use queue::{Queue, Taken};
 
 /// How many jobs may wait for a connection. Beyond it callers wait too, which is the back-pressure.
 const QUEUE_MAX: usize = 1_024;
@@ -19,13 +23,28 @@ const QUEUE_MAX: usize = 1_024;
 /// How many prepared statements a connection keeps: more than there are queries in this crate.
 const STATEMENTS_MAX: usize = 128;
 
+/// After so long without a job a connection gives back its page cache. What it needs next comes from that of the system.
+const REST_AFTER: Duration = Duration::from_secs(5);
+
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// Threads with a connection each.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
+    jobs: Arc<Queue<Job>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What all threads of a pool hold. With the last of them it is gone, and nobody waits for an answer that cannot come.
+struct Takers(Arc<Queue<Job>>);
+
+impl Drop for Takers {
+    fn drop(&mut self) {
+        self.0.close();
+        while let Taken::Job(job) = self.0.take(None) {
+            drop(job);
+        }
+    }
 }
 
 /// How a connection is opened.
@@ -47,19 +66,15 @@ const PAGE_BYTES: u32 = 8_192;
 impl Pool {
     /// Starts as many threads as there are connections.
     pub(crate) fn start(name: &str, connections: Vec<Connection>) -> std::io::Result<Self> {
-        let (sender, receiver) = mpsc::channel::<Job>(QUEUE_MAX);
-        let receiver = Arc::new(Mutex::new(receiver));
+        let jobs = Arc::new(Queue::of(QUEUE_MAX));
+        let takers = Arc::new(Takers(Arc::clone(&jobs)));
         let mut threads = Vec::with_capacity(connections.len());
-        for mut connection in connections {
-            let receiver = Arc::clone(&receiver);
-            let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-                while let Some(job) = next(&receiver) {
-                    job(&mut connection);
-                }
-            })?;
-            threads.push(thread);
+        for connection in connections {
+            let takers = Arc::clone(&takers);
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            threads.push(thread.spawn(move || work(&takers.0, connection))?);
         }
-        Ok(Self { jobs: Mutex::new(Some(sender)), threads: Mutex::new(threads) })
+        Ok(Self { jobs, threads: Mutex::new(threads) })
     }
 
     /// Runs a job on the next free connection.
@@ -73,25 +88,19 @@ impl Pool {
             // Who asked may have gone away; the work is done all the same.
             let _ = answer.send(job(connection));
         });
-        let sender = self.jobs.lock().expect("no job panics while holding it").clone();
-        let sender = sender.ok_or(DbError::Closed)?;
-        sender.send(job).await.map_err(|_| DbError::Closed)?;
+        self.jobs.put(job).await.map_err(|_| DbError::Closed)?;
         answered.await.map_err(|_| DbError::Closed)?
     }
 
     /// Runs a job sometime, unless others wait already: for work that can as well be done with the
-    /// next.
+    /// next. If the pool is closed meanwhile, it is done at the next opening.
     pub(crate) fn offer(&self, job: impl FnOnce(&mut Connection) + Send + 'static) {
-        let sender = self.jobs.lock().expect("no job panics while holding it");
-        if let Some(sender) = sender.as_ref().filter(|sender| sender.capacity() == QUEUE_MAX) {
-            // If it is closed meanwhile, the work is done at the next opening.
-            let _ = sender.try_send(Box::new(job));
-        }
+        self.jobs.put_alone(Box::new(job));
     }
 
     /// Lets the jobs that wait finish, then ends the threads. Blocks; for shutdown.
     pub(crate) fn close(&self) {
-        drop(self.jobs.lock().expect("no job panics while holding it").take());
+        self.jobs.close();
         let threads = std::mem::take(&mut *self.threads.lock().expect("only this function locks"));
         for thread in threads {
             if thread.join().is_err() {
@@ -101,9 +110,30 @@ impl Pool {
     }
 }
 
-/// The lock is held while waiting for a job: the next idle thread waits for it instead of the queue.
-fn next(receiver: &Mutex<mpsc::Receiver<Job>>) -> Option<Job> {
-    receiver.lock().expect("no job runs while it is held").blocking_recv()
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.jobs.close();
+    }
+}
+
+/// Runs jobs until the queue is closed and empty.
+fn work(jobs: &Queue<Job>, mut connection: Connection) {
+    let mut rests = false;
+    loop {
+        match jobs.take((!rests).then_some(REST_AFTER)) {
+            Taken::Job(job) => {
+                rests = false;
+                job(&mut connection);
+            }
+            Taken::Nothing => {
+                rests = true;
+                if let Err(error) = connection.execute_batch("PRAGMA shrink_memory") {
+                    tracing::warn!(%error, "a connection keeps its memory");
+                }
+            }
+            Taken::Closed => return,
+        }
+    }
 }
 
 /// Opens a connection with the settings that all of ours have.
@@ -166,4 +196,55 @@ pub(crate) fn as_sql(number: u64) -> i64 {
 /// The other way round.
 pub(crate) const fn from_sql(number: i64) -> u64 {
     number.unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool() -> Pool {
+        Pool::start("test", vec![Connection::open_in_memory().unwrap()]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_connection_whose_thread_is_gone() {
+        let pool = Arc::new(pool());
+        let (goes_on, told) = std::sync::mpsc::channel::<()>();
+        let behind = Arc::clone(&pool);
+        let panicking = pool.run::<(), _>(move |_| {
+            told.recv().unwrap();
+            panic!("as a test wants it");
+        });
+        let waits = async {
+            let job = behind.run(|_| Ok(()));
+            tokio::pin!(job);
+            assert!(futures_util::poll!(&mut job).is_pending());
+            goes_on.send(()).unwrap();
+            job.await
+        };
+        let (panicked, waited) = tokio::join!(panicking, waits);
+        assert!(matches!(panicked, Err(DbError::Closed)));
+        assert!(matches!(waited, Err(DbError::Closed)));
+        assert!(matches!(pool.run(|_| Ok(())).await, Err(DbError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn what_waits_when_a_pool_is_closed_is_still_done() {
+        let pool = Arc::new(pool());
+        let (goes_on, told) = std::sync::mpsc::channel::<()>();
+        let first = pool.run(move |_| {
+            told.recv().unwrap();
+            Ok(1)
+        });
+        let second = pool.run(|_| Ok(2));
+        let closed = async {
+            let pool = Arc::clone(&pool);
+            let closing = tokio::task::spawn_blocking(move || pool.close());
+            goes_on.send(()).unwrap();
+            closing.await.unwrap();
+        };
+        let (first, second, ()) = tokio::join!(first, second, closed);
+        assert_eq!((first.unwrap(), second.unwrap()), (1, 2));
+        assert!(matches!(pool.run(|_| Ok(())).await, Err(DbError::Closed)));
+    }
 }
