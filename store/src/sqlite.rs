@@ -24,7 +24,7 @@ const QUEUE_MAX: usize = 1_024;
 const STATEMENTS_MAX: usize = 128;
 
 /// After so long without a job a connection gives back its page cache. What it needs next comes from that of the system.
-const REST_AFTER: Duration = Duration::from_secs(5);
+const REST_AFTER: Duration = Duration::from_secs(1);
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -209,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_waits_for_a_connection_whose_thread_is_gone() {
         let pool = Arc::new(pool());
-        let (goes_on, told) = std::sync::mpsc::channel::<()>();
+        let (goes_on, told) = std::sync::mpsc::sync_channel::<()>(1);
         let behind = Arc::clone(&pool);
         let panicking = pool.run::<(), _>(move |_| {
             told.recv().unwrap();
@@ -231,7 +231,7 @@ mod tests {
     #[tokio::test]
     async fn what_waits_when_a_pool_is_closed_is_still_done() {
         let pool = Arc::new(pool());
-        let (goes_on, told) = std::sync::mpsc::channel::<()>();
+        let (goes_on, told) = std::sync::mpsc::sync_channel::<()>(1);
         let first = pool.run(move |_| {
             told.recv().unwrap();
             Ok(1)

@@ -3,9 +3,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
+
+const UNPOISONED: &str = "nothing panics while it is held";
 
 /// What a thread gets that asks for something to do.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,24 +76,21 @@ impl<T> Queue<T> {
 
     /// Blocks until there is a job, the queue is closed and empty, or `patience` is over; without one it waits for ever.
     pub(super) fn take(&self, patience: Option<Duration>) -> Taken<T> {
-        let until = patience.map(|patience| Instant::now() + patience);
-        let mut waiting = self.lock();
-        loop {
-            if let Some(job) = waiting.jobs.pop_front() {
+        let nothing = |waiting: &mut Waiting<T>| waiting.jobs.is_empty() && !waiting.closed;
+        let waiting = self.lock();
+        let mut waiting = match patience {
+            Some(patience) => {
+                self.came.wait_timeout_while(waiting, patience, nothing).expect(UNPOISONED).0
+            }
+            None => self.came.wait_while(waiting, nothing).expect(UNPOISONED),
+        };
+        match waiting.jobs.pop_front() {
+            Some(job) => {
                 self.room.add_permits(1);
-                return Taken::Job(job);
+                Taken::Job(job)
             }
-            if waiting.closed {
-                return Taken::Closed;
-            }
-            waiting = match until.map(|until| until.saturating_duration_since(Instant::now())) {
-                None => self.came.wait(waiting).expect("nothing panics while it is held"),
-                Some(Duration::ZERO) => return Taken::Nothing,
-                Some(left) => {
-                    let waited = self.came.wait_timeout(waiting, left);
-                    waited.expect("nothing panics while it is held").0
-                }
-            };
+            None if waiting.closed => Taken::Closed,
+            None => Taken::Nothing,
         }
     }
 
@@ -103,7 +102,7 @@ impl<T> Queue<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
-        self.waiting.lock().expect("nothing panics while it is held")
+        self.waiting.lock().expect(UNPOISONED)
     }
 }
 
