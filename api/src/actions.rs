@@ -199,7 +199,7 @@ impl Api {
         let directory = fields.id("directory");
         let events = read::events(&mut fields).unwrap_or_default();
         let rate = fields.number("rate", 1..=RATE_MAX).and_then(NonZeroU32::new).unwrap_or(RATE);
-        replays::must_exist(self, range, directory, &mut fields).await?;
+        replays::must_exist(self, &found, range, directory, &mut fields).await?;
         if found.kind == EndpointKind::Operational {
             let message =
                 "An operational endpoint cannot replay what the operator was told.".to_owned();

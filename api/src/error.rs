@@ -50,6 +50,8 @@ pub(crate) enum Error {
     NotJson(String),
     /// The body is larger than it may be.
     TooLarge,
+    /// The body has a Content-Encoding.
+    Encoded,
     /// A parameter of a list is not as it should be.
     Parameter(FieldError),
     /// Fields of a body, or parameters of the events list.
@@ -113,6 +115,13 @@ impl Error {
             Self::TooLarge => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 coded("payload_too_large", "The body is larger than 1 MiB."),
+            ),
+            Self::Encoded => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                coded(
+                    "unsupported_media_type",
+                    "A body with a Content-Encoding is not read; send it as it is.",
+                ),
             ),
             Self::Parameter(error) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, json!({ "message": error.message }))

@@ -169,6 +169,7 @@ fn refusals(call: &Call) -> Vec<StatusCode> {
             StatusCode::BAD_REQUEST,
             StatusCode::CONFLICT,
             StatusCode::PAYLOAD_TOO_LARGE,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ]);
     }
     refusals

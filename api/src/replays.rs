@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use schemars::JsonSchema;
 use schemas::{DirectoryId, EndpointId, EventType, ReplayId, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::admin_events::Told;
@@ -17,7 +17,7 @@ use crate::body::{Fields, OptionalFields, Segments, path_id};
 use crate::endpoints::WHAT as ENDPOINT;
 use crate::error::Error;
 use crate::page::Query;
-use crate::ports::{Order, Point, PortError, Range, Reach, Replay};
+use crate::ports::{Endpoint, Order, Point, PortError, Range, Reach, Replay, StoredEvent};
 use crate::router::Api;
 
 const WHAT: &str = "replay";
@@ -121,6 +121,7 @@ fn point(fields: &mut Fields, name: &str) -> Option<Point> {
 
 pub(crate) async fn must_exist(
     api: &Api,
+    endpoint: &Endpoint,
     range: Option<Range>,
     directory: Option<DirectoryId>,
     fields: &mut Fields,
@@ -132,8 +133,17 @@ pub(crate) async fn must_exist(
     });
     for (name, point) in points {
         if let Some(Point::Event(id)) = point {
-            let found = api.reading.event(Reach::Everything, id).await.map(drop);
-            must_be_found(fields, name, found)?;
+            let found = api.reading.event(Reach::Everything, id).await;
+            let one = found.as_ref().ok().filter(|_| name == "event_id");
+            if let Some(kind) = one.and_then(kind_of).filter(|kind| !endpoint.events.contains(kind))
+            {
+                let message = format!(
+                    "The endpoint does not get {}: it is not among its events.",
+                    kind.name()
+                );
+                fields.wrong(name, "invalid", message);
+            }
+            must_be_found(fields, name, found.map(drop))?;
         }
     }
     if let Some(id) = directory {
@@ -141,6 +151,15 @@ pub(crate) async fn must_exist(
         must_be_found(fields, "directory", found)?;
     }
     Ok(())
+}
+
+fn kind_of(event: &StoredEvent) -> Option<EventType> {
+    #[derive(Deserialize)]
+    struct Named {
+        event: String,
+    }
+    let named: Named = serde_json::from_slice(&event.body).ok()?;
+    named.event.parse().ok()
 }
 
 fn must_be_found(

@@ -30,8 +30,15 @@ pub(crate) async fn send(
 
 pub(crate) fn read_sample(fields: &mut Fields) -> Option<(Sample, &'static str)> {
     fields.require("event");
-    let name = fields.take("event")?;
-    let name = name.as_str().unwrap_or_default();
+    let value = fields.take("event")?;
+    let Some(name) = value.as_str() else {
+        fields.wrong(
+            "event",
+            "invalid",
+            "event must be a text, the name of an event type.".to_owned(),
+        );
+        return None;
+    };
     let directory = name.parse().ok().filter(|kind: &EventType| kind.is_subscribable());
     let directory = directory.map(|kind| (Sample::Directory(kind), kind.name()));
     let operational = || {

@@ -46,6 +46,7 @@ use api::ports::{
     SESSION_LIFETIME, WhyVoid,
 };
 use api::{Intended, Underway, digest, ticket};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, SET_COOKIE,
@@ -187,8 +188,10 @@ async fn sign_out(
 async fn look(
     State(site): State<Site>,
     visitor: Visitor,
-    Path(token): Path<String>,
+    token: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
+    // What is no text is no link of ours.
+    let Path(token) = token.map_err(|_| Refusal::Unknown)?;
     let link = site.portal.link(digest(&token)).await?;
     let link = link.filter(|link| visitor.may_see(link.organization_id));
     let link = link.ok_or(Refusal::Unknown)?;
@@ -207,10 +210,11 @@ async fn look(
 async fn open(
     State(site): State<Site>,
     visitor: Visitor,
-    Path(token): Path<String>,
+    token: Result<Path<String>, PathRejection>,
     Extension(underway): Extension<Underway>,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let Path(token) = token.map_err(|_| Refusal::Unknown)?;
     let (token, now) = (digest(&token), site.edge.now());
     // A link of others must not be used up by who may not see it.
     let link = site.portal.link(token).await?;

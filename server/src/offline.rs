@@ -67,12 +67,25 @@ fn with_what_to_do(error: anyhow::Error) -> anyhow::Error {
 /// The state as it is: the files of the embedded store themselves, with a server running or not.
 async fn snapshot(settings: &Settings) -> anyhow::Result<store::Snapshot> {
     match &settings.store {
-        StoreSetting::Embedded => Ok(store::Snapshot::open(&settings.data_dir)?),
+        StoreSetting::Embedded => {
+            store::Snapshot::open(&settings.data_dir).map_err(with_a_way_to_a_state)
+        }
         StoreSetting::Postgres(_) => {
             let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
             Ok(open_store(settings, &edge).await?.snapshot().await?)
         }
     }
+}
+
+/// What is missing is the state: that the rest is there was seen before.
+fn with_a_way_to_a_state(error: store::OpenError) -> anyhow::Error {
+    if let store::OpenError::Sqlite { path, .. } = &error
+        && !path.exists()
+    {
+        let what = "dsync rebuild makes it anew from the log, and so does the next dsync serve";
+        return anyhow::anyhow!("{error}\n{what}");
+    }
+    error.into()
 }
 
 fn verify_all(

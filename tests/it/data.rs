@@ -55,6 +55,20 @@ async fn a_directory_that_nobody_knows_is_not_verified() {
     assert!(err.contains(unknown) && err.contains("dsync directory list"), "{err}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_is_missing_is_made_again_by_the_command_that_verify_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    server.api().directory("okta scim v2.0", "Acme").await.user("adele@acme.example").await;
+    assert!(server.terminate().success());
+    std::fs::remove_file(folder.path().join("data/state-1.db")).unwrap();
+    let (code, _, err) = run(folder.path(), "verify");
+    assert_eq!(code, Some(1));
+    assert!(err.contains("there is no such file") && err.contains("dsync rebuild"), "{err}");
+    assert_eq!(run(folder.path(), "rebuild").0, Some(0));
+    assert_eq!(run(folder.path(), "verify").0, Some(0));
+}
+
 #[test]
 fn a_place_without_data_is_named_and_left_without() {
     let folder = tempfile::tempdir().unwrap();

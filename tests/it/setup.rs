@@ -467,7 +467,9 @@ async fn what_opens_nothing_says_why_and_what_to_do() {
     let api = server.api();
     let acme = organization(&api, "Acme").await;
     let mut browser = Browser::new(&server);
-    browser.get("/setup/unknown").await.expect(404, "This link is not known");
+    for path in ["/setup/unknown", "/setup/%ff"] {
+        browser.get(path).await.expect(404, "This link is not known");
+    }
     browser.press("/setup/unknown").await.expect(404, "This link is not known");
     browser.get("/setup").await.expect(403, "You are not signed in");
     let path = link(&api, &acme).await;

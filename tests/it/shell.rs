@@ -86,9 +86,12 @@ async fn a_customer_is_set_up_looked_into_and_deleted_from_a_shell() {
     assert_eq!(ask(&format!("directory token list {of}"))["data"].as_array().unwrap().len(), 1);
 
     ask(&format!("directory delete {of}"));
-    let refused = run(&server, &format!("directory get directory_{}", "0".repeat(26)));
-    assert_eq!(refused.code, Some(1));
-    assert!(refused.err.contains("404"), "{}", refused.err);
+    let nobody = format!("directory_{}", "0".repeat(26));
+    for line in [format!("directory get {nobody}"), format!("events export --directory {nobody}")] {
+        let refused = run(&server, &line);
+        assert_eq!(refused.code, Some(1), "{line}");
+        assert!(refused.err.contains("404"), "{line}: {}", refused.err);
+    }
     ask(&format!("org delete {}", id(&org)));
     assert_eq!(ask("org list")["data"], serde_json::json!([]));
 }

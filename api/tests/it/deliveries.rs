@@ -6,9 +6,12 @@ use std::time::Duration;
 use api::ports::{Attempt, AttemptStatus, Point, Range, Resource, Sample};
 use axum::http::StatusCode;
 use bytes::Bytes;
-use schemas::{AttemptId, EventId, EventType, OperationalEvent, ReplayId, Timestamp, UserId};
+use schemas::{
+    AttemptId, EventId, EventType, OperationalEvent, OrganizationId, ReplayId, Timestamp, UserId,
+};
 use serde_json::{Value, json};
 
+use crate::reading::add_events;
 use crate::world::{Answer, NOW, World, id};
 
 async fn endpoint(world: &World, kind: &str) -> String {
@@ -155,6 +158,23 @@ async fn a_replay_of_what_is_not_there_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn an_event_that_an_endpoint_does_not_get_is_not_sent_to_it_again() {
+    let world = World::new();
+    let body = json!({ "endpoint_url": "https://a.example", "events": ["dsync.user.deleted"] });
+    let made = world.post("/webhook_endpoints", body).await.json();
+    let path = format!("/webhook_endpoints/{}/replay", made["id"].as_str().unwrap());
+    add_events(&world, OrganizationId::from_bits(id(0)));
+    let ask = async |number| {
+        world.post(&path, json!({ "event_id": EventId::from_bits(id(number)) })).await
+    };
+    let refused = ask(2).await;
+    assert_eq!(field(&refused), "event_id");
+    let said = &refused.json()["errors"][0]["message"];
+    assert_eq!(said, "The endpoint does not get dsync.user.created: it is not among its events.");
+    assert_eq!(ask(3).await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
 async fn no_more_than_four_replays_are_under_way() {
     let world = World::new();
     let path = format!("{}/replay", endpoint(&world, "directory").await);
@@ -189,5 +209,10 @@ async fn a_sample_answers_with_what_came_back() {
         [json!({}), json!({ "event": "dsync.token.created" }), json!({ "event": "dsync.deleted" })]
     {
         assert_eq!(field(&world.post(&path, wrong).await), "event");
+    }
+    for wrong in [json!(5), json!(["dsync.user.created"]), json!({})] {
+        let refused = world.post(&path, json!({ "event": wrong })).await.json();
+        let said = &refused["errors"][0]["message"];
+        assert_eq!(said, "event must be a text, the name of an event type.", "{wrong}");
     }
 }

@@ -228,7 +228,7 @@ async fn a_limit_or_order_that_is_none_is_refused() {
     assert_eq!(world.get("/organizations?limit=&limits=7&x[]=1").await.status, StatusCode::OK);
 }
 
-fn add_events(world: &World, organization: OrganizationId) {
+pub(crate) fn add_events(world: &World, organization: OrganizationId) {
     let kinds = [EventType::Activated, EventType::UserCreated, EventType::UserDeleted];
     for (number, kind) in (1_u64..).zip(kinds) {
         let id = EventId::from_bits(id(number));

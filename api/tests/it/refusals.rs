@@ -183,6 +183,11 @@ async fn a_body_that_is_no_json_object_or_too_large_is_refused() {
         assert_eq!(answer["code"], "invalid_json");
         assert_eq!(answer["errors"][0]["code"], "invalid_json");
     }
+    let encoded = Request::post("/organizations").header("authorization", "Bearer sk_full");
+    let encoded = encoded.header("content-encoding", "gzip").body(Body::from("{}")).unwrap();
+    let encoded = world.send_request(encoded).await;
+    assert_eq!(encoded.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    assert_eq!(encoded.json()["code"], "unsupported_media_type");
     let large = json!({ "name": "x".repeat(1024 * 1024) });
     let answer = world.post("/organizations", large).await;
     assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);

@@ -58,7 +58,8 @@ pub(super) async fn tail(
     }
 }
 
-/// Prints every event from the oldest to the newest, one JSON object a line.
+/// Prints every event from the oldest to the newest, one JSON object a line. A directory that has none must be there, or be
+/// told from one that was mistyped.
 pub(super) async fn export(
     server: &Connection,
     directory: Option<DirectoryId>,
@@ -66,16 +67,22 @@ pub(super) async fn export(
 ) -> Result<(), ClientError> {
     // `after` and `range_start` exclude each other, so the first page alone says since when.
     let mut place = since.map(|since| ("range_start", since.to_string()));
+    let mut is_empty = true;
     loop {
         let next = page(server, &place.into_iter().collect::<Vec<_>>(), PAGE).await?;
         for event in next.events.iter().filter(|event| is_of(event, directory)) {
             print::line(event)?;
+            is_empty = false;
         }
         match next.after {
             Some(id) => place = Some(("after", id)),
-            None => return Ok(()),
+            None => break,
         }
     }
+    if let Some(id) = directory.filter(|_| is_empty) {
+        server.get(&format!("/directories/{id}"), &[]).await?;
+    }
+    Ok(())
 }
 
 struct Page {

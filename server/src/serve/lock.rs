@@ -1,6 +1,6 @@
 //! One process for one data directory.
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, TryLockError};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,15 @@ impl DataDir {
     /// # Errors
     /// When another process has it, or when it cannot be made.
     pub fn lock(path: &Path) -> anyhow::Result<Self> {
-        warn_if_exposed(path);
+        let found = std::fs::metadata(path);
+        anyhow::ensure!(
+            found.as_ref().map_or(true, Metadata::is_dir),
+            "the data directory {} is a file; choose a directory with --data-dir",
+            path.display()
+        );
+        if let Ok(found) = found {
+            warn_if_exposed(path, &found);
+        }
         let made = DirBuilder::new().recursive(true).mode(MODE).create(path);
         made.with_context(|| format!("the data directory {} cannot be made", path.display()))?;
         let directory = File::open(path)
@@ -50,9 +58,8 @@ impl DataDir {
 }
 
 /// Says where everybody on the machine may look into a directory, which may be meant so: it may be a mount.
-fn warn_if_exposed(path: &Path) {
-    let mode = std::fs::metadata(path).map(|found| found.permissions().mode());
-    if mode.is_ok_and(|mode| mode & OTHERS != 0) {
+fn warn_if_exposed(path: &Path, found: &Metadata) {
+    if found.permissions().mode() & OTHERS != 0 {
         tracing::warn!(
             "the data directory {} can be entered by every user of this machine; run: chmod 700 {}",
             path.display(),
@@ -69,6 +76,13 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn a_file_is_no_data_directory() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = DataDir::lock(file.path()).unwrap_err().to_string();
+        assert!(error.ends_with("is a file; choose a directory with --data-dir"), "{error}");
     }
 
     #[test]
