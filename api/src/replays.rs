@@ -119,6 +119,7 @@ fn point(fields: &mut Fields, name: &str) -> Option<Point> {
     point
 }
 
+/// Looks up what a replay names, and whether the endpoint gets it.
 pub(crate) async fn must_exist(
     api: &Api,
     endpoint: &Endpoint,
@@ -134,14 +135,10 @@ pub(crate) async fn must_exist(
     for (name, point) in points {
         if let Some(Point::Event(id)) = point {
             let found = api.reading.event(Reach::Everything, id).await;
-            let one = found.as_ref().ok().filter(|_| name == "event_id");
-            if let Some(kind) = one.and_then(kind_of).filter(|kind| !endpoint.events.contains(kind))
+            if let Ok(event) = &found
+                && name == "event_id"
             {
-                let message = format!(
-                    "The endpoint does not get {}: it is not among its events.",
-                    kind.name()
-                );
-                fields.wrong(name, "invalid", message);
+                must_be_carried(fields, endpoint, event);
             }
             must_be_found(fields, name, found.map(drop))?;
         }
@@ -151,6 +148,14 @@ pub(crate) async fn must_exist(
         must_be_found(fields, "directory", found)?;
     }
     Ok(())
+}
+
+/// One event that the endpoint does not get would be a replay of nothing.
+fn must_be_carried(fields: &mut Fields, endpoint: &Endpoint, event: &StoredEvent) {
+    if let Some(kind) = kind_of(event).filter(|kind| !endpoint.events.contains(kind)) {
+        let message = format!("The endpoint does not get {kind}: it is not among its events.");
+        fields.wrong("event_id", "invalid", message);
+    }
 }
 
 fn kind_of(event: &StoredEvent) -> Option<EventType> {

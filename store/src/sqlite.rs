@@ -68,13 +68,15 @@ impl Pool {
     pub(crate) fn start(name: &str, connections: Vec<Connection>) -> std::io::Result<Self> {
         let jobs = Arc::new(Queue::of(QUEUE_MAX));
         let takers = Arc::new(Takers(Arc::clone(&jobs)));
-        let mut threads = Vec::with_capacity(connections.len());
+        // Those that are started end with it, should the next one not start.
+        let mut pool = Self { jobs, threads: Mutex::default() };
         for connection in connections {
             let takers = Arc::clone(&takers);
             let thread = std::thread::Builder::new().name(name.to_owned());
-            threads.push(thread.spawn(move || work(&takers.0, connection))?);
+            let thread = thread.spawn(move || work(&takers.0, connection, REST_AFTER))?;
+            pool.threads.get_mut().expect("nobody else has it").push(thread);
         }
-        Ok(Self { jobs, threads: Mutex::new(threads) })
+        Ok(pool)
     }
 
     /// Runs a job on the next free connection.
@@ -116,11 +118,11 @@ impl Drop for Pool {
     }
 }
 
-/// Runs jobs until the queue is closed and empty.
-fn work(jobs: &Queue<Job>, mut connection: Connection) {
+/// Runs jobs until the queue is closed and empty, and has the connection rest once whenever none comes for so long.
+fn work(jobs: &Queue<Job>, mut connection: Connection, rest_after: Duration) {
     let mut rests = false;
     loop {
-        match jobs.take((!rests).then_some(REST_AFTER)) {
+        match jobs.take((!rests).then_some(rest_after)) {
             Taken::Job(job) => {
                 rests = false;
                 job(&mut connection);
@@ -200,7 +202,13 @@ pub(crate) const fn from_sql(number: i64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use rusqlite::trace::{TraceEvent, TraceEventCodes};
+
     use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
 
     fn pool() -> Pool {
         Pool::start("test", vec![Connection::open_in_memory().unwrap()]).unwrap()
@@ -222,10 +230,42 @@ mod tests {
             goes_on.send(()).unwrap();
             job.await
         };
-        let (panicked, waited) = tokio::join!(panicking, waits);
+        let both = async { tokio::join!(panicking, waits) };
+        let (panicked, waited) = tokio::time::timeout(LONG, both).await.expect("nobody waits");
         assert!(matches!(panicked, Err(DbError::Closed)));
         assert!(matches!(waited, Err(DbError::Closed)));
         assert!(matches!(pool.run(|_| Ok(())).await, Err(DbError::Closed)));
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_work_gives_its_memory_back_once_and_works_on() {
+        static RESTS: AtomicUsize = AtomicUsize::new(0);
+        let connection = Connection::open_in_memory().unwrap();
+        connection.trace_v2(
+            TraceEventCodes::SQLITE_TRACE_STMT,
+            Some(|event| {
+                if let TraceEvent::Stmt(_, "PRAGMA shrink_memory") = event {
+                    RESTS.fetch_add(1, Ordering::SeqCst);
+                }
+            }),
+        );
+        let jobs: Arc<Queue<Job>> = Arc::new(Queue::of(1));
+        let taken = Arc::clone(&jobs);
+        let thread = std::thread::spawn(move || work(&taken, connection, Duration::ZERO));
+        for rests in 1..=2 {
+            let rested = async {
+                while RESTS.load(Ordering::SeqCst) < rests {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(LONG, rested).await.expect("it rests");
+            // It rests no second time before it has worked.
+            jobs.put(Box::new(move |_| assert_eq!(RESTS.load(Ordering::SeqCst), rests)))
+                .await
+                .unwrap();
+        }
+        jobs.close();
+        thread.join().unwrap();
     }
 
     #[tokio::test]
