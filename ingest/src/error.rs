@@ -40,6 +40,14 @@ impl Failure {
         Self { retry_after: Some(RETRY_AFTER_SECONDS), ..error.into() }
     }
 
+    /// What has stopped is told to the operator, whose log and `/readyz` name it.
+    fn halted() -> Self {
+        Self::later(
+            "Writing to this directory is stopped until the operator of the service has looked into a fault that its log \
+             and /readyz name. Nothing was changed, and reads go on.",
+        )
+    }
+
     fn full() -> Self {
         let detail = "The disk of the service has no room, so nothing was changed. Reads go on; \
                       writes work again as soon as there is room.";
@@ -139,6 +147,7 @@ impl From<WriteError> for Failure {
                 "Writing to this directory is stopped until its operator has looked into a damage \
                  of its log (DSYNC-003). Nothing was changed.",
             ),
+            WriteError::Halted(_) => Self::halted(),
             WriteError::Full(_) => Self::full(),
             WriteError::Unavailable(_) => Self::later(
                 "The service cannot write just now (its disk or log does not answer). Nothing was \
@@ -162,6 +171,7 @@ impl From<ReplicaError> for Failure {
         match error {
             ReplicaError::Filter(error) => error.into(),
             ReplicaError::Full(_) => Self::full(),
+            ReplicaError::Halted(_) => Self::halted(),
             ReplicaError::Unavailable(source) => {
                 tracing::warn!(
                     error = &*source as &dyn std::error::Error,
@@ -214,6 +224,22 @@ mod tests {
         let (status, kind, detail) = error(Rejection::UserNameTaken("ada".into()).into());
         assert_eq!((status, kind), (409, Some(ScimType::Uniqueness)));
         assert!(detail.starts_with("Another user already has the userName \"ada\""), "{detail}");
+    }
+
+    #[test]
+    fn what_stands_still_says_who_can_mend_it_and_nothing_of_what_it_is() {
+        let cause = || "DSYNC-003: record 7 of /var/lib".into();
+        let write = WriteError::from(ReplicaError::Halted(cause())).into();
+        for failure in [write, Failure::from(ReplicaError::Halted(cause()))] {
+            assert_eq!(failure.retry_after, Some(RETRY_AFTER_SECONDS));
+            let (status, _, detail) = error(failure);
+            assert_eq!(status, 503);
+            assert!(
+                detail.contains("until the operator") && detail.contains("/readyz"),
+                "{detail}"
+            );
+            assert!(!detail.contains("/var/lib") && !detail.contains("try again"), "{detail}");
+        }
     }
 
     #[test]

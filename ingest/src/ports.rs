@@ -254,6 +254,9 @@ pub enum ReplicaError {
     /// It may answer later.
     #[error("the store is unavailable")]
     Unavailable(#[source] BoxError),
+    /// The partition is not followed any further until its operator has mended what stopped it. Reads go on.
+    #[error("the partition stands still")]
+    Halted(#[source] BoxError),
     /// There is no room to project into. Reads go on; writes work again when there is room.
     #[error("the disk is full")]
     Full(#[source] BoxError),

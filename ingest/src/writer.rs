@@ -97,6 +97,9 @@ pub enum WriteError {
     /// The stream has a gap, and nothing can be written until the operator has looked at it.
     #[error("DSYNC-003: this directory is stopped, because its log has lost or changed a record")]
     Stopped,
+    /// The partition of the stream stands still, and nothing can be written until the operator has mended what stopped it.
+    #[error("the partition of this directory stands still")]
+    Halted(#[source] BoxError),
     /// The disk has no room. Nothing changed; it works again when there is room.
     #[error("the disk is full")]
     Full(#[source] BoxError),
@@ -115,6 +118,7 @@ impl From<ReplicaError> for WriteError {
     fn from(error: ReplicaError) -> Self {
         match error {
             ReplicaError::Full(source) => Self::Full(source),
+            ReplicaError::Halted(source) => Self::Halted(source),
             ReplicaError::Unavailable(source) => Self::Unavailable(source),
             ReplicaError::Filter(error) => Self::Rejected(error.into()),
         }

@@ -95,7 +95,8 @@ async fn a_store_is_opened_with_its_own_master_key_alone() {
 async fn a_record_that_cannot_be_read_is_found_behind_what_the_store_has_read() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::start(data.path());
-    server.api().directory("azure scim v2.0", "Acme").await;
+    let directory = server.api().directory("azure scim v2.0", "Acme").await;
+    directory.user("first@acme.example").await;
     assert!(server.terminate().success());
     let whole = run(data.path(), &["verify"], &[]);
     assert!(whole.status.success(), "{whole:?}");
@@ -104,4 +105,17 @@ async fn a_record_that_cannot_be_read_is_found_behind_what_the_store_has_read() 
     assert_eq!(log.execute(spoil, []).unwrap(), 1);
     drop(log);
     is_refused(&run(data.path(), &["verify"], &[]), "DSYNC-005");
+
+    let server = Server::start(data.path());
+    let at = directory.at(server.base());
+    eventually("a refusal that says who can mend it", async || {
+        let refused = at.send("POST", "/Users", Some(user_body("second@acme.example"))).await;
+        assert!(refused.status == 503 && refused.retry_after.is_some(), "{}", refused.body);
+        let detail = refused.body["detail"].as_str().unwrap();
+        detail.contains("stopped until the operator").then_some(())
+    })
+    .await;
+    let list = at.send("GET", "/Users?count=0", None).await.expect(200);
+    assert_eq!(list.body["totalResults"], 1, "reads go on");
+    assert!(server.terminate().success());
 }

@@ -116,7 +116,9 @@ impl From<ReplicaError> for Refusal {
         );
         match error {
             ReplicaError::Full(_) => Self::Full,
-            ReplicaError::Unavailable(_) | ReplicaError::Filter(_) => Self::Unavailable,
+            ReplicaError::Halted(_) | ReplicaError::Unavailable(_) | ReplicaError::Filter(_) => {
+                Self::Unavailable
+            }
         }
     }
 }

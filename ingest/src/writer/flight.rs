@@ -153,9 +153,10 @@ async fn verdicts(stream: &Stream, last: Offset, heads: &[Head]) -> Result<Vec<b
     match timeout(VERDICT_WITHIN, replica.wait_applied(stream.partition, last)).await {
         Ok(Ok(())) => {}
         Ok(Err(ReplicaError::Full(_))) => return Err(WriteError::Delayed),
-        Ok(Err(ReplicaError::Unavailable(_) | ReplicaError::Filter(_))) | Err(_) => {
-            return Err(WriteError::Unknown);
-        }
+        Ok(Err(
+            ReplicaError::Halted(_) | ReplicaError::Unavailable(_) | ReplicaError::Filter(_),
+        ))
+        | Err(_) => return Err(WriteError::Unknown),
     }
     metrics::histogram!("ingest_verdict_seconds").record(begun.elapsed().as_secs_f64());
     accepted(stream, heads).await

@@ -21,6 +21,10 @@ pub(super) fn refuse(requests: Vec<Request>, error: WriteError) {
             tracing::warn!(error = &*cause as &dyn std::error::Error, "a batch cannot be written");
             fail(requests, || WriteError::Unavailable(source()));
         }
+        WriteError::Halted(cause) => {
+            tracing::warn!(error = &*cause as &dyn std::error::Error, "a batch cannot be written");
+            fail(requests, || WriteError::Halted(source()));
+        }
         WriteError::NoSuchDirectory(id) => fail(requests, || WriteError::NoSuchDirectory(id)),
         WriteError::Stopped => fail(requests, || WriteError::Stopped),
         WriteError::Busy => fail(requests, || WriteError::Busy),

@@ -178,7 +178,7 @@ impl Store {
 
 /// Its partition stands still.
 fn stopped(why: String) -> ReplicaError {
-    ReplicaError::Unavailable(BoxError::from(why))
+    ReplicaError::Halted(BoxError::from(why))
 }
 
 fn faulty(fault: Fault) -> ReplicaError {

@@ -269,10 +269,10 @@ async fn to_a_partition_that_stands_still_nothing_is_appended_until_it_is_follow
     let why = "DSYNC-003: the log is behind";
     world.store.stop(P, Some(why.to_owned())).await.unwrap();
     let refused = world.store.gather(stream.id, Needs::default()).await.unwrap_err();
-    let ReplicaError::Unavailable(cause) = &refused else { panic!("{refused:?}") };
+    let ReplicaError::Halted(cause) = &refused else { panic!("{refused:?}") };
     assert_eq!(cause.to_string(), why);
     let waited = world.store.wait_applied(P, Offset(1_000)).await;
-    assert!(matches!(waited, Err(ReplicaError::Unavailable(_))), "nobody will judge it");
+    assert!(matches!(waited, Err(ReplicaError::Halted(_))), "nobody will judge it");
     assert!(world.store.user(stream.id, scim(1)).await.unwrap().is_some(), "reads go on");
 
     world.store.stop(P, None).await.unwrap();
