@@ -346,7 +346,7 @@ async fn a_topic_that_was_made_anew_is_not_taken_for_the_old_one() {
 async fn it_speaks_tls_and_gives_a_password() {
     let Some(brokers) = brokers(tests::Kafka::shared()) else { return };
     let Some((secured, authority)) = brokers.secured() else {
-        eprintln!("NOT CHECKED: brokers of somebody else's have keys and users of their own");
+        tests::not_checked(&"brokers of somebody else's have keys and users of their own");
         return;
     };
     let with_password = |password: &str| Config {
@@ -399,5 +399,5 @@ fn config(brokers: &tests::Kafka) -> Config {
 
 /// Says aloud what was not checked where there are no brokers.
 fn brokers<T>(found: Result<T, Missing>) -> Option<T> {
-    found.map_err(|missing| eprintln!("NOT CHECKED: {missing}")).ok()
+    found.map_err(|missing| tests::not_checked(&missing)).ok()
 }

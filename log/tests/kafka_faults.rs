@@ -25,7 +25,7 @@ const APPEND_ENDS: Duration = Duration::from_secs(20);
 async fn a_cluster_that_loses_brokers_loses_nothing_that_was_acknowledged() {
     let brokers = match tests::Kafka::start(3) {
         Ok(brokers) => brokers,
-        Err(missing) => return eprintln!("NOT CHECKED: {missing}"),
+        Err(missing) => return tests::not_checked(&missing),
     };
     let config = Config {
         brokers: brokers.bootstrap().to_owned(),
@@ -45,7 +45,7 @@ async fn a_cluster_that_loses_brokers_loses_nothing_that_was_acknowledged() {
 async fn a_producer_that_a_broker_has_lost_count_of_is_replaced_and_what_it_sent_is_unknown() {
     let brokers = match tests::Kafka::start(1) {
         Ok(brokers) => brokers,
-        Err(missing) => return eprintln!("NOT CHECKED: {missing}"),
+        Err(missing) => return tests::not_checked(&missing),
     };
     let config = Config {
         brokers: brokers.bootstrap().to_owned(),

@@ -16,9 +16,9 @@ const DOCS = path.join(__dirname, "../../docs");
 const ACCEPTED = path.join(DOCS, "console");
 const PAGES = "pages";
 const WHOLE = path.join(ACCEPTED, PAGES);
-// Pictures were taken with these; where letters have other widths, lines break elsewhere, and another Chromium draws
+// What the pictures were taken with: where letters have other widths, lines break elsewhere, and another Chromium draws
 // lines and fields in its own way. Whichever the distribution has is installed.
-const FONTS = "fonts.json";
+const TAKEN_WITH = "taken_with.json";
 // What the documentation shows is what a window shows.
 const SHOWN_MAX = 720;
 const WIDTHS = [360, 1280];
@@ -34,7 +34,7 @@ async function one(page, name, width, scheme, options) {
   const copy = await still(page, width, scheme, options);
   const now = reduced(decode(await taken(copy)));
   if (config.screenshots) return accept(copy, file, now);
-  if (!(await hasTheFonts(copy))) return;
+  if (!(await drawsAlike(copy))) return;
   const accepted = path.join(WHOLE, file);
   assert.ok(fs.existsSync(accepted), `nobody has accepted a picture ${file}`);
   const found = difference(cells(now), cells(decode(fs.readFileSync(accepted))));
@@ -49,7 +49,7 @@ async function accept(copy, file, now) {
   fs.mkdirSync(path.join(config.screenshots, PAGES), { recursive: true });
   fs.writeFileSync(path.join(config.screenshots, PAGES, file), encode(now));
   if (shown().has(file)) fs.writeFileSync(path.join(config.screenshots, file), encode(cut(now, SHOWN_MAX)));
-  fs.writeFileSync(path.join(config.screenshots, FONTS), `${JSON.stringify(await fonts(copy))}\n`);
+  fs.writeFileSync(path.join(config.screenshots, TAKEN_WITH), `${JSON.stringify(await drawing(copy))}\n`);
 }
 
 // The pictures that the documentation shows.
@@ -58,18 +58,25 @@ function shown() {
   return new Set(texts.flatMap((text) => [...text.matchAll(/\(console\/([\w-]+\.png)\)/g)].map(([, file]) => file)));
 }
 
-let asked;
+let alike;
 
-async function hasTheFonts(page) {
-  if (asked === undefined) {
-    asked = JSON.stringify(await fonts(page)) === fs.readFileSync(path.join(ACCEPTED, FONTS), "utf8").trim();
-    if (!asked) console.log("NOT CHECKED: pictures, which were taken with other fonts, or another Chromium, than this machine has");
+async function drawsAlike(page) {
+  if (alike === undefined) {
+    const now = await drawing(page);
+    const then = JSON.parse(fs.readFileSync(path.join(ACCEPTED, TAKEN_WITH), "utf8"));
+    alike = JSON.stringify(now) === JSON.stringify(then);
+    if (!alike) console.log(`NOT CHECKED: pictures of the console: ${differs(then, now)}`);
   }
-  return asked;
+  return alike;
+}
+
+function differs(then, now) {
+  if (then.chromium === now.chromium) return "they were taken with other fonts than this machine has";
+  return `they were taken with Chromium ${then.chromium}, and here is ${now.chromium}; take them anew with DSYNC_TEST_SCREENSHOTS=docs/console`;
 }
 
 // How wide this machine's letters are, and which Chromium draws them.
-async function fonts(page) {
+async function drawing(page) {
   const widths = await page.evaluate(() => {
     const { fontFamily } = getComputedStyle(document.body);
     const context = document.createElement("canvas").getContext("2d");
@@ -78,7 +85,7 @@ async function fonts(page) {
       return Math.round(context.measureText("Directories of Contoso, 2026: iiiWWW").width);
     });
   });
-  return [...widths, page.context().browser().version().split(".")[0]];
+  return { widths, chromium: Number(page.context().browser().version().split(".")[0]) };
 }
 
 module.exports = { SHOWN_MAX, WHOLE, shoot, shown };

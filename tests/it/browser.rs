@@ -163,13 +163,11 @@ fn scene_file(name: &str) -> PathBuf {
 /// The same with more that the scene is told, once the server is there.
 fn play_on(scene: &str, more: &[(&str, &str)], told: impl FnOnce(&Server) -> Value) {
     let Some(packages) = std::env::var_os("DSYNC_TEST_NODE") else {
-        eprintln!(
-            "NOT CHECKED: DSYNC_TEST_NODE names no Playwright; run ./test, which installs it"
-        );
+        tests::not_checked(&"DSYNC_TEST_NODE names no Playwright; run ./test, which installs it");
         return;
     };
     let Some(chromium) = chromium() else {
-        eprintln!("NOT CHECKED: no Chromium here (on Debian: apt-get install chromium)");
+        tests::not_checked(&"no Chromium here (on Debian: apt-get install chromium)");
         return;
     };
     let data = tempfile::tempdir().unwrap();
@@ -195,7 +193,9 @@ fn play_on(scene: &str, more: &[(&str, &str)], told: impl FnOnce(&Server) -> Val
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.contains("passed"), "{said}\n{errors}");
-    eprint!("{said}");
+    for left_out in said.lines().filter_map(|line| line.strip_prefix("NOT CHECKED: ")) {
+        tests::not_checked(&left_out);
+    }
 }
 
 /// The browser that `DSYNC_TEST_CHROMIUM` names, or that of the machine.

@@ -13,7 +13,7 @@ const SCIM2_CHECKS_MIN: usize = 135;
 #[tokio::test(flavor = "multi_thread")]
 async fn scim2_tester_finds_nothing_wrong_and_skips_nothing() {
     let Some(tools) = std::env::var_os("DSYNC_TEST_PYTHON") else {
-        println!("NOT CHECKED: scim2-tester is not installed; run ./test, which installs it");
+        tests::not_checked(&"scim2-tester is not installed; run ./test, which installs it");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -17,7 +17,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_asked_the_answer_is_one_that_the_description_knows() {
     let Some(tools) = std::env::var_os("DSYNC_TEST_PYTHON") else {
-        eprintln!("NOT CHECKED: schemathesis; ./test installs it");
+        tests::not_checked(&"schemathesis; ./test installs it");
         return;
     };
     let data = tempfile::tempdir().unwrap();

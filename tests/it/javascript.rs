@@ -85,9 +85,7 @@ fn any_json() -> impl Strategy<Value = String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_body_comes_out_of_javascript_as_it_went_in() {
     if std::env::var_os("DSYNC_TEST_NODE").is_none() {
-        println!(
-            "NOT CHECKED: DSYNC_TEST_NODE is not set; run ./test, which installs what it names"
-        );
+        tests::not_checked(&"DSYNC_TEST_NODE is not set; run ./test, which installs what it names");
         return;
     }
     let data = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ use crate::events::Copy;
 
 /// Says aloud what was not checked where there are no brokers.
 pub(crate) fn brokers<T>(found: Result<T, Missing>) -> Option<T> {
-    found.map_err(|missing| eprintln!("NOT CHECKED: {missing}")).ok()
+    found.map_err(|missing| tests::not_checked(&missing)).ok()
 }
 
 /// The setting of a log in a topic of these brokers.

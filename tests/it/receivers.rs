@@ -56,9 +56,7 @@ impl Drop for App {
 #[tokio::test(flavor = "multi_thread")]
 async fn svix_standardwebhooks_and_workos_verify_in_node() {
     let Some(packages) = std::env::var_os("DSYNC_TEST_NODE") else {
-        println!(
-            "NOT CHECKED: receivers in Node are not installed; run ./test, which installs them"
-        );
+        tests::not_checked(&"receivers in Node are not installed; run ./test, which installs them");
         return;
     };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("node/receive_webhooks.cjs");
@@ -70,8 +68,8 @@ async fn svix_standardwebhooks_and_workos_verify_in_node() {
 #[tokio::test(flavor = "multi_thread")]
 async fn standardwebhooks_and_workos_verify_in_python() {
     let Some(tools) = std::env::var_os("DSYNC_TEST_PYTHON") else {
-        println!(
-            "NOT CHECKED: receivers in Python are not installed; run ./test, which installs them"
+        tests::not_checked(
+            &"receivers in Python are not installed; run ./test, which installs them",
         );
         return;
     };

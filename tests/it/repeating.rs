@@ -115,7 +115,7 @@ fn outward_address() -> Option<std::net::IpAddr> {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_word_programs_on_this_machine_are_not_limited_and_others_are() {
     let Some(outward) = outward_address() else {
-        println!("NOT CHECKED: this machine has no address but its loopback");
+        tests::not_checked(&"this machine has no address but its loopback");
         return;
     };
     let data = tempfile::tempdir().unwrap();

@@ -49,7 +49,7 @@ async fn every_change_arrives_as_a_token_that_pyjwt_verifies() {
     in_order_for_each_resource(&receiver.arrived());
     match std::env::var_os("DSYNC_TEST_PYTHON") {
         Some(tools) => pyjwt_verifies(tools.as_ref(), &server, &receiver, &sets).await,
-        None => println!("NOT CHECKED: PyJWT is not installed; run ./test, which installs it"),
+        None => tests::not_checked(&"PyJWT is not installed; run ./test, which installs it"),
     }
 
     assert!(server.terminate().success(), "SIGTERM drains and ends with 0");

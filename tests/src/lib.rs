@@ -11,6 +11,7 @@
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod load;
+mod not_checked;
 pub mod postgres;
 pub mod receiver;
 pub mod scim;
@@ -19,6 +20,7 @@ pub mod sink;
 
 #[cfg(feature = "kafka")]
 pub use kafka::Kafka;
+pub use not_checked::not_checked;
 pub use postgres::Postgres;
 pub use receiver::{Delivery, Receiver};
 pub use scim::{Directory, Scim};

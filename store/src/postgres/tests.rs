@@ -12,7 +12,7 @@ macro_rules! server {
         match Server::shared().await {
             Ok(server) => server,
             Err(missing) => {
-                println!("NOT CHECKED: {missing}");
+                ::tests::not_checked(&missing);
                 return;
             }
         }
@@ -92,7 +92,7 @@ async fn a_server_is_let_in_only_with_a_certificate_that_somebody_vouches_for() 
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
     let Ok((server, port)) = Server::secured(&certificate, &key).await else {
-        println!("NOT CHECKED: there is no PostgreSQL here");
+        ::tests::not_checked(&"there is no PostgreSQL here");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -363,7 +363,7 @@ async fn history(plans: &mut Plans, stream: &Stream) {
 #[tokio::test]
 async fn no_list_walks_through_a_directory_or_the_feed() {
     let Some((mut plans, stream)) = filled().await else {
-        println!("NOT CHECKED: there is no PostgreSQL of our own here");
+        tests::not_checked(&"there is no PostgreSQL of our own here");
         return;
     };
     for statistics in ["SELECT 1", "ANALYZE"] {
@@ -379,7 +379,7 @@ async fn no_list_walks_through_a_directory_or_the_feed() {
 #[tokio::test]
 async fn no_list_walks_through_the_deliveries_or_the_customers() {
     let Some((mut plans, stream)) = filled().await else {
-        println!("NOT CHECKED: there is no PostgreSQL of our own here");
+        tests::not_checked(&"there is no PostgreSQL of our own here");
         return;
     };
     let store = plans.world.store.clone();
@@ -487,7 +487,7 @@ async fn customers(plans: &mut Plans, stream: &Stream) {
 #[tokio::test]
 async fn a_replica_reads_again_what_another_has_changed_and_no_more() {
     let Some((mut plans, stream)) = small().await else {
-        println!("NOT CHECKED: there is no PostgreSQL of our own here");
+        tests::not_checked(&"there is no PostgreSQL of our own here");
         return;
     };
     let store = plans.world.store.clone();
@@ -524,7 +524,7 @@ async fn a_replica_reads_again_what_another_has_changed_and_no_more() {
 #[tokio::test]
 async fn a_page_of_events_of_many_directories_takes_a_few_questions() {
     let Some((mut plans, stream)) = small().await else {
-        println!("NOT CHECKED: there is no PostgreSQL of our own here");
+        tests::not_checked(&"there is no PostgreSQL of our own here");
         return;
     };
     for number in 3..33 {
@@ -546,7 +546,7 @@ async fn a_page_of_events_of_many_directories_takes_a_few_questions() {
 #[tokio::test]
 async fn names_are_found_at_once_where_their_plans_were_made_when_the_directory_was_small() {
     let Some((mut plans, stream)) = small().await else {
-        println!("NOT CHECKED: there is no PostgreSQL of our own here");
+        tests::not_checked(&"there is no PostgreSQL of our own here");
         return;
     };
     let store = plans.world.store.clone();

@@ -22,10 +22,9 @@ impl Server {
         Self::on(Postgres::shared().await).await
     }
 
-    #[expect(clippy::print_stdout, reason = "what is left out is said aloud")]
     pub(crate) async fn on(postgres: Result<Postgres, Missing>) -> Self {
         if let Err(missing) = &postgres {
-            println!("NOT CHECKED on PostgreSQL: {missing}");
+            tests::not_checked(missing);
         }
         Self { folder: Folder::new().await, postgres: postgres.ok() }
     }

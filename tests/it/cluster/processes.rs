@@ -49,7 +49,7 @@ impl Cluster {
 
     /// The same on these brokers and this server.
     pub(super) fn on(kafka: &Kafka, postgres: Result<Postgres, Missing>) -> Option<Self> {
-        let postgres = postgres.map_err(|missing| eprintln!("NOT CHECKED: {missing}")).ok()?;
+        let postgres = postgres.map_err(|missing| tests::not_checked(&missing)).ok()?;
         let topic = kafka.fresh_name();
         let log = crate::kafka::log_in(kafka, &topic);
         let (copies, folder) = (kafka.count().min(3), tempfile::tempdir().unwrap());

@@ -210,7 +210,7 @@ async fn set_up() -> Option<Server> {
     let server = match Server::shared().await {
         Ok(server) => server,
         Err(missing) => {
-            println!("NOT CHECKED: {missing}");
+            ::tests::not_checked(&missing);
             return None;
         }
     };

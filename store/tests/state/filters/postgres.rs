@@ -18,7 +18,7 @@ macro_rules! postgres {
         match Postgres::start().await {
             Ok(postgres) => postgres,
             Err(missing) => {
-                println!("NOT CHECKED: {missing}");
+                tests::not_checked(&missing);
                 return;
             }
         }
