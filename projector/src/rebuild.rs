@@ -14,6 +14,7 @@ mod survey;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use bytestring::ByteString;
 use log::{Entry, Offset, Partition};
 use schemas::chain::{Admitted, Stream};
 use schemas::record::DecodeError;
@@ -46,9 +47,9 @@ pub struct FeedEntry {
     /// When it was decided.
     pub created_at: Timestamp,
     /// What customer apps are told.
-    pub data: Box<str>,
+    pub data: ByteString,
     /// Who caused it: a [`schemas::Actor`] as JSON.
-    pub actor: Box<str>,
+    pub actor: ByteString,
     /// The user it is about, if it is about one.
     pub user: Option<ScimId>,
     /// The group it is about, if it is about one.
@@ -291,7 +292,9 @@ fn judge(
 }
 
 fn decode(entry: &Entry, hash: Hash) -> Result<Decoded, DecodeError> {
-    let record = Record::decode(&entry.value)?;
+    // What of it goes into the feed is a part of these bytes and no copy.
+    let text = ByteString::try_from(entry.value.clone())?;
+    let record = Record::decode_text(&text)?;
     let outlined = Outlined::of(&record)?;
     let (user, group) = outlined.subjects();
     let link = record.link(hash);
@@ -306,8 +309,8 @@ fn decode(entry: &Entry, hash: Hash) -> Result<Decoded, DecodeError> {
             id: record.id,
             event: record.event,
             created_at: record.created_at,
-            data: record.data.get().into(),
-            actor: record.actor.get().into(),
+            data: text.slice_ref(record.data.get()),
+            actor: text.slice_ref(record.actor.get()),
             user,
             group,
         },

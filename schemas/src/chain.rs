@@ -76,6 +76,10 @@ impl FromStr for Hash {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut bytes = [0; 32];
+        // What reads digits would take a prefix to them.
+        if text.len() != 2 * bytes.len() {
+            return Err(InvalidHash);
+        }
         hex::decode_to_slice(text, &mut bytes).map_err(|_| InvalidHash)?;
         Ok(Self(bytes))
     }

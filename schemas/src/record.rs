@@ -91,6 +91,9 @@ pub struct Record<'a> {
 /// A value that is not a record this version can read.
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
+    /// The bytes are no text.
+    #[error("the record is not text in UTF-8")]
+    NotText(#[from] std::str::Utf8Error),
     /// The bytes are not a record.
     #[error("the record cannot be decoded")]
     Malformed(#[from] serde_json::Error),
@@ -123,10 +126,20 @@ impl<'a> Record<'a> {
     ///
     /// If the bytes are not a record of this version. Readers stop there and say where.
     pub fn decode(value: &'a [u8]) -> Result<Self, DecodeError> {
-        let record: Self = match serde_json::from_slice(value) {
+        // One look at all of it costs less than one at each of its texts.
+        Self::decode_text(std::str::from_utf8(value)?)
+    }
+
+    /// The same of a value that is known to be text.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::decode`].
+    pub fn decode_text(value: &'a str) -> Result<Self, DecodeError> {
+        let record: Self = match serde_json::from_str(value) {
             Ok(record) => record,
             Err(error) => {
-                return Err(match serde_json::from_slice::<Versioned>(value) {
+                return Err(match serde_json::from_str::<Versioned>(value) {
                     Ok(Versioned { v }) if v != VERSION => DecodeError::Version { found: v },
                     Ok(Versioned { .. }) | Err(_) => DecodeError::Malformed(error),
                 });

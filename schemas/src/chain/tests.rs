@@ -20,6 +20,23 @@ fn single(prev: Head, tag: u8) -> Link {
 }
 
 #[test]
+fn a_hash_is_64_digits_and_nothing_else() {
+    let hash = Hash::of(b"value");
+    let text = hash.to_string();
+    assert_eq!(text.parse(), Ok(hash));
+    assert_eq!(text.to_uppercase().parse(), Ok(hash));
+    for wrong in [
+        format!("0x{text}"),
+        format!("0x{}", &text[2..]),
+        text[1..].to_owned(),
+        format!("{text}0"),
+        "g".repeat(64),
+    ] {
+        assert_eq!(wrong.parse::<Hash>(), Err(InvalidHash), "{wrong}");
+    }
+}
+
+#[test]
 fn a_record_that_follows_the_head_is_accepted() {
     let mut stream = Stream::at(Head::default());
     let first = single(Head::default(), 1);

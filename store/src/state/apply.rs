@@ -17,7 +17,8 @@ use crate::sqlite::{as_sql, from_sql};
 use resources::{drop_directory, drop_group, drop_user, member, put_group, put_user};
 
 pub(crate) use columns::{
-    columns_of, email_key, insert_other_emails, is_active, other_emails, shown_columns,
+    ShownColumns, columns_of, email_key, insert_other_emails, is_active, other_emails,
+    shown_columns,
 };
 pub(crate) use resources::token;
 

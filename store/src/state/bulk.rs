@@ -6,6 +6,9 @@
 //! The events of a log with one partition are numbered as they come. Where there are more, the feed in use says where
 //! they stand.
 
+mod feed;
+mod users;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -18,10 +21,8 @@ use projector::{Position, StoreError};
 use rusqlite::{Connection, params};
 use schemas::{Change, DirectoryId, ScimId, StoredChange};
 
-use super::apply::{
-    Counted, INSERT_FEED, INSERT_GROUP, INSERT_USER, columns_of, email_key, insert_other_emails,
-    is_active, other_emails, set_position, shown_columns, token,
-};
+use self::feed::{Placed, Times};
+use super::apply::{Counted, INSERT_GROUP, columns_of, set_position, token};
 use super::flush::Flusher;
 use super::late::Late;
 use super::pending_members::INSERT_PENDING_MEMBER;
@@ -55,6 +56,7 @@ pub(crate) struct Generation {
     /// Those that wait for other partitions.
     late: Late,
     feed_end: u64,
+    times: Times,
     written: u64,
     directories: BTreeMap<DirectoryId, i64>,
 }
@@ -88,6 +90,8 @@ impl Generation {
             .and_then(|()| connection.execute_batch(LISTS))
             .and_then(|()| connection.execute_batch(TIMES))
             .and_then(|()| connection.execute_batch(FEED_INDEXES))
+            // Behind the last of its directory is where rows come, and to read all of them again would cost more.
+            .and_then(|()| connection.execute_batch(RUNS_INDEXES))
             .and_then(|()| connection.execute_batch("BEGIN"))
             .map_err(OpenError::at(path))?;
         let flusher = Some(Flusher::start(path)?);
@@ -104,6 +108,7 @@ impl Generation {
             in_use,
             late: Late::of(partitions, scratch)?,
             feed_end,
+            times: Times::new(),
             written: 0,
             directories: BTreeMap::new(),
         })
@@ -151,27 +156,11 @@ impl Generation {
         }
     }
 
-    fn insert(&mut self, placed: &[(u64, &FeedEntry)]) -> Result<(), DbError> {
+    fn insert(&mut self, placed: &[Placed<'_>]) -> Result<(), DbError> {
         let before = self.written;
         self.written += placed.len() as u64;
-        let mut insert = self.connection.prepare_cached(INSERT_FEED)?;
-        for (position, entry) in placed {
-            insert.execute(params![
-                as_sql(*position),
-                entry.id.to_bytes(),
-                self.directories[&entry.directory_id],
-                entry.event.name(),
-                as_sql(entry.head.seq.0),
-                entry.head.hash.0,
-                entry.prev.0,
-                entry.created_at.millis(),
-                entry.user.map(ScimId::to_bytes),
-                entry.group.map(ScimId::to_bytes),
-                &*entry.actor,
-                &*entry.data,
-            ])?;
-        }
-        drop(insert);
+        feed::insert(&self.connection, &self.directories, placed)?;
+        self.times.note(&self.connection, placed)?;
         if before / COMMIT_EVERY != self.written / COMMIT_EVERY {
             self.connection.execute_batch("COMMIT; BEGIN")?;
             self.flusher.as_ref().inspect(|flusher| flusher.written());
@@ -194,7 +183,7 @@ impl Generation {
         id: DirectoryId,
         folded: &FoldedDirectory,
     ) -> Result<(), DbError> {
-        let (users, counted) = self.write_users(key, folded)?;
+        let (users, counted) = users::write(&self.connection, key, folded)?;
         let users_that_are = |kind| counted.iter().filter(|one| **one == kind).count();
         let groups = self.write_groups(key, folded)?;
         for (group, members) in &folded.members {
@@ -233,50 +222,6 @@ impl Generation {
             ],
         )?;
         Ok(())
-    }
-
-    /// Returns the keys of the users, and among whom each is counted.
-    fn write_users(
-        &self,
-        directory: i64,
-        folded: &FoldedDirectory,
-    ) -> Result<(BTreeMap<ScimId, i64>, Vec<Counted>), DbError> {
-        let mut keys = BTreeMap::new();
-        let mut counted = Vec::with_capacity(folded.users.len());
-        for (id, user) in in_order_of_creation(&folded.users) {
-            let Change::User { user_id, name_key, created_at, attributes, shown, .. } =
-                change(user)?
-            else {
-                continue;
-            };
-            let shown = shown_columns(&shown)?;
-            let columns = columns_of(&attributes)?;
-            let active = is_active(&columns);
-            counted.push(Counted::of(active, shown.hidden));
-            let email = email_key(&columns);
-            let others = other_emails(&columns, email.as_deref());
-            self.connection.prepare_cached(INSERT_USER)?.execute(params![
-                directory,
-                id.to_bytes(),
-                user_id.to_bytes(),
-                name_key,
-                text(&columns, "externalId"),
-                email,
-                text(&columns, "displayName"),
-                active,
-                created_at.millis(),
-                user.updated_at.millis(),
-                as_sql(user.version.0),
-                attributes.get(),
-                shown.hidden,
-                shown.mapped_email,
-                shown.json,
-            ])?;
-            let key = self.connection.last_insert_rowid();
-            insert_other_emails(&self.connection, directory, key, &others)?;
-            keys.insert(*id, key);
-        }
-        Ok((keys, counted))
     }
 
     fn write_groups(
@@ -337,7 +282,6 @@ impl Generation {
         self.connection.execute_batch(INDEXES)?;
         self.connection.execute_batch(SHOWN_INDEXES)?;
         self.connection.execute_batch(LISTS_INDEXES)?;
-        self.connection.execute_batch(RUNS_INDEXES)?;
         self.connection.pragma_update(None, "user_version", VERSION)?;
         self.connection.flush_prepared_statement_cache();
         self.flusher.take().map_or(Ok(()), Flusher::finish).map_err(unreadable("new state"))

@@ -94,8 +94,8 @@ fn late(row: &Row<'_>) -> Result<(Turn, FeedEntry), DbError> {
         created_at: Timestamp::from_millis(row.get(9)?),
         user: row.get::<_, Option<[u8; 16]>>(10)?.map(ScimId::from_bytes),
         group: row.get::<_, Option<[u8; 16]>>(11)?.map(ScimId::from_bytes),
-        actor: row.get(12)?,
-        data: row.get(13)?,
+        actor: row.get::<_, String>(12)?.into(),
+        data: row.get::<_, String>(13)?.into(),
     };
     Ok((turn, entry))
 }

@@ -266,14 +266,7 @@ async fn a_state_from_before_the_times_of_the_feed_gathers_them_beside_the_work(
     world.store.close();
     before_times(world.place.folder());
     world.store = Arc::new(world.reopened().await);
-    let path = world.place.folder().join("state-1.db");
-    let state = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    let gathered = "SELECT block, earliest, latest FROM feed_times ORDER BY block";
-    let gathered = || {
-        let mut select = state.prepare(gathered).unwrap();
-        let rows = select.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]));
-        rows.unwrap().map(Result::unwrap).collect::<Vec<[i64; 3]>>()
-    };
+    let gathered = || times_of(world.place.folder(), "state-1.db");
     let until = tokio::time::Instant::now() + std::time::Duration::from_secs(30);
     while gathered().len() < 2 && tokio::time::Instant::now() < until {
         tokio::task::yield_now().await;
@@ -282,5 +275,31 @@ async fn a_state_from_before_the_times_of_the_feed_gathers_them_beside_the_work(
     let expected = [[0, time(1), time(1_024)], [1, time(1_025), time(2_048)]];
     assert_eq!(gathered(), expected);
     world.add(&mut stream, vec![user(1); 1_000]).await;
-    assert_eq!(gathered()[2], [2, time(2_049), time(3_072)]);
+    let gathered = times_of(world.place.folder(), "state-1.db");
+    assert_eq!(gathered[2], [2, time(2_049), time(3_072)]);
+}
+
+#[tokio::test]
+async fn a_state_that_is_made_anew_has_the_times_of_the_feed_that_it_was_told() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1); 1_500]).await;
+    // A clock that was set back.
+    world.behind = 700;
+    world.add(&mut stream, vec![user(1); 1_600]).await;
+    let followed = times_of(world.place.folder(), "state-1.db");
+    assert_eq!(followed.len(), 3);
+    let generation = world.rebuild(world.scan()).await.unwrap();
+    world.store.swap_in(generation).await.unwrap();
+    // Before anything is opened that would gather what it lacks.
+    assert_eq!(times_of(world.place.folder(), "state-2.db"), followed);
+}
+
+/// Of each block of the feed of a state, its number and its times.
+fn times_of(folder: &Path, state: &str) -> Vec<[i64; 3]> {
+    let state =
+        Connection::open_with_flags(folder.join(state), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let mut select =
+        state.prepare("SELECT block, earliest, latest FROM feed_times ORDER BY block").unwrap();
+    let rows = select.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?])).unwrap();
+    rows.map(Result::unwrap).collect()
 }
