@@ -3,6 +3,7 @@
 //! A rebuild writes the result and `verify` compares it with the store. Resources stay the bytes
 //! they are in the record: of a user with a hundred events, one is read.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::record::DecodeError;
@@ -220,7 +221,14 @@ fn put(
     resource: Box<str>,
     updated_at: Timestamp,
 ) {
-    let created = resources.get(&id).map_or(seq, |before| before.created);
-    let folded = Folded { resource, updated_at, version: seq, members_changed: None, created };
-    resources.insert(id, folded);
+    let folded = Folded { resource, updated_at, version: seq, members_changed: None, created: seq };
+    match resources.entry(id) {
+        Entry::Vacant(new) => {
+            new.insert(folded);
+        }
+        Entry::Occupied(mut known) => {
+            let created = known.get().created;
+            known.insert(Folded { created, ..folded });
+        }
+    }
 }

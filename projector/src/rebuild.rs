@@ -28,8 +28,8 @@ pub use survey::{Survey, Surveyed};
 /// How many records travel from stage to stage at once.
 const CHUNK_RECORDS: usize = 512;
 
-/// How many chunks may wait between two stages: a few megabytes, enough that none starves.
-const CHUNKS_WAITING_MAX: usize = 8;
+/// How many chunks may wait between two stages: some 25 megabytes, enough that none starves while a transaction ends.
+const CHUNKS_WAITING_MAX: usize = 16;
 
 /// An entry of the feed in the making.
 #[derive(Clone, Debug)]
@@ -291,14 +291,14 @@ fn judge(
     judge
 }
 
-fn decode(entry: &Entry, hash: Hash) -> Result<Decoded, DecodeError> {
+fn decode(entry: &Entry, hash: Hash) -> Result<Box<Decoded>, DecodeError> {
     // What of it goes into the feed is a part of these bytes and no copy.
     let text = ByteString::try_from(entry.value.clone())?;
     let record = Record::decode_text(&text)?;
     let outlined = Outlined::of(&record)?;
     let (user, group) = outlined.subjects();
     let link = record.link(hash);
-    Ok(Decoded {
+    Ok(Box::new(Decoded {
         offset: entry.offset,
         link,
         outlined,
@@ -314,13 +314,13 @@ fn decode(entry: &Entry, hash: Hash) -> Result<Decoded, DecodeError> {
             user,
             group,
         },
-    })
+    }))
 }
 
 /// The streams as they are read, and what they fold to.
 pub(crate) struct Judge {
     changes: Changes,
-    streams: BTreeMap<DirectoryId, Stream<Decoded>>,
+    streams: BTreeMap<DirectoryId, Stream<Box<Decoded>>>,
     pending: BTreeMap<DirectoryId, Offset>,
     /// The last place of each stream that any record speaks of.
     reached: BTreeMap<DirectoryId, Seq>,
@@ -365,7 +365,7 @@ impl Judge {
     }
 
     /// Judges a record and adds what was accepted with it.
-    fn admit(&mut self, decoded: Decoded, chunk: &mut Chunk) {
+    fn admit(&mut self, decoded: Box<Decoded>, chunk: &mut Chunk) {
         let directory_id = decoded.entry.directory_id;
         self.read_to = Offset(decoded.offset.0 + 1);
         let link = decoded.link;
@@ -392,7 +392,7 @@ impl Judge {
                 // What was stopped goes on with a record that begins it anew, and with no other.
                 self.fold.go_on(directory_id);
                 for (link, decoded) in commit {
-                    self.accept(link.as_head(), decoded, chunk);
+                    self.accept(link.as_head(), *decoded, chunk);
                 }
             }
         }
