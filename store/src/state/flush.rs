@@ -20,9 +20,10 @@ impl Flusher {
         let file = File::open(path)?;
         let flushed = file.try_clone()?;
         let (written, told) = sync_channel(1);
-        let thread = std::thread::Builder::new()
-            .name("state-flush".to_owned())
-            .spawn(move || told.into_iter().try_for_each(|()| flushed.sync_data()))?;
+        let thread =
+            std::thread::Builder::new().name("state-flush".to_owned()).spawn(move || {
+                told.into_iter().try_for_each(|()| flushed.sync_data().map(|()| let_go(&flushed)))
+            })?;
         Ok(Self { file, written, thread })
     }
 
@@ -41,3 +42,13 @@ impl Flusher {
         self.file.sync_all()
     }
 }
+
+/// Gives back the memory in which the system keeps what is on the disk now. Most of it is rows of the feed, which nobody
+/// reads soon: what is written next needs room, and so does what others have read. It is no more than advice.
+#[cfg(target_os = "linux")]
+fn let_go(file: &File) {
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn let_go(_: &File) {}
