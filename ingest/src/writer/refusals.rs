@@ -15,16 +15,13 @@ pub(super) fn fail(requests: Vec<Request>, error: impl Fn() -> WriteError) {
 pub(super) fn refuse(requests: Vec<Request>, error: WriteError) {
     let words = error.to_string();
     let source = || BoxError::from(words.clone());
+    if let WriteError::Unavailable(cause) | WriteError::Halted(cause) = &error {
+        tracing::warn!(error = &**cause as &dyn std::error::Error, "a batch cannot be written");
+    }
     match error {
         WriteError::Full(_) => fail(requests, || WriteError::Full(source())),
-        WriteError::Unavailable(cause) => {
-            tracing::warn!(error = &*cause as &dyn std::error::Error, "a batch cannot be written");
-            fail(requests, || WriteError::Unavailable(source()));
-        }
-        WriteError::Halted(cause) => {
-            tracing::warn!(error = &*cause as &dyn std::error::Error, "a batch cannot be written");
-            fail(requests, || WriteError::Halted(source()));
-        }
+        WriteError::Unavailable(_) => fail(requests, || WriteError::Unavailable(source())),
+        WriteError::Halted(_) => fail(requests, || WriteError::Halted(source())),
         WriteError::NoSuchDirectory(id) => fail(requests, || WriteError::NoSuchDirectory(id)),
         WriteError::Stopped => fail(requests, || WriteError::Stopped),
         WriteError::Busy => fail(requests, || WriteError::Busy),
