@@ -28,7 +28,11 @@ pub use survey::{Survey, Surveyed};
 /// How many records travel from stage to stage at once.
 const CHUNK_RECORDS: usize = 512;
 
-/// How many chunks may wait between two stages: some 25 megabytes, enough that none starves while a transaction ends.
+/// How many bytes of records travel at once, beside the last of them: what [`CHUNK_RECORDS`] of usual size take.
+const CHUNK_BYTES: usize = 2 * 1024 * 1024;
+
+/// How many chunks may wait between two stages: at most some 32 megabytes, enough that none starves while a transaction
+/// ends.
 const CHUNKS_WAITING_MAX: usize = 16;
 
 /// An entry of the feed in the making.
@@ -242,10 +246,12 @@ type Hashed = Vec<(Entry, Hash)>;
 /// Ends when the scan does, or when nobody listens any more.
 fn read(scan: Scan<'_>, out: &SyncSender<Result<Hashed, RebuildError>>) {
     let mut chunk = Vec::with_capacity(CHUNK_RECORDS);
+    let mut bytes = 0;
     for entry in scan {
         match entry {
             Ok(entry) => {
                 let hash = Hash::of(&entry.value);
+                bytes += entry.value.len();
                 chunk.push((entry, hash));
             }
             Err(error) => {
@@ -254,7 +260,8 @@ fn read(scan: Scan<'_>, out: &SyncSender<Result<Hashed, RebuildError>>) {
                 return;
             }
         }
-        if chunk.len() == CHUNK_RECORDS {
+        if chunk.len() == CHUNK_RECORDS || bytes >= CHUNK_BYTES {
+            bytes = 0;
             let full = std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK_RECORDS));
             if out.send(Ok(full)).is_err() {
                 return;
@@ -425,5 +432,22 @@ impl Judge {
     pub(crate) fn position(&self) -> Position {
         let next = self.pending.values().copied().min().unwrap_or(self.read_to);
         Position { next, applied: self.applied }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_records_travel_a_few_at_a_time() {
+        let scan: Scan<'_> = Box::new((0..5).map(|number| {
+            Ok(Entry { offset: Offset(number), value: vec![0; CHUNK_BYTES / 2].into() })
+        }));
+        let (out, chunks) = sync_channel(CHUNKS_WAITING_MAX);
+        read(scan, &out);
+        drop(out);
+        let lengths: Vec<usize> = chunks.iter().map(|chunk| chunk.unwrap().len()).collect();
+        assert_eq!(lengths, [2, 2, 1]);
     }
 }

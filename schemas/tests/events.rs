@@ -234,3 +234,23 @@ fn a_record_of_a_later_version_is_refused_by_its_number() {
     assert_eq!(error.to_string(), "the record has version 2, this program reads 1");
     assert!(Record::decode(b"not json").is_err());
 }
+
+#[test]
+fn a_record_that_is_no_text_is_refused_wherever_that_shows() {
+    let draft = Draft {
+        id: EventId::from_bits(1),
+        at: at("2026-03-02T10:16:01.010Z"),
+        event: sample(EventType::UserUpdated),
+        change: Change::TokenMade { id: TokenId::from_bits(1) },
+    };
+    let sealed = seal(&[draft], directory_id(), &Actor::default(), Seq(0), Head::default());
+    let value = &sealed[0].value;
+    let known = value.windows(5).position(|part| part == b"Devis").unwrap();
+    let mut in_what_is_known = value.clone();
+    in_what_is_known[known] = 0xff;
+    let in_what_is_passed_over = [&b"{\"more\":\"\xff\","[..], &value[1..]].concat();
+    for wrong in [in_what_is_known, in_what_is_passed_over] {
+        let error = Record::decode(&wrong).unwrap_err();
+        assert_eq!(error.to_string(), "the record is not text in UTF-8");
+    }
+}

@@ -1,6 +1,6 @@
 // What a page looks like, from top to bottom, held against the picture that somebody has looked at and accepted.
 //
-// With DSYNC_TEST_SCREENSHOTS=docs/console the pictures are written instead, to be looked at: whole pages into `pages`
+// With DSYNC_TEST_SCREENSHOTS=$PWD/docs/console the pictures are written instead, to be looked at: whole pages into `pages`
 // there, and beside it the upper parts of those that the documentation shows.
 "use strict";
 
@@ -42,7 +42,7 @@ async function one(page, name, width, scheme, options) {
   const left = path.join(process.env.TMPDIR || "/tmp", `dsync-${file}`);
   fs.writeFileSync(left, encode(now));
   assert.fail(`${file} is not what was accepted (${JSON.stringify(found)}); see ${left}. \
-If it is right, take the pictures anew: DSYNC_TEST_SCREENSHOTS=docs/console`);
+If it is right, take the pictures anew: DSYNC_TEST_SCREENSHOTS=$PWD/docs/console`);
 }
 
 async function accept(copy, file, now) {
@@ -72,7 +72,7 @@ async function drawsAlike(page) {
 
 function differs(then, now) {
   if (then.chromium === now.chromium) return "they were taken with other fonts than this machine has";
-  return `they were taken with Chromium ${then.chromium}, and here is ${now.chromium}; take them anew with DSYNC_TEST_SCREENSHOTS=docs/console`;
+  return `they were taken with Chromium ${then.chromium}, and here is ${now.chromium}; take them anew with DSYNC_TEST_SCREENSHOTS=$PWD/docs/console`;
 }
 
 // How wide this machine's letters are, and which Chromium draws them.

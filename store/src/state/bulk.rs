@@ -1,7 +1,8 @@
 //! A new generation of the state, written as fast as the disk takes it.
 //!
-//! Nobody reads it before it is whole, so it is written without journal and flushes, rows first and
-//! indexes when all rows are there. A crash leaves a file that the next opening removes.
+//! Nobody reads it before it is whole, so it is written without journal and flushes. Indexes that
+//! stand in another order than the rows come when all rows are there, but those of the feed, which is too large to be read
+//! once more. A crash leaves a file that the next opening removes.
 //!
 //! The events of a log with one partition are numbered as they come. Where there are more, the feed in use says where
 //! they stand.
@@ -90,7 +91,7 @@ impl Generation {
             .and_then(|()| connection.execute_batch(LISTS))
             .and_then(|()| connection.execute_batch(TIMES))
             .and_then(|()| connection.execute_batch(FEED_INDEXES))
-            // Behind the last of its directory is where rows come, and to read all of them again would cost more.
+            // Rows come behind the last of their directory, by position as by id, which rises with time.
             .and_then(|()| connection.execute_batch(RUNS_INDEXES))
             .and_then(|()| connection.execute_batch("BEGIN"))
             .map_err(OpenError::at(path))?;

@@ -1,16 +1,17 @@
 //! The users of a generation in the making.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use directory::resource::text;
 use projector::fold::{Folded, FoldedDirectory};
 use rusqlite::{Connection, params};
 use schemas::scim::Attributes;
-use schemas::{Change, ScimId, StoredChange};
+use schemas::{Change, ScimId, Timestamp, UserId};
+use serde_json::value::RawValue;
 
 use super::{change, in_order_of_creation};
-use crate::error::DbError;
+use crate::error::{DbError, unreadable};
 use crate::sqlite::as_sql;
 use crate::state::apply::{
     Counted, INSERT_USER, ShownColumns, columns_of, email_key, insert_other_emails, is_active,
@@ -26,27 +27,34 @@ const CHUNKS_WAITING_MAX: usize = 4;
 /// The keys of users, and among whom each is counted.
 pub(super) type Written = (BTreeMap<ScimId, i64>, Vec<Counted>);
 
-/// A user and its row.
+/// The row of a user.
 struct Row<'a> {
     id: ScimId,
     user: &'a Folded,
-    change: StoredChange,
+    user_id: UserId,
+    name_key: String,
+    created_at: Timestamp,
+    attributes: Box<RawValue>,
     columns: Attributes,
     shown: ShownColumns,
     email: Option<String>,
     others: BTreeSet<String>,
 }
 
-/// Writes the users of a directory. They are read on a thread of their own.
+/// Writes the users of a directory. Many are read on a thread of their own.
 pub(super) fn write(
     connection: &Connection,
     directory: i64,
     folded: &FoldedDirectory,
 ) -> Result<Written, DbError> {
+    let users = in_order_of_creation(&folded.users);
+    if users.len() <= CHUNK {
+        return write_all(connection, directory, [rows(&users)]);
+    }
     std::thread::scope(|scope| {
         let (out, read) = sync_channel(CHUNKS_WAITING_MAX);
-        let users = in_order_of_creation(&folded.users);
-        scope.spawn(move || read_all(&users, &out));
+        let reading = std::thread::Builder::new().name("state-users".to_owned());
+        reading.spawn_scoped(scope, move || read_all(&users, &out)).map_err(unreadable("users"))?;
         write_all(connection, directory, read)
     })
 }
@@ -56,8 +64,7 @@ type Chunk<'a> = Result<Vec<Row<'a>>, DbError>;
 /// Ends at the first user that cannot be read, or when nobody listens any more.
 fn read_all<'a>(users: &[(&'a ScimId, &'a Folded)], out: &SyncSender<Chunk<'a>>) {
     for chunk in users.chunks(CHUNK) {
-        let rows: Chunk<'a> =
-            chunk.iter().filter_map(|(id, user)| row(**id, user).transpose()).collect();
+        let rows = rows(chunk);
         let ends = rows.is_err();
         if out.send(rows).is_err() || ends {
             return;
@@ -65,54 +72,57 @@ fn read_all<'a>(users: &[(&'a ScimId, &'a Folded)], out: &SyncSender<Chunk<'a>>)
     }
 }
 
-/// None of what is no user.
-fn row(id: ScimId, user: &Folded) -> Result<Option<Row<'_>>, DbError> {
-    let change = change(user)?;
-    let Change::User { attributes, shown, .. } = &change else { return Ok(None) };
-    let (columns, shown) = (columns_of(attributes)?, shown_columns(shown)?);
-    let email = email_key(&columns);
-    let others = other_emails(&columns, email.as_deref());
-    Ok(Some(Row { id, user, change, columns, shown, email, others }))
+fn rows<'a>(users: &[(&'a ScimId, &'a Folded)]) -> Chunk<'a> {
+    users.iter().filter_map(|(id, user)| row(**id, user).transpose()).collect()
 }
 
-fn write_all(
+/// None of what is no user.
+fn row(id: ScimId, user: &Folded) -> Result<Option<Row<'_>>, DbError> {
+    let Change::User { user_id, name_key, created_at, attributes, shown, .. } = change(user)?
+    else {
+        return Ok(None);
+    };
+    let (columns, shown) = (columns_of(&attributes)?, shown_columns(&shown)?);
+    let email = email_key(&columns);
+    let others = other_emails(&columns, email.as_deref());
+    let row =
+        Row { id, user, user_id, name_key, created_at, attributes, columns, shown, email, others };
+    Ok(Some(row))
+}
+
+fn write_all<'a>(
     connection: &Connection,
     directory: i64,
-    read: Receiver<Chunk<'_>>,
+    read: impl IntoIterator<Item = Chunk<'a>>,
 ) -> Result<Written, DbError> {
     let (mut keys, mut counted) = (BTreeMap::new(), Vec::new());
     for chunk in read {
         for row in chunk? {
+            let key = insert(connection, directory, &row)?;
+            insert_other_emails(connection, directory, key, &row.others)?;
             counted.push(Counted::of(is_active(&row.columns), row.shown.hidden));
-            if let Some(key) = insert(connection, directory, &row)? {
-                insert_other_emails(connection, directory, key, &row.others)?;
-                keys.insert(row.id, key);
-            }
+            keys.insert(row.id, key);
         }
     }
     Ok((keys, counted))
 }
 
-fn insert(connection: &Connection, directory: i64, row: &Row<'_>) -> Result<Option<i64>, DbError> {
-    let Change::User { user_id, name_key, created_at, attributes, .. } = &row.change else {
-        return Ok(None);
-    };
-    let key = connection.prepare_cached(INSERT_USER)?.insert(params![
+fn insert(connection: &Connection, directory: i64, row: &Row<'_>) -> Result<i64, DbError> {
+    Ok(connection.prepare_cached(INSERT_USER)?.insert(params![
         directory,
         row.id.to_bytes(),
-        user_id.to_bytes(),
-        name_key,
+        row.user_id.to_bytes(),
+        row.name_key,
         text(&row.columns, "externalId"),
         row.email,
         text(&row.columns, "displayName"),
         is_active(&row.columns),
-        created_at.millis(),
+        row.created_at.millis(),
         row.user.updated_at.millis(),
         as_sql(row.user.version.0),
-        attributes.get(),
+        row.attributes.get(),
         row.shown.hidden,
         row.shown.mapped_email,
         row.shown.json,
-    ])?;
-    Ok(Some(key))
+    ])?)
 }
