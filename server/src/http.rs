@@ -6,6 +6,7 @@
 //!  X-Request-ID ◀── log line, count ◀── too late, ending, or broken? ◀────────────────────────┘
 //! ```
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +14,10 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Json, Router};
+use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use schemas::{Edge, RequestId};
 use serde_json::json;
-use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
 
 mod connections;
@@ -51,9 +52,7 @@ pub struct Passage {
 /// Every request gets a [`RequestId`] among its extensions. An `X-Request-ID` from outside is
 /// ignored: the id stands in the log and in records, and nobody else may choose it.
 pub fn wrap(routes: Router, passage: Passage) -> Router {
-    routes
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(Arc::new(passage), pass))
+    routes.layer(middleware::from_fn_with_state(Arc::new(passage), pass))
 }
 
 /// Marks the answer of a handler that panicked.
@@ -69,7 +68,9 @@ async fn pass(State(passage): State<Arc<Passage>>, mut request: Request, next: N
     async move {
         let started = tokio::time::Instant::now();
         let (request, late) = timely::within(request, timely::BODY_WITHIN);
-        let mut response = passage.ending.answer(next.run(request), seen.caller).await;
+        let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
+        let answered = answered.map(|answered| answered.unwrap_or_else(panicked));
+        let mut response = passage.ending.answer(answered, seen.caller).await;
         if response.extensions_mut().remove::<Panicked>().is_some() {
             response = seen.caller.broken();
         } else if late.is_late() {

@@ -1,5 +1,6 @@
 //! The binary `dsync`: reads the command line and hands over.
 
+use std::ffi::c_void;
 use std::process::ExitCode;
 
 use server::cli::{self, Command, ConfigCommand, Parsed, Role};
@@ -8,8 +9,10 @@ use server::telemetry::{self, Telemetry};
 use server::{client, demo, offline, print, serve};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+/// Its allocator stands in the place of the C library's, which Rust calls as well. This is what has it linked, wherever
+/// a linker looks for `malloc` first.
+#[used]
+static ALLOCATOR: unsafe extern "C" fn(usize) -> *mut c_void = libmimalloc_sys::mi_malloc;
 
 /// It did not work.
 const FAILURE: u8 = 1;
@@ -108,4 +111,14 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         let cause = cause.downcast_ref::<std::io::Error>();
         cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn whoever_asks_for_memory_asks_mimalloc() {
+        let addresses = [libc::malloc as *const (), libmimalloc_sys::mi_malloc as *const ()];
+        assert_eq!(addresses[0], addresses[1]);
+    }
 }
