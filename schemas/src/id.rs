@@ -22,6 +22,9 @@ pub trait Kind {
     const PREFIX: &'static str;
 }
 
+/// How long an id in text may be.
+const TEXT_MAX: usize = 64;
+
 /// A typed identifier.
 pub struct Id<K> {
     bits: u128,
@@ -123,10 +126,22 @@ impl<K: Kind> FromStr for Id<K> {
     }
 }
 
+impl<K: Kind> Id<K> {
+    fn text<'t>(&self, out: &'t mut [u8; TEXT_MAX]) -> &'t str {
+        const { assert!(K::PREFIX.len() + 1 + ulid::ULID_LEN <= TEXT_MAX) };
+        let prefix = K::PREFIX.len();
+        let (head, ulid) = out.split_at_mut(prefix + 1);
+        head[..prefix].copy_from_slice(K::PREFIX.as_bytes());
+        head[prefix] = b'_';
+        let ulid = ulid.first_chunk_mut().expect("there is room for it");
+        let end = prefix + 1 + Ulid(self.bits).array_to_str(ulid).len();
+        std::str::from_utf8(&out[..end]).expect("prefixes and digits are ASCII")
+    }
+}
+
 impl<K: Kind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut buffer = [0; ulid::ULID_LEN];
-        write!(f, "{}_{}", K::PREFIX, Ulid(self.bits).array_to_str(&mut buffer))
+        f.write_str(self.text(&mut [0; TEXT_MAX]))
     }
 }
 
@@ -138,7 +153,7 @@ impl<K: Kind> fmt::Debug for Id<K> {
 
 impl<K: Kind> Serialize for Id<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(self.text(&mut [0; TEXT_MAX]))
     }
 }
 

@@ -17,6 +17,9 @@ pub struct Timestamp(i64);
 /// a time has a date in every time zone.
 const MILLIS_MAX: i64 = 253_402_207_200_000;
 
+/// How long a time in text is.
+const TEXT_LEN: usize = "1970-01-01T00:00:00.000Z".len();
+
 impl Timestamp {
     /// This many milliseconds after 1970, clamped to the years 1970 to 9999.
     #[must_use]
@@ -62,16 +65,50 @@ impl FromStr for Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Every record has several, so the digits are set one by one: the general way, through format strings, takes
+    /// several times as long.
+    fn text(self) -> [u8; TEXT_LEN] {
+        let time = jiff::Timestamp::from_millisecond(self.0).expect("clamped when it was made");
+        let time = jiff::tz::Offset::UTC.to_datetime(time);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (end, value) in [
+            (4, i32::from(time.year())),
+            (7, i32::from(time.month())),
+            (10, i32::from(time.day())),
+            (13, i32::from(time.hour())),
+            (16, i32::from(time.minute())),
+            (19, i32::from(time.second())),
+            (23, i32::from(time.millisecond())),
+        ] {
+            set_digits(&mut text[..end], value.unsigned_abs());
+        }
+        text
+    }
+}
+
+/// Sets the digits at the end of a text, until it has no more of them.
+fn set_digits(text: &mut [u8], number: u32) {
+    let mut rest = number;
+    for digit in text.iter_mut().rev().take_while(|digit| digit.is_ascii_digit()) {
+        *digit = b"0123456789"[(rest % 10) as usize];
+        rest /= 10;
+    }
+}
+
+fn as_str(text: &[u8; TEXT_LEN]) -> &str {
+    std::str::from_utf8(text).expect("digits and marks are ASCII")
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = jiff::Timestamp::from_millisecond(self.0).expect("clamped when it was made");
-        write!(f, "{time:.3}")
+        f.write_str(as_str(&self.text()))
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(as_str(&self.text()))
     }
 }
 
@@ -98,6 +135,8 @@ impl JsonSchema for Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -105,6 +144,17 @@ mod tests {
         assert_eq!(Timestamp::from_millis(0).to_string(), "1970-01-01T00:00:00.000Z");
         let text = "2026-03-02T10:15:30.120Z";
         assert_eq!(text.parse::<Timestamp>().map(|time| time.to_string()), Ok(text.to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_in_text_is_what_rfc_3339_makes_of_it(millis in 0..=MILLIS_MAX) {
+            let time = Timestamp::from_millis(millis);
+            let general = jiff::Timestamp::from_millisecond(millis).unwrap();
+            prop_assert_eq!(time.to_string(), format!("{general:.3}"));
+            prop_assert_eq!(serde_json::to_string(&time).unwrap(), format!("\"{general:.3}\""));
+            prop_assert_eq!(time.to_string().parse(), Ok(time));
+        }
     }
 
     #[test]
