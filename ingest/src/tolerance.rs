@@ -95,6 +95,9 @@ impl<'s> Pass<'s> {
 
     /// A name or path with a URN in it. Those of no schema have no colon (RFC 7643 §2.1).
     fn check_name(&mut self, name: &str) {
+        if !name.contains(':') {
+            return;
+        }
         let name = name.split('[').next().unwrap_or_default();
         let of_known = |path: AttrPath| path.urn.is_some_and(|urn| self.knows(&urn));
         if name.contains(':') && !self.knows(name) && !name.parse().is_ok_and(of_known) {
@@ -122,33 +125,32 @@ impl<'s> Pass<'s> {
 
     /// Every attribute by its definition, those of extensions too.
     fn resource(&mut self, body: Attributes) -> Attributes {
-        let entries = body.into_iter().map(|(name, value)| {
-            let name = self.name(String::from(name));
-            let value = match (self.schema.extension(&name), value) {
-                (Some(extension), Value::Complex(parts)) => {
-                    Value::Complex(self.extension(extension, parts))
-                }
-                (Some(_), value) => value,
-                (None, value) => match self.core(&name) {
-                    Some(def) => self.value(def, value),
-                    None => value,
-                },
-            };
-            (name, value)
-        });
-        entries.collect()
+        self.spelt(body).map(|name, value| match (self.schema.extension(name), value) {
+            (Some(extension), Value::Complex(parts)) => self.extension(extension, parts).into(),
+            (Some(_), value) => value,
+            (None, value) => match self.core(name) {
+                Some(def) => self.value(def, value),
+                None => value,
+            },
+        })
+    }
+
+    /// The names as they are spelt.
+    fn spelt(&mut self, body: Attributes) -> Attributes {
+        if body.iter().all(|(name, _)| entra::schema_urn(name).is_none()) {
+            return body;
+        }
+        body.into_iter().map(|(name, value)| (self.name(String::from(name)), value)).collect()
     }
 
     fn extension(&mut self, extension: &Schema, parts: Attributes) -> Attributes {
-        let entries = parts.into_iter().map(|(name, value)| {
-            let def = extension.attributes.iter().find(|def| def.name.eq_ignore_ascii_case(&name));
-            let value = match def {
+        parts.map(|name, value| {
+            let def = extension.attributes.iter().find(|def| def.name.eq_ignore_ascii_case(name));
+            match def {
                 Some(def) => self.value(def, value),
                 None => value,
-            };
-            (name, value)
-        });
-        entries.collect()
+            }
+        })
     }
 
     /// The definition of an attribute of the resource itself.

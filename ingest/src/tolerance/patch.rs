@@ -179,12 +179,10 @@ impl Pass<'_> {
     }
 
     fn plain(&mut self, values: Attributes, op: &str) -> Attributes {
-        let entries = values.into_iter().map(|(name, value)| {
+        values.map(|name, value| {
             let target = name.parse().map_or(Target::Unknown, |path| target(self.schema, &path));
-            let value = self.at(target, value, op);
-            (name, value)
-        });
-        entries.collect()
+            self.at(target, value, op)
+        })
     }
 }
 

@@ -96,14 +96,10 @@ impl Pass<'_> {
     }
 
     pub(super) fn parts(&mut self, def: &'static AttributeDef, parts: Attributes) -> Attributes {
-        let entries = parts.into_iter().map(|(name, value)| {
-            let value = match def.sub(&name) {
-                Some(sub) => self.value(sub, value),
-                None => value,
-            };
-            (name, value)
-        });
-        entries.collect()
+        parts.map(|name, value| match def.sub(name) {
+            Some(sub) => self.value(sub, value),
+            None => value,
+        })
     }
 
     fn simple(&mut self, def: &'static AttributeDef, value: Value) -> Value {

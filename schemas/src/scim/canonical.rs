@@ -16,6 +16,8 @@ pub const VALUES_MAX: usize = 1_000;
 
 const MEMBERS: &str = "members";
 
+const SCHEMAS: &str = "schemas";
+
 /// Brings a resource to the shape in which it is kept: names in the schema's case; no readOnly
 /// attribute, no password, no members; nothing that counts as absent (RFC 7643 §2.5); every known
 /// value of its type; `schemas` naming what is present. Unknown attributes stay as they are.
@@ -23,16 +25,11 @@ const MEMBERS: &str = "members";
 /// # Errors
 /// `invalidValue` for a value of the wrong type, two primaries, or a required attribute missing.
 pub fn canonicalise(schema: &ResourceSchema, body: Attributes) -> Result<Attributes, ScimError> {
-    let mut kept = Attributes::from([("schemas", Value::Null)]);
-    for (name, value) in body {
-        if let Some((name, value)) = entry(schema, name, value)? {
-            kept.insert(name, value);
-        }
-    }
+    let mut kept = body.try_filter_map(|name, value| entry(schema, name, value))?;
     let extensions = kept.iter().filter(|(name, value)| is_extension(name, value));
     let urns = std::iter::once(schema.core.id).chain(extensions.map(|(name, _)| name));
     let schemas = urns.map(Value::from).collect();
-    kept.insert("schemas", Value::List(schemas));
+    kept.insert_first(Name::of_schema(SCHEMAS), Value::List(schemas));
     check_bounds(&kept)?;
     match schema.core.attributes.iter().find(|def| def.required && !present(&kept, def.name)) {
         Some(def) => Err(missing(def)),
@@ -89,12 +86,11 @@ pub fn coerce(
         let detail = format!("The attribute \"{name}\" may have at most {VALUES_MAX} values.");
         return Err(ScimError::invalid_value(detail));
     }
-    let mut kept = Vec::with_capacity(items.len());
     let count = items.len();
-    for (at, item) in items.into_iter().enumerate() {
-        kept.extend(coerce_one(def, name, item).map_err(|error| in_list(error, at, count))?);
-    }
-    let kept = distinct(def, kept);
+    let items = items.into_iter().enumerate().filter_map(|(at, item)| {
+        coerce_one(def, name, item).map_err(|error| in_list(error, at, count)).transpose()
+    });
+    let kept = distinct(def, items.collect::<Result<_, _>>()?);
     if kept.iter().filter(|item| is_primary(item)).count() > 1 {
         let detail = format!(
             "The attribute \"{name}\" has more than one value with \"primary\": true; at most one may be primary."
@@ -107,6 +103,9 @@ pub fn coerce(
 /// RFC 7643 §2.4: the same value and type at most once. The first stays, and takes on what only a later
 /// one says.
 fn distinct(def: &AttributeDef, items: Vec<Value>) -> Vec<Value> {
+    if items.len() < 2 {
+        return items;
+    }
     let mut seen = HashMap::with_capacity(items.len());
     let mut kept: Vec<Value> = Vec::with_capacity(items.len());
     for item in items {
@@ -175,12 +174,12 @@ fn entry(
     value: Value,
 ) -> Result<Option<(Name, Value)>, ScimError> {
     // Never kept for any kind of resource, known to its schema or not: the log is for ever.
-    if name.eq_ignore_ascii_case("schemas") || name.eq_ignore_ascii_case("password") {
+    if name.eq_ignore_ascii_case(SCHEMAS) || name.eq_ignore_ascii_case("password") {
         return Ok(None);
     }
     if let Some(extension) = schema.extension(&name) {
         let value = known_parts(extension.attributes, &extension.id, None, value)?;
-        return Ok(value.map(|value| (extension.id.into(), value)));
+        return Ok(value.map(|value| (Name::of_schema(extension.id), value)));
     }
     let Some(found) = schema.find(None, &name, None).filter(|found| found.extension.is_none())
     else {
@@ -190,7 +189,7 @@ fn entry(
     if def.mutability == Mutability::ReadOnly || def.name == MEMBERS {
         return Ok(None);
     }
-    Ok(coerce(def, &def.name, value)?.map(|value| (def.name.into(), value)))
+    Ok(coerce(def, &def.name, value)?.map(|value| (Name::of_schema(def.name), value)))
 }
 
 /// The same for one value, of a single-valued attribute or of a list.
@@ -276,20 +275,16 @@ fn known_parts(
     let Value::Complex(parts) = value else {
         return Err(wrong(name, "an object", &value));
     };
-    let mut kept = Attributes::new();
-    for (part, value) in parts {
+    let kept = parts.try_filter_map(|part, value| -> Result<_, ScimError> {
         let Some(def) = defs.iter().find(|def| def.name.eq_ignore_ascii_case(&part)) else {
-            if !value.is_absent() {
-                kept.insert(part, value);
-            }
-            continue;
+            return Ok((!value.is_absent()).then_some((part, value)));
         };
-        if def.mutability != Mutability::ReadOnly
-            && let Some(value) = coerce(def, &Part { of, name: def.name }, value)?
-        {
-            kept.insert(def.name, value);
+        if def.mutability == Mutability::ReadOnly {
+            return Ok(None);
         }
-    }
+        let kept = coerce(def, &Part { of, name: def.name }, value)?;
+        Ok(kept.map(|value| (Name::of_schema(def.name), value)))
+    })?;
     Ok((!kept.is_empty()).then_some(Value::Complex(kept)))
 }
 

@@ -29,6 +29,13 @@ impl fmt::Debug for Name {
     }
 }
 
+impl Name {
+    /// The name that a schema gives.
+    pub(super) const fn of_schema(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+}
+
 impl From<&str> for Name {
     fn from(text: &str) -> Self {
         Self(known(text).map_or_else(|| Cow::Owned(text.to_owned()), Cow::Borrowed))

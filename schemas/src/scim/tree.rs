@@ -244,6 +244,32 @@ impl Attributes {
         self.0.iter_mut().map(|(name, value)| (&**name, value))
     }
 
+    /// Each value changed, in its place and under its name.
+    #[must_use]
+    pub fn map(mut self, mut change: impl FnMut(&str, Value) -> Value) -> Self {
+        for (name, value) in &mut self.0 {
+            *value = change(name, std::mem::replace(value, Value::Null));
+        }
+        self
+    }
+
+    /// Each value changed, or left out, in its place. A name may come back in another spelling and must stay the same
+    /// name: it is not looked for among the others.
+    pub(super) fn try_filter_map<E>(
+        self,
+        mut change: impl FnMut(Name, Value) -> Result<Option<(Name, Value)>, E>,
+    ) -> Result<Self, E> {
+        let entries =
+            self.0.into_iter().filter_map(|(name, value)| change(name, value).transpose());
+        Ok(Self(entries.collect::<Result<_, _>>()?))
+    }
+
+    /// Puts a value before all others; there must be none of its name.
+    pub(super) fn insert_first(&mut self, name: Name, value: Value) {
+        debug_assert!(!self.contains(&name), "{name:?} is there already");
+        self.0.insert(0, (name, value));
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
