@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::http::Ingest;
 use crate::ports::{Access, Admission};
 use crate::query::Query;
-use crate::request_log::Notes;
+use crate::request_log::{Notes, behind_endpoint, endpoint_in};
 use crate::tolerance::Rewrite;
 use crate::version;
 
@@ -65,11 +65,13 @@ impl FromRequestParts<Ingest> for Call {
 
     async fn from_request_parts(parts: &mut Parts, ingest: &Ingest) -> Result<Self, Failure> {
         let params = RawPathParams::from_request_parts(parts, ingest).await;
-        let params = params.map_err(|_| Failure::not_found("The path", parts.uri.path()))?;
-        let named = |name: &str| params.iter().find(|(is, _)| *is == name).map(|(_, value)| value);
-        let endpoint = named("endpoint_id").unwrap_or_default();
+        // What else is in the path is looked at when it is known who asks.
+        let endpoint = match &params {
+            Ok(params) => named(params, "endpoint_id").unwrap_or_default().to_owned(),
+            Err(_) => endpoint_in(parts.uri.path()).to_owned(),
+        };
         let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_default();
-        let access = admit(parts, ingest, endpoint, &notes).await?;
+        let access = admit(parts, ingest, &endpoint, &notes).await?;
         notes.of_directory(access.directory_id);
         if access.keeps_bodies {
             notes.keep_bodies();
@@ -84,17 +86,23 @@ impl FromRequestParts<Ingest> for Call {
                 ingest.writers.submit(directory, partition, Command::Activate, actor.clone());
             activate.await?;
         }
+        let behind = behind_endpoint(parts.uri.path());
+        let params = params.map_err(|_| Failure::not_found("The path", behind))?;
         let public_url = public_url_at(&ingest.public_url, access.host_name.as_ref());
         Ok(Self {
             query: query(parts, &notes)?,
             base: format!("{public_url}/scim/v2.0/{endpoint}"),
             conditions: version::conditions(&parts.headers),
-            id: named("id").map(str::to_owned),
+            id: named(&params, "id").map(str::to_owned),
             access,
             actor,
             notes,
         })
     }
+}
+
+fn named<'p>(params: &'p RawPathParams, name: &str) -> Option<&'p str> {
+    params.iter().find(|(is, _)| *is == name).map(|(_, value)| value)
 }
 
 /// Lets in whoever has a token of the directory at this endpoint. Why others are not is for its request log.

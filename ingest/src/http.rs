@@ -54,37 +54,31 @@ impl Deref for Ingest {
 /// The SCIM service as a router. It answers everything under `/scim/v2.0/{endpoint_id}`.
 pub fn router(wiring: Wiring) -> Router {
     let ingest = Ingest(Arc::new(wiring));
-    let routes = Router::new();
+    let routes = both(Router::new(), "", get(lists::everything));
     let routes = resources(routes, Kind::User, get(lists::users));
     let routes = resources(routes, Kind::Group, get(lists::groups));
     let routes = both(routes, "/Users/.search", post(lists::search_users));
     let routes = both(routes, "/Groups/.search", post(lists::search_groups));
     let routes = both(routes, "/.search", post(lists::search_everything));
     let routes = both(routes, "/Bulk", post(bulk::bulk));
-    let routes = routes.route("/", get(lists::everything));
     let routes = both(routes, "/ServiceProviderConfig", get(discovery::service_provider_config));
     let routes = both(routes, "/ResourceTypes", get(discovery::resource_types));
     let routes = both(routes, "/ResourceTypes/{id}", get(discovery::resource_type));
     let routes = both(routes, "/Schemas", get(discovery::schemas));
     let routes = both(routes, "/Schemas/{id}", get(discovery::schema));
     let routes = unsupported(routes)
+        .route(&format!("{ENDPOINT}/{{*rest}}"), any(nowhere))
         .method_not_allowed_fallback(no_method)
-        .fallback(async |_: Call| {
-            Failure::from(ScimError::with_status(
-                404,
-                "There is no such place; users are at /Users and groups at /Groups.",
-            ))
-        })
         .layer(middleware::from_fn_with_state(ingest.clone(), note))
-        .with_state(ingest.clone());
-    // What is nested is not found with a slash behind it.
-    let root = Router::new()
-        .route(&format!("{ENDPOINT}/"), get(lists::everything))
-        .method_not_allowed_fallback(no_method)
-        .layer(middleware::from_fn_with_state(ingest.clone(), note));
-    let root = root.with_state(ingest).nest(ENDPOINT, routes);
-    let all = ELSEWHERE.iter().fold(root, |root, path| root.route(path, any(elsewhere)));
-    all.layer(middleware::from_fn(negotiate))
+        .with_state(ingest);
+    let others = ELSEWHERE.iter().fold(Router::new(), |all, path| all.route(path, any(elsewhere)));
+    routes.merge(others.layer(middleware::from_fn(negotiate)))
+}
+
+/// The caller is looked at first: nobody is told what there is behind an endpoint.
+async fn nowhere(_: Call) -> Failure {
+    let detail = "There is no such place; users are at /Users and groups at /Groups.";
+    ScimError::with_status(404, detail).into()
 }
 
 /// Where people look for the SCIM service who have left out a part of its address. What is longer is the
@@ -117,7 +111,8 @@ fn resources(routes: Router<Ingest>, kind: Kind, list: MethodRouter<Ingest>) -> 
 
 /// Some clients end every path with a slash.
 fn both(routes: Router<Ingest>, path: &str, method: MethodRouter<Ingest>) -> Router<Ingest> {
-    routes.route(path, method.clone()).route(&format!("{path}/"), method)
+    let path = format!("{ENDPOINT}{path}");
+    routes.route(&path, method.clone()).route(&format!("{path}/"), method)
 }
 
 /// What RFC 7644 defines and this service does not do; `/ServiceProviderConfig` says so too.
@@ -126,5 +121,6 @@ fn unsupported(routes: Router<Ingest>) -> Router<Ingest> {
         let detail = "This service does not support this; see /ServiceProviderConfig.";
         Failure::from(ScimError::with_status(501, detail))
     };
-    routes.route("/Me", get(refuse).post(refuse).put(refuse).patch(refuse).delete(refuse))
+    let all = get(refuse).post(refuse).put(refuse).patch(refuse).delete(refuse);
+    routes.route(&format!("{ENDPOINT}/Me"), all)
 }

@@ -13,16 +13,33 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Answers as the request accepts it.
 pub(crate) async fn negotiate(request: Request, next: Next) -> Response {
-    let wants_json = prefers_json(request.headers());
+    let accepts = Accepts::of(request.headers());
     let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    if headers.get(CONTENT_TYPE) == Some(&SCIM_JSON) {
-        headers.insert(VARY, HeaderValue::from_static("accept"));
-        if wants_json {
-            headers.insert(CONTENT_TYPE, JSON);
+    accepts.negotiate(&mut response);
+    response
+}
+
+/// Which media type a request accepts.
+#[derive(Clone, Copy)]
+pub(crate) struct Accepts {
+    wants_json: bool,
+}
+
+impl Accepts {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self { wants_json: prefers_json(headers) }
+    }
+
+    /// Makes it the answer's.
+    pub(crate) fn negotiate(self, response: &mut Response) {
+        let headers = response.headers_mut();
+        if headers.get(CONTENT_TYPE) == Some(&SCIM_JSON) {
+            headers.insert(VARY, HeaderValue::from_static("accept"));
+            if self.wants_json {
+                headers.insert(CONTENT_TYPE, JSON);
+            }
         }
     }
-    response
 }
 
 /// Whether plain JSON is named, and SCIM's own type is not or with less weight. A wildcard names neither.

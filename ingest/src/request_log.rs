@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::Ingest;
+use crate::media::Accepts;
 use crate::ports::BoxError;
 use crate::tolerance::Rewrite;
 
@@ -42,6 +43,9 @@ const QUEUE_MAX: usize = 8_192;
 
 /// How long a request waits for others before it is written.
 const FLUSH_EVERY: Duration = Duration::from_millis(250);
+
+/// How many times as long after so many were written at once that those to come will push them out again soon.
+const FLUSHES_PASSED_OVER: usize = 4;
 
 /// How much of a path is kept: ours are shorter, others' are noise.
 const PATH_MAX: usize = 256;
@@ -128,24 +132,43 @@ impl Keeper {
     pub async fn run(mut self, store: Arc<dyn RequestStore>, shutdown: CancellationToken) {
         let mut waiting = Vec::new();
         loop {
-            tokio::select! {
-                taken = self.queue.recv_many(&mut waiting, QUEUE_MAX) => if taken == 0 { return },
-                () = shutdown.cancelled(), if !self.queue.is_closed() => {
-                    self.queue.close();
-                    continue;
+            if waiting.is_empty() {
+                tokio::select! {
+                    taken = self.queue.recv_many(&mut waiting, QUEUE_MAX) => if taken == 0 { return },
+                    () = shutdown.cancelled(), if !self.queue.is_closed() => {
+                        self.queue.close();
+                        continue;
+                    }
                 }
             }
-            if let Err(error) = store.keep(latest(std::mem::take(&mut waiting))).await {
+            let kept = latest(std::mem::take(&mut waiting));
+            let pauses = if kept.len() < BUSY { 1 } else { FLUSHES_PASSED_OVER };
+            if let Err(error) = store.keep(kept).await {
                 tracing::warn!(
                     error = &*error as &dyn std::error::Error,
                     "requests cannot be noted"
                 );
             }
-            let pause = tokio::time::sleep(FLUSH_EVERY);
-            shutdown.run_until_cancelled(pause).await;
+            for _ in 0..pauses {
+                shutdown.run_until_cancelled(tokio::time::sleep(FLUSH_EVERY)).await;
+                self.drain(&mut waiting);
+            }
+        }
+    }
+
+    /// Takes in what has come, and of that no more than will be written.
+    fn drain(&mut self, waiting: &mut Vec<Requested>) {
+        while let Ok(request) = self.queue.try_recv() {
+            waiting.push(request);
+        }
+        if waiting.len() > KEPT {
+            *waiting = latest(std::mem::take(waiting));
         }
     }
 }
+
+/// From so many at once on, writing them four times a second shows in what else a server does.
+const BUSY: usize = 100;
 
 /// The last of each directory that are kept, in their order.
 fn latest(requests: Vec<Requested>) -> Vec<Requested> {
@@ -251,16 +274,20 @@ impl Notes {
     }
 }
 
-/// Notes every request that came to a directory.
-pub(crate) async fn note(
-    State(ingest): State<Ingest>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+/// Notes every request that came to a directory, and answers as it accepts.
+pub(crate) async fn note(State(ingest): State<Ingest>, request: Request, next: Next) -> Response {
+    let accepts = Accepts::of(request.headers());
+    let mut response = noted(&ingest, request, next).await;
+    accepts.negotiate(&mut response);
+    response
+}
+
+async fn noted(ingest: &Ingest, mut request: Request, next: Next) -> Response {
     let notes = Notes::default();
     request.extensions_mut().insert(notes.clone());
     let id = request.extensions().get::<RequestId>().copied();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let method = request.method().clone();
+    let path = beginning(behind_endpoint(request.uri().path()), PATH_MAX);
     let begun = Instant::now();
     let response = next.run(request).await;
     let Some(id) = id else { return response };
@@ -276,7 +303,7 @@ pub(crate) async fn note(
         directory: directory.copied().unwrap_or(NOWHERE),
         at: ingest.edge.now(),
         method: method.as_str().to_owned(),
-        path: beginning(&path, PATH_MAX),
+        path,
         status: response.status().as_u16(),
         scim_type: refused.and_then(|refused| refused.scim_type),
         detail: detail.map(|detail| beginning(detail, DETAIL_MAX)),
@@ -295,8 +322,22 @@ pub(crate) async fn note(
 /// No directory has this id.
 const NOWHERE: DirectoryId = DirectoryId::from_bits(0);
 
+/// The `{endpoint_id}` in `/scim/v2.0/{endpoint_id}/…`, as it is written.
+pub(crate) fn endpoint_in(path: &str) -> &str {
+    path.split('/').nth(3).unwrap_or_default()
+}
+
+/// What stands in a path behind `/scim/v2.0/{endpoint_id}`.
+pub(crate) fn behind_endpoint(path: &str) -> &str {
+    let behind = path.match_indices('/').nth(3).map_or("", |(at, _)| &path[at..]);
+    if behind.is_empty() { "/" } else { behind }
+}
+
 fn beginning(text: &str, most: usize) -> String {
-    text.chars().take(most).collect()
+    match text.char_indices().nth(most) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -319,6 +360,19 @@ mod tests {
             request_body: None,
             response_body: None,
         }
+    }
+
+    #[test]
+    fn of_a_path_what_is_behind_the_endpoint_is_kept_and_of_a_long_one_its_beginning() {
+        for (path, kept) in [
+            ("/scim/v2.0/abc/Users/7", "/Users/7"),
+            ("/scim/v2.0/abc/", "/"),
+            ("/scim/v2.0/abc", "/"),
+            ("/scim/v2.0/abc//", "//"),
+        ] {
+            assert_eq!(behind_endpoint(path), kept, "{path}");
+        }
+        assert_eq!((beginning("äöü", 2), beginning("äöü", 3)), ("äö".into(), "äöü".into()));
     }
 
     #[test]

@@ -97,7 +97,7 @@ async fn bad_queries_and_unknown_places_are_refused() {
     let directory = server.api().directory("generic scim v2.0", "Acme").await;
     let long = format!("/Users?filter=userName%20eq%20%22{}%22", "x".repeat(5_000));
     let deep = format!("/Users?filter={}title%20pr{}", "(".repeat(100), ")".repeat(100));
-    let cases: [(&str, &str, u16, Option<&str>); 9] = [
+    let cases: [(&str, &str, u16, Option<&str>); 11] = [
         ("GET", "/Users?filter=userName%20eq", 400, Some("invalidFilter")),
         ("GET", "/Users?filter=userName%20zz%20%22x%22", 400, Some("invalidFilter")),
         ("GET", &long, 400, Some("invalidFilter")),
@@ -107,6 +107,8 @@ async fn bad_queries_and_unknown_places_are_refused() {
         ("GET", "/Users/01980000-0000-7000-8000-000000000000", 404, None),
         ("DELETE", "/Groups/01980000-0000-7000-8000-000000000000", 404, None),
         ("GET", "/Nowhere", 404, None),
+        ("GET", "/Users/%FF", 404, None),
+        ("GET", "/Nowhere/%FF", 404, None),
     ];
     for (method, path, status, scim_type) in cases {
         directory.send(method, path, None).await.expect_error(status, scim_type);
@@ -123,10 +125,13 @@ async fn a_wrong_token_and_a_wrong_endpoint_look_the_same() {
     let wrong_token = directory.with_token("wrong");
     let elsewhere = format!("{}/scim/v2.0/nowhere", server.base());
     let wrong_endpoint = directory.with_endpoint(elsewhere);
-    let one = wrong_token.send("GET", "/Users", None).await;
-    let other = wrong_endpoint.send("GET", "/Users", None).await;
-    one.expect_error(401, None);
-    assert_eq!(one.body, other.body);
+    // Nor is anybody told what there is behind an endpoint.
+    for path in ["/Users", "/Users/", "", "/Nowhere", "/Users/%FF", "/Nowhere/%FF", "/Me"] {
+        let one = wrong_token.send("GET", path, None).await;
+        let other = wrong_endpoint.send("GET", path, None).await;
+        one.expect_error(401, None);
+        assert_eq!(one.body, other.body, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
