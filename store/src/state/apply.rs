@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use log::Partition;
 use projector::{Accepted, Batch, Position, StoreError};
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 use schemas::{Change, DirectoryId, Hash, Head, ScimId, StoredChange};
 
 use super::{Fault, State, directory_row, pending_members, times};
@@ -30,7 +32,7 @@ impl State {
         to: Position,
         batch: Batch,
     ) -> Result<(), StoreError> {
-        let before = *self.progress.feed_end().borrow();
+        let events = batch.accepted.len() as u64;
         let progress = Arc::clone(&self.progress);
         let applied = self.writer.run(move |connection| {
             let applied = apply(connection, partition, from, to, &batch);
@@ -41,8 +43,8 @@ impl State {
             applied
         });
         match applied.await {
-            Ok(Some(feed_end)) => {
-                self.checkpoint(before, feed_end);
+            Ok(Some(_)) => {
+                self.checkpoint(events);
                 Ok(())
             }
             Ok(None) => Err(StoreError::Replaced),
@@ -189,6 +191,7 @@ struct Applying<'a> {
     transaction: &'a Transaction<'a>,
     partition: Partition,
     directories: BTreeMap<DirectoryId, Touched>,
+    insert_feed: CachedStatement<'a>,
     feed_end: u64,
 }
 
@@ -198,7 +201,8 @@ impl<'a> Applying<'a> {
             .prepare_cached("SELECT max(position) FROM feed")?
             .query_row([], |row| row.get(0))?;
         let feed_end = end.map_or(0, from_sql);
-        Ok(Self { transaction, partition, directories: BTreeMap::new(), feed_end })
+        let insert_feed = transaction.prepare_cached(INSERT_FEED)?;
+        Ok(Self { transaction, partition, directories: BTreeMap::new(), insert_feed, feed_end })
     }
 
     fn directory(&mut self, id: DirectoryId) -> Result<Touched, DbError> {
@@ -282,7 +286,7 @@ impl<'a> Applying<'a> {
     fn feed(&mut self, directory: i64, accepted: &Accepted) -> Result<(), DbError> {
         self.feed_end += 1;
         let (user, group) = subjects(&accepted.change);
-        self.transaction.prepare_cached(INSERT_FEED)?.execute(params![
+        self.insert_feed.execute(params![
             as_sql(self.feed_end),
             accepted.id.to_bytes(),
             directory,
