@@ -1,8 +1,6 @@
 //! What can be asked of a directory, and why it can be refused.
 
-use std::sync::Arc;
-
-use schemas::scim::{Attributes, ScimError, echo};
+use schemas::scim::{Attributes, ScimError, SharedAttributes, echo};
 use schemas::{ScimId, Seq, Timestamp};
 
 use crate::patch::{MemberOp, Operation};
@@ -17,14 +15,14 @@ pub enum Command {
     /// Create a user.
     CreateUser {
         /// Canonical.
-        attributes: Arc<Attributes>,
+        attributes: SharedAttributes,
     },
     /// Replace a user's attributes (PUT).
     ReplaceUser {
         /// Which.
         id: ScimId,
         /// Canonical.
-        attributes: Arc<Attributes>,
+        attributes: SharedAttributes,
     },
     /// Change some of a user's attributes (PATCH).
     PatchUser {

@@ -12,8 +12,6 @@ mod pending;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use std::sync::Arc;
-
 use schemas::{Change, ScimId, Seq, Timestamp, TokenId};
 
 use crate::Stamp;
@@ -196,7 +194,7 @@ impl Facts {
                     id: *id,
                     user_id: *user_id,
                     name_key: name_key.clone(),
-                    attributes: Arc::clone(attributes),
+                    attributes: attributes.clone(),
                     shown: shown.clone(),
                     created_at: *created_at,
                     updated_at: at,
@@ -210,7 +208,7 @@ impl Facts {
                     group_id: *group_id,
                     idp_id: idp_id.clone(),
                     name_key: name_key.clone(),
-                    attributes: Arc::clone(attributes),
+                    attributes: attributes.clone(),
                     created_at: *created_at,
                     updated_at: at,
                     modified_at: at,

@@ -1,7 +1,5 @@
 //! The directory user and group that customer apps see, made from SCIM resources.
 
-use std::sync::Arc;
-
 use schemas::scim::{Attributes, Value};
 use schemas::wire::{DirectoryGroup, DirectoryUser, Email, GroupTag, UserState, UserTag};
 use schemas::{DirectoryId, Mapped, OrganizationId, Shown};
@@ -20,7 +18,7 @@ pub struct Origin {
 /// The user as customer apps see it: what was made of its attributes when its record was written.
 #[must_use]
 pub fn directory_user(origin: Origin, user: &User) -> DirectoryUser {
-    let attributes = &*user.attributes;
+    let attributes = &user.attributes;
     let Shown { since, mapped, roles, hidden: _ } = &user.shown;
     let mapped = match mapped {
         Some(mapped) => Mapped::clone(mapped),
@@ -40,7 +38,7 @@ pub fn directory_user(origin: Origin, user: &User) -> DirectoryUser {
         job_title: mapped.job_title,
         username: mapped.username,
         state: state(attributes),
-        raw_attributes: Arc::clone(&user.attributes),
+        raw_attributes: user.attributes.clone(),
         custom_attributes: mapped.custom_attributes,
         role: roles.as_ref().and_then(|roles| roles.first().cloned()),
         roles: roles.clone(),
@@ -78,7 +76,7 @@ pub fn directory_group(origin: Origin, group: &Group) -> DirectoryGroup {
         directory_id: origin.directory_id,
         organization_id: origin.organization_id,
         name: text(&group.attributes, "displayName").unwrap_or_default().to_owned(),
-        raw_attributes: Arc::clone(&group.attributes),
+        raw_attributes: group.attributes.clone(),
         created_at: group.created_at,
         updated_at: group.updated_at,
     }

@@ -1,8 +1,6 @@
 //! What a directory holds, as the rules see it.
 
-use std::sync::Arc;
-
-use schemas::scim::Attributes;
+use schemas::scim::{Attributes, SharedAttributes};
 use schemas::wire::{DirectoryType, OrganizationDomain};
 use serde::{Deserialize, Serialize};
 
@@ -123,7 +121,7 @@ pub struct User {
     /// The user name in the form that is compared; see [`name_key`].
     pub name_key: String,
     /// The SCIM resource, canonical, without `id`, `meta`, `groups` and `password`.
-    pub attributes: Arc<Attributes>,
+    pub attributes: SharedAttributes,
     /// What apps were last told of it.
     pub shown: Shown,
     /// When it was created.
@@ -147,7 +145,7 @@ pub struct Group {
     /// The display name in the form that is compared; see [`name_key`].
     pub name_key: String,
     /// The SCIM resource, canonical, without `id`, `meta` and `members`.
-    pub attributes: Arc<Attributes>,
+    pub attributes: SharedAttributes,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its own attributes last changed.

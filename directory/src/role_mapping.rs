@@ -134,8 +134,7 @@ fn no_slug(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
+    use schemas::scim::SharedAttributes;
     use schemas::{ScimId, Seq, Timestamp};
     use serde_json::json;
 
@@ -147,7 +146,7 @@ mod tests {
             group_id: GroupId::from_bits(number),
             idp_id: name.to_owned(),
             name_key: name_key(name),
-            attributes: Arc::default(),
+            attributes: SharedAttributes::default(),
             created_at: Timestamp::from_millis(1),
             updated_at: Timestamp::from_millis(1),
             modified_at: Timestamp::from_millis(1),

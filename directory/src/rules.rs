@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schemas::Shown;
-use schemas::scim::Attributes;
+use schemas::scim::{Attributes, SharedAttributes};
 use schemas::wire::{DirectoryGroup, DirectoryUser, UserState};
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +129,7 @@ impl AppRules {
         shown.custom_attributes = self.attribute_map.complete(&shown.custom_attributes);
         let Emptied { raw_attributes, emails, username, job_title, groups: _ } = self.emptied;
         if raw_attributes {
-            shown.raw_attributes = Arc::default();
+            shown.raw_attributes = SharedAttributes::default();
         }
         if emails {
             shown.emails.clear();
@@ -144,7 +144,7 @@ impl AppRules {
     pub fn group(&self, origin: Origin, group: &Group) -> DirectoryGroup {
         let mut shown = directory_group(origin, group);
         if self.emptied.raw_attributes {
-            shown.raw_attributes = Arc::default();
+            shown.raw_attributes = SharedAttributes::default();
         }
         shown
     }

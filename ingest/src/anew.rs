@@ -44,7 +44,7 @@ pub async fn begin(
         let id = stream.directory.id;
         let sealed = seal_anew(&draft, id, &actor, stream.at);
         let key = Bytes::from(id.to_string());
-        log.append(partition, vec![Append { key, value: Bytes::from(sealed.value) }]).await?;
+        log.append(partition, vec![Append::new(key, sealed.value)]).await?;
     }
     Ok(())
 }

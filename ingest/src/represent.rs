@@ -1,9 +1,7 @@
 //! Resources as identity providers see them: what is kept, with what is derived.
 
-use std::sync::Arc;
-
 use directory::Group;
-use schemas::scim::{Attributes, LIST_RESPONSE_URN, Value};
+use schemas::scim::{Attributes, LIST_RESPONSE_URN, SharedAttributes, Value};
 use schemas::{ScimId, Seq, Timestamp};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -17,7 +15,7 @@ pub(crate) struct Resource {
     is_group: bool,
     location: String,
     version: Seq,
-    kept: Arc<Attributes>,
+    kept: SharedAttributes,
     /// References and `meta`.
     derived: Attributes,
 }
@@ -95,6 +93,29 @@ impl Resource {
     }
 }
 
+impl Resource {
+    /// The same as serialising it, put together from the JSON of what is kept, which is there already when it has just
+    /// been written; `None` if that does not begin with its schemas.
+    fn spliced(&self) -> Option<Vec<u8>> {
+        let kept = self.kept.json().get();
+        let head = [b"{\"schemas\":", &*json(self.kept.get(SCHEMAS)?)].concat();
+        let rest = kept.as_bytes().strip_prefix(&*head)?;
+        let derived = json(&self.derived);
+        let mut all = Vec::with_capacity(kept.len() + derived.len() + ID_BYTES);
+        all.extend_from_slice(&head);
+        all.extend_from_slice(b",\"id\":");
+        serde_json::to_writer(&mut all, &self.id).expect("an id is always JSON");
+        all.extend_from_slice(rest.strip_suffix(b"}")?);
+        if self.derived.is_empty() {
+            all.push(b'}');
+        } else {
+            all.push(b',');
+            all.extend_from_slice(&derived[1..]);
+        }
+        Some(all)
+    }
+}
+
 impl Serialize for Resource {
     /// The id comes right behind the schemas, where readers look for it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -111,16 +132,23 @@ impl Serialize for Resource {
     }
 }
 
-impl Serialize for Shown {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl Shown {
+    pub(crate) fn json(&self) -> Vec<u8> {
         match self {
-            Self::Whole(resource) => resource.serialize(serializer),
-            Self::Part(attributes) => attributes.serialize(serializer),
+            Self::Whole(resource) => resource.spliced().unwrap_or_else(|| json(resource)),
+            Self::Part(attributes) => json(attributes),
         }
     }
 }
 
 const SCHEMAS: &str = "schemas";
+
+/// An id with its name.
+const ID_BYTES: usize = 48;
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("trees and numbers are always JSON")
+}
 
 /// Where a resource is.
 pub(crate) fn location(base: &str, kind: &str, id: ScimId) -> String {
@@ -199,4 +227,50 @@ fn reference(base: &str, place: &str, to: Reference) -> Attributes {
         value.insert("display", display);
     }
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::UserId;
+    use schemas::scim::parse;
+
+    use super::*;
+
+    fn resource(attributes: &str, groups: usize) -> Resource {
+        let attributes = parse(attributes.as_bytes()).unwrap().into();
+        let (id, at) = (ScimId::from_bits(7), Timestamp::from_millis(5));
+        let user = directory::User {
+            id,
+            user_id: UserId::from_bits(8),
+            name_key: String::new(),
+            attributes,
+            shown: schemas::Shown::default(),
+            created_at: at,
+            updated_at: at,
+            version: Seq(3),
+        };
+        let group = Reference { id, display: Some("Sales".to_owned()) };
+        super::user("https://d.example/scim/v2.0/x", UserView { user, groups: vec![group; groups] })
+    }
+
+    #[test]
+    fn what_is_put_together_is_what_serialising_gives() {
+        for attributes in [
+            r#"{"schemas":["urn:a"],"userName":"Ada \"L\" ]}","emails":[{"value":"a@b"}]}"#,
+            r#"{"schemas":["urn:a","urn:x]\"y"],"urn:x]\"y":{"schemas":[1]}}"#,
+            r#"{"schemas":["urn:a"]}"#,
+            r#"{"userName":"none"}"#,
+            r#"{"schemas":["urn:a"],"10":"first on the wire"}"#,
+            r#"{"userName":"behind","schemas":["urn:a"]}"#,
+            "{}",
+        ] {
+            for groups in [0, 2] {
+                let resource = resource(attributes, groups);
+                let whole = json(&resource);
+                let shown = resource.shown(&Projection::default()).json();
+                let [whole, shown] = [whole, shown].map(|json| String::from_utf8(json).unwrap());
+                assert_eq!(shown, whole);
+            }
+        }
+    }
 }

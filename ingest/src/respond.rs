@@ -114,7 +114,7 @@ impl Pieces {
     /// Members that are not shown are not looked up.
     fn push_resource(&mut self, resource: Resource) {
         let group = resource.group().filter(|_| self.projection.shows(MEMBERS));
-        let whole = json(&resource.shown(&self.projection));
+        let whole = Bytes::from(resource.shown(&self.projection).json());
         let Some(group) = group else { return self.push(whole) };
         self.push(whole.slice(..whole.len() - 1));
         self.queue.push_back(Piece::Members { group, after: None });

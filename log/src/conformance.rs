@@ -26,10 +26,8 @@ pub async fn all(log: &dyn EventLog) {
 /// Records to append, told apart by their names.
 #[must_use]
 pub fn records(name: &str, count: usize) -> Vec<Append> {
-    let record = |number| Append {
-        key: Bytes::from_static(b"key"),
-        value: Bytes::from(format!("{name}-{number}")),
-    };
+    let value = |number| Bytes::from(format!("{name}-{number}"));
+    let record = |number| Append::new(Bytes::from_static(b"key"), value(number));
     (0..count).map(record).collect()
 }
 
@@ -125,7 +123,7 @@ pub async fn a_record_that_is_too_large_is_refused_and_nothing_is_written(log: &
     let tail = log.tail(P).await.expect("it has a tail");
     let mut appended = records("large", 1);
     let value = Bytes::from(vec![b'x'; RECORD_BYTES_MAX + 1]);
-    appended.push(Append { key: Bytes::from_static(b"key"), value });
+    appended.push(Append::new(Bytes::from_static(b"key"), value));
     let refused = log.append(P, appended).await;
     assert!(matches!(refused, Err(AppendError::TooLarge { .. })), "{refused:?}");
     assert_eq!(log.tail(P).await.expect("it has a tail"), tail);

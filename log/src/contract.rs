@@ -1,7 +1,10 @@
 //! The contract. Its promises are numbered; `conformance` checks them for every implementation.
 
+use std::any::Any;
 use std::error::Error;
+use std::fmt;
 use std::num::NonZeroUsize;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -33,6 +36,16 @@ pub struct Append {
     pub key: Bytes,
     /// The record itself, kept and given back byte for byte.
     pub value: Bytes,
+    /// What is known of it here.
+    pub known: Known,
+}
+
+impl Append {
+    /// A record of which nothing is known but its bytes.
+    #[must_use]
+    pub fn new(key: Bytes, value: Bytes) -> Self {
+        Self { key, value, known: Known::default() }
+    }
 }
 
 /// One record of a partition, with its place.
@@ -42,6 +55,60 @@ pub struct Entry {
     pub offset: Offset,
     /// The bytes that were appended.
     pub value: Bytes,
+    /// What whoever appended it knows of it, if that was in this process.
+    pub known: Known,
+}
+
+impl Entry {
+    /// A record of which nothing is known but its bytes.
+    #[must_use]
+    pub fn new(offset: Offset, value: Bytes) -> Self {
+        Self { offset, value, known: Known::default() }
+    }
+}
+
+/// What somebody knows of a record, for readers in the same process and for as long as they hold it themselves. No log
+/// stores it, and many have none: readers have to do without.
+///
+/// It says nothing about what a record *is*: two of them are always equal.
+#[derive(Clone)]
+pub struct Known(Weak<dyn Any + Send + Sync>);
+
+impl Known {
+    /// As long as this is held.
+    #[must_use]
+    pub fn by<T: Any + Send + Sync>(holder: &Arc<T>) -> Self {
+        let held: Weak<T> = Arc::downgrade(holder);
+        Self(held)
+    }
+
+    /// It, if it is of this type and still held.
+    #[must_use]
+    pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.0.upgrade()?.downcast().ok()
+    }
+}
+
+impl Default for Known {
+    /// Nothing.
+    fn default() -> Self {
+        Self(Weak::<()>::new())
+    }
+}
+
+impl PartialEq for Known {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Known {}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let held = self.0.strong_count() > 0;
+        f.write_str(if held { "Known(something)" } else { "Known(nothing)" })
+    }
 }
 
 /// How much one [`EventLog::read`] may return. A read ends at whichever bound comes first, but a record that

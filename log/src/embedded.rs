@@ -221,6 +221,7 @@ fn closed() -> Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Known;
     use crate::conformance::{everything, records};
 
     const P: Partition = Partition(0);
@@ -242,6 +243,30 @@ mod tests {
         log.wal.set_page_limit(1_000_000);
         assert_eq!(log.append(P, large).await.unwrap(), Offset(4));
         assert_eq!(everything(&log, P, 10).await.len(), 5);
+    }
+
+    #[tokio::test]
+    async fn what_is_known_of_a_record_reaches_readers_while_it_is_held_and_is_never_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let log = Embedded::open(&path, 1).unwrap();
+        let holder = Arc::new("what it says".to_owned());
+        let mut appended = records("a", 1);
+        appended[0].known = Known::by(&holder);
+        log.append(P, appended).await.unwrap();
+        let read = everything(&log, P, 10).await;
+        assert_eq!(read[0].known.get::<String>(), Some(Arc::clone(&holder)));
+        assert_eq!(read[0].known.get::<u64>(), None, "it is not of that type");
+        drop(holder);
+        assert_eq!(read[0].known.get::<String>(), None);
+
+        let holder = Arc::new("what it says".to_owned());
+        let mut appended = records("b", 1);
+        appended[0].known = Known::by(&holder);
+        log.append(P, appended).await.unwrap();
+        drop(log);
+        let again = everything(&Embedded::open(&path, 1).unwrap(), P, 10).await;
+        assert!(again.iter().all(|entry| entry.known.get::<String>().is_none()));
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ pub mod kafka;
 pub mod memory;
 
 pub use contract::{
-    Append, AppendError, Entry, EventLog, Offset, Partition, RECORD_BYTES_MAX, ReadError,
+    Append, AppendError, Entry, EventLog, Known, Offset, Partition, RECORD_BYTES_MAX, ReadError,
     ReadLimit, Source,
 };
 pub use embedded::Embedded;

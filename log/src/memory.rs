@@ -63,7 +63,11 @@ impl Memory {
         self.of(partition).send_modify(|entries| {
             for record in records {
                 last = Offset(entries.len() as u64);
-                entries.push(Entry { offset: last, value: record.value.clone() });
+                entries.push(Entry {
+                    offset: last,
+                    value: record.value.clone(),
+                    known: record.known.clone(),
+                });
             }
         });
         last

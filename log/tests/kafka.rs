@@ -110,9 +110,9 @@ async fn a_record_carries_its_directory_as_key_and_its_attributes_as_headers() {
     let draft =
         Draft { id: EventId::from_bits(9), at: Timestamp::from_millis(1_000), event, change };
     let sealed = seal(&[draft], directory, &Actor::default(), Head::default().seq, Head::default());
-    let value = bytes::Bytes::from(sealed[0].value.clone());
+    let value = sealed[0].value.clone();
     let key = bytes::Bytes::from(directory.to_string());
-    log.append(P, vec![Append { key: key.clone(), value: value.clone() }]).await.unwrap();
+    log.append(P, vec![Append::new(key.clone(), value.clone())]).await.unwrap();
 
     let mut client = brokers.client();
     let consumer: BaseConsumer = client.set("group.id", "a-test").create().unwrap();

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use log::{Entry, Offset, Partition};
 use schemas::chain::{Admitted, Link, Stream, Verdict};
-use schemas::record::DecodeError;
+use schemas::record::{DecodeError, Said};
 use schemas::{DirectoryId, Hash, Head, Record};
 
 use crate::ports::{Accepted, Batch, Position, StoredHead};
@@ -30,6 +30,8 @@ pub struct Judged {
     pub to: Position,
     /// How many records were stale.
     pub stale: u64,
+    /// How many were known from whoever sealed them in this process, and not read.
+    pub known: u64,
 }
 
 /// A commit of which the rest has not come: what holds the position of the partition back.
@@ -118,12 +120,17 @@ impl Reader {
     }
 
     fn entry(&mut self, entry: &Entry, judged: &mut Judged) -> Result<(), DecodeError> {
-        let record = Record::decode(&entry.value)?;
-        let directory_id = record.directory_id;
-        if self.stopped.contains(&directory_id) && !record.anew {
+        let said = entry.known.get::<Said>().filter(|said| said.is_of(&entry.value));
+        let read = match &said {
+            Some(said) => Read::Known(said),
+            None => Read::Decoded(Record::decode(&entry.value)?),
+        };
+        judged.known += u64::from(said.is_some());
+        let (directory_id, anew) = (read.directory_id(), read.is_anew());
+        if self.stopped.contains(&directory_id) && !anew {
             return Ok(());
         }
-        let link = record.link(Hash::of(&entry.value));
+        let link = read.link(&entry.value);
         let stream =
             self.streams.entry(directory_id).or_insert_with(|| Stream::at(Head::default()));
         // Only what may be accepted is read in full.
@@ -131,7 +138,7 @@ impl Reader {
             Verdict::Stale => Admitted::Stale,
             Verdict::Gap => Admitted::Gap,
             Verdict::Joins | Verdict::Restarts | Verdict::Anew => {
-                stream.admit(link, accepted(entry.offset, &record, link)?)
+                stream.admit(link, read.accepted(entry.offset, link)?)
             }
         };
         let first_pending = stream.first_pending().map(|first| first.offset);
@@ -157,17 +164,61 @@ impl Reader {
     }
 }
 
-fn accepted(offset: Offset, record: &Record<'_>, link: Link) -> Result<Accepted, DecodeError> {
-    Ok(Accepted {
-        offset,
-        directory_id: record.directory_id,
-        head: link.as_head(),
-        prev: link.prev,
-        id: record.id,
-        event: record.event,
-        created_at: record.created_at,
-        data: record.data.get().to_owned(),
-        actor: record.actor.get().to_owned(),
-        change: record.change()?,
-    })
+/// A record, read here or known from whoever sealed it in this process.
+enum Read<'e> {
+    Decoded(Record<'e>),
+    Known(&'e Said),
+}
+
+impl Read<'_> {
+    const fn directory_id(&self) -> DirectoryId {
+        match self {
+            Self::Decoded(record) => record.directory_id,
+            Self::Known(said) => said.directory_id(),
+        }
+    }
+
+    const fn is_anew(&self) -> bool {
+        match self {
+            Self::Decoded(record) => record.anew,
+            Self::Known(said) => said.link().anew,
+        }
+    }
+
+    fn link(&self, value: &[u8]) -> Link {
+        match self {
+            Self::Decoded(record) => record.link(Hash::of(value)),
+            Self::Known(said) => said.link(),
+        }
+    }
+
+    fn accepted(&self, offset: Offset, link: Link) -> Result<Accepted, DecodeError> {
+        let (head, prev) = (link.as_head(), link.prev);
+        Ok(match self {
+            Self::Decoded(record) => Accepted {
+                offset,
+                directory_id: record.directory_id,
+                head,
+                prev,
+                id: record.id,
+                event: record.event,
+                created_at: record.created_at,
+                data: record.data.get().to_owned(),
+                actor: record.actor.get().to_owned(),
+                change: record.change()?,
+            },
+            Self::Known(said) => Accepted {
+                offset,
+                directory_id: said.directory_id(),
+                head,
+                prev,
+                id: said.id(),
+                event: said.event(),
+                created_at: said.created_at(),
+                data: said.data().to_owned(),
+                actor: said.actor().to_owned(),
+                change: said.change().clone(),
+            },
+        })
+    }
 }

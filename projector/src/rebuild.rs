@@ -441,9 +441,9 @@ mod tests {
 
     #[test]
     fn large_records_travel_a_few_at_a_time() {
-        let scan: Scan<'_> = Box::new((0..5).map(|number| {
-            Ok(Entry { offset: Offset(number), value: vec![0; CHUNK_BYTES / 2].into() })
-        }));
+        let scan: Scan<'_> = Box::new(
+            (0..5).map(|number| Ok(Entry::new(Offset(number), vec![0; CHUNK_BYTES / 2].into()))),
+        );
         let (out, chunks) = sync_channel(CHUNKS_WAITING_MAX);
         read(scan, &out);
         drop(out);

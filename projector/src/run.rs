@@ -136,6 +136,7 @@ impl Projector {
             tracing::error!(directory.id = %stopped, "DSYNC-003: the log has lost or changed a record; this directory is stopped");
         }
         metrics::counter!("projector_stale_total").increment(judged.stale);
+        metrics::counter!("projector_known_total").increment(judged.known);
         metrics::counter!("projector_events_total").increment(judged.batch.accepted.len() as u64);
         let is_gone = |accepted: &Accepted| matches!(accepted.change, Change::DirectoryGone);
         self.sweeps |= judged.batch.accepted.iter().any(is_gone);

@@ -54,7 +54,7 @@ impl EventLog for Log {
         let entries = records.iter().enumerate().skip(usize::try_from(from.0).unwrap());
         let entries = entries.take(limit.records.get());
         Ok(entries
-            .map(|(offset, value)| Entry { offset: Offset(offset as u64), value: value.clone() })
+            .map(|(offset, value)| Entry::new(Offset(offset as u64), value.clone()))
             .collect())
     }
 
@@ -206,7 +206,7 @@ fn anew(directory: u128, id: u128, at: Seq) -> Sealed {
 }
 
 fn values(sealed: &[Sealed]) -> Vec<Vec<u8>> {
-    sealed.iter().map(|record| record.value.clone()).collect()
+    sealed.iter().map(|record| record.value.to_vec()).collect()
 }
 
 fn ids(range: std::ops::Range<u128>) -> Vec<EventId> {
@@ -409,7 +409,7 @@ async fn a_stream_that_a_gap_has_stopped_goes_on_where_it_begins_anew_and_nowher
 
     log.put(values(&commit(1, 30, 1, first[0].head)));
     let mark = anew(1, 40, Seq(6));
-    log.put([mark.value.clone()]);
+    log.put([mark.value.to_vec()]);
     log.put(values(&commit(1, 50, 1, mark.head)));
     run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
     assert_eq!(store.events(), [ids(10..11), ids(40..41), ids(50..51)].concat());
@@ -459,7 +459,7 @@ fn a_half_commit_is_told_of_until_its_directory_writes_something_else() {
     let mut offset = 0;
     let mut judge = |reader: &mut Reader, sealed: &[Sealed]| {
         for value in values(sealed) {
-            let entry = Entry { offset: Offset(offset), value: value.into() };
+            let entry = Entry::new(Offset(offset), value.into());
             reader.judge(&[entry]).unwrap();
             offset += 1;
         }

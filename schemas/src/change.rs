@@ -1,16 +1,55 @@
 //! What a record does to the state: all that is needed to rebuild it.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::scim::Attributes;
+use crate::scim::{Attributes, SharedAttributes};
 use crate::wire::Role;
 use crate::{GroupId, ScimId, Timestamp, TokenId, UserId};
 
 /// A change whose attributes stay the text they are in the record: what a store keeps, byte for byte.
-pub type StoredChange = Change<Box<RawValue>>;
+pub type StoredChange = Change<StoredAttributes>;
+
+/// Attributes as they stand in a record.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged, from = "Box<RawValue>")]
+pub enum StoredAttributes {
+    /// As text, which was read.
+    Text(Box<RawValue>),
+    /// As the tree that the text was made of, by whoever sealed the record.
+    Tree(SharedAttributes),
+}
+
+impl StoredAttributes {
+    /// The text.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        match self {
+            Self::Text(text) => text.get(),
+            Self::Tree(tree) => tree.json().get(),
+        }
+    }
+
+    /// At least the attributes of these names, in any case; see [`Attributes::pick`].
+    ///
+    /// # Errors
+    ///
+    /// If the text is not one JSON object.
+    pub fn pick(&self, names: &[&'static str]) -> Result<Cow<'_, Attributes>, serde_json::Error> {
+        match self {
+            Self::Text(text) => Attributes::pick(text.get(), names).map(Cow::Owned),
+            Self::Tree(tree) => Ok(Cow::Borrowed(tree)),
+        }
+    }
+}
+
+impl From<Box<RawValue>> for StoredAttributes {
+    fn from(text: Box<RawValue>) -> Self {
+        Self::Text(text)
+    }
+}
 
 /// The `resource` of a record: the part of the directory that the event leaves behind.
 ///
@@ -21,7 +60,7 @@ pub type StoredChange = Change<Box<RawValue>>;
 /// [`StoredChange`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Change<A = Arc<Attributes>> {
+pub enum Change<A = SharedAttributes> {
     /// The user is now this.
     User {
         /// The id that the identity provider knows.
@@ -154,6 +193,37 @@ pub struct Mapped {
     /// Those of the mapped attributes that have a value.
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub custom_attributes: Attributes,
+}
+
+impl Change {
+    /// The same as a store keeps it.
+    #[must_use]
+    pub fn stored(&self) -> StoredChange {
+        match self.clone() {
+            Self::User { id, user_id, name_key, created_at, attributes, shown } => {
+                let attributes = StoredAttributes::Tree(attributes);
+                Change::User { id, user_id, name_key, created_at, attributes, shown }
+            }
+            Self::UserGone { id } => Change::UserGone { id },
+            Self::Group { id, group_id, idp_id, name_key, created_at, attributes } => {
+                let attributes = StoredAttributes::Tree(attributes);
+                Change::Group { id, group_id, idp_id, name_key, created_at, attributes }
+            }
+            Self::GroupGone { id } => Change::GroupGone { id },
+            Self::MemberAdded { group, user } => Change::MemberAdded { group, user },
+            Self::MemberRemoved { group, user } => Change::MemberRemoved { group, user },
+            Self::PendingMemberAdded { group, value, name_key } => {
+                Change::PendingMemberAdded { group, value, name_key }
+            }
+            Self::PendingMemberRemoved { group, value } => {
+                Change::PendingMemberRemoved { group, value }
+            }
+            Self::DirectoryActivated => Change::DirectoryActivated,
+            Self::DirectoryGone => Change::DirectoryGone,
+            Self::TokenMade { id } => Change::TokenMade { id },
+            Self::TokenRevoked { id } => Change::TokenRevoked { id },
+        }
+    }
 }
 
 impl<A> Change<A> {

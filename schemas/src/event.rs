@@ -88,6 +88,31 @@ impl Event {
             Self::TokenRevoked(_) => EventType::TokenRevoked,
         }
     }
+
+    /// What customer apps are told, as JSON: the `data` of the record.
+    pub(crate) fn write_data(&self, out: &mut Vec<u8>) {
+        let written = match self {
+            Self::Activated(directory) => serde_json::to_writer(out, directory),
+            Self::Deleted(directory) => serde_json::to_writer(out, directory),
+            Self::UserCreated(user) | Self::UserDeleted(user) => serde_json::to_writer(out, user),
+            Self::UserUpdated(user) => serde_json::to_writer(out, user),
+            Self::GroupCreated(group) | Self::GroupDeleted(group) => {
+                serde_json::to_writer(out, group)
+            }
+            Self::GroupUpdated(group) => serde_json::to_writer(out, group),
+            Self::GroupUserAdded(membership) | Self::GroupUserRemoved(membership) => {
+                serde_json::to_writer(out, membership)
+            }
+            Self::GroupPendingMemberAdded(member) | Self::GroupPendingMemberRemoved(member) => {
+                serde_json::to_writer(out, member)
+            }
+            Self::InactiveUserChanged(user) => serde_json::to_writer(out, user),
+            Self::TokenCreated(token) | Self::TokenRevoked(token) => {
+                serde_json::to_writer(out, token)
+            }
+        };
+        written.expect("events hold nothing that JSON cannot");
+    }
 }
 
 macro_rules! event_types {

@@ -31,7 +31,7 @@ pub mod wire;
 pub use action::{Action, ActionOutcome, ActorKind};
 pub use brake::{Brake, BrakeChoice, Share};
 pub use chain::{Hash, Head, Seq};
-pub use change::{Change, Mapped, Shown, StoredChange};
+pub use change::{Change, Mapped, Shown, StoredAttributes, StoredChange};
 pub use delivery::{DeliveryOrder, EndpointKind, FAILS_AFTER, OperationalEvent};
 pub use edge::Edge;
 pub use event::{Event, EventType};

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::chain::{Hash, Head, Link, Place, Seq};
+use crate::chain::{Hash, Link, Place, Seq};
 use crate::wire::EventTag;
 use crate::{
     ApiKeyId, Change, DirectoryId, Event, EventId, EventType, PortalLinkId, StoredChange, Timestamp,
@@ -212,99 +212,6 @@ pub struct Draft {
     pub change: Change,
 }
 
-/// A record ready to be appended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
-    /// The head that the stream has once it is accepted.
-    pub head: Head,
-    /// The bytes for the log.
-    pub value: Vec<u8>,
-}
+mod sealed;
 
-/// Links the drafts of one commit to `tail` and to one another.
-///
-/// `base` is the confirmed head that the whole batch was decided on, which is `tail` for the first
-/// commit of a batch and lies before it for the later ones.
-#[must_use]
-pub fn seal(
-    drafts: &[Draft],
-    directory_id: DirectoryId,
-    actor: &Actor,
-    base: Seq,
-    tail: Head,
-) -> Vec<Sealed> {
-    let len = u32::try_from(drafts.len()).expect("a commit is bounded far below 2^32 records");
-    let mut tail = tail;
-    let mut sealed = Vec::with_capacity(drafts.len());
-    for (index, draft) in (0..len).zip(drafts) {
-        let commit = Place { index, len };
-        let value = encode(draft, directory_id, actor, Linked { base, tail, commit, anew: false });
-        tail = Head { seq: tail.seq.next(), hash: Hash::of(&value) };
-        sealed.push(Sealed { head: tail, value });
-    }
-    sealed
-}
-
-/// A record with which a stream begins anew, at this place: what an operator appends when records before it are lost
-/// for good. It follows nothing. Every reader goes on from it, whatever it has read or missed, as long as it has read
-/// nothing that stands there or beyond.
-#[must_use]
-pub fn seal_anew(draft: &Draft, directory_id: DirectoryId, actor: &Actor, at: Seq) -> Sealed {
-    let before = Seq(at.0.saturating_sub(1));
-    let (tail, commit) = (Head { seq: before, hash: Hash::default() }, Place { index: 0, len: 1 });
-    let linked = Linked { base: before, tail, commit, anew: true };
-    let value = encode(draft, directory_id, actor, linked);
-    Sealed { head: Head { seq: before.next(), hash: Hash::of(&value) }, value }
-}
-
-/// A record as it is written. It has the fields of [`Record`] in the same order; typed where that
-/// one borrows, so that a value is serialised once.
-#[derive(Serialize)]
-struct Written<'a> {
-    object: EventTag,
-    id: EventId,
-    #[serde(flatten)]
-    event: &'a Event,
-    created_at: Timestamp,
-    context: Context,
-    v: u32,
-    directory_id: DirectoryId,
-    seq: Seq,
-    prev: Hash,
-    base: Seq,
-    commit: Place,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    anew: bool,
-    actor: &'a Actor,
-    resource: &'a Change,
-}
-
-/// Where a record stands.
-#[derive(Clone, Copy)]
-struct Linked {
-    base: Seq,
-    tail: Head,
-    commit: Place,
-    anew: bool,
-}
-
-fn encode(draft: &Draft, directory_id: DirectoryId, actor: &Actor, linked: Linked) -> Vec<u8> {
-    let Linked { base, tail, commit, anew } = linked;
-    let written = Written {
-        object: EventTag::Tag,
-        id: draft.id,
-        event: &draft.event,
-        created_at: draft.at,
-        context: Context {},
-        v: VERSION,
-        directory_id,
-        seq: tail.seq.next(),
-        prev: tail.hash,
-        base,
-        commit,
-        anew,
-        actor,
-        resource: &draft.change,
-    };
-    serde_json::to_vec(&written).expect("events hold nothing that JSON cannot")
-}
+pub use sealed::{Said, Sealed, seal, seal_anew};

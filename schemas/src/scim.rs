@@ -13,6 +13,7 @@ mod name;
 mod path;
 mod pick;
 mod schema;
+mod shared;
 mod tables;
 mod tree;
 
@@ -28,6 +29,7 @@ pub use path::{AttrPath, PATH_LENGTH_MAX, Path};
 pub use schema::{
     AttributeDef, Found, Kind, Mutability, ResourceSchema, Returned, Schema, Uniqueness,
 };
+pub use shared::SharedAttributes;
 pub use tables::{
     COMMON, CORE_GROUP, CORE_USER, ENTERPRISE_USER, GROUP, RESOURCE_TYPE, RESOURCES, SCHEMA,
     SCHEMAS, SERVICE_PROVIDER_CONFIG, USER,

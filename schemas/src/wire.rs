@@ -6,12 +6,10 @@
 
 mod shared_group;
 
-use std::sync::Arc;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::scim::Attributes;
+use crate::scim::{Attributes, SharedAttributes};
 use crate::{
     DirectoryId, GroupId, OrganizationDomainId, OrganizationId, ScimId, Timestamp, TokenId, UserId,
 };
@@ -107,7 +105,7 @@ pub struct DirectoryUser {
     /// Active or inactive.
     pub state: UserState,
     /// The SCIM resource as the identity provider sent it.
-    pub raw_attributes: Arc<Attributes>,
+    pub raw_attributes: SharedAttributes,
     /// Attributes mapped by name.
     pub custom_attributes: Attributes,
     /// The role, where roles are configured.
@@ -148,7 +146,7 @@ pub struct DirectoryGroup {
     /// SCIM's `displayName`.
     pub name: String,
     /// The SCIM resource as the identity provider sent it, without members.
-    pub raw_attributes: Arc<Attributes>,
+    pub raw_attributes: SharedAttributes,
     /// When the directory first saw the group.
     pub created_at: Timestamp,
     /// When the group last changed. Memberships do not count.

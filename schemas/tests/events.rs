@@ -6,10 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use schemas::record::{Draft, Record, seal};
-use schemas::scim::{Attributes, Value, parse};
+use schemas::scim::{Attributes, SharedAttributes, Value, parse};
 use schemas::wire::{
     ActivatedDirectory, DeletedDirectory, DirectoryGroup, DirectoryState, DirectoryTag,
     DirectoryToken, DirectoryType, DirectoryUser, DomainTag, Email, GroupMembership, GroupTag,
@@ -56,7 +55,7 @@ fn user() -> DirectoryUser {
         job_title: None,
         username: Some("marcelina.davis@acme.example".into()),
         state: UserState::Active,
-        raw_attributes: Arc::new(parse(raw).unwrap()),
+        raw_attributes: parse(raw).unwrap().into(),
         custom_attributes: Attributes::default(),
         role: None,
         roles: None,
@@ -73,7 +72,7 @@ fn group() -> DirectoryGroup {
         directory_id: directory_id(),
         organization_id: id("org_01K0ZC3M8Q4T6V7W8X9YABCDEF"),
         name: "Engineering".into(),
-        raw_attributes: Arc::default(),
+        raw_attributes: SharedAttributes::default(),
         created_at: at("2026-03-02T10:15:59.900Z"),
         updated_at: at("2026-03-02T10:15:59.900Z"),
     }
@@ -225,6 +224,19 @@ fn a_sealed_commit_reads_back_as_records_that_follow_each_other() {
     assert_eq!(serde_json::to_string(&second.change().unwrap()).unwrap(), second.resource.get());
     let data: serde_json::Value = serde_json::from_str(first.data.get()).unwrap();
     assert_eq!(data["previous_attributes"]["last_name"], "Devis");
+    for (record, sealed) in [first, second].iter().zip(&sealed) {
+        let said = &sealed.said;
+        assert_eq!((said.data(), said.actor()), (record.data.get(), record.actor.get()));
+        assert_eq!(
+            (said.id(), said.event(), said.created_at()),
+            (record.id, record.event, record.created_at)
+        );
+        assert_eq!(
+            (said.link(), said.directory_id()),
+            (record.link(sealed.head.hash), record.directory_id)
+        );
+        assert_eq!(serde_json::to_string(said.change()).unwrap(), record.resource.get());
+    }
 }
 
 #[test]
@@ -246,7 +258,7 @@ fn a_record_that_is_no_text_is_refused_wherever_that_shows() {
     let sealed = seal(&[draft], directory_id(), &Actor::default(), Seq(0), Head::default());
     let value = &sealed[0].value;
     let known = value.windows(5).position(|part| part == b"Devis").unwrap();
-    let mut in_what_is_known = value.clone();
+    let mut in_what_is_known = value.to_vec();
     in_what_is_known[known] = 0xff;
     let in_what_is_passed_over = [&b"{\"more\":\"\xff\","[..], &value[1..]].concat();
     for wrong in [in_what_is_known, in_what_is_passed_over] {

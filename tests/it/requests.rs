@@ -75,6 +75,10 @@ async fn the_request_log_says_what_came_what_became_of_it_and_what_was_tolerated
         assert_eq!((&noted["method"], &noted["path"]), (&json!(method), &json!(path)), "{noted}");
     }
 
+    assert!(
+        server.api().metric("projector_known_total").await > 0.0,
+        "it reads what it has sealed"
+    );
     let metrics = reqwest::get(format!("{}/metrics", server.base())).await.expect("metrics");
     let metrics = metrics.text().await.expect("a text");
     assert!(metrics.contains("ingest_tolerated_total{what=\"op_in_capitals\"} 1"), "{metrics}");

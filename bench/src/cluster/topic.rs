@@ -153,8 +153,7 @@ impl Stream {
         let sealed = seal(&decision.drafts, id, &actor, self.head.seq, self.head);
         self.head = sealed.last().map_or(self.head, |last| last.head);
         let key = Bytes::from(id.to_string());
-        let append = |value| Append { key: key.clone(), value: Bytes::from(value) };
-        Ok(sealed.into_iter().map(|sealed| append(sealed.value)).collect())
+        Ok(sealed.into_iter().map(|sealed| Append::new(key.clone(), sealed.value)).collect())
     }
 
     /// What was not there before is not there.

@@ -1,8 +1,6 @@
 //! Groups: create, replace, patch, delete. Who is in them is decided in [`super::members`].
 
-use std::sync::Arc;
-
-use schemas::scim::{Attributes, GROUP};
+use schemas::scim::{Attributes, GROUP, SharedAttributes};
 use schemas::wire::UpdatedGroup;
 use schemas::{Change, Event, GroupId, ScimId};
 
@@ -27,7 +25,7 @@ pub(super) fn create(
         group_id: GroupId::from_bits(commit.stamp.id()),
         idp_id: text(attributes, "externalId").unwrap_or(name).to_owned(),
         name_key: name_key(name),
-        attributes: Arc::new(attributes.clone()),
+        attributes: attributes.clone().into(),
         created_at: at,
         updated_at: at,
         modified_at: at,
@@ -89,7 +87,7 @@ fn update(
     free_identity(commit.facts, &attributes, Some(before.id))?;
     let at = commit.stamp.at;
     let name_key = name_key(text(&attributes, "displayName").unwrap_or_default());
-    let attributes = Arc::new(attributes);
+    let attributes = SharedAttributes::from(attributes);
     let after = Group { name_key, attributes, updated_at: at, modified_at: at, ..before.clone() };
 
     let (old, group) = (commit.shown_group(before), commit.shown_group(&after));
@@ -131,6 +129,6 @@ fn change(group: &Group) -> Change {
         idp_id: group.idp_id.clone(),
         name_key: group.name_key.clone(),
         created_at: group.created_at,
-        attributes: Arc::clone(&group.attributes),
+        attributes: group.attributes.clone(),
     }
 }

@@ -1,8 +1,6 @@
 //! Users: create, replace, patch, delete.
 
-use std::sync::Arc;
-
-use schemas::scim::{Attributes, Path, ScimError, USER, Value};
+use schemas::scim::{Attributes, Path, ScimError, SharedAttributes, USER, Value};
 use schemas::wire::{InactiveUser, InactiveUserChange, UpdatedUser};
 use schemas::{Change, Event, ScimId, Shown, UserId};
 
@@ -15,9 +13,9 @@ use crate::{Rejection, facts::Facts};
 
 pub(super) fn create(
     commit: &mut Commit<'_, '_>,
-    attributes: &Arc<Attributes>,
+    attributes: &SharedAttributes,
 ) -> Result<Answer, Undecided> {
-    let attributes = with_defaults(Arc::clone(attributes));
+    let attributes = with_defaults(attributes.clone());
     lookup::refuse_user(None, &attributes)?;
     let name_key = free_name(commit.facts, &attributes, None)?;
     let user = User {
@@ -39,14 +37,14 @@ pub(super) fn create(
 pub(super) fn replace(
     commit: &mut Commit<'_, '_>,
     id: ScimId,
-    attributes: &Arc<Attributes>,
+    attributes: &SharedAttributes,
 ) -> Result<Answer, Undecided> {
     let before = existing(commit.facts, id)?;
-    let mut attributes = Arc::clone(attributes);
+    let mut attributes = attributes.clone();
     if is_disabled(&before.attributes) && !attributes.contains("active") {
         // What is left out may be cleared, take its default or stay (RFC 7644 §3.5.1). Whoever was shut out must not
         // come back because somebody said nothing of it.
-        Arc::make_mut(&mut attributes).insert("active", Value::Bool(false));
+        attributes.to_mut().insert("active", Value::Bool(false));
     }
     update(commit, &before, with_defaults(attributes))
 }
@@ -72,7 +70,7 @@ pub(super) fn patch(
         let detail = "The user is disabled, and \"active\" cannot be cleared; send true to enable the user again.";
         return Err(Rejection::from(ScimError::invalid_value(detail)).into());
     }
-    update(commit, &before, Arc::new(attributes))
+    update(commit, &before, attributes.into())
 }
 
 /// To remove `active` by name is to ask for its default (RFC 7644 §3.5.2.2). With a value, it is that value that goes.
@@ -144,7 +142,7 @@ fn refreshed(commit: &Commit<'_, '_>, before: &User) -> Result<Option<User>, Mis
 fn update(
     commit: &mut Commit<'_, '_>,
     before: &User,
-    attributes: Arc<Attributes>,
+    attributes: SharedAttributes,
 ) -> Result<Answer, Undecided> {
     if attributes == before.attributes {
         return Ok(Answer::User(before.clone()));
@@ -274,9 +272,9 @@ fn free_name(
 
 /// A user is active unless the identity provider says otherwise, and the answer shows it. Only a PATCH that
 /// removes `active` leaves it unassigned, which means the same.
-fn with_defaults(mut attributes: Arc<Attributes>) -> Arc<Attributes> {
+fn with_defaults(mut attributes: SharedAttributes) -> SharedAttributes {
     if !attributes.contains("active") {
-        Arc::make_mut(&mut attributes).insert("active", Value::Bool(true));
+        attributes.to_mut().insert("active", Value::Bool(true));
     }
     attributes
 }
@@ -287,7 +285,7 @@ pub(super) fn change(user: &User) -> Change {
         user_id: user.user_id,
         name_key: user.name_key.clone(),
         created_at: user.created_at,
-        attributes: Arc::clone(&user.attributes),
+        attributes: user.attributes.clone(),
         shown: user.shown.clone(),
     }
 }

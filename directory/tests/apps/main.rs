@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use directory::{Answer, AttributeMap, Command, InactiveUsers, Rejection};
 use proptest::prelude::*;
-use schemas::scim::{USER, canonicalise, parse};
+use schemas::scim::{SharedAttributes, USER, canonicalise, parse};
 use schemas::wire::{InactiveUserChange, UserState};
 use schemas::{Event, EventType, ScimId};
 use serde_json::json;
@@ -400,9 +400,9 @@ fn what_roles_add_to_a_commit_counts_towards_its_limit() {
     world.settle();
     let photo = json!({"userName": "x", "photos": [{"value": "x".repeat(22_000)}]});
     let body = parse(photo.to_string().as_bytes()).unwrap();
-    let large = Arc::new(canonicalise(&USER, body).unwrap());
+    let large = SharedAttributes::from(canonicalise(&USER, body).unwrap());
     for user in world.store.users.values_mut().flatten() {
-        user.attributes = Arc::clone(&large);
+        user.attributes = large.clone();
     }
     set_roles(&mut world, &json!({ "groups": [{ "group": "Chiefs", "role": "chief" }] }));
     let before = world.store.tail;

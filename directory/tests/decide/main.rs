@@ -10,7 +10,7 @@ use directory::patch::{parse_operations, split_members};
 use directory::resource::ScimSettings;
 use directory::{Answer, Command, Decision, Facts, Needs, Rejection, Stamp, Undecided, decide};
 use directory::{AppRules, AttributeMap, Directory, DirectoryToken};
-use schemas::scim::{GROUP, ScimType, USER, Value, canonicalise, parse};
+use schemas::scim::{GROUP, ScimType, SharedAttributes, USER, Value, canonicalise, parse};
 use schemas::wire::DirectoryType;
 use schemas::{DirectoryId, Event, EventType, OrganizationId, ScimId, Seq, Timestamp, TokenId};
 use serde_json::json;
@@ -221,7 +221,7 @@ fn what_is_looked_up_by_is_bounded_and_who_has_it_longer_can_still_be_changed() 
         ("externalId", json!({"userName": "ada", "externalId": long})),
         ("emails.value", json!({"userName": "ada", "emails": [{"value": "a@b"}, {"value": long}]})),
     ] {
-        let attributes = Arc::new(user(&body));
+        let attributes = SharedAttributes::from(user(&body));
         let create = Command::CreateUser { attributes: attributes.clone() };
         let replace = Command::ReplaceUser { id: ada, attributes };
         for refused in [refusal(world.ask(&create)), refusal(world.ask(&replace))] {
@@ -241,7 +241,8 @@ fn what_is_looked_up_by_is_bounded_and_who_has_it_longer_can_still_be_changed() 
     world.user(&most);
 
     // As rules before these have let it in.
-    let before = Arc::new(user(&json!({"userName": long, "emails": [{"value": long}]})));
+    let before =
+        SharedAttributes::from(user(&json!({"userName": long, "emails": [{"value": long}]})));
     let known = world.facts.users.get_mut(&ada).unwrap().as_mut().unwrap();
     (known.attributes, known.name_key) = (before, long.clone());
     world.facts.user_names.insert(long, Some(ada));
@@ -257,7 +258,7 @@ fn what_the_attribute_map_makes_to_look_up_by_is_bounded_too() {
     world.facts.directory.apps.attribute_map = Arc::new(AttributeMap::parse(&map).unwrap());
     let body = json!({"userName": "ada", "title": "x".repeat(LOOKUP_BYTES_MAX + 1)});
     let body = parse(body.to_string().as_bytes()).unwrap();
-    let attributes = Arc::new(canonicalise(&USER, body).unwrap());
+    let attributes = SharedAttributes::from(canonicalise(&USER, body).unwrap());
     let refused = refusal(world.ask(&Command::CreateUser { attributes }));
     assert!(refused.contains("\"idp_id\", as the attribute map makes it, has 1025"), "{refused}");
 }
@@ -271,7 +272,7 @@ fn a_commit_has_a_limit_in_bytes_and_says_how_to_keep_it() {
         let group = world.group("Crew", &[]);
         let photo = json!({"userName": "x", "photos": [{"value": "x".repeat(bytes)}]});
         let body = parse(photo.to_string().as_bytes()).unwrap();
-        let large = Arc::new(canonicalise(&USER, body).unwrap());
+        let large = SharedAttributes::from(canonicalise(&USER, body).unwrap());
         for id in &members {
             let user = world.facts.users.get_mut(id).unwrap().as_mut().unwrap();
             user.attributes = large.clone();

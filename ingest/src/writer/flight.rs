@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use directory::Needs;
 use futures_util::future::join_all;
-use log::{Append, AppendError, Offset};
+use log::{Append, AppendError, Known, Offset};
 use schemas::Head;
-use schemas::record::Sealed;
+use schemas::record::{Said, Sealed};
 use tokio::time::{Instant, timeout};
 
 use super::copy::Decided;
@@ -40,6 +40,8 @@ pub(super) type Ready = (Request, Decided);
 /// A batch that was decided and is not yet settled.
 pub(super) struct Flight {
     ready: Vec<Ready>,
+    /// What the records say: until it has landed, the projector of this process need not read them.
+    _said: Vec<Arc<Said>>,
     landing: Pin<Box<dyn Future<Output = Landing> + Send>>,
 }
 
@@ -59,6 +61,8 @@ impl Flight {
         let heads = ready.iter().filter_map(|(_, decided)| decided.head).collect();
         let records =
             ready.iter_mut().flat_map(|(_, decided)| std::mem::take(&mut decided.records));
+        let records: Vec<Sealed> = records.collect();
+        let said = records.iter().map(|sealed| Arc::clone(&sealed.said)).collect();
         let appends = in_appends(&stream, records);
         let mut landing: Pin<Box<dyn Future<Output = Landing> + Send>> =
             Box::pin(land(stream, appends, heads));
@@ -66,7 +70,7 @@ impl Flight {
         if let Poll::Ready(landed) = futures_util::poll!(&mut landing) {
             landing = Box::pin(std::future::ready(landed));
         }
-        Self { ready, landing }
+        Self { ready, _said: said, landing }
     }
 
     /// Waits until it has landed. May be dropped and called again.
@@ -78,7 +82,7 @@ impl Flight {
     /// Answers whom it can: the last head if all was accepted, otherwise what has to be decided again,
     /// as does everything that was decided after it.
     pub(super) async fn settle(self) -> Result<Option<Head>, Vec<Request>> {
-        let Self { ready, landing } = self;
+        let Self { ready, landing, .. } = self;
         let last = ready.iter().rev().find_map(|(_, decided)| decided.head);
         match landing.await {
             Landing::Judged(verdicts) => match answer_up_to_loss(ready, &verdicts) {
@@ -99,7 +103,7 @@ impl Flight {
 }
 
 /// A large batch is sent in several appends, which the chain puts together again.
-fn in_appends(stream: &Stream, records: impl Iterator<Item = Sealed>) -> Vec<Vec<Append>> {
+fn in_appends(stream: &Stream, records: Vec<Sealed>) -> Vec<Vec<Append>> {
     let key = Bytes::from(stream.directory.to_string());
     let (mut appends, mut last, mut bytes) = (Vec::new(), Vec::new(), 0);
     for sealed in records {
@@ -108,7 +112,8 @@ fn in_appends(stream: &Stream, records: impl Iterator<Item = Sealed>) -> Vec<Vec
             bytes = 0;
         }
         bytes += sealed.value.len();
-        last.push(Append { key: key.clone(), value: Bytes::from(sealed.value) });
+        let known = Known::by(&sealed.said);
+        last.push(Append { key: key.clone(), value: sealed.value, known });
     }
     if !last.is_empty() {
         appends.push(last);

@@ -195,7 +195,7 @@ fn read_error(error: rusqlite::Error, partition: Partition, offset: Offset) -> R
 
 fn entry(row: &rusqlite::Row<'_>) -> Result<Entry, rusqlite::Error> {
     let value = row.get_ref(1)?.as_blob()?;
-    Ok(Entry { offset: offset(row.get(0)?), value: Bytes::copy_from_slice(value) })
+    Ok(Entry::new(offset(row.get(0)?), Bytes::copy_from_slice(value)))
 }
 
 /// How many bits of a key are the offset.

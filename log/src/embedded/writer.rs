@@ -227,7 +227,7 @@ impl Writer {
             for record in request.records {
                 self.since_checkpoint += record.value.len();
                 self.since_help += record.value.len();
-                entries.push(Entry { offset: *next, value: record.value });
+                entries.push(Entry { offset: *next, value: record.value, known: record.known });
                 *next = next.next();
             }
             let last = entries.last().map_or(*next, |entry| entry.offset);

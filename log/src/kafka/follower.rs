@@ -207,7 +207,7 @@ impl Follower {
         let partition = Partition(number);
         let value = Bytes::copy_from_slice(message.payload().unwrap_or_default());
         let offset = Offset(message.offset().unsigned_abs());
-        let taken = self.shared.window(partition).take(Entry { offset, value });
+        let taken = self.shared.window(partition).take(Entry::new(offset, value));
         match taken {
             Taken::Yes => self.shared.tell(partition),
             Taken::Full => {

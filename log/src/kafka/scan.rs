@@ -79,7 +79,7 @@ impl Scan {
                     let offset = Offset(message.offset().unsigned_abs());
                     let value = Bytes::copy_from_slice(message.payload().unwrap_or_default());
                     self.next = offset.next();
-                    return Ok(Some(Entry { offset, value }));
+                    return Ok(Some(Entry::new(offset, value)));
                 }
                 // What lies between the last record and the tail are marks of transactions of somebody's.
                 Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),

@@ -307,7 +307,7 @@ mod tests {
     }
 
     fn entry(offset: u64, bytes: usize) -> Entry {
-        Entry { offset: Offset(offset), value: Bytes::from(vec![b'x'; bytes]) }
+        Entry::new(Offset(offset), Bytes::from(vec![b'x'; bytes]))
     }
 
     fn offsets(window: &mut Window, from: u64) -> Vec<u64> {

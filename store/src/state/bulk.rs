@@ -252,7 +252,7 @@ impl Generation {
                 group.updated_at.millis(),
                 modified_at.millis(),
                 as_sql(version.0),
-                attributes.get(),
+                attributes.json(),
             ])?;
             keys.insert(*id, self.connection.last_insert_rowid());
         }

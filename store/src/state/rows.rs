@@ -1,7 +1,5 @@
 //! Rows as the rules know them.
 
-use std::sync::Arc;
-
 use directory::{Group, User};
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use rusqlite::{Connection, Row};
@@ -28,7 +26,7 @@ pub(crate) fn user(row: &Row<'_>) -> Result<(i64, User), DbError> {
         created_at: row.get::<_, Time>(4)?.0,
         updated_at: row.get::<_, Time>(5)?.0,
         version: Seq(from_sql(row.get(6)?)),
-        attributes: Arc::new(attributes(row.get_ref(7)?)?),
+        attributes: attributes(row.get_ref(7)?)?.into(),
         shown: shown(row.get_ref(8)?)?,
     };
     Ok((row.get(0)?, user))
@@ -45,7 +43,7 @@ pub(crate) fn group(row: &Row<'_>) -> Result<(i64, Group), DbError> {
         updated_at: row.get::<_, Time>(6)?.0,
         modified_at: row.get::<_, Time>(7)?.0,
         version: Seq(from_sql(row.get(8)?)),
-        attributes: Arc::new(attributes(row.get_ref(9)?)?),
+        attributes: attributes(row.get_ref(9)?)?.into(),
     };
     Ok((row.get(0)?, group))
 }

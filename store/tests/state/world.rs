@@ -191,7 +191,7 @@ impl World {
             if lost == Some(at) {
                 return Err(ReadError::Corrupt { partition: P, offset }.into());
             }
-            Ok(Entry { offset, value: value.into() })
+            Ok(Entry::new(offset, value.into()))
         }))
     }
 
@@ -243,7 +243,7 @@ impl World {
         let accepted = (first..).zip(sealed).zip(changes).map(|((offset, sealed), change)| {
             let accepted = accepted(Offset(offset), &sealed, change);
             stream.head = sealed.head;
-            self.values.push(sealed.value);
+            self.values.push(sealed.value.to_vec());
             accepted
         });
         let accepted = accepted.collect();

@@ -1,10 +1,8 @@
 //! Rows as the rules know them.
 
-use std::sync::Arc;
-
 use directory::resource::{name_key, text};
 use directory::{Group, User};
-use schemas::scim::Attributes;
+use schemas::scim::{Attributes, SharedAttributes};
 use schemas::{GroupId, ScimId, Seq, Shown, UserId};
 use tokio_postgres::Row;
 
@@ -22,7 +20,7 @@ pub(super) const GROUP_COLUMNS: &str = "groups.key, groups.scim_id, groups.group
 
 /// A row's key and the user in it.
 pub(super) fn user(row: &Row) -> Result<(i64, User), DbError> {
-    let attributes = Arc::new(attributes(row.value(7)?)?);
+    let attributes = SharedAttributes::from(attributes(row.value(7)?)?);
     let user = User {
         id: ScimId::from_bytes(row.id(1)?),
         user_id: UserId::from_bytes(row.id(2)?),
@@ -38,7 +36,7 @@ pub(super) fn user(row: &Row) -> Result<(i64, User), DbError> {
 
 /// A row's key and the group in it.
 pub(super) fn group(row: &Row) -> Result<(i64, Group), DbError> {
-    let attributes = Arc::new(attributes(row.value(9)?)?);
+    let attributes = SharedAttributes::from(attributes(row.value(9)?)?);
     let group = Group {
         id: ScimId::from_bytes(row.id(1)?),
         group_id: GroupId::from_bytes(row.id(2)?),

@@ -1,20 +1,20 @@
 //! What users and groups are found by, read out of their attributes.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use directory::resource::text;
 use rusqlite::{Connection, params};
 use schemas::scim::{Attributes, Value};
-use serde_json::value::RawValue;
 
 use crate::error::{DbError, unreadable};
-use schemas::Shown;
+use schemas::{Shown, StoredAttributes};
 
 /// What users and groups are found by, and whether a user is active; read out of the attributes, which
 /// are kept as the text they are.
-pub(crate) fn columns_of(attributes: &RawValue) -> Result<Attributes, DbError> {
+pub(crate) fn columns_of(attributes: &StoredAttributes) -> Result<Cow<'_, Attributes>, DbError> {
     let names = ["externalId", "displayName", "active", "emails"];
-    Attributes::pick(attributes.get(), &names).map_err(unreadable("attributes"))
+    attributes.pick(&names).map_err(unreadable("attributes"))
 }
 
 pub(crate) fn is_active(attributes: &Attributes) -> bool {

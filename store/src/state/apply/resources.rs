@@ -23,7 +23,7 @@ pub(super) fn put_user(
     };
     let before = user_before(transaction, *id)?;
     let shown = shown_columns(shown)?;
-    let (columns, json) = (columns_of(attributes)?, attributes.get());
+    let (columns, json) = (columns_of(attributes)?, attributes.json());
     let active = is_active(&columns);
     let (external_id, email) = (text(&columns, "externalId"), email_key(&columns));
     let display = text(&columns, "displayName");
@@ -159,7 +159,7 @@ pub(super) fn put_group(
     let Change::Group { id, group_id, idp_id, name_key, created_at, attributes } = change else {
         return Ok(());
     };
-    let (columns, json) = (columns_of(attributes)?, attributes.get());
+    let (columns, json) = (columns_of(attributes)?, attributes.json());
     let external_id = text(&columns, "externalId");
     let display = text(&columns, "displayName");
     let updated = transaction

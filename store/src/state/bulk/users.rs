@@ -7,8 +7,7 @@ use directory::resource::text;
 use projector::fold::{Folded, FoldedDirectory};
 use rusqlite::{Connection, params};
 use schemas::scim::Attributes;
-use schemas::{Change, ScimId, Timestamp, UserId};
-use serde_json::value::RawValue;
+use schemas::{Change, ScimId, StoredAttributes, Timestamp, UserId};
 
 use super::{change, in_order_of_creation};
 use crate::error::{DbError, unreadable};
@@ -34,7 +33,7 @@ struct Row<'a> {
     user_id: UserId,
     name_key: String,
     created_at: Timestamp,
-    attributes: Box<RawValue>,
+    attributes: StoredAttributes,
     columns: Attributes,
     shown: ShownColumns,
     email: Option<String>,
@@ -82,7 +81,7 @@ fn row(id: ScimId, user: &Folded) -> Result<Option<Row<'_>>, DbError> {
     else {
         return Ok(None);
     };
-    let (columns, shown) = (columns_of(&attributes)?, shown_columns(&shown)?);
+    let (columns, shown) = (columns_of(&attributes)?.into_owned(), shown_columns(&shown)?);
     let email = email_key(&columns);
     let others = other_emails(&columns, email.as_deref());
     let row =
@@ -120,7 +119,7 @@ fn insert(connection: &Connection, directory: i64, row: &Row<'_>) -> Result<i64,
         row.created_at.millis(),
         row.user.updated_at.millis(),
         as_sql(row.user.version.0),
-        row.attributes.get(),
+        row.attributes.json(),
         row.shown.hidden,
         row.shown.mapped_email,
         row.shown.json,

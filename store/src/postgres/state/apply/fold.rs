@@ -189,7 +189,7 @@ impl<'b> Delta<'b> {
         };
         match &accepted.change {
             Change::User { id, attributes, shown, .. } => {
-                let active = is_active(&columns_of(attributes)?);
+                let active = is_active(&*columns_of(attributes)?);
                 let counted = Counted::of(active, shown.hidden);
                 self.put_user(*id, put(), counted, touched);
             }

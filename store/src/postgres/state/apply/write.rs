@@ -117,7 +117,7 @@ fn chunks<'s, 'd>(
 
 /// What is long of a resource.
 fn bytes_of(change: &StoredChange) -> usize {
-    change.attributes().map_or(0, |attributes| attributes.get().len())
+    change.attributes().map_or(0, |attributes| attributes.json().len())
 }
 
 /// Forgets the other addresses of users who were there before.
@@ -188,7 +188,7 @@ impl<'b> Users<'b> {
         self.created_at.push(created_at.millis());
         self.updated_at.push(put.updated_at.millis());
         self.version.push(as_sql(put.version.0));
-        self.attributes.push(attributes.get());
+        self.attributes.push(attributes.json());
         self.mapped_email.push(shown.mapped_email.map(owned_key));
         self.shown.push(shown.json);
         Ok(())
@@ -296,7 +296,7 @@ async fn groups(moment: &Moment<'_>, puts: &[(&ScimId, &Put<'_>)]) -> Result<(),
         updated_at.push(put.updated_at.millis());
         modified_at.push(put.modified_at.millis());
         version.push(as_sql(put.version.0));
-        attributes.push(json.get());
+        attributes.push(json.json());
     }
     moment
         .execute(

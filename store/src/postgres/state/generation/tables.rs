@@ -170,7 +170,7 @@ impl Tables {
             rows.number(created_at.millis());
             rows.number(user.updated_at.millis());
             rows.number(as_sql(user.version.0));
-            rows.text(attributes.get());
+            rows.text(attributes.json());
             rows.text_if_any(shown.mapped_email.as_deref().map(lookup_key).as_deref());
             rows.text_if_any(shown.json.as_deref());
             rows.end();
@@ -210,7 +210,7 @@ impl Tables {
             rows.number(group.updated_at.millis());
             rows.number(modified_at.millis());
             rows.number(as_sql(version.0));
-            rows.text(attributes.get());
+            rows.text(attributes.json());
             rows.end();
             given.insert(*id, keys.groups);
         }
