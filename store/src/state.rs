@@ -25,7 +25,7 @@ pub(crate) mod times;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use directory::{Directory, facts::TokenRecord};
@@ -67,15 +67,8 @@ const READER_CACHE_KIB: u32 = 2_048;
 /// Readers do not wait for each other; on a few cores more would not help.
 const READERS: usize = 2;
 
-/// After about how many pages of write-ahead log a thread of its own checkpoints: half of what the writer lets come
-/// together. Each time flushes two files, and moves once what was written many times.
-const CHECKPOINT_AFTER_PAGES: u64 = 4_000;
-
-/// About how many pages a transaction writes: the right edges of tables and indexes, for a single event as for many.
-const PAGES_OF_TRANSACTION: u64 = 12;
-
-/// About how many more each event takes: its rows, and its places in indexes that are in no order of time.
-const PAGES_OF_EVENT: u64 = 1;
+/// After how many accepted events a thread of its own checkpoints: some 6 MB of write-ahead log.
+const CHECKPOINT_EVENTS: u64 = 500;
 
 /// After how many pages the writer has to help, because the other thread cannot keep up: 64 MB.
 const CHECKPOINT_PAGES: u32 = 8_000;
@@ -91,8 +84,6 @@ pub(crate) struct State {
     progress: Arc<Progress>,
     /// Directories that are known to be activated, which they stay.
     active: Mutex<std::collections::BTreeSet<DirectoryId>>,
-    /// About how many pages of write-ahead log there are since the last checkpoint.
-    pages: AtomicU64,
 }
 
 /// What the streams say of directories, as far as configuration has to agree with it.
@@ -144,7 +135,6 @@ impl State {
             readers: Pool::start("state-reader", readers)?,
             progress: Arc::new(Progress::new(passed, feed_end)),
             active: Mutex::default(),
-            pages: AtomicU64::new(0),
         })
     }
 
@@ -173,14 +163,11 @@ impl State {
         self.checkpointer.close();
     }
 
-    /// Moves committed pages into the database beside the commits, once a transaction with so many events has made it
-    /// worth while.
-    fn checkpoint(&self, events: u64) {
-        let pages = PAGES_OF_TRANSACTION + PAGES_OF_EVENT * events;
-        if self.pages.fetch_add(pages, Ordering::Relaxed) + pages < CHECKPOINT_AFTER_PAGES {
+    /// Moves committed pages into the database beside the commits, every so many events.
+    fn checkpoint(&self, before: u64, after: u64) {
+        if before / CHECKPOINT_EVENTS == after / CHECKPOINT_EVENTS {
             return;
         }
-        self.pages.store(0, Ordering::Relaxed);
         self.checkpointer.offer(|connection| {
             // Passive: it takes what it can without making the writer wait.
             let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));

@@ -32,7 +32,7 @@ impl State {
         to: Position,
         batch: Batch,
     ) -> Result<(), StoreError> {
-        let events = batch.accepted.len() as u64;
+        let before = *self.progress.feed_end().borrow();
         let progress = Arc::clone(&self.progress);
         let applied = self.writer.run(move |connection| {
             let applied = apply(connection, partition, from, to, &batch);
@@ -43,8 +43,8 @@ impl State {
             applied
         });
         match applied.await {
-            Ok(Some(_)) => {
-                self.checkpoint(events);
+            Ok(Some(feed_end)) => {
+                self.checkpoint(before, feed_end);
                 Ok(())
             }
             Ok(None) => Err(StoreError::Replaced),
