@@ -44,8 +44,11 @@ const QUEUE_MAX: usize = 8_192;
 /// How long a request waits for others before it is written.
 const FLUSH_EVERY: Duration = Duration::from_millis(250);
 
-/// How many times as long after so many were written at once that those to come will push them out again soon.
-const FLUSHES_PASSED_OVER: usize = 4;
+/// From so many at once on, writing them four times a second shows in what else a server does.
+const BUSY: usize = 100;
+
+/// How many times as long they wait then: those to come will push most of them out.
+const PAUSES_WHEN_BUSY: usize = 4;
 
 /// How much of a path is kept: ours are shorter, others' are noise.
 const PATH_MAX: usize = 256;
@@ -142,7 +145,7 @@ impl Keeper {
                 }
             }
             let kept = latest(std::mem::take(&mut waiting));
-            let pauses = if kept.len() < BUSY { 1 } else { FLUSHES_PASSED_OVER };
+            let pauses = if kept.len() < BUSY { 1 } else { PAUSES_WHEN_BUSY };
             if let Err(error) = store.keep(kept).await {
                 tracing::warn!(
                     error = &*error as &dyn std::error::Error,
@@ -166,9 +169,6 @@ impl Keeper {
         }
     }
 }
-
-/// From so many at once on, writing them four times a second shows in what else a server does.
-const BUSY: usize = 100;
 
 /// The last of each directory that are kept, in their order.
 fn latest(requests: Vec<Requested>) -> Vec<Requested> {
