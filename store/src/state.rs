@@ -9,6 +9,7 @@ pub(crate) mod bulk;
 pub(crate) mod feed;
 mod flush;
 mod gather;
+pub(crate) mod insert;
 pub(crate) mod late;
 pub(crate) mod list;
 mod lookups;
@@ -46,17 +47,22 @@ pub(crate) const LISTS_INDEXES: &str = include_str!("state/lists_indexes.sql");
 pub(crate) const TIMES: &str = include_str!("state/times.sql");
 pub(crate) const RUNS: &str = include_str!("state/runs.sql");
 pub(crate) const RUNS_INDEXES: &str = include_str!("state/runs_indexes.sql");
+pub(crate) const MAPPED: &str = include_str!("state/mapped.sql");
+pub(crate) const MAPPED_INDEXES: &str = include_str!("state/mapped_indexes.sql");
 pub(crate) const INDEXES: &str = include_str!("state/indexes.sql");
 pub(crate) const FEED_INDEXES: &str = include_str!("state/feed_indexes.sql");
 
 /// The version of the schema: how many migrations lead to it.
-const VERSION: i32 = 6;
+const VERSION: i32 = 7;
 
 /// The first version that knows of pending members.
 const PENDING_MEMBERS_SINCE: i32 = 2;
 
 /// The first version that knows what apps are shown of users.
 const SHOWN_SINCE: i32 = 3;
+
+/// The first version with a column for the id that an attribute map chose.
+const MAPPED_SINCE: i32 = 7;
 
 /// The page cache of the one connection that writes: the right edges of all indexes and more.
 const WRITER_CACHE_KIB: u32 = 8_192;
@@ -106,7 +112,9 @@ impl State {
         let shown = format!("{SHOWN}{SHOWN_INDEXES}");
         let lists = format!("{LISTS}{LISTS_INDEXES}");
         let runs = format!("{RUNS}{RUNS_INDEXES}");
-        migrate(&mut writer, path, &[&schema, PENDING_MEMBERS, &shown, &lists, TIMES, &runs])?;
+        let mapped = format!("{MAPPED}{MAPPED_INDEXES}");
+        let versions = [&schema, PENDING_MEMBERS, &shown, &lists, TIMES, &runs, &mapped];
+        migrate(&mut writer, path, &versions)?;
         writer
             .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
             .map_err(OpenError::at(path))?;

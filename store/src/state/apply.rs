@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use log::Partition;
 use projector::{Accepted, Batch, Position, StoreError};
-use rusqlite::{
-    CachedStatement, Connection, OptionalExtension, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use schemas::{Change, DirectoryId, Hash, Head, ScimId, StoredChange};
 
+use super::insert::{self, FeedRow, ROWS_MAX, UserRow};
 use super::{Fault, State, directory_row, pending_members, times};
 use crate::error::DbError;
 use crate::sqlite::{as_sql, from_sql};
-use resources::{drop_directory, drop_group, drop_user, member, put_group, put_user};
+use resources::{
+    drop_directory, drop_group, drop_user, member, put_group, update_user, user_before, user_row,
+};
 
 pub(crate) use columns::{
     ShownColumns, columns_of, email_key, insert_other_emails, is_active, other_emails,
@@ -191,7 +192,10 @@ struct Applying<'a> {
     transaction: &'a Transaction<'a>,
     partition: Partition,
     directories: BTreeMap<DirectoryId, Touched>,
-    insert_feed: CachedStatement<'a>,
+    /// Users that come one behind the other, until anything else is changed.
+    new_users: Vec<UserRow<'a>>,
+    /// Nothing that a batch does asks for what it adds to the feed.
+    feed: Vec<FeedRow<'a>>,
     feed_end: u64,
 }
 
@@ -201,8 +205,8 @@ impl<'a> Applying<'a> {
             .prepare_cached("SELECT max(position) FROM feed")?
             .query_row([], |row| row.get(0))?;
         let feed_end = end.map_or(0, from_sql);
-        let insert_feed = transaction.prepare_cached(INSERT_FEED)?;
-        Ok(Self { transaction, partition, directories: BTreeMap::new(), insert_feed, feed_end })
+        let (directories, new_users, feed) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Ok(Self { transaction, partition, directories, new_users, feed, feed_end })
     }
 
     fn directory(&mut self, id: DirectoryId) -> Result<Touched, DbError> {
@@ -233,20 +237,24 @@ impl<'a> Applying<'a> {
         Ok(touched)
     }
 
-    fn accept(&mut self, accepted: &Accepted) -> Result<(), DbError> {
+    fn accept(&mut self, accepted: &'a Accepted) -> Result<(), DbError> {
         let mut touched = self.directory(accepted.directory_id)?;
         self.change(&mut touched, accepted)?;
-        self.feed(touched.key, accepted)?;
+        self.feed(touched.key, accepted);
         touched.head = accepted.head;
         self.directories.insert(accepted.directory_id, touched);
         Ok(())
     }
 
-    fn change(&self, touched: &mut Touched, accepted: &Accepted) -> Result<(), DbError> {
+    fn change(&mut self, touched: &mut Touched, accepted: &'a Accepted) -> Result<(), DbError> {
+        if let Some(row) = user_row(touched.key, accepted)? {
+            return self.put_user(touched, row);
+        }
+        self.write_new_users()?;
         let transaction = self.transaction;
         let (at, version) = (accepted.created_at, as_sql(accepted.head.seq.0));
         match &accepted.change {
-            Change::User { .. } => put_user(transaction, touched, &accepted.change, at, version),
+            Change::User { .. } => Ok(()),
             Change::UserGone { id } => drop_user(transaction, touched, *id, at, version),
             Change::Group { .. } => put_group(transaction, touched, &accepted.change, at, version),
             Change::GroupGone { id } => drop_group(transaction, touched, *id),
@@ -283,27 +291,49 @@ impl<'a> Applying<'a> {
         }
     }
 
-    fn feed(&mut self, directory: i64, accepted: &Accepted) -> Result<(), DbError> {
-        self.feed_end += 1;
-        let (user, group) = subjects(&accepted.change);
-        self.insert_feed.execute(params![
-            as_sql(self.feed_end),
-            accepted.id.to_bytes(),
-            directory,
-            accepted.event.name(),
-            as_sql(accepted.head.seq.0),
-            accepted.head.hash.0,
-            accepted.prev.0,
-            accepted.created_at.millis(),
-            user.map(ScimId::to_bytes),
-            group.map(ScimId::to_bytes),
-            accepted.actor,
-            accepted.data,
-        ])?;
+    fn put_user(&mut self, touched: &mut Touched, row: UserRow<'a>) -> Result<(), DbError> {
+        let is_new = |new: &UserRow<'_>| new.id == row.id;
+        if self.new_users.len() == ROWS_MAX || self.new_users.iter().any(is_new) {
+            self.write_new_users()?;
+        }
+        if let Some(before) = user_before(self.transaction, row.id)? {
+            self.write_new_users()?;
+            return update_user(self.transaction, touched, before, &row);
+        }
+        touched.count(row.counted(), 1);
+        self.new_users.push(row);
         Ok(())
     }
 
-    fn finish(self) -> Result<u64, DbError> {
+    fn write_new_users(&mut self) -> Result<(), DbError> {
+        if !self.new_users.is_empty() {
+            insert::users(self.transaction, &self.new_users)?;
+            self.new_users.clear();
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, directory: i64, accepted: &'a Accepted) {
+        self.feed_end += 1;
+        let (user, group) = subjects(&accepted.change);
+        self.feed.push(FeedRow {
+            position: self.feed_end,
+            id: accepted.id,
+            directory,
+            event: accepted.event,
+            head: accepted.head,
+            prev: accepted.prev,
+            created_at: accepted.created_at,
+            user,
+            group,
+            actor: &accepted.actor,
+            data: &accepted.data,
+        });
+    }
+
+    fn finish(mut self) -> Result<u64, DbError> {
+        self.write_new_users()?;
+        insert::feed(self.transaction, &self.feed)?;
         let mut update = self.transaction.prepare_cached(
             "UPDATE directories SET seq = ?2, hash = ?3, active_users = ?4, inactive_users = ?5,
                  groups = ?6, pending_members = ?7, hidden_users = ?8, stopped = 0 WHERE key = ?1",
@@ -323,15 +353,6 @@ impl<'a> Applying<'a> {
         Ok(self.feed_end)
     }
 }
-
-pub(crate) const INSERT_FEED: &str = "INSERT INTO feed (position, event_id, directory, event, seq, \
-    hash, prev, created_at, user_id, group_id, actor, data) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
-
-pub(crate) const INSERT_USER: &str = "INSERT INTO users (directory, scim_id, user_id, name_key, \
-    external_id, email, display, active, created_at, updated_at, version, attributes, hidden, \
-    mapped_email, shown) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 
 pub(crate) const INSERT_GROUP: &str = "INSERT INTO groups (directory, scim_id, group_id, idp_id, \
     name_key, external_id, display, created_at, updated_at, modified_at, version, attributes) \

@@ -29,8 +29,8 @@ use super::late::Late;
 use super::pending_members::INSERT_PENDING_MEMBER;
 use super::rows::first;
 use super::{
-    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, RUNS_INDEXES, SCHEMA, SHOWN,
-    SHOWN_INDEXES, TIMES, VERSION,
+    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, MAPPED, MAPPED_INDEXES, PENDING_MEMBERS,
+    RUNS_INDEXES, SCHEMA, SHOWN, SHOWN_INDEXES, TIMES, VERSION,
 };
 use crate::error::{DbError, OpenError, unreadable};
 use crate::sqlite::{Options, as_sql, connect, from_sql};
@@ -90,6 +90,7 @@ impl Generation {
             .and_then(|()| connection.execute_batch(SHOWN))
             .and_then(|()| connection.execute_batch(LISTS))
             .and_then(|()| connection.execute_batch(TIMES))
+            .and_then(|()| connection.execute_batch(MAPPED))
             .and_then(|()| connection.execute_batch(FEED_INDEXES))
             // Rows come behind the last of their directory, by position as by id, which rises with time.
             .and_then(|()| connection.execute_batch(RUNS_INDEXES))
@@ -283,6 +284,7 @@ impl Generation {
         self.connection.execute_batch(INDEXES)?;
         self.connection.execute_batch(SHOWN_INDEXES)?;
         self.connection.execute_batch(LISTS_INDEXES)?;
+        self.connection.execute_batch(MAPPED_INDEXES)?;
         self.connection.pragma_update(None, "user_version", VERSION)?;
         self.connection.flush_prepared_statement_cache();
         self.flusher.take().map_or(Ok(()), Flusher::finish).map_err(unreadable("new state"))

@@ -14,7 +14,7 @@ use rusqlite::{Connection, params};
 use schemas::{DirectoryId, EventId, Hash, Head, ScimId, Seq, StoredChange, Timestamp, TokenId};
 
 use super::rows::{Time, all, attributes, first, shown};
-use super::{PENDING_MEMBERS_SINCE, SHOWN_SINCE, VERSION, apply};
+use super::{MAPPED_SINCE, PENDING_MEMBERS_SINCE, SHOWN_SINCE, VERSION, apply};
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, as_sql, connect, from_sql};
 use crate::written::{self, written};
@@ -50,6 +50,18 @@ impl Snapshot {
     /// knows of it, they are shown what attributes say.
     const fn has_shown(&self) -> bool {
         self.version >= SHOWN_SINCE
+    }
+
+    /// The columns of users that not every version has.
+    fn columns_of_later_versions(&self) -> Vec<&'static str> {
+        let mut columns = Vec::new();
+        if self.has_shown() {
+            columns.extend(written::SHOWN);
+        }
+        if self.version >= MAPPED_SINCE {
+            columns.push(written::MAPPED_IDP_ID);
+        }
+        columns
     }
 
     /// What of a directory does not go with its other rows. A file that no server of this version has opened need not
@@ -164,18 +176,16 @@ impl projector::verify::Snapshot for Snapshot {
     ) -> Result<Option<StoredResource>, BoxError> {
         let others = "(SELECT group_concat(value, char(10)) FROM
             (SELECT value FROM emails WHERE user_key = users.key ORDER BY value))";
-        let (shown, columns) =
-            if self.has_shown() { ("shown", ", hidden, mapped_email") } else { ("NULL", "") };
+        let shown = if self.has_shown() { "shown" } else { "NULL" };
+        let since = &self.columns_of_later_versions();
+        let more: String = since.iter().map(|column| format!(", {column}")).collect();
         let sql = format!(
             "SELECT scim_id, version, attributes, {shown}, lower(hex(user_id)), name_key, external_id, email,
-                 display, active, created_at, updated_at, {others}{columns} FROM users
+                 display, active, created_at, updated_at, {others}{more} FROM users
              WHERE scim_id = ?1 AND directory = (SELECT key FROM directories WHERE id = ?2 AND gone = 0)"
         );
         let parameters = params![id.to_bytes(), directory.to_bytes()];
-        let mut names = written::USERS.to_vec();
-        if self.has_shown() {
-            names.extend(written::SHOWN);
-        }
+        let names: Vec<_> = written::USERS.into_iter().chain(since.iter().copied()).collect();
         Ok(first(&self.connection, &sql, parameters, |row| resource(row, &names))?)
     }
 

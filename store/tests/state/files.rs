@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use api::ports::Counts;
+use api::ports::{Counts, UserFilter};
 use dispatcher::ports::{DeliveryStore, FeedPosition};
 use ingest::ports::Replica;
 use log::Offset;
@@ -12,17 +12,29 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 use store::Store;
 
-use super::projection::{counts, listed, members, pending};
+use super::projection::{counts, found, listed, members, pending};
 use super::rebuild::eventful;
 use super::verify::difference;
 use super::world::{
-    P, Still, World, group, group_gone, hidden, joins, scim, time_of, user, user_gone, waits_for,
+    P, Still, World, group, group_gone, hidden, joins, mapped, scim, time_of, user, user_gone,
+    waits_for,
 };
 use crate::folder::MASTER_KEY;
 use schemas::UserId;
 
+/// Makes the first state of a closed store what the version before the column for mapped ids left.
+pub(crate) fn before_mapped_ids(folder: &Path) {
+    let state = Connection::open(folder.join("state-1.db")).unwrap();
+    let undo = "DROP INDEX users_mapped_idp_id; ALTER TABLE users DROP COLUMN mapped_idp_id;
+        CREATE INDEX users_mapped_idp_id ON users (directory, shown ->> '$.mapped.idp_id')
+            WHERE shown IS NOT NULL;
+        PRAGMA user_version = 6";
+    state.execute_batch(undo).unwrap();
+}
+
 /// Makes the first state of a closed store what the version before the indexes of what lists pass over left.
 pub(crate) fn before_runs(folder: &Path) {
+    before_mapped_ids(folder);
     let state = Connection::open(folder.join("state-1.db")).unwrap();
     let undo = "DROP INDEX users_seen; DROP INDEX feed_stream; DROP INDEX users_directory;
         CREATE INDEX users_directory ON users (directory, user_id, hidden);
@@ -127,7 +139,7 @@ fn dump(path: &Path) -> Vec<Vec<Vec<Value>>> {
         "SELECT directories.id, tokens.id, revoked FROM tokens
              JOIN directories ON directories.key = directory ORDER BY 1, 2",
         "SELECT directories.id, scim_id, user_id, name_key, external_id, email, display, active,
-             created_at, updated_at, version, attributes, hidden, mapped_email, shown FROM users
+             created_at, updated_at, version, attributes, hidden, mapped_email, mapped_idp_id, shown FROM users
              JOIN directories ON directories.key = directory ORDER BY 2",
         "SELECT directories.id, scim_id, group_id, idp_id, name_key, external_id, display,
              created_at, updated_at, modified_at, version, attributes FROM groups
@@ -196,6 +208,19 @@ async fn a_state_from_before_attribute_maps_can_be_verified() {
 }
 
 #[tokio::test]
+async fn a_state_from_before_the_column_for_mapped_ids_is_verified_and_upgraded_where_it_stands() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1), mapped(2, "a@x.test"), hidden(3)]).await;
+    world.store.close();
+    before_mapped_ids(world.place.folder());
+    assert_eq!(difference(&world).await, None);
+    world.store = Arc::new(world.reopened().await);
+    let filter = UserFilter { idp_id: Some("mapped".into()), ..UserFilter::default() };
+    assert_eq!(found(&world, filter).await, [UserId::from_bits(2)]);
+    assert_eq!(difference(&world).await, None);
+}
+
+#[tokio::test]
 async fn a_state_from_before_the_indexes_of_lists_is_upgraded_where_it_stands() {
     let (mut world, mut stream) = World::with_one_directory().await;
     let members = vec![user(1), hidden(2), user(3), group(10), joins(10, 3), joins(10, 1)];
@@ -216,6 +241,7 @@ async fn whatever_the_store_has_otherwise_is_found() {
         ("UPDATE users SET version = 9 WHERE name_key = 'user1'", "is in the store and not in the log"),
         ("UPDATE users SET version = 1 WHERE name_key = 'user2'", "has version 1 in the store"),
         ("UPDATE users SET attributes = '{}' WHERE name_key = 'user1'", "has other attributes in the store"),
+        ("UPDATE users SET mapped_idp_id = 'x' WHERE name_key = 'user1'", "another mapped_idp_id"),
         (
             "INSERT INTO users (directory, scim_id, user_id, name_key, active, created_at, updated_at, version,
                  attributes) VALUES (1, zeroblob(16), zeroblob(16), 'x', 1, 1, 1, 1, '{}')",

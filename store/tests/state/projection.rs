@@ -309,9 +309,14 @@ async fn a_stream_that_stopped_is_remembered() {
 
 /// The members of group 10 as apps list them.
 pub(super) async fn listed(world: &World) -> Vec<UserId> {
+    let filter = UserFilter { group: Some(GroupId::from_bits(10)), ..UserFilter::default() };
+    found(world, filter).await
+}
+
+/// The users that apps find.
+pub(super) async fn found(world: &World, filter: UserFilter) -> Vec<UserId> {
     let request =
         PageRequest { reach: Reach::Everything, limit: 100, order: Order::Ascending, cursor: None };
-    let filter = UserFilter { group: Some(GroupId::from_bits(10)), ..UserFilter::default() };
     let page = api::ports::Reading::users(&*world.store, request, filter).await.unwrap();
     page.items.into_iter().map(|found| found.user.id).collect()
 }

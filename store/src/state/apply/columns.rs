@@ -40,20 +40,23 @@ pub(crate) fn email_key(attributes: &Attributes) -> Option<String> {
     usable.then(|| address.to_lowercase())
 }
 
-/// What is kept of [`Shown`]: the text that it is in the record, and the address folded for look-ups.
+/// What is kept of [`Shown`]: the text that it is in the record, and what users are looked up by, the address folded.
 pub(crate) struct ShownColumns {
     pub(crate) hidden: bool,
     pub(crate) mapped_email: Option<String>,
+    pub(crate) mapped_idp_id: Option<String>,
     pub(crate) json: Option<String>,
 }
 
 /// The columns of what apps are shown. None is written where the attributes say it.
 pub(crate) fn shown_columns(shown: &Shown) -> Result<ShownColumns, DbError> {
     let json = (!shown.is_default()).then(|| serde_json::to_string(shown)).transpose();
-    let email = shown.mapped.as_ref().and_then(|mapped| mapped.email.as_deref());
+    let mapped = shown.mapped.as_ref();
+    let email = mapped.and_then(|mapped| mapped.email.as_deref());
     Ok(ShownColumns {
         hidden: shown.hidden,
         mapped_email: email.map(str::to_lowercase),
+        mapped_idp_id: mapped.map(|mapped| mapped.idp_id.clone()),
         json: json.map_err(unreadable("what apps are shown"))?,
     })
 }

@@ -1,95 +1,91 @@
 //! What a change does to the rows of users, groups and memberships.
 
+use std::borrow::Cow;
+
 use directory::resource::text;
+use projector::Accepted;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use schemas::{Change, ScimId, StoredChange, Timestamp};
 
-use super::columns::{
-    columns_of, email_key, insert_other_emails, is_active, other_emails, shown_columns,
-};
-use super::{Counted, INSERT_GROUP, INSERT_USER, Touched};
+use super::columns::{columns_of, insert_other_emails};
+use super::{Counted, INSERT_GROUP, Touched};
 use crate::error::DbError;
+use crate::sqlite::as_sql;
+use crate::state::insert::{FoundBy, UserRow};
 use crate::state::pending_members;
 
-pub(super) fn put_user(
+/// The user that a record leaves behind, if it is about one.
+pub(super) fn user_row(
+    directory: i64,
+    accepted: &Accepted,
+) -> Result<Option<UserRow<'_>>, DbError> {
+    let Change::User { id, user_id, name_key, created_at, attributes, shown } = &accepted.change
+    else {
+        return Ok(None);
+    };
+    Ok(Some(UserRow {
+        directory,
+        id: *id,
+        user_id: *user_id,
+        name_key: name_key.into(),
+        created_at: *created_at,
+        updated_at: accepted.created_at,
+        version: as_sql(accepted.head.seq.0),
+        found_by: FoundBy::of(attributes, shown)?,
+        attributes: Cow::Borrowed(attributes),
+    }))
+}
+
+/// Writes over a user that is there.
+pub(super) fn update_user(
     transaction: &Transaction<'_>,
     touched: &mut Touched,
-    change: &StoredChange,
-    at: Timestamp,
-    version: i64,
+    before: Before,
+    row: &UserRow<'_>,
 ) -> Result<(), DbError> {
-    let Change::User { id, user_id, name_key, created_at, attributes, shown } = change else {
-        return Ok(());
-    };
-    let before = user_before(transaction, *id)?;
-    let shown = shown_columns(shown)?;
-    let (columns, json) = (columns_of(attributes)?, attributes.json());
-    let active = is_active(&columns);
-    let (external_id, email) = (text(&columns, "externalId"), email_key(&columns));
-    let display = text(&columns, "displayName");
-    let others = other_emails(&columns, email.as_deref());
-    let key = match before {
-        None => transaction.prepare_cached(INSERT_USER)?.insert(params![
-            touched.key,
-            id.to_bytes(),
-            user_id.to_bytes(),
-            name_key,
-            external_id,
-            email,
-            display,
-            active,
-            created_at.millis(),
-            at.millis(),
-            version,
-            json,
-            shown.hidden,
-            shown.mapped_email,
-            shown.json,
-        ])?,
-        Some(Before { key, .. }) => {
-            forget_emails(transaction, key)?;
-            let mut update = transaction.prepare_cached(
-                "UPDATE users SET user_id = ?2, name_key = ?3, external_id = ?4, email = ?5,
-                     display = ?6, active = ?7, updated_at = ?8, version = ?9, attributes = ?10,
-                     hidden = ?11, mapped_email = ?12, shown = ?13
-                 WHERE key = ?1",
-            )?;
-            update.execute(params![
-                key,
-                user_id.to_bytes(),
-                name_key,
-                external_id,
-                email,
-                display,
-                active,
-                at.millis(),
-                version,
-                json,
-                shown.hidden,
-                shown.mapped_email,
-                shown.json,
-            ])?;
-            key
-        }
-    };
-    insert_other_emails(transaction, touched.key, key, &others)?;
-    if let Some(before) = before {
-        touched.count(before.counted, -1);
-        list_as(transaction, before, seen_as(shown.hidden, user_id.to_bytes()))?;
-    }
-    touched.count(Counted::of(active, shown.hidden), 1);
+    let (key, found_by) = (before.key, &row.found_by);
+    forget_emails(transaction, key)?;
+    let mut update = transaction.prepare_cached(
+        "UPDATE users SET user_id = ?2, name_key = ?3, external_id = ?4, email = ?5,
+             display = ?6, active = ?7, updated_at = ?8, version = ?9, attributes = ?10,
+             hidden = ?11, mapped_email = ?12, mapped_idp_id = ?13, shown = ?14
+         WHERE key = ?1",
+    )?;
+    update.execute(params![
+        key,
+        row.user_id.to_bytes(),
+        row.name_key,
+        found_by.external_id(),
+        found_by.email,
+        found_by.display(),
+        found_by.active,
+        row.updated_at.millis(),
+        row.version,
+        row.attributes.json(),
+        found_by.shown.hidden,
+        found_by.shown.mapped_email,
+        found_by.shown.mapped_idp_id,
+        found_by.shown.json,
+    ])?;
+    insert_other_emails(transaction, touched.key, key, &found_by.others)?;
+    touched.count(before.counted, -1);
+    list_as(transaction, before, seen_as(found_by.shown.hidden, row.user_id.to_bytes()))?;
+    touched.count(row.counted(), 1);
     Ok(())
 }
 
 /// A user as the store has it.
 #[derive(Clone, Copy)]
-struct Before {
+pub(super) struct Before {
     key: i64,
     counted: Counted,
     seen_as: Option<[u8; 16]>,
 }
 
-fn user_before(transaction: &Transaction<'_>, id: ScimId) -> Result<Option<Before>, DbError> {
+pub(super) fn user_before(
+    transaction: &Transaction<'_>,
+    id: ScimId,
+) -> Result<Option<Before>, DbError> {
     let sql = "SELECT key, active, hidden, user_id FROM users WHERE scim_id = ?1";
     let found = transaction.prepare_cached(sql)?.query_row([id.to_bytes()], |row| {
         let (active, hidden) = (row.get(1)?, row.get(2)?);

@@ -1,26 +1,15 @@
 //! The feed of a generation in the making.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use projector::rebuild::FeedEntry;
-use rusqlite::{Connection, Statement, params};
-use schemas::{DirectoryId, ScimId};
+use rusqlite::{Connection, params};
+use schemas::DirectoryId;
 
 use crate::error::DbError;
 use crate::sqlite::as_sql;
-use crate::state::apply::INSERT_FEED;
+use crate::state::insert::{self, FeedRow};
 use crate::state::times::BLOCK;
-
-/// How many rows one statement takes: what each begins and ends with is paid for once.
-const ROWS_AT_ONCE: usize = 16;
-
-/// [`INSERT_FEED`] for so many rows.
-static INSERT_SEVERAL: LazyLock<String> = LazyLock::new(|| {
-    let (into, row) = INSERT_FEED.split_once("VALUES").expect("it inserts values");
-    let row = format!("({})", vec!["?"; row.matches('?').count()].join(", "));
-    format!("{into}VALUES {}", vec![row; ROWS_AT_ONCE].join(", "))
-});
 
 /// An event and its position.
 pub(super) type Placed<'a> = (u64, &'a FeedEntry);
@@ -31,47 +20,20 @@ pub(super) fn insert(
     directories: &BTreeMap<DirectoryId, i64>,
     placed: &[Placed<'_>],
 ) -> Result<(), DbError> {
-    let (several, rest) = placed.as_chunks::<ROWS_AT_ONCE>();
-    let mut insert = connection.prepare_cached(&INSERT_SEVERAL)?;
-    for rows in several {
-        add(&mut insert, directories, rows)?;
-    }
-    let mut insert = connection.prepare_cached(INSERT_FEED)?;
-    for row in rest {
-        add(&mut insert, directories, std::slice::from_ref(row))?;
-    }
-    Ok(())
-}
-
-/// Adds as many rows as the statement takes.
-fn add(
-    insert: &mut Statement<'_>,
-    directories: &BTreeMap<DirectoryId, i64>,
-    rows: &[Placed<'_>],
-) -> Result<(), DbError> {
-    let mut number = 0;
-    for (position, entry) in rows {
-        let row = params![
-            as_sql(*position),
-            entry.id.to_bytes(),
-            directories[&entry.directory_id],
-            entry.event.name(),
-            as_sql(entry.head.seq.0),
-            entry.head.hash.0,
-            entry.prev.0,
-            entry.created_at.millis(),
-            entry.user.map(ScimId::to_bytes),
-            entry.group.map(ScimId::to_bytes),
-            &*entry.actor,
-            &*entry.data,
-        ];
-        for value in row {
-            number += 1;
-            insert.raw_bind_parameter(number, value)?;
-        }
-    }
-    insert.raw_execute()?;
-    Ok(())
+    let rows = placed.iter().map(|(position, entry)| FeedRow {
+        position: *position,
+        id: entry.id,
+        directory: directories[&entry.directory_id],
+        event: entry.event,
+        head: entry.head,
+        prev: entry.prev,
+        created_at: entry.created_at,
+        user: entry.user,
+        group: entry.group,
+        actor: &entry.actor,
+        data: &entry.data,
+    });
+    insert::feed(connection, &rows.collect::<Vec<_>>())
 }
 
 /// The times of the feed, while its events come in their order. Of one that is put together of several partitions they

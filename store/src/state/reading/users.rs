@@ -164,8 +164,8 @@ fn users_where(
 /// own; the one of names has them folded.
 fn with_idp_id(conditions: &mut Conditions, idp_id: &str, confined: Option<&[i64]>) {
     let id = || Sql::Text(idp_id.to_owned());
-    let unmapped = "one.shown ->> '$.mapped.idp_id' IS NULL";
-    let by_map = "one.shown IS NOT NULL AND one.shown ->> '$.mapped.idp_id' = {}".to_owned();
+    let unmapped = "one.mapped_idp_id IS NULL";
+    let by_map = "one.mapped_idp_id = {}".to_owned();
     let by_id = format!("one.external_id = {{}} AND {unmapped}");
     let by_name = format!(
         "one.name_key = {{}} AND one.external_id IS NULL AND one.attributes ->> '$.userName' = {{}}

@@ -1,0 +1,4 @@
+-- The id that an attribute map chose, in a column of its own: an index over an expression makes SQLite keep what each
+-- page was before a statement that writes several users.
+ALTER TABLE users ADD COLUMN mapped_idp_id TEXT;
+UPDATE users SET mapped_idp_id = shown ->> '$.mapped.idp_id' WHERE shown IS NOT NULL;
