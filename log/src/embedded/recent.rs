@@ -6,7 +6,8 @@ use std::sync::Mutex;
 
 use crate::contract::{Entry, Offset, ReadLimit};
 
-/// How many bytes of records are kept. A projector is milliseconds behind; this is seconds' worth.
+/// How many bytes of records are kept beside those of the last commit, which are kept whatever they are. A projector is
+/// milliseconds behind; this is seconds' worth.
 const BYTES_MAX: usize = 2 << 20;
 
 #[derive(Debug)]
@@ -28,12 +29,9 @@ impl Recent {
         Self { kept: Mutex::new(kept) }
     }
 
-    pub(super) fn push(&self, entries: Vec<Entry>) {
+    /// Makes room for a commit: what it adds is wanted next, and whole.
+    pub(super) fn make_room(&self) {
         let mut kept = self.kept.lock().expect("nothing panics while it is held");
-        for entry in entries {
-            kept.bytes += entry.value.len();
-            kept.entries.push_back(entry);
-        }
         while kept.bytes > BYTES_MAX {
             let Some(oldest) = kept.entries.pop_front() else { break };
             kept.bytes -= oldest.value.len();
@@ -41,6 +39,14 @@ impl Recent {
         }
         if kept.entries.is_empty() {
             kept.entries.shrink_to_fit();
+        }
+    }
+
+    pub(super) fn push(&self, entries: Vec<Entry>) {
+        let mut kept = self.kept.lock().expect("nothing panics while it is held");
+        for entry in entries {
+            kept.bytes += entry.value.len();
+            kept.entries.push_back(entry);
         }
     }
 
@@ -66,5 +72,43 @@ impl Recent {
             entries.push(entry.clone());
         }
         Some(entries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+
+    const ALL: ReadLimit = ReadLimit { records: NonZeroUsize::MAX, bytes: NonZeroUsize::MAX };
+
+    fn entries(offsets: std::ops::Range<u64>, bytes: usize) -> Vec<Entry> {
+        offsets.map(|offset| Entry::new(Offset(offset), vec![0; bytes].into())).collect()
+    }
+
+    fn count(recent: &Recent, from: u64) -> Option<usize> {
+        recent.read(Offset(from), ALL).map(|entries| entries.len())
+    }
+
+    #[test]
+    fn what_a_commit_adds_is_there_whole_until_the_next_however_large_it_is() {
+        let recent = Recent::starting_at(Offset(5));
+        recent.make_room();
+        recent.push(entries(5..8, BYTES_MAX));
+        recent.push(entries(8..9, BYTES_MAX));
+        assert_eq!(count(&recent, 5), Some(4));
+        recent.make_room();
+        recent.push(entries(9..10, 1));
+        assert_eq!((count(&recent, 7), count(&recent, 8)), (None, Some(2)));
+    }
+
+    #[test]
+    fn whoever_asks_for_more_than_is_kept_has_to_read_it() {
+        let recent = Recent::starting_at(Offset(5));
+        assert_eq!((count(&recent, 4), count(&recent, 5)), (None, Some(0)));
+        recent.push(entries(5..7, BYTES_MAX + 1));
+        recent.make_room();
+        assert_eq!((count(&recent, 6), count(&recent, 7)), (None, Some(0)));
     }
 }

@@ -220,6 +220,7 @@ impl Writer {
     /// Makes the records visible to readers, then wakes who waits for them.
     fn publish(&mut self, batch: Vec<Request>) -> Vec<(Answer, Offset)> {
         let mut answers = Vec::with_capacity(batch.len());
+        self.recent.iter().for_each(Recent::make_room);
         for request in batch {
             let partition = usize::from(request.partition.0);
             let next = &mut self.next[partition];

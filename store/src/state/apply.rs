@@ -16,7 +16,8 @@ use super::{Fault, State, directory_row, pending_members, times};
 use crate::error::DbError;
 use crate::sqlite::{as_sql, from_sql};
 use resources::{
-    drop_directory, drop_group, drop_user, member, put_group, update_user, user_before, user_row,
+    MemberChange, drop_directory, drop_group, drop_user, member_change, put_group, touch_group,
+    update_user, user_before, user_row,
 };
 
 pub(crate) use columns::{
@@ -194,6 +195,8 @@ struct Applying<'a> {
     directories: BTreeMap<DirectoryId, Touched>,
     /// Users that come one behind the other, until anything else is changed.
     new_users: Vec<UserRow<'a>>,
+    /// The last change to the members of a group: of many in a row one touches the group.
+    members_changed: Option<MemberChange>,
     /// Nothing that a batch does asks for what it adds to the feed.
     feed: Vec<FeedRow<'a>>,
     feed_end: u64,
@@ -205,8 +208,15 @@ impl<'a> Applying<'a> {
             .prepare_cached("SELECT max(position) FROM feed")?
             .query_row([], |row| row.get(0))?;
         let feed_end = end.map_or(0, from_sql);
-        let (directories, new_users, feed) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Ok(Self { transaction, partition, directories, new_users, feed, feed_end })
+        Ok(Self {
+            transaction,
+            partition,
+            directories: BTreeMap::new(),
+            new_users: Vec::new(),
+            members_changed: None,
+            feed: Vec::new(),
+            feed_end,
+        })
     }
 
     fn directory(&mut self, id: DirectoryId) -> Result<Touched, DbError> {
@@ -251,25 +261,20 @@ impl<'a> Applying<'a> {
             return self.put_user(touched, row);
         }
         self.write_new_users()?;
+        if let Some(change) = member_change(accepted) {
+            return self.member(change);
+        }
+        self.touch_group()?;
         let transaction = self.transaction;
         let (at, version) = (accepted.created_at, as_sql(accepted.head.seq.0));
         match &accepted.change {
-            Change::User { .. } => Ok(()),
+            // They have been seen to.
+            Change::User { .. } | Change::MemberAdded { .. } | Change::MemberRemoved { .. } => {
+                Ok(())
+            }
             Change::UserGone { id } => drop_user(transaction, touched, *id, at, version),
             Change::Group { .. } => put_group(transaction, touched, &accepted.change, at, version),
             Change::GroupGone { id } => drop_group(transaction, touched, *id),
-            Change::MemberAdded { group, user } => {
-                let sql = "INSERT OR IGNORE INTO memberships (group_key, user_key, user_id)
-                    SELECT groups.key, users.key, CASE users.hidden WHEN 0 THEN users.user_id END
-                    FROM groups, users WHERE groups.scim_id = ?1 AND users.scim_id = ?2";
-                member(transaction, sql, *group, *user, at, version)
-            }
-            Change::MemberRemoved { group, user } => {
-                let sql = "DELETE FROM memberships
-                    WHERE group_key = (SELECT key FROM groups WHERE scim_id = ?1)
-                      AND user_key = (SELECT key FROM users WHERE scim_id = ?2)";
-                member(transaction, sql, *group, *user, at, version)
-            }
             Change::PendingMemberAdded { group, value, name_key } => {
                 let directory = touched.key;
                 let rows = pending_members::add(transaction, directory, *group, value, name_key)?;
@@ -313,6 +318,21 @@ impl<'a> Applying<'a> {
         Ok(())
     }
 
+    fn member(&mut self, change: MemberChange) -> Result<(), DbError> {
+        if self.members_changed.is_some_and(|last| last.group != change.group) {
+            self.touch_group()?;
+        }
+        self.transaction
+            .prepare_cached(change.sql)?
+            .execute(params![change.group.to_bytes(), change.user.to_bytes()])?;
+        self.members_changed = Some(change);
+        Ok(())
+    }
+
+    fn touch_group(&mut self) -> Result<(), DbError> {
+        self.members_changed.take().map_or(Ok(()), |change| touch_group(self.transaction, change))
+    }
+
     fn feed(&mut self, directory: i64, accepted: &'a Accepted) {
         self.feed_end += 1;
         let (user, group) = subjects(&accepted.change);
@@ -333,6 +353,7 @@ impl<'a> Applying<'a> {
 
     fn finish(mut self) -> Result<u64, DbError> {
         self.write_new_users()?;
+        self.touch_group()?;
         insert::feed(self.transaction, &self.feed)?;
         let mut update = self.transaction.prepare_cached(
             "UPDATE directories SET seq = ?2, hash = ?3, active_users = ?4, inactive_users = ?5,

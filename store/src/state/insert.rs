@@ -213,3 +213,65 @@ impl Row for FeedRow<'_> {
 pub(crate) fn feed(connection: &Connection, rows: &[FeedRow<'_>]) -> Result<(), DbError> {
     Ok(FEED.rows(connection, rows)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    fn opened() -> (tempfile::TempDir, Connection) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.db");
+        drop(State::open(&path).unwrap());
+        let connection = Connection::open(path).unwrap();
+        (folder, connection)
+    }
+
+    fn strings(connection: &Connection, sql: &str) -> Vec<String> {
+        let mut select = connection.prepare(sql).unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn users_are_written_in_their_order_and_other_addresses_under_their_keys() {
+        let (_folder, connection) = opened();
+        for rows in [1_u8, 3, 4, 5, 16, 23] {
+            connection.execute_batch("DELETE FROM users; DELETE FROM emails").unwrap();
+            let numbers: Vec<u8> = (1..=rows).collect();
+            let users = numbers.iter().map(|number| {
+                let json = format!(
+                    r#"{{"emails":[{{"value":"a{number}@x.test"}},{{"value":"b{number}@x.test"}}]}}"#
+                );
+                let attributes = serde_json::from_str::<StoredAttributes>(&json).unwrap();
+                let bits = u128::from(*number);
+                UserRow {
+                    directory: 1,
+                    id: ScimId::from_bits(bits),
+                    user_id: UserId::from_bits(bits),
+                    name_key: format!("b{number}@x.test").into(),
+                    created_at: Timestamp::from_millis(0),
+                    updated_at: Timestamp::from_millis(0),
+                    version: 1,
+                    found_by: FoundBy::of(&attributes, &Shown::default()).unwrap().into_owned(),
+                    attributes: Cow::Owned(attributes),
+                }
+            });
+            super::users(&connection, &users.collect::<Vec<_>>()).unwrap();
+            let found = "SELECT value FROM users LEFT JOIN emails ON user_key = key AND value = name_key ORDER BY key";
+            let expected: Vec<_> =
+                numbers.iter().map(|number| format!("b{number}@x.test")).collect();
+            assert_eq!(strings(&connection, found), expected);
+        }
+    }
+
+    /// Else SQLite keeps what each page was before the statement, because functions may fail.
+    #[test]
+    fn what_is_written_several_at_once_has_no_index_over_an_expression() {
+        let (_folder, connection) = opened();
+        let sql = "SELECT indexes.name FROM sqlite_master AS indexes JOIN pragma_index_xinfo(indexes.name) AS part
+            WHERE indexes.type = 'index' AND indexes.tbl_name IN ('users', 'feed') AND part.cid = -2";
+        assert_eq!(strings(&connection, sql), Vec::<String>::new());
+        let indexes = "SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'users'";
+        assert!(strings(&connection, indexes).contains(&"users_mapped_idp_id".to_owned()));
+    }
+}

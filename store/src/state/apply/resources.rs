@@ -211,19 +211,53 @@ pub(super) fn drop_group(
     Ok(())
 }
 
-/// A membership touches its group's version and nothing else of it, whatever the group's size.
-pub(super) fn member(
-    transaction: &Transaction<'_>,
-    sql: &str,
-    group: ScimId,
-    user: ScimId,
+/// What a change does to the members of a group.
+#[derive(Clone, Copy)]
+pub(super) struct MemberChange {
+    pub(super) group: ScimId,
+    pub(super) user: ScimId,
+    /// The group, then the user.
+    pub(super) sql: &'static str,
     at: Timestamp,
     version: i64,
+}
+
+const ADD_MEMBER: &str = "INSERT OR IGNORE INTO memberships (group_key, user_key, user_id)
+    SELECT groups.key, users.key, CASE users.hidden WHEN 0 THEN users.user_id END
+    FROM groups, users WHERE groups.scim_id = ?1 AND users.scim_id = ?2";
+
+const REMOVE_MEMBER: &str = "DELETE FROM memberships
+    WHERE group_key = (SELECT key FROM groups WHERE scim_id = ?1)
+      AND user_key = (SELECT key FROM users WHERE scim_id = ?2)";
+
+/// None of what is about no membership.
+pub(super) fn member_change(accepted: &Accepted) -> Option<MemberChange> {
+    let (group, user, sql) = match &accepted.change {
+        Change::MemberAdded { group, user } => (*group, *user, ADD_MEMBER),
+        Change::MemberRemoved { group, user } => (*group, *user, REMOVE_MEMBER),
+        Change::User { .. }
+        | Change::UserGone { .. }
+        | Change::Group { .. }
+        | Change::GroupGone { .. }
+        | Change::PendingMemberAdded { .. }
+        | Change::PendingMemberRemoved { .. }
+        | Change::DirectoryActivated
+        | Change::DirectoryGone
+        | Change::TokenMade { .. }
+        | Change::TokenRevoked { .. } => return None,
+    };
+    let (at, version) = (accepted.created_at, as_sql(accepted.head.seq.0));
+    Some(MemberChange { group, user, sql, at, version })
+}
+
+/// A membership touches its group's version and nothing else of it, whatever the group's size.
+pub(super) fn touch_group(
+    transaction: &Transaction<'_>,
+    changed: MemberChange,
 ) -> Result<(), DbError> {
-    transaction.prepare_cached(sql)?.execute(params![group.to_bytes(), user.to_bytes()])?;
     transaction
         .prepare_cached("UPDATE groups SET modified_at = ?2, version = ?3 WHERE scim_id = ?1")?
-        .execute(params![group.to_bytes(), at.millis(), version])?;
+        .execute(params![changed.group.to_bytes(), changed.at.millis(), changed.version])?;
     Ok(())
 }
 

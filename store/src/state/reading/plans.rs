@@ -12,8 +12,8 @@ use super::*;
 use crate::config::tests::{known_directories, two_known_directories};
 use crate::filter::register;
 use crate::state::{
-    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, RUNS, RUNS_INDEXES, SCHEMA,
-    SHOWN, SHOWN_INDEXES, TIMES,
+    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, MAPPED, MAPPED_INDEXES, PENDING_MEMBERS, RUNS,
+    RUNS_INDEXES, SCHEMA, SHOWN, SHOWN_INDEXES, TIMES,
 };
 
 /// What a list may walk through: the values that a statement is given, the directories where a key that reaches
@@ -54,7 +54,7 @@ fn database() -> Connection {
     for part in [SCHEMA, FEED_INDEXES, INDEXES, PENDING_MEMBERS, SHOWN, SHOWN_INDEXES] {
         connection.execute_batch(part).unwrap();
     }
-    for part in [LISTS, LISTS_INDEXES, TIMES, RUNS, RUNS_INDEXES] {
+    for part in [LISTS, LISTS_INDEXES, TIMES, RUNS, RUNS_INDEXES, MAPPED, MAPPED_INDEXES] {
         connection.execute_batch(part).unwrap();
     }
     for key in 1..=2_u128 {
