@@ -13,10 +13,10 @@ use schemas::{Actor, HostName, RequestId, ScimId};
 use sha2::{Digest, Sha256};
 
 use crate::error::Failure;
-use crate::http::Ingest;
+use crate::http::{Ingest, behind_endpoint, endpoint_in};
 use crate::ports::{Access, Admission};
 use crate::query::Query;
-use crate::request_log::{Notes, behind_endpoint, endpoint_in};
+use crate::request_log::Notes;
 use crate::tolerance::Rewrite;
 use crate::version;
 

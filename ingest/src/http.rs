@@ -109,6 +109,17 @@ fn resources(routes: Router<Ingest>, kind: Kind, list: MethodRouter<Ingest>) -> 
     both(both(routes, path, all), &format!("{path}/{{id}}"), one)
 }
 
+/// The `{endpoint_id}` in `/scim/v2.0/{endpoint_id}/…`, as it is written.
+pub(crate) fn endpoint_in(path: &str) -> &str {
+    path.split('/').nth(3).unwrap_or_default()
+}
+
+/// What stands in a path behind `/scim/v2.0/{endpoint_id}`.
+pub(crate) fn behind_endpoint(path: &str) -> &str {
+    let behind = path.match_indices('/').nth(3).map_or("", |(at, _)| &path[at..]);
+    if behind.is_empty() { "/" } else { behind }
+}
+
 /// Some clients end every path with a slash.
 fn both(routes: Router<Ingest>, path: &str, method: MethodRouter<Ingest>) -> Router<Ingest> {
     let path = format!("{ENDPOINT}{path}");

@@ -91,9 +91,7 @@ impl Resource {
         }
         tree
     }
-}
 
-impl Resource {
     /// The same as serialising it, put together from the JSON of what is kept, which is there already when it has just
     /// been written; `None` if that does not begin with its schemas.
     fn spliced(&self) -> Option<Vec<u8>> {
@@ -146,7 +144,7 @@ const SCHEMAS: &str = "schemas";
 /// An id with its name.
 const ID_BYTES: usize = 48;
 
-fn json(value: &impl Serialize) -> Vec<u8> {
+pub(crate) fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("trees and numbers are always JSON")
 }
 

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::http::Ingest;
+use crate::http::{Ingest, behind_endpoint};
 use crate::media::Accepts;
 use crate::ports::BoxError;
 use crate::tolerance::Rewrite;
@@ -321,17 +321,6 @@ async fn noted(ingest: &Ingest, mut request: Request, next: Next) -> Response {
 
 /// No directory has this id.
 const NOWHERE: DirectoryId = DirectoryId::from_bits(0);
-
-/// The `{endpoint_id}` in `/scim/v2.0/{endpoint_id}/…`, as it is written.
-pub(crate) fn endpoint_in(path: &str) -> &str {
-    path.split('/').nth(3).unwrap_or_default()
-}
-
-/// What stands in a path behind `/scim/v2.0/{endpoint_id}`.
-pub(crate) fn behind_endpoint(path: &str) -> &str {
-    let behind = path.match_indices('/').nth(3).map_or("", |(at, _)| &path[at..]);
-    if behind.is_empty() { "/" } else { behind }
-}
 
 fn beginning(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {

@@ -192,7 +192,7 @@ fn respond(status: StatusCode, mut headers: HeaderMap, body: Body) -> Response {
 }
 
 fn json(value: &impl Serialize) -> Bytes {
-    serde_json::to_vec(value).expect("trees and numbers are always JSON").into()
+    represent::json(value).into()
 }
 
 fn header(text: &str) -> HeaderValue {
