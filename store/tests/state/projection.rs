@@ -322,6 +322,43 @@ pub(super) async fn found(world: &World, filter: UserFilter) -> Vec<UserId> {
 }
 
 #[tokio::test]
+async fn a_group_has_the_version_of_its_last_member_change_whatever_stands_between() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let joined = vec![joins(10, 1), joins(11, 1), joins(10, 2), user(3), joins(11, 3)];
+    let all = vec![user(1), user(2), group(10), group(11)];
+    world.add(&mut stream, [all, joined].concat()).await;
+    assert_eq!(versions(&world, &stream).await, [7, 9]);
+    world.add(&mut stream, vec![leaves(11, 3), user_gone(1), joins(10, 3), group(10)]).await;
+    assert_eq!(versions(&world, &stream).await, [13, 11]);
+    assert_eq!(members(&world, &stream, 10).await, [2, 3]);
+    assert_eq!(members(&world, &stream, 11).await, Vec::<u128>::new());
+}
+
+async fn versions(world: &World, stream: &Stream) -> [u64; 2] {
+    let [ten, eleven] = [10, 11].map(|number| world.store.group(stream.id, scim(number)));
+    [ten.await, eleven.await].map(|found| found.unwrap().unwrap().version.0)
+}
+
+#[tokio::test]
+async fn users_that_come_and_go_in_one_step_are_what_was_said_last() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let renamed = user_with(1, "Another", "");
+    let taken = user_with(3, "User1", "");
+    let changes = vec![user(1), user(2), renamed, taken, user_gone(2), user_with(4, "User2", "")];
+    world.add(&mut stream, changes).await;
+    let mut names = Vec::new();
+    for number in 1..=4 {
+        let found = world.store.user(stream.id, scim(number)).await.unwrap();
+        names.push(found.map(|found| (found.user.name_key, found.user.version.0)));
+    }
+    let named = |name: &str, version| Some((name.to_owned(), version));
+    let expected = [named("another", 3), None, named("user1", 4), named("user2", 6)];
+    assert_eq!(names, expected);
+    let expected = Counts { active_users: 3, inactive_users: 0, groups: 0 };
+    assert_eq!(counts(&world, &stream).await, expected);
+}
+
+#[tokio::test]
 async fn a_user_that_returns_under_another_id_is_listed_by_it_in_its_groups() {
     let (mut world, mut stream) = World::with_one_directory().await;
     let members = vec![user(1), user(2), group(10), joins(10, 1), joins(10, 2)];
