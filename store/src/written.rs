@@ -26,9 +26,6 @@ pub(crate) const USERS: [&str; 9] = [
 /// Those that go with what apps are shown.
 pub(crate) const SHOWN: [&str; 2] = ["hidden", "mapped_email"];
 
-/// The id that an attribute map chose, where it has a column of its own.
-pub(crate) const MAPPED_IDP_ID: &str = "mapped_idp_id";
-
 /// The columns of groups.
 pub(crate) const GROUPS: [&str; 7] =
     ["group_id", "idp_id", "name_key", "external_id", "display", "created_at", "updated_at"];
@@ -94,9 +91,8 @@ pub(crate) fn written(
                 (!others.is_empty()).then(|| others.into_iter().collect::<Vec<_>>().join("\n")),
                 Some(flag(shown.hidden)),
                 shown.mapped_email.map(&key),
-                shown.mapped_idp_id,
             ];
-            Ok(USERS.into_iter().chain(SHOWN).chain([MAPPED_IDP_ID]).zip(values).collect())
+            Ok(USERS.into_iter().chain(SHOWN).zip(values).collect())
         }
         Change::Group { group_id, idp_id, name_key, created_at, attributes, .. } => {
             let columns = columns_of(attributes)?;

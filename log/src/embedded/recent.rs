@@ -29,8 +29,8 @@ impl Recent {
         Self { kept: Mutex::new(kept) }
     }
 
-    /// Makes room for a commit: what it adds is wanted next, and whole.
-    pub(super) fn make_room(&self) {
+    /// Takes what a commit has added, which is wanted next, and whole: a few times as much as is kept at most.
+    pub(super) fn add(&self, entries: Vec<Entry>) {
         let mut kept = self.kept.lock().expect("nothing panics while it is held");
         while kept.bytes > BYTES_MAX {
             let Some(oldest) = kept.entries.pop_front() else { break };
@@ -40,10 +40,6 @@ impl Recent {
         if kept.entries.is_empty() {
             kept.entries.shrink_to_fit();
         }
-    }
-
-    pub(super) fn push(&self, entries: Vec<Entry>) {
-        let mut kept = self.kept.lock().expect("nothing panics while it is held");
         for entry in entries {
             kept.bytes += entry.value.len();
             kept.entries.push_back(entry);
@@ -94,12 +90,9 @@ mod tests {
     #[test]
     fn what_a_commit_adds_is_there_whole_until_the_next_however_large_it_is() {
         let recent = Recent::starting_at(Offset(5));
-        recent.make_room();
-        recent.push(entries(5..8, BYTES_MAX));
-        recent.push(entries(8..9, BYTES_MAX));
+        recent.add(entries(5..9, BYTES_MAX));
         assert_eq!(count(&recent, 5), Some(4));
-        recent.make_room();
-        recent.push(entries(9..10, 1));
+        recent.add(entries(9..10, 1));
         assert_eq!((count(&recent, 7), count(&recent, 8)), (None, Some(2)));
     }
 
@@ -107,8 +100,8 @@ mod tests {
     fn whoever_asks_for_more_than_is_kept_has_to_read_it() {
         let recent = Recent::starting_at(Offset(5));
         assert_eq!((count(&recent, 4), count(&recent, 5)), (None, Some(0)));
-        recent.push(entries(5..7, BYTES_MAX + 1));
-        recent.make_room();
+        recent.add(entries(5..7, BYTES_MAX + 1));
+        recent.add(Vec::new());
         assert_eq!((count(&recent, 6), count(&recent, 7)), (None, Some(0)));
     }
 }

@@ -220,20 +220,26 @@ impl Writer {
     /// Makes the records visible to readers, then wakes who waits for them.
     fn publish(&mut self, batch: Vec<Request>) -> Vec<(Answer, Offset)> {
         let mut answers = Vec::with_capacity(batch.len());
-        self.recent.iter().for_each(Recent::make_room);
+        let mut added = vec![Vec::new(); self.recent.len()];
         for request in batch {
             let partition = usize::from(request.partition.0);
             let next = &mut self.next[partition];
-            let mut entries = Vec::with_capacity(request.records.len());
+            let mut last = *next;
             for record in request.records {
                 self.since_checkpoint += record.value.len();
                 self.since_help += record.value.len();
-                entries.push(Entry { offset: *next, value: record.value, known: record.known });
+                last = *next;
+                added[partition].push(Entry {
+                    offset: last,
+                    value: record.value,
+                    known: record.known,
+                });
                 *next = next.next();
             }
-            let last = entries.last().map_or(*next, |entry| entry.offset);
-            self.recent[partition].push(entries);
             answers.push((request.answer, last));
+        }
+        for (recent, entries) in self.recent.iter().zip(added) {
+            recent.add(entries);
         }
         for (tail, next) in self.tails.iter().zip(&self.next) {
             tail.send_replace(*next);

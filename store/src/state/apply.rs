@@ -195,7 +195,7 @@ struct Applying<'a> {
     directories: BTreeMap<DirectoryId, Touched>,
     /// Users that come one behind the other, until anything else is changed.
     new_users: Vec<UserRow<'a>>,
-    /// The last change to the members of a group: of many in a row one touches the group.
+    /// The last change to the members of a group, which alone touches the group: of many with nothing but users between.
     members_changed: Option<MemberChange>,
     /// Nothing that a batch does asks for what it adds to the feed.
     feed: Vec<FeedRow<'a>>,

@@ -11,13 +11,21 @@ use projector::verify::{
 use projector::{Position, StoredHead};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, params};
-use schemas::{DirectoryId, EventId, Hash, Head, ScimId, Seq, StoredChange, Timestamp, TokenId};
+use schemas::{
+    Change, DirectoryId, EventId, Hash, Head, ScimId, Seq, StoredChange, Timestamp, TokenId,
+};
 
 use super::rows::{Time, all, attributes, first, shown};
-use super::{MAPPED_SINCE, PENDING_MEMBERS_SINCE, SHOWN_SINCE, VERSION, apply};
+use super::{MAPPED_SINCE, PENDING_MEMBERS_SINCE, SHOWN_SINCE, apply};
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, as_sql, connect, from_sql};
 use crate::written::{self, written};
+
+/// The column of users for the id that an attribute map chose.
+const MAPPED_IDP_ID: &str = "mapped_idp_id";
+
+/// The first version with all that [`written::ACCORDS`] ask for: the places of members in lists came last.
+const ACCORDS_SINCE: i32 = 4;
 
 /// One moment of the state, held by a transaction that only reads.
 #[derive(Debug)]
@@ -52,22 +60,26 @@ impl Snapshot {
         self.version >= SHOWN_SINCE
     }
 
+    /// Whether the id that an attribute map chose has a column of its own.
+    const fn has_mapped_ids(&self) -> bool {
+        self.version >= MAPPED_SINCE
+    }
+
     /// The columns of users that not every version has.
     fn columns_of_later_versions(&self) -> Vec<&'static str> {
         let mut columns = Vec::new();
         if self.has_shown() {
             columns.extend(written::SHOWN);
         }
-        if self.version >= MAPPED_SINCE {
-            columns.push(written::MAPPED_IDP_ID);
+        if self.has_mapped_ids() {
+            columns.push(MAPPED_IDP_ID);
         }
         columns
     }
 
-    /// What of a directory does not go with its other rows. A file that no server of this version has opened need not
-    /// have it all.
+    /// What of a directory does not go with its other rows. A file of an early version does not have it all.
     fn discord(&self, key: i64) -> Result<Option<&'static str>, DbError> {
-        if self.version < VERSION {
+        if self.version < ACCORDS_SINCE {
             return Ok(None);
         }
         for (what, holds) in written::ACCORDS {
@@ -140,6 +152,12 @@ impl projector::verify::Snapshot for Snapshot {
     fn columns(&self, change: &StoredChange, at: Timestamp) -> Result<Columns, BoxError> {
         let mut columns = written(change, at, |value| value)?;
         columns.retain(|(name, _)| self.has_shown() || !written::SHOWN.contains(name));
+        if let Change::User { shown, .. } = change
+            && self.has_mapped_ids()
+        {
+            let mapped = shown.mapped.as_ref();
+            columns.push((MAPPED_IDP_ID, mapped.map(|mapped| mapped.idp_id.clone())));
+        }
         Ok(columns)
     }
 

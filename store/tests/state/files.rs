@@ -214,6 +214,14 @@ async fn a_state_from_before_the_column_for_mapped_ids_is_verified_and_upgraded_
     world.store.close();
     before_mapped_ids(world.place.folder());
     assert_eq!(difference(&world).await, None);
+    for (by, found) in [(1, Some("the number of active users is wrong")), (-1, None)] {
+        let state = Connection::open(world.place.folder().join("state-1.db")).unwrap();
+        state.execute("UPDATE directories SET active_users = active_users + ?1", [by]).unwrap();
+        drop(state);
+        let what = difference(&world).await;
+        assert_eq!(what.is_some(), found.is_some(), "{what:?}");
+        assert!(what.is_none_or(|what| what.contains(found.unwrap())));
+    }
     world.store = Arc::new(world.reopened().await);
     let filter = UserFilter { idp_id: Some("mapped".into()), ..UserFilter::default() };
     assert_eq!(found(&world, filter).await, [UserId::from_bits(2)]);

@@ -58,7 +58,9 @@ async fn a_batch_that_fails_leaves_nothing_and_holds_writes_up_until_one_succeed
     let (mut world, mut stream) = World::with_one_directory().await;
     world.add(&mut stream, vec![user(1)]).await;
     let mut lost = Stream { head: stream.head, ..stream };
-    let clash = world.batch(&mut lost, vec![user(2), user_with(3, "user1", "")]);
+    // In the middle of what one statement writes.
+    let new = (2..=12).map(user).chain([user_with(50, "user1", "")]).chain((13..=20).map(user));
+    let clash = world.batch(&mut lost, new.collect());
 
     assert!(matches!(world.apply(clash).await, Err(StoreError::Unwritable(_))));
     assert_eq!(world.store.position(P).await.unwrap(), world.position);

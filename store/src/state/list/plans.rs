@@ -7,8 +7,8 @@ use super::kind::{Groups, Kind, Users};
 use super::*;
 use crate::filter::register;
 use crate::state::{
-    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, PENDING_MEMBERS, RUNS, RUNS_INDEXES, SCHEMA,
-    SHOWN, SHOWN_INDEXES,
+    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, MAPPED, MAPPED_INDEXES, PENDING_MEMBERS, RUNS,
+    RUNS_INDEXES, SCHEMA, SHOWN, SHOWN_INDEXES,
 };
 
 const BASE: &str = "https://scim.test";
@@ -20,7 +20,7 @@ fn database() -> Connection {
     for part in [SCHEMA, FEED_INDEXES, INDEXES, PENDING_MEMBERS, SHOWN, SHOWN_INDEXES] {
         connection.execute_batch(part).unwrap();
     }
-    for part in [LISTS, LISTS_INDEXES, RUNS, RUNS_INDEXES] {
+    for part in [LISTS, LISTS_INDEXES, RUNS, RUNS_INDEXES, MAPPED, MAPPED_INDEXES] {
         connection.execute_batch(part).unwrap();
     }
     connection
