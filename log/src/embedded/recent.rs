@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use crate::contract::{Entry, Offset, ReadLimit};
 
 /// How many bytes of records are kept beside those of the last commit, which are kept whatever they are. A projector is
-/// milliseconds behind; this is seconds' worth.
-const BYTES_MAX: usize = 2 << 20;
+/// milliseconds behind; this is hundreds of records' worth, which an idle process keeps.
+const BYTES_MAX: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct Recent {

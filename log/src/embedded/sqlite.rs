@@ -17,8 +17,8 @@ const SCHEMA_VERSION: i32 = 1;
 /// Records are 2 to 4 KB; on larger pages most need no overflow page.
 pub(super) const PAGE_BYTES: u32 = 16_384;
 
-/// The page cache of a connection. The tail is in memory anyway and a scan reads each page once.
-const CACHE_KIB: i64 = 2_048;
+/// The page cache of a connection. The tail is in memory anyway and a scan reads each page once; an idle process keeps it.
+const CACHE_KIB: i64 = 1_024;
 
 /// Why the log cannot be opened.
 #[derive(Debug, thiserror::Error)]
