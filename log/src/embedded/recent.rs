@@ -29,7 +29,7 @@ impl Recent {
         Self { kept: Mutex::new(kept) }
     }
 
-    /// Takes what a commit has added, which is wanted next, and whole: a few times as much as is kept at most.
+    /// Takes what a commit has added, which is wanted next, and whole. A commit has bounds of its own.
     pub(super) fn add(&self, entries: Vec<Entry>) {
         let mut kept = self.kept.lock().expect("nothing panics while it is held");
         while kept.bytes > BYTES_MAX {

@@ -119,13 +119,10 @@ pub(crate) struct FoundBy<'a> {
 
 impl<'a> FoundBy<'a> {
     pub(crate) fn of(attributes: &'a StoredAttributes, shown: &Shown) -> Result<Self, DbError> {
-        Ok(Self::of_columns(columns_of(attributes)?, shown_columns(shown)?))
-    }
-
-    fn of_columns(columns: Cow<'a, Attributes>, shown: ShownColumns) -> Self {
+        let (columns, shown) = (columns_of(attributes)?, shown_columns(shown)?);
         let (active, email) = (is_active(&columns), email_key(&columns));
         let others = other_emails(&columns, email.as_deref());
-        Self { columns, active, email, others, shown }
+        Ok(Self { columns, active, email, others, shown })
     }
 
     /// The same of attributes that may go away.
