@@ -6,15 +6,16 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemas::record::DecodeError;
-use schemas::{DirectoryId, Head, Record, ScimId, Seq, Timestamp, TokenId};
+use bytestring::ByteString;
+use schemas::record::{DecodeError, change_in};
+use schemas::{DirectoryId, Head, Record, ScimId, Seq, StoredChange, Timestamp, TokenId};
 use serde::Deserialize;
 
 /// A user or group as its last record left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folded {
-    /// The record's `resource`, a [`schemas::Change`], byte for byte.
-    pub resource: Box<str>,
+    /// What the record says of it.
+    pub unread: Unread,
     /// When it last changed.
     pub updated_at: Timestamp,
     /// The place of that record.
@@ -23,6 +24,24 @@ pub struct Folded {
     pub members_changed: Option<(Timestamp, Seq)>,
     /// Resources keep the order of their creation; this is the place of the record that created it.
     pub created: Seq,
+}
+
+/// The parts of a record that say what it does to the state, byte for byte as they are in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    resource: ByteString,
+    data: ByteString,
+}
+
+impl Unread {
+    /// Reads them.
+    ///
+    /// # Errors
+    ///
+    /// If they say nothing that this version knows.
+    pub fn change(&self) -> Result<StoredChange, DecodeError> {
+        change_in(&self.resource, &self.data)
+    }
 }
 
 /// One directory.
@@ -80,23 +99,25 @@ pub(crate) enum Outline {
 #[derive(Clone, Debug)]
 pub struct Outlined {
     pub(crate) outline: Outline,
-    pub(crate) resource: Box<str>,
+    pub(crate) unread: Unread,
     created_at: Timestamp,
 }
 
 impl Outlined {
-    /// What the fold needs of a record.
+    /// What the fold needs of the record that was read from this text.
     ///
     /// # Errors
     ///
     /// If its `resource` is no change that this version knows.
-    pub fn of(record: &Record<'_>) -> Result<Self, DecodeError> {
+    pub fn of(record: &Record<'_>, text: &ByteString) -> Result<Self, DecodeError> {
         let resource = record.resource.get();
         let outline = match user_at_a_glance(resource) {
             Some(id) => Outline::User { id },
             None => serde_json::from_str(resource)?,
         };
-        Ok(Self { outline, resource: resource.into(), created_at: record.created_at })
+        let unread =
+            Unread { resource: text.slice_ref(resource), data: text.slice_ref(record.data.get()) };
+        Ok(Self { outline, unread, created_at: record.created_at })
     }
 
     /// The user and the group that the change is about.
@@ -153,9 +174,9 @@ impl Fold {
 
 impl FoldedDirectory {
     fn apply(&mut self, seq: Seq, record: Outlined) {
-        let Outlined { outline, resource, created_at } = record;
+        let Outlined { outline, unread, created_at } = record;
         match outline {
-            Outline::User { id } => put(&mut self.users, id, seq, resource, created_at),
+            Outline::User { id } => put(&mut self.users, id, seq, unread, created_at),
             Outline::UserGone { id } => {
                 self.users.remove(&id);
                 for group in self.groups_of.remove(&id).unwrap_or_default() {
@@ -163,7 +184,7 @@ impl FoldedDirectory {
                     self.members_changed(group, seq, record.created_at);
                 }
             }
-            Outline::Group { id } => put(&mut self.groups, id, seq, resource, created_at),
+            Outline::Group { id } => put(&mut self.groups, id, seq, unread, created_at),
             Outline::GroupGone { id } => {
                 self.groups.remove(&id);
                 self.pending_members.remove(&id);
@@ -218,10 +239,10 @@ fn put(
     resources: &mut BTreeMap<ScimId, Folded>,
     id: ScimId,
     seq: Seq,
-    resource: Box<str>,
+    unread: Unread,
     updated_at: Timestamp,
 ) {
-    let folded = Folded { resource, updated_at, version: seq, members_changed: None, created: seq };
+    let folded = Folded { unread, updated_at, version: seq, members_changed: None, created: seq };
     match resources.entry(id) {
         Entry::Vacant(new) => {
             new.insert(folded);

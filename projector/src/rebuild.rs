@@ -302,7 +302,7 @@ fn decode(entry: &Entry, hash: Hash) -> Result<Box<Decoded>, DecodeError> {
     // What of it goes into the feed is a part of these bytes and no copy.
     let text = ByteString::try_from(entry.value.clone())?;
     let record = Record::decode_text(&text)?;
-    let outlined = Outlined::of(&record)?;
+    let outlined = Outlined::of(&record, &text)?;
     let (user, group) = outlined.subjects();
     let link = record.link(hash);
     Ok(Box::new(Decoded {

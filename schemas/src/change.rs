@@ -1,6 +1,7 @@
 //! What a record does to the state: all that is needed to rebuild it.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -57,7 +58,8 @@ impl From<Box<RawValue>> for StoredAttributes {
 /// record's `created_at`; neither is said twice.
 ///
 /// `A` is how the attributes are held: as a tree, or as the text they are in the record, see
-/// [`StoredChange`].
+/// [`StoredChange`]. What apps are told of them as they are is in the `data` of the record alone, see
+/// [`change_in`](crate::record::change_in).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change<A = SharedAttributes> {
@@ -199,14 +201,30 @@ impl Change {
     /// The same as a store keeps it.
     #[must_use]
     pub fn stored(&self) -> StoredChange {
-        match self.clone() {
+        let tree = |attributes| Ok::<_, Infallible>(StoredAttributes::Tree(attributes));
+        let Ok(stored) = self.clone().with_attributes(tree);
+        stored
+    }
+}
+
+impl<A> Change<A> {
+    /// The same with its attributes held otherwise.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be.
+    pub fn with_attributes<B, E>(
+        self,
+        held: impl FnOnce(A) -> Result<B, E>,
+    ) -> Result<Change<B>, E> {
+        Ok(match self {
             Self::User { id, user_id, name_key, created_at, attributes, shown } => {
-                let attributes = StoredAttributes::Tree(attributes);
+                let attributes = held(attributes)?;
                 Change::User { id, user_id, name_key, created_at, attributes, shown }
             }
             Self::UserGone { id } => Change::UserGone { id },
             Self::Group { id, group_id, idp_id, name_key, created_at, attributes } => {
-                let attributes = StoredAttributes::Tree(attributes);
+                let attributes = held(attributes)?;
                 Change::Group { id, group_id, idp_id, name_key, created_at, attributes }
             }
             Self::GroupGone { id } => Change::GroupGone { id },
@@ -222,11 +240,9 @@ impl Change {
             Self::DirectoryGone => Change::DirectoryGone,
             Self::TokenMade { id } => Change::TokenMade { id },
             Self::TokenRevoked { id } => Change::TokenRevoked { id },
-        }
+        })
     }
-}
 
-impl<A> Change<A> {
     /// What a user or a group has, if that is what it is about.
     pub const fn attributes(&self) -> Option<&A> {
         match self {

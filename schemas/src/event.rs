@@ -9,6 +9,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::scim::SharedAttributes;
 use crate::wire::{
     ActivatedDirectory, DeletedDirectory, DirectoryGroup, DirectoryToken, DirectoryUser,
     GroupMembership, InactiveUser, PendingMembership, UpdatedGroup, UpdatedUser,
@@ -86,6 +87,27 @@ impl Event {
             Self::InactiveUserChanged(_) => EventType::InactiveUserChanged,
             Self::TokenCreated(_) => EventType::TokenCreated,
             Self::TokenRevoked(_) => EventType::TokenRevoked,
+        }
+    }
+
+    /// What apps are told of the SCIM resource itself, where the event is about one user or group that is there.
+    pub(crate) const fn raw_attributes(&self) -> Option<&SharedAttributes> {
+        match self {
+            Self::UserCreated(user) => Some(&user.raw_attributes),
+            Self::UserUpdated(updated) => Some(&updated.user.raw_attributes),
+            Self::GroupCreated(group) => Some(&group.raw_attributes),
+            Self::GroupUpdated(updated) => Some(&updated.group.raw_attributes),
+            Self::Activated(_)
+            | Self::Deleted(_)
+            | Self::UserDeleted(_)
+            | Self::GroupDeleted(_)
+            | Self::GroupUserAdded(_)
+            | Self::GroupUserRemoved(_)
+            | Self::GroupPendingMemberAdded(_)
+            | Self::GroupPendingMemberRemoved(_)
+            | Self::InactiveUserChanged(_)
+            | Self::TokenCreated(_)
+            | Self::TokenRevoked(_) => None,
         }
     }
 

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 use crate::chain::{Hash, Link, Place, Seq};
 use crate::wire::EventTag;
 use crate::{
-    ApiKeyId, Change, DirectoryId, Event, EventId, EventType, PortalLinkId, StoredChange, Timestamp,
+    ApiKeyId, Change, DirectoryId, Event, EventId, EventType, PortalLinkId, StoredAttributes,
+    StoredChange, Timestamp,
 };
 
 /// The version of the record format. A reader that meets another one stops: it must neither guess
@@ -83,7 +84,8 @@ pub struct Record<'a> {
     /// Who caused it; an [`Actor`], for those who ask.
     #[serde(borrow)]
     pub actor: &'a RawValue,
-    /// What it does to the state; a [`Change`], read when it is needed.
+    /// What it does to the state; a [`Change`], read when it is needed, without the attributes that are in `data`: see
+    /// [`change_in`].
     #[serde(borrow)]
     pub resource: &'a RawValue,
 }
@@ -168,8 +170,28 @@ impl<'a> Record<'a> {
     ///
     /// If the `resource` is none that this version knows.
     pub fn change(&self) -> Result<StoredChange, DecodeError> {
-        Ok(serde_json::from_str(self.resource.get())?)
+        change_in(self.resource.get(), self.data.get())
     }
+}
+
+/// What a record with this `resource` and this `data` does to the state. Attributes that apps are told as they are, are
+/// the `raw_attributes` of `data`, and not said again.
+///
+/// # Errors
+///
+/// If the `resource` is none that this version knows, or has no attributes, nor has `data`.
+pub fn change_in(resource: &str, data: &str) -> Result<StoredChange, DecodeError> {
+    let change: Change<Option<StoredAttributes>> = serde_json::from_str(resource)?;
+    change.with_attributes(|attributes| match attributes {
+        Some(attributes) => Ok(attributes),
+        None => Ok(serde_json::from_str::<Told>(data)?.raw_attributes),
+    })
+}
+
+/// What is looked for in `data`.
+#[derive(Deserialize)]
+struct Told {
+    raw_attributes: StoredAttributes,
 }
 
 /// An event as it leaves the house: the body of a webhook, an item of the events API. The bytes are

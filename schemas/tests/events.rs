@@ -16,7 +16,8 @@ use schemas::wire::{
     TokenTag, UpdatedGroup, UpdatedUser, UserState, UserTag,
 };
 use schemas::{
-    Actor, Change, DirectoryId, Event, EventId, EventType, Hash, Head, Id, Seq, Timestamp, TokenId,
+    Actor, Change, DirectoryId, Event, EventId, EventType, Hash, Head, Id, Seq, Shown, Timestamp,
+    TokenId,
 };
 
 fn folder(name: &str) -> PathBuf {
@@ -236,6 +237,92 @@ fn a_sealed_commit_reads_back_as_records_that_follow_each_other() {
             (record.link(sealed.head.hash), record.directory_id)
         );
         assert_eq!(serde_json::to_string(said.change()).unwrap(), record.resource.get());
+    }
+}
+
+/// A user was created, and the state keeps these attributes of it.
+fn created(attributes: SharedAttributes) -> Draft {
+    let user = user();
+    let change = Change::User {
+        id: "0195a1c2-7f1c-7a9e-8d4b-6d3b1f0a7c11".parse().unwrap(),
+        user_id: user.id,
+        name_key: "marcelina.davis@acme.example".into(),
+        created_at: user.created_at,
+        attributes,
+        shown: Shown::default(),
+    };
+    let at = at("2026-03-02T10:16:01.010Z");
+    Draft { id: EventId::from_bits(1), at, event: Event::UserCreated(user), change }
+}
+
+/// A group was renamed, and the state keeps these attributes of it.
+fn renamed(attributes: SharedAttributes) -> Draft {
+    let group = group();
+    let change = Change::Group {
+        id: "0195a1c2-7f1c-7a9e-8d4b-6d3b1f0a7c12".parse().unwrap(),
+        group_id: group.id,
+        idp_id: group.idp_id.clone(),
+        name_key: "engineering".into(),
+        created_at: group.created_at,
+        attributes,
+    };
+    let event = sample(EventType::GroupUpdated);
+    Draft { id: EventId::from_bits(2), at: at("2026-03-02T10:16:01.010Z"), event, change }
+}
+
+fn sealed(draft: &Draft) -> String {
+    let draft = std::slice::from_ref(draft);
+    let sealed = seal(draft, directory_id(), &Actor::default(), Seq(0), Head::default());
+    String::from_utf8(sealed[0].value.to_vec()).unwrap()
+}
+
+#[test]
+fn attributes_that_apps_are_told_as_they_are_stand_in_a_record_once() {
+    // The same text, of another tree.
+    let as_told = || parse(user().raw_attributes.json().get().as_bytes()).unwrap().into();
+    let others = || Attributes::from([("userName", "ada")]).into();
+    let drafts = [
+        (created(user().raw_attributes), true),
+        (created(as_told()), true),
+        (created(others()), false),
+        (renamed(group().raw_attributes), true),
+        (renamed(others()), false),
+    ];
+    for (draft, once) in drafts {
+        let value = sealed(&draft);
+        let record = Record::decode(value.as_bytes()).unwrap();
+        assert_eq!(!record.resource.get().contains("\"attributes\""), once, "{value}");
+        let read = record.change().unwrap();
+        let (read, kept) = (read.attributes().unwrap(), draft.change.attributes().unwrap());
+        assert_eq!(read.json(), kept.json().get());
+    }
+}
+
+#[test]
+fn a_record_without_the_attributes_that_its_change_needs_is_refused() {
+    let value = sealed(&created(user().raw_attributes)).replace("raw_attributes", "attributes");
+    assert!(Record::decode(value.as_bytes()).unwrap().change().is_err());
+}
+
+/// What is in a log is read for ever: how records were written at any time is only ever added.
+#[test]
+fn records_are_read_however_they_were_written_and_written_as_the_last_of_them() {
+    let written = sealed(&created(user().raw_attributes));
+    for form in ["attributes_twice", "attributes_once"] {
+        let path = folder("golden").join(format!("records/{form}.json"));
+        if !path.exists() && std::env::var_os("GOLDEN").is_some() {
+            std::fs::write(&path, &written).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}; GOLDEN=add writes it", path.display()));
+        let record = Record::decode(golden.as_bytes()).unwrap();
+        let change = record.change().unwrap();
+        let expected = created(user().raw_attributes).change.stored();
+        assert_eq!(
+            serde_json::to_string(&change).unwrap(),
+            serde_json::to_string(&expected).unwrap()
+        );
+        assert_eq!(golden == written, form == "attributes_once", "{form}");
     }
 }
 

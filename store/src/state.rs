@@ -38,19 +38,20 @@ use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
 pub(crate) use progress::{Fault, Progress, Stops};
 
-pub(crate) const SCHEMA: &str = include_str!("state/schema.sql");
-pub(crate) const PENDING_MEMBERS: &str = include_str!("state/pending_members.sql");
-pub(crate) const SHOWN: &str = include_str!("state/shown.sql");
-pub(crate) const SHOWN_INDEXES: &str = include_str!("state/shown_indexes.sql");
-pub(crate) const LISTS: &str = include_str!("state/lists.sql");
-pub(crate) const LISTS_INDEXES: &str = include_str!("state/lists_indexes.sql");
-pub(crate) const TIMES: &str = include_str!("state/times.sql");
-pub(crate) const RUNS: &str = include_str!("state/runs.sql");
-pub(crate) const RUNS_INDEXES: &str = include_str!("state/runs_indexes.sql");
-pub(crate) const MAPPED: &str = include_str!("state/mapped.sql");
-pub(crate) const MAPPED_INDEXES: &str = include_str!("state/mapped_indexes.sql");
-pub(crate) const INDEXES: &str = include_str!("state/indexes.sql");
-pub(crate) const FEED_INDEXES: &str = include_str!("state/feed_indexes.sql");
+/// What leads from one version of the schema to the next. The first is that of an empty file.
+const MIGRATIONS: [&str; VERSION as usize] = [
+    concat!(
+        include_str!("state/schema.sql"),
+        include_str!("state/feed_indexes.sql"),
+        include_str!("state/indexes.sql")
+    ),
+    include_str!("state/pending_members.sql"),
+    concat!(include_str!("state/shown.sql"), include_str!("state/shown_indexes.sql")),
+    concat!(include_str!("state/lists.sql"), include_str!("state/lists_indexes.sql")),
+    include_str!("state/times.sql"),
+    concat!(include_str!("state/runs.sql"), include_str!("state/runs_indexes.sql")),
+    concat!(include_str!("state/mapped.sql"), include_str!("state/mapped_indexes.sql")),
+];
 
 /// The version of the schema: how many migrations lead to it.
 const VERSION: i32 = 7;
@@ -108,13 +109,7 @@ impl State {
         let writing =
             Options { writable: true, synchronous: "NORMAL", cache_kib: WRITER_CACHE_KIB };
         let mut writer = connect(path, writing).map_err(OpenError::at(path))?;
-        let schema = format!("{SCHEMA}{FEED_INDEXES}{INDEXES}");
-        let shown = format!("{SHOWN}{SHOWN_INDEXES}");
-        let lists = format!("{LISTS}{LISTS_INDEXES}");
-        let runs = format!("{RUNS}{RUNS_INDEXES}");
-        let mapped = format!("{MAPPED}{MAPPED_INDEXES}");
-        let versions = [&schema, PENDING_MEMBERS, &shown, &lists, TIMES, &runs, &mapped];
-        migrate(&mut writer, path, &versions)?;
+        migrate(&mut writer, path, &MIGRATIONS)?;
         writer
             .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
             .map_err(OpenError::at(path))?;

@@ -7,10 +7,11 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use schemas::scim::Attributes;
 use schemas::{Change, DirectoryId, ScimId, Seq, StoredChange, Timestamp, TokenId};
 
 use super::{Scratch, Snapshot, StoredPendingMember, StoredResource, VerifyError, difference};
-use crate::fold::{Outline, Outlined};
+use crate::fold::{Outline, Outlined, Unread};
 use crate::rebuild::FeedEntry;
 
 /// Which kind of entry a key is of.
@@ -74,9 +75,9 @@ impl<'a> Standing<'a> {
         let (directory, time) = (entry.directory_id, entry.created_at);
         let at = At { directory, seq: entry.head.seq, time };
         match &change.outline {
-            Outline::User { id } => self.user(snapshot, at, *id, &change.resource),
+            Outline::User { id } => self.user(snapshot, at, *id, &change.unread),
             Outline::UserGone { id } => self.user_gone(snapshot, at, *id),
-            Outline::Group { id } => self.group(snapshot, at, *id, &change.resource),
+            Outline::Group { id } => self.group(snapshot, at, *id, &change.unread),
             Outline::GroupGone { id } => self.group_gone(at, *id),
             Outline::MemberAdded { group, user } => self.member(at, *group, *user, true),
             Outline::MemberRemoved { group, user } => self.member(at, *group, *user, false),
@@ -115,7 +116,7 @@ impl<'a> Standing<'a> {
         snapshot: &mut dyn Snapshot,
         at: At,
         id: ScimId,
-        resource: &str,
+        unread: &Unread,
     ) -> Result<(), VerifyError> {
         let version = snapshot.version_of_user(at.directory, id).map_err(VerifyError::Store)?;
         let Some(version) = version else {
@@ -126,7 +127,7 @@ impl<'a> Standing<'a> {
             Ordering::Greater => Ok(()),
             Ordering::Equal => {
                 let stored = snapshot.user(at.directory, id).map_err(VerifyError::Store)?;
-                if let Some(what) = otherwise(snapshot, at, resource, stored.as_ref())? {
+                if let Some(what) = otherwise(snapshot, at, unread, stored.as_ref())? {
                     return Err(at.differs(&format!("user {id} has {what} in the store")));
                 }
                 *self.users.entry(at.directory).or_default() += 1;
@@ -160,10 +161,10 @@ impl<'a> Standing<'a> {
         snapshot: &mut dyn Snapshot,
         at: At,
         id: ScimId,
-        resource: &str,
+        unread: &Unread,
     ) -> Result<(), VerifyError> {
         let stored = snapshot.group(at.directory, id).map_err(VerifyError::Store)?;
-        let otherwise = otherwise(snapshot, at, resource, stored.as_ref())?;
+        let otherwise = otherwise(snapshot, at, unread, stored.as_ref())?;
         self.put_group(at, id, otherwise.as_deref())
     }
 
@@ -433,22 +434,23 @@ impl KnownGroup {
 fn otherwise(
     snapshot: &dyn Snapshot,
     at: At,
-    resource: &str,
+    unread: &Unread,
     stored: Option<&StoredResource>,
 ) -> Result<Option<String>, VerifyError> {
-    let Some(stored) = stored.filter(|stored| has_attributes(resource, stored)) else {
+    let both = unread.change().ok().zip(stored);
+    let Some((change, stored)) = both.filter(|(change, stored)| has_attributes(change, stored))
+    else {
         return Ok(Some("other attributes".to_owned()));
     };
-    let unread = |error: serde_json::Error| VerifyError::Store(error.into());
-    let change: StoredChange = serde_json::from_str(resource).map_err(unread)?;
     let wanted = snapshot.columns(&change, at.time).map_err(VerifyError::Store)?;
     let mut pairs = stored.columns.iter().zip(&wanted);
     let differs = pairs.find(|(stored, wanted)| stored != wanted);
     Ok(differs.map(|((column, _), _)| format!("another {column}")))
 }
 
-fn has_attributes(resource: &str, stored: &StoredResource) -> bool {
-    let Ok(change) = serde_json::from_str::<Change>(resource) else { return false };
-    let differs = matches!(&change, Change::User { shown, .. } if *shown != stored.shown);
-    !differs && change.attributes().is_some_and(|attributes| **attributes == stored.attributes)
+fn has_attributes(change: &StoredChange, stored: &StoredResource) -> bool {
+    let differs = matches!(change, Change::User { shown, .. } if *shown != stored.shown);
+    let Some(attributes) = change.attributes().filter(|_| !differs) else { return false };
+    serde_json::from_str::<Attributes>(attributes.json())
+        .is_ok_and(|attributes| attributes == stored.attributes)
 }

@@ -9,7 +9,10 @@ use serde::Serialize;
 use super::{Actor, Context, Draft, Record, VERSION};
 use crate::chain::{Hash, Head, Link, Place, Seq};
 use crate::wire::EventTag;
-use crate::{DirectoryId, EventId, EventType, StoredChange, Timestamp};
+use crate::{
+    Change, DirectoryId, EventId, EventType, GroupId, ScimId, Shown, StoredChange, Timestamp,
+    UserId,
+};
 
 /// Most records have less. A larger one is moved while it is written.
 const BYTES_USUAL: usize = 4 * 1024;
@@ -139,6 +142,57 @@ pub fn seal_anew(draft: &Draft, directory_id: DirectoryId, actor: &Actor, at: Se
     written(draft, directory_id, actor, Linked { base: before, tail, commit, anew: true })
 }
 
+/// A [`Change`] without its attributes, which the event tells as they are.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Spared<'a> {
+    User {
+        id: ScimId,
+        user_id: UserId,
+        name_key: &'a str,
+        created_at: Timestamp,
+        #[serde(skip_serializing_if = "Shown::is_default")]
+        shown: &'a Shown,
+    },
+    Group {
+        id: ScimId,
+        group_id: GroupId,
+        idp_id: &'a str,
+        name_key: &'a str,
+        created_at: Timestamp,
+    },
+}
+
+impl<'a> Spared<'a> {
+    /// None of what has no attributes, or others than apps are told.
+    fn of(draft: &'a Draft) -> Option<Self> {
+        let (told, kept) = (draft.event.raw_attributes()?, draft.change.attributes()?);
+        if !kept.is_written_as(told) {
+            return None;
+        }
+        match &draft.change {
+            Change::User { id, user_id, name_key, created_at, attributes: _, shown } => {
+                let (id, user_id, created_at) = (*id, *user_id, *created_at);
+                Some(Self::User { id, user_id, name_key, created_at, shown })
+            }
+            Change::Group { id, group_id, idp_id, name_key, created_at, attributes: _ } => {
+                let (id, group_id, created_at) = (*id, *group_id, *created_at);
+                Some(Self::Group { id, group_id, idp_id, name_key, created_at })
+            }
+            Change::UserGone { .. }
+            | Change::GroupGone { .. }
+            | Change::MemberAdded { .. }
+            | Change::MemberRemoved { .. }
+            | Change::PendingMemberAdded { .. }
+            | Change::PendingMemberRemoved { .. }
+            | Change::DirectoryActivated
+            | Change::DirectoryGone
+            | Change::TokenMade { .. }
+            | Change::TokenRevoked { .. } => None,
+        }
+    }
+}
+
 /// Where a record stands.
 #[derive(Clone, Copy)]
 struct Linked {
@@ -170,10 +224,13 @@ fn written(draft: &Draft, directory_id: DirectoryId, actor: &Actor, linked: Link
         out.field("anew", &anew);
     }
     let actor = out.field("actor", actor);
-    out.field("resource", &draft.change);
+    match Spared::of(draft) {
+        Some(spared) => out.field("resource", &spared),
+        None => out.field("resource", &draft.change),
+    };
     let value = out.end();
     let hash = Hash::of(&value);
-    debug_assert!(is_readable(&value), "what is sealed can be read");
+    debug_assert!(is_read_as(&value, &draft.change), "what is sealed can be read");
     let link = Link { seq, prev: tail.hash, hash, base, commit, anew };
     let said = Fields {
         value: value.clone(),
@@ -190,8 +247,10 @@ fn written(draft: &Draft, directory_id: DirectoryId, actor: &Actor, linked: Link
 }
 
 /// What is known here is not read again by whoever stands beside, and by everybody else.
-fn is_readable(value: &[u8]) -> bool {
-    Record::decode(value).is_ok_and(|record| record.change().is_ok())
+fn is_read_as(value: &[u8], change: &Change) -> bool {
+    let json = |change: &StoredChange| serde_json::to_string(change).ok();
+    let read = Record::decode(value).and_then(|record| record.change());
+    read.is_ok_and(|read| json(&read) == json(&change.stored()))
 }
 
 /// A JSON object that is being written.

@@ -31,6 +31,12 @@ impl SharedAttributes {
         })
     }
 
+    /// Whether both are the same JSON, byte for byte.
+    #[must_use]
+    pub fn is_written_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.json().get() == other.json().get()
+    }
+
     /// The tree to change, which is a copy if others hold it too.
     pub fn to_mut(&mut self) -> &mut Attributes {
         if Arc::get_mut(&mut self.0).is_none() {

@@ -1,8 +1,8 @@
 //! A new generation of the state, written as fast as the disk takes it.
 //!
-//! Nobody reads it before it is whole, so it is written without journal and flushes. Indexes that
-//! stand in another order than the rows come when all rows are there, but those of the feed, which is too large to be read
-//! once more. A crash leaves a file that the next opening removes.
+//! Nobody reads it before it is whole, so it is written without journal and flushes. Most indexes are there before the rows:
+//! those of the feed, which is too large to be read once more, those that rows come to the end of, and those that have few
+//! rows. The others are made when all rows are there. A crash leaves a file that the next opening removes.
 //!
 //! The events of a log with one partition are numbered as they come. Where there are more, the feed in use says where
 //! they stand.
@@ -23,17 +23,14 @@ use rusqlite::{Connection, params};
 use schemas::{Change, DirectoryId, ScimId, StoredChange};
 
 use self::feed::{Placed, Times};
+use super::MIGRATIONS;
 use super::apply::{Counted, INSERT_GROUP, columns_of, set_position, token};
 use super::flush::Flusher;
 use super::late::Late;
 use super::pending_members::INSERT_PENDING_MEMBER;
 use super::rows::first;
-use super::{
-    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, MAPPED, MAPPED_INDEXES, PENDING_MEMBERS,
-    RUNS_INDEXES, SCHEMA, SHOWN, SHOWN_INDEXES, TIMES, VERSION,
-};
 use crate::error::{DbError, OpenError, unreadable};
-use crate::sqlite::{Options, as_sql, connect, from_sql};
+use crate::sqlite::{Options, as_sql, connect, from_sql, migrate};
 
 /// The page cache while rows and indexes are written: the index by user is written all over, and has to
 /// stay in memory for a million events.
@@ -42,8 +39,17 @@ const CACHE_KIB: u32 = 327_680;
 /// The page cache while the feed in use is asked: its index by event, which for a million of them is so large.
 const IN_USE_CACHE_KIB: u32 = 65_536;
 
-/// After how many rows of the feed a transaction ends.
-const COMMIT_EVERY: u64 = 100_000;
+/// After how many rows of the feed a transaction ends: some 20 MB, which are written before the other stages have filled
+/// the chunks that may wait.
+const COMMIT_EVERY: u64 = 10_000;
+
+/// After how many rows of the feed what is written is flushed.
+const FLUSH_EVERY: u64 = 100_000;
+
+/// The indexes that every row of a large table has a place in, and most another one than at the end. They are made of all
+/// rows at once.
+const MADE_LAST: [&str; 4] =
+    ["users_name", "users_external_id", "users_updated_at", "memberships_user"];
 
 /// A generation in the making.
 #[derive(Debug)]
@@ -60,6 +66,8 @@ pub(crate) struct Generation {
     times: Times,
     written: u64,
     directories: BTreeMap<DirectoryId, i64>,
+    /// The statements that make the indexes of [`MADE_LAST`].
+    made_last: Vec<String>,
 }
 
 impl Generation {
@@ -78,24 +86,17 @@ impl Generation {
             }
         }
         let writing = Options { writable: true, synchronous: "OFF", cache_kib: CACHE_KIB };
-        let connection = connect(path, writing).map_err(OpenError::at(path))?;
+        let mut connection = connect(path, writing).map_err(OpenError::at(path))?;
         connection
             .pragma_update(None, "journal_mode", "OFF")
             .and_then(|()| connection.pragma_update(None, "locking_mode", "EXCLUSIVE"))
             // Indexes are sorted in memory, on both of a small machine's cores.
             .and_then(|()| connection.pragma_update(None, "temp_store", "MEMORY"))
             .and_then(|()| connection.pragma_update(None, "threads", 2))
-            .and_then(|()| connection.execute_batch(SCHEMA))
-            .and_then(|()| connection.execute_batch(PENDING_MEMBERS))
-            .and_then(|()| connection.execute_batch(SHOWN))
-            .and_then(|()| connection.execute_batch(LISTS))
-            .and_then(|()| connection.execute_batch(TIMES))
-            .and_then(|()| connection.execute_batch(MAPPED))
-            .and_then(|()| connection.execute_batch(FEED_INDEXES))
-            // Rows come behind the last of their directory, by position as by id, which rises with time.
-            .and_then(|()| connection.execute_batch(RUNS_INDEXES))
-            .and_then(|()| connection.execute_batch("BEGIN"))
             .map_err(OpenError::at(path))?;
+        migrate(&mut connection, path, &MIGRATIONS)?;
+        let made_last = take_away(&connection).map_err(OpenError::at(path))?;
+        connection.execute_batch("BEGIN").map_err(OpenError::at(path))?;
         let flusher = Some(Flusher::start(path)?);
         let reading =
             Options { writable: false, synchronous: "NORMAL", cache_kib: IN_USE_CACHE_KIB };
@@ -113,6 +114,7 @@ impl Generation {
             times: Times::new(),
             written: 0,
             directories: BTreeMap::new(),
+            made_last,
         })
     }
 
@@ -163,8 +165,11 @@ impl Generation {
         self.written += placed.len() as u64;
         feed::insert(&self.connection, &self.directories, placed)?;
         self.times.note(&self.connection, placed)?;
-        if before / COMMIT_EVERY != self.written / COMMIT_EVERY {
+        let ends_with = |every| before / every != self.written / every;
+        if ends_with(COMMIT_EVERY) {
             self.connection.execute_batch("COMMIT; BEGIN")?;
+        }
+        if ends_with(FLUSH_EVERY) {
             self.flusher.as_ref().inspect(|flusher| flusher.written());
         }
         Ok(())
@@ -281,11 +286,7 @@ impl Generation {
 
     fn complete(&mut self) -> Result<(), DbError> {
         self.connection.execute_batch("COMMIT")?;
-        self.connection.execute_batch(INDEXES)?;
-        self.connection.execute_batch(SHOWN_INDEXES)?;
-        self.connection.execute_batch(LISTS_INDEXES)?;
-        self.connection.execute_batch(MAPPED_INDEXES)?;
-        self.connection.pragma_update(None, "user_version", VERSION)?;
+        self.made_last.iter().try_for_each(|index| self.connection.execute_batch(index))?;
         self.connection.flush_prepared_statement_cache();
         self.flusher.take().map_or(Ok(()), Flusher::finish).map_err(unreadable("new state"))
     }
@@ -312,6 +313,17 @@ impl projector::rebuild::Generation for Generation {
     }
 }
 
+/// Removes the indexes of [`MADE_LAST`], and returns what makes them again.
+fn take_away(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
+    let take = |name| {
+        let sql = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?1";
+        let made = connection.query_row(sql, [name], |row| row.get(0))?;
+        connection.execute_batch(&format!("DROP INDEX {name}"))?;
+        Ok(made)
+    };
+    MADE_LAST.into_iter().map(take).collect()
+}
+
 /// The last position of a feed.
 fn end(used: &Connection) -> Result<u64, rusqlite::Error> {
     let end: Option<i64> =
@@ -334,7 +346,7 @@ pub(crate) fn in_order_of_creation(
 }
 
 pub(crate) fn change(folded: &Folded) -> Result<StoredChange, DbError> {
-    serde_json::from_str(&folded.resource).map_err(unreadable("change"))
+    folded.unread.change().map_err(unreadable("change"))
 }
 
 pub(crate) fn store_error(error: DbError) -> StoreError {

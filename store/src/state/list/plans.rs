@@ -6,10 +6,7 @@ use schemas::scim::Filter;
 use super::kind::{Groups, Kind, Users};
 use super::*;
 use crate::filter::register;
-use crate::state::{
-    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, MAPPED, MAPPED_INDEXES, PENDING_MEMBERS, RUNS,
-    RUNS_INDEXES, SCHEMA, SHOWN, SHOWN_INDEXES,
-};
+use crate::state::MIGRATIONS;
 
 const BASE: &str = "https://scim.test";
 const DIRECTORY: DirectoryId = DirectoryId::from_bits(1);
@@ -17,12 +14,7 @@ const DIRECTORY: DirectoryId = DirectoryId::from_bits(1);
 fn database() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     register(&connection).unwrap();
-    for part in [SCHEMA, FEED_INDEXES, INDEXES, PENDING_MEMBERS, SHOWN, SHOWN_INDEXES] {
-        connection.execute_batch(part).unwrap();
-    }
-    for part in [LISTS, LISTS_INDEXES, RUNS, RUNS_INDEXES, MAPPED, MAPPED_INDEXES] {
-        connection.execute_batch(part).unwrap();
-    }
+    MIGRATIONS.iter().for_each(|migration| connection.execute_batch(migration).unwrap());
     connection
         .execute(
             "INSERT INTO directories (id, partition, hash) VALUES (?1, 0, zeroblob(32))",

@@ -11,10 +11,7 @@ use super::super::audit::audit;
 use super::*;
 use crate::config::tests::{known_directories, two_known_directories};
 use crate::filter::register;
-use crate::state::{
-    FEED_INDEXES, INDEXES, LISTS, LISTS_INDEXES, MAPPED, MAPPED_INDEXES, PENDING_MEMBERS, RUNS,
-    RUNS_INDEXES, SCHEMA, SHOWN, SHOWN_INDEXES, TIMES,
-};
+use crate::state::MIGRATIONS;
 
 /// What a list may walk through: the values that a statement is given, the directories where a key that reaches
 /// all of them asks without naming one, and what is shown row by row from one end on, until the page is full.
@@ -51,12 +48,7 @@ fn note(event: TraceEvent<'_>) {
 fn database() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     register(&connection).unwrap();
-    for part in [SCHEMA, FEED_INDEXES, INDEXES, PENDING_MEMBERS, SHOWN, SHOWN_INDEXES] {
-        connection.execute_batch(part).unwrap();
-    }
-    for part in [LISTS, LISTS_INDEXES, TIMES, RUNS, RUNS_INDEXES, MAPPED, MAPPED_INDEXES] {
-        connection.execute_batch(part).unwrap();
-    }
+    MIGRATIONS.iter().for_each(|migration| connection.execute_batch(migration).unwrap());
     for key in 1..=2_u128 {
         let id = DirectoryId::from_bits(key).to_bytes();
         let sql = "INSERT INTO directories (id, partition, hash) VALUES (?1, 0, zeroblob(32))";
