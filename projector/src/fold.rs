@@ -140,7 +140,7 @@ impl Outlined {
 }
 
 /// Most records are users, and how we write a user begins with its id. Reading just that spares a
-/// rebuild a second walk through the attributes, which were found to be JSON already.
+/// rebuild a second walk through what was found to be JSON already.
 fn user_at_a_glance(resource: &str) -> Option<ScimId> {
     let rest = resource.strip_prefix(r#"{"user":{"id":""#)?;
     rest.get(..36)?.parse().ok()

@@ -156,7 +156,7 @@ pub fn verify(
         (Ok(entry), Some((applied, _))) if entry.offset <= applied => true,
         (Ok(entry), _) => {
             // Not applied yet, or never to be: where it cannot be read, the projection stands.
-            if Record::decode(&entry.value).is_err() {
+            if Record::decode(&entry.value).and_then(|record| record.change()).is_err() {
                 unreadable.get_or_init(|| entry.offset);
             }
             false

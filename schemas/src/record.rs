@@ -168,7 +168,7 @@ impl<'a> Record<'a> {
     ///
     /// # Errors
     ///
-    /// If the `resource` is none that this version knows.
+    /// See [`change_in`].
     pub fn change(&self) -> Result<StoredChange, DecodeError> {
         change_in(self.resource.get(), self.data.get())
     }

@@ -40,17 +40,13 @@ pub(crate) use progress::{Fault, Progress, Stops};
 
 /// What leads from one version of the schema to the next. The first is that of an empty file.
 const MIGRATIONS: [&str; VERSION as usize] = [
-    concat!(
-        include_str!("state/schema.sql"),
-        include_str!("state/feed_indexes.sql"),
-        include_str!("state/indexes.sql")
-    ),
+    include_str!("state/schema.sql"),
     include_str!("state/pending_members.sql"),
-    concat!(include_str!("state/shown.sql"), include_str!("state/shown_indexes.sql")),
-    concat!(include_str!("state/lists.sql"), include_str!("state/lists_indexes.sql")),
+    include_str!("state/shown.sql"),
+    include_str!("state/lists.sql"),
     include_str!("state/times.sql"),
-    concat!(include_str!("state/runs.sql"), include_str!("state/runs_indexes.sql")),
-    concat!(include_str!("state/mapped.sql"), include_str!("state/mapped_indexes.sql")),
+    include_str!("state/runs.sql"),
+    include_str!("state/mapped.sql"),
 ];
 
 /// The version of the schema: how many migrations lead to it.

@@ -11,8 +11,7 @@ use serde::Serialize;
 use crate::{Facts, Rejection, User};
 
 /// How many bytes an event may have with what it does to the state, each written in full: what a record need not say twice
-/// counts twice. The log takes records of 900 KiB; the
-/// rest is what stands around an event in its record.
+/// counts twice. The log takes records of 900 KiB; the rest is what stands around an event in its record.
 pub const EVENT_BYTES_MAX: usize = 888 * 1024;
 
 /// How many bytes the events of a commit may have together. All of them are in memory at once where they are

@@ -434,12 +434,12 @@ impl KnownGroup {
 fn otherwise(
     snapshot: &dyn Snapshot,
     at: At,
-    unread: &Unread,
+    change: &Unread,
     stored: Option<&StoredResource>,
 ) -> Result<Option<String>, VerifyError> {
-    let both = unread.change().ok().zip(stored);
-    let Some((change, stored)) = both.filter(|(change, stored)| has_attributes(change, stored))
-    else {
+    let unread = |error| at.differs(&format!("DSYNC-005: the record cannot be read: {error}"));
+    let change = change.change().map_err(unread)?;
+    let Some(stored) = stored.filter(|stored| has_attributes(&change, stored)) else {
         return Ok(Some("other attributes".to_owned()));
     };
     let wanted = snapshot.columns(&change, at.time).map_err(VerifyError::Store)?;

@@ -1,8 +1,8 @@
 //! A new generation of the state, written as fast as the disk takes it.
 //!
-//! Nobody reads it before it is whole, so it is written without journal and flushes. Most indexes are there before the rows:
-//! those of the feed, which is too large to be read once more, those that rows come to the end of, and those that have few
-//! rows. The others are made when all rows are there. A crash leaves a file that the next opening removes.
+//! Nobody reads it before it is whole, so it is written without journal and flushes. All indexes are there before the rows, as
+//! in an empty state: to make one later takes reading all rows once more, and of two that serve a statement as well SQLite
+//! takes the one that was made last. A crash leaves a file that the next opening removes.
 //!
 //! The events of a log with one partition are numbered as they come. Where there are more, the feed in use says where
 //! they stand.
@@ -23,17 +23,17 @@ use rusqlite::{Connection, params};
 use schemas::{Change, DirectoryId, ScimId, StoredChange};
 
 use self::feed::{Placed, Times};
-use super::MIGRATIONS;
 use super::apply::{Counted, INSERT_GROUP, columns_of, set_position, token};
 use super::flush::Flusher;
 use super::late::Late;
 use super::pending_members::INSERT_PENDING_MEMBER;
 use super::rows::first;
+use super::{MIGRATIONS, VERSION};
 use crate::error::{DbError, OpenError, unreadable};
 use crate::sqlite::{Options, as_sql, connect, from_sql, migrate};
 
-/// The page cache while rows and indexes are written: the index by user is written all over, and has to
-/// stay in memory for a million events.
+/// The page cache while rows and indexes are written: those by user and by name are written all over, and have to stay in
+/// memory for millions of events and a million users.
 const CACHE_KIB: u32 = 327_680;
 
 /// The page cache while the feed in use is asked: its index by event, which for a million of them is so large.
@@ -45,11 +45,6 @@ const COMMIT_EVERY: u64 = 10_000;
 
 /// After how many rows of the feed what is written is flushed.
 const FLUSH_EVERY: u64 = 100_000;
-
-/// The indexes that every row of a large table has a place in, and most another one than at the end. They are made of all
-/// rows at once.
-const MADE_LAST: [&str; 4] =
-    ["users_name", "users_external_id", "users_updated_at", "memberships_user"];
 
 /// A generation in the making.
 #[derive(Debug)]
@@ -66,8 +61,6 @@ pub(crate) struct Generation {
     times: Times,
     written: u64,
     directories: BTreeMap<DirectoryId, i64>,
-    /// The statements that make the indexes of [`MADE_LAST`].
-    made_last: Vec<String>,
 }
 
 impl Generation {
@@ -90,13 +83,13 @@ impl Generation {
         connection
             .pragma_update(None, "journal_mode", "OFF")
             .and_then(|()| connection.pragma_update(None, "locking_mode", "EXCLUSIVE"))
-            // Indexes are sorted in memory, on both of a small machine's cores.
-            .and_then(|()| connection.pragma_update(None, "temp_store", "MEMORY"))
-            .and_then(|()| connection.pragma_update(None, "threads", 2))
             .map_err(OpenError::at(path))?;
         migrate(&mut connection, path, &MIGRATIONS)?;
-        let made_last = take_away(&connection).map_err(OpenError::at(path))?;
-        connection.execute_batch("BEGIN").map_err(OpenError::at(path))?;
+        // It has no version before it is whole: should it ever be taken for a state, it is none that can be opened.
+        connection
+            .pragma_update(None, "user_version", 0)
+            .and_then(|()| connection.execute_batch("BEGIN"))
+            .map_err(OpenError::at(path))?;
         let flusher = Some(Flusher::start(path)?);
         let reading =
             Options { writable: false, synchronous: "NORMAL", cache_kib: IN_USE_CACHE_KIB };
@@ -114,7 +107,6 @@ impl Generation {
             times: Times::new(),
             written: 0,
             directories: BTreeMap::new(),
-            made_last,
         })
     }
 
@@ -286,7 +278,7 @@ impl Generation {
 
     fn complete(&mut self) -> Result<(), DbError> {
         self.connection.execute_batch("COMMIT")?;
-        self.made_last.iter().try_for_each(|index| self.connection.execute_batch(index))?;
+        self.connection.pragma_update(None, "user_version", VERSION)?;
         self.connection.flush_prepared_statement_cache();
         self.flusher.take().map_or(Ok(()), Flusher::finish).map_err(unreadable("new state"))
     }
@@ -311,17 +303,6 @@ impl projector::rebuild::Generation for Generation {
     fn finish(&mut self) -> Result<(), StoreError> {
         self.push_late().and_then(|()| self.complete()).map_err(store_error)
     }
-}
-
-/// Removes the indexes of [`MADE_LAST`], and returns what makes them again.
-fn take_away(connection: &Connection) -> Result<Vec<String>, rusqlite::Error> {
-    let take = |name| {
-        let sql = "SELECT sql FROM sqlite_schema WHERE type = 'index' AND name = ?1";
-        let made = connection.query_row(sql, [name], |row| row.get(0))?;
-        connection.execute_batch(&format!("DROP INDEX {name}"))?;
-        Ok(made)
-    };
-    MADE_LAST.into_iter().map(take).collect()
 }
 
 /// The last position of a feed.
@@ -354,5 +335,26 @@ pub(crate) fn store_error(error: DbError) -> StoreError {
         StoreError::Full(Box::new(error))
     } else {
         StoreError::Unavailable(Box::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn a_generation_that_is_not_whole_cannot_be_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state-2.db");
+        let make = || {
+            Generation::create(&path, 2, &folder.path().join("state-1.db"), (1, folder.path()))
+                .unwrap()
+        };
+        drop(make());
+        let refused = State::open(&path).unwrap_err().to_string();
+        assert!(refused.contains("already exists"), "{refused}");
+        make().complete().unwrap();
+        drop(State::open(&path).unwrap());
     }
 }

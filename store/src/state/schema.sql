@@ -82,3 +82,24 @@ CREATE TABLE feed (
     actor      TEXT NOT NULL,
     data       TEXT NOT NULL
 );
+CREATE UNIQUE INDEX feed_event_id ON feed (event_id);
+CREATE UNIQUE INDEX feed_seq ON feed (directory, seq);
+CREATE INDEX feed_user ON feed (user_id) WHERE user_id IS NOT NULL;
+CREATE INDEX feed_group ON feed (group_id) WHERE group_id IS NOT NULL;
+-- What is about a directory itself: few rows, which nothing else finds among the others of its stream.
+CREATE INDEX feed_directory ON feed (directory) WHERE user_id IS NULL AND group_id IS NULL;
+CREATE UNIQUE INDEX users_scim_id ON users (scim_id);
+CREATE UNIQUE INDEX users_user_id ON users (user_id);
+CREATE UNIQUE INDEX users_name ON users (directory, name_key);
+CREATE INDEX users_external_id ON users (directory, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX users_email ON users (directory, email) WHERE email IS NOT NULL;
+CREATE INDEX users_inactive ON users (directory) WHERE active = 0;
+CREATE INDEX users_updated_at ON users (directory, updated_at);
+CREATE INDEX users_directory ON users (directory, user_id);
+CREATE INDEX emails_user ON emails (user_key);
+CREATE UNIQUE INDEX groups_scim_id ON groups (scim_id);
+CREATE UNIQUE INDEX groups_group_id ON groups (group_id);
+CREATE INDEX groups_name ON groups (directory, name_key);
+CREATE INDEX groups_external_id ON groups (directory, external_id) WHERE external_id IS NOT NULL;
+CREATE INDEX groups_directory ON groups (directory, group_id);
+CREATE INDEX memberships_user ON memberships (user_key, group_key);

@@ -4,3 +4,5 @@ ALTER TABLE directories ADD COLUMN hidden_users INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN mapped_email TEXT;
 ALTER TABLE users ADD COLUMN shown TEXT;
+CREATE INDEX users_mapped_email ON users (directory, mapped_email) WHERE mapped_email IS NOT NULL;
+CREATE INDEX users_mapped_idp_id ON users (directory, shown ->> '$.mapped.idp_id') WHERE shown IS NOT NULL;

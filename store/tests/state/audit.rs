@@ -73,9 +73,9 @@ async fn the_history_of_one_organization_is_whole_pages_and_names_nothing_of_oth
     let of_one: Vec<EventId> = own.iter().copied().step_by(2).collect();
     let limited = Reach::Organization(one.organization);
     let actor = |of: &AuditFilter| AuditFilter { actor: Some("a1b2".into()), ..of.clone() };
-    let text = |of: &AuditFilter| AuditFilter { text: Some("TOKEN".into()), ..of.clone() };
+    let text = |of: &AuditFilter| AuditFilter { text: Some("DIRECTORY_USER".into()), ..of.clone() };
     let typed =
-        |of: &AuditFilter| AuditFilter { types: vec![EventType::TokenCreated], ..of.clone() };
+        |of: &AuditFilter| AuditFilter { types: vec![EventType::UserUpdated], ..of.clone() };
     for (reach, of, expected) in [
         (Reach::Everything, &of, &own),
         (Reach::Everything, &directory, &of_one),

@@ -154,7 +154,8 @@ fn dump(path: &Path) -> Vec<Vec<Vec<Value>>> {
         "SELECT position, event_id, directories.id, event, feed.seq, feed.hash, prev, created_at,
              user_id, group_id, actor, data FROM feed
              JOIN directories ON directories.key = directory ORDER BY 1",
-        "SELECT name, sql FROM sqlite_master ORDER BY 1",
+        // Of two indexes that serve a statement as well, the one that was made last is taken.
+        "SELECT name, sql FROM sqlite_master ORDER BY rowid",
         "PRAGMA user_version",
         "PRAGMA integrity_check",
     ];

@@ -76,65 +76,73 @@ async fn what_apps_are_shown_of_a_user_is_compared() {
     }
 }
 
+/// What somebody does to the rows beside the log, and what is said of it.
+const DAMAGES: &[(&str, &str)] = &[
+    ("UPDATE feed SET actor = '{\"ip\":\"203.0.113.66\"}' WHERE seq = 3", "the actor differs"),
+    ("UPDATE feed SET created_at = created_at - 1 WHERE seq = 3", "created_at differs"),
+    ("UPDATE feed SET event = 'dsync.user.deleted' WHERE seq = 3", "the type differs"),
+    ("UPDATE feed SET event_id = user_id WHERE seq = 3", "the id differs"),
+    ("UPDATE feed SET prev = hash WHERE seq = 3", "prev_hash differs"),
+    ("UPDATE feed SET user_id = NULL WHERE seq = 3", "the user that it is listed with differs"),
+    (
+        "UPDATE feed SET group_id = user_id WHERE seq = 3",
+        "the group that it is listed with differs",
+    ),
+    (
+        "UPDATE users SET user_id = (SELECT scim_id FROM groups) WHERE name_key = 'user3'",
+        "another user_id",
+    ),
+    (
+        "UPDATE users SET attributes = '{\"userName\":\"x\"}' WHERE name_key = 'user3'",
+        "other attributes",
+    ),
+    (
+        "UPDATE groups SET attributes = '{\"displayName\":\"x\"}' WHERE name_key = 'group10'",
+        "other attributes",
+    ),
+    ("UPDATE users SET name_key = 'x' WHERE name_key = 'user3'", "another name_key"),
+    ("UPDATE users SET external_id = 'x' WHERE name_key = 'user3'", "another external_id"),
+    ("UPDATE users SET email = 'x@x.test' WHERE name_key = 'user3'", "another email"),
+    ("UPDATE users SET display = 'x' WHERE name_key = 'user3'", "another display"),
+    ("UPDATE users SET active = NOT active WHERE name_key = 'user3'", "another active"),
+    ("UPDATE users SET created_at = 1 WHERE name_key = 'user3'", "another created_at"),
+    ("UPDATE users SET updated_at = 1 WHERE name_key = 'user3'", "another updated_at"),
+    ("UPDATE users SET hidden = NOT hidden WHERE name_key = 'user3'", "another hidden"),
+    ("UPDATE users SET mapped_email = 'x@x.test' WHERE name_key = 'user3'", "another mapped_email"),
+    (
+        "INSERT INTO emails SELECT directory, 'x@x.test', key FROM users WHERE name_key = 'user3'",
+        "another emails",
+    ),
+    (
+        "UPDATE groups SET group_id = (SELECT scim_id FROM users WHERE name_key = 'user3') WHERE name_key = 'group10'",
+        "another group_id",
+    ),
+    ("UPDATE groups SET idp_id = 'x' WHERE name_key = 'group10'", "another idp_id"),
+    ("UPDATE groups SET name_key = 'x' WHERE name_key = 'group10'", "another name_key"),
+    ("UPDATE groups SET external_id = 'x' WHERE name_key = 'group10'", "another external_id"),
+    ("UPDATE groups SET display = 'x' WHERE name_key = 'group10'", "another display"),
+    ("UPDATE groups SET created_at = 1 WHERE name_key = 'group10'", "another created_at"),
+    ("UPDATE groups SET updated_at = 1 WHERE name_key = 'group10'", "another updated_at"),
+    ("UPDATE groups SET modified_at = 1 WHERE name_key = 'group10'", "another modified_at"),
+    ("UPDATE memberships SET user_id = NULL", "the list of the members of a group is wrong"),
+    (
+        "UPDATE directories SET activated = NOT activated",
+        "whether its identity provider has connected differs",
+    ),
+    ("UPDATE tokens SET revoked = NOT revoked", "other tokens than the log"),
+    ("DELETE FROM tokens", "other tokens than the log"),
+    ("UPDATE directories SET active_users = 7", "the number of active users is wrong"),
+    ("UPDATE directories SET inactive_users = 7", "the number of inactive users is wrong"),
+    ("UPDATE directories SET hidden_users = 7", "the number of hidden users is wrong"),
+    ("UPDATE directories SET groups = 7", "the number of groups is wrong"),
+    ("UPDATE directories SET pending_members = 7", "the number of pending members is wrong"),
+];
+
 /// What auditors read, and what people and apps are found, listed and counted by, is in the rows beside the attributes
 /// and the events. Whoever changes it changes what they are shown.
 #[tokio::test]
 async fn whatever_is_shown_of_an_event_or_found_by_is_compared() {
-    for (damage, found) in [
-        ("UPDATE feed SET actor = '{\"ip\":\"203.0.113.66\"}' WHERE seq = 3", "the actor differs"),
-        ("UPDATE feed SET created_at = created_at - 1 WHERE seq = 3", "created_at differs"),
-        ("UPDATE feed SET event = 'dsync.user.deleted' WHERE seq = 3", "the type differs"),
-        ("UPDATE feed SET event_id = user_id WHERE seq = 3", "the id differs"),
-        ("UPDATE feed SET prev = hash WHERE seq = 3", "prev_hash differs"),
-        ("UPDATE feed SET user_id = NULL WHERE seq = 3", "the user that it is listed with differs"),
-        (
-            "UPDATE feed SET group_id = user_id WHERE seq = 3",
-            "the group that it is listed with differs",
-        ),
-        (
-            "UPDATE users SET user_id = (SELECT scim_id FROM groups) WHERE name_key = 'user3'",
-            "another user_id",
-        ),
-        ("UPDATE users SET name_key = 'x' WHERE name_key = 'user3'", "another name_key"),
-        ("UPDATE users SET external_id = 'x' WHERE name_key = 'user3'", "another external_id"),
-        ("UPDATE users SET email = 'x@x.test' WHERE name_key = 'user3'", "another email"),
-        ("UPDATE users SET display = 'x' WHERE name_key = 'user3'", "another display"),
-        ("UPDATE users SET active = NOT active WHERE name_key = 'user3'", "another active"),
-        ("UPDATE users SET created_at = 1 WHERE name_key = 'user3'", "another created_at"),
-        ("UPDATE users SET updated_at = 1 WHERE name_key = 'user3'", "another updated_at"),
-        ("UPDATE users SET hidden = NOT hidden WHERE name_key = 'user3'", "another hidden"),
-        (
-            "UPDATE users SET mapped_email = 'x@x.test' WHERE name_key = 'user3'",
-            "another mapped_email",
-        ),
-        (
-            "INSERT INTO emails SELECT directory, 'x@x.test', key FROM users WHERE name_key = 'user3'",
-            "another emails",
-        ),
-        (
-            "UPDATE groups SET group_id = (SELECT scim_id FROM users WHERE name_key = 'user3') WHERE name_key = 'group10'",
-            "another group_id",
-        ),
-        ("UPDATE groups SET idp_id = 'x' WHERE name_key = 'group10'", "another idp_id"),
-        ("UPDATE groups SET name_key = 'x' WHERE name_key = 'group10'", "another name_key"),
-        ("UPDATE groups SET external_id = 'x' WHERE name_key = 'group10'", "another external_id"),
-        ("UPDATE groups SET display = 'x' WHERE name_key = 'group10'", "another display"),
-        ("UPDATE groups SET created_at = 1 WHERE name_key = 'group10'", "another created_at"),
-        ("UPDATE groups SET updated_at = 1 WHERE name_key = 'group10'", "another updated_at"),
-        ("UPDATE groups SET modified_at = 1 WHERE name_key = 'group10'", "another modified_at"),
-        ("UPDATE memberships SET user_id = NULL", "the list of the members of a group is wrong"),
-        (
-            "UPDATE directories SET activated = NOT activated",
-            "whether its identity provider has connected differs",
-        ),
-        ("UPDATE tokens SET revoked = NOT revoked", "other tokens than the log"),
-        ("DELETE FROM tokens", "other tokens than the log"),
-        ("UPDATE directories SET active_users = 7", "the number of active users is wrong"),
-        ("UPDATE directories SET inactive_users = 7", "the number of inactive users is wrong"),
-        ("UPDATE directories SET hidden_users = 7", "the number of hidden users is wrong"),
-        ("UPDATE directories SET groups = 7", "the number of groups is wrong"),
-        ("UPDATE directories SET pending_members = 7", "the number of pending members is wrong"),
-    ] {
+    for (damage, found) in DAMAGES {
         let (mut world, mut stream) = World::with_one_directory().await;
         let token = Change::TokenMade { id: TokenId::from_bits(7) };
         world.add(&mut stream, vec![Change::DirectoryActivated, token]).await;

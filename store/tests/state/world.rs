@@ -17,7 +17,7 @@ use projector::rebuild::{Generation as _, RebuildError, Scan, rebuild};
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
 use schemas::record::{Draft, Sealed, seal};
 use schemas::samples::sample;
-use schemas::scim::{Attributes, Value};
+use schemas::scim::{Attributes, SharedAttributes, Value};
 use schemas::wire::{DirectoryToken, TokenTag};
 use schemas::{
     Actor, Brake, Change, DirectoryId, Edge, Event, EventId, EventType, GroupId, Head, Mapped,
@@ -250,8 +250,13 @@ impl World {
         Batch { passed: Offset(self.values.len() as u64), accepted, stopped: Vec::new() }
     }
 
-    /// A store looks at no more of what apps are told than its type, so that all events say something of
-    /// a token, unless samples are wanted.
+    /// What apps are told of attributes: mostly what they are, and sometimes nothing.
+    fn told(&self, attributes: &SharedAttributes) -> SharedAttributes {
+        if self.events.is_multiple_of(3) { SharedAttributes::default() } else { attributes.clone() }
+    }
+
+    /// A store looks at no more of what apps are told than its type and, of users and groups, their attributes. So all
+    /// other events say something of a token, unless samples are wanted.
     fn draft(&mut self, stream: &Stream, change: &Change) -> Draft {
         self.events += 1;
         let at = Timestamp::from_millis(time_of(self.events).millis() - self.behind);
@@ -263,15 +268,28 @@ impl World {
             token_suffix: "a1b2".into(),
             created_at: at,
         };
-        let event = if let Some(kind) = self.samples {
-            serde_json::from_str(sample(kind)).unwrap()
-        } else if matches!(change, Change::UserGone { .. } | Change::GroupGone { .. }) {
-            Event::TokenRevoked(token)
-        } else {
-            Event::TokenCreated(token)
+        let event = match (self.samples, change) {
+            (Some(kind), _) => serde_json::from_str(sample(kind)).unwrap(),
+            (None, Change::User { attributes, .. }) => {
+                updated(EventType::UserUpdated, &self.told(attributes))
+            }
+            (None, Change::Group { attributes, .. }) => {
+                updated(EventType::GroupUpdated, &self.told(attributes))
+            }
+            (None, Change::UserGone { .. } | Change::GroupGone { .. }) => {
+                Event::TokenRevoked(token)
+            }
+            (None, _) => Event::TokenCreated(token),
         };
         Draft { id: event_id(self.events), at, event, change: change.clone() }
     }
+}
+
+/// The sample of an event, of somebody with these attributes.
+fn updated(kind: EventType, told: &SharedAttributes) -> Event {
+    let mut event: serde_json::Value = serde_json::from_str(sample(kind)).unwrap();
+    event["data"]["raw_attributes"] = serde_json::from_str(told.json().get()).unwrap();
+    serde_json::from_str(&event.to_string()).unwrap()
 }
 
 /// Ids leave gaps, so that there are some of events that do not exist.
