@@ -12,7 +12,8 @@ use crate::endpoints::read::{self, Given};
 use crate::error::Error;
 use crate::outward::{self, OVERLAP_SECONDS, OVERLAP_SECONDS_MAX};
 use crate::ports::{
-    Endpoint, EndpointChange, NewReplay, Outward, PortError, Replay, SecretRotation, Trial,
+    Conflict, Endpoint, EndpointChange, NewReplay, Outward, PortError, Replay, SecretRotation,
+    Trial,
 };
 use crate::replays::{self, RATE, RATE_MAX};
 use crate::router::Api;
@@ -210,7 +211,13 @@ impl Api {
         };
         let created_at = self.edge.now();
         let new = NewReplay { id, endpoint, range, directory, events, rate, created_at };
-        Ok(self.deliveries.start_replay(new).await?)
+        match self.deliveries.start_replay(new).await {
+            Err(PortError::Conflict(Conflict::Backwards)) => {
+                replays::backwards(&mut fields);
+                Err(Refused::Fields(fields.into_errors()))
+            }
+            started => Ok(started?),
+        }
     }
 
     /// With the name of what it is a sample of.

@@ -243,6 +243,7 @@ fn conflicting(conflict: Conflict) -> Value {
             "too_many_replays",
             "The endpoint has four replays under way, as many as it may. Wait for one or delete one first.",
         ),
+        Conflict::Backwards => coded("backwards", "The replay would end before it begins."),
         Conflict::HostName => coded(
             "duplicate_host_name",
             "This host name belongs to an organization or a directory already. Remove it there first.",

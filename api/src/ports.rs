@@ -181,6 +181,9 @@ pub enum Conflict {
     /// [`LIVE_REPLAYS_MAX`] replays of the endpoint are under way.
     #[error("the endpoint has as many replays under way as it may")]
     LiveReplays,
+    /// The replay would end before it begins.
+    #[error("the replay would end before it begins")]
+    Backwards,
     /// The host name is somebody's already.
     #[error("the host name is in use")]
     HostName,

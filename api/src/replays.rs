@@ -100,9 +100,14 @@ pub(crate) fn read_range(fields: &mut Fields) -> Option<Range> {
     if let (Some(Point::At(from)), Some(Point::At(to))) = (from, to)
         && from > to
     {
-        fields.wrong("to", "invalid", "to lies before from.".to_owned());
+        backwards(fields);
     }
     Some(Range { from: from?, to })
+}
+
+/// Whether it is so where events are named, the store finds out.
+pub(crate) fn backwards(fields: &mut Fields) {
+    fields.wrong("to", "invalid", "to lies before from.".to_owned());
 }
 
 fn point(fields: &mut Fields, name: &str) -> Option<Point> {

@@ -152,6 +152,7 @@ pub(crate) const fn conflicting(conflict: Conflict) -> &'static str {
         Conflict::LiveReplays => {
             "The endpoint has four replays under way, as many as it may. Wait for one to finish."
         }
+        Conflict::Backwards => "The replay would end before it begins.",
         Conflict::SigningKeyWaits => "A new signing key waits for its turn already.",
         Conflict::SigningSecrets => {
             "Four secrets sign for this endpoint, as many as may. Wait until one has ended."

@@ -137,6 +137,8 @@ fn routes() -> Routes<Site> {
     let under = |rest: &str| format!("{directory}{rest}");
     Routes::default()
         .route("/setup", get(home::show))
+        // A link of which the end was left out.
+        .route("/setup/", get(async || Refusal::Unknown))
         .route("/setup/new", get(home::choose).post(home::create))
         .route("/setup/session", get(session))
         .route("/setup/sign-out", post(sign_out))
@@ -149,6 +151,7 @@ fn routes() -> Routes<Site> {
         .route(&under("/tokens"), post(tokens::make))
         .route(&under("/tokens/{token}/revoke"), get(tokens::confirm).post(tokens::revoke))
         .route(&under("/tokens/{token}/keep"), post(tokens::keep))
+        .route("/setup/{token}/{*path}", get(async || Refusal::NoPage))
 }
 
 /// What every answer has in common.

@@ -556,6 +556,8 @@ async fn the_pages_load_nothing_from_elsewhere_and_are_kept_nowhere() {
     let style = page.text.split("rel=\"stylesheet\" href=\"").nth(1).unwrap();
     browser.get(style.split('"').next().unwrap()).await.expect(200, "font");
     browser.get("/setup/assets/no-such.css").await.expect(404, "There is no such page");
+    browser.get("/setup/no/such/page").await.expect(404, "There is no such page");
+    browser.get("/setup/").await.expect(404, "Perhaps a part of the link was left out.");
     let log = std::fs::read_to_string(data.path().join("server.log")).unwrap();
     let token = path.strip_prefix("/setup/").unwrap();
     assert!(log.contains("/setup/***") && !log.contains(token));

@@ -156,8 +156,9 @@ pub trait Deliveries: Send + Sync {
         filter: AttemptFilter,
     ) -> Result<Page<Attempt>, PortError>;
 
-    /// Begins a replay. `Conflict(LiveReplays)` if [`LIVE_REPLAYS_MAX`] are under way. An event that the
-    /// range names is there, as the caller has made sure.
+    /// Begins a replay. `Conflict(LiveReplays)` if [`LIVE_REPLAYS_MAX`] are under way, and `Conflict(Backwards)` if the event
+    /// that one end of the range names stands on the wrong side of the other. An event that the range names is there, as
+    /// the caller has made sure.
     async fn start_replay(&self, new: NewReplay) -> Result<Replay, PortError>;
 
     /// A page of the replays of an endpoint; of the finished ones, the latest.

@@ -158,6 +158,22 @@ async fn a_replay_of_what_is_not_there_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_replay_that_would_end_before_the_event_it_begins_with_is_refused() {
+    let world = World::new();
+    let path = format!("{}/replay", endpoint(&world, "directory").await);
+    add_events(&world, OrganizationId::from_bits(id(0)));
+    let ask = async |from, to| {
+        let event = |number| EventId::from_bits(id(number));
+        world.post(&path, json!({ "from": event(from), "to": event(to) })).await
+    };
+    let refused = ask(3, 2).await;
+    assert_eq!(field(&refused), "to");
+    assert_eq!(refused.json()["errors"][0]["message"], "to lies before from.");
+    assert!(world.fake.state().replays.is_empty());
+    assert_eq!(ask(2, 3).await.status, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
 async fn an_event_that_an_endpoint_does_not_get_is_not_sent_to_it_again() {
     let world = World::new();
     let body = json!({ "endpoint_url": "https://a.example", "events": ["dsync.user.deleted"] });

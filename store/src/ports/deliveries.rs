@@ -1,15 +1,15 @@
 //! The API's port on what was sent and is to be sent once more.
 
 use api::ports::{
-    Attempt, AttemptFilter, Cursor, Deliveries, Endpoint, NewReplay, Order, Page, PageRequest,
-    Point, PortError, Replay,
+    Attempt, AttemptFilter, Conflict, Cursor, Deliveries, Endpoint, NewReplay, Order, Page,
+    PageRequest, Point, PortError, Replay,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use schemas::{AttemptId, EndpointId, EventId, Format, ReplayId};
 
 use super::lag::types_of;
-use super::port_error;
+use super::{conflicted, port_error};
 use crate::Store;
 use crate::config::attempts::{Kept, Walk};
 use crate::config::replays::Extent;
@@ -162,7 +162,15 @@ impl Store {
             Some(Point::Event(id)) => self.state.position_of(id).await?.unwrap_or(0),
             Some(Point::At(time)) => self.state.last_until(time).await?,
         };
-        let Some(first) = first else { return Ok(Extent { after: end, up_to: end, total: 0 }) };
+        let first = first.unwrap_or(end + 1);
+        // Between two times there may be nothing. An event that is named is there, and lies between both ends.
+        let is_backwards = match (new.range.from, new.range.to) {
+            (_, None) | (Point::At(_), Some(Point::At(_))) => false,
+            (Point::Event(_), Some(_)) | (_, Some(Point::Event(_))) => first > up_to,
+        };
+        if is_backwards {
+            return Err(conflicted(Conflict::Backwards));
+        }
         let after = first.saturating_sub(1);
         let up_to = up_to.max(after);
         let directories = self.directories_of(endpoint, new.directory);

@@ -282,6 +282,13 @@ async fn a_replay_knows_how_much_it_sends_and_where_it_stands() {
     assert_eq!(total(users).await, 6);
     let never = Point::At(Timestamp::from_millis(i64::MAX / 2));
     assert_eq!(total(new_replay(9, never, None)).await, 0);
+    assert_eq!(total(new_replay(9, never, Some(never))).await, 0);
+    assert_eq!(total(new_replay(9, always, Some(Point::Event(ids[0])))).await, 1);
+    for (from, to) in [(Point::Event(ids[3]), Point::Event(ids[1])), (Point::Event(ids[0]), always)]
+    {
+        let backwards = store.start_replay(new_replay(9, from, Some(to))).await;
+        assert!(matches!(backwards, Err(PortError::Conflict(Conflict::Backwards))));
+    }
 
     let replay = store.start_replay(new_replay(10, always, None)).await.unwrap();
     let lane = LaneId { replay: Some(replay.id), ..LANE };

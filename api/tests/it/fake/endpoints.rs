@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::ports::{
     Attempt, AttemptFilter, Conflict, Deliveries, Delivering, Endpoint, EndpointChange, Endpoints,
-    LIVE_REPLAYS_MAX, NewReplay, Page, PageRequest, PortError, Replay, Rotation, Sample,
+    LIVE_REPLAYS_MAX, NewReplay, Page, PageRequest, Point, PortError, Replay, Rotation, Sample,
     SecretRotation, Start, Trial, Trials, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
@@ -98,6 +98,11 @@ impl Deliveries for Fake {
             >= LIVE_REPLAYS_MAX
         {
             return Err(PortError::Conflict(Conflict::LiveReplays));
+        }
+        if let (Point::Event(from), Some(Point::Event(to))) = (new.range.from, new.range.to)
+            && from > to
+        {
+            return Err(PortError::Conflict(Conflict::Backwards));
         }
         let replay = Replay {
             id: new.id,
