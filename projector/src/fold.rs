@@ -15,7 +15,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folded {
     /// What the record says of it.
-    pub unread: Unread,
+    unread: Unread,
     /// When it last changed.
     pub updated_at: Timestamp,
     /// The place of that record.
@@ -26,20 +26,35 @@ pub struct Folded {
     pub created: Seq,
 }
 
+impl Folded {
+    /// What its last record says of it.
+    ///
+    /// # Errors
+    ///
+    /// If that says nothing that this version knows.
+    pub fn change(&self) -> Result<StoredChange, FoldedError> {
+        self.unread.change().map_err(|source| FoldedError { seq: self.version, source })
+    }
+}
+
+/// The last record of a user or group cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("DSYNC-005: the record with seq {} cannot be read", .seq.0)]
+pub struct FoldedError {
+    seq: Seq,
+    #[source]
+    source: DecodeError,
+}
+
 /// The parts of a record that say what it does to the state, byte for byte as they are in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unread {
+pub(crate) struct Unread {
     resource: ByteString,
     data: ByteString,
 }
 
 impl Unread {
-    /// Reads them.
-    ///
-    /// # Errors
-    ///
-    /// If they say nothing that this version knows.
-    pub fn change(&self) -> Result<StoredChange, DecodeError> {
+    pub(crate) fn change(&self) -> Result<StoredChange, DecodeError> {
         change_in(&self.resource, &self.data)
     }
 }

@@ -327,7 +327,7 @@ pub(crate) fn in_order_of_creation(
 }
 
 pub(crate) fn change(folded: &Folded) -> Result<StoredChange, DbError> {
-    folded.unread.change().map_err(unreadable("change"))
+    folded.change().map_err(unreadable("record"))
 }
 
 pub(crate) fn store_error(error: DbError) -> StoreError {

@@ -72,6 +72,22 @@ async fn a_rebuild_that_breaks_off_leaves_the_old_state_in_use() {
 }
 
 #[tokio::test]
+async fn a_record_that_no_state_can_be_made_of_is_named() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1)]).await;
+    world.add(&mut stream, vec![user(2)]).await;
+    // What a later version might write: nothing is wrong with it but that the attributes are elsewhere.
+    let last = world.values.last_mut().unwrap();
+    *last = String::from_utf8(last.clone()).unwrap().replace("raw_attributes", "more").into_bytes();
+    let error = world.rebuild(world.scan()).await.unwrap_err();
+    let causes =
+        std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+    let said: Vec<String> = causes.map(ToString::to_string).collect();
+    let named = said.iter().any(|said| said == "DSYNC-005: the record with seq 2 cannot be read");
+    assert!(named, "{said:?}");
+}
+
+#[tokio::test]
 async fn a_rebuilt_state_is_applied_to_like_any_other() {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.add(&mut stream, vec![user(1)]).await;
