@@ -32,15 +32,15 @@ impl Folded {
     /// # Errors
     ///
     /// If that says nothing that this version knows.
-    pub fn change(&self) -> Result<StoredChange, FoldedError> {
-        self.unread.change().map_err(|source| FoldedError { seq: self.version, source })
+    pub fn change(&self) -> Result<StoredChange, UnreadableError> {
+        self.unread.change(self.version)
     }
 }
 
-/// The last record of a user or group cannot be read.
+/// A record says of a user or group what this version cannot read.
 #[derive(Debug, thiserror::Error)]
 #[error("DSYNC-005: the record with seq {} cannot be read", .seq.0)]
-pub struct FoldedError {
+pub struct UnreadableError {
     seq: Seq,
     #[source]
     source: DecodeError,
@@ -54,8 +54,9 @@ pub(crate) struct Unread {
 }
 
 impl Unread {
-    pub(crate) fn change(&self) -> Result<StoredChange, DecodeError> {
-        change_in(&self.resource, &self.data)
+    /// What they say, as the record at this place.
+    pub(crate) fn change(&self, seq: Seq) -> Result<StoredChange, UnreadableError> {
+        change_in(&self.resource, &self.data).map_err(|source| UnreadableError { seq, source })
     }
 }
 

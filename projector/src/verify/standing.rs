@@ -6,12 +6,13 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::error::Error;
 
 use schemas::scim::Attributes;
 use schemas::{Change, DirectoryId, ScimId, Seq, StoredChange, Timestamp, TokenId};
 
 use super::{Scratch, Snapshot, StoredPendingMember, StoredResource, VerifyError, difference};
-use crate::fold::{Outline, Outlined, Unread};
+use crate::fold::{Outline, Outlined, Unread, UnreadableError};
 use crate::rebuild::FeedEntry;
 
 /// Which kind of entry a key is of.
@@ -434,11 +435,10 @@ impl KnownGroup {
 fn otherwise(
     snapshot: &dyn Snapshot,
     at: At,
-    change: &Unread,
+    unread: &Unread,
     stored: Option<&StoredResource>,
 ) -> Result<Option<String>, VerifyError> {
-    let unread = |error| at.differs(&format!("DSYNC-005: the record cannot be read: {error}"));
-    let change = change.change().map_err(unread)?;
+    let change = unread.change(at.seq).map_err(|error| at.differs(&with_causes(&error)))?;
     let Some(stored) = stored.filter(|stored| has_attributes(&change, stored)) else {
         return Ok(Some("other attributes".to_owned()));
     };
@@ -446,6 +446,11 @@ fn otherwise(
     let mut pairs = stored.columns.iter().zip(&wanted);
     let differs = pairs.find(|(stored, wanted)| stored != wanted);
     Ok(differs.map(|((column, _), _)| format!("another {column}")))
+}
+
+fn with_causes(error: &UnreadableError) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }
 
 fn has_attributes(change: &StoredChange, stored: &StoredResource) -> bool {

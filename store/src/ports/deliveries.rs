@@ -2,7 +2,7 @@
 
 use api::ports::{
     Attempt, AttemptFilter, Conflict, Cursor, Deliveries, Endpoint, NewReplay, Order, Page,
-    PageRequest, Point, PortError, Replay,
+    PageRequest, Point, PortError, Range, Replay,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -163,12 +163,7 @@ impl Store {
             Some(Point::At(time)) => self.state.last_until(time).await?,
         };
         let first = first.unwrap_or(end + 1);
-        // Between two times there may be nothing. An event that is named is there, and lies between both ends.
-        let is_backwards = match (new.range.from, new.range.to) {
-            (_, None) | (Point::At(_), Some(Point::At(_))) => false,
-            (Point::Event(_), Some(_)) | (_, Some(Point::Event(_))) => first > up_to,
-        };
-        if is_backwards {
+        if is_backwards(new.range, first, up_to) {
             return Err(conflicted(Conflict::Backwards));
         }
         let after = first.saturating_sub(1);
@@ -178,6 +173,15 @@ impl Store {
         events.retain(|event| new.events.is_empty() || new.events.contains(event));
         let total = self.state.count(Counted { after, up_to, directories, events }).await?;
         Ok(Extent { after, up_to, total })
+    }
+}
+
+/// Whether a range with these first and last positions ends before it begins. Between two times there may be nothing; an
+/// event that is named is there, and lies between both ends.
+const fn is_backwards(range: Range, first: u64, last: u64) -> bool {
+    match (range.from, range.to) {
+        (_, None) | (Point::At(_), Some(Point::At(_))) => false,
+        (Point::Event(_), Some(_)) | (Point::At(_), Some(Point::Event(_))) => first > last,
     }
 }
 

@@ -284,8 +284,8 @@ async fn a_replay_knows_how_much_it_sends_and_where_it_stands() {
     assert_eq!(total(new_replay(9, never, None)).await, 0);
     assert_eq!(total(new_replay(9, never, Some(never))).await, 0);
     assert_eq!(total(new_replay(9, always, Some(Point::Event(ids[0])))).await, 1);
-    for (from, to) in [(Point::Event(ids[3]), Point::Event(ids[1])), (Point::Event(ids[0]), always)]
-    {
+    let (early, late) = (Point::Event(ids[1]), Point::Event(ids[3]));
+    for (from, to) in [(late, early), (early, always), (never, early)] {
         let backwards = store.start_replay(new_replay(9, from, Some(to))).await;
         assert!(matches!(backwards, Err(PortError::Conflict(Conflict::Backwards))));
     }

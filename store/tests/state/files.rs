@@ -20,7 +20,7 @@ use super::world::{
     waits_for,
 };
 use crate::folder::MASTER_KEY;
-use schemas::UserId;
+use schemas::{Hash, UserId};
 
 /// Makes the first state of a closed store what the version before the column for mapped ids left.
 pub(crate) fn before_mapped_ids(folder: &Path) {
@@ -282,6 +282,30 @@ async fn whatever_the_store_has_otherwise_is_found() {
         let what = difference(&world).await.unwrap();
         assert!(what.contains(found) && what.contains(&stream.id.to_string()), "{damage}: {what}");
     }
+}
+
+#[tokio::test]
+async fn a_record_that_another_version_has_applied_and_this_one_cannot_read_is_named() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1)]).await;
+    world.add(&mut stream, vec![user(2)]).await;
+    world.store.close();
+    let last = world.values.last_mut().unwrap();
+    *last = String::from_utf8(last.clone()).unwrap().replace("raw_attributes", "more").into_bytes();
+    let hash = Hash::of(last);
+    let state = Connection::open(world.place.folder().join("state-1.db")).unwrap();
+    for applied in [
+        "UPDATE feed SET hash = ?1, data = replace(data, 'raw_attributes', 'more') WHERE seq = 2",
+        "UPDATE directories SET hash = ?1",
+        "UPDATE positions SET applied_hash = ?1",
+    ] {
+        assert_eq!(state.execute(applied, [hash.0]).unwrap(), 1);
+    }
+    drop(state);
+    let what = difference(&world).await.unwrap();
+    let expected = "seq 2: DSYNC-005: the record with seq 2 cannot be read: the record cannot be decoded: \
+                    missing field `raw_attributes`";
+    assert!(what.contains(expected), "{what}");
 }
 
 #[tokio::test]
