@@ -155,6 +155,21 @@ async fn whatever_is_shown_of_an_event_or_found_by_is_compared() {
     }
 }
 
+#[tokio::test]
+async fn a_record_behind_what_the_store_has_read_that_cannot_be_read_is_named() {
+    let no_record = |_: String| "{".to_owned();
+    let no_attributes = |value: String| value.replace("raw_attributes", "more");
+    for written in [no_record, no_attributes] {
+        let (mut world, mut stream) = World::with_one_directory().await;
+        world.add(&mut stream, vec![user(1)]).await;
+        world.batch(&mut stream, vec![user(2)]);
+        let last = world.values.last_mut().unwrap();
+        *last = written(String::from_utf8(last.clone()).unwrap()).into_bytes();
+        let what = difference(&world).await.unwrap();
+        assert!(what.starts_with("DSYNC-005: record 1 of partition 0, behind"), "{what}");
+    }
+}
+
 /// What somebody does to a log of two directories, whose records take turns.
 struct Tampering {
     name: &'static str,
