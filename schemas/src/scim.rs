@@ -23,7 +23,7 @@ pub use canonical::{
 };
 pub use error::{DETAIL_MAX, ECHO_MAX, ScimError, ScimType, echo};
 pub use filter::{CompareOp, FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, Filter, Literal};
-pub use identity::identity;
+pub use identity::{exact, identity};
 pub use name::Name;
 pub use path::{AttrPath, PATH_LENGTH_MAX, Path};
 pub use schema::{

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use schemas::scim::{
-    AttributeDef, Attributes, ScimError, ScimType, VALUES_MAX, Value, coerce_one, echo, identity,
+    AttributeDef, Attributes, ScimError, ScimType, VALUES_MAX, Value, coerce_one, echo, exact,
+    identity,
 };
 
 use super::target::{Target, invalid_path};
@@ -64,7 +65,7 @@ impl Target<'_> {
             return Ok(());
         }
         let change = self.element(Attributes::new(), value)?;
-        let is_primary = is_primary(&change);
+        let is_primary = is_primary(self.def, &change);
         for (item, chosen) in items.iter_mut().zip(chosen) {
             match (item, &change) {
                 (item, _) if !chosen => {
@@ -160,34 +161,30 @@ impl Target<'_> {
 }
 
 /// Adds values unless they are there, RFC 7644 §3.5.2.1. One that is there by its value and type keeps
-/// these as they are spelt, and takes on what else is said of it.
+/// these as they are spelt, and takes on what else is said of it. In what no schema knows only the very
+/// same value is there: two that differ in anything may be two, and a list of them is kept as it was sent.
 pub(super) fn add(
     def: Option<&'static AttributeDef>,
     name: &str,
     there: &mut Vec<Value>,
     items: Vec<Value>,
 ) -> Result<(), ScimError> {
+    let key = |item: &Value| if def.is_some() { identity(def, item) } else { exact(item) };
     let mut known = HashMap::with_capacity(there.len() + items.len());
     for (at, item) in there.iter().enumerate() {
-        known.entry(identity(def, item)).or_insert(at);
+        known.entry(key(item)).or_insert(at);
     }
     for item in items {
-        let at = *known.entry(identity(def, &item)).or_insert(there.len());
-        if is_primary(&item) {
+        let at = *known.entry(key(&item)).or_insert(there.len());
+        if is_primary(def, &item) {
             let others = there.iter_mut().enumerate().filter(|(other, _)| *other != at);
             yield_primary(others.map(|(_, item)| item));
         }
         match (there.get_mut(at), item) {
-            (None, _) if at >= VALUES_MAX => {
-                let detail = format!(
-                    "The attribute \"{}\" may have at most {VALUES_MAX} values.",
-                    echo(name)
-                );
-                return Err(ScimError::invalid_value(detail));
-            }
+            (None, _) if at >= VALUES_MAX => return Err(too_many(name)),
             (None, item) => there.push(item),
             (Some(Value::Complex(there)), Value::Complex(mut parts)) => {
-                if parts.contains("value") {
+                if def.is_some() && parts.contains("value") {
                     ["value", "type"].iter().for_each(|name| drop(parts.remove(name)));
                     merge(there, parts);
                 }
@@ -196,6 +193,11 @@ pub(super) fn add(
         }
     }
     Ok(())
+}
+
+fn too_many(name: &str) -> ScimError {
+    let detail = format!("The attribute \"{}\" may have at most {VALUES_MAX} values.", echo(name));
+    ScimError::invalid_value(detail)
 }
 
 /// Sets the parts, leaving the others; a null part goes (RFC 7643 §2.5).
@@ -209,13 +211,19 @@ pub(super) fn merge(there: &mut Attributes, parts: Attributes) {
     }
 }
 
-fn is_primary(item: &Value) -> bool {
+/// Whether it is the primary one of an attribute that a schema knows: what the others of another say is
+/// not ours to change.
+fn is_primary(def: Option<&AttributeDef>, item: &Value) -> bool {
+    def.is_some() && says_primary(item)
+}
+
+fn says_primary(item: &Value) -> bool {
     item.as_complex().and_then(|parts| parts.get("primary")) == Some(&Value::Bool(true))
 }
 
 /// RFC 7644 §3.5.2: a value made primary takes it from the one that was.
 fn yield_primary<'t>(items: impl Iterator<Item = &'t mut Value>) {
-    for item in items.filter(|item| is_primary(item)) {
+    for item in items.filter(|item| says_primary(item)) {
         if let Some(parts) = item.as_complex_mut() {
             parts.insert("primary", false);
         }

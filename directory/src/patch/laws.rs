@@ -14,13 +14,21 @@ fn user(text: &str) -> Attributes {
 }
 
 fn any_email() -> impl Strategy<Value = Value> {
-    let kind = prop::option::of(prop::sample::select(vec!["work", "home"]));
-    ("[a-c]", kind, any::<bool>()).prop_map(|(value, kind, display)| {
-        let mut email = Attributes::from([("value", value)]);
-        kind.map(|kind| email.insert("type", kind));
-        display.then(|| email.insert("display", "D"));
-        email.into()
-    })
+    let kind = prop::option::of(prop::sample::select(vec!["work", "home", "Work"]));
+    let display = prop::option::of(prop::sample::select(vec!["D", "E", ""]));
+    let primary = prop::option::weighted(0.3, any::<bool>());
+    (prop::option::weighted(0.9, "[a-cA]"), kind, display, primary).prop_map(
+        |(value, kind, display, primary)| {
+            let mut email = Attributes::new();
+            let said = value.is_some() || kind.is_some() || primary.is_some();
+            let value = value.or_else(|| (!said).then(|| "a".to_owned()));
+            value.map(|value| email.insert("value", value));
+            kind.map(|kind| email.insert("type", kind));
+            display.map(|display| email.insert("display", display));
+            primary.map(|primary| email.insert("primary", primary));
+            email.into()
+        },
+    )
 }
 
 fn any_operation() -> impl Strategy<Value = Operation> {
@@ -36,8 +44,14 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         "manager",
         "manager.value",
         "active",
+        "addresses",
+        "roles[primary eq true]",
+        "roles",
         "x",
+        "x[type eq \"work\"]",
+        "x[type eq \"work\"].value",
         "x.y",
+        "urn:example:Other:x",
         "id",
         "userName",
     ];
@@ -47,7 +61,7 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         Just(Value::from("")),
         Just(Value::from("a")),
         any_email(),
-        prop::collection::vec(any_email(), 0..3).prop_map(Value::List),
+        prop::collection::vec(any_email(), 0..4).prop_map(Value::List),
         Just(Attributes::from([("givenName", "G")]).into()),
     ];
     (op, prop::sample::select(paths.to_vec()), value).prop_map(|(op, path, value)| Operation {
@@ -75,6 +89,14 @@ fn operation(op: Op, path: &str, value: Option<Value>) -> Operation {
 fn is_there(path: &str, resource: &Attributes) -> bool {
     let filter: schemas::scim::Filter = format!("{path} pr").parse().unwrap();
     crate::matching::matches(&filter, resource, &USER).unwrap()
+}
+
+/// Whether what an operation has done is still what its filter chooses.
+fn still_chooses(operation: &Operation, resource: &Attributes) -> bool {
+    let Some(Path::Element { attribute, filter, .. }) = &operation.path else { return true };
+    let absent = operation.value.as_ref().is_none_or(Value::is_absent);
+    let filter: schemas::scim::Filter = format!("{attribute}[{filter}]").parse().unwrap();
+    absent || crate::matching::matches(&filter, resource, &USER).unwrap()
 }
 
 proptest! {
@@ -117,9 +139,13 @@ proptest! {
     fn what_is_done_twice_is_done_once(before in prop::collection::vec(any_operation(), 0..3), operation in any_operation()) {
         let mut resource = user(WORK);
         let _ = apply(&mut resource, &USER, &before, NoMatch::Upsert);
-        if operation.op != Op::Remove && apply(&mut resource, &USER, std::slice::from_ref(&operation), NoMatch::Upsert).is_ok() {
-            let once = resource.clone();
-            apply(&mut resource, &USER, &[operation], NoMatch::Upsert).unwrap();
+        let done = apply(&mut resource, &USER, std::slice::from_ref(&operation), NoMatch::Upsert);
+        let once = resource.clone();
+        if done.is_ok() && (operation.op == Op::Remove || still_chooses(&operation, &resource)) {
+            // What is gone cannot be chosen once more.
+            if let Err(error) = apply(&mut resource, &USER, std::slice::from_ref(&operation), NoMatch::Upsert) {
+                prop_assert_eq!((operation.op, error.scim_type), (Op::Remove, Some(ScimType::NoTarget)));
+            }
             prop_assert_eq!(resource, once);
         }
     }
@@ -132,9 +158,12 @@ proptest! {
             value: Some(value.into()),
         };
         let mut resource = user("");
-        apply(&mut resource, &USER, &[replace(first), replace(last.clone())], NoMatch::Upsert).unwrap();
-        let mut alone = user("");
-        alone.insert("emails", last);
-        prop_assert_eq!(resource, canonicalise(&USER, alone).unwrap());
+        let outcome = apply(&mut resource, &USER, &[replace(first), replace(last.clone())], NoMatch::Upsert);
+        // Two that are primary are refused.
+        if outcome.is_ok() {
+            let mut alone = user("");
+            alone.insert("emails", last);
+            prop_assert_eq!(resource, canonicalise(&USER, alone).unwrap());
+        }
     }
 }

@@ -184,8 +184,8 @@ impl<'p> Target<'p> {
             };
         };
         match (holder.get_mut(&self.name), value) {
-            (Some(Value::List(there)), Value::List(items)) if op == Op::Add => {
-                element::add(self.def, &self.name, there, items)
+            (Some(Value::List(there)), value) if op == Op::Add => {
+                element::add(self.def, &self.name, there, value.into_list())
             }
             (Some(Value::Complex(there)), Value::Complex(parts))
                 if !self.refers_elsewhere(there, &parts) =>

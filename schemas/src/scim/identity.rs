@@ -24,6 +24,15 @@ pub fn identity(def: Option<&AttributeDef>, item: &Value) -> String {
     text
 }
 
+/// All that a value says, letter case included. Two values say the same if these texts are; the order of
+/// names and their letter case mean nothing.
+#[must_use]
+pub fn exact(item: &Value) -> String {
+    let mut text = String::new();
+    write(&mut text, None, item);
+    text
+}
+
 /// Every text with its length in front, so that none can pass for another's end.
 fn write(out: &mut String, def: Option<&AttributeDef>, value: &Value) {
     let written = match value {
@@ -95,6 +104,17 @@ mod tests {
             r#"{"locality":"a","region":"b"}"#,
             r#"{"region":"a","locality":"b"}"#
         ));
+    }
+
+    #[test]
+    fn what_a_value_says_is_all_of_it() {
+        let said = |text: &str| {
+            let mut body = parse(format!(r#"{{"item":{text}}}"#).as_bytes()).unwrap();
+            exact(&body.remove("item").unwrap())
+        };
+        assert_eq!(said(r#"{"value":"a","type":"t"}"#), said(r#"{"TYPE":"t","value":"a"}"#));
+        assert_ne!(said(r#"{"value":"a"}"#), said(r#"{"value":"a","display":"D"}"#));
+        assert_ne!(said(r#"{"value":"a"}"#), said(r#"{"value":"A"}"#));
     }
 
     #[test]

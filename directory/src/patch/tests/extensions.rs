@@ -70,6 +70,25 @@ fn a_name_with_a_urn_that_was_kept_flat_does_not_hide_the_extension() {
 }
 
 #[test]
+fn values_of_what_no_schema_knows_are_others_if_they_differ_in_anything() {
+    let two = r#""x":[{"value":"b","display":"D"},{"value":"b","display":"E"}]"#;
+    let add = |values: &str| format!(r#"{{"op":"add","path":"x","value":{values}}}"#);
+    check(&[
+        ("", &add(r#"[{"value":"b","display":"D"},{"value":"b","display":"E"}]"#), two),
+        (two, &add(r#"[{"value":"b","display":"D"},{"value":"b","display":"E"}]"#), two),
+        (r#""x":[{"value":"b","display":"D"}]"#, &add(r#"[{"value":"b","display":"E"}]"#), two),
+        (
+            r#""x":[{"value":"b","primary":true}]"#,
+            &add(r#"[{"value":"c","primary":true}]"#),
+            r#""x":[{"value":"b","primary":true},{"value":"c","primary":true}]"#,
+        ),
+        (r#""tags":["a"]"#, r#"{"op":"add","path":"tags","value":"b"}"#, r#""tags":["a","b"]"#),
+        (r#""tags":["a"]"#, r#"{"op":"add","path":"tags","value":"a"}"#, r#""tags":["a"]"#),
+        (two, r#"{"op":"remove","path":"x","value":[{"value":"b"}]}"#, ""),
+    ]);
+}
+
+#[test]
 fn unknown_attributes_are_kept_and_changed_as_they_are() {
     check(&[
         (
