@@ -23,6 +23,7 @@ pub(crate) mod scratch;
 pub(crate) mod snapshot;
 pub(crate) mod sweep;
 pub(crate) mod times;
+mod wal;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,6 +38,7 @@ use schemas::{DirectoryId, Hash, Head, Seq};
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
 pub(crate) use progress::{Fault, Progress, Stops};
+use wal::Wal;
 
 /// What leads from one version of the schema to the next. The first is that of an empty file.
 const MIGRATIONS: [&str; VERSION as usize] = [
@@ -70,9 +72,6 @@ const READER_CACHE_KIB: u32 = 2_048;
 /// Readers do not wait for each other; on a few cores more would not help.
 const READERS: usize = 2;
 
-/// After how many accepted events a thread of its own checkpoints: some 6 MB of write-ahead log.
-const CHECKPOINT_EVENTS: u64 = 500;
-
 /// After how many pages the writer has to help, because the other thread cannot keep up: 64 MB.
 const CHECKPOINT_PAGES: u32 = 8_000;
 
@@ -80,7 +79,7 @@ const CHECKPOINT_PAGES: u32 = 8_000;
 #[derive(Debug)]
 pub(crate) struct State {
     writer: Pool,
-    checkpointer: Pool,
+    wal: Wal,
     /// Tells what is done beside the work that it has to end.
     ends: Arc<AtomicBool>,
     readers: Pool,
@@ -119,17 +118,17 @@ impl State {
             Options { writable: false, synchronous: "NORMAL", cache_kib: READER_CACHE_KIB };
         let readers = (0..READERS).map(|_| connect(path, reading).map_err(OpenError::at(path)));
         let readers = readers.collect::<Result<Vec<_>, _>>()?;
-        let checkpointer = Pool::start("state-checkpoint", vec![checkpointer])?;
+        let wal = Wal::start(path, checkpointer)?;
         let ends = Arc::new(AtomicBool::new(false));
         let told_to_end = Arc::clone(&ends);
-        checkpointer.offer(move |connection| {
+        wal.first(move |connection| {
             if let Err(error) = times::make_up(connection, &told_to_end) {
                 tracing::warn!(%error, "the times of the feed cannot be gathered");
             }
         });
         Ok(Self {
             writer: Pool::start("state-writer", vec![writer])?,
-            checkpointer,
+            wal,
             ends,
             readers: Pool::start("state-reader", readers)?,
             progress: Arc::new(Progress::new(passed, feed_end)),
@@ -159,21 +158,7 @@ impl State {
         self.ends.store(true, Ordering::Relaxed);
         self.readers.close();
         self.writer.close();
-        self.checkpointer.close();
-    }
-
-    /// Moves committed pages into the database beside the commits, every so many events.
-    fn checkpoint(&self, before: u64, after: u64) {
-        if before / CHECKPOINT_EVENTS == after / CHECKPOINT_EVENTS {
-            return;
-        }
-        self.checkpointer.offer(|connection| {
-            // Passive: it takes what it can without making the writer wait.
-            let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-            if let Err(error) = done {
-                tracing::warn!(%error, "the state cannot be checkpointed");
-            }
-        });
+        self.wal.close();
     }
 
     /// How far it has come.

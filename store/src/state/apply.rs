@@ -46,7 +46,7 @@ impl State {
         });
         match applied.await {
             Ok(Some(feed_end)) => {
-                self.checkpoint(before, feed_end);
+                self.wal.grown(before, feed_end);
                 Ok(())
             }
             Ok(None) => Err(StoreError::Replaced),

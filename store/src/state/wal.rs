@@ -1,0 +1,172 @@
+//! The write-ahead log of the state, flushed and moved beside the commits.
+//!
+//! A commit of the state leaves its pages with the system, and a checkpoint has them flushed before it moves them. Were it
+//! alone in that, megabytes would go to the disk at once, and the log, on which everybody waits who has written something,
+//! would stand behind them. So they are flushed a little at a time.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rusqlite::Connection;
+
+use crate::sqlite::Pool;
+
+/// After how many accepted events a checkpoint is due: some 6 MB of write-ahead log.
+const CHECKPOINT_EVENTS: u64 = 500;
+
+/// After how many accepted events a flush is due: half a megabyte, which holds up others for less than a millisecond.
+const FLUSH_EVENTS: u64 = 50;
+
+/// What keeps the write-ahead log short, on a thread of its own.
+#[derive(Debug)]
+pub(super) struct Wal {
+    thread: Pool,
+    path: PathBuf,
+    flush: fn(&Path) -> io::Result<()>,
+    /// A checkpoint is due that nobody has begun.
+    checkpoint: Arc<AtomicBool>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    Flush,
+    Checkpoint,
+}
+
+impl Wal {
+    /// Keeps that of the database at this path, with a connection to it.
+    pub(super) fn start(database: &Path, connection: Connection) -> io::Result<Self> {
+        let thread = Pool::start("state-checkpoint", vec![connection])?;
+        let mut path = database.as_os_str().to_owned();
+        path.push("-wal");
+        Ok(Self { thread, path: path.into(), flush, checkpoint: Arc::default() })
+    }
+
+    /// Does something else before, unless the thread has something to do.
+    pub(super) fn first(&self, job: impl FnOnce(&mut Connection) + Send + 'static) {
+        self.thread.offer(job);
+    }
+
+    /// The feed has grown from one position to another.
+    pub(super) fn grown(&self, before: u64, after: u64) {
+        match due(before, after) {
+            None => return,
+            Some(Due::Flush) => {}
+            Some(Due::Checkpoint) => self.checkpoint.store(true, Ordering::SeqCst),
+        }
+        let (checkpoint, path, flush) =
+            (Arc::clone(&self.checkpoint), self.path.clone(), self.flush);
+        // Where one waits already it does what is due by then.
+        self.thread.offer(move |connection| {
+            if checkpoint.swap(false, Ordering::SeqCst) {
+                move_pages(connection);
+            } else if let Err(error) = flush(&path) {
+                // A checkpoint flushes it too, and says what comes of it.
+                tracing::warn!(%error, "the write-ahead log of the state cannot be flushed");
+            }
+        });
+    }
+
+    /// Ends the thread. Blocks; for shutdown.
+    pub(super) fn close(&self) {
+        self.thread.close();
+    }
+}
+
+const fn due(before: u64, after: u64) -> Option<Due> {
+    if before / CHECKPOINT_EVENTS != after / CHECKPOINT_EVENTS {
+        Some(Due::Checkpoint)
+    } else if before / FLUSH_EVENTS != after / FLUSH_EVENTS {
+        Some(Due::Flush)
+    } else {
+        None
+    }
+}
+
+/// Passive: it takes what it can without making the writer wait.
+fn move_pages(connection: &Connection) {
+    let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    if let Err(error) = done {
+        tracing::warn!(%error, "the state cannot be checkpointed");
+    }
+}
+
+fn flush(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_data()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::sqlite::{Options, connect};
+
+    /// A database with something in its write-ahead log, which notes its flushes in a file.
+    fn noting(folder: &Path) -> Wal {
+        let options = Options { writable: true, synchronous: "NORMAL", cache_kib: 64 };
+        let path = folder.join("state.db");
+        let connection = connect(&path, options).unwrap();
+        connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        connection
+            .execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(99999))")
+            .unwrap();
+        let note = |path: &Path| File::create(path.with_extension("flushed")).map(drop);
+        Wal { flush: note, ..Wal::start(&path, connection).unwrap() }
+    }
+
+    #[test]
+    fn a_flush_is_due_every_fifty_events_and_a_checkpoint_every_five_hundred() {
+        assert_eq!(due(0, 49), None);
+        assert_eq!(due(49, 50), Some(Due::Flush));
+        assert_eq!(due(50, 99), None);
+        assert_eq!(due(99, 499), Some(Due::Flush));
+        assert_eq!(due(499, 500), Some(Due::Checkpoint));
+        assert_eq!(due(10, 5_000), Some(Due::Checkpoint));
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_is_flushed_before_a_checkpoint_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let wal = noting(folder.path());
+        wal.grown(0, 50);
+        let size = wal
+            .thread
+            .run(|connection| Ok(std::fs::metadata(connection.path().unwrap()).unwrap().len()));
+        let size = size.await.unwrap();
+        assert!(folder.path().join("state.flushed").exists());
+        assert!(size < 99_999, "nothing is moved yet: {size}");
+    }
+
+    #[tokio::test]
+    async fn a_checkpoint_that_falls_due_while_a_flush_waits_is_done_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let wal = noting(folder.path());
+        let busy = Arc::new(Barrier::new(2));
+        let thread = Arc::clone(&busy);
+        wal.first(move |_| {
+            thread.wait();
+            thread.wait();
+        });
+        busy.wait();
+        wal.grown(449, 450);
+        wal.grown(499, 500);
+        busy.wait();
+        let size = wal
+            .thread
+            .run(|connection| Ok(std::fs::metadata(connection.path().unwrap()).unwrap().len()));
+        assert!(size.await.unwrap() > 99_999);
+        assert!(!folder.path().join("state.flushed").exists());
+    }
+
+    #[test]
+    fn a_write_ahead_log_is_flushed_where_sqlite_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let wal = noting(folder.path());
+        flush(&wal.path).unwrap();
+        assert!(flush(&folder.path().join("absent")).is_err());
+    }
+}
