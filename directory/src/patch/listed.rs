@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use schemas::scim::{AttributeDef, Attributes, Value, identity};
 
-/// What a remove lists, to be compared with what is there. All that it says of a value has to agree,
-/// `$ref` and `display` apart, which are said for people. Letter case matters where the schema says so.
+/// What a remove lists, to be compared with what is there: by `value`, and by `type` if it has one; by all that it
+/// says if it has no `value`, or more than these of what no schema knows. Letter case matters where the schema says so.
 pub(super) struct Listed {
     def: Option<&'static AttributeDef>,
     /// By what is compared of a simple value.
@@ -14,7 +14,7 @@ pub(super) struct Listed {
     values: HashSet<String>,
     /// By their `value` and `type`.
     typed: HashSet<String>,
-    /// Those without a `value`.
+    /// Those without a `value`, and those that say more than it of what no schema knows.
     partial: Vec<Attributes>,
 }
 
@@ -33,6 +33,10 @@ impl Listed {
                 listed.simple.insert(identity(def, &item));
                 continue;
             };
+            if is_compared_in_all(def, parts) {
+                listed.partial.extend(item.as_complex().cloned());
+                continue;
+            }
             match (parts.get("value"), parts.get("type")) {
                 (Some(value), None | Some(Value::Null)) => {
                     listed.values.insert(listed.part("value", value));
@@ -40,7 +44,7 @@ impl Listed {
                 (Some(_), Some(_)) => {
                     listed.typed.insert(identity(def, &item));
                 }
-                (None, _) => listed.partial.extend(item.as_complex().cloned()),
+                (None, _) => {}
             }
         }
         // What says nothing means nothing.
@@ -72,10 +76,18 @@ impl Listed {
     }
 }
 
+/// Whether all that it says has to agree. Of an attribute that a schema knows a value is known by its `value` and `type`;
+/// of another, two values that differ in anything are two.
+fn is_compared_in_all(def: Option<&AttributeDef>, parts: &Attributes) -> bool {
+    let tells = |name: &str| ["value", "type"].iter().any(|told| name.eq_ignore_ascii_case(told));
+    !parts.contains("value") || (def.is_none() && parts.iter().any(|(name, _)| !tells(name)))
+}
+
 /// With how many names each value that is there has to be compared, one by one.
-pub(super) fn comparisons(listed: &Value) -> usize {
+pub(super) fn comparisons(def: Option<&AttributeDef>, listed: &Value) -> usize {
     let of = |item: &Value| {
-        item.as_complex().filter(|parts| !parts.contains("value")).map_or(0, Attributes::len)
+        let parts = item.as_complex().filter(|parts| is_compared_in_all(def, parts));
+        parts.map_or(0, Attributes::len)
     };
     listed.as_list().map_or_else(|| of(listed), |items| items.iter().map(of).sum())
 }

@@ -68,7 +68,7 @@ impl<'p> Target<'p> {
             Mutability::ReadOnly => true,
             Mutability::ReadWrite | Mutability::Immutable | Mutability::WriteOnly => false,
         };
-        let leaf = if self.sub.is_some() { self.sub_def } else { self.def };
+        let leaf = self.leaf();
         let what = if self.def.is_some_and(fixed) || self.sub_def.is_some_and(fixed) {
             "is readOnly and cannot be changed"
         } else if op == Op::Remove && self.filter.is_none() && leaf.is_some_and(|def| def.required)
@@ -79,6 +79,11 @@ impl<'p> Target<'p> {
         };
         let detail = format!("The attribute \"{}\" {what}.", echo(&self.full_name()));
         Err(ScimError::new(ScimType::Mutability, detail))
+    }
+
+    /// What is changed: the sub-attribute if there is one.
+    fn leaf(&self) -> Option<&'static AttributeDef> {
+        if self.sub.is_some() { self.sub_def } else { self.def }
     }
 
     /// The attribute of the resource itself that the target is, or is a part of.
@@ -94,11 +99,11 @@ impl<'p> Target<'p> {
         let Some(there) = resource.get(self.top()) else { return sent };
         let held = weight(there);
         let (looks, copies) = match (self.filter, self.sub) {
-            (None, None) if op == Op::Remove => (comparisons(value), 0),
+            (None, None) if op == Op::Remove => (comparisons(self.leaf(), value), 0),
             (None, None) => (0, 0),
             (filter, _) => {
                 let copies = self.items(there).map_or(1, <[Value]>::len);
-                (filter.map_or(0, terms) + names(value) + comparisons(value), copies)
+                (filter.map_or(0, terms) + names(value) + comparisons(self.leaf(), value), copies)
             }
         };
         let looks = held.saturating_mul(1 + looks);
@@ -163,8 +168,7 @@ impl<'p> Target<'p> {
 
     /// What a remove lists for the target, if it does.
     pub(super) fn listed(&self, value: Value) -> Option<Listed> {
-        let def = if self.sub.is_some() { self.sub_def } else { self.def };
-        (!value.is_absent()).then(|| Listed::new(def, value.into_list()))
+        (!value.is_absent()).then(|| Listed::new(self.leaf(), value.into_list()))
     }
 
     /// The whole attribute, RFC 7644 §3.5.2.1 and §3.5.2.3.

@@ -44,7 +44,12 @@ pub(super) fn weight(value: &Value) -> usize {
         Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Decimal(_) => 1,
         Value::String(text) => 1 + text.len() / TEXT_STEP,
         Value::List(items) => 1 + items.iter().map(weight).sum::<usize>(),
-        Value::Complex(parts) => 1 + parts.iter().map(|(_, part)| weight(part)).sum::<usize>(),
+        Value::Complex(parts) => {
+            1 + parts
+                .iter()
+                .map(|(name, part)| name.len() / TEXT_STEP + weight(part))
+                .sum::<usize>()
+        }
     }
 }
 

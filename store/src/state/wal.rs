@@ -17,7 +17,8 @@ use crate::sqlite::Pool;
 /// After how many accepted events a checkpoint is due: some 6 MB of write-ahead log.
 const CHECKPOINT_EVENTS: u64 = 500;
 
-/// After how many accepted events a flush is due: half a megabyte, which holds up others for less than a millisecond.
+/// After how many accepted events a flush is due: half a megabyte, which holds up others for less than a millisecond. What
+/// is written in larger batches is flushed once for each of them.
 const FLUSH_EVENTS: u64 = 50;
 
 /// What keeps the write-ahead log short, on a thread of its own.
@@ -28,6 +29,8 @@ pub(super) struct Wal {
     flush: fn(&Path) -> io::Result<()>,
     /// A checkpoint is due that nobody has begun.
     checkpoint: Arc<AtomicBool>,
+    /// The last flush failed, which was told.
+    failing: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,8 @@ impl Wal {
         let thread = Pool::start("state-checkpoint", vec![connection])?;
         let mut path = database.as_os_str().to_owned();
         path.push("-wal");
-        Ok(Self { thread, path: path.into(), flush, checkpoint: Arc::default() })
+        let (checkpoint, failing) = (Arc::default(), Arc::default());
+        Ok(Self { thread, path: path.into(), flush, checkpoint, failing })
     }
 
     /// Does something else before, unless the thread has something to do.
@@ -57,15 +61,14 @@ impl Wal {
             Some(Due::Flush) => {}
             Some(Due::Checkpoint) => self.checkpoint.store(true, Ordering::SeqCst),
         }
-        let (checkpoint, path, flush) =
-            (Arc::clone(&self.checkpoint), self.path.clone(), self.flush);
-        // Where one waits already it does what is due by then.
+        let (checkpoint, failing) = (Arc::clone(&self.checkpoint), Arc::clone(&self.failing));
+        let (path, flush) = (self.path.clone(), self.flush);
+        // Left out where one waits already: a checkpoint that is due is made by the next that has its turn.
         self.thread.offer(move |connection| {
             if checkpoint.swap(false, Ordering::SeqCst) {
                 move_pages(connection);
-            } else if let Err(error) = flush(&path) {
-                // A checkpoint flushes it too, and says what comes of it.
-                tracing::warn!(%error, "the write-ahead log of the state cannot be flushed");
+            } else {
+                tell(flush(&path), &failing);
             }
         });
     }
@@ -94,6 +97,18 @@ fn move_pages(connection: &Connection) {
     }
 }
 
+/// Says that flushes fail when they begin to. A checkpoint flushes too, and says every time what comes of it.
+fn tell(flushed: io::Result<()>, failing: &AtomicBool) {
+    let failed = failing.swap(flushed.is_err(), Ordering::SeqCst);
+    if let Err(error) = flushed
+        && !failed
+    {
+        tracing::warn!(%error, "the write-ahead log of the state cannot be flushed");
+    }
+}
+
+/// Opened anew each time and beside SQLite, whose locks a process loses with any descriptor of the file that it closes:
+/// they are on the database and its shared memory, and never on this one.
 fn flush(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_data()
 }
@@ -118,6 +133,14 @@ mod tests {
         Wal { flush: note, ..Wal::start(&path, connection).unwrap() }
     }
 
+    /// That of the database itself, after what was asked for.
+    async fn size(wal: &Wal) -> u64 {
+        let size = |connection: &mut Connection| {
+            Ok(std::fs::metadata(connection.path().unwrap()).unwrap().len())
+        };
+        wal.thread.run(size).await.unwrap()
+    }
+
     #[test]
     fn a_flush_is_due_every_fifty_events_and_a_checkpoint_every_five_hundred() {
         assert_eq!(due(0, 49), None);
@@ -133,10 +156,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let wal = noting(folder.path());
         wal.grown(0, 50);
-        let size = wal
-            .thread
-            .run(|connection| Ok(std::fs::metadata(connection.path().unwrap()).unwrap().len()));
-        let size = size.await.unwrap();
+        let size = size(&wal).await;
         assert!(folder.path().join("state.flushed").exists());
         assert!(size < 99_999, "nothing is moved yet: {size}");
     }
@@ -155,11 +175,11 @@ mod tests {
         wal.grown(449, 450);
         wal.grown(499, 500);
         busy.wait();
-        let size = wal
-            .thread
-            .run(|connection| Ok(std::fs::metadata(connection.path().unwrap()).unwrap().len()));
-        assert!(size.await.unwrap() > 99_999);
+        assert!(size(&wal).await > 99_999);
         assert!(!folder.path().join("state.flushed").exists());
+        wal.grown(549, 550);
+        size(&wal).await;
+        assert!(folder.path().join("state.flushed").exists());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::ports::{Counts, UserFilter};
 use dispatcher::ports::{DeliveryStore, FeedPosition};
@@ -361,4 +362,20 @@ fn times_of(folder: &Path, state: &str) -> Vec<[i64; 3]> {
         state.prepare("SELECT block, earliest, latest FROM feed_times ORDER BY block").unwrap();
     let rows = select.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?])).unwrap();
     rows.map(Result::unwrap).collect()
+}
+
+#[tokio::test]
+async fn what_is_written_is_moved_into_the_file_of_the_state_while_the_store_is_open() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let state = world.place.folder().join("state-1.db");
+    let moved = || std::fs::metadata(&state).unwrap().len();
+    world.add(&mut stream, (1..=400).map(user).collect()).await;
+    let before = moved();
+    world.add(&mut stream, (401..=600).map(user).collect()).await;
+    let waits = async {
+        while moved() <= before + (256 << 10) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waits).await.expect("600 events are moved");
 }

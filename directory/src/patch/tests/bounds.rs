@@ -50,6 +50,21 @@ fn what_would_take_too_many_steps_is_refused_before_it_is_done() {
 }
 
 #[test]
+fn what_no_schema_knows_is_compared_in_all_that_it_says_and_costs_as_much() {
+    let names: Vec<_> = (0..400).map(|at| format!(r#""{}{at}":1"#, "n".repeat(2_000))).collect();
+    let long = format!(r#""x":[{{{}}}]"#, names.join(","));
+    let add = r#"{"op":"add","path":"x","value":"b"}"#;
+    let listed = vec![r#"{"value":"x","display":"y"}"#; 2_000].join(",");
+    let remove = |path: &str| format!(r#"{{"op":"remove","path":"{path}","value":[{listed}]}}"#);
+    assert!(patched(&long, &times(10, add)).is_ok());
+    assert!(patched(&full("emails"), &remove("emails")).is_ok());
+    for (before, operations) in [(long, times(300, add)), (full("x"), remove("x"))] {
+        let error = patched(&before, &operations).unwrap_err();
+        assert_eq!(error.scim_type, Some(ScimType::TooMany));
+    }
+}
+
+#[test]
 fn a_list_that_no_schema_knows_is_bounded_too() {
     let list = |from: usize, to: usize| {
         let values: Vec<_> = (from..to).map(|at| at.to_string()).collect();

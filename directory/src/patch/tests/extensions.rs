@@ -85,6 +85,17 @@ fn values_of_what_no_schema_knows_are_others_if_they_differ_in_anything() {
         (r#""tags":["a"]"#, r#"{"op":"add","path":"tags","value":"b"}"#, r#""tags":["a","b"]"#),
         (r#""tags":["a"]"#, r#"{"op":"add","path":"tags","value":"a"}"#, r#""tags":["a"]"#),
         (two, r#"{"op":"remove","path":"x","value":[{"value":"b"}]}"#, ""),
+        (
+            two,
+            r#"{"op":"remove","path":"x","value":[{"value":"b","display":"E"}]}"#,
+            r#""x":[{"value":"b","display":"D"}]"#,
+        ),
+        (two, r#"{"op":"remove","path":"x","value":[{"value":"b","colour":"red"}]}"#, two),
+        (
+            r#""x":[{"type":"h","primary":true},{"type":"w"}]"#,
+            r#"{"op":"replace","path":"x[type eq \"w\"].primary","value":true}"#,
+            r#""x":[{"type":"h","primary":true},{"type":"w","primary":true}]"#,
+        ),
     ]);
 }
 
