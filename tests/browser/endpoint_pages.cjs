@@ -20,6 +20,8 @@ const PICTURED = {
 async function world() {
   const sink = await Sink.start();
   sink.answer = "received";
+  // One of its own: what fails below is not to fail here, whenever the operator is told of something.
+  const operators = await Sink.start();
   const { id, organization, entra } = await directory("Contoso");
   const url = (path) => sink.url.replace("/webhooks", path);
   const make = (body) => api("POST", "/webhook_endpoints", body);
@@ -28,11 +30,16 @@ async function world() {
     endpoint_url: `http://127.0.0.1:9/${LONG}`, retry_schedule: "1s,1s,1s,1s,1s,1s,1s,1s,1s",
   });
   const off = await make({ endpoint_url: url("/off"), events: ["dsync.group.*"], order: "directory" });
-  await make({ endpoint_url: url("/operator"), kind: "operational" });
+  const operator = await make({ endpoint_url: operators.url.replace("/webhooks", "/operator"), kind: "operational" });
   await api("PATCH", `/webhook_endpoints/${off.id}`, { status: "disabled" });
   await api("PATCH", `/directories/${id}`, { brake: { share: 0.1, window_seconds: 3600, floor: 1 } });
   const people = [];
-  for (let number = 0; number < 40; number += 1) people.push(await entra.user(`person${number}@contoso.example`));
+  const invite = async () => people.push(await entra.user(`person${people.length}@contoso.example`));
+  const attempts = async (endpoint, query = "") => (await api("GET", `/webhook_endpoints/${endpoint.id}/deliveries?limit=100${query}`)).data;
+  while (people.length < 8) await invite();
+  // From then on it is tried now and then, however many events its lane finds at once.
+  await eventually("the operator is told that one fails", async () => (await attempts(operator)).length === 1);
+  while (people.length < 40) await invite();
   await eventually("the users are told of", () => sink.taken().length >= people.length);
   await api("POST", `/webhook_endpoints/${healthy.id}/rotate_secret`, { overlap_seconds: 3600 });
   sink.status = 500;
@@ -44,16 +51,18 @@ async function world() {
   // The one that failed is tried again after some seconds.
   const waiting = async () => (await api("GET", `/webhook_endpoints/${healthy.id}`)).health.lag_events;
   await eventually("only what is held waits", async () => (await waiting()) === 5);
-  await replayed(healthy, sink);
+  await replayed(healthy);
+  await eventually("the operator is told of what is held", async () => (await attempts(operator)).length === 2);
   let attempt;
-  await eventually("attempts are listed", async () => {
+  await eventually("more attempts than a picture has are listed", async () => {
     // The first at the first event: how many others there are by now is another in every run.
-    const { data } = await api("GET", `/webhook_endpoints/${failing.id}/deliveries?status=failed&event=dsync.user.created&limit=100`);
+    const data = await attempts(failing, "&status=failed&event=dsync.user.created");
     const order = (one, other) => one.event_id.localeCompare(other.event_id) || one.attempt - other.attempt;
     [attempt] = data.sort(order);
-    return attempt !== undefined;
+    return data.length > measured.rows;
   });
-  return { sink, id, healthy: healthy.id, failing: failing.id, off: off.id, attempt: attempt.id };
+  const close = () => [sink, operators].forEach((one) => one.close());
+  return { sink, id, healthy: healthy.id, failing: failing.id, off: off.id, attempt: attempt.id, close };
 }
 
 // One that is done. Events of several users go out side by side: of one type, their attempts look the same in any order.
@@ -130,6 +139,6 @@ play(async (browser) => {
   await answers(light, there, "light");
   await answers(dark, there, "dark");
   await every("replay", await replaying(light, there));
-  there.sink.close();
+  there.close();
   console.log(`heaviest first load: ${heaviest} bytes`);
 });

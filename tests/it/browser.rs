@@ -192,7 +192,9 @@ fn play_on(scene: &str, more: &[(&str, &str)], told: impl FnOnce(&Server) -> Val
     let output = node.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("passed"), "{said}\n{errors}");
+    // Once more at the end: whoever keeps a part of a long output keeps that.
+    let why = errors.lines().find(|line| line.contains("Error")).unwrap_or("it said no error");
+    assert!(output.status.success() && said.contains("passed"), "{said}\n{errors}\n{scene}: {why}");
     for left_out in said.lines().filter_map(|line| line.strip_prefix("NOT CHECKED: ")) {
         tests::not_checked(&left_out);
     }
