@@ -35,12 +35,14 @@ impl State {
         batch: Batch,
     ) -> Result<(), StoreError> {
         let before = *self.progress.feed_end().borrow();
-        let progress = Arc::clone(&self.progress);
+        let (progress, rest) = (Arc::clone(&self.progress), self.wal.rest());
         let applied = self.writer.run(move |connection| {
             let applied = apply(connection, partition, from, to, &batch);
             if let Ok(Some(feed_end)) = applied {
                 let accepted = batch.accepted.iter().map(|accepted| accepted.head.hash);
                 progress.moved(partition, batch.passed, accepted, feed_end);
+                // Behind the news, so that those who wait for this batch do not wait for that.
+                rest.move_if_due(connection);
             }
             applied
         });

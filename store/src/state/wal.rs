@@ -3,6 +3,9 @@
 //! A commit of the state leaves its pages with the system, and a checkpoint has them flushed before it moves them. Were it
 //! alone in that, megabytes would go to the disk at once, and the log, on which everybody waits who has written something,
 //! would stand behind them. So they are flushed a little at a time.
+//!
+//! It is begun anew when all of it has been moved, and under commits that never rest a checkpoint beside them never moves
+//! the last ones. That is left to the thread that writes, at a moment when there is little to move.
 
 use std::fs::File;
 use std::io;
@@ -21,6 +24,10 @@ const CHECKPOINT_EVENTS: u64 = 500;
 /// is written in larger batches is flushed once for each of them.
 const FLUSH_EVENTS: u64 = 50;
 
+/// From so many pages on (32 MB) the write-ahead log is to be begun anew: some 2,000 events, so that the flushes that this
+/// takes are rare, and half of what it may come to before SQLite makes the next commit wait for whatever is not moved.
+const LONG_PAGES: i64 = 4_000;
+
 /// What keeps the write-ahead log short, on a thread of its own.
 #[derive(Debug)]
 pub(super) struct Wal {
@@ -31,6 +38,22 @@ pub(super) struct Wal {
     checkpoint: Arc<AtomicBool>,
     /// The last flush failed, which was told.
     failing: Arc<AtomicBool>,
+    rest: Rest,
+}
+
+/// What checkpoints beside the commits leave behind, which whoever commits has to move.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rest {
+    is_due: Arc<AtomicBool>,
+}
+
+impl Rest {
+    /// Moves it if it is due, on the connection that commits. What is committed next begins the write-ahead log anew.
+    pub(super) fn move_if_due(&self, connection: &Connection) {
+        if self.is_due.swap(false, Ordering::SeqCst) {
+            move_pages(connection);
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +69,7 @@ impl Wal {
         let mut path = database.as_os_str().to_owned();
         path.push("-wal");
         let (checkpoint, failing) = (Arc::default(), Arc::default());
-        Ok(Self { thread, path: path.into(), flush, checkpoint, failing })
+        Ok(Self { thread, path: path.into(), flush, checkpoint, failing, rest: Rest::default() })
     }
 
     /// Does something else before, unless the thread has something to do.
@@ -62,15 +85,21 @@ impl Wal {
             Some(Due::Checkpoint) => self.checkpoint.store(true, Ordering::SeqCst),
         }
         let (checkpoint, failing) = (Arc::clone(&self.checkpoint), Arc::clone(&self.failing));
-        let (path, flush) = (self.path.clone(), self.flush);
+        let (path, flush, rest) = (self.path.clone(), self.flush, self.rest.clone());
         // Left out where one waits already: a checkpoint that is due is made by the next that has its turn.
         self.thread.offer(move |connection| {
             if checkpoint.swap(false, Ordering::SeqCst) {
-                move_pages(connection);
+                let is_long = move_pages(connection) > LONG_PAGES;
+                rest.is_due.store(is_long, Ordering::SeqCst);
             } else {
                 tell(flush(&path), &failing);
             }
         });
+    }
+
+    /// For the connection that commits.
+    pub(super) fn rest(&self) -> Rest {
+        self.rest.clone()
     }
 
     /// Ends the thread. Blocks; for shutdown.
@@ -89,12 +118,14 @@ const fn due(before: u64, after: u64) -> Option<Due> {
     }
 }
 
-/// Passive: it takes what it can without making the writer wait.
-fn move_pages(connection: &Connection) {
-    let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-    if let Err(error) = done {
+/// Passive: it takes what it can without making the writer wait. Returns how many pages the write-ahead log has, those that
+/// have been moved among them.
+fn move_pages(connection: &Connection) -> i64 {
+    let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1));
+    done.unwrap_or_else(|error| {
         tracing::warn!(%error, "the state cannot be checkpointed");
-    }
+        0
+    })
 }
 
 /// Says that flushes fail when they begin to. A checkpoint flushes too, and says every time what comes of it.
@@ -117,8 +148,12 @@ fn flush(path: &Path) -> io::Result<()> {
 mod tests {
     use std::sync::Barrier;
 
+    use log::Partition;
+    use projector::{Batch, Position};
+
     use super::*;
     use crate::sqlite::{Options, connect};
+    use crate::state::State;
 
     /// A database with something in its write-ahead log, which notes its flushes in a file.
     fn noting(folder: &Path) -> Wal {
@@ -131,6 +166,19 @@ mod tests {
             .unwrap();
         let note = |path: &Path| File::create(path.with_extension("flushed")).map(drop);
         Wal { flush: note, ..Wal::start(&path, connection).unwrap() }
+    }
+
+    /// Another connection to it, which commits.
+    fn committing(wal: &Wal) -> Connection {
+        let options = Options { writable: true, synchronous: "NORMAL", cache_kib: 64 };
+        let connection = connect(&wal.path.with_file_name("state.db"), options).unwrap();
+        connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        connection
+    }
+
+    /// Commits a row of at least so many pages.
+    fn commit(connection: &Connection, pages: i64) {
+        connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [pages * 8_192]).unwrap();
     }
 
     /// That of the database itself, after what was asked for.
@@ -188,5 +236,46 @@ mod tests {
         let wal = noting(folder.path());
         flush(&wal.path).unwrap();
         assert!(flush(&folder.path().join("absent")).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_long_write_ahead_log_is_begun_anew_by_the_commit_after_the_rest_is_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        let wal = noting(folder.path());
+        // A reader still needs what is there, as the end of a busy log is needed by the next commit.
+        let reader = committing(&wal);
+        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
+        let writer = committing(&wal);
+        commit(&writer, LONG_PAGES + 1);
+        wal.grown(499, 500);
+        size(&wal).await;
+        reader.execute_batch("COMMIT").unwrap();
+        commit(&writer, 1);
+        wal.rest().move_if_due(&writer);
+        commit(&writer, 1);
+        assert!(move_pages(&writer) < 100);
+    }
+
+    #[tokio::test]
+    async fn a_short_write_ahead_log_is_nothing_that_a_commit_sees_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let wal = noting(folder.path());
+        let writer = committing(&wal);
+        commit(&writer, 9);
+        wal.grown(499, 500);
+        let before = size(&wal).await;
+        commit(&writer, 999);
+        wal.rest().move_if_due(&writer);
+        assert_eq!(size(&wal).await, before);
+    }
+
+    #[tokio::test]
+    async fn who_commits_moves_the_rest_that_is_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).unwrap();
+        state.wal.rest.is_due.store(true, Ordering::SeqCst);
+        let (from, to) = (Position::default(), Position::default());
+        state.apply(Partition(0), from, to, Batch::default()).await.unwrap();
+        assert!(!state.wal.rest.is_due.load(Ordering::SeqCst));
     }
 }
