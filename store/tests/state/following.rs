@@ -31,16 +31,6 @@ const ALL: Reach = Reach::Everything;
 const TOKEN: Digest = [1; 32];
 const ENDPOINT: &str = "endpoint-1";
 
-/// Ends the test, aloud, where there is no PostgreSQL.
-macro_rules! client {
-    ($world:expr) => {
-        match $world.place.client().await {
-            Some(client) => client,
-            None => return,
-        }
-    };
-}
-
 /// A replica whose ids and secrets are not those of others.
 async fn beside(world: &World) -> Arc<Store> {
     Arc::new(world.open(numbered()).await)

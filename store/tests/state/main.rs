@@ -7,6 +7,16 @@
 mod folder;
 mod server;
 
+/// Ends the test, aloud, where there is no PostgreSQL.
+macro_rules! client {
+    ($world:expr) => {
+        match $world.place.client().await {
+            Some(client) => client,
+            None => return,
+        }
+    };
+}
+
 #[path = "."]
 mod on_sqlite {
     pub(crate) use crate::folder::Folder as Place;
@@ -56,6 +66,7 @@ mod on_postgres {
     mod endpoints;
     mod filters;
     mod following;
+    mod generations;
     mod host_names;
     mod judges;
     mod leases;
