@@ -118,7 +118,7 @@ impl State {
             Options { writable: false, synchronous: "NORMAL", cache_kib: READER_CACHE_KIB };
         let readers = (0..READERS).map(|_| connect(path, reading).map_err(OpenError::at(path)));
         let readers = readers.collect::<Result<Vec<_>, _>>()?;
-        let wal = Wal::start(path, checkpointer)?;
+        let wal = Wal::start(checkpointer)?;
         let ends = Arc::new(AtomicBool::new(false));
         let told_to_end = Arc::clone(&ends);
         wal.first(move |connection| {

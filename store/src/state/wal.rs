@@ -1,15 +1,11 @@
-//! The write-ahead log of the state, flushed and moved beside the commits.
+//! The write-ahead log of the state, moved into the database beside the commits.
 //!
-//! A commit of the state leaves its pages with the system, and a checkpoint has them flushed before it moves them. Were it
-//! alone in that, megabytes would go to the disk at once, and the log, on which everybody waits who has written something,
-//! would stand behind them. So they are flushed a little at a time.
+//! A commit of the state leaves its pages with the system, and a checkpoint has them flushed before it moves them. The log,
+//! on which everybody waits who has written something, stands behind that. So little is moved at a time.
 //!
 //! It is begun anew when all of it has been moved, and under commits that never rest a checkpoint beside them never moves
 //! the last ones. That is left to the thread that writes, at a moment when there is little to move.
 
-use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,12 +13,9 @@ use rusqlite::Connection;
 
 use crate::sqlite::Pool;
 
-/// After how many accepted events a checkpoint is due: some 6 MB of write-ahead log.
-const CHECKPOINT_EVENTS: u64 = 500;
-
-/// After how many accepted events a flush is due: half a megabyte, which holds up others for less than a millisecond. What
-/// is written in larger batches is flushed once for each of them.
-const FLUSH_EVENTS: u64 = 50;
+/// After how many accepted events a checkpoint is due: a megabyte under load, nine where each event has a commit of its own.
+/// What comes in larger batches is moved once for each of them.
+const CHECKPOINT_EVENTS: u64 = 64;
 
 /// From so many pages on (32 MB) the write-ahead log is to be begun anew: some 2,000 events, so that the flushes that this
 /// takes are rare, and half of what it may come to before SQLite makes the next commit wait for whatever is not moved.
@@ -32,12 +25,6 @@ const LONG_PAGES: i64 = 4_000;
 #[derive(Debug)]
 pub(super) struct Wal {
     thread: Pool,
-    path: PathBuf,
-    flush: fn(&Path) -> io::Result<()>,
-    /// A checkpoint is due that nobody has begun.
-    checkpoint: Arc<AtomicBool>,
-    /// The last flush failed, which was told.
-    failing: Arc<AtomicBool>,
     rest: Rest,
 }
 
@@ -56,20 +43,11 @@ impl Rest {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Due {
-    Flush,
-    Checkpoint,
-}
-
 impl Wal {
-    /// Keeps that of the database at this path, with a connection to it.
-    pub(super) fn start(database: &Path, connection: Connection) -> io::Result<Self> {
+    /// Keeps that of the database to which this is a connection.
+    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
         let thread = Pool::start("state-checkpoint", vec![connection])?;
-        let mut path = database.as_os_str().to_owned();
-        path.push("-wal");
-        let (checkpoint, failing) = (Arc::default(), Arc::default());
-        Ok(Self { thread, path: path.into(), flush, checkpoint, failing, rest: Rest::default() })
+        Ok(Self { thread, rest: Rest::default() })
     }
 
     /// Does something else before, unless the thread has something to do.
@@ -79,21 +57,14 @@ impl Wal {
 
     /// The feed has grown from one position to another.
     pub(super) fn grown(&self, before: u64, after: u64) {
-        match due(before, after) {
-            None => return,
-            Some(Due::Flush) => {}
-            Some(Due::Checkpoint) => self.checkpoint.store(true, Ordering::SeqCst),
+        if before / CHECKPOINT_EVENTS == after / CHECKPOINT_EVENTS {
+            return;
         }
-        let (checkpoint, failing) = (Arc::clone(&self.checkpoint), Arc::clone(&self.failing));
-        let (path, flush, rest) = (self.path.clone(), self.flush, self.rest.clone());
-        // Left out where one waits already: a checkpoint that is due is made by the next that has its turn.
+        let rest = self.rest.clone();
+        // Left out where one waits already, which moves this as well.
         self.thread.offer(move |connection| {
-            if checkpoint.swap(false, Ordering::SeqCst) {
-                let is_long = move_pages(connection) > LONG_PAGES;
-                rest.is_due.store(is_long, Ordering::SeqCst);
-            } else {
-                tell(flush(&path), &failing);
-            }
+            let is_long = move_pages(connection) > LONG_PAGES;
+            rest.is_due.store(is_long, Ordering::SeqCst);
         });
     }
 
@@ -108,16 +79,6 @@ impl Wal {
     }
 }
 
-const fn due(before: u64, after: u64) -> Option<Due> {
-    if before / CHECKPOINT_EVENTS != after / CHECKPOINT_EVENTS {
-        Some(Due::Checkpoint)
-    } else if before / FLUSH_EVENTS != after / FLUSH_EVENTS {
-        Some(Due::Flush)
-    } else {
-        None
-    }
-}
-
 /// Passive: it takes what it can without making the writer wait. Returns how many pages the write-ahead log has, those that
 /// have been moved among them.
 fn move_pages(connection: &Connection) -> i64 {
@@ -128,24 +89,9 @@ fn move_pages(connection: &Connection) -> i64 {
     })
 }
 
-/// Says that flushes fail when they begin to. A checkpoint flushes too, and says every time what comes of it.
-fn tell(flushed: io::Result<()>, failing: &AtomicBool) {
-    let failed = failing.swap(flushed.is_err(), Ordering::SeqCst);
-    if let Err(error) = flushed
-        && !failed
-    {
-        tracing::warn!(%error, "the write-ahead log of the state cannot be flushed");
-    }
-}
-
-/// Opened anew each time and beside SQLite, whose locks a process loses with any descriptor of the file that it closes:
-/// they are on the database and its shared memory, and never on this one.
-fn flush(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_data()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::sync::Barrier;
 
     use log::Partition;
@@ -155,25 +101,21 @@ mod tests {
     use crate::sqlite::{Options, connect};
     use crate::state::State;
 
-    /// A database with something in its write-ahead log, which notes its flushes in a file.
-    fn noting(folder: &Path) -> Wal {
+    /// A connection to the database in this folder.
+    fn connected(folder: &Path) -> Connection {
         let options = Options { writable: true, synchronous: "NORMAL", cache_kib: 64 };
-        let path = folder.join("state.db");
-        let connection = connect(&path, options).unwrap();
+        let connection = connect(&folder.join("state.db"), options).unwrap();
         connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        connection
+    }
+
+    /// Keeps a database with something in its write-ahead log.
+    fn started(folder: &Path) -> Wal {
+        let connection = connected(folder);
         connection
             .execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(99999))")
             .unwrap();
-        let note = |path: &Path| File::create(path.with_extension("flushed")).map(drop);
-        Wal { flush: note, ..Wal::start(&path, connection).unwrap() }
-    }
-
-    /// Another connection to it, which commits.
-    fn committing(wal: &Wal) -> Connection {
-        let options = Options { writable: true, synchronous: "NORMAL", cache_kib: 64 };
-        let connection = connect(&wal.path.with_file_name("state.db"), options).unwrap();
-        connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
-        connection
+        Wal::start(connection).unwrap()
     }
 
     /// Commits a row of at least so many pages.
@@ -189,30 +131,23 @@ mod tests {
         wal.thread.run(size).await.unwrap()
     }
 
-    #[test]
-    fn a_flush_is_due_every_fifty_events_and_a_checkpoint_every_five_hundred() {
-        assert_eq!(due(0, 49), None);
-        assert_eq!(due(49, 50), Some(Due::Flush));
-        assert_eq!(due(50, 99), None);
-        assert_eq!(due(99, 499), Some(Due::Flush));
-        assert_eq!(due(499, 500), Some(Due::Checkpoint));
-        assert_eq!(due(10, 5_000), Some(Due::Checkpoint));
+    #[tokio::test]
+    async fn a_checkpoint_is_due_every_sixty_four_events_and_after_more_at_once() {
+        for (before, after, is_due) in
+            [(0, 63, false), (63, 64, true), (64, 127, false), (127, 128, true), (10, 5_000, true)]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let wal = started(folder.path());
+            wal.grown(before, after);
+            let size = size(&wal).await;
+            assert_eq!(size > 99_999, is_due, "from {before} to {after}: {size}");
+        }
     }
 
     #[tokio::test]
-    async fn what_was_committed_is_flushed_before_a_checkpoint_is_due() {
+    async fn a_checkpoint_that_waits_moves_what_is_committed_meanwhile_as_well() {
         let folder = tempfile::tempdir().unwrap();
-        let wal = noting(folder.path());
-        wal.grown(0, 50);
-        let size = size(&wal).await;
-        assert!(folder.path().join("state.flushed").exists());
-        assert!(size < 99_999, "nothing is moved yet: {size}");
-    }
-
-    #[tokio::test]
-    async fn a_checkpoint_that_falls_due_while_a_flush_waits_is_done_in_its_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let wal = noting(folder.path());
+        let wal = started(folder.path());
         let busy = Arc::new(Barrier::new(2));
         let thread = Arc::clone(&busy);
         wal.first(move |_| {
@@ -220,34 +155,23 @@ mod tests {
             thread.wait();
         });
         busy.wait();
-        wal.grown(449, 450);
-        wal.grown(499, 500);
+        wal.grown(63, 64);
+        commit(&connected(folder.path()), 99);
+        wal.grown(127, 128);
         busy.wait();
-        assert!(size(&wal).await > 99_999);
-        assert!(!folder.path().join("state.flushed").exists());
-        wal.grown(549, 550);
-        size(&wal).await;
-        assert!(folder.path().join("state.flushed").exists());
-    }
-
-    #[test]
-    fn a_write_ahead_log_is_flushed_where_sqlite_has_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let wal = noting(folder.path());
-        flush(&wal.path).unwrap();
-        assert!(flush(&folder.path().join("absent")).is_err());
+        assert!(size(&wal).await > 99 * 8_192);
     }
 
     #[tokio::test]
     async fn a_long_write_ahead_log_is_begun_anew_by_the_commit_after_the_rest_is_moved() {
         let folder = tempfile::tempdir().unwrap();
-        let wal = noting(folder.path());
+        let wal = started(folder.path());
         // A reader still needs what is there, as the end of a busy log is needed by the next commit.
-        let reader = committing(&wal);
+        let reader = connected(folder.path());
         reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
-        let writer = committing(&wal);
+        let writer = connected(folder.path());
         commit(&writer, LONG_PAGES + 1);
-        wal.grown(499, 500);
+        wal.grown(63, 64);
         size(&wal).await;
         reader.execute_batch("COMMIT").unwrap();
         commit(&writer, 1);
@@ -260,10 +184,10 @@ mod tests {
     #[tokio::test]
     async fn a_short_write_ahead_log_is_nothing_that_a_commit_sees_to() {
         let folder = tempfile::tempdir().unwrap();
-        let wal = noting(folder.path());
-        let writer = committing(&wal);
+        let wal = started(folder.path());
+        let writer = connected(folder.path());
         commit(&writer, 9);
-        wal.grown(499, 500);
+        wal.grown(63, 64);
         let before = size(&wal).await;
         commit(&writer, 999);
         wal.rest().move_if_due(&writer);
