@@ -29,6 +29,15 @@ async fn new_directory(server: &Server, organization: &str, name: &str) -> Direc
     Directory::new(&server.api().create("/directories", &body).await, server.base())
 }
 
+/// A server on a folder, with the organization Acme and its directory.
+async fn served() -> (tempfile::TempDir, Server, String, Directory) {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let acme = organization(&server.api(), "Acme").await;
+    let directory = new_directory(&server, &acme, "Acme").await;
+    (data, server, acme, directory)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_opens_a_link_and_makes_the_token_that_the_identity_provider_needs() {
     let data = tempfile::tempdir().unwrap();
@@ -159,11 +168,8 @@ async fn an_administrator_adds_the_directory_that_nobody_has_added() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_without_an_address_are_told_of_and_get_one_with_a_press() {
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path());
+    let (_data, server, acme, directory) = served().await;
     let api = server.api();
-    let acme = organization(&api, "Acme").await;
-    let directory = new_directory(&server, &acme, "Acme").await;
     let path = link(&api, &acme).await;
     let own = format!("/setup/directories/{}", directory.id);
     let mut browser = Browser::new(&server);

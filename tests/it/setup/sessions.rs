@@ -5,18 +5,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::Server;
 
-use super::{Browser, link, new_directory, organization};
+use super::{Browser, link, new_directory, organization, served};
 
 const ACME: &str = "scim.acme.test";
 const RIVAL: &str = "scim.rival.test";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_reaches_nothing_of_another_organization() {
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path());
+    let (_data, server, acme, directory) = served().await;
     let api = server.api();
-    let acme = organization(&api, "Acme").await;
-    let directory = new_directory(&server, &acme, "Acme").await;
     let foreign = api.directory("okta scim v2.0", "Rival").await;
     let path = link(&api, &acme).await;
     let mut browser = Browser::new(&server);
@@ -51,11 +48,8 @@ async fn a_session_reaches_nothing_of_another_organization() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_counts_that_a_page_of_this_session_made() {
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path());
+    let (_data, server, acme, directory) = served().await;
     let api = server.api();
-    let acme = organization(&api, "Acme").await;
-    let directory = new_directory(&server, &acme, "Acme").await;
     let own = format!("/setup/directories/{}", directory.id);
     let mut browsers = [Browser::new(&server), Browser::new(&server)];
     for browser in &mut browsers {
@@ -165,11 +159,8 @@ async fn what_opens_nothing_says_why_and_what_to_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_site_cannot_press_the_buttons() {
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path());
+    let (_data, server, acme, directory) = served().await;
     let api = server.api();
-    let acme = organization(&api, "Acme").await;
-    let directory = new_directory(&server, &acme, "Acme").await;
     let path = link(&api, &acme).await;
     let mut browser = Browser::new(&server);
     for headers in [
@@ -189,11 +180,8 @@ async fn another_site_cannot_press_the_buttons() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_load_nothing_from_elsewhere_and_are_kept_nowhere() {
-    let data = tempfile::tempdir().unwrap();
-    let server = Server::start(data.path());
+    let (data, server, acme, directory) = served().await;
     let api = server.api();
-    let acme = organization(&api, "Acme").await;
-    let directory = new_directory(&server, &acme, "Acme").await;
     let own = format!("/setup/directories/{}", directory.id);
     let path = link(&api, &acme).await;
     let mut browser = Browser::new(&server);
