@@ -4,6 +4,7 @@ pub(crate) mod apply;
 mod arrivals;
 pub(crate) mod audit;
 mod backend;
+pub(crate) mod blocks;
 pub(crate) mod braking;
 pub(crate) mod bulk;
 pub(crate) mod feed;
@@ -49,10 +50,11 @@ const MIGRATIONS: [&str; VERSION as usize] = [
     include_str!("state/times.sql"),
     include_str!("state/runs.sql"),
     include_str!("state/mapped.sql"),
+    include_str!("state/blocks.sql"),
 ];
 
 /// The version of the schema: how many migrations lead to it.
-const VERSION: i32 = 7;
+const VERSION: i32 = 8;
 
 /// The first version that knows of pending members.
 const PENDING_MEMBERS_SINCE: i32 = 2;

@@ -2,6 +2,7 @@
 
 mod looking;
 mod range;
+mod way;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(crate) use looking::{Budget, Looking, Of, Part, Place, leading_types};
 use range::caused_by;
 pub(crate) use range::{Range, caused_between, caused_ids};
 pub(in crate::state) use range::{range, within};
+use way::Way;
 
 /// How many events a page looks at when no index leads to what is asked for: some milliseconds. Then the
 /// page ends, and the list goes on from there.
@@ -272,22 +274,12 @@ fn look(
     rising: bool,
     is_searched: bool,
 ) -> Result<(Vec<u64>, bool), DbError> {
-    let direction = if rising { "ASC" } else { "DESC" };
-    let bytes = if is_searched { "octet_length(data)" } else { "0" };
+    let bytes = if is_searched { "octet_length(feed.data)" } else { "0" };
     while let Some(Part { of, low, high, limit }) = looking.wanted() {
-        let column = if of.has_places_of_its_own() { "seq" } else { "position" };
-        let mut conditions = Conditions::default();
-        conditions.and(&format!("{column} > {{}}"), as_sql(low));
-        conditions.and(&format!("{column} <= {{}}"), as_sql(high));
-        if let Some(key) = of.key {
-            conditions.and("directory = {}", key);
-        }
-        if let Some(kind) = of.kind {
-            conditions.and("event = {}", kind.name().to_owned());
-        }
+        let Way { place, feed, order, conditions } = Way::through(of, (low, high), rising);
         let sql = format!(
-            "SELECT {column}, position, {bytes} FROM feed
-             WHERE {} ORDER BY {column} {direction} LIMIT ?{}",
+            "SELECT {place}, feed.position, {bytes} FROM {feed}
+             WHERE {} ORDER BY {order} LIMIT ?{}",
             conditions.to_sql(),
             conditions.parameters().len() + 1
         );

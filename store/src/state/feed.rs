@@ -5,13 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dispatcher::ports::{FeedEvent, FeedPosition, Line, Topic};
 use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, params, params_from_iter};
 use schemas::record::{Context, PublicEvent};
 use schemas::wire::EventTag;
 use schemas::{DirectoryId, EventId, RequestId, ScimId, Seq};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::audit::Range;
+use super::blocks::{self, Within};
+use super::reading::page::Conditions;
 use super::rows::{Time, all, first};
 use super::{State, directory_row};
 use crate::config::Known;
@@ -113,8 +116,8 @@ impl State {
     }
 }
 
-/// Events of one stream. They are found by their place in it, which rises with the position: there is
-/// an index for that and none for the positions of a stream.
+/// Events of one stream. They are found by their place in it, which rises with the position: there is an index for that,
+/// and of positions it is only kept in which blocks a stream has some.
 fn stream(
     connection: &Connection,
     known: &Known,
@@ -140,9 +143,11 @@ pub(crate) fn seq_up_to(
     directory: i64,
     position: u64,
 ) -> Result<Seq, DbError> {
-    let sql = "SELECT seq FROM feed WHERE directory = ?1 AND position <= ?2
-        ORDER BY position DESC LIMIT 1";
-    let found = first(connection, sql, [directory, as_sql(position)], |row| {
+    let (within, mut conditions) = (Within::Directory(directory), Conditions::default());
+    blocks::narrow(&mut conditions, within, None, Range { last: position, ..Range::ALL });
+    let (feed, of, order) = (blocks::FEED, conditions.to_sql(), blocks::order(false));
+    let sql = format!("SELECT feed.seq FROM {feed} WHERE {of} ORDER BY {order} LIMIT 1");
+    let found = first(connection, &sql, params_from_iter(conditions.parameters()), |row| {
         Ok(Seq(from_sql(row.get(0)?)))
     })?;
     Ok(found.unwrap_or(Seq(0)))

@@ -14,6 +14,7 @@ use super::apply::{
     Counted, ShownColumns, columns_of, email_key, insert_other_emails, is_active, other_emails,
     shown_columns,
 };
+use super::blocks;
 use crate::error::DbError;
 use crate::sqlite::as_sql;
 
@@ -209,7 +210,8 @@ impl Row for FeedRow<'_> {
 
 /// Adds events to the feed in a transaction that is undone if this fails.
 pub(crate) fn feed(connection: &Connection, rows: &[FeedRow<'_>]) -> Result<(), DbError> {
-    Ok(FEED.rows(connection, rows)?)
+    FEED.rows(connection, rows)?;
+    blocks::note(connection, rows)
 }
 
 #[cfg(test)]

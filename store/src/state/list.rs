@@ -152,6 +152,9 @@ pub(crate) fn too_many(query: &ListQuery) -> ScimError {
     ScimError::new(ScimType::TooMany, detail)
 }
 
+/// Behind all places: no id is longer, so none is greater.
+const LAST_PLACE: [u8; size_of::<u128>() + 1] = [0xff; size_of::<u128>() + 1];
+
 fn unfiltered<K: Kind>(
     connection: &Connection,
     directory: DirectoryId,
@@ -168,16 +171,19 @@ fn unfiltered<K: Kind>(
         Start::Skip(skip) => (as_sql(*skip), Vec::new()),
         Start::After(place) => (0, place.order.to_vec()),
     };
-    // One more tells whether others follow.
+    // One more tells whether others follow. Only what is shown is read beyond the indexes.
     let sql = format!(
-        "SELECT {} FROM {} WHERE directory = ?1 AND {order} > ?2 ORDER BY {order} LIMIT ?3 OFFSET ?4",
+        "SELECT {} FROM ({} ORDER BY place LIMIT ?4 OFFSET ?5) AS run
+         CROSS JOIN {name} ON {name}.key = run.key ORDER BY run.place",
         K::COLUMNS,
-        K::NAME,
-        order = K::ORDER
+        K::RUN,
+        name = K::NAME
     );
     let limit = if count == 0 { 0 } else { i64::from(count) + 1 };
     let mut rows =
-        all(connection, &sql, params![directory, after, limit, skip], |row| kind.read(row))?;
+        all(connection, &sql, params![directory, after, LAST_PLACE, limit, skip], |row| {
+            kind.read(row)
+        })?;
     let more = rows.len() > count as usize;
     rows.truncate(count as usize);
     let last = rows.last().filter(|_| more).map(|row| kind.order(row));
@@ -246,7 +252,7 @@ impl<K: Kind> Scan<K> {
             self.ended = true;
             return Ok(self);
         };
-        let (among, second, third) = match &self.indexed {
+        let (from, among, second, third) = match &self.indexed {
             Some(Condition { is_range: true, sql, value })
                 if self.is_wide(connection, directory.key, sql, value)? =>
             {
@@ -255,24 +261,21 @@ impl<K: Kind> Scan<K> {
             }
             Some(Condition { sql, value, .. }) => {
                 self.ended = true;
-                (format!("{sql} AND ?3 IS NULL"), value.clone(), Sql::Null)
+                let among = format!("{sql} AND ?3 IS NULL");
+                (K::NAME.to_owned(), among, value.clone(), Sql::Null)
             }
             None => {
                 let last = self.bound(connection, directory.key)?;
-                let (name, order) = (K::NAME, K::ORDER);
-                let among = format!(
-                    "{name}.directory = ?1 AND {name}.{order} > ?2 AND {name}.{order} <= ?3"
-                );
                 let after = std::mem::replace(&mut self.after, last.clone());
-                (among, Sql::Blob(after), Sql::Blob(last))
+                (of_run::<K>(), "TRUE".to_owned(), Sql::Blob(after), Sql::Blob(last))
             }
         };
         let own = [directory.key.into(), second, third].into_iter();
         let parameters: Vec<Sql> = own.chain(self.parameters.iter().cloned()).collect();
         if self.sort.is_some() {
-            self.take_sorted(connection, &among, parameters)?;
+            self.take_sorted(connection, (&from, &among), parameters)?;
         } else {
-            self.take(connection, &among, parameters)?;
+            self.take(connection, (&from, &among), parameters)?;
         }
         self.ended |= self.counted.is_some() && self.page.is_full();
         Ok(self)
@@ -295,26 +298,21 @@ impl<K: Kind> Scan<K> {
 
     /// Where the next chunk of rows ends.
     fn bound(&mut self, connection: &Connection, directory: i64) -> Result<Vec<u8>, DbError> {
-        let sql = format!(
-            "SELECT {order} FROM {} WHERE directory = ?1 AND {order} > ?2 ORDER BY {order} LIMIT 1 OFFSET ?3",
-            K::NAME,
-            order = K::ORDER
-        );
-        let parameters = params![directory, self.after, SCAN_ROWS - 1];
-        let found = first(connection, &sql, parameters, |row| Ok(row.get::<_, Vec<u8>>(0)?))?;
+        let sql = format!("{} ORDER BY place LIMIT 1 OFFSET ?4", K::RUN);
+        let parameters = params![directory, self.after, LAST_PLACE, SCAN_ROWS - 1];
+        let found = first(connection, &sql, parameters, |row| Ok(row.get::<_, Vec<u8>>(1)?))?;
         self.read += u64::from(SCAN_ROWS);
         self.ended = found.is_none();
-        // No id is longer, so none is greater.
-        Ok(found.unwrap_or_else(|| vec![0xff; size_of::<u128>() + 1]))
+        Ok(found.unwrap_or_else(|| LAST_PLACE.to_vec()))
     }
 
     fn take(
         &mut self,
         connection: &Connection,
-        among: &str,
+        among: (&str, &str),
         parameters: Vec<Sql>,
     ) -> Result<(), DbError> {
-        let sql = selection::<K>(among, &self.condition, self.indexed.is_some());
+        let sql = selection::<K>(among, &self.condition);
         let found = all(connection, &sql, params_from_iter(parameters), |row| {
             Ok(Found { key: row.get(0)?, place: Place { key: None, order: row.get(1)? } })
         })?;
@@ -326,12 +324,12 @@ impl<K: Kind> Scan<K> {
     fn take_sorted(
         &mut self,
         connection: &Connection,
-        among: &str,
+        (from, among): (&str, &str),
         parameters: Vec<Sql>,
     ) -> Result<(), DbError> {
         let Some(by) = &self.sort else { return Ok(()) };
-        let (name, condition, columns) = (K::NAME, &self.condition, K::COLUMNS);
-        let sql = format!("SELECT {columns} FROM {name} WHERE {among} AND {condition}");
+        let (condition, columns) = (&self.condition, K::COLUMNS);
+        let sql = format!("SELECT {columns} FROM {from} WHERE {among} AND {condition}");
         let (kind, base) = (self.kind, &self.base);
         let found = all(connection, &sql, params_from_iter(parameters), |row| {
             let row = kind.read(row)?;
@@ -363,13 +361,22 @@ impl<K: Kind> Scan<K> {
     }
 }
 
-/// The places of the rows that match, in their order. What an index serves is sorted afterwards: SQLite would
-/// rather walk through the whole directory in order than look up a few rows by the other index and sort them.
-fn selection<K: Kind>(among: &str, condition: &str, indexed: bool) -> String {
-    let (name, order, sorted) = (K::NAME, K::ORDER, if indexed { "+" } else { "" });
+/// The rows of the run, read one by one.
+fn of_run<K: Kind>() -> String {
     format!(
-        "SELECT {name}.key, {name}.{order} FROM {name} WHERE {among} AND {condition} \
-         ORDER BY {sorted}{name}.{order}"
+        "({run}) AS run CROSS JOIN {name} ON {name}.key = run.key",
+        run = K::RUN,
+        name = K::NAME
+    )
+}
+
+/// The places of the rows that match, in their order. They are sorted afterwards: SQLite would rather walk through all
+/// users in order than look up a few rows by another index and sort them.
+fn selection<K: Kind>((from, among): (&str, &str), condition: &str) -> String {
+    let (name, order) = (K::NAME, K::ORDER);
+    format!(
+        "SELECT {name}.key, {name}.{order} FROM {from} WHERE {among} AND {condition} \
+         ORDER BY +{name}.{order}"
     )
 }
 

@@ -3,11 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::ports::Resource;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, params, params_from_iter};
 use schemas::{DirectoryId, EventId, EventType, Timestamp};
 
 use super::State;
+use super::audit::Range;
+use super::blocks::{self, Within};
 use super::feed::body;
+use super::reading::page::Conditions;
 use super::rows::{all, first};
 use crate::error::{DbError, unreadable};
 use crate::sqlite::{as_sql, from_sql};
@@ -113,10 +116,14 @@ impl State {
     ) -> Result<Option<Vec<EventId>>, DbError> {
         self.read(move |connection| {
             let id = |row: &rusqlite::Row<'_>| Ok(EventId::from_bytes(row.get(0)?));
-            let (kind, limit) = (kind.map(EventType::name), as_sql(limit as u64));
+            let limit = as_sql(limit as u64);
             let Some(Named { table, column, bits, text }) = resource.map(Named::of) else {
-                let sql = "SELECT event_id FROM feed WHERE event = ?1 LIMIT ?2";
-                return all(connection, sql, params![kind, limit], id).map(Some);
+                let mut conditions = Conditions::default();
+                blocks::narrow(&mut conditions, Within::Feed, kind, Range::ALL);
+                let (feed, of) = (blocks::FEED, conditions.to_sql());
+                let sql = format!("SELECT feed.event_id FROM {feed} WHERE {of} LIMIT {limit}");
+                let parameters = params_from_iter(conditions.parameters());
+                return all(connection, &sql, parameters, id).map(Some);
             };
             let sql = format!("SELECT scim_id FROM {table} WHERE {column} = ?1");
             let found = first(connection, &sql, [bits], |row| Ok(row.get::<_, [u8; 16]>(0)?))?;
@@ -125,6 +132,7 @@ impl State {
                 "SELECT event_id FROM feed WHERE {column} = ?1 AND (?2 IS NULL OR event = ?2)
                      AND instr(data, ?3) > 0 LIMIT ?4"
             );
+            let kind = kind.map(EventType::name);
             all(connection, &sql, params![scim_id, kind, text, limit], id).map(Some)
         })
         .await

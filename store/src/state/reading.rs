@@ -1,6 +1,8 @@
 //! What the API reads: pages of users, groups and events.
 
 mod events;
+#[cfg(test)]
+mod laws;
 pub(crate) mod page;
 #[cfg(test)]
 mod plans;

@@ -35,9 +35,12 @@ impl State {
             let Some(row) = present_row(connection, directory)? else { return Ok(Vec::new()) };
             let after = after.map(UserId::to_bytes).unwrap_or_default();
             // Only who is hidden can return, and then joins its groups.
-            let sql = "SELECT scim_id, user_id, CASE hidden WHEN 0 THEN 1 ELSE 1 +
-                    (SELECT count(*) FROM memberships WHERE user_key = users.key) END
-                FROM users WHERE directory = ?1 AND user_id > ?2 ORDER BY user_id LIMIT ?3";
+            let sql = "SELECT scim_id, user_id, 1 FROM users
+                    WHERE directory = ?1 AND hidden = 0 AND user_id > ?2
+                UNION ALL SELECT scim_id, user_id,
+                    1 + (SELECT count(*) FROM memberships WHERE user_key = users.key) FROM users
+                    WHERE directory = ?1 AND hidden = 1 AND user_id > ?2
+                ORDER BY user_id LIMIT ?3";
             all(connection, sql, params![row.key, after, limit], to_refresh)
         })
         .await

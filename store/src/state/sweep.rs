@@ -22,7 +22,7 @@ const LEFT: &str = "SELECT key FROM directories WHERE partition = ?1 AND gone = 
         OR EXISTS (SELECT 1 FROM groups WHERE groups.directory = directories.key))
     LIMIT 1";
 
-const USERS: &str = "SELECT key FROM users WHERE directory = ?1 ORDER BY user_id LIMIT ?2";
+const USERS: &str = "SELECT key FROM users WHERE directory = ?1 ORDER BY updated_at LIMIT ?2";
 
 /// What users have left, before the users themselves: their keys are given out again.
 const OF_USERS: [&str; 2] = [

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::ports::{Counts, UserFilter};
+use api::ports::{Audit, AuditFilter, Counts, Order, PageRequest, Reach, UserFilter};
 use dispatcher::ports::{DeliveryStore, FeedPosition};
 use ingest::ports::Replica;
 use log::Offset;
@@ -21,10 +21,22 @@ use super::world::{
     waits_for,
 };
 use crate::folder::MASTER_KEY;
-use schemas::{Hash, UserId};
+use schemas::{EventId, EventType, Hash, UserId};
+
+/// Makes the first state of a closed store what the version before the blocks of the feed left.
+pub(crate) fn before_blocks(folder: &Path) {
+    let state = Connection::open(folder.join("state-1.db")).unwrap();
+    let undo = "DROP TABLE feed_blocks; CREATE INDEX feed_stream ON feed (directory);
+        CREATE INDEX feed_event ON feed (event);
+        CREATE INDEX feed_directory_event ON feed (directory, event);
+        DROP INDEX users_hidden; CREATE INDEX users_directory ON users (directory, user_id);
+        PRAGMA user_version = 7";
+    state.execute_batch(undo).unwrap();
+}
 
 /// Makes the first state of a closed store what the version before the column for mapped ids left.
 pub(crate) fn before_mapped_ids(folder: &Path) {
+    before_blocks(folder);
     let state = Connection::open(folder.join("state-1.db")).unwrap();
     let undo = "DROP INDEX users_mapped_idp_id; ALTER TABLE users DROP COLUMN mapped_idp_id;
         CREATE INDEX users_mapped_idp_id ON users (directory, shown ->> '$.mapped.idp_id')
@@ -228,6 +240,50 @@ async fn a_state_from_before_the_column_for_mapped_ids_is_verified_and_upgraded_
     let filter = UserFilter { idp_id: Some("mapped".into()), ..UserFilter::default() };
     assert_eq!(found(&world, filter).await, [UserId::from_bits(2)]);
     assert_eq!(difference(&world).await, None);
+}
+
+#[tokio::test]
+async fn a_state_from_before_the_blocks_of_the_feed_is_upgraded_where_it_stands() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let mut other = world.directory(stream.organization, 2).await;
+    let mut groups = Vec::new();
+    for number in 1..=3 {
+        world.add(&mut stream, (1..=70).map(|one| user(100 * number + one)).collect()).await;
+        world.add(&mut other, (1..=70).map(|one| user(100 * (number + 3) + one)).collect()).await;
+        world.samples = Some(EventType::GroupCreated);
+        groups.extend(world.add(&mut other, vec![user(100 * (number + 3) + 1)]).await);
+        world.samples = None;
+        if number == 2 {
+            world.store.close();
+            before_blocks(world.place.folder());
+            world.store = Arc::new(world.reopened().await);
+        }
+    }
+    for directory in [None, Some(other.id)] {
+        let types = vec![EventType::GroupCreated];
+        let filter = AuditFilter { types, directory, ..AuditFilter::default() };
+        assert_eq!(history(&world, filter).await, groups);
+    }
+    let of_none = AuditFilter {
+        types: vec![EventType::GroupCreated],
+        directory: Some(stream.id),
+        ..AuditFilter::default()
+    };
+    assert_eq!(history(&world, of_none).await, []);
+    let after = AuditFilter { directory: Some(other.id), ..AuditFilter::default() };
+    assert_eq!(history(&world, after).await.len(), 213);
+}
+
+/// What the history has of it, in the order of the feed.
+async fn history(world: &World, filter: AuditFilter) -> Vec<EventId> {
+    let request = PageRequest {
+        reach: Reach::Everything,
+        limit: 1_000,
+        order: Order::Ascending,
+        cursor: None,
+    };
+    let found = world.store.audit(request, filter).await.unwrap();
+    found.page.items.iter().map(|event| event.id).collect()
 }
 
 #[tokio::test]

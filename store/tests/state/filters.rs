@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 use schemas::ScimId;
 use schemas::scim::{Filter, USER};
 
-use super::world::{Stream, World, scim};
+use super::world::{Stream, World, hidden, scim, user};
 use generated::{BASE, Case, Generated, ON_GROUPS, ON_USERS, generated, user_subject};
 
 async fn list(world: &World, stream: &Stream, query: ListQuery) -> Listed<UserView> {
@@ -95,7 +95,7 @@ async fn a_sorted_list_shows_everyone_once_by_number_and_by_cursor() {
 #[tokio::test]
 async fn a_cursor_shows_who_was_there_once_whoever_comes_or_goes() {
     let (mut world, mut stream) = World::with_one_directory().await;
-    world.add(&mut stream, (1..=30).map(super::world::user).collect()).await;
+    world.add(&mut stream, (1..=30).map(user).collect()).await;
     let page = async |world: &World, start| {
         let query = ListQuery { start, ..ListQuery::first(10) };
         world.store.list_users(stream.id, query).await.unwrap()
@@ -109,4 +109,30 @@ async fn a_cursor_shows_who_was_there_once_whoever_comes_or_goes() {
     let third = page(&world, Start::After(second.next.unwrap())).await;
     assert_eq!(ids(&third), (21..=30).map(scim).collect::<Vec<_>>());
     assert_eq!(third.next, None);
+}
+
+#[tokio::test]
+async fn users_whom_apps_do_not_see_stand_where_they_belong() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let is_hidden = |number: u128| number % 3 == 0 || number > 25;
+    let one = |number| if is_hidden(number) { hidden(number) } else { user(number) };
+    world.add(&mut stream, (1..=30).map(one).collect()).await;
+    let everyone: Vec<_> = (1..=30).map(scim).collect();
+    let unserved = Some(r#"userName sw "u""#.parse().unwrap());
+    let sort = Some(Sort { by: "meta.created".parse().unwrap(), descending: false });
+    for (filter, sort) in [(None, None), (unserved, None), (None, sort)] {
+        let query = ListQuery { sort, count: 7, ..whole(filter) };
+        let (mut by_number, mut by_cursor, mut next) = (Vec::new(), Vec::new(), Start::Skip(0));
+        loop {
+            let skip = Start::Skip(by_number.len() as u64);
+            let listed = list(&world, &stream, ListQuery { start: skip, ..query.clone() }).await;
+            assert_eq!(listed.total, 30);
+            by_number.extend(ids(&listed));
+            let listed = list(&world, &stream, ListQuery { start: next, ..query.clone() }).await;
+            by_cursor.extend(ids(&listed));
+            let Some(place) = listed.next else { break };
+            next = Start::After(place);
+        }
+        assert_eq!((&by_number, &by_cursor), (&everyone, &everyone), "{query:?}");
+    }
 }

@@ -27,6 +27,9 @@ pub(crate) trait Kind: Copy + Send + 'static {
     const COLUMNS: &'static str;
     /// The column of the id that customer apps know, which rises with creation.
     const ORDER: &'static str;
+    /// The keys and the places of those in the directory `?1` whose place lies behind `?2`, up to and with `?3`. Indexes
+    /// lead through them by place.
+    const RUN: &'static str;
     /// How many there are, in the directory's row.
     const TOTAL: &'static str;
 
@@ -120,6 +123,10 @@ impl Kind for Users {
     const NAME: &'static str = "users";
     const COLUMNS: &'static str = USER_COLUMNS;
     const ORDER: &'static str = "user_id";
+    const RUN: &'static str = "SELECT key, user_id AS place FROM users
+            WHERE directory = ?1 AND hidden = 0 AND user_id > ?2 AND user_id <= ?3
+        UNION ALL SELECT key, user_id FROM users
+            WHERE directory = ?1 AND hidden = 1 AND user_id > ?2 AND user_id <= ?3";
     const TOTAL: &'static str = "active_users + inactive_users + hidden_users";
 
     fn read(self, row: &rusqlite::Row<'_>) -> Result<Self::Row, DbError> {
@@ -225,6 +232,8 @@ impl Kind for Groups {
     const NAME: &'static str = "groups";
     const COLUMNS: &'static str = GROUP_COLUMNS;
     const ORDER: &'static str = "group_id";
+    const RUN: &'static str = "SELECT key, group_id AS place FROM groups
+        WHERE directory = ?1 AND group_id > ?2 AND group_id <= ?3";
     const TOTAL: &'static str = "groups";
 
     fn read(self, row: &rusqlite::Row<'_>) -> Result<Self::Row, DbError> {

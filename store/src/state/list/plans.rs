@@ -48,7 +48,11 @@ fn query(filter: &str, start: Start, count: u32) -> ListQuery {
 fn plan<K: Kind>(connection: &Connection, kind: K, filter: &str) -> String {
     let scan = Scan::new(DIRECTORY, &query(filter, Start::Skip(0), 1), kind);
     let Condition { sql, .. } = scan.indexed.unwrap_or_else(|| panic!("nothing serves {filter}"));
-    let sql = selection::<K>(&format!("{sql} AND ?3 IS NULL"), &scan.condition, true);
+    let sql = selection::<K>((K::NAME, &format!("{sql} AND ?3 IS NULL")), &scan.condition);
+    explained(connection, &sql)
+}
+
+fn explained(connection: &Connection, sql: &str) -> String {
     let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let unbound = vec![Sql::Null; explained.parameter_count()];
     let steps =
@@ -66,7 +70,7 @@ fn is_served<K: Kind>(kind: K, filter: &str, index: &str) {
     );
     // Tables are walked through only where an index has said which row.
     assert!(!plan.contains(&format!("SCAN {}", K::NAME)), "{filter}: {plan}");
-    assert!(!plan.contains("INDEX users_directory"), "{filter}: {plan}");
+    assert!(!plan.contains("INDEX users_hidden"), "{filter}: {plan}");
     assert!(!plan.contains("INDEX users_seen"), "{filter}: {plan}");
 }
 
@@ -101,6 +105,38 @@ fn an_index_serves_what_identity_providers_look_groups_up_by() {
     ] {
         is_served(Groups, filter, index);
     }
+}
+
+#[test]
+fn the_run_of_a_directory_is_read_from_its_indexes_in_order() {
+    let connection = database();
+    let run = |run| explained(&connection, &format!("{run} ORDER BY place LIMIT ?4 OFFSET ?5"));
+    let users = run(Users::RUN);
+    let of_users = [
+        "MERGE (UNION ALL)",
+        "LEFT",
+        "SEARCH users USING COVERING INDEX users_seen (directory=? AND user_id>? AND user_id<?)",
+        "RIGHT",
+        "SEARCH users USING COVERING INDEX users_hidden (directory=? AND user_id>? AND user_id<?)",
+    ];
+    assert_eq!(users, of_users.join("\n"));
+    let groups = run(Groups::RUN);
+    let index = "groups_directory (directory=? AND group_id>? AND group_id<?)";
+    assert_eq!(groups, format!("SEARCH groups USING COVERING INDEX {index}"));
+}
+
+#[test]
+fn what_no_index_serves_is_read_by_the_run_and_nothing_else() {
+    let scan = Scan::new(DIRECTORY, &query(r#"title eq "a""#, Start::Skip(0), 1), Users);
+    assert!(scan.indexed.is_none());
+    let sql = selection::<Users>((&of_run::<Users>(), "TRUE"), &scan.condition);
+    let plan = explained(&database(), &sql);
+    let steps = plan.lines().filter(|step| step.contains(" users "));
+    let by_what: Vec<_> = steps.map(|step| step.split(" (").next().unwrap()).collect();
+    let rows = "SEARCH users USING INTEGER PRIMARY KEY";
+    let [seen, hidden] =
+        ["seen", "hidden"].map(|run| format!("SEARCH users USING COVERING INDEX users_{run}"));
+    assert_eq!(by_what, [&*seen, &*hidden, rows], "{plan}");
 }
 
 /// Reads to the end, and says how much was read.

@@ -1,7 +1,7 @@
 //! Lists of events.
 //!
-//! An index leads through one directory in order, through one type, and through one type in one directory. What
-//! several of these have to show is found by the nearest event of each:
+//! Blocks lead through one directory in order, through one type, and through one type in one directory. What several of
+//! these have to show is found by the nearest event of each:
 //!
 //! ```text
 //!   one      3   7   8  ┊       ┐
@@ -21,6 +21,7 @@ use rusqlite::{Connection, params_from_iter};
 use schemas::{EventId, EventType};
 
 use super::super::audit::{Of, Range, range};
+use super::super::blocks::{self, Within};
 use super::super::rows::{all, first};
 use super::page::{Conditions, confined, finished, in_front_of, is_rising, map_page};
 use super::{event_bound, stored_event};
@@ -70,7 +71,8 @@ pub(in crate::state) fn nearest(
     rising: bool,
     limit: usize,
 ) -> Result<Vec<Of>, DbError> {
-    if streams.len() <= limit {
+    // Those of the whole feed are as few as there are types.
+    if streams.len() <= limit || streams.iter().any(|of| of.key.is_none()) {
         return Ok(streams);
     }
     let looking = Looking { connection, parts: parts_of(&streams), rising };
@@ -88,7 +90,7 @@ fn parts_of(streams: &[Of]) -> Vec<Part> {
     kinds.into_iter().map(part).collect()
 }
 
-/// Events that an index leads through: of the whole feed, or of each of some directories.
+/// Events that blocks lead through: of the whole feed, or of each of some directories.
 struct Part {
     conditions: Conditions,
     kind: Option<EventType>,
@@ -96,14 +98,7 @@ struct Part {
 }
 
 impl Part {
-    fn of(
-        kind: Option<EventType>,
-        mut conditions: Conditions,
-        directories: Option<Vec<i64>>,
-    ) -> Self {
-        if let Some(kind) = kind {
-            conditions.and("feed.event = {}", kind.name().to_owned());
-        }
+    fn of(kind: Option<EventType>, conditions: Conditions, directories: Option<Vec<i64>>) -> Self {
         Self { conditions, kind, directories }
     }
 }
@@ -144,7 +139,7 @@ fn parts(
     Ok(parts)
 }
 
-/// An index leads through one type, and none through some of them.
+/// Blocks lead through one type, and not through some of them.
 fn of_types(
     types: &[EventType],
     conditions: &Conditions,
@@ -162,8 +157,7 @@ fn untold() -> impl Iterator<Item = EventType> {
 /// Whether the feed holds anything that apps never see.
 fn is_anything_untold(connection: &Connection) -> Result<bool, DbError> {
     for kind in untold() {
-        let sql = "SELECT 1 FROM feed WHERE event = ?1 LIMIT 1";
-        if first(connection, sql, [kind.name()], |_| Ok(()))?.is_some() {
+        if blocks::has(connection, kind)? {
             return Ok(true);
         }
     }
@@ -179,7 +173,7 @@ fn with_untold(connection: &Connection, directories: &[i64]) -> Result<BTreeSet<
     let keys = json(directories)?;
     for kind in untold() {
         let sql = "SELECT within.value FROM json_each(?1) AS within WHERE EXISTS
-            (SELECT 1 FROM feed WHERE directory = within.value AND event = ?2)";
+            (SELECT 1 FROM feed_blocks WHERE directory = within.value AND event = ?2)";
         let with = all(connection, sql, [&*keys, kind.name()], |row| Ok(row.get(0)?))?;
         found.extend::<Vec<i64>>(with);
     }
@@ -227,7 +221,8 @@ impl Looking<'_> {
         let mut heads = Vec::new();
         for part in &self.parts {
             if let Some(directories) = &part.directories {
-                heads.extend(self.heads(part, directories, range)?);
+                let directories = self.with_near_blocks(part, directories, range, limit)?;
+                heads.extend(self.heads(part, &directories, range)?);
             }
         }
         heads.sort_unstable_by_key(|head| self.distance(head.place));
@@ -246,10 +241,9 @@ impl Looking<'_> {
             let is_any = match &part.directories {
                 None => !self.read(part, None, range, 1)?.is_empty(),
                 Some(directories) => {
-                    let (rest, keys, parameters) = self.of_each(part, directories, range)?;
+                    let (look, keys, parameters) = self.of_each(part, directories, range)?;
                     let sql = format!(
-                        "SELECT 1 FROM json_each(?{keys}) AS within
-                         WHERE EXISTS (SELECT 1 FROM feed WHERE {rest}) LIMIT 1"
+                        "SELECT 1 FROM json_each(?{keys}) AS within WHERE EXISTS ({look}) LIMIT 1"
                     );
                     first(self.connection, &sql, params_from_iter(parameters), |_| Ok(()))?
                         .is_some()
@@ -262,18 +256,66 @@ impl Looking<'_> {
         Ok(false)
     }
 
+    /// Those of the directories that may have one of the nearest so many events: a block between the ends of the range
+    /// has one for certain, so that none has whose first block lies behind so many of those. Of the others no row is
+    /// read, however many they are.
+    fn with_near_blocks(
+        &self,
+        part: &Part,
+        directories: &[i64],
+        range: Range,
+        limit: usize,
+    ) -> Result<Vec<i64>, DbError> {
+        // Where times narrow the range, a block of it may have none after all.
+        if directories.len() <= limit || !part.conditions.is_empty() {
+            return Ok(directories.to_vec());
+        }
+        let nearest = self.nearest_blocks(part, directories, range)?;
+        let (first, last) = blocks::blocks_of(range);
+        let mut certain: Vec<u64> = nearest.iter().map(|(_, block)| *block).collect();
+        certain.retain(|block| *block > first && *block < last);
+        certain.sort_unstable_by_key(|block| self.distance(*block));
+        let far =
+            certain.get(limit.saturating_sub(1)).map_or(u64::MAX, |block| self.distance(*block));
+        let near = nearest.into_iter().filter(|(_, block)| self.distance(*block) <= far);
+        Ok(near.map(|(directory, _)| directory).collect())
+    }
+
+    /// The directories that have a block in a range, each with the nearest.
+    fn nearest_blocks(
+        &self,
+        part: &Part,
+        directories: &[i64],
+        range: Range,
+    ) -> Result<Vec<(i64, u64)>, DbError> {
+        let mut conditions = Conditions::default();
+        blocks::narrow_blocks(&mut conditions, Within::Each, part.kind, range);
+        let end = if self.rising { "min" } else { "max" };
+        let sql = format!(
+            "SELECT within.value, (SELECT {end}(lies.block) FROM feed_blocks AS lies WHERE {of})
+             FROM json_each(?{keys}) AS within",
+            of = conditions.to_sql(),
+            keys = conditions.parameters().len() + 1
+        );
+        let keys = Sql::from(json(directories)?);
+        let parameters = conditions.parameters().iter().chain([&keys]);
+        let blocks = all(self.connection, &sql, params_from_iter(parameters), |row| {
+            let block: Option<i64> = row.get(1)?;
+            let directory = row.get(0)?;
+            Ok(block.map(|block| (directory, from_sql(block))))
+        })?;
+        Ok(blocks.into_iter().flatten().collect())
+    }
+
     fn heads<'a>(
         &self,
         part: &'a Part,
         directories: &[i64],
         range: Range,
     ) -> Result<Vec<Head<'a>>, DbError> {
-        let (rest, keys, parameters) = self.of_each(part, directories, range)?;
+        let (look, keys, parameters) = self.of_each(part, directories, range)?;
         // One statement for all of them.
-        let sql = format!(
-            "SELECT within.value, (SELECT feed.position FROM feed WHERE {rest})
-             FROM json_each(?{keys}) AS within"
-        );
+        let sql = format!("SELECT within.value, ({look}) FROM json_each(?{keys}) AS within");
         let heads = all(self.connection, &sql, params_from_iter(parameters), |row| {
             let place: Option<i64> = row.get(1)?;
             let directory = row.get(0)?;
@@ -290,14 +332,10 @@ impl Looking<'_> {
         range: Range,
         limit: usize,
     ) -> Result<Vec<u64>, DbError> {
-        let mut of = part.conditions.clone();
-        if let Some(key) = directory {
-            of.and("feed.directory = {}", key);
-        }
-        let (rest, conditions) = self.rest(&of, range, limit);
-        let sql = format!("SELECT feed.position FROM feed WHERE {rest}");
+        let within = directory.map_or(Within::Feed, Within::Directory);
+        let (look, conditions) = self.look(part, within, range, limit);
         let parameters = params_from_iter(conditions.parameters());
-        all(self.connection, &sql, parameters, |row| Ok(from_sql(row.get(0)?)))
+        all(self.connection, &look, parameters, |row| Ok(from_sql(row.get(0)?)))
     }
 
     /// The same for the nearest in each of the directories of a part, whose keys are the last parameter.
@@ -307,21 +345,35 @@ impl Looking<'_> {
         directories: &[i64],
         range: Range,
     ) -> Result<(String, usize, Vec<Sql>), DbError> {
-        let mut of = part.conditions.clone();
-        of.and_all("feed.directory = within.value", []);
-        let (rest, conditions) = self.rest(&of, range, 1);
+        let (look, conditions) = self.look(part, Within::Each, range, 1);
         let mut parameters = conditions.parameters().to_vec();
         parameters.push(json(directories)?.into());
-        Ok((rest, parameters.len(), parameters))
+        Ok((look, parameters.len(), parameters))
     }
 
-    /// What follows `WHERE` in a look at a range.
-    fn rest(&self, of: &Conditions, range: Range, limit: usize) -> (String, Conditions) {
-        let mut conditions = of.clone();
-        conditions.and("feed.position >= {}", as_sql(range.first));
-        conditions.and("feed.position <= {}", as_sql(range.last));
-        let direction = if self.rising { "ASC" } else { "DESC" };
-        let sql = conditions.to_sql();
-        (format!("{sql} ORDER BY feed.position {direction} LIMIT {limit}"), conditions)
+    /// The statement that finds the nearest places in a range.
+    fn look(
+        &self,
+        part: &Part,
+        within: Within,
+        range: Range,
+        limit: usize,
+    ) -> (String, Conditions) {
+        let mut conditions = part.conditions.clone();
+        let (feed, order) = match (within, part.kind) {
+            (Within::Feed, None) => {
+                conditions.and("feed.position >= {}", as_sql(range.first));
+                conditions.and("feed.position <= {}", as_sql(range.last));
+                ("feed", blocks::order_of_positions(self.rising))
+            }
+            (Within::Feed | Within::Directory(_) | Within::Each, kind) => {
+                blocks::narrow(&mut conditions, within, kind, range);
+                (blocks::FEED, blocks::order(self.rising))
+            }
+        };
+        let of = conditions.to_sql();
+        let sql =
+            format!("SELECT feed.position FROM {feed} WHERE {of} ORDER BY {order} LIMIT {limit}");
+        (sql, conditions)
     }
 }

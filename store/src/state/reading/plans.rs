@@ -5,9 +5,12 @@ use std::cell::RefCell;
 
 use api::ports::{AuditFilter, Cursor, Order};
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
-use schemas::{RequestId, Timestamp};
+use schemas::{Hash, Head, RequestId, Seq, Timestamp};
 
-use super::super::audit::audit;
+use super::super::audit::{Of, Range, audit};
+use super::super::blocks::{self, Within};
+use super::super::insert::{self, FeedRow};
+use super::page::Conditions;
 use super::*;
 use crate::config::tests::{known_directories, two_known_directories};
 use crate::filter::register;
@@ -178,28 +181,44 @@ fn an_index_leads_to_every_page_of_events() {
 fn no_list_of_events_walks_through_what_apps_are_not_told() {
     let known = two_known_directories();
     let connection = database();
-    let untold =
-        "INSERT INTO feed (event_id, directory, event, seq, hash, prev, created_at, actor, data)
-        VALUES (x'01', 1, 'dsync.inactive_user.changed', 1, x'', x'', 1, '{}', '{}')";
-    connection.execute_batch(untold).unwrap();
+    insert::feed(&connection, &[event(1, 1, EventType::InactiveUserChanged)]).unwrap();
     let filter = EventFilter::default();
     let asked = statements(&connection, EventId::from_bits(1), &known, |connection, request| {
         events(connection, &known, request, &filter).map(drop)
     });
-    assert!(asked.iter().any(|sql| sql.contains("feed.event = 'dsync.user.created'")));
+    assert!(asked.iter().any(|sql| sql.contains("lies.event = 'dsync.user.created'")));
     for sql in asked {
-        let looks = sql.contains("ORDER BY feed.position");
+        let looks = sql.contains("feed.position ASC") || sql.contains("feed.position DESC");
         // Of the two directories one holds nothing of the kind.
         let is_plain = sql.contains("directory = 2") || sql.contains("json_each('[2]')");
-        assert!(!looks || sql.contains("feed.event = ") || is_plain, "{sql}");
+        assert!(!looks || sql.contains("lies.event = 'dsync") || is_plain, "{sql}");
         leads_to_what_is_shown(&connection, &sql);
+    }
+}
+
+/// An event without anything in it.
+pub(super) fn event(position: u64, directory: i64, kind: EventType) -> FeedRow<'static> {
+    FeedRow {
+        position,
+        id: EventId::from_bits(position.into()),
+        directory,
+        event: kind,
+        head: Head { seq: Seq(position), hash: Hash([0; 32]) },
+        prev: Hash([0; 32]),
+        created_at: Timestamp::from_millis(position.cast_signed()),
+        user: None,
+        group: None,
+        actor: "{}",
+        data: "{}",
     }
 }
 
 /// The plan of a statement.
 fn plan(connection: &Connection, sql: &str) -> String {
     let mut explained = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-    let steps = explained.query_map([], |row| row.get::<_, String>(3)).unwrap();
+    let unbound = vec![Sql::Null; explained.parameter_count()];
+    let steps =
+        explained.query_map(params_from_iter(unbound), |row| row.get::<_, String>(3)).unwrap();
     steps.map(Result::unwrap).collect::<Vec<_>>().join("\n")
 }
 
@@ -227,14 +246,13 @@ fn a_page_of_events_of_many_directories_reads_those_that_have_the_nearest() {
         let sql = "INSERT INTO directories (id, partition, hash) VALUES (?1, 0, zeroblob(32))";
         connection.execute(sql, [DirectoryId::from_bits(key).to_bytes()]).unwrap();
     }
-    let events_of_each = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 6000)
-        INSERT INTO feed (event_id, directory, event, seq, hash, prev, created_at, actor, data)
-        SELECT CAST(printf('%016d', n) AS BLOB), 1 + n % 300, 'dsync.user.created', n, zeroblob(32), zeroblob(32), n, '{}', '{}'
-        FROM n";
-    connection.execute_batch(events_of_each).unwrap();
+    let rows: Vec<_> = (1..=6_000_u64)
+        .map(|n| event(n, 1 + i64::try_from(n % 300).unwrap(), EventType::UserCreated))
+        .collect();
+    insert::feed(&connection, &rows).unwrap();
     let organization = known.directories().next().unwrap().organization_id;
     let filter = EventFilter { organization: Some(organization), ..EventFilter::default() };
-    let middle = EventId::from_bytes(*b"0000000000003000");
+    let middle = EventId::from_bits(3_000);
     for cursor in [None, Some(Cursor::After(middle)), Some(Cursor::Before(middle))] {
         let request =
             PageRequest { reach: Reach::Everything, limit: 10, order: Order::Descending, cursor };
@@ -273,7 +291,7 @@ fn an_index_or_a_window_leads_to_every_page_of_the_history() {
 }
 
 #[test]
-fn the_history_of_a_type_is_led_by_its_index() {
+fn the_history_of_a_type_is_led_by_its_blocks() {
     let known = two_known_directories();
     let connection = database();
     let organization = known.directories().next().unwrap().organization_id;
@@ -290,35 +308,67 @@ fn the_history_of_a_type_is_led_by_its_index() {
             statements(&connection, EventId::from_bits(1), &known, |connection, request| {
                 audit(connection, &known, request, &filter).map(drop)
             });
-        let looks: Vec<_> = asked.iter().filter(|sql| sql.contains("ORDER BY position")).collect();
+        let of_feed = asked.iter().filter(|sql| sql.starts_with("SELECT feed.position, feed."));
+        let looks: Vec<_> = of_feed.collect();
         assert!(!looks.is_empty());
         for sql in looks {
-            let plan = plan(&connection, sql);
-            let index = if sql.contains("directory = ") {
-                "feed_directory_event (directory=? AND event=? AND rowid>?"
-            } else {
-                "feed_event (event=? AND rowid>?"
-            };
-            assert!(plan.contains(index), "{plan}\n{sql}");
+            assert!(sql.contains("lies.event = 'dsync."), "{sql}");
+            is_led_by_blocks(&connection, sql);
+        }
+    }
+}
+
+#[track_caller]
+fn is_led_by_blocks(connection: &Connection, sql: &str) {
+    let plan = plan(connection, sql);
+    let steps: Vec<_> = plan.lines().map(str::trim).collect();
+    let led = [
+        "SEARCH lies USING PRIMARY KEY (directory=? AND event=? AND block>? AND block<?)",
+        "SEARCH feed USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+    ];
+    assert!(steps.ends_with(&led), "{plan}\n{sql}");
+}
+
+#[test]
+fn blocks_lead_to_the_events_of_a_type_of_a_directory_and_of_one_in_the_other() {
+    let connection = database();
+    let range = Range { first: 100, last: 1_000 };
+    for within in [Within::Feed, Within::Directory(1), Within::Each] {
+        for kind in [None, Some(EventType::UserCreated)] {
+            for order in [true, false].map(blocks::order) {
+                let mut conditions = Conditions::default();
+                blocks::narrow(&mut conditions, within, kind, range);
+                let (feed, of) = (blocks::FEED, conditions.to_sql());
+                let look = format!("SELECT feed.position FROM {feed} WHERE {of} ORDER BY {order}");
+                let sql = match within {
+                    Within::Feed | Within::Directory(_) => look,
+                    Within::Each => {
+                        format!("SELECT ({look} LIMIT 1) FROM json_each('[1]') AS within")
+                    }
+                };
+                is_led_by_blocks(&connection, &sql);
+            }
         }
     }
 }
 
 #[test]
-fn the_events_of_a_type_are_found_by_it_alone_and_within_a_directory() {
+fn of_many_directories_only_those_are_read_whose_blocks_are_near() {
+    let directories: Vec<i64> = (1..=5_000).collect();
     let connection = database();
-    let plan = |rest: &str| {
-        let sql = format!("EXPLAIN QUERY PLAN SELECT feed.position FROM feed WHERE {rest}");
-        connection.query_row(&sql, [], |row| row.get::<_, String>(3)).unwrap()
-    };
-    for order in ["ASC", "DESC"] {
-        let found =
-            plan(&format!("event = 'a' AND position > 3 ORDER BY position {order} LIMIT 9"));
-        assert_eq!(found, "SEARCH feed USING COVERING INDEX feed_event (event=? AND rowid>?)");
-        let found = plan(&format!(
-            "event = 'a' AND directory = 1 AND position > 3 ORDER BY position {order} LIMIT 9"
-        ));
-        let index = "feed_directory_event (directory=? AND event=? AND rowid>?)";
-        assert_eq!(found, format!("SEARCH feed USING COVERING INDEX {index}"));
-    }
+    // Each has one event, in a block of its own.
+    let rows: Vec<_> = directories
+        .iter()
+        .map(|n| event(n.unsigned_abs() * 64, *n, EventType::UserCreated))
+        .collect();
+    insert::feed(&connection, &rows).unwrap();
+    let streams = || directories.iter().map(|key| Of { key: Some(*key), kind: None }).collect();
+    connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note));
+    let found = nearest(&connection, streams(), Range { first: 64_010, ..Range::ALL }, true, 3);
+    connection.trace_v2(TraceEventCodes::empty(), None);
+    let found: Vec<_> = found.unwrap().into_iter().filter_map(|of| of.key).collect();
+    assert_eq!(found, [1_001, 1_002, 1_003]);
+    let asked = STATEMENTS.take();
+    let rows = asked.iter().find(|sql| sql.contains("feed.position")).unwrap();
+    assert!(rows.contains("json_each('[1000,1001,1002,1003]')"), "{rows}");
 }

@@ -71,7 +71,8 @@ pub(in crate::postgres::state) async fn nearest(
     rising: bool,
     limit: usize,
 ) -> Result<Vec<Of>, DbError> {
-    if streams.len() <= limit {
+    // Those of the whole feed are as few as there are types.
+    if streams.len() <= limit || streams.iter().any(|of| of.key.is_none()) {
         return Ok(streams);
     }
     moment.walking().await?;
