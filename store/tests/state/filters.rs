@@ -114,7 +114,7 @@ async fn a_cursor_shows_who_was_there_once_whoever_comes_or_goes() {
 #[tokio::test]
 async fn users_whom_apps_do_not_see_stand_where_they_belong() {
     let (mut world, mut stream) = World::with_one_directory().await;
-    let is_hidden = |number: u128| number % 3 == 0 || number > 25;
+    let is_hidden = |number: u128| number.is_multiple_of(3) || number > 25;
     let one = |number| if is_hidden(number) { hidden(number) } else { user(number) };
     world.add(&mut stream, (1..=30).map(one).collect()).await;
     let everyone: Vec<_> = (1..=30).map(scim).collect();
