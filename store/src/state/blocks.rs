@@ -22,8 +22,8 @@ use super::reading::page::Conditions;
 use crate::error::DbError;
 use crate::sqlite::as_sql;
 
-/// How many positions a block has. Its rows fill a dozen pages, and one event in as many as a batch has is the first of
-/// its block.
+/// How many positions a block has: few enough that a look reads no more than a dozen pages for one of its events, and
+/// enough that most commits find theirs noted.
 const BLOCK: u64 = 64;
 
 /// Stands for all directories: keys begin with 1.
