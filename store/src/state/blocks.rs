@@ -88,7 +88,12 @@ pub(crate) fn narrow_blocks(
 
 /// The first block that has a position of a range, and the last.
 pub(crate) const fn blocks_of(range: Range) -> (u64, u64) {
-    (range.first / BLOCK, range.last / BLOCK)
+    (block_of(range.first), block_of(range.last))
+}
+
+/// The block of a position.
+pub(crate) const fn block_of(position: u64) -> u64 {
+    position / BLOCK
 }
 
 /// The order of positions, or the other way round.
@@ -110,7 +115,7 @@ pub(crate) fn has(connection: &Connection, kind: EventType) -> Result<bool, DbEr
 
 /// Adds the blocks of these rows of the feed.
 pub(crate) fn note(connection: &Connection, rows: &[FeedRow<'_>]) -> Result<(), DbError> {
-    let block = |row: &FeedRow<'_>| (row.directory, row.event.name(), row.position / BLOCK);
+    let block = |row: &FeedRow<'_>| (row.directory, row.event.name(), block_of(row.position));
     let blocks: BTreeSet<_> = rows.iter().map(block).collect();
     let mut insert = connection.prepare_cached(
         "INSERT OR IGNORE INTO feed_blocks VALUES (?1, ?2, ?3), (?1, ?4, ?3), (?5, ?2, ?3)",

@@ -221,8 +221,7 @@ impl Looking<'_> {
         let mut heads = Vec::new();
         for part in &self.parts {
             if let Some(directories) = &part.directories {
-                let directories = self.with_near_blocks(part, directories, range, limit)?;
-                heads.extend(self.heads(part, &directories, range)?);
+                heads.extend(self.nearest_of(part, directories, range, limit)?);
             }
         }
         heads.sort_unstable_by_key(|head| self.distance(head.place));
@@ -256,29 +255,36 @@ impl Looking<'_> {
         Ok(false)
     }
 
-    /// Those of the directories that may have one of the nearest so many events: a block between the ends of the range
-    /// has one for certain, so that none has whose first block lies behind so many of those. Of the others no row is
-    /// read, however many they are.
-    fn with_near_blocks(
+    /// The nearest of the directories of a part, at least so many if there are so many. A block between the ends of the range
+    /// most likely has one, so that rows are read of those directories alone whose first block lies no further than so
+    /// many of these, however many there are. Where times narrow the part, it may have none after all.
+    fn nearest_of<'a>(
         &self,
-        part: &Part,
+        part: &'a Part,
         directories: &[i64],
         range: Range,
         limit: usize,
-    ) -> Result<Vec<i64>, DbError> {
-        // Where times narrow the range, a block of it may have none after all.
-        if directories.len() <= limit || !part.conditions.is_empty() {
-            return Ok(directories.to_vec());
+    ) -> Result<Vec<Head<'a>>, DbError> {
+        if directories.len() <= limit {
+            return self.heads(part, directories, range);
         }
         let nearest = self.nearest_blocks(part, directories, range)?;
         let (first, last) = blocks::blocks_of(range);
-        let mut certain: Vec<u64> = nearest.iter().map(|(_, block)| *block).collect();
-        certain.retain(|block| *block > first && *block < last);
-        certain.sort_unstable_by_key(|block| self.distance(*block));
-        let far =
-            certain.get(limit.saturating_sub(1)).map_or(u64::MAX, |block| self.distance(*block));
-        let near = nearest.into_iter().filter(|(_, block)| self.distance(*block) <= far);
-        Ok(near.map(|(directory, _)| directory).collect())
+        let mut between: Vec<u64> =
+            nearest.iter().map(|(_, block)| self.distance(*block)).collect();
+        between.retain(|away| *away > self.distance(first).min(self.distance(last)));
+        between.retain(|away| *away < self.distance(first).max(self.distance(last)));
+        between.sort_unstable();
+        let far = between.get(limit.saturating_sub(1)).copied().unwrap_or(u64::MAX);
+        let (near, others): (Vec<_>, Vec<_>) =
+            nearest.into_iter().partition(|(_, block)| self.distance(*block) <= far);
+        let keys = |of: Vec<(i64, u64)>| of.into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+        let mut heads = self.heads(part, &keys(near), range)?;
+        let is_near = |head: &&Head<'_>| self.distance(blocks::block_of(head.place)) <= far;
+        if heads.iter().filter(is_near).count() < limit && !others.is_empty() {
+            heads.extend(self.heads(part, &keys(others), range)?);
+        }
+        Ok(heads)
     }
 
     /// The directories that have a block in a range, each with the nearest.

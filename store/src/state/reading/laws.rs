@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use api::ports::{AuditFilter, Cursor, Order};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
+use schemas::Timestamp;
 
 use super::super::audit::audit;
 use super::super::insert;
@@ -47,12 +48,19 @@ fn database(feed: &Feed) -> Connection {
         let seq = seqs.entry(*directory).or_insert(0);
         *seq += 1;
         row.head.seq.0 = *seq;
+        row.created_at = time_of(position);
         row
     });
     for rows in rows.collect::<Vec<_>>().chunks(50) {
         insert::feed(&connection, rows).unwrap();
     }
     connection
+}
+
+/// Of every fifth event the clock was behind.
+fn time_of(position: u64) -> Timestamp {
+    let at = if position.is_multiple_of(5) { position.saturating_sub(200) } else { position };
+    Timestamp::from_millis(at.cast_signed())
 }
 
 fn id(position: u64) -> EventId {
@@ -63,9 +71,11 @@ fn id(position: u64) -> EventId {
 fn expected(
     feed: &Feed,
     request: &PageRequest<EventId>,
-    is_shown: impl Fn(i64, EventType) -> bool,
+    is_shown: impl Fn(u64, i64, EventType) -> bool,
 ) -> Vec<EventId> {
-    let shown = (1..).zip(feed).filter(|(_, (directory, kind))| is_shown(*directory, *kind));
+    let shown = (1..)
+        .zip(feed)
+        .filter(|(position, (directory, kind))| is_shown(*position, *directory, *kind));
     let mut shown: Vec<u64> = shown.map(|(position, _)| position).collect();
     if request.order == Order::Descending {
         shown.reverse();
@@ -111,16 +121,21 @@ proptest! {
         feed in feed(),
         request in asked(),
         types in subsequence(TYPES[..2].to_vec(), 0..=2),
+        from in prop::option::of(1..500_i64),
+        to in prop::option::of(1..900_i64),
     ) {
         let connection = database(&feed);
         // Of the seven directories five are known.
         let known = known_directories(5);
-        let filter = EventFilter { types: types.clone(), ..EventFilter::default() };
+        let (from, to) = (from.map(Timestamp::from_millis), to.map(Timestamp::from_millis));
+        let filter = EventFilter { types: types.clone(), from, to, ..EventFilter::default() };
         let page = events(&connection, &known, &request, &filter).unwrap();
         let found: Vec<_> = page.items.iter().map(|event| event.id).collect();
-        let expected = expected(&feed, &request, |directory, kind| {
+        let expected = expected(&feed, &request, |position, directory, kind| {
+            let at = time_of(position);
             let is_asked = if types.is_empty() { kind.is_told() } else { types.contains(&kind) };
-            is_asked && (request.reach == Reach::Everything || directory <= 5)
+            let is_within = from.is_none_or(|from| at >= from) && to.is_none_or(|to| at <= to);
+            is_asked && is_within && (request.reach == Reach::Everything || directory <= 5)
         });
         prop_assert_eq!(found, expected);
     }
@@ -138,7 +153,7 @@ proptest! {
         let filter = AuditFilter { types: types.clone(), directory: of, ..AuditFilter::default() };
         let page = audit(&connection, &known, &request, &filter).unwrap().page;
         let found: Vec<_> = page.items.iter().map(|event| event.id).collect();
-        let expected = expected(&feed, &request, |key, kind| {
+        let expected = expected(&feed, &request, |_, key, kind| {
             (types.is_empty() || types.contains(&kind))
                 && directory.is_none_or(|asked| asked == key)
                 && (request.reach == Reach::Everything || key <= 5)
