@@ -1,7 +1,7 @@
 //! How much a page of the history looks at.
 //!
-//! Streams are looked at together, in the order of the feed, each by its places, to which an index leads, or blocks. Where types are
-//! asked for, the events of one type are a stream of their own, so that a rare one is found however old it is:
+//! Streams are looked at together, in the order of the feed, each by its places, to which an index leads, or blocks. Where
+//! types are asked for, the events of one type are a stream of their own, so that a rare one is found however old it is:
 //!
 //! ```text
 //!   one      3   7   8          ┐

@@ -270,10 +270,8 @@ impl Looking<'_> {
         }
         let nearest = self.nearest_blocks(part, directories, range)?;
         let (first, last) = blocks::blocks_of(range);
-        let mut between: Vec<u64> =
-            nearest.iter().map(|(_, block)| self.distance(*block)).collect();
-        between.retain(|away| *away > self.distance(first).min(self.distance(last)));
-        between.retain(|away| *away < self.distance(first).max(self.distance(last)));
+        let between = nearest.iter().filter(|(_, block)| *block != first && *block != last);
+        let mut between: Vec<u64> = between.map(|(_, block)| self.distance(*block)).collect();
         between.sort_unstable();
         let far = between.get(limit.saturating_sub(1)).copied().unwrap_or(u64::MAX);
         let (near, others): (Vec<_>, Vec<_>) =
