@@ -353,6 +353,29 @@ fn blocks_lead_to_the_events_of_a_type_of_a_directory_and_of_one_in_the_other() 
 }
 
 #[test]
+fn a_directory_behind_many_whose_clocks_were_behind_is_found_nevertheless() {
+    let (connection, known) = (database(), known_directories(10));
+    for key in 3..=10_u128 {
+        let sql = "INSERT INTO directories (id, partition, hash) VALUES (?1, 0, zeroblob(32))";
+        connection.execute(sql, [DirectoryId::from_bits(key).to_bytes()]).unwrap();
+    }
+    let rows = (1..=10).map(|key: i64| {
+        let mut row = event(key.unsigned_abs() * 64, key, EventType::UserCreated);
+        row.created_at = Timestamp::from_millis(if (2..6).contains(&key) { 0 } else { 1_000 });
+        row
+    });
+    insert::feed(&connection, &rows.collect::<Vec<_>>()).unwrap();
+    let organization = known.directories().next().map(|known| known.organization_id);
+    let from = Some(Timestamp::from_millis(500));
+    let filter = EventFilter { organization, from, ..EventFilter::default() };
+    let request =
+        PageRequest { reach: Reach::Everything, limit: 2, order: Order::Ascending, cursor: None };
+    let page = events(&connection, &known, &request, &filter).unwrap();
+    let found: Vec<_> = page.items.iter().map(|event| event.id).collect();
+    assert_eq!(found, [64, 6 * 64].map(EventId::from_bits));
+}
+
+#[test]
 fn of_many_directories_only_those_are_read_whose_blocks_are_near() {
     let directories: Vec<i64> = (1..=5_000).collect();
     let connection = database();
