@@ -19,6 +19,7 @@ pub async fn all(log: &dyn EventLog) {
     limits_are_respected_and_one_record_is_always_returned(log).await;
     reading_at_the_tail_does_not_wait(log).await;
     waiting_ends_with_a_racing_append(log).await;
+    what_is_read_ahead_is_there_once_it_is_durable(log).await;
     a_record_that_is_too_large_is_refused_and_nothing_is_written(log).await;
     partitions_are_independent(log).await;
 }
@@ -116,6 +117,35 @@ pub async fn waiting_ends_with_a_racing_append(log: &dyn EventLog) {
         appended.expect("it appends");
         log.wait_past(P, tail).await.expect("it is past already");
     }
+}
+
+/// Ahead: a reader that goes as far as it is let sees each entry once, and all of them are there to be read.
+pub async fn what_is_read_ahead_is_there_once_it_is_durable(log: &dyn EventLog) {
+    let from = log.tail(P).await.expect("it has a tail");
+    let append = async {
+        for number in 0..50 {
+            log.append(P, records(&format!("ahead.{number}"), 3)).await.expect("it appends");
+        }
+    };
+    let read = async {
+        let (mut seen, mut next) = (Vec::new(), from);
+        while seen.len() < 150 {
+            let ahead = log.read_ahead(P, next, limit(2, 1 << 20)).await.expect("it reads");
+            let Some(last) = ahead.entries.last() else {
+                log.wait_ahead(P, next).await.expect("it waits");
+                continue;
+            };
+            next = last.offset.next();
+            assert!(ahead.durable.wait().await, "nothing has failed");
+            let found = log.read(P, ahead.entries[0].offset, limit(2, 1 << 20)).await;
+            assert_eq!(found.expect("it reads")[..ahead.entries.len()], ahead.entries);
+            seen.extend(ahead.entries);
+        }
+        seen
+    };
+    let (seen, ()) = tokio::join!(read, append);
+    let all = everything(log, P, 100).await;
+    assert_eq!(seen, all[all.len() - 150..]);
 }
 
 /// Too large is refused as a whole.

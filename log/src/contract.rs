@@ -9,6 +9,8 @@ use std::sync::{Arc, Weak};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::ahead::Ahead;
+
 /// The largest value of one record. Kafka's default limit for a message is 1 MB (`max.message.bytes`,
 /// 1,048,588); the rest is left for its key, its headers and the framing of a batch.
 pub const RECORD_BYTES_MAX: usize = 900 * 1024;
@@ -121,6 +123,21 @@ pub struct ReadLimit {
     pub bytes: NonZeroUsize,
 }
 
+impl ReadLimit {
+    /// As many of these as it lets through.
+    pub(crate) fn of<'e>(self, entries: impl Iterator<Item = &'e Entry>) -> Vec<Entry> {
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        for entry in entries.take(self.records.get()) {
+            bytes += entry.value.len();
+            if bytes > self.bytes.get() && !found.is_empty() {
+                break;
+            }
+            found.push(entry.clone());
+        }
+        found
+    }
+}
+
 /// An ordered, durable log in partitions, which only grows.
 ///
 /// ```text
@@ -140,6 +157,7 @@ pub struct ReadLimit {
 /// 4. **Bytes.** A value comes back exactly as it was appended.
 /// 5. **No waiting.** `read` returns what there is, and nothing at the tail. Only `wait_past` waits.
 /// 6. **No missed wake-up.** `wait_past` returns once the tail is past the offset, however an append races with it.
+/// 7. **Ahead.** `read_ahead` may return what is not durable yet. Once it is said to be, it is what `read` returns.
 ///
 /// They do not promise that a failed append left no trace: see [`AppendError::Indeterminate`]. Nor do they check what
 /// a record says, or refuse one that comes twice: readers decide that, by the hash chain in the records.
@@ -172,6 +190,21 @@ pub trait EventLog: Send + Sync {
     ///
     /// A reader whose next offset is `next` reads until it gets nothing, then calls `wait_past(partition, next)`.
     async fn wait_past(&self, partition: Partition, offset: Offset) -> Result<(), ReadError>;
+
+    /// As `read`, and at the tail what is on its way. A log that has nothing to tell of that reads what is durable.
+    async fn read_ahead(
+        &self,
+        partition: Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<Ahead, ReadError> {
+        Ok(Ahead::durable(self.read(partition, from, limit).await?))
+    }
+
+    /// As `wait_past`, for `read_ahead`.
+    async fn wait_ahead(&self, partition: Partition, offset: Offset) -> Result<(), ReadError> {
+        self.wait_past(partition, offset).await
+    }
 
     /// The tail: the first offset after everything that is written, `Offset(0)` for an empty partition.
     async fn tail(&self, partition: Partition) -> Result<Offset, ReadError>;

@@ -23,6 +23,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::ahead::{self, Ahead, Coming};
 use crate::contract::{
     Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit, Source,
     check_sizes,
@@ -50,6 +51,7 @@ pub struct Embedded {
     partitions: u16,
     recent: Arc<Vec<Recent>>,
     tails: Vec<watch::Receiver<Offset>>,
+    coming: Vec<Coming>,
     appends: Mutex<Option<mpsc::Sender<Request>>>,
     reads: Mutex<Option<mpsc::Sender<ReadJob>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -74,12 +76,20 @@ impl Embedded {
         let recent: Arc<Vec<Recent>> =
             Arc::new(next.iter().map(|tail| Recent::starting_at(*tail)).collect());
         let (senders, tails) = next.iter().map(|tail| watch::channel(*tail)).unzip();
+        let (announcers, coming) = next.iter().map(|tail| ahead::ending_at(*tail)).unzip();
         let (appends, requests) = mpsc::channel(APPENDS_WAITING_MAX);
         let (reads, jobs) = mpsc::channel(READS_WAITING_MAX);
         let (full, grown) = mpsc::channel(1);
         let wal = Arc::new(checkpoint::Wal::default());
-        let writer =
-            writer::Writer::new(writer, next, Arc::clone(&recent), senders, full, Arc::clone(&wal));
+        let writer = writer::Writer::new(
+            writer,
+            next,
+            Arc::clone(&recent),
+            senders,
+            announcers,
+            full,
+            Arc::clone(&wal),
+        );
         #[cfg(test)]
         let watched = Arc::clone(&wal);
         let threads = vec![
@@ -92,6 +102,7 @@ impl Embedded {
             partitions,
             recent,
             tails,
+            coming,
             appends: Mutex::new(Some(appends)),
             reads: Mutex::new(Some(reads)),
             threads: Mutex::new(threads),
@@ -199,6 +210,25 @@ impl EventLog for Embedded {
         passed.map(drop).map_err(|_| ReadError::Unavailable(closed()))
     }
 
+    async fn read_ahead(
+        &self,
+        partition: Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<Ahead, ReadError> {
+        let durable = self.read(partition, from, limit).await?;
+        if durable.is_empty() {
+            Ok(self.coming[self.partition(partition)].read(from, limit))
+        } else {
+            Ok(Ahead::durable(durable))
+        }
+    }
+
+    async fn wait_ahead(&self, partition: Partition, offset: Offset) -> Result<(), ReadError> {
+        let passed = self.coming[self.partition(partition)].wait_past(offset).await;
+        if passed { Ok(()) } else { Err(ReadError::Unavailable(closed())) }
+    }
+
     async fn tail(&self, partition: Partition) -> Result<Offset, ReadError> {
         Ok(*self.tails[self.partition(partition)].borrow())
     }
@@ -286,6 +316,66 @@ mod tests {
         let read = log.read(P, Offset(2), limit).await;
         let damage = matches!(read, Err(ReadError::Corrupt { offset: Offset(2), .. }));
         assert!(damage, "{read:?}");
+    }
+
+    /// Holds the lock that the writer of the log needs next.
+    fn hold_up(path: &Path) -> Connection {
+        let other = Connection::open(path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        other
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_waits_for_the_disk_is_read_ahead_and_by_nobody_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let log = Embedded::open(&path, 2).unwrap();
+        log.append(P, records("a", 3)).await.unwrap();
+        let one = std::num::NonZeroUsize::MIN;
+        let limit = ReadLimit { records: one.saturating_add(9), bytes: one.saturating_add(999) };
+        let disk = hold_up(&path);
+        let read = async {
+            log.wait_ahead(P, Offset(3)).await.unwrap();
+            let ahead = log.read_ahead(P, Offset(3), limit).await.unwrap();
+            assert_eq!(ahead.entries.len(), 2);
+            assert_eq!(log.read(P, Offset(3), limit).await.unwrap(), []);
+            assert_eq!(log.tail(P).await.unwrap(), Offset(3));
+            let other = log.read_ahead(Partition(1), Offset(0), limit).await.unwrap();
+            assert_eq!(other.entries, []);
+            disk.execute_batch("ROLLBACK").unwrap();
+            assert!(ahead.durable.wait().await);
+            assert_eq!(log.read(P, Offset(3), limit).await.unwrap(), ahead.entries);
+        };
+        let (appended, ()) = tokio::join!(log.append(P, records("b", 2)), read);
+        assert_eq!(appended.unwrap(), Offset(4));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_was_read_ahead_and_fails_is_told_and_others_take_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.db");
+        let log = Embedded::open(&path, 1).unwrap();
+        log.append(P, records("a", 3)).await.unwrap();
+        log.wal.set_page_limit(1);
+        let one = std::num::NonZeroUsize::MIN;
+        let limit = ReadLimit { records: one.saturating_add(9), bytes: one.saturating_add(999) };
+        let mut large = records("b", 2);
+        large[1].value = vec![b'x'; 100_000].into();
+        let disk = hold_up(&path);
+        let read = async {
+            log.wait_ahead(P, Offset(3)).await.unwrap();
+            let ahead = log.read_ahead(P, Offset(3), limit).await.unwrap();
+            disk.execute_batch("ROLLBACK").unwrap();
+            assert!(!ahead.durable.wait().await);
+            assert_eq!(log.read_ahead(P, Offset(3), limit).await.unwrap().entries, []);
+        };
+        let (refused, ()) = tokio::join!(log.append(P, large), read);
+        assert!(matches!(refused, Err(AppendError::Full(_))), "{refused:?}");
+        log.wal.set_page_limit(1_000_000);
+        assert_eq!(log.append(P, records("c", 1)).await.unwrap(), Offset(3));
+        let found = log.read_ahead(P, Offset(3), limit).await.unwrap();
+        assert_eq!(found.entries[0].value, "c-0");
+        assert!(found.durable.wait().await);
     }
 
     #[tokio::test(flavor = "multi_thread")]

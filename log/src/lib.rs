@@ -6,6 +6,7 @@
 //!
 //! Start with [`EventLog`].
 
+mod ahead;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod contract;
@@ -16,6 +17,7 @@ pub mod kafka;
 #[cfg(any(test, feature = "conformance"))]
 pub mod memory;
 
+pub use ahead::{Ahead, Durable};
 pub use contract::{
     Append, AppendError, Entry, EventLog, Known, Offset, Partition, RECORD_BYTES_MAX, ReadError,
     ReadLimit, Source,

@@ -1,14 +1,15 @@
 //! A log in memory, for the tests of this crate and of others.
 //!
 //! It can be told to fail as real logs do: to refuse, to lose the acknowledgement of an append that
-//! happened, to write an append twice.
+//! happened, to write an append twice. Readers see what is on its way before it is written or refused.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use crate::ahead::{self, Ahead, Announcer, Coming};
 use crate::contract::{
     Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit, check_sizes,
 };
@@ -28,10 +29,16 @@ pub enum Fault {
     Duplicated,
 }
 
+/// How often a writer lets others go first between showing what it writes and writing it.
+const OTHERS_FIRST: usize = 3;
+
 /// A log that lives as long as the process.
 #[derive(Debug)]
 pub struct Memory {
     partitions: Vec<watch::Sender<Vec<Entry>>>,
+    on_their_way: Vec<(Announcer, Coming)>,
+    /// One append is on its way at a time.
+    turn: Semaphore,
     faults: Mutex<VecDeque<Fault>>,
 }
 
@@ -39,8 +46,12 @@ impl Memory {
     /// An empty log.
     #[must_use]
     pub fn new(partitions: u16) -> Self {
-        let partitions = (0..partitions).map(|_| watch::Sender::new(Vec::new())).collect();
-        Self { partitions, faults: Mutex::default() }
+        Self {
+            partitions: (0..partitions).map(|_| watch::Sender::new(Vec::new())).collect(),
+            on_their_way: (0..partitions).map(|_| ahead::ending_at(Offset(0))).collect(),
+            turn: Semaphore::new(1),
+            faults: Mutex::default(),
+        }
     }
 
     /// Lets the next append for which none is set yet go wrong like this.
@@ -58,20 +69,53 @@ impl Memory {
         &self.partitions[usize::from(partition.0)]
     }
 
+    fn coming(&self, partition: Partition) -> &Coming {
+        &self.on_their_way[usize::from(partition.0)].1
+    }
+
+    /// Shows what is to be written, and lets others look at it.
+    async fn announce(&self, partition: Partition, records: &[Append]) -> OnItsWay<'_> {
+        let announcer = &self.on_their_way[usize::from(partition.0)].0;
+        let entries = self.of(partition);
+        let tail = Offset(entries.borrow().len() as u64);
+        announcer.announce(placed(tail, records));
+        let on_its_way = OnItsWay { announcer, entries };
+        for _ in 0..OTHERS_FIRST {
+            tokio::task::yield_now().await;
+        }
+        on_its_way
+    }
+
     fn write(&self, partition: Partition, records: &[Append]) -> Offset {
         let mut last = Offset(0);
         self.of(partition).send_modify(|entries| {
-            for record in records {
-                last = Offset(entries.len() as u64);
-                entries.push(Entry {
-                    offset: last,
-                    value: record.value.clone(),
-                    known: record.known.clone(),
-                });
-            }
+            entries.extend(placed(Offset(entries.len() as u64), records));
+            last = Offset(entries.len() as u64 - 1);
         });
         last
     }
+}
+
+/// An append that readers see. Unless it is settled it is withdrawn, also when whoever appends goes away.
+struct OnItsWay<'m> {
+    announcer: &'m Announcer,
+    entries: &'m watch::Sender<Vec<Entry>>,
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        self.announcer.withdraw(Offset(self.entries.borrow().len() as u64));
+    }
+}
+
+fn placed(from: Offset, records: &[Append]) -> Vec<Entry> {
+    let places = (from.0..).map(Offset);
+    let entry = |(offset, record): (Offset, &Append)| Entry {
+        offset,
+        value: record.value.clone(),
+        known: record.known.clone(),
+    };
+    places.zip(records).map(entry).collect()
 }
 
 #[async_trait]
@@ -86,9 +130,15 @@ impl EventLog for Memory {
         records: Vec<Append>,
     ) -> Result<Offset, AppendError> {
         check_sizes(&records)?;
+        let _turn = self.turn.acquire().await.expect("nobody closes it");
         let fault = self.faults.lock().expect("nothing panics while it is held").pop_front();
+        let on_its_way = self.announce(partition, &records).await;
         match fault {
-            None => Ok(self.write(partition, &records)),
+            None => {
+                let last = self.write(partition, &records);
+                on_its_way.announcer.settle();
+                Ok(last)
+            }
             Some(Fault::Unavailable) => Err(AppendError::Unavailable("injected".into())),
             Some(Fault::Full) => Err(AppendError::Full("injected".into())),
             Some(Fault::Lost) => Err(AppendError::Indeterminate("injected".into())),
@@ -111,21 +161,32 @@ impl EventLog for Memory {
     ) -> Result<Vec<Entry>, ReadError> {
         let entries = self.of(partition).borrow();
         let begin = entries.len().min(usize::try_from(from.0).unwrap_or(usize::MAX));
-        let (mut found, mut bytes) = (Vec::new(), 0);
-        for entry in entries[begin..].iter().take(limit.records.get()) {
-            bytes += entry.value.len();
-            if bytes > limit.bytes.get() && !found.is_empty() {
-                break;
-            }
-            found.push(entry.clone());
-        }
-        Ok(found)
+        Ok(limit.of(entries[begin..].iter()))
     }
 
     async fn wait_past(&self, partition: Partition, offset: Offset) -> Result<(), ReadError> {
         let mut entries = self.of(partition).subscribe();
         let passed = entries.wait_for(|entries| entries.len() as u64 > offset.0).await;
         passed.map(drop).map_err(|closed| ReadError::Unavailable(closed.into()))
+    }
+
+    async fn read_ahead(
+        &self,
+        partition: Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<Ahead, ReadError> {
+        let durable = self.read(partition, from, limit).await?;
+        if durable.is_empty() {
+            Ok(self.coming(partition).read(from, limit))
+        } else {
+            Ok(Ahead::durable(durable))
+        }
+    }
+
+    async fn wait_ahead(&self, partition: Partition, offset: Offset) -> Result<(), ReadError> {
+        let passed = self.coming(partition).wait_past(offset).await;
+        if passed { Ok(()) } else { Err(ReadError::Unavailable("it is gone".into())) }
     }
 
     async fn tail(&self, partition: Partition) -> Result<Offset, ReadError> {

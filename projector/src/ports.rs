@@ -1,7 +1,7 @@
 //! What the projector needs of a store.
 
 use async_trait::async_trait;
-use log::{Offset, Partition};
+use log::{Durable, Offset, Partition};
 use schemas::{DirectoryId, EventId, EventType, Hash, Head, StoredChange, Timestamp};
 
 /// Where a reader of a partition stands: everything it needs to go on after a restart.
@@ -76,12 +76,16 @@ pub trait ProjectionStore: Send + Sync {
     ///
     /// Heads follow from the accepted events. The transaction is refused as
     /// [`StoreError::Replaced`] when the stored position is not `from`: another projector has moved on.
+    ///
+    /// Nobody sees any of it before the records are durable. Should they not become so, nothing is written, whatever else
+    /// may be wrong with them: [`StoreError::Withdrawn`].
     async fn apply(
         &self,
         partition: Partition,
         from: Position,
         to: Position,
         batch: Batch,
+        durable: Durable,
     ) -> Result<(), StoreError>;
 
     /// The place up to which every record has been judged. It may lie behind [`Position::next`], which half commits
@@ -113,6 +117,9 @@ pub enum StoreError {
     /// same.
     #[error("the store does not take what the records say")]
     Unwritable(#[source] BoxError),
+    /// The log has not kept these records. Nothing was written; what it holds has to be judged anew.
+    #[error("the log has not kept the records that were being written")]
+    Withdrawn,
     /// Another projector follows this partition. This one must stop.
     #[error("another projector has moved the position of this partition")]
     Replaced,

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use log::{Entry, EventLog, Offset, Partition, ReadError, ReadLimit};
+use log::{Ahead, Durable, EventLog, Offset, Partition, ReadError, ReadLimit};
 use schemas::{Change, Hash};
 use tokio_util::sync::CancellationToken;
 
@@ -118,7 +118,7 @@ impl Projector {
         Ok(Self { log, store, partition, reader, writing: None, sweeps: true, told: None })
     }
 
-    /// Judges what is there, up to a limit, and begins to write it when what was judged before is
+    /// Judges what is there or on its way, up to a limit, and begins to write it when what was judged before is
     /// written. At the tail, everything is.
     ///
     /// # Errors
@@ -126,23 +126,23 @@ impl Projector {
     /// After an error the projector must be opened again: what it holds in memory may be ahead of
     /// the store.
     pub async fn step(&mut self) -> Result<Progress, Error> {
-        let entries = self.read().await?;
+        let Ahead { entries, durable } = self.read().await?;
         if entries.is_empty() {
             return self.written_or_more().await;
         }
         let from = self.reader.position();
-        let judged = self.reader.judge(&entries)?;
-        for stopped in &judged.batch.stopped {
-            tracing::error!(directory.id = %stopped, "DSYNC-003: the log has lost or changed a record; this directory is stopped");
-        }
-        metrics::counter!("projector_stale_total").increment(judged.stale);
-        metrics::counter!("projector_known_total").increment(judged.known);
-        metrics::counter!("projector_events_total").increment(judged.batch.accepted.len() as u64);
+        let judged = self.reader.judge(&entries);
+        // Should that come to nothing, what was judged on it says nothing either.
+        self.written().await?;
+        let judged = match judged {
+            Ok(judged) => judged,
+            Err(poison) if durable.wait().await => return Err(poison.into()),
+            Err(_) => return Err(StoreError::Withdrawn.into()),
+        };
         let is_gone = |accepted: &Accepted| matches!(accepted.change, Change::DirectoryGone);
         self.sweeps |= judged.batch.accepted.iter().any(is_gone);
         self.tell_of_half_commit();
-        self.written().await?;
-        self.write(from, judged).await;
+        self.write(from, judged, durable).await;
         Ok(Progress::Moved)
     }
 
@@ -170,13 +170,13 @@ impl Projector {
     }
 
     /// Reads on, and meanwhile writes on.
-    async fn read(&mut self) -> Result<Vec<Entry>, Error> {
+    async fn read(&mut self) -> Result<Ahead, Error> {
         let limit = ReadLimit { records: STEP_RECORDS_MAX, bytes: STEP_BYTES_MAX };
-        let mut read = self.log.read(self.partition, self.reader.read_to(), limit);
+        let mut read = self.log.read_ahead(self.partition, self.reader.read_to(), limit);
         let Some(writing) = &mut self.writing else { return Ok(read.await?) };
         tokio::select! {
             biased;
-            entries = &mut read => return Ok(entries?),
+            ahead = &mut read => return Ok(ahead?),
             done = &mut *writing => *writing = Box::pin(std::future::ready(done)),
         }
         Ok(read.await?)
@@ -195,20 +195,9 @@ impl Projector {
     }
 
     /// Begins to write. Polled once, it is in the store's hands.
-    async fn write(&mut self, from: Position, judged: Judged) {
-        let (store, partition) = (Arc::clone(&self.store), self.partition);
-        let (first, passed) = (from.next, judged.batch.passed);
-        let mut writing: Writing = Box::pin(async move {
-            let applied = store.apply(partition, from, judged.to, judged.batch).await;
-            applied.map_err(|error| match error {
-                StoreError::Unwritable(source) => {
-                    Error::Unwritable { partition, first, passed, source }
-                }
-                StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Replaced => {
-                    Error::Store(error)
-                }
-            })
-        });
+    async fn write(&mut self, from: Position, judged: Judged, durable: Durable) {
+        let mut writing: Writing =
+            Box::pin(write(Arc::clone(&self.store), self.partition, from, judged, durable));
         if let Poll::Ready(done) = futures_util::poll!(&mut writing) {
             writing = Box::pin(std::future::ready(done));
         }
@@ -225,7 +214,7 @@ impl Projector {
                 done?;
                 Ok(Progress::AtTail)
             }
-            more = self.log.wait_past(self.partition, self.reader.read_to()) => {
+            more = self.log.wait_ahead(self.partition, self.reader.read_to()) => {
                 more?;
                 Ok(Progress::Moved)
             }
@@ -243,8 +232,36 @@ impl Projector {
     }
 
     async fn wait(&mut self) -> Result<(), Error> {
-        Ok(self.log.wait_past(self.partition, self.reader.read_to()).await?)
+        Ok(self.log.wait_ahead(self.partition, self.reader.read_to()).await?)
     }
+}
+
+/// Writes what was judged, and tells of what came of it.
+async fn write(
+    store: Arc<dyn ProjectionStore>,
+    partition: Partition,
+    from: Position,
+    judged: Judged,
+    durable: Durable,
+) -> Result<(), Error> {
+    let Judged { batch, to, stale, known } = judged;
+    let (first, passed) = (from.next, batch.passed);
+    let (accepted, stopped) = (batch.accepted.len() as u64, batch.stopped.clone());
+    let applied = store.apply(partition, from, to, batch, durable).await;
+    applied.map_err(|error| match error {
+        StoreError::Unwritable(source) => Error::Unwritable { partition, first, passed, source },
+        StoreError::Unavailable(_)
+        | StoreError::Full(_)
+        | StoreError::Withdrawn
+        | StoreError::Replaced => Error::Store(error),
+    })?;
+    for stopped in stopped {
+        tracing::error!(directory.id = %stopped, "DSYNC-003: the log has lost or changed a record; this directory is stopped");
+    }
+    metrics::counter!("projector_stale_total").increment(stale);
+    metrics::counter!("projector_known_total").increment(known);
+    metrics::counter!("projector_events_total").increment(accepted);
+    Ok(())
 }
 
 impl Drop for Projector {
@@ -326,6 +343,19 @@ async fn follow(
     followed: &(dyn Fn() + Sync),
 ) -> Result<(), Error> {
     let mut projector = Projector::open(Arc::clone(log), Arc::clone(store), partition).await?;
+    let ended = follow_on(&mut projector, store, partition, shutdown, followed).await;
+    // What was begun is in the store's hands, also after an error: who opens it next has to find where that ends.
+    let written = projector.written().await;
+    ended.and(written)
+}
+
+async fn follow_on(
+    projector: &mut Projector,
+    store: &Arc<dyn ProjectionStore>,
+    partition: Partition,
+    shutdown: &CancellationToken,
+    followed: &(dyn Fn() + Sync),
+) -> Result<(), Error> {
     let mut progress = projector.step().await?;
     projector.written().await?;
     // What had stopped it is mended: whoever refuses to append to it may do so again.
@@ -340,7 +370,7 @@ async fn follow(
         }
         progress = projector.step().await?;
     }
-    projector.written().await
+    Ok(())
 }
 
 /// Whether trying again would be wrong rather than early.
@@ -351,7 +381,9 @@ const fn is_lasting(error: &Error) -> bool {
         Error::Store(StoreError::Replaced | StoreError::Unwritable(_)) => true,
         Error::Log(ReadError::Corrupt { .. } | ReadError::Lost { .. }) => true,
         Error::Log(ReadError::Unavailable(_)) => false,
-        Error::Store(StoreError::Unavailable(_) | StoreError::Full(_)) => false,
+        Error::Store(StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Withdrawn) => {
+            false
+        }
     }
 }
 

@@ -218,7 +218,8 @@ fn compare_event(entry: &FeedEntry, stored: Option<StoredEvent>) -> Result<(), V
         return Err(differs("the record is not the one that was applied: its hash differs"));
     }
     match otherwise(entry, &stored) {
-        None => Ok(()),
+        None if stored.is_listed => Ok(()),
+        None => Err(differs("the event is in the feed, and lists do not come upon it")),
         Some(what) => Err(differs(&format!(
             "the event in the feed is not the one in the log: {what} differs"
         ))),

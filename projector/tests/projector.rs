@@ -2,11 +2,14 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use log::{Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit};
+use log::{
+    Ahead, Append, AppendError, Durable, Entry, EventLog, Offset, Partition, ReadError, ReadLimit,
+};
 use projector::judge::Reader;
 use projector::run::{Progress, run};
 use projector::{Batch, Error, Position, ProjectionStore, Projector, StoreError, StoredHead};
@@ -15,21 +18,42 @@ use schemas::wire::{DirectoryToken, TokenTag};
 use schemas::{
     Actor, Change, DirectoryId, Event, EventId, Hash, Head, OrganizationId, Seq, Timestamp, TokenId,
 };
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 const P: Partition = Partition(0);
 
-/// A log of one partition in memory.
+/// A log of one partition in memory, and what is on its way into it.
 #[derive(Default)]
-struct Log(Mutex<Vec<Bytes>>);
+struct Log {
+    records: Mutex<Vec<Bytes>>,
+    ahead: Mutex<Option<Ahead>>,
+    /// The next read fails.
+    broken: AtomicBool,
+    /// Wakes who waits.
+    grown: Notify,
+}
 
 impl Log {
     fn put(&self, values: impl IntoIterator<Item = Vec<u8>>) {
-        self.0.lock().unwrap().extend(values.into_iter().map(Bytes::from));
+        self.records.lock().unwrap().extend(values.into_iter().map(Bytes::from));
+        self.grown.notify_one();
+    }
+
+    /// Shows a reader what is on its way. Sending says that it is durable, dropping that it is not.
+    fn announce(&self, values: impl IntoIterator<Item = Vec<u8>>) -> oneshot::Sender<()> {
+        let places = (self.records.lock().unwrap().len() as u64..).map(Offset);
+        let entries = places.zip(values).map(|(at, value)| Entry::new(at, value.into()));
+        let (tells, told) = oneshot::channel();
+        let ahead = Ahead { entries: entries.collect(), durable: Durable::once(told) };
+        *self.ahead.lock().unwrap() = Some(ahead);
+        self.grown.notify_one();
+        tells
     }
 
     fn change(&self, offset: usize, value: &[u8]) {
-        self.0.lock().unwrap()[offset] = Bytes::copy_from_slice(value);
+        self.records.lock().unwrap()[offset] = Bytes::copy_from_slice(value);
     }
 }
 
@@ -41,7 +65,7 @@ impl EventLog for Log {
 
     async fn append(&self, _: Partition, records: Vec<Append>) -> Result<Offset, AppendError> {
         self.put(records.into_iter().map(|record| record.value.to_vec()));
-        Ok(Offset(self.0.lock().unwrap().len() as u64 - 1))
+        Ok(Offset(self.records.lock().unwrap().len() as u64 - 1))
     }
 
     async fn read(
@@ -50,7 +74,10 @@ impl EventLog for Log {
         from: Offset,
         limit: ReadLimit,
     ) -> Result<Vec<Entry>, ReadError> {
-        let records = self.0.lock().unwrap();
+        if self.broken.swap(false, Ordering::SeqCst) {
+            return Err(ReadError::Unavailable("as a test wants it".into()));
+        }
+        let records = self.records.lock().unwrap();
         let entries = records.iter().enumerate().skip(usize::try_from(from.0).unwrap());
         let entries = entries.take(limit.records.get());
         Ok(entries
@@ -59,21 +86,43 @@ impl EventLog for Log {
     }
 
     async fn wait_past(&self, _: Partition, offset: Offset) -> Result<(), ReadError> {
-        if self.0.lock().unwrap().len() as u64 <= offset.0 {
-            // Nobody writes while it is waited for.
-            std::future::pending::<()>().await;
+        while self.records.lock().unwrap().len() as u64 <= offset.0 {
+            self.grown.notified().await;
+        }
+        Ok(())
+    }
+
+    async fn read_ahead(
+        &self,
+        partition: Partition,
+        from: Offset,
+        limit: ReadLimit,
+    ) -> Result<Ahead, ReadError> {
+        let ahead = self.ahead.lock().unwrap().take();
+        match ahead {
+            Some(ahead) => Ok(ahead),
+            None => Ok(Ahead::durable(self.read(partition, from, limit).await?)),
+        }
+    }
+
+    async fn wait_ahead(&self, _: Partition, offset: Offset) -> Result<(), ReadError> {
+        while self.records.lock().unwrap().len() as u64 <= offset.0
+            && self.ahead.lock().unwrap().is_none()
+            && !self.broken.load(Ordering::SeqCst)
+        {
+            self.grown.notified().await;
         }
         Ok(())
     }
 
     async fn tail(&self, _: Partition) -> Result<Offset, ReadError> {
-        Ok(Offset(self.0.lock().unwrap().len() as u64))
+        Ok(Offset(self.records.lock().unwrap().len() as u64))
     }
 }
 
 /// A store that remembers what was applied.
 #[derive(Default)]
-struct Store(Mutex<Stored>);
+struct Store(Arc<Mutex<Stored>>);
 
 #[derive(Clone, Debug, Default)]
 struct Stored {
@@ -96,6 +145,45 @@ impl Store {
     }
 }
 
+async fn apply(
+    stored: Arc<Mutex<Stored>>,
+    from: Position,
+    to: Position,
+    batch: Batch,
+    durable: Durable,
+) -> Result<(), StoreError> {
+    if !durable.wait().await {
+        return Err(StoreError::Withdrawn);
+    }
+    let mut stored = stored.lock().unwrap();
+    if stored.full {
+        return Err(StoreError::Full("no room".into()));
+    }
+    if stored.refuses {
+        return Err(StoreError::Unwritable("too long".into()));
+    }
+    if stored.position != from {
+        return Err(StoreError::Replaced);
+    }
+    stored.position = to;
+    for accepted in batch.accepted {
+        stored.events.push(accepted.id);
+        stored.heads.retain(|head| head.directory_id != accepted.directory_id);
+        stored.heads.push(StoredHead {
+            directory_id: accepted.directory_id,
+            head: accepted.head,
+            stopped: false,
+        });
+    }
+    for stopped in batch.stopped {
+        let head = stored.heads.iter_mut().find(|head| head.directory_id == stopped);
+        head.unwrap().stopped = true;
+    }
+    stored.why = None;
+    stored.passed = batch.passed;
+    Ok(())
+}
+
 #[async_trait]
 impl ProjectionStore for Store {
     async fn position(&self, _: Partition) -> Result<Position, StoreError> {
@@ -112,34 +200,11 @@ impl ProjectionStore for Store {
         from: Position,
         to: Position,
         batch: Batch,
+        durable: Durable,
     ) -> Result<(), StoreError> {
-        let mut stored = self.0.lock().unwrap();
-        if stored.full {
-            return Err(StoreError::Full("no room".into()));
-        }
-        if stored.refuses {
-            return Err(StoreError::Unwritable("too long".into()));
-        }
-        if stored.position != from {
-            return Err(StoreError::Replaced);
-        }
-        stored.position = to;
-        for accepted in batch.accepted {
-            stored.events.push(accepted.id);
-            stored.heads.retain(|head| head.directory_id != accepted.directory_id);
-            stored.heads.push(StoredHead {
-                directory_id: accepted.directory_id,
-                head: accepted.head,
-                stopped: false,
-            });
-        }
-        for stopped in batch.stopped {
-            let head = stored.heads.iter_mut().find(|head| head.directory_id == stopped);
-            head.unwrap().stopped = true;
-        }
-        stored.why = None;
-        stored.passed = batch.passed;
-        Ok(())
+        // It goes on with it whether or not somebody waits.
+        let stored = Arc::clone(&self.0);
+        TaskTracker::new().spawn(apply(stored, from, to, batch, durable)).await.unwrap()
     }
 
     async fn passed(&self, _: Partition) -> Result<Offset, StoreError> {
@@ -265,6 +330,104 @@ async fn a_full_disk_changes_nothing_and_is_made_up_for() {
 }
 
 #[tokio::test]
+async fn what_is_on_its_way_is_judged_at_once_and_written_when_it_is_durable() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    let first = commit(1, 10, 2, Head::default());
+    let durable = log.announce(values(&first));
+    let mut projector = open(&log, &store).await.unwrap();
+    assert_eq!(projector.step().await.unwrap(), Progress::Moved);
+    assert!(store.events().is_empty());
+    log.put(values(&first));
+    durable.send(()).unwrap();
+    log.put(values(&commit(1, 20, 1, first[1].head)));
+    run_to_tail(&mut projector).await.unwrap();
+    assert_eq!(store.events(), [ids(10..12), ids(20..21)].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_log_has_not_kept_leaves_no_trace_and_what_stands_there_is_judged() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    drop(log.announce(values(&commit(1, 10, 2, Head::default()))));
+    let mut projector = open(&log, &store).await.unwrap();
+    assert_eq!(projector.step().await.unwrap(), Progress::Moved);
+    let lost = projector.step().await;
+    assert!(matches!(lost, Err(Error::Store(StoreError::Withdrawn))), "{lost:?}");
+
+    drop(log.announce(values(&commit(1, 20, 2, Head::default()))));
+    log.put(values(&commit(1, 30, 1, Head::default())));
+    let end = CancellationToken::new();
+    let look = async {
+        while store.events().is_empty() {
+            tokio::time::sleep(LOOKS_AGAIN_WITHIN / 1_000).await;
+        }
+        end.cancel();
+    };
+    let ran = async { tokio::join!(run(log.clone(), store.clone(), P, end.clone()), look).0 };
+    tokio::time::timeout(LOOKS_AGAIN_WITHIN, ran).await.expect("it goes on").unwrap();
+    assert_eq!(store.events(), ids(30..31));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_follows_after_an_error_waits_for_what_was_begun_before() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    let first = commit(1, 10, 1, Head::default());
+    let second = commit(1, 20, 1, first[0].head);
+    log.put(values(&first));
+    let end = CancellationToken::new();
+    let look = async {
+        let moment = || tokio::time::sleep(LOOKS_AGAIN_WITHIN / 1_000);
+        while store.events().is_empty() {
+            moment().await;
+        }
+        let durable = log.announce(values(&second));
+        while log.ahead.lock().unwrap().is_some() {
+            moment().await;
+        }
+        log.broken.store(true, Ordering::SeqCst);
+        log.grown.notify_one();
+        while log.broken.load(Ordering::SeqCst) {
+            moment().await;
+        }
+        // Whoever would look where it stands has done so by now.
+        tokio::time::sleep(LOOKS_AGAIN_WITHIN / 10).await;
+        durable.send(()).unwrap();
+        log.put(values(&second));
+        log.put(values(&commit(1, 30, 1, second[0].head)));
+        while store.events().len() < 3 {
+            moment().await;
+        }
+        end.cancel();
+    };
+    let ran = async {
+        let run = run(log.clone(), store.clone(), P, end.clone());
+        tokio::pin!(run);
+        tokio::select! {
+            ended = &mut run => return ended,
+            () = look => {}
+        }
+        run.await
+    };
+    tokio::time::timeout(LOOKS_AGAIN_WITHIN, ran).await.expect("it goes on").unwrap();
+    assert_eq!(store.events(), [ids(10..11), ids(20..21), ids(30..31)].concat());
+}
+
+#[tokio::test]
+async fn what_is_judged_on_what_the_log_has_not_kept_stops_nothing() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    let unreadable = || [b"{}".to_vec()];
+    for first in [values(&commit(1, 10, 2, Head::default())), unreadable().to_vec()] {
+        drop(log.announce(first));
+        let mut projector = open(&log, &store).await.unwrap();
+        let begun = projector.step().await;
+        log.announce(unreadable()).send(()).unwrap();
+        let lost = if begun.is_err() { begun } else { projector.step().await };
+        assert!(matches!(lost, Err(Error::Store(StoreError::Withdrawn))), "{lost:?}");
+    }
+    let stopped = open(&log, &store).await.unwrap().step().await;
+    assert!(matches!(stopped, Err(Error::Poison(_))), "this one is durable: {stopped:?}");
+}
+
+#[tokio::test]
 async fn a_store_that_does_not_take_a_record_stops_the_partition_and_is_not_asked_for_ever() {
     let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
     log.put(values(&commit(1, 10, 2, Head::default())));
@@ -322,7 +485,7 @@ async fn a_log_that_lost_its_end_is_not_followed() {
     let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
     log.put(values(&commit(1, 10, 2, Head::default())));
     run_to_tail(&mut open(&log, &store).await.unwrap()).await.unwrap();
-    log.0.lock().unwrap().pop();
+    log.records.lock().unwrap().pop();
     assert!(matches!(open(&log, &store).await, Err(Error::Behind { offset: Offset(1), .. })));
 }
 
@@ -376,7 +539,7 @@ async fn a_projector_that_panics_is_told_as_one_that_has_stopped_and_tries_again
     let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
     let (held, mended) = (Arc::clone(&log), Arc::clone(&log));
     let broken = std::thread::spawn(move || {
-        let _held = held.0.lock().unwrap();
+        let _held = held.records.lock().unwrap();
         panic!("whoever reads the log from now on panics too");
     });
     assert!(broken.join().is_err());
@@ -386,7 +549,7 @@ async fn a_projector_that_panics_is_told_as_one_that_has_stopped_and_tries_again
     let sharing = projector::share(log, store, assigned, stopped, end.clone());
     let looking = async {
         let found = told.wait_for(|stopped| !stopped.is_empty()).await.unwrap().clone();
-        mended.0.clear_poison();
+        mended.records.clear_poison();
         told.wait_for(projector::Stopped::is_empty).await.unwrap();
         end.cancel();
         found
@@ -421,7 +584,7 @@ async fn a_partition_that_stands_still_is_told_of_through_the_store_and_goes_on_
 {
     let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
     log.put(values(&commit(1, 10, 2, Head::default())));
-    let sound = log.0.lock().unwrap()[1].clone();
+    let sound = log.records.lock().unwrap()[1].clone();
     log.change(1, b"{}");
     let (_assigning, assigned) = tokio::sync::watch::channel([P].into());
     let (stopped, mut told) = tokio::sync::watch::channel(projector::Stopped::new());

@@ -23,7 +23,7 @@ use directory::{Directory, Group, Needs, User};
 use dispatcher::brake::Counts;
 use dispatcher::ports::{FeedEvent, FeedPosition, Line, SeenPage};
 use ingest::ports::{Gathered, ListQuery, Listed, Member, MemberPlace, ToRefresh, Turn, UserView};
-use log::{Offset, Partition};
+use log::{Durable, Offset, Partition};
 use projector::{Batch, Position, StoreError, StoredHead};
 use schemas::scim::ScimError;
 use schemas::wire::{DirectoryGroup, DirectoryUser, DirectoryUserWithGroups};
@@ -67,6 +67,7 @@ pub(crate) trait StateBackend: std::fmt::Debug + Send + Sync {
         from: Position,
         to: Position,
         batch: Batch,
+        durable: Durable,
     ) -> Result<(), StoreError>;
 
     /// Every record before this one has been judged.

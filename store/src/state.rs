@@ -65,6 +65,9 @@ const SHOWN_SINCE: i32 = 3;
 /// The first version with a column for the id that an attribute map chose.
 const MAPPED_SINCE: i32 = 7;
 
+/// The first version that leads to events by blocks.
+const BLOCKS_SINCE: i32 = 8;
+
 /// The page cache of the one connection that writes: the right edges of all indexes and more.
 const WRITER_CACHE_KIB: u32 = 8_192;
 

@@ -59,15 +59,7 @@ impl Recent {
             return None;
         }
         let begin = kept.entries.partition_point(|entry| entry.offset < from);
-        let (mut entries, mut bytes) = (Vec::new(), 0);
-        for entry in kept.entries.range(begin..).take(limit.records.get()) {
-            bytes += entry.value.len();
-            if bytes > limit.bytes.get() && !entries.is_empty() {
-                break;
-            }
-            entries.push(entry.clone());
-        }
-        Some(entries)
+        Some(limit.of(kept.entries.range(begin..)))
     }
 }
 

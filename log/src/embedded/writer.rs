@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::checkpoint::{self, Wal};
 use super::recent::Recent;
 use super::{room, sqlite};
+use crate::ahead::Announcer;
 use crate::contract::{Append, AppendError, Entry, Offset, Partition};
 
 /// How many records one transaction takes: a few milliseconds' worth, so that the first to wait does
@@ -38,6 +39,7 @@ pub(super) struct Writer {
     next: Vec<Offset>,
     recent: Arc<Vec<Recent>>,
     tails: Vec<watch::Sender<Offset>>,
+    announcers: Vec<Announcer>,
     grown: mpsc::Sender<()>,
     wal: Arc<Wal>,
     since_checkpoint: usize,
@@ -48,7 +50,8 @@ pub(super) struct Writer {
 
 /// What became of a transaction.
 enum Outcome {
-    Committed,
+    /// These are there, by partition.
+    Committed(Vec<Vec<Entry>>),
     /// Nothing of it is there.
     Failed(rusqlite::Error),
     Unknown(rusqlite::Error),
@@ -60,6 +63,7 @@ impl Writer {
         next: Vec<Offset>,
         recent: Arc<Vec<Recent>>,
         tails: Vec<watch::Sender<Offset>>,
+        announcers: Vec<Announcer>,
         grown: mpsc::Sender<()>,
         wal: Arc<Wal>,
     ) -> Self {
@@ -68,6 +72,7 @@ impl Writer {
             next,
             recent,
             tails,
+            announcers,
             grown,
             wal,
             since_checkpoint: 0,
@@ -84,7 +89,7 @@ impl Writer {
             self.help_checkpoint();
             let batch = collect(first, &mut requests);
             let outcome = self.commit(&batch);
-            self.answer(batch, &outcome);
+            self.answer(batch, outcome);
         }
     }
 
@@ -108,12 +113,17 @@ impl Writer {
         {
             return Outcome::Failed(error);
         }
-        if let Err(error) = self.insert(batch) {
+        let placed = self.placed(batch);
+        // Readers have the time of the flush to get ready what follows from them.
+        for (announcer, entries) in self.announcers.iter().zip(&placed) {
+            announcer.announce(entries.clone());
+        }
+        if let Err(error) = self.insert(&placed) {
             self.recover();
             return Outcome::Failed(error);
         }
         match self.connection.execute_batch("COMMIT") {
-            Ok(()) => Outcome::Committed,
+            Ok(()) => Outcome::Committed(placed),
             Err(error) => {
                 self.recover();
                 if may_have_left_a_trace(&error) {
@@ -125,17 +135,29 @@ impl Writer {
         }
     }
 
-    fn insert(&self, batch: &[Request]) -> Result<(), rusqlite::Error> {
+    /// What each partition gets, with its places.
+    fn placed(&self, batch: &[Request]) -> Vec<Vec<Entry>> {
+        let mut placed = vec![Vec::new(); self.next.len()];
+        let mut next = self.next.clone();
+        for request in batch {
+            let partition = usize::from(request.partition.0);
+            for Append { value, known, .. } in &request.records {
+                let (offset, value, known) = (next[partition], value.clone(), known.clone());
+                placed[partition].push(Entry { offset, value, known });
+                next[partition] = offset.next();
+            }
+        }
+        placed
+    }
+
+    fn insert(&self, placed: &[Vec<Entry>]) -> Result<(), rusqlite::Error> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         let mut insert =
             self.connection.prepare_cached("INSERT INTO records (key, value) VALUES (?1, ?2)")?;
-        let mut next = self.next.clone();
-        for request in batch {
-            let offset = &mut next[usize::from(request.partition.0)];
-            for record in &request.records {
-                let key = sqlite::key(request.partition, *offset);
-                insert.execute(params![key, &record.value[..]])?;
-                *offset = offset.next();
+        for (number, entries) in (0..).zip(placed) {
+            for entry in entries {
+                let key = sqlite::key(Partition(number), entry.offset);
+                insert.execute(params![key, &entry.value[..]])?;
             }
         }
         Ok(())
@@ -144,6 +166,9 @@ impl Writer {
     /// After a failed statement SQLite may have rolled back by itself; asking again does no harm.
     fn recover(&mut self) {
         self.unsure = true;
+        for (announcer, next) in self.announcers.iter().zip(&self.next) {
+            announcer.withdraw(*next);
+        }
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
@@ -163,23 +188,24 @@ impl Writer {
                 *next = tail;
                 self.recent[usize::from(number)].restart_at(tail);
                 self.tails[usize::from(number)].send_replace(tail);
+                self.announcers[usize::from(number)].withdraw(tail);
             }
         }
         self.unsure = false;
         Ok(())
     }
 
-    fn answer(&mut self, batch: Vec<Request>, outcome: &Outcome) {
+    fn answer(&mut self, batch: Vec<Request>, outcome: Outcome) {
         match outcome {
-            Outcome::Committed => {
-                let answers = self.publish(batch);
+            Outcome::Committed(placed) => {
+                let answers = self.publish(batch, placed);
                 for (answer, last) in answers {
                     // Who asked may have gone away; the records are there all the same.
                     let _ = answer.send(Ok(last));
                 }
             }
             Outcome::Failed(error) => {
-                let full = self.is_for_want_of_room(error);
+                let full = self.is_for_want_of_room(&error);
                 if full {
                     tracing::error!(%error, "DSYNC-004: the disk of the log has no room");
                 } else if error.sqlite_error_code() == Some(ErrorCode::ReadOnly) {
@@ -188,7 +214,7 @@ impl Writer {
                     tracing::warn!(%error, "an append to the log failed");
                 }
                 for request in batch {
-                    let source = boxed(error);
+                    let source = boxed(&error);
                     let refusal = if full {
                         AppendError::Full(source)
                     } else {
@@ -200,7 +226,7 @@ impl Writer {
             Outcome::Unknown(error) => {
                 tracing::error!(%error, "the outcome of an append to the log is unknown");
                 for request in batch {
-                    let _ = request.answer.send(Err(AppendError::Indeterminate(boxed(error))));
+                    let _ = request.answer.send(Err(AppendError::Indeterminate(boxed(&error))));
                 }
             }
         }
@@ -218,32 +244,25 @@ impl Writer {
     }
 
     /// Makes the records visible to readers, then wakes who waits for them.
-    fn publish(&mut self, batch: Vec<Request>) -> Vec<(Answer, Offset)> {
+    fn publish(&mut self, batch: Vec<Request>, placed: Vec<Vec<Entry>>) -> Vec<(Answer, Offset)> {
         let mut answers = Vec::with_capacity(batch.len());
-        let mut added = vec![Vec::new(); self.recent.len()];
-        for request in batch {
-            let partition = usize::from(request.partition.0);
-            let next = &mut self.next[partition];
-            let mut last = *next;
-            for record in request.records {
-                self.since_checkpoint += record.value.len();
-                self.since_help += record.value.len();
-                last = *next;
-                added[partition].push(Entry {
-                    offset: last,
-                    value: record.value,
-                    known: record.known,
-                });
-                *next = next.next();
-            }
-            answers.push((request.answer, last));
+        for Request { partition, records, answer } in batch {
+            let next = &mut self.next[usize::from(partition.0)];
+            // An append has at least one record.
+            let last = Offset(next.0 + records.len() as u64 - 1);
+            *next = last.next();
+            answers.push((answer, last));
         }
-        for (recent, entries) in self.recent.iter().zip(added) {
+        let bytes: usize = placed.iter().flatten().map(|entry| entry.value.len()).sum();
+        self.since_checkpoint += bytes;
+        self.since_help += bytes;
+        for (recent, entries) in self.recent.iter().zip(placed) {
             recent.add(entries);
         }
         for (tail, next) in self.tails.iter().zip(&self.next) {
             tail.send_replace(*next);
         }
+        self.announcers.iter().for_each(Announcer::settle);
         // The last page of a transaction is written whole, and again by the next one.
         self.since_checkpoint += sqlite::PAGE_BYTES as usize;
         if self.since_checkpoint >= CHECKPOINT_EVERY_BYTES {

@@ -33,6 +33,8 @@ pub struct StoredEvent {
     pub user: Option<ScimId>,
     /// The group that it is listed with.
     pub group: Option<ScimId>,
+    /// Whether lists that are narrowed to its directory, its type or its time come upon it.
+    pub is_listed: bool,
 }
 
 /// What a row has beside its attributes, by the name of the column: what it is found, listed and counted by.

@@ -1,7 +1,7 @@
 //! The projector's port.
 
 use async_trait::async_trait;
-use log::{Offset, Partition};
+use log::{Durable, Offset, Partition};
 use projector::{Batch, Position, ProjectionStore, StoreError, StoredHead};
 use schemas::DirectoryId;
 
@@ -24,8 +24,9 @@ impl ProjectionStore for Store {
         from: Position,
         to: Position,
         batch: Batch,
+        durable: Durable,
     ) -> Result<(), StoreError> {
-        self.state.apply(partition, from, to, batch).await
+        self.state.apply(partition, from, to, batch, durable).await
     }
 
     async fn passed(&self, partition: Partition) -> Result<Offset, StoreError> {

@@ -6,7 +6,7 @@ mod resources;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use log::Partition;
+use log::{Durable, Partition};
 use projector::{Accepted, Batch, Position, StoreError};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use schemas::{Change, DirectoryId, Hash, Head, ScimId, StoredChange};
@@ -33,12 +33,13 @@ impl State {
         from: Position,
         to: Position,
         batch: Batch,
+        durable: Durable,
     ) -> Result<(), StoreError> {
         let before = *self.progress.feed_end().borrow();
         let (progress, rest) = (Arc::clone(&self.progress), self.wal.rest());
         let applied = self.writer.run(move |connection| {
-            let applied = apply(connection, partition, from, to, &batch);
-            if let Ok(Some(feed_end)) = applied {
+            let applied = apply(connection, partition, from, to, &batch, durable);
+            if let Ok(Applied::To(feed_end)) = applied {
                 let accepted = batch.accepted.iter().map(|accepted| accepted.head.hash);
                 progress.moved(partition, batch.passed, accepted, feed_end);
                 // Behind the news, so that those who wait for this batch do not wait for that.
@@ -47,11 +48,12 @@ impl State {
             applied
         });
         match applied.await {
-            Ok(Some(feed_end)) => {
+            Ok(Applied::To(feed_end)) => {
                 self.wal.grown(before, feed_end);
                 Ok(())
             }
-            Ok(None) => Err(StoreError::Replaced),
+            Ok(Applied::Replaced) => Err(StoreError::Replaced),
+            Ok(Applied::Withdrawn) => Err(StoreError::Withdrawn),
             Err(error) => {
                 let full = error.is_full();
                 if full {
@@ -65,6 +67,16 @@ impl State {
     }
 }
 
+/// What became of a batch.
+enum Applied {
+    /// It is written, and the feed ends here.
+    To(u64),
+    /// Another projector has moved the position.
+    Replaced,
+    /// The log has not kept its records.
+    Withdrawn,
+}
+
 /// A database that is away is told from one that does not take the rows.
 pub(crate) fn apply_error(error: DbError) -> StoreError {
     if error.is_lasting() {
@@ -74,19 +86,43 @@ pub(crate) fn apply_error(error: DbError) -> StoreError {
     }
 }
 
-/// Returns the end of the feed; `None` if another projector has moved the position.
+/// Writes while the records are flushed, and commits when they are durable.
 fn apply(
     connection: &mut Connection,
     partition: Partition,
     from: Position,
     to: Position,
     batch: &Batch,
-) -> Result<Option<u64>, DbError> {
+    durable: Durable,
+) -> Result<Applied, DbError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if position(&transaction, partition)? != from {
+    let end = write(&transaction, partition, from, to, batch);
+    if end.is_ok() && durable.is_pending() {
+        // There is time to write the pages: what is left of the commit is one that says that they count. Those that
+        // cannot be written yet are written with it.
+        let _ = transaction.cache_flush();
+    }
+    // Before any error, too: of what is not in the log nothing needs to be written.
+    if !durable.wait_blocking() {
+        return Ok(Applied::Withdrawn);
+    }
+    let Some(end) = end? else { return Ok(Applied::Replaced) };
+    transaction.commit()?;
+    Ok(Applied::To(end))
+}
+
+/// Returns the end of the feed; `None` if another projector has moved the position.
+fn write(
+    transaction: &Transaction<'_>,
+    partition: Partition,
+    from: Position,
+    to: Position,
+    batch: &Batch,
+) -> Result<Option<u64>, DbError> {
+    if position(transaction, partition)? != from {
         return Ok(None);
     }
-    let mut applying = Applying::begin(&transaction, partition)?;
+    let mut applying = Applying::begin(transaction, partition)?;
     for accepted in &batch.accepted {
         applying.accept(accepted)?;
     }
@@ -100,9 +136,8 @@ fn apply(
             .prepare_cached("UPDATE directories SET stopped = 1 WHERE key = ?1")?
             .execute([key])?;
     }
-    times::grown(&transaction, end - batch.accepted.len() as u64, end)?;
-    set_position(&transaction, partition, to)?;
-    transaction.commit()?;
+    times::grown(transaction, end - batch.accepted.len() as u64, end)?;
+    set_position(transaction, partition, to)?;
     Ok(Some(end))
 }
 

@@ -13,7 +13,7 @@ use directory::{Directory, Group, Needs, User};
 use dispatcher::brake::Counts;
 use dispatcher::ports::{FeedEvent, FeedPosition, Line, SeenPage};
 use ingest::ports::{Gathered, ListQuery, Member, MemberPlace, ToRefresh, UserView};
-use log::{Offset, Partition};
+use log::{Durable, Offset, Partition};
 use projector::{Batch, Position, StoreError, StoredHead};
 use schemas::wire::{DirectoryGroup, DirectoryUser, DirectoryUserWithGroups};
 use schemas::{DirectoryId, EventId, EventType, GroupId, Head, ScimId, Timestamp, UserId};
@@ -54,8 +54,9 @@ impl StateBackend for State {
         from: Position,
         to: Position,
         batch: Batch,
+        durable: Durable,
     ) -> Result<(), StoreError> {
-        State::apply(self, partition, from, to, batch).await
+        State::apply(self, partition, from, to, batch, durable).await
     }
 
     async fn passed(&self, partition: Partition) -> Result<Offset, DbError> {

@@ -16,7 +16,7 @@ use schemas::{
 };
 
 use super::rows::{Time, all, attributes, first, shown};
-use super::{MAPPED_SINCE, PENDING_MEMBERS_SINCE, SHOWN_SINCE, apply};
+use super::{BLOCKS_SINCE, MAPPED_SINCE, PENDING_MEMBERS_SINCE, SHOWN_SINCE, apply, blocks, times};
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, as_sql, connect, from_sql};
 use crate::written::{self, written};
@@ -63,6 +63,15 @@ impl Snapshot {
     /// Whether the id that an attribute map chose has a column of its own.
     const fn has_mapped_ids(&self) -> bool {
         self.version >= MAPPED_SINCE
+    }
+
+    /// Whether lists come upon an event of the feed. A file of an early version has indexes for that, which cannot be at
+    /// odds with it.
+    fn is_listed(&self) -> String {
+        if self.version < BLOCKS_SINCE {
+            return "TRUE".to_owned();
+        }
+        format!("{} AND {}", blocks::HAS, times::HAS)
     }
 
     /// The columns of users that not every version has.
@@ -127,12 +136,15 @@ impl projector::verify::Snapshot for Snapshot {
     }
 
     fn feed(&mut self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, BoxError> {
-        let sql = "SELECT directories.id, feed.seq, feed.hash, feed.data, feed.position, feed.prev,
-                feed.event_id, feed.event, feed.created_at, feed.actor, feed.user_id, feed.group_id
+        let sql = format!(
+            "SELECT directories.id, feed.seq, feed.hash, feed.data, feed.position, feed.prev,
+                feed.event_id, feed.event, feed.created_at, feed.actor, feed.user_id, feed.group_id, {}
             FROM feed JOIN directories ON directories.key = feed.directory
-            WHERE feed.position > ?1 ORDER BY feed.position LIMIT ?2";
+            WHERE feed.position > ?1 ORDER BY feed.position LIMIT ?2",
+            self.is_listed()
+        );
         let parameters = params![as_sql(after), as_sql(limit as u64)];
-        Ok(all(&self.connection, sql, parameters, |row| {
+        Ok(all(&self.connection, &sql, parameters, |row| {
             Ok(StoredEvent {
                 directory_id: DirectoryId::from_bytes(row.get(0)?),
                 head: Head { seq: Seq(from_sql(row.get(1)?)), hash: Hash(row.get(2)?) },
@@ -145,6 +157,7 @@ impl projector::verify::Snapshot for Snapshot {
                 actor: row.get(9)?,
                 user: row.get::<_, Option<_>>(10)?.map(ScimId::from_bytes),
                 group: row.get::<_, Option<_>>(11)?.map(ScimId::from_bytes),
+                is_listed: row.get(12)?,
             })
         })?)
     }

@@ -19,6 +19,11 @@ use crate::sqlite::{as_sql, from_sql};
 /// How many positions are taken together: a look at all their times takes a millisecond.
 pub(crate) const BLOCK: u64 = 1_024;
 
+/// Whether a range of times that has this row of the feed leads to it. What is not complete yet is looked at row by row.
+pub(super) const HAS: &str = "coalesce(
+    (SELECT created_at BETWEEN earliest AND latest FROM feed_times WHERE block = (feed.position - 1) / 1024),
+    (SELECT coalesce(max(block), -1) < (feed.position - 1) / 1024 FROM feed_times))";
+
 /// How many a commit adds beside its own, of what was left before it.
 pub(crate) const LEFT_AT_ONCE: u64 = 4;
 

@@ -94,7 +94,7 @@ mod tests {
     use std::path::Path;
     use std::sync::Barrier;
 
-    use log::Partition;
+    use log::{Durable, Partition};
     use projector::{Batch, Position};
 
     use super::*;
@@ -200,7 +200,8 @@ mod tests {
         let state = State::open(&folder.path().join("state.db")).unwrap();
         state.wal.rest.is_due.store(true, Ordering::SeqCst);
         let (from, to) = (Position::default(), Position::default());
-        state.apply(Partition(0), from, to, Batch::default()).await.unwrap();
+        let (batch, durable) = (Batch::default(), Durable::already());
+        state.apply(Partition(0), from, to, batch, durable).await.unwrap();
         assert!(!state.wal.rest.is_due.load(Ordering::SeqCst));
     }
 }

@@ -96,6 +96,29 @@ pub(crate) fn before_pending_members(folder: &Path) {
     state.execute_batch(undo).unwrap();
 }
 
+/// What somebody does to what leads lists to events, in a feed that has it of 2,048 positions.
+const MISLEADINGS: &[&str] = &[
+    "DELETE FROM feed_blocks WHERE directory = 0 AND block = 7",
+    "DELETE FROM feed_blocks WHERE directory > 0 AND event = '' AND block = 7",
+    "DELETE FROM feed_blocks WHERE directory > 0 AND event <> '' AND block = 7",
+    "UPDATE feed_blocks SET event = 'dsync.user.deleted' WHERE directory = 0 AND block = 7",
+    "UPDATE feed_times SET latest = latest - 1 WHERE block = 1",
+    "UPDATE feed_times SET earliest = earliest + 1 WHERE block = 0",
+    "DELETE FROM feed_times WHERE block = 0",
+];
+
+#[tokio::test]
+async fn an_event_that_lists_would_pass_over_is_found_by_a_verification() {
+    for misleading in MISLEADINGS {
+        let (mut world, mut stream) = World::with_one_directory().await;
+        world.add(&mut stream, (1..=2_100).map(user).collect()).await;
+        assert_eq!(difference(&world).await, None);
+        assert_eq!(world.place.damage(misleading).await, 1, "{misleading}");
+        let what = difference(&world).await.unwrap_or_else(|| panic!("not found: {misleading}"));
+        assert!(what.contains("lists do not come upon it"), "{misleading}: {what}");
+    }
+}
+
 #[tokio::test]
 async fn a_state_from_before_pending_members_is_upgraded_where_it_stands() {
     let (mut world, mut stream) = World::with_one_directory().await;

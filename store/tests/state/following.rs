@@ -12,6 +12,7 @@ use api::ports::{
 use directory::InactiveUsers;
 use dispatcher::ports::DeliveryStore;
 use ingest::ports::{Admission, Clients, Issue, Refreshes, Replica, ReplicaError};
+use log::Durable;
 use projector::{Position, ProjectionStore, StoreError};
 use schemas::{ApiKeyId, Change, Edge, Timestamp};
 use store::{OpenError, Store};
@@ -192,12 +193,14 @@ async fn a_way_that_swallows_everything_is_given_up_and_taken_again_when_it_lead
     let to = Position { next: batch.passed, applied: None };
     swallows.send_replace(true);
     let begun = tokio::time::Instant::now();
-    let hung = alone.apply(P, world.position, to, batch.clone()).await;
+    let hung = alone.apply(P, world.position, to, batch.clone(), Durable::already()).await;
     assert!(matches!(hung, Err(StoreError::Unavailable(_))), "{hung:?}");
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     swallows.send_replace(false);
-    eventually("an answer", async || alone.apply(P, world.position, to, batch.clone()).await.ok())
-        .await;
+    eventually("an answer", async || {
+        alone.apply(P, world.position, to, batch.clone(), Durable::already()).await.ok()
+    })
+    .await;
     assert!(world.store.user(stream.id, scim(1)).await.unwrap().is_some());
 }
 

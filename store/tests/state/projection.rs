@@ -4,9 +4,10 @@ use api::ports::{Counts, Directories, GroupFilter, Order, PageRequest, Reach, Us
 use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition};
 use ingest::ports::{ListQuery, Replica, ReplicaError};
-use log::Offset;
+use log::{Durable, Offset};
 use projector::{Batch, Position, ProjectionStore, StoreError, StoredHead};
 use schemas::{Change, GroupId, Seq, UserId};
+use tokio::sync::oneshot;
 
 use super::world::{
     P, Stream, World, group, group_gone, group_with, hidden, joins, leaves, scim, time_of, user,
@@ -46,7 +47,7 @@ async fn a_projector_that_was_replaced_changes_nothing() {
     let late = world.batch(&mut stream, vec![user(2)]);
     let to = Position { next: late.passed, applied: None };
 
-    let refused = world.store.apply(P, Position::default(), to, late).await;
+    let refused = world.store.apply(P, Position::default(), to, late, Durable::already()).await;
     assert!(matches!(refused, Err(StoreError::Replaced)));
     assert_eq!(world.store.position(P).await.unwrap(), world.position);
     assert_eq!(world.store.user(stream.id, scim(2)).await.unwrap(), None);
@@ -284,13 +285,68 @@ async fn to_a_partition_that_stands_still_nothing_is_appended_until_it_is_follow
     assert!(world.store.gather(stream.id, Needs::default()).await.unwrap().is_some(), "it moves");
 }
 
+/// Records that are being flushed, and what tells that they are durable.
+fn on_their_way() -> (oneshot::Sender<()>, Durable) {
+    let (tells, told) = oneshot::channel();
+    (tells, Durable::once(told))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_sees_what_is_written_before_its_records_are_durable() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1)]).await;
+    let batch = world.batch(&mut stream, vec![user(2)]);
+    let last = batch.accepted[0].offset;
+    let to = Position { next: batch.passed, applied: None };
+    let (tells, durable) = on_their_way();
+    let apply = world.store.apply(P, world.position, to, batch, durable);
+    let look = async {
+        let waits = world.store.wait_applied(P, last);
+        tokio::pin!(waits);
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        for _ in 0..20 {
+            assert_eq!(world.store.user(stream.id, scim(2)).await.unwrap(), None);
+            assert_eq!(world.store.feed_end().await.unwrap(), FeedPosition(1));
+        }
+        tells.send(()).unwrap();
+        waits.await.unwrap();
+        assert!(world.store.user(stream.id, scim(2)).await.unwrap().is_some());
+    };
+    let (applied, ()) = tokio::join!(apply, look);
+    applied.unwrap();
+    assert_eq!(world.store.feed_end().await.unwrap(), FeedPosition(2));
+}
+
+#[tokio::test]
+async fn of_records_that_the_log_has_not_kept_nothing_is_written_whatever_is_wrong_with_them() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1)]).await;
+    let mut lost = Stream { head: stream.head, ..stream };
+    let from = world.position;
+    for changes in [vec![user(2)], vec![user(3), user_with(50, "user1", "")]] {
+        let batch = world.batch(&mut lost, changes);
+        let to = Position { next: batch.passed, applied: None };
+        let (tells, durable) = on_their_way();
+        drop(tells);
+        let applied = world.store.apply(P, from, to, batch, durable).await;
+        assert!(matches!(applied, Err(StoreError::Withdrawn)), "{applied:?}");
+        assert_eq!(world.store.position(P).await.unwrap(), from);
+        assert_eq!(world.store.feed_end().await.unwrap(), FeedPosition(1));
+        let gathered = world.store.gather(stream.id, Needs::default()).await;
+        assert!(gathered.unwrap().is_some(), "nothing is wrong with the store");
+    }
+    world.add(&mut stream, vec![user(2)]).await;
+    assert_eq!(counts(&world, &stream).await.active_users, 2);
+}
+
 #[tokio::test]
 async fn what_was_passed_is_told_beyond_a_half_commit_that_holds_the_position_back() {
     let (mut world, mut stream) = World::with_one_directory().await;
     world.add(&mut stream, vec![user(1)]).await;
     let next = world.position.next;
     let passed = Batch { passed: Offset(7), ..Batch::default() };
-    world.store.apply(P, world.position, world.position, passed).await.unwrap();
+    let (at, durable) = (world.position, Durable::already());
+    world.store.apply(P, at, at, passed, durable).await.unwrap();
     assert_eq!(world.store.position(P).await.unwrap().next, next);
     assert_eq!(world.store.passed(P).await.unwrap(), Offset(7));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use directory::Needs;
 use dispatcher::ports::{DeliveryStore, FeedPosition};
 use ingest::ports::Replica;
-use log::{Offset, Partition};
+use log::{Durable, Offset, Partition};
 use projector::{Batch, Position, ProjectionStore, StoreError};
 use schemas::{Hash, Head, Seq, Timestamp};
 use store::Store;
@@ -56,8 +56,8 @@ async fn of_two_projectors_that_apply_at_once_one_is_replaced() {
         let at = Position { applied: world.position.applied, ..at };
         let end = to(at, &batch);
         let (one, two) = tokio::join!(
-            world.store.apply(P, world.position, end, batch.clone()),
-            other.apply(P, world.position, end, batch.clone())
+            world.store.apply(P, world.position, end, batch.clone(), Durable::already()),
+            other.apply(P, world.position, end, batch.clone(), Durable::already())
         );
         let replaced =
             |result: &Result<(), StoreError>| matches!(result, Err(StoreError::Replaced));
@@ -68,7 +68,7 @@ async fn of_two_projectors_that_apply_at_once_one_is_replaced() {
         assert_eq!(other.position(P).await.unwrap(), end);
     }
     let late = world.batch(&mut stream, vec![user(90)]);
-    let refused = other.apply(P, from, to(from, &late), late).await;
+    let refused = other.apply(P, from, to(from, &late), late, Durable::already()).await;
     assert!(matches!(refused, Err(StoreError::Replaced)), "the old one wakes up");
     assert_eq!(other.user(stream.id, scim(90)).await.unwrap(), None);
     assert_eq!(other.feed(FeedPosition(0), 100).await.unwrap().len(), 11);
@@ -144,7 +144,7 @@ async fn an_event_never_becomes_visible_behind_one_that_is_visible() {
         let mut from = Position::default();
         for batch in batches {
             let end = to(from, &batch);
-            store.apply(partition, from, end, batch).await.unwrap();
+            store.apply(partition, from, end, batch, Durable::already()).await.unwrap();
             from = end;
         }
     };

@@ -12,7 +12,7 @@ use dispatcher::brake::{Counts, Seen, Watch};
 use dispatcher::ports::{
     DeliveryStore, DispatcherId, Epoch, FeedPosition, Fenced, Flush, LaneId, Leases,
 };
-use log::{Entry, Offset, Partition, ReadError};
+use log::{Durable, Entry, Offset, Partition, ReadError};
 use projector::rebuild::{Generation as _, RebuildError, Scan, rebuild};
 use projector::{Accepted, Batch, Position, ProjectionStore, StoreError};
 use schemas::record::{Draft, Sealed, seal};
@@ -225,7 +225,8 @@ impl World {
                 .map(|last| (last.offset, last.head.hash))
                 .or(self.position.applied),
         };
-        self.store.apply(self.partition, self.position, to, batch).await?;
+        let durable = Durable::already();
+        self.store.apply(self.partition, self.position, to, batch, durable).await?;
         self.position = to;
         Ok(())
     }

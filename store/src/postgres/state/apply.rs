@@ -10,7 +10,7 @@ mod write;
 
 use std::collections::BTreeMap;
 
-use log::Partition;
+use log::{Durable, Partition};
 use projector::{Batch, Position, StoreError};
 use schemas::{DirectoryId, Head};
 use tokio_postgres::types::ToSql;
@@ -46,7 +46,12 @@ impl State {
         from: Position,
         to: Position,
         batch: Batch,
+        durable: Durable,
     ) -> Result<(), StoreError> {
+        // Kafka shows nothing before it is durable, and an embedded log writes to an embedded store.
+        if !durable.wait().await {
+            return Err(StoreError::Withdrawn);
+        }
         match self.written(partition, from, to, &batch).await {
             Ok(Some(feed_end)) => {
                 let accepted = batch.accepted.iter().map(|accepted| accepted.head.hash);

@@ -131,6 +131,8 @@ impl projector::verify::Snapshot for Snapshot {
                 actor: row.value(9)?,
                 user: row.id_if_any(10)?.map(ScimId::from_bytes),
                 group: row.id_if_any(11)?.map(ScimId::from_bytes),
+                // Indexes alone lead there.
+                is_listed: true,
             })
         })
     }
