@@ -48,7 +48,7 @@ impl State {
         batch: Batch,
         durable: Durable,
     ) -> Result<(), StoreError> {
-        // Kafka shows nothing before it is durable, and an embedded log writes to an embedded store.
+        // Kafka, beside which this store mostly stands, shows nothing before it is durable: nothing would be gained.
         if !durable.wait().await {
             return Err(StoreError::Withdrawn);
         }
