@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{oneshot, watch};
 
-use crate::contract::{Entry, Offset, ReadLimit};
+use crate::contract::{Entry, Offset, ReadError, ReadLimit};
 
 /// Entries that may not be durable yet, and what tells when they are.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ impl Durable {
 
 /// What is on its way, for who reads it.
 #[derive(Debug)]
-pub(crate) struct Coming {
+pub struct Coming {
     way: Arc<Mutex<Way>>,
     end: watch::Receiver<Offset>,
 }
@@ -137,9 +137,10 @@ impl Coming {
         Ahead { entries, durable: Durable::once(told) }
     }
 
-    /// Waits until something is written, or on its way, at an offset or beyond it. Whether that can still happen.
-    pub(crate) async fn wait_past(&self, offset: Offset) -> bool {
-        self.end.clone().wait_for(|end| *end > offset).await.is_ok()
+    /// Waits until something is written, or on its way, at an offset or beyond it. Fails when that can no longer happen.
+    pub(crate) async fn wait_past(&self, offset: Offset) -> Result<(), ReadError> {
+        let passed = self.end.clone().wait_for(|end| *end > offset).await.map(drop);
+        passed.map_err(|_| ReadError::Unavailable("the log is closed".into()))
     }
 }
 
@@ -190,7 +191,8 @@ mod tests {
         let given_up = coming.read(Offset(5), limit(9)).durable;
         drop(announcer);
         assert!(!given_up.wait().await);
-        assert!(!coming.wait_past(Offset(9)).await, "nobody waits for what cannot come");
+        let waited = coming.wait_past(Offset(9)).await;
+        assert!(waited.is_err(), "nobody waits for what cannot come");
     }
 
     #[test]
@@ -211,7 +213,7 @@ mod tests {
         tokio::pin!(waits);
         assert!(futures_util::poll!(&mut waits).is_pending());
         announcer.announce(entries(5..6));
-        assert!(waits.await);
+        waits.await.unwrap();
         announcer.withdraw(Offset(5));
         let waits = coming.wait_past(Offset(5));
         tokio::pin!(waits);

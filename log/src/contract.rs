@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::ahead::Ahead;
+use crate::ahead::{Ahead, Coming};
 
 /// The largest value of one record. Kafka's default limit for a message is 1 MB (`max.message.bytes`,
 /// 1,048,588); the rest is left for its key, its headers and the framing of a batch.
@@ -191,19 +191,31 @@ pub trait EventLog: Send + Sync {
     /// A reader whose next offset is `next` reads until it gets nothing, then calls `wait_past(partition, next)`.
     async fn wait_past(&self, partition: Partition, offset: Offset) -> Result<(), ReadError>;
 
-    /// As `read`, and at the tail what is on its way. A log that has nothing to tell of that reads what is durable.
+    /// What is on its way into a partition, if the log tells of that.
+    fn coming(&self, _partition: Partition) -> Option<&Coming> {
+        None
+    }
+
+    /// As `read`, and at the tail what is on its way.
     async fn read_ahead(
         &self,
         partition: Partition,
         from: Offset,
         limit: ReadLimit,
     ) -> Result<Ahead, ReadError> {
-        Ok(Ahead::durable(self.read(partition, from, limit).await?))
+        let durable = self.read(partition, from, limit).await?;
+        match self.coming(partition) {
+            Some(coming) if durable.is_empty() => Ok(coming.read(from, limit)),
+            Some(_) | None => Ok(Ahead::durable(durable)),
+        }
     }
 
     /// As `wait_past`, for `read_ahead`.
     async fn wait_ahead(&self, partition: Partition, offset: Offset) -> Result<(), ReadError> {
-        self.wait_past(partition, offset).await
+        match self.coming(partition) {
+            Some(coming) => coming.wait_past(offset).await,
+            None => self.wait_past(partition, offset).await,
+        }
     }
 
     /// The tail: the first offset after everything that is written, `Offset(0)` for an empty partition.

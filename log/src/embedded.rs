@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::ahead::{self, Ahead, Coming};
+use crate::ahead::{self, Coming};
 use crate::contract::{
     Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit, Source,
     check_sizes,
@@ -210,23 +210,8 @@ impl EventLog for Embedded {
         passed.map(drop).map_err(|_| ReadError::Unavailable(closed()))
     }
 
-    async fn read_ahead(
-        &self,
-        partition: Partition,
-        from: Offset,
-        limit: ReadLimit,
-    ) -> Result<Ahead, ReadError> {
-        let durable = self.read(partition, from, limit).await?;
-        if durable.is_empty() {
-            Ok(self.coming[self.partition(partition)].read(from, limit))
-        } else {
-            Ok(Ahead::durable(durable))
-        }
-    }
-
-    async fn wait_ahead(&self, partition: Partition, offset: Offset) -> Result<(), ReadError> {
-        let passed = self.coming[self.partition(partition)].wait_past(offset).await;
-        if passed { Ok(()) } else { Err(ReadError::Unavailable(closed())) }
+    fn coming(&self, partition: Partition) -> Option<&Coming> {
+        Some(&self.coming[self.partition(partition)])
     }
 
     async fn tail(&self, partition: Partition) -> Result<Offset, ReadError> {
@@ -310,12 +295,15 @@ mod tests {
         other.execute("DELETE FROM records WHERE key = 2", []).unwrap();
         drop(other);
         let log = Embedded::open(&path, 1).unwrap();
-        let one = std::num::NonZeroUsize::MIN;
-        let limit = ReadLimit { records: one.saturating_add(9), bytes: one.saturating_add(999) };
-        assert_eq!(log.read(P, Offset(0), limit).await.unwrap().len(), 2, "what lies before it");
-        let read = log.read(P, Offset(2), limit).await;
+        assert_eq!(log.read(P, Offset(0), limit()).await.unwrap().len(), 2, "what lies before it");
+        let read = log.read(P, Offset(2), limit()).await;
         let damage = matches!(read, Err(ReadError::Corrupt { offset: Offset(2), .. }));
         assert!(damage, "{read:?}");
+    }
+
+    fn limit() -> ReadLimit {
+        let one = std::num::NonZeroUsize::MIN;
+        ReadLimit { records: one.saturating_add(9), bytes: one.saturating_add(999) }
     }
 
     /// Holds the lock that the writer of the log needs next.
@@ -331,20 +319,18 @@ mod tests {
         let path = folder.path().join("log.db");
         let log = Embedded::open(&path, 2).unwrap();
         log.append(P, records("a", 3)).await.unwrap();
-        let one = std::num::NonZeroUsize::MIN;
-        let limit = ReadLimit { records: one.saturating_add(9), bytes: one.saturating_add(999) };
         let disk = hold_up(&path);
         let read = async {
             log.wait_ahead(P, Offset(3)).await.unwrap();
-            let ahead = log.read_ahead(P, Offset(3), limit).await.unwrap();
+            let ahead = log.read_ahead(P, Offset(3), limit()).await.unwrap();
             assert_eq!(ahead.entries.len(), 2);
-            assert_eq!(log.read(P, Offset(3), limit).await.unwrap(), []);
+            assert_eq!(log.read(P, Offset(3), limit()).await.unwrap(), []);
             assert_eq!(log.tail(P).await.unwrap(), Offset(3));
-            let other = log.read_ahead(Partition(1), Offset(0), limit).await.unwrap();
+            let other = log.read_ahead(Partition(1), Offset(0), limit()).await.unwrap();
             assert_eq!(other.entries, []);
             disk.execute_batch("ROLLBACK").unwrap();
             assert!(ahead.durable.wait().await);
-            assert_eq!(log.read(P, Offset(3), limit).await.unwrap(), ahead.entries);
+            assert_eq!(log.read(P, Offset(3), limit()).await.unwrap(), ahead.entries);
         };
         let (appended, ()) = tokio::join!(log.append(P, records("b", 2)), read);
         assert_eq!(appended.unwrap(), Offset(4));
@@ -357,23 +343,21 @@ mod tests {
         let log = Embedded::open(&path, 1).unwrap();
         log.append(P, records("a", 3)).await.unwrap();
         log.wal.set_page_limit(1);
-        let one = std::num::NonZeroUsize::MIN;
-        let limit = ReadLimit { records: one.saturating_add(9), bytes: one.saturating_add(999) };
         let mut large = records("b", 2);
         large[1].value = vec![b'x'; 100_000].into();
         let disk = hold_up(&path);
         let read = async {
             log.wait_ahead(P, Offset(3)).await.unwrap();
-            let ahead = log.read_ahead(P, Offset(3), limit).await.unwrap();
+            let ahead = log.read_ahead(P, Offset(3), limit()).await.unwrap();
             disk.execute_batch("ROLLBACK").unwrap();
             assert!(!ahead.durable.wait().await);
-            assert_eq!(log.read_ahead(P, Offset(3), limit).await.unwrap().entries, []);
+            assert_eq!(log.read_ahead(P, Offset(3), limit()).await.unwrap().entries, []);
         };
         let (refused, ()) = tokio::join!(log.append(P, large), read);
         assert!(matches!(refused, Err(AppendError::Full(_))), "{refused:?}");
         log.wal.set_page_limit(1_000_000);
         assert_eq!(log.append(P, records("c", 1)).await.unwrap(), Offset(3));
-        let found = log.read_ahead(P, Offset(3), limit).await.unwrap();
+        let found = log.read_ahead(P, Offset(3), limit()).await.unwrap();
         assert_eq!(found.entries[0].value, "c-0");
         assert!(found.durable.wait().await);
     }

@@ -17,7 +17,7 @@ pub mod kafka;
 #[cfg(any(test, feature = "conformance"))]
 pub mod memory;
 
-pub use ahead::{Ahead, Durable};
+pub use ahead::{Ahead, Coming, Durable};
 pub use contract::{
     Append, AppendError, Entry, EventLog, Known, Offset, Partition, RECORD_BYTES_MAX, ReadError,
     ReadLimit, Source,

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use tokio::sync::{Semaphore, watch};
 
-use crate::ahead::{self, Ahead, Announcer, Coming};
+use crate::ahead::{self, Announcer, Coming};
 use crate::contract::{
     Append, AppendError, Entry, EventLog, Offset, Partition, ReadError, ReadLimit, check_sizes,
 };
@@ -67,10 +67,6 @@ impl Memory {
 
     fn of(&self, partition: Partition) -> &watch::Sender<Vec<Entry>> {
         &self.partitions[usize::from(partition.0)]
-    }
-
-    fn coming(&self, partition: Partition) -> &Coming {
-        &self.on_their_way[usize::from(partition.0)].1
     }
 
     /// Shows what is to be written, and lets others look at it.
@@ -170,23 +166,8 @@ impl EventLog for Memory {
         passed.map(drop).map_err(|closed| ReadError::Unavailable(closed.into()))
     }
 
-    async fn read_ahead(
-        &self,
-        partition: Partition,
-        from: Offset,
-        limit: ReadLimit,
-    ) -> Result<Ahead, ReadError> {
-        let durable = self.read(partition, from, limit).await?;
-        if durable.is_empty() {
-            Ok(self.coming(partition).read(from, limit))
-        } else {
-            Ok(Ahead::durable(durable))
-        }
-    }
-
-    async fn wait_ahead(&self, partition: Partition, offset: Offset) -> Result<(), ReadError> {
-        let passed = self.coming(partition).wait_past(offset).await;
-        if passed { Ok(()) } else { Err(ReadError::Unavailable("it is gone".into())) }
+    fn coming(&self, partition: Partition) -> Option<&Coming> {
+        Some(&self.on_their_way[usize::from(partition.0)].1)
     }
 
     async fn tail(&self, partition: Partition) -> Result<Offset, ReadError> {

@@ -96,11 +96,10 @@ fn apply(
     durable: Durable,
 ) -> Result<Applied, DbError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let end = write(&transaction, partition, from, to, batch);
+    let mut end = write(&transaction, partition, from, to, batch);
     if end.is_ok() && durable.is_pending() {
-        // There is time to write the pages: what is left of the commit is one that says that they count. Those that
-        // cannot be written yet are written with it.
-        let _ = transaction.cache_flush();
+        // There is time to write the pages: what is left of the commit is one that says that they count.
+        end = transaction.cache_flush().map_err(DbError::from).and(end);
     }
     // Before any error, too: of what is not in the log nothing needs to be written.
     if !durable.wait_blocking() {

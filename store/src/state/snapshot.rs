@@ -65,8 +65,8 @@ impl Snapshot {
         self.version >= MAPPED_SINCE
     }
 
-    /// Whether lists come upon an event of the feed. A file of an early version has indexes for that, which cannot be at
-    /// odds with it.
+    /// Whether lists come upon an event of the feed. A file of an early version has indexes in place of blocks, and is not
+    /// looked at for that.
     fn is_listed(&self) -> String {
         if self.version < BLOCKS_SINCE {
             return "TRUE".to_owned();
