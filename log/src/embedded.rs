@@ -301,6 +301,9 @@ mod tests {
         assert!(damage, "{read:?}");
     }
 
+    /// A disk that is held up is given up after five seconds.
+    const SHOWN_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
+
     fn limit() -> ReadLimit {
         let one = std::num::NonZeroUsize::MIN;
         ReadLimit { records: one.saturating_add(9), bytes: one.saturating_add(999) }
@@ -332,7 +335,9 @@ mod tests {
             assert!(ahead.durable.wait().await);
             assert_eq!(log.read(P, Offset(3), limit()).await.unwrap(), ahead.entries);
         };
-        let (appended, ()) = tokio::join!(log.append(P, records("b", 2)), read);
+        let both = async { tokio::join!(log.append(P, records("b", 2)), read) };
+        let both = tokio::time::timeout(SHOWN_WITHIN, both).await;
+        let (appended, ()) = both.expect("it is shown");
         assert_eq!(appended.unwrap(), Offset(4));
     }
 
@@ -353,7 +358,9 @@ mod tests {
             assert!(!ahead.durable.wait().await);
             assert_eq!(log.read_ahead(P, Offset(3), limit()).await.unwrap().entries, []);
         };
-        let (refused, ()) = tokio::join!(log.append(P, large), read);
+        let both = async { tokio::join!(log.append(P, large), read) };
+        let both = tokio::time::timeout(SHOWN_WITHIN, both).await;
+        let (refused, ()) = both.expect("it is shown");
         assert!(matches!(refused, Err(AppendError::Full(_))), "{refused:?}");
         log.wal.set_page_limit(1_000_000);
         assert_eq!(log.append(P, records("c", 1)).await.unwrap(), Offset(3));
