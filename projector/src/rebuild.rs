@@ -281,7 +281,7 @@ fn judge(
     let mut judge = Judge::new(changes);
     for chunk in chunks {
         let (judged, poison) = match chunk {
-            Ok(chunk) => judge.judge(partition, &chunk),
+            Ok(chunk) => judge.judge(partition, chunk),
             Err(error) => {
                 let _ = out.send(Err(error));
                 break;
@@ -298,9 +298,9 @@ fn judge(
     judge
 }
 
-fn decode(entry: &Entry, hash: Hash) -> Result<Box<Decoded>, DecodeError> {
+fn decode(entry: Entry, hash: Hash) -> Result<Box<Decoded>, DecodeError> {
     // What of it goes into the feed is a part of these bytes and no copy.
-    let text = ByteString::try_from(entry.value.clone())?;
+    let text = ByteString::try_from(entry.value)?;
     let record = Record::decode_text(&text)?;
     let outlined = Outlined::of(&record, &text)?;
     let (user, group) = outlined.subjects();
@@ -350,7 +350,7 @@ impl Judge {
     }
 
     /// Judges up to the first record that cannot be read.
-    fn judge(&mut self, partition: Partition, hashed: &Hashed) -> (Chunk, Option<Poison>) {
+    fn judge(&mut self, partition: Partition, hashed: Hashed) -> (Chunk, Option<Poison>) {
         let mut chunk = Chunk {
             records: 0,
             last: self.read_to,
@@ -358,15 +358,13 @@ impl Judge {
             changes: Vec::new(),
         };
         for (entry, hash) in hashed {
-            match decode(entry, *hash) {
+            let offset = entry.offset;
+            match decode(entry, hash) {
                 Ok(decoded) => self.admit(decoded, &mut chunk),
-                Err(source) => {
-                    let poison = Poison { partition, offset: entry.offset, source };
-                    return (chunk, Some(poison));
-                }
+                Err(source) => return (chunk, Some(Poison { partition, offset, source })),
             }
             chunk.records += 1;
-            chunk.last = entry.offset;
+            chunk.last = offset;
         }
         (chunk, None)
     }

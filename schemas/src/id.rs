@@ -13,6 +13,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use ulid::Ulid;
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 use crate::Timestamp;
 
@@ -119,7 +120,7 @@ impl<K: Kind> FromStr for Id<K> {
         let ulid = ulid.ok_or_else(|| invalid.clone())?;
         // One id has one text: the lenient reading of lower case and overflow is refused.
         let bits = Ulid::from_string(ulid).map_err(|_| invalid.clone())?;
-        if bits.to_string() != ulid {
+        if bits.array_to_str(&mut [0; ulid::ULID_LEN]) != ulid {
             return Err(invalid);
         }
         Ok(Self::from_bits(bits.0))
@@ -243,7 +244,12 @@ impl FromStr for ScimId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let uuid = Uuid::try_parse(text).map_err(|_| InvalidScimId)?;
         // One resource has one spelling of its id (RFC 7643 §3.1: caseExact), so that URLs compare.
-        if uuid.hyphenated().to_string() == text { Ok(Self(uuid)) } else { Err(InvalidScimId) }
+        let spelling = &mut [0; Hyphenated::LENGTH];
+        if uuid.hyphenated().encode_lower(spelling) == text {
+            Ok(Self(uuid))
+        } else {
+            Err(InvalidScimId)
+        }
     }
 }
 
