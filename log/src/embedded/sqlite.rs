@@ -17,8 +17,12 @@ const SCHEMA_VERSION: i32 = 1;
 /// Records are 2 to 4 KB; on larger pages most need no overflow page.
 pub(super) const PAGE_BYTES: u32 = 16_384;
 
-/// The page cache of a connection. The tail is in memory anyway and a scan reads each page once; an idle process keeps it.
+/// The page cache of the connection that writes. An idle process keeps it.
 const CACHE_KIB: i64 = 1_024;
+
+/// The page cache of a connection that reads. The tail is in memory anyway, and a scan reads each page once: into memory that
+/// the cache of a processor holds, if there is no more of it than that.
+const READER_CACHE_KIB: i64 = 256;
 
 /// Why the log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +80,7 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, OpenError> {
     let failed = OpenError::at(path);
     let connection = Connection::open_with_flags(path, flags).map_err(&failed)?;
     connection.busy_timeout(Duration::from_secs(5)).map_err(&failed)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB).map_err(&failed)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB).map_err(&failed)?;
     check(&connection, path)?;
     Ok(connection)
 }
