@@ -42,10 +42,10 @@ static FEED: LazyLock<Insert> = LazyLock::new(|| {
 });
 
 /// The statements that add rows to one table.
-struct Insert([String; ROWS_AT_ONCE.len()]);
+pub(super) struct Insert([String; ROWS_AT_ONCE.len()]);
 
 impl Insert {
-    fn into(table: &str, columns: usize) -> Self {
+    pub(super) fn into(table: &str, columns: usize) -> Self {
         let row = format!("({})", vec!["?"; columns].join(", "));
         let values = |rows| vec![&*row; rows].join(", ");
         // When one fails, the transaction it is in is undone by whoever began it. With `OR ABORT` SQLite would keep what
@@ -55,7 +55,7 @@ impl Insert {
     }
 
     /// Adds rows in their order.
-    fn rows(&self, connection: &Connection, mut rows: &[impl Row]) -> Result<(), Error> {
+    pub(super) fn rows(&self, connection: &Connection, mut rows: &[impl Row]) -> Result<(), Error> {
         for (at_once, sql) in ROWS_AT_ONCE.into_iter().zip(&self.0) {
             let (whole, rest) = rows.split_at(rows.len() - rows.len() % at_once);
             rows = rest;
@@ -80,10 +80,10 @@ impl Insert {
     }
 }
 
-type Bind<'a> = dyn FnMut(&[&dyn ToSql]) -> Result<(), Error> + 'a;
+pub(super) type Bind<'a> = dyn FnMut(&[&dyn ToSql]) -> Result<(), Error> + 'a;
 
 /// What can be added.
-trait Row {
+pub(super) trait Row {
     /// Hands over its values, in the order of the columns.
     fn bind(&self, bind: &mut Bind<'_>) -> Result<(), Error>;
 }

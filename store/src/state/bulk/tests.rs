@@ -1,0 +1,89 @@
+//! What a generation is when it is whole.
+
+use rusqlite::types::FromSql;
+use schemas::{EventId, EventType, Hash, Head, Seq, Timestamp};
+
+use super::*;
+use crate::state::State;
+
+fn generation(folder: &Path) -> Generation {
+    let in_use = folder.join("state-1.db");
+    Generation::create(&folder.join("state-2.db"), 2, &in_use, (1, folder)).unwrap()
+}
+
+fn rows<T: FromSql>(connection: &Connection, sql: &str) -> Vec<T> {
+    let mut select = connection.prepare(sql).unwrap();
+    select.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+/// Events of a few users and groups by turns.
+fn entry(number: u64) -> FeedEntry {
+    let subject = |of: u64| ScimId::from_bits(u128::from(number * 7_919 % of).reverse_bits());
+    let head = Head { seq: Seq(number), hash: Hash::of(&number.to_be_bytes()) };
+    FeedEntry {
+        directory_id: DirectoryId::from_bits(1),
+        head,
+        prev: head.hash,
+        id: EventId::from_bits(number.into()),
+        event: EventType::GroupUserAdded,
+        created_at: Timestamp::from_millis(0),
+        data: "{}".into(),
+        actor: "{}".into(),
+        user: (!number.is_multiple_of(3)).then(|| subject(101)),
+        group: (!number.is_multiple_of(5)).then(|| subject(7)),
+    }
+}
+
+#[test]
+fn a_generation_has_the_schema_of_any_state() {
+    let folder = tempfile::tempdir().unwrap();
+    generation(folder.path()).complete().unwrap();
+    drop(State::open(&folder.path().join("state-1.db")).unwrap());
+    let schema = |file| {
+        let connection = Connection::open(folder.path().join(file)).unwrap();
+        let sql =
+            "SELECT concat_ws(' ', type, name, tbl_name, sql) FROM sqlite_schema ORDER BY rowid";
+        rows::<String>(&connection, sql)
+    };
+    assert_eq!(schema("state-2.db"), schema("state-1.db"));
+    assert!(schema("state-1.db").iter().any(|row| row.starts_with("index feed_user feed")));
+}
+
+#[test]
+fn what_a_user_or_group_is_found_by_is_whole_however_often_it_is_written() {
+    for runs in [1, 2, 5] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut generation = generation(folder.path());
+        let entries: Vec<_> = (1..=3_000).map(entry).collect();
+        for run in entries.chunks(entries.len() / runs) {
+            generation.push(Partition(0), run).unwrap();
+            let by_subject = generation.by_subject.as_mut().unwrap();
+            by_subject.write(&generation.connection).unwrap();
+        }
+        generation.complete().unwrap();
+        drop(generation);
+        let connection = Connection::open(folder.path().join("state-2.db")).unwrap();
+        assert_eq!(rows::<String>(&connection, "PRAGMA integrity_check"), ["ok"]);
+        for (index, column) in [("feed_user", "user_id"), ("feed_group", "group_id")] {
+            let of = |by: &str| {
+                let sql = format!(
+                    "SELECT position FROM feed {by} WHERE {column} IS NOT NULL ORDER BY {column}, position"
+                );
+                rows::<i64>(&connection, &sql)
+            };
+            assert_eq!(of(&format!("INDEXED BY {index}")), of("NOT INDEXED"), "{index}");
+            assert!(of("NOT INDEXED").len() > 1_900, "{index}");
+        }
+    }
+}
+
+#[test]
+fn a_generation_that_is_not_whole_cannot_be_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state-2.db");
+    drop(generation(folder.path()));
+    let refused = State::open(&path).unwrap_err().to_string();
+    assert!(refused.contains("already exists"), "{refused}");
+    generation(folder.path()).complete().unwrap();
+    drop(State::open(&path).unwrap());
+}
