@@ -1,9 +1,8 @@
 //! The log folded in memory: each user and group once, as it is in the end.
 //!
-//! A rebuild writes the result and `verify` compares it with the store. Resources stay the bytes
+//! A rebuild writes the result and `verify` compares it with the store. Resources stay the text
 //! they are in the record: of a user with a hundred events, one is read.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytestring::ByteString;
@@ -14,8 +13,7 @@ use serde::Deserialize;
 /// A user or group as its last record left it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folded {
-    /// What the record says of it.
-    unread: Unread,
+    kept: Kept,
     /// When it last changed.
     pub updated_at: Timestamp,
     /// The place of that record.
@@ -33,7 +31,32 @@ impl Folded {
     ///
     /// If that says nothing that this version knows.
     pub fn change(&self) -> Result<StoredChange, UnreadableError> {
-        self.unread.change(self.version)
+        let (resource, data) = self.kept.parts();
+        change(resource, data, self.version)
+    }
+}
+
+/// What the last record of a user or group says of it. A copy: a record shares its memory with others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Kept {
+    /// The resource, and right behind it the data.
+    text: String,
+    resource_len: usize,
+}
+
+impl Kept {
+    /// Takes the place of what was kept, in the memory of that.
+    fn replace(&mut self, unread: &Unread) {
+        let Unread { resource, data } = unread;
+        self.text.clear();
+        self.text.reserve_exact(resource.len() + data.len());
+        self.text.push_str(resource);
+        self.text.push_str(data);
+        self.resource_len = resource.len();
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.text.split_at(self.resource_len)
     }
 }
 
@@ -56,8 +79,12 @@ pub(crate) struct Unread {
 impl Unread {
     /// What they say, as the record at this place.
     pub(crate) fn change(&self, seq: Seq) -> Result<StoredChange, UnreadableError> {
-        change_in(&self.resource, &self.data).map_err(|source| UnreadableError { seq, source })
+        change(&self.resource, &self.data, seq)
     }
+}
+
+fn change(resource: &str, data: &str, seq: Seq) -> Result<StoredChange, UnreadableError> {
+    change_in(resource, data).map_err(|source| UnreadableError { seq, source })
 }
 
 /// One directory.
@@ -192,7 +219,7 @@ impl FoldedDirectory {
     fn apply(&mut self, seq: Seq, record: Outlined) {
         let Outlined { outline, unread, created_at } = record;
         match outline {
-            Outline::User { id } => put(&mut self.users, id, seq, unread, created_at),
+            Outline::User { id } => put(&mut self.users, id, seq, &unread, created_at),
             Outline::UserGone { id } => {
                 self.users.remove(&id);
                 for group in self.groups_of.remove(&id).unwrap_or_default() {
@@ -200,7 +227,7 @@ impl FoldedDirectory {
                     self.members_changed(group, seq, record.created_at);
                 }
             }
-            Outline::Group { id } => put(&mut self.groups, id, seq, unread, created_at),
+            Outline::Group { id } => put(&mut self.groups, id, seq, &unread, created_at),
             Outline::GroupGone { id } => {
                 self.groups.remove(&id);
                 self.pending_members.remove(&id);
@@ -255,17 +282,18 @@ fn put(
     resources: &mut BTreeMap<ScimId, Folded>,
     id: ScimId,
     seq: Seq,
-    unread: Unread,
+    unread: &Unread,
     updated_at: Timestamp,
 ) {
-    let folded = Folded { unread, updated_at, version: seq, members_changed: None, created: seq };
-    match resources.entry(id) {
-        Entry::Vacant(new) => {
-            new.insert(folded);
-        }
-        Entry::Occupied(mut known) => {
-            let created = known.get().created;
-            known.insert(Folded { created, ..folded });
-        }
-    }
+    let folded = resources.entry(id).or_insert_with(|| Folded {
+        kept: Kept::default(),
+        updated_at,
+        version: seq,
+        members_changed: None,
+        created: seq,
+    });
+    folded.kept.replace(unread);
+    folded.updated_at = updated_at;
+    folded.version = seq;
+    folded.members_changed = None;
 }

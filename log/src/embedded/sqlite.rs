@@ -160,6 +160,17 @@ pub(super) fn read(
     from: Offset,
     limit: ReadLimit,
 ) -> Result<Vec<Entry>, ReadError> {
+    read_into(Bytes::copy_from_slice, connection, partition, from, limit)
+}
+
+/// The same, with values where they are put.
+pub(super) fn read_into(
+    mut put: impl FnMut(&[u8]) -> Bytes,
+    connection: &Connection,
+    partition: Partition,
+    from: Offset,
+    limit: ReadLimit,
+) -> Result<Vec<Entry>, ReadError> {
     let failed = |error| read_error(error, partition, from);
     let mut select = connection
         .prepare_cached("SELECT key, value FROM records WHERE key BETWEEN ?1 AND ?2 ORDER BY key")
@@ -169,7 +180,7 @@ pub(super) fn read(
     let (mut entries, mut bytes) = (Vec::new(), 0);
     while entries.len() < limit.records.get() {
         let Some(row) = rows.next().map_err(failed)? else { break };
-        let entry = entry(row).map_err(failed)?;
+        let entry = entry(row, &mut put).map_err(failed)?;
         let expected = Offset(from.0 + entries.len() as u64);
         if entry.offset != expected {
             // The writer leaves no offset out, so something has been lost. What lies before it has not,
@@ -197,9 +208,12 @@ fn read_error(error: rusqlite::Error, partition: Partition, offset: Offset) -> R
     }
 }
 
-fn entry(row: &rusqlite::Row<'_>) -> Result<Entry, rusqlite::Error> {
+fn entry(
+    row: &rusqlite::Row<'_>,
+    put: &mut impl FnMut(&[u8]) -> Bytes,
+) -> Result<Entry, rusqlite::Error> {
     let value = row.get_ref(1)?.as_blob()?;
-    Ok(Entry::new(offset(row.get(0)?), Bytes::copy_from_slice(value)))
+    Ok(Entry::new(offset(row.get(0)?), put(value)))
 }
 
 /// How many bits of a key are the offset.
