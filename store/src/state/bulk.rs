@@ -1,19 +1,20 @@
 //! A new generation of the state, written as fast as the disk takes it.
 //!
-//! Nobody reads it before it is whole, so it is written without journal and flushes. All indexes are there before the rows, as
-//! in an empty state: to make one later takes reading all rows once more. Two of them are written behind them, see
-//! [`by_subject`]. A crash leaves a file that the next opening removes.
+//! Nobody reads it before it is whole, so it is written without journal and flushes. All indexes but two are there before the
+//! rows, as in an empty state: to make one later takes reading all rows once more. The two are written behind the rows in a
+//! way of their own: see [`by_subject`]. A crash leaves a file that the next opening removes.
 //!
 //! The events of a log with one partition are numbered as they come. Where there are more, the feed in use says where
 //! they stand.
 
 mod by_subject;
+mod cached;
 mod feed;
 #[cfg(test)]
 mod tests;
 mod users;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use directory::resource::text;
@@ -26,6 +27,7 @@ use rusqlite::{Connection, params};
 use schemas::{Change, DirectoryId, ScimId, StoredChange};
 
 use self::by_subject::BySubject;
+use self::cached::Cached;
 use self::feed::{Placed, Times};
 use super::apply::{Counted, INSERT_GROUP, columns_of, set_position, token};
 use super::flush::Flusher;
@@ -35,20 +37,6 @@ use super::rows::first;
 use super::{MIGRATIONS, VERSION};
 use crate::error::{DbError, OpenError, unreadable};
 use crate::sqlite::{Options, as_sql, connect, from_sql, migrate};
-
-/// The page cache while the feed is written: what a transaction changes, so that pages are filled in memory that the
-/// processor's cache still has some of. With ten times as much a rebuild of a million events takes some 8 % longer.
-const CACHE_KIB: u32 = 32_768;
-
-/// How much of it a user takes: its entries in the indexes by id and by name, which are written all over and have to stay in
-/// memory.
-const CACHE_BYTES_OF_A_USER: usize = 256;
-
-/// The same of a membership.
-const CACHE_BYTES_OF_A_MEMBERSHIP: usize = 32;
-
-/// The page cache for what a directory has at most: a million users and more.
-const CACHE_KIB_MAX: u32 = 327_680;
 
 /// The page cache while the feed in use is asked: its index by event, which for a million of them is so large.
 const IN_USE_CACHE_KIB: u32 = 65_536;
@@ -77,6 +65,7 @@ pub(crate) struct Generation {
     by_subject: Option<BySubject>,
     written: u64,
     directories: BTreeMap<DirectoryId, i64>,
+    cached: Cached,
 }
 
 impl Generation {
@@ -94,19 +83,18 @@ impl Generation {
                 std::fs::remove_file(&file)?;
             }
         }
-        let writing = Options { writable: true, synchronous: "OFF", cache_kib: CACHE_KIB };
+        let cache_kib = Cached::default().kib();
+        let writing = Options { writable: true, synchronous: "OFF", cache_kib };
         let mut connection = connect(path, writing).map_err(OpenError::at(path))?;
         connection
             .pragma_update(None, "journal_mode", "OFF")
             .and_then(|()| connection.pragma_update(None, "locking_mode", "EXCLUSIVE"))
             .map_err(OpenError::at(path))?;
         migrate(&mut connection, path, &MIGRATIONS)?;
-        let by_subject = Some(BySubject::begin(&connection).map_err(OpenError::at(path))?);
         // It has no version before it is whole: should it ever be taken for a state, it is none that can be opened.
-        connection
-            .pragma_update(None, "user_version", 0)
-            .and_then(|()| connection.execute_batch("BEGIN"))
-            .map_err(OpenError::at(path))?;
+        connection.pragma_update(None, "user_version", 0).map_err(OpenError::at(path))?;
+        let by_subject = Some(BySubject::begin(&connection).map_err(OpenError::at(path))?);
+        connection.execute_batch("BEGIN").map_err(OpenError::at(path))?;
         let flusher = Some(Flusher::start(path)?);
         let reading =
             Options { writable: false, synchronous: "NORMAL", cache_kib: IN_USE_CACHE_KIB };
@@ -125,6 +113,7 @@ impl Generation {
             by_subject,
             written: 0,
             directories: BTreeMap::new(),
+            cached: Cached::default(),
         })
     }
 
@@ -181,6 +170,8 @@ impl Generation {
         let ends_with = |every| before / every != self.written / every;
         if ends_with(COMMIT_EVERY) {
             self.connection.execute_batch("COMMIT; BEGIN")?;
+            self.cached.has(self.directories.len());
+            self.cached.set(&self.connection)?;
         }
         if ends_with(FLUSH_EVERY) {
             self.flusher.as_ref().inspect(|flusher| flusher.written());
@@ -189,10 +180,14 @@ impl Generation {
     }
 
     fn write(&mut self, partition: Partition, fold: &Fold) -> Result<(), DbError> {
+        fold.directories.values().for_each(|folded| self.cached.add(folded));
+        self.cached.set(&self.connection)?;
         for (id, folded) in &fold.directories {
             let key = self.directory(*id);
             self.write_directory(partition, key, *id, folded)?;
         }
+        // What of this has left the page cache is flushed beside what follows.
+        self.flusher.as_ref().inspect(|flusher| flusher.written());
         Ok(())
     }
 
@@ -203,7 +198,6 @@ impl Generation {
         id: DirectoryId,
         folded: &FoldedDirectory,
     ) -> Result<(), DbError> {
-        self.connection.pragma_update(None, "cache_size", -i64::from(cache_kib_for(folded)))?;
         let (users, counted) = users::write(&self.connection, key, folded)?;
         let users_that_are = |kind| counted.iter().filter(|one| **one == kind).count();
         let groups = self.write_groups(key, folded)?;
@@ -218,8 +212,6 @@ impl Generation {
             }
         }
         let pending = self.write_pending_members(key, folded, &groups)?;
-        // What of this has left the page cache is flushed beside what follows.
-        self.flusher.as_ref().inspect(|flusher| flusher.written());
         for (id, revoked) in &folded.tokens {
             token(&self.connection, key, id.to_bytes(), *revoked)?;
         }
@@ -330,14 +322,6 @@ impl projector::rebuild::Generation for Generation {
     fn finish(&mut self) -> Result<(), StoreError> {
         self.push_late().and_then(|()| self.complete()).map_err(store_error)
     }
-}
-
-/// The page cache that it takes to write this.
-fn cache_kib_for(folded: &FoldedDirectory) -> u32 {
-    let memberships: usize = folded.members.values().map(BTreeSet::len).sum();
-    let bytes =
-        folded.users.len() * CACHE_BYTES_OF_A_USER + memberships * CACHE_BYTES_OF_A_MEMBERSHIP;
-    u32::try_from(bytes / 1_024).unwrap_or(u32::MAX).clamp(CACHE_KIB, CACHE_KIB_MAX)
 }
 
 /// The last position of a feed.

@@ -1,5 +1,5 @@
-//! Rows of users and of the feed, several of them with one statement: what a statement begins and ends with is paid for
-//! once, and a row that stands behind the one before it in an index is not looked for from the root.
+//! Rows of users, of the feed, and of whatever else comes in numbers, several of them with one statement: what a statement begins
+//! and ends with is paid for once, and a row that stands behind the one before it in an index is not looked for from the root.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -13,8 +13,8 @@ use super::feed::Placed;
 use crate::sqlite::as_sql;
 use crate::state::insert::{Bind, Insert, Row};
 
-/// How many entries are gathered at most: 48 MB. More are written in several runs, each of which reads and changes what the
-/// ones before it have written.
+/// How many entries are gathered at most: 48 MB, and at worst twice as much with what has been asked for in advance. More are
+/// written in several runs, each of which reads and changes what the ones before it have written.
 const ENTRIES_MAX: usize = 2_000_000;
 
 /// Both of them.
