@@ -170,7 +170,7 @@ impl Generation {
         let ends_with = |every| before / every != self.written / every;
         if ends_with(COMMIT_EVERY) {
             self.connection.execute_batch("COMMIT; BEGIN")?;
-            self.cached.has(self.directories.len());
+            self.cached.directories = self.directories.len();
             self.cached.set(&self.connection)?;
         }
         if ends_with(FLUSH_EVERY) {

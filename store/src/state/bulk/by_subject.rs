@@ -22,6 +22,8 @@ const ENTRIES_MAX: usize = 2_000_000;
 pub(super) struct BySubject {
     user: Index,
     group: Index,
+    /// [`ENTRIES_MAX`], or fewer in tests.
+    pub(super) entries_max: usize,
 }
 
 impl BySubject {
@@ -29,7 +31,7 @@ impl BySubject {
     pub(super) fn begin(connection: &Connection) -> Result<Self, Error> {
         let user = Index::begin(connection, "feed_user")?;
         let group = Index::begin(connection, "feed_group")?;
-        Ok(Self { user, group })
+        Ok(Self { user, group, entries_max: ENTRIES_MAX })
     }
 
     /// Takes note of further events.
@@ -42,14 +44,14 @@ impl BySubject {
             self.user.note(entry.user, *position);
             self.group.note(entry.group, *position);
         }
-        if self.user.entries.len() + self.group.entries.len() >= ENTRIES_MAX {
+        if self.user.entries.len() + self.group.entries.len() >= self.entries_max {
             self.write(connection)?;
         }
         Ok(())
     }
 
     /// Writes what is gathered.
-    pub(super) fn write(&mut self, connection: &Connection) -> Result<(), Error> {
+    fn write(&mut self, connection: &Connection) -> Result<(), Error> {
         self.user.write(connection)?;
         self.group.write(connection)
     }

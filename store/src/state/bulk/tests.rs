@@ -70,15 +70,23 @@ fn is_whole(connection: &Connection, events: usize) {
 
 #[test]
 fn what_a_user_or_group_is_found_by_is_whole_however_often_it_is_written() {
-    for runs in [1, 2, 5] {
+    for entries_max in [1, 1_000, usize::MAX] {
         let folder = tempfile::tempdir().unwrap();
         let mut generation = generation(folder.path());
+        generation.by_subject.as_mut().unwrap().entries_max = entries_max;
         let entries: Vec<_> = (1..=3_000).map(entry).collect();
-        for run in entries.chunks(entries.len() / runs) {
-            generation.push(Partition(0), run).unwrap();
-            let by_subject = generation.by_subject.as_mut().unwrap();
-            by_subject.write(&generation.connection).unwrap();
+        for some in entries.chunks(100) {
+            generation.push(Partition(0), some).unwrap();
         }
+        // Some 147 entries of each hundred events.
+        let sql = "SELECT count(*) FROM feed_user_entries";
+        let written = rows::<i64>(&generation.connection, sql)[0];
+        let (least, most) = match entries_max {
+            1 => (2_000, 2_000),
+            1_000 => (1_500, 1_999),
+            _ => (0, 0),
+        };
+        assert!((least..=most).contains(&written), "{written} with {entries_max}");
         generation.complete().unwrap();
         drop(generation);
         is_whole(&Connection::open(folder.path().join("state-2.db")).unwrap(), 3_000);
