@@ -295,5 +295,4 @@ fn put(
     folded.kept.replace(unread);
     folded.updated_at = updated_at;
     folded.version = seq;
-    folded.members_changed = None;
 }
