@@ -5,6 +5,13 @@
 //! long as it likes, half a minute for a name whose servers are dead, so the threads are counted. Names that were
 //! quick the last time do not wait behind others: whose name servers are slow holds up nobody who is well. Nor
 //! can one name take many threads: whoever asks for it meanwhile gets the same answer, and so does who asks shortly after.
+//!
+//! ```text
+//!   first who asks ──▶ waits for a thread ──▶ getaddrinfo ──▶ noted ──▶ all who ask
+//!                            │ all of them have given up
+//!                            ▼
+//!                      leaves its place in the queue
+//! ```
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,8 +22,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
-use tokio::sync::Semaphore;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
 /// Threads for names that were quick the last time.
@@ -61,9 +68,11 @@ impl From<io::Error> for Unresolved {
 struct Name {
     is_quick: bool,
     answer: Option<(Instant, Vec<IpAddr>)>,
-    /// What those wait for who ask for it now.
-    lookup: Option<Shared<BoxFuture<'static, Found>>>,
+    /// What those wait for who ask for it now. It is theirs, and the thread's that asks the system.
+    lookup: Option<WeakShared<BoxFuture<'static, Found>>>,
 }
+
+type Lookup = Shared<BoxFuture<'static, Found>>;
 
 /// `getaddrinfo`, with a bound on the threads that it may hold.
 pub struct SystemResolver(Arc<Names>);
@@ -111,6 +120,14 @@ impl SystemResolver {
     }
 }
 
+/// Lookups that wait for a thread end with it.
+impl Drop for Names {
+    fn drop(&mut self) {
+        self.quick_lookups.close();
+        self.other_lookups.close();
+    }
+}
+
 impl Names {
     /// An answer that may be used again.
     fn fresh(&self, name: &str) -> Option<Vec<IpAddr>> {
@@ -119,17 +136,31 @@ impl Names {
         (at.elapsed() < USED_FOR).then(|| addresses.clone())
     }
 
-    /// The lookup of a name that is under way, or a new one.
-    fn lookup(self: &Arc<Self>, name: &str) -> Shared<BoxFuture<'static, Found>> {
+    /// The lookup of a name that is under way, or a new one. It goes on by itself: a thread that becomes free is not to wait
+    /// until somebody asks for the name again.
+    fn lookup(self: &Arc<Self>, name: &str) -> Lookup {
         let mut known = self.known.lock().expect("nothing panics while it is held");
         if known.len() >= NAMES_MAX && !known.contains_key(name) {
             known.clear();
         }
         let known = known.entry(name.into()).or_default();
+        if let Some(under_way) = known.under_way() {
+            return under_way;
+        }
         let lookups = if known.is_quick { &self.quick_lookups } else { &self.other_lookups };
-        let (lookups, names) = (Arc::clone(lookups), Arc::downgrade(self));
-        let begin = || look_up(name.into(), self.system, lookups, names).boxed().shared();
-        known.lookup.get_or_insert_with(begin).clone()
+        let (answer, answered) = oneshot::channel();
+        let looking =
+            look_up(name.into(), self.system, Arc::clone(lookups), Arc::downgrade(self), answer);
+        tokio::spawn(looking);
+        let lookup = answered.map(|found| found.unwrap_or_else(|_| Err(ended()))).boxed().shared();
+        known.lookup = lookup.downgrade();
+        lookup
+    }
+
+    /// Keeps the lookup of a name for those who ask while the system does; `None` if all who asked have given up.
+    fn keep(&self, name: &str) -> Option<Lookup> {
+        let known = self.known.lock().expect("nothing panics while it is held");
+        known.get(name)?.under_way()
     }
 
     fn note(&self, name: &str, found: &Found, took: Duration) {
@@ -141,39 +172,54 @@ impl Names {
     }
 }
 
+impl Name {
+    fn under_way(&self) -> Option<Lookup> {
+        self.lookup.as_ref().and_then(WeakShared::upgrade)
+    }
+}
+
+/// Nobody looks up names any more.
+fn ended() -> Unresolved {
+    io::Error::other("the resolver has ended").into()
+}
+
+/// Looks a name up and notes what comes out, unless all who asked give up before there is a thread for it.
 async fn look_up(
     name: Box<str>,
     system: fn(&str) -> io::Result<Vec<IpAddr>>,
     lookups: Arc<Semaphore>,
     names: Weak<Names>,
-) -> Found {
-    let asked = ask(name.clone(), system, lookups).await;
-    let (found, took) = asked.map_or_else(
-        |error| (Err(error.into()), Duration::ZERO),
-        |(found, took)| (found.map_err(Unresolved::from), took),
-    );
+    mut answer: oneshot::Sender<Found>,
+) {
+    let permit = tokio::select! {
+        permit = lookups.acquire_owned() => permit,
+        () = answer.closed() => return,
+    };
+    let Ok(permit) = permit else { return };
+    let Some(_kept) = names.upgrade().and_then(|names| names.keep(&name)) else { return };
+    let (found, took) = ask(name.clone(), system, permit).await;
     if let Some(names) = names.upgrade() {
         names.note(&name, &found, took);
     }
-    found
+    // Those who asked may have given up.
+    let _ = answer.send(found);
 }
 
 /// Asks the system on a thread of its own, and says how long it took there.
 async fn ask(
     name: Box<str>,
     system: fn(&str) -> io::Result<Vec<IpAddr>>,
-    lookups: Arc<Semaphore>,
-) -> io::Result<(io::Result<Vec<IpAddr>>, Duration)> {
-    let permit = lookups.acquire_owned().await.map_err(io::Error::other)?;
+    permit: OwnedSemaphorePermit,
+) -> (Found, Duration) {
     let asked = tokio::task::spawn_blocking(move || {
         let began = Instant::now();
-        let found = system(&name);
+        let found = system(&name).map_err(Unresolved::from);
         // The permit is the thread's: it is given back when the system answers, not when the
         // caller has had enough.
         drop(permit);
         (found, began.elapsed())
     });
-    asked.await.map_err(io::Error::other)
+    asked.await.unwrap_or_else(|error| (Err(io::Error::other(error).into()), Duration::ZERO))
 }
 
 fn system(name: &str) -> io::Result<Vec<IpAddr>> {
@@ -257,16 +303,55 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_system_knows_its_own_name_and_who_gave_up_leaves_nothing_behind() {
+    async fn the_system_knows_its_own_name() {
         let resolver = SystemResolver::default();
         assert!(!resolver.resolve("localhost").await.unwrap().is_empty());
+    }
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn who_gives_up_before_there_is_a_thread_leaves_the_threads_to_others() {
+        let resolver = SystemResolver::asking(quick, Duration::MAX);
         let hanging = u32::try_from(OTHER_LOOKUPS).unwrap();
         let dead = resolver.0.other_lookups.acquire_many(hanging).await.unwrap();
-        let first = resolver.resolve("ip6-localhost");
-        assert!(tokio::time::timeout(Duration::from_millis(20), first).await.is_err());
+        let names: Vec<_> = (0..2 * OTHER_LOOKUPS).map(|at| format!("{at}.example")).collect();
+        let given_up = names.iter().map(|name| tokio::time::timeout(SOON, resolver.resolve(name)));
+        assert!(join_all(given_up).await.iter().all(Result::is_err));
         drop(dead);
-        // It may not resolve here, but it is answered.
-        drop(resolver.resolve("ip6-localhost").await);
-        assert!(resolver.0.known.lock().unwrap()["ip6-localhost"].lookup.is_none());
+        let others = ["app.example", &names[0]].map(|name| resolver.resolve(name));
+        let resolved = tokio::time::timeout(Duration::from_secs(10), join_all(others)).await;
+        assert!(resolved.unwrap().into_iter().all(|found| found.unwrap() == [HERE]));
+        assert_eq!(resolver.0.other_lookups.available_permits(), OTHER_LOOKUPS);
+    }
+
+    #[tokio::test]
+    async fn what_the_system_is_being_asked_it_is_not_asked_again() {
+        static ASKED: AtomicUsize = AtomicUsize::new(0);
+        static HANGS: Mutex<()> = Mutex::new(());
+        let hanging = |_: &str| {
+            ASKED.fetch_add(1, Ordering::Relaxed);
+            drop(HANGS.lock());
+            Ok(vec![HERE])
+        };
+        let resolver = SystemResolver::asking(hanging, Duration::MAX);
+        let hangs = HANGS.lock().unwrap();
+        for _ in 0..3 {
+            let impatient = resolver.resolve("app.example");
+            assert!(tokio::time::timeout(SOON, impatient).await.is_err());
+        }
+        drop(hangs);
+        assert_eq!(resolver.resolve("app.example").await.unwrap(), [HERE]);
+        assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn lookups_that_wait_end_with_the_resolver() {
+        let resolver = SystemResolver::asking(quick, Duration::MAX);
+        let lookups = Arc::clone(&resolver.0.other_lookups);
+        let _dead = lookups.acquire_many(u32::try_from(OTHER_LOOKUPS).unwrap()).await.unwrap();
+        let waits = resolver.0.lookup("app.example");
+        drop(resolver);
+        assert!(waits.await.is_err());
     }
 }
