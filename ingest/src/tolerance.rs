@@ -8,6 +8,7 @@
 
 mod filter;
 mod patch;
+mod qualified;
 mod rewrite;
 mod values;
 
@@ -125,7 +126,8 @@ impl<'s> Pass<'s> {
 
     /// Every attribute by its definition, those of extensions too.
     fn resource(&mut self, body: Attributes) -> Attributes {
-        self.spelt(body).map(|name, value| match (self.schema.extension(name), value) {
+        let body = self.spelt(body);
+        self.unqualified(body).map(|name, value| match (self.schema.extension(name), value) {
             (Some(extension), Value::Complex(parts)) => self.extension(extension, parts).into(),
             (Some(_), value) => value,
             (None, value) => match self.core(name) {

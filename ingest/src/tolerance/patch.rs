@@ -18,6 +18,8 @@ enum Target {
     Item(&'static AttributeDef),
     /// An extension.
     Extension(&'static Schema),
+    /// The schema of the resource itself.
+    Core,
     /// Nothing that a schema knows.
     Unknown,
 }
@@ -119,7 +121,9 @@ impl Pass<'_> {
                 self.note(Rewrite::EmptyText);
                 Vec::new().into()
             }
-            Target::Attribute(_) | Target::Item(_) | Target::Extension(_) if clears => {
+            Target::Attribute(_) | Target::Item(_) | Target::Extension(_) | Target::Core
+                if clears =>
+            {
                 self.cleared()
             }
             Target::Attribute(def) if def.name == "members" => self.value(def, value),
@@ -133,6 +137,12 @@ impl Pass<'_> {
             Target::Extension(extension) => {
                 value.map_complex(|parts| self.extension(extension, parts))
             }
+            Target::Core => value.map_complex(|parts| {
+                parts.map(|name, value| {
+                    let target = self.core(name).map_or(Target::Unknown, Target::Attribute);
+                    self.at(target, value, op)
+                })
+            }),
         }
     }
 
@@ -231,6 +241,7 @@ fn target(schema: &ResourceSchema, path: &Path) -> Target {
     let attribute =
         |path: &AttrPath, sub: Option<&str>| schema.find(path.urn.as_deref(), &path.attribute, sub);
     match path {
+        Path::Extension(urn) if urn.eq_ignore_ascii_case(schema.core.id) => Target::Core,
         Path::Extension(urn) => schema.extension(urn).map_or(Target::Unknown, Target::Extension),
         Path::Attribute(path) => attribute(path, path.sub.as_deref())
             .map_or(Target::Unknown, |found| {

@@ -12,6 +12,9 @@ pub(crate) enum Rewrite {
     /// Names with dots or URNs in an operation without a path, such as `"name.givenName"`: operations with
     /// paths. Entra ID with `aadOptscim062020` (same page).
     DottedNames,
+    /// `urn:…:core:2.0:User:active` for `active` in the body of a POST or PUT, or the attributes of the resource under the
+    /// URN of its schema. RFC 7644 §3.10 has such names in paths and filters.
+    QualifiedNames,
     /// `""` for no value. Entra ID clears attributes so (its gallery's "null update" test).
     EmptyText,
     /// `null` for no value. RFC 7643 §2.5 has it so, but RFC 7644 §3.5.2 removes by `remove`, and not every
@@ -65,6 +68,7 @@ impl Rewrite {
             Self::OpInCapitals => "op_in_capitals",
             Self::BooleanAsText => "boolean_as_text",
             Self::DottedNames => "dotted_names",
+            Self::QualifiedNames => "qualified_names",
             Self::EmptyText => "empty_text",
             Self::NullValue => "null_value",
             Self::BareReference => "bare_reference",

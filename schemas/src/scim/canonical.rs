@@ -18,9 +18,11 @@ const MEMBERS: &str = "members";
 
 const SCHEMAS: &str = "schemas";
 
+const PASSWORD: &str = "password";
+
 /// Brings a resource to the shape in which it is kept: names in the schema's case; no readOnly
-/// attribute, no password, no members; nothing that counts as absent (RFC 7643 §2.5); every known
-/// value of its type; `schemas` naming what is present. Unknown attributes stay as they are.
+/// attribute, no password of any schema, no members; nothing that counts as absent (RFC 7643 §2.5); every
+/// known value of its type; `schemas` naming what is present. Unknown attributes stay as they are.
 ///
 /// # Errors
 /// `invalidValue` for a value of the wrong type, two primaries, or a required attribute missing.
@@ -174,7 +176,7 @@ fn entry(
     value: Value,
 ) -> Result<Option<(Name, Value)>, ScimError> {
     // Never kept for any kind of resource, known to its schema or not: the log is for ever.
-    if name.eq_ignore_ascii_case(SCHEMAS) || name.eq_ignore_ascii_case("password") {
+    if name.eq_ignore_ascii_case(SCHEMAS) || is_password(&name) {
         return Ok(None);
     }
     if let Some(extension) = schema.extension(&name) {
@@ -183,6 +185,7 @@ fn entry(
     }
     let Some(found) = schema.find(None, &name, None).filter(|found| found.extension.is_none())
     else {
+        let value = unknown(&name, value);
         return Ok((!value.is_absent()).then_some((name, value)));
     };
     let def = found.attribute;
@@ -190,6 +193,24 @@ fn entry(
         return Ok(None);
     }
     Ok(coerce(def, &def.name, value)?.map(|value| (Name::of_schema(def.name), value)))
+}
+
+/// What no schema knows, as it is; an extension without what is never kept and what counts as absent.
+fn unknown(name: &str, value: Value) -> Value {
+    if !name.contains(':') {
+        return value;
+    }
+    value.map_complex(|parts| {
+        let kept = |(part, value): &(Name, Value)| !is_password(part) && !value.is_absent();
+        parts.into_iter().filter(kept).collect()
+    })
+}
+
+/// Whether it is what a password is called, with or without a schema in front.
+fn is_password(name: &str) -> bool {
+    let Some(at) = name.len().checked_sub(PASSWORD.len()) else { return false };
+    let stands_alone = at == 0 || name.as_bytes()[at - 1] == b':';
+    stands_alone && name.as_bytes()[at..].eq_ignore_ascii_case(PASSWORD.as_bytes())
 }
 
 /// The same for one value, of a single-valued attribute or of a list.
@@ -276,6 +297,9 @@ fn known_parts(
         return Err(wrong(name, "an object", &value));
     };
     let kept = parts.try_filter_map(|part, value| -> Result<_, ScimError> {
+        if is_password(&part) {
+            return Ok(None);
+        }
         let Some(def) = defs.iter().find(|def| def.name.eq_ignore_ascii_case(&part)) else {
             return Ok((!value.is_absent()).then_some((part, value)));
         };

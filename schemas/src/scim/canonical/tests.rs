@@ -51,6 +51,10 @@ fn a_body_is_brought_to_its_kept_form() {
             format!(r#"{{{enterprise}:{{"manager":{{"value":"m"}}}}}}"#),
         ),
         (format!(r#"{enterprise}:{{"manager":null}}"#), "{}".into()),
+        (
+            r#""urn:x:2.0:U":{"a":null,"b":{},"c":1},"urn:y:2.0:U":{"a":[]}"#.into(),
+            r#"{"urn:x:2.0:U":{"c":1}}"#.into(),
+        ),
         (format!(r#"{enterprise}:{{"manager":{{"value":"","$ref":"r"}}}}"#), "{}".into()),
     ];
     for (given, kept) in cases {
@@ -225,4 +229,22 @@ fn what_is_kept_can_always_be_read_again() {
     assert!(parse(text.as_bytes()).is_ok());
     assert!(serde_json::from_str::<Value>(&format!("[[[[{text}]]]]")).is_ok());
     assert!(depth(DEPTH_MAX + 1).is_err());
+}
+
+#[test]
+fn a_password_of_whatever_schema_is_never_kept() {
+    let secret = r#""hunter2""#;
+    for body in [
+        format!(r#""PassWord":{secret}"#),
+        format!(r#""urn:ietf:params:scim:schemas:core:2.0:User:password":{secret}"#),
+        format!(r#""urn:x:2.0:User:password":{secret}"#),
+        format!(r#""urn:x:2.0:User":{{"Password":{secret},"a":1}}"#),
+        format!(
+            r#""urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{{"password":{secret}}}"#
+        ),
+        format!(r#""name":{{"password":{secret}}}"#),
+    ] {
+        assert!(!user(&body).unwrap().contains("hunter2"), "{body}");
+    }
+    assert_eq!(user(r#""passwordHint":"h""#).unwrap(), r#"{"passwordHint":"h"}"#);
 }
