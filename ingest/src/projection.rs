@@ -105,7 +105,7 @@ fn filter_extension(
     paths: &[AttrPath],
     keep: bool,
 ) -> Attributes {
-    let whole = paths.iter().any(|path| path.attribute.is_empty() && is(path.urn.as_deref(), urn));
+    let whole = paths.iter().any(|path| is_whole(path, urn));
     if whole {
         return if keep { extension.clone() } else { Attributes::new() };
     }
@@ -118,22 +118,32 @@ fn filter_extension(
     kept
 }
 
+/// Whether a path is the URN of this extension. One that no schema knows reads like an attribute's.
+fn is_whole(path: &AttrPath, urn: &str) -> bool {
+    if path.attribute.is_empty() {
+        return is(path.urn.as_deref(), urn);
+    }
+    path.sub.is_none() && path.to_string().eq_ignore_ascii_case(urn)
+}
+
+/// What is left of a value; nothing if that counts as absent (RFC 7643 §2.5).
 fn filter_value(value: &Value, named: &Named<'_>, keep: bool) -> Option<Value> {
     match named {
         Named::Not => (!keep).then(|| value.clone()),
         Named::Whole => keep.then(|| value.clone()),
         Named::Subs(subs) => {
-            if let Some(complex) = value.as_complex() {
-                return Some(Value::Complex(filter_subs(complex, subs, keep)));
-            }
-            if let Some(values) = value.as_list() {
+            let left = if let Some(complex) = value.as_complex() {
+                Value::Complex(filter_subs(complex, subs, keep))
+            } else if let Some(values) = value.as_list() {
                 let each = |value: &Value| match value.as_complex() {
                     Some(complex) => Value::Complex(filter_subs(complex, subs, keep)),
                     None => value.clone(),
                 };
-                return Some(Value::List(values.iter().map(each).collect()));
-            }
-            (!keep).then(|| value.clone())
+                Value::List(values.iter().map(each).filter(|left| !left.is_absent()).collect())
+            } else {
+                return (!keep).then(|| value.clone());
+            };
+            (!left.is_absent()).then_some(left)
         }
     }
 }
@@ -215,6 +225,26 @@ mod tests {
             shown(None, Some("name.familyName,userName,emails,manager")),
             "id name(givenName) User(department)"
         );
+    }
+
+    #[test]
+    fn an_extension_that_no_schema_knows_is_shown_and_left_out_as_others_are() {
+        let user = parse(br#"{"id":"1","urn:acme:scim:2.0:User":{"a":1},"title":"t"}"#).unwrap();
+        let shown = |only, without| {
+            let shown = Projection::parse(only, without).unwrap().apply(&user);
+            shown.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>().join(" ")
+        };
+        let acme = Some("urn:acme:scim:2.0:User");
+        assert_eq!(shown(acme, None), "id urn:acme:scim:2.0:User");
+        assert_eq!(shown(None, acme), "id title");
+    }
+
+    #[test]
+    fn what_has_nothing_to_show_is_left_out() {
+        assert_eq!(shown(Some("emails.display,name.middleName,userName"), None), "id userName");
+        assert_eq!(shown(None, Some("name.givenName,name.familyName,emails")), {
+            "id userName User(department manager)"
+        });
     }
 
     #[test]
