@@ -212,7 +212,12 @@ impl Patching<'_> {
 
     fn at_path(&mut self, op: Op, path: &Path, value: Value) -> Result<(), ScimError> {
         let target = match path {
-            Path::Extension(urn) => return self.extension(op, urn, value),
+            Path::Extension(urn) => {
+                return match self.attribute_called(urn, op, &value) {
+                    Some(attribute) => self.at_path(op, &Path::Attribute(attribute), value),
+                    None => self.extension(op, urn, value),
+                };
+            }
             Path::Attribute(path) if holds_extension(&self.resource, path) => {
                 return self.extension(op, &path.to_string(), value);
             }
@@ -235,6 +240,21 @@ impl Patching<'_> {
         self.applied.upserted |= target.change(holder, op, value)?.upserted;
         // A look-up by name is linear: what grows out of bounds must stop here, not at the end.
         check_change(&self.resource, target.top())
+    }
+
+    /// The attribute that has the look of a schema's URN. `urn:example:1.0:costCenter` may be either, so what the resource has
+    /// says which, or else whether the value could be all of an extension.
+    fn attribute_called(&self, urn: &str, op: Op, value: &Value) -> Option<AttrPath> {
+        let path: AttrPath = urn.parse().ok()?;
+        if !is_unknown(self.rules.schema, &AttrPath { urn: Some(urn.to_owned()), ..path.clone() })
+            || holds_extension(&self.resource, &path)
+        {
+            return None;
+        }
+        let holder = path.urn.as_deref().and_then(|holder| self.resource.get(holder));
+        let is_in_holder = holder.is_some_and(|holder| holder.as_complex().is_some());
+        let whole = op == Op::Remove || value.is_absent() || value.as_complex().is_some();
+        (is_in_holder || !whole).then_some(path)
     }
 
     /// All of an extension: its attributes one by one, or its removal.

@@ -1,8 +1,8 @@
 //! The operations of a PATCH on `members`, which are not a part of a group's tree.
 
 use schemas::scim::{
-    AttrPath, CompareOp, Filter, GROUP, Literal, MEMBERS_MAX, Path, ScimError, ScimType, Value,
-    member_ids,
+    AttrPath, Attributes, CompareOp, Filter, GROUP, Literal, MEMBERS_MAX, Path, ScimError,
+    ScimType, Value, member_ids,
 };
 
 use super::{Op, Operation};
@@ -37,15 +37,15 @@ pub fn split_members(
     for operation in operations {
         let Operation { op, path, value } = operation;
         match (path, value) {
-            (None, Some(Value::Complex(mut values))) => {
-                let name = values.iter().map(|(name, _)| name).find(|name| names_members(name));
-                let members = name.map(str::to_owned).and_then(|name| values.remove(&name));
+            (path, Some(Value::Complex(mut values)))
+                if op != Op::Remove && path.as_ref().is_none_or(is_core) =>
+            {
                 // Null is absent here (RFC 7643 §2.5), as in the body of a PUT.
-                if let Some(members) = members.filter(|members| *members != Value::Null) {
+                for members in take(&mut values).into_iter().filter(|all| *all != Value::Null) {
                     changes.extend(change(op, members)?);
                 }
                 if !values.is_empty() {
-                    others.push(Operation { op, path: None, value: Some(values.into()) });
+                    others.push(Operation { op, path, value: Some(values.into()) });
                 }
             }
             (Some(path), value) if leads_to_members(&path) => {
@@ -60,6 +60,28 @@ pub fn split_members(
         return Err(ScimError::with_status(413, detail));
     }
     Ok((others, changes))
+}
+
+/// Takes the members out of the attributes of a group, and out of those under the URN of its schema.
+fn take(values: &mut Attributes) -> Vec<Value> {
+    let (mut taken, mut kept) = (Vec::new(), Attributes::new());
+    for (name, value) in std::mem::take(values) {
+        match value {
+            value if names_members(&name) => taken.push(value),
+            Value::Complex(mut inner) if name.eq_ignore_ascii_case(GROUP.core.id) => {
+                let before = inner.len();
+                taken.extend(take(&mut inner));
+                if !inner.is_empty() || before == 0 {
+                    kept.insert(name, inner);
+                }
+            }
+            value => {
+                kept.insert(name, value);
+            }
+        }
+    }
+    *values = kept;
+    taken
 }
 
 /// A serializer that writes `null` for what it was not given must not empty a group, and one that means to must not be
@@ -150,6 +172,13 @@ fn chosen(filter: &Filter) -> Option<Vec<String>> {
         | Filter::Compare { .. }
         | Filter::Present(_)
         | Filter::Has { .. } => None,
+    }
+}
+
+fn is_core(path: &Path) -> bool {
+    match path {
+        Path::Extension(urn) => urn.eq_ignore_ascii_case(GROUP.core.id),
+        Path::Attribute(_) | Path::Element { .. } => false,
     }
 }
 

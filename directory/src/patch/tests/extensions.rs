@@ -36,6 +36,46 @@ fn extensions_are_reached_by_urn_by_name_and_as_a_whole() {
 }
 
 #[test]
+fn what_stands_behind_a_version_is_an_attribute_or_a_schema_as_the_resource_has_it() {
+    let has = r#""urn:my:scim:1.0":{"costCenter":"X","site":"S"}"#;
+    let without = r#""urn:my:scim:1.0":{"site":"S"}"#;
+    let changed = r#""urn:my:scim:1.0":{"costCenter":"Y","site":"S"}"#;
+    check(&[
+        (has, r#"{"op":"remove","path":"urn:my:scim:1.0:costCenter"}"#, without),
+        (has, r#"{"op":"replace","path":"urn:my:scim:1.0:costCenter","value":"Y"}"#, changed),
+        (has, r#"{"op":"replace","value":{"urn:my:scim:1.0:costCenter":"Y"}}"#, changed),
+        (has, r#"{"op":"remove","path":"urn:my:scim:1.0"}"#, ""),
+        (
+            "",
+            r#"{"op":"add","path":"urn:my:scim:1.0:costCenter","value":"Y"}"#,
+            r#""urn:my:scim:1.0":{"costCenter":"Y"}"#,
+        ),
+        (
+            "",
+            r#"{"op":"add","path":"urn:my:scim:1.0:User","value":{"costCenter":"Y"}}"#,
+            r#""urn:my:scim:1.0:User":{"costCenter":"Y"}"#,
+        ),
+        (
+            r#""urn:my:scim:1.0:User":{"costCenter":"Y"}"#,
+            r#"{"op":"remove","path":"urn:my:scim:1.0:User"}"#,
+            "",
+        ),
+    ]);
+}
+
+#[test]
+fn what_a_change_leaves_empty_in_an_extension_is_not_there() {
+    check(&[
+        ("", r#"{"op":"remove","path":"urn:a:2.0:User:address.city"}"#, ""),
+        (
+            r#""urn:a:2.0:User":{"x":1}"#,
+            r#"{"op":"replace","path":"urn:a:2.0:User:things[type eq \"a\"]","value":null}"#,
+            r#""urn:a:2.0:User":{"x":1}"#,
+        ),
+    ]);
+}
+
+#[test]
 fn a_manager_is_set_and_cleared() {
     let manager = |inner: &str| format!(r#""{ENTERPRISE}":{{"manager":{inner}}}"#);
     let (a, b) = (manager(r#"{"value":"a","$ref":"r"}"#), manager(r#"{"value":"b"}"#));

@@ -37,6 +37,14 @@ fn members_are_split_from_the_other_operations() {
             r#"{"op":"add","value":{"urn:ietf:params:scim:schemas:core:2.0:Group:members":["a"]}}"#,
             vec![MemberOp::Add(ids(&["a"]))],
         ),
+        (
+            r#"{"op":"add","path":"urn:ietf:params:scim:schemas:core:2.0:Group","value":{"members":["a"]}}"#,
+            vec![MemberOp::Add(ids(&["a"]))],
+        ),
+        (
+            r#"{"op":"replace","value":{"urn:ietf:params:scim:schemas:core:2.0:Group":{"Members":["a"]}}}"#,
+            vec![MemberOp::Replace(ids(&["a"]))],
+        ),
         (r#"{"op":"replace","value":{"members":null}}"#, vec![]),
     ];
     for (text, expected) in cases {
@@ -61,6 +69,22 @@ fn members_are_split_from_the_other_operations() {
             format!(r#"{{"op":"replace","path":"members[value eq \"a\"].{sub}","value":"x"}}"#);
         let error = split_members(operations(&text).unwrap()).unwrap_err();
         assert_eq!(error.scim_type, Some(ScimType::Mutability), "{text}");
+    }
+}
+
+#[test]
+fn what_stands_beside_members_is_for_the_others() {
+    let core = "urn:ietf:params:scim:schemas:core:2.0:Group";
+    for text in [
+        format!(r#"{{"op":"add","path":"{core}","value":{{"members":["a"],"displayName":"D"}}}}"#),
+        format!(r#"{{"op":"add","value":{{"{core}":{{"members":["a"],"displayName":"D"}}}}}}"#),
+        format!(r#"{{"op":"add","value":{{"members":["a"],"{core}":{{"displayName":"D"}}}}}}"#),
+    ] {
+        let (others, members) = split_members(operations(&text).unwrap()).unwrap();
+        assert_eq!(members, [MemberOp::Add(vec!["a".to_owned()])], "{text}");
+        let mut group = canonicalise(&GROUP, tree(r#"{"displayName":"Old"}"#)).unwrap();
+        apply(&mut group, &GROUP, &others, NoMatch::Upsert).unwrap();
+        assert_eq!(group.get("displayName").and_then(Value::as_str), Some("D"), "{text}");
     }
 }
 
