@@ -1,6 +1,6 @@
 //! What a directory holds, as the rules see it.
 
-use schemas::scim::{Attributes, SharedAttributes};
+use schemas::scim::{Attributes, SharedAttributes, Value};
 use schemas::wire::{DirectoryType, OrganizationDomain};
 use serde::{Deserialize, Serialize};
 
@@ -161,6 +161,14 @@ pub struct Group {
 #[must_use]
 pub fn name_key(name: &str) -> String {
     name.to_lowercase()
+}
+
+/// `schemas` says what is present, in no order (RFC 7643 §3): the list as it was, if the new one is another order of it.
+pub(crate) fn schemas_as_before(before: &Attributes, after: &Attributes) -> Option<Vec<Value>> {
+    let [old, new] = [before, after].map(|of| of.get("schemas").and_then(Value::as_list));
+    let (old, new) = (old?, new?);
+    let is_same = old.len() == new.len() && old.iter().all(|urn| new.contains(urn));
+    (is_same && old != new).then(|| old.to_vec())
 }
 
 /// The text of a string attribute that is present and not empty.

@@ -9,7 +9,7 @@ use crate::Rejection;
 use crate::diff::previous_group;
 use crate::facts::Facts;
 use crate::patch::{self, MemberOp, Operation};
-use crate::resource::{Group, name_key, text};
+use crate::resource::{Group, name_key, schemas_as_before, text};
 
 pub(super) fn create(
     commit: &mut Commit<'_, '_>,
@@ -78,8 +78,11 @@ pub(super) fn delete(commit: &mut Commit<'_, '_>, id: ScimId) -> Result<Answer, 
 fn update(
     commit: &mut Commit<'_, '_>,
     before: &Group,
-    attributes: Attributes,
+    mut attributes: Attributes,
 ) -> Result<Group, Undecided> {
+    if let Some(schemas) = schemas_as_before(&before.attributes, &attributes) {
+        attributes.insert("schemas", schemas);
+    }
     if attributes == *before.attributes {
         return Ok(before.clone());
     }

@@ -8,7 +8,7 @@ use super::{Answer, Commit, Undecided, lookup, members, pending, roles};
 use crate::diff::previous_user;
 use crate::facts::{Asking, Missing};
 use crate::patch::{self, Op, Operation};
-use crate::resource::{User, name_key, text};
+use crate::resource::{User, name_key, schemas_as_before, text};
 use crate::{Rejection, facts::Facts};
 
 pub(super) fn create(
@@ -142,8 +142,11 @@ fn refreshed(commit: &Commit<'_, '_>, before: &User) -> Result<Option<User>, Mis
 fn update(
     commit: &mut Commit<'_, '_>,
     before: &User,
-    attributes: SharedAttributes,
+    mut attributes: SharedAttributes,
 ) -> Result<Answer, Undecided> {
+    if let Some(schemas) = schemas_as_before(&before.attributes, &attributes) {
+        attributes.to_mut().insert("schemas", schemas);
+    }
     if attributes == before.attributes {
         return Ok(Answer::User(before.clone()));
     }

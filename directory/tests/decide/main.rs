@@ -181,6 +181,22 @@ fn a_resend_of_the_same_user_is_no_event() {
 }
 
 #[test]
+fn extensions_in_another_order_are_no_event() {
+    let mut world = World::empty();
+    let body = |extensions: &str| {
+        let text = format!(r#"{{"userName":"ada",{extensions}}}"#);
+        canonicalise(&USER, parse(text.as_bytes()).unwrap()).unwrap().into()
+    };
+    let (a, b) = (r#""urn:a:2.0:U":{"x":1}"#, r#""urn:b:2.0:U":{"x":1}"#);
+    let created = world.ask(&Command::CreateUser { attributes: body(&format!("{a},{b}")) });
+    let Answer::User(user) = created.unwrap().answer else { panic!("a user") };
+    let swapped = Command::ReplaceUser { id: user.id, attributes: body(&format!("{b},{a}")) };
+    assert_eq!(world.kinds(&swapped), []);
+    let fewer = Command::ReplaceUser { id: user.id, attributes: body(b) };
+    assert_eq!(world.kinds(&fewer), [EventType::UserUpdated]);
+}
+
+#[test]
 fn a_disabled_user_is_not_enabled_by_a_value_that_says_nothing() {
     let mut world = World::empty();
     let id = world.user("ada@acme.example");
