@@ -59,6 +59,6 @@ pub use crate::destination::{Broker, Brokers, Destination, KafkaTopic};
 pub use crate::egress::Egress;
 pub use crate::failure::Failure;
 pub use crate::ports::{DeliveryStore, Endpoint, FeedEvent, FeedPosition, Secret};
-pub use crate::run::{Config, run};
+pub use crate::run::{Config, ENDING, run};
 pub use crate::schedule::Schedule;
 pub use crate::trial::Tester;

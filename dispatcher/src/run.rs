@@ -59,11 +59,15 @@ pub struct Config {
     pub retries_in_flight: usize,
     /// Requests in flight to endpoints that are slow.
     pub slow_in_flight: usize,
-    /// How long requests in flight may go on after shutdown was asked for. What answers later is sent again.
+    /// How long requests in flight may go on after shutdown was asked for. What answers later is sent again. The end itself
+    /// takes up to [`ENDING`] more.
     pub grace: Duration,
     /// For how long a dispatcher counts that is not heard of: so long after its end others take its lanes.
     pub lease: Duration,
 }
+
+/// How long the end of a dispatcher may take behind its [grace](Config::grace): a last write, and giving lanes back.
+pub const ENDING: Duration = deliver::FINAL_WRITE.saturating_add(lanes::LEAVE);
 
 impl Config {
     /// The usual limits, for the installation that the world reaches here.
@@ -75,8 +79,7 @@ impl Config {
             fresh_in_flight: 512,
             retries_in_flight: 128,
             slow_in_flight: 192,
-            // Whoever stops a process waits for ten seconds: the last write and giving lanes back take two at most.
-            grace: Duration::from_secs(7),
+            grace: Duration::from_secs(4),
             lease: Duration::from_secs(10),
         }
     }

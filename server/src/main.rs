@@ -2,17 +2,22 @@
 
 use std::ffi::c_void;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use server::cli::{self, Command, ConfigCommand, Parsed, Role};
 use server::settings::{self, Resolved, Settings, SettingsError};
 use server::telemetry::{self, Telemetry};
 use server::{client, demo, offline, print, serve};
+use tokio::runtime::Runtime;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// Its allocator stands in the place of the C library's, which Rust calls as well. This is what has it linked, wherever
 /// a linker looks for `malloc` first.
 #[used]
 static ALLOCATOR: unsafe extern "C" fn(usize) -> *mut c_void = libmimalloc_sys::mi_malloc;
+
+/// How long threads may still take when all that is awaited has ended.
+const LEFT_BEHIND: Duration = Duration::from_millis(100);
 
 /// It did not work.
 const FAILURE: u8 = 1;
@@ -43,7 +48,15 @@ fn run(Parsed { cli, flags }: Parsed) -> anyhow::Result<()> {
     // The only provider that is built in. It fails where one is installed, and then there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(hand_over(cli.command, resolved, cli.json))
+    to_its_end(runtime, hand_over(cli.command, resolved, cli.json))
+}
+
+/// Runs what the process is for, and waits for no thread behind it: the system may take half a minute to look up a name
+/// that nobody waits for any more.
+fn to_its_end<T>(runtime: Runtime, work: impl Future<Output = T>) -> T {
+    let ended = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFT_BEHIND);
+    ended
 }
 
 async fn hand_over(command: Command, resolved: Resolved, json: bool) -> anyhow::Result<()> {
@@ -115,6 +128,26 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_lookup_that_hangs_does_not_keep_the_process() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+        let (system, hangs) = mpsc::channel::<()>();
+        let (ended, has_ended) = mpsc::channel();
+        let process = std::thread::spawn(move || {
+            to_its_end(runtime, async {
+                tokio::task::spawn_blocking(move || hangs.recv());
+            });
+            ended.send(()).unwrap();
+        });
+        has_ended.recv_timeout(Duration::from_secs(10)).unwrap();
+        drop(system);
+        process.join().unwrap();
+    }
+
     #[test]
     #[cfg(target_os = "linux")]
     fn whoever_asks_for_memory_asks_mimalloc() {

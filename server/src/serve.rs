@@ -78,6 +78,13 @@ const AMONG_OTHERS: Grace = Grace {
     roles: Duration::from_secs(4),
 };
 
+impl Grace {
+    /// How long webhooks in flight may take, so that the dispatcher has ended with the other roles.
+    const fn webhooks(self) -> Duration {
+        self.roles.saturating_sub(dispatcher::ENDING)
+    }
+}
+
 /// How long it may take to tell whoever is told to come back.
 const TELL_WITHIN: Duration = Duration::from_millis(500);
 
@@ -257,9 +264,13 @@ impl Running {
         self.requests.spawn(serving.serve(routes));
     }
 
+    const fn grace(&self) -> Grace {
+        if self.data_dir.is_some() { ALONE } else { AMONG_OTHERS }
+    }
+
     /// Says that it ends, takes no new requests, lets those in flight end, then ends the roles and closes the files.
     pub async fn stop(self) {
-        let grace = if self.data_dir.is_some() { ALONE } else { AMONG_OTHERS };
+        let grace = self.grace();
         self.ending.draining.cancel();
         tokio::time::sleep(grace.drain).await;
         self.end_requests.cancel();
@@ -317,5 +328,18 @@ pub(crate) fn scratch_folder(settings: &Settings) -> PathBuf {
     match &settings.store {
         StoreSetting::Embedded => settings.data_dir.clone(),
         StoreSetting::Postgres(_) => std::env::temp_dir(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn webhooks_in_flight_have_time_and_end_before_the_roles_have_to() {
+        for grace in [ALONE, AMONG_OTHERS] {
+            assert!(grace.webhooks() >= Duration::from_secs(2), "{grace:?}");
+            assert!(grace.webhooks() + dispatcher::ENDING <= grace.roles, "{grace:?}");
+        }
     }
 }

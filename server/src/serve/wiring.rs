@@ -205,6 +205,7 @@ impl Wiring<'_> {
         let running = self.running;
         let config = dispatcher::Config {
             schedule: self.settings.retry_schedule.clone(),
+            grace: running.grace().webhooks(),
             ..dispatcher::Config::of(&running.base)
         };
         running.roles.spawn(dispatcher::run(
