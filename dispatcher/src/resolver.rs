@@ -151,6 +151,10 @@ impl Names {
         let (answer, answered) = oneshot::channel();
         let looking =
             look_up(name.into(), self.system, Arc::clone(lookups), Arc::downgrade(self), answer);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends when nobody waits for it any more, and shutdown waits for no name server"
+        )]
         tokio::spawn(looking);
         let lookup = answered.map(|found| found.unwrap_or_else(|_| Err(ended()))).boxed().shared();
         known.lookup = lookup.downgrade();

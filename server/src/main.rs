@@ -135,8 +135,8 @@ mod tests {
     #[test]
     fn a_lookup_that_hangs_does_not_keep_the_process() {
         let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
-        let (system, hangs) = mpsc::channel::<()>();
-        let (ended, has_ended) = mpsc::channel();
+        let (system, hangs) = mpsc::sync_channel::<()>(1);
+        let (ended, has_ended) = mpsc::sync_channel(1);
         let process = std::thread::spawn(move || {
             to_its_end(runtime, async {
                 tokio::task::spawn_blocking(move || hangs.recv());

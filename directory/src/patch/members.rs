@@ -66,18 +66,18 @@ pub fn split_members(
 fn take(values: &mut Attributes) -> Vec<Value> {
     let (mut taken, mut kept) = (Vec::new(), Attributes::new());
     for (name, value) in std::mem::take(values) {
-        match value {
-            value if names_members(&name) => taken.push(value),
-            Value::Complex(mut inner) if name.eq_ignore_ascii_case(GROUP.core.id) => {
-                let before = inner.len();
+        if names_members(&name) {
+            taken.push(value);
+        } else if name.eq_ignore_ascii_case(GROUP.core.id) {
+            let inner = value.map_complex(|mut inner| {
                 taken.extend(take(&mut inner));
-                if !inner.is_empty() || before == 0 {
-                    kept.insert(name, inner);
-                }
+                inner
+            });
+            if !inner.is_absent() {
+                kept.insert(name, inner);
             }
-            value => {
-                kept.insert(name, value);
-            }
+        } else {
+            kept.insert(name, value);
         }
     }
     *values = kept;
