@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::http::{Ingest, behind_endpoint, endpoint_in};
 use crate::ports::{Access, Admission};
 use crate::query::Query;
-use crate::request_log::Notes;
+use crate::request_log::{Notes, beginning};
 use crate::tolerance::Rewrite;
 use crate::version;
 
@@ -60,7 +60,8 @@ impl Call {
     }
 }
 
-impl FromRequestParts<Ingest> for Call {
+/// In a box: handlers pass it on, and a future that it is moved into keeps room for it twice.
+impl FromRequestParts<Ingest> for Box<Call> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, ingest: &Ingest) -> Result<Self, Failure> {
@@ -89,7 +90,7 @@ impl FromRequestParts<Ingest> for Call {
         let behind = behind_endpoint(parts.uri.path());
         let params = params.map_err(|_| Failure::not_found("The path", behind))?;
         let public_url = public_url_at(&ingest.public_url, access.host_name.as_ref());
-        Ok(Self {
+        Ok(Self::new(Call {
             query: query(parts, &notes)?,
             base: format!("{public_url}/scim/v2.0/{endpoint}"),
             conditions: version::conditions(&parts.headers),
@@ -97,7 +98,7 @@ impl FromRequestParts<Ingest> for Call {
             access,
             actor,
             notes,
-        })
+        }))
     }
 }
 
@@ -178,7 +179,7 @@ fn actor(parts: &Parts, address: Option<IpAddr>, access: &Access) -> Actor {
     Actor {
         token_suffix: Some(access.token_suffix.clone()),
         ip: address.map(|ip| ip.to_string()),
-        user_agent: agent.map(|agent| agent.chars().take(USER_AGENT_MAX).collect()),
+        user_agent: agent.map(|agent| beginning(agent, USER_AGENT_MAX)),
         request_id: parts.extensions.get::<RequestId>().map(ToString::to_string),
         ..Actor::default()
     }

@@ -33,7 +33,7 @@ pub(crate) use plan::OPERATIONS_MAX;
 /// request, without those that an early end left out.
 pub(crate) async fn bulk(
     State(ingest): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     let plan = Plan::read(body)?;

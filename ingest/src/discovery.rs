@@ -16,7 +16,7 @@ use crate::respond::answer;
 
 pub(crate) async fn service_provider_config(
     State(_): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
 ) -> Result<Response, Failure> {
     refuse_filter(&call)?;
     let number = |limit: usize| Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX));
@@ -67,7 +67,7 @@ fn authentication_schemes() -> Value {
 
 pub(crate) async fn resource_types(
     State(_): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
 ) -> Result<Response, Failure> {
     refuse_filter(&call)?;
     Ok(list(resource_type_definitions(&call)))
@@ -75,17 +75,17 @@ pub(crate) async fn resource_types(
 
 pub(crate) async fn resource_type(
     State(_): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
 ) -> Result<Response, Failure> {
     one(&call, "ResourceType", resource_type_definitions(&call))
 }
 
-pub(crate) async fn schemas(State(_): State<Ingest>, call: Call) -> Result<Response, Failure> {
+pub(crate) async fn schemas(State(_): State<Ingest>, call: Box<Call>) -> Result<Response, Failure> {
     refuse_filter(&call)?;
     Ok(list(schema_definitions(&call)))
 }
 
-pub(crate) async fn schema(State(_): State<Ingest>, call: Call) -> Result<Response, Failure> {
+pub(crate) async fn schema(State(_): State<Ingest>, call: Box<Call>) -> Result<Response, Failure> {
     one(&call, "Schema", schema_definitions(&call))
 }
 

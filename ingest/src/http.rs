@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::limits::Limits;
 use crate::media::negotiate;
 use crate::ports::Replica;
-use crate::request_log::{RequestLog, note};
+use crate::request_log::{RequestLog, noting};
 use crate::resources::Kind;
 use crate::writer::Writers;
 use crate::{bulk, discovery, lists};
@@ -69,14 +69,14 @@ pub fn router(wiring: Wiring) -> Router {
     let routes = unsupported(routes)
         .route(&format!("{ENDPOINT}/{{*rest}}"), any(nowhere))
         .method_not_allowed_fallback(no_method)
-        .layer(middleware::from_fn_with_state(ingest.clone(), note))
+        .layer(noting(ingest.clone()))
         .with_state(ingest);
     let others = ELSEWHERE.iter().fold(Router::new(), |all, path| all.route(path, any(elsewhere)));
     routes.merge(others.layer(middleware::from_fn(negotiate)))
 }
 
 /// The caller is looked at first: nobody is told what there is behind an endpoint.
-async fn nowhere(_: Call) -> Failure {
+async fn nowhere(_: Box<Call>) -> Failure {
     let detail = "There is no such place; users are at /Users and groups at /Groups.";
     ScimError::with_status(404, detail).into()
 }
@@ -93,7 +93,7 @@ async fn elsewhere() -> Failure {
 }
 
 /// The caller is looked at first, so that the directory's request log has it.
-async fn no_method(_: Call) -> Failure {
+async fn no_method(_: Box<Call>) -> Failure {
     ScimError::with_status(405, "This method is not supported here.").into()
 }
 
@@ -128,7 +128,7 @@ fn both(routes: Router<Ingest>, path: &str, method: MethodRouter<Ingest>) -> Rou
 
 /// What RFC 7644 defines and this service does not do; `/ServiceProviderConfig` says so too.
 fn unsupported(routes: Router<Ingest>) -> Router<Ingest> {
-    let refuse = async |_: Call| {
+    let refuse = async |_: Box<Call>| {
         let detail = "This service does not support this; see /ServiceProviderConfig.";
         Failure::from(ScimError::with_status(501, detail))
     };

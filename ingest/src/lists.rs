@@ -27,24 +27,30 @@ enum What {
     Everything,
 }
 
-pub(crate) async fn users(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
+pub(crate) async fn users(
+    State(ingest): State<Ingest>,
+    call: Box<Call>,
+) -> Result<Response, Failure> {
     list(&ingest, &call, &call.query, What::Users).await
 }
 
-pub(crate) async fn groups(State(ingest): State<Ingest>, call: Call) -> Result<Response, Failure> {
+pub(crate) async fn groups(
+    State(ingest): State<Ingest>,
+    call: Box<Call>,
+) -> Result<Response, Failure> {
     list(&ingest, &call, &call.query, What::Groups).await
 }
 
 pub(crate) async fn everything(
     State(ingest): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
 ) -> Result<Response, Failure> {
     list(&ingest, &call, &call.query, What::Everything).await
 }
 
 pub(crate) async fn search_users(
     State(ingest): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     list(&ingest, &call, &Query::from_body(&body)?, What::Users).await
@@ -52,7 +58,7 @@ pub(crate) async fn search_users(
 
 pub(crate) async fn search_groups(
     State(ingest): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     list(&ingest, &call, &Query::from_body(&body)?, What::Groups).await
@@ -60,7 +66,7 @@ pub(crate) async fn search_groups(
 
 pub(crate) async fn search_everything(
     State(ingest): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     list(&ingest, &call, &Query::from_body(&body)?, What::Everything).await

@@ -9,22 +9,25 @@
 mod bodies;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::body::{Body, HttpBody};
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::middleware::Next;
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use axum::routing::Route;
 use http_body_util::{BodyExt, Collected};
 use schemas::scim::ScimType;
 use schemas::{DirectoryId, RequestId, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tower::layer::layer_fn;
+use tower::{Layer, Service, service_fn};
 
 use crate::http::{Ingest, behind_endpoint};
 use crate::media::Accepts;
@@ -275,54 +278,109 @@ impl Notes {
 }
 
 /// Notes every request that came to a directory, and answers as it accepts.
-pub(crate) async fn note(State(ingest): State<Ingest>, request: Request, next: Next) -> Response {
-    let accepts = Accepts::of(request.headers());
-    let mut response = noted(&ingest, request, next).await;
-    accepts.negotiate(&mut response);
-    response
+///
+/// A layer by hand, as is the one around all roles: `axum::middleware::from_fn` copies the routes once more for each request,
+/// and its futures keep room for the request several times, which is memory that is not in the processor's cache.
+pub(crate) fn noting(
+    ingest: Ingest,
+) -> impl Layer<
+    Route,
+    Service: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>
+                 + Clone
+                 + Send
+                 + Sync
+                 + 'static,
+> + Clone
++ Send
++ Sync
++ 'static {
+    layer_fn(move |mut route: Route| {
+        let ingest = ingest.clone();
+        service_fn(move |request| note(&ingest, request, &mut route))
+    })
 }
 
-async fn noted(ingest: &Ingest, mut request: Request, next: Next) -> Response {
-    let notes = Notes::default();
+fn note(
+    ingest: &Ingest,
+    mut request: Request,
+    route: &mut Route,
+) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+    let (ingest, asked, notes) = (ingest.clone(), Asked::of(&request), Notes::default());
     request.extensions_mut().insert(notes.clone());
-    let id = request.extensions().get::<RequestId>().copied();
-    let method = request.method().clone();
-    let path = beginning(behind_endpoint(request.uri().path()), PATH_MAX);
-    let begun = Instant::now();
-    let response = next.run(request).await;
-    let Some(id) = id else { return response };
-    let (response, response_body) = notes.answer(response).await;
-    let (directory, refused) = (notes.0.directory.get(), response.extensions().get::<Refused>());
-    let told = refused.map(|refused| refused.detail.as_str());
-    let detail = notes.0.unauthorized.get().copied().or(told);
-    let tolerated = &notes.0.tolerated;
-    // It is made even where there is no directory to note it for, so that the time does not tell who asks
-    // at random whether there is one.
-    let requested = Requested {
-        id,
-        directory: directory.copied().unwrap_or(NOWHERE),
-        at: ingest.edge.now(),
-        method: method.as_str().to_owned(),
-        path,
-        status: response.status().as_u16(),
-        scim_type: refused.and_then(|refused| refused.scim_type),
-        detail: detail.map(|detail| beginning(detail, DETAIL_MAX)),
-        duration: begun.elapsed(),
-        events: notes.0.events.load(Ordering::Relaxed),
-        tolerated: std::mem::take(&mut *tolerated.lock().expect("nothing panics while it is held")),
-        request_body: notes.0.request_body.get().cloned(),
-        response_body,
-    };
-    if directory.is_some() {
-        ingest.request_log.note(requested);
+    let answered = route.call(request);
+    async move {
+        let Ok(response) = answered.await;
+        let (mut response, body) = notes.answer(response).await;
+        asked.accepts.negotiate(&mut response);
+        if let Some(id) = asked.id {
+            let requested = asked.answered(id, ingest.edge.now(), &notes.0, &response, body);
+            if notes.0.directory.get().is_some() {
+                ingest.request_log.note(requested);
+            }
+        }
+        Ok(response)
     }
-    response
+}
+
+/// What is known of a request before anybody has looked at it.
+struct Asked {
+    id: Option<RequestId>,
+    method: Method,
+    path: String,
+    accepts: Accepts,
+    begun: Instant,
+}
+
+impl Asked {
+    fn of(request: &Request) -> Self {
+        Self {
+            id: request.extensions().get().copied(),
+            method: request.method().clone(),
+            path: beginning(behind_endpoint(request.uri().path()), PATH_MAX),
+            accepts: Accepts::of(request.headers()),
+            begun: Instant::now(),
+        }
+    }
+
+    /// It is made even where there is no directory to note it for, so that the time does not tell who asks at random
+    /// whether there is one.
+    fn answered(
+        self,
+        id: RequestId,
+        at: Timestamp,
+        found: &Found,
+        response: &Response,
+        response_body: Option<String>,
+    ) -> Requested {
+        let refused = response.extensions().get::<Refused>();
+        let told = refused.map(|refused| refused.detail.as_str());
+        let detail = found.unauthorized.get().copied().or(told);
+        let tolerated = &found.tolerated;
+        Requested {
+            id,
+            directory: found.directory.get().copied().unwrap_or(NOWHERE),
+            at,
+            method: self.method.as_str().to_owned(),
+            path: self.path,
+            status: response.status().as_u16(),
+            scim_type: refused.and_then(|refused| refused.scim_type),
+            detail: detail.map(|detail| beginning(detail, DETAIL_MAX)),
+            duration: self.begun.elapsed(),
+            events: found.events.load(Ordering::Relaxed),
+            tolerated: std::mem::take(
+                &mut *tolerated.lock().expect("nothing panics while it is held"),
+            ),
+            request_body: found.request_body.get().cloned(),
+            response_body,
+        }
+    }
 }
 
 /// No directory has this id.
 const NOWHERE: DirectoryId = DirectoryId::from_bits(0);
 
-fn beginning(text: &str, most: usize) -> String {
+/// At most so many characters of a text.
+pub(crate) fn beginning(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => text[..end].to_owned(),
         None => text.to_owned(),

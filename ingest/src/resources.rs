@@ -142,7 +142,7 @@ fn was_read_here(body: &Attributes) -> bool {
 pub(crate) async fn create(
     kind: Kind,
     State(ingest): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     let command = Action::Create(body).command(kind, call.access.scim, &call.notes)?;
@@ -162,7 +162,7 @@ pub(crate) async fn create(
 pub(crate) async fn get(
     kind: Kind,
     State(ingest): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
 ) -> Result<Response, Failure> {
     let id = call.id(kind.name())?;
     let found = show(&ingest, &call, kind, id).await?;
@@ -175,7 +175,7 @@ pub(crate) async fn get(
 pub(crate) async fn replace(
     kind: Kind,
     State(ingest): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     let id = call.id(kind.name())?;
@@ -190,7 +190,7 @@ pub(crate) async fn replace(
 pub(crate) async fn patch(
     kind: Kind,
     State(ingest): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     let id = call.id(kind.name())?;
@@ -210,7 +210,7 @@ pub(crate) async fn patch(
 pub(crate) async fn delete(
     kind: Kind,
     State(ingest): State<Ingest>,
-    call: Call,
+    call: Box<Call>,
 ) -> Result<Response, Failure> {
     let id = call.id(kind.name())?;
     let command = Action::Delete(id).command(kind, call.access.scim, &call.notes)?;

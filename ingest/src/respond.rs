@@ -46,7 +46,11 @@ pub(crate) async fn resource(
     if status == StatusCode::CREATED {
         headers.insert(LOCATION, header(&of.location()));
     }
-    let mut pieces = Pieces::new(ingest, call, &call.query.projection);
+    let projection = &call.query.projection;
+    if of.group().is_none_or(|_| !projection.shows(MEMBERS)) {
+        return Ok(respond(status, headers, Body::from(of.shown(projection).json())));
+    }
+    let mut pieces = Pieces::new(ingest, call, projection);
     pieces.push_resource(of);
     pieces.send(status, headers).await
 }

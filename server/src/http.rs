@@ -6,21 +6,28 @@
 //!  X-Request-ID ◀── log line, count ◀── too late, ending, or broken? ◀────────────────────────┘
 //! ```
 
+use std::borrow::Cow;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::{MatchedPath, Request};
 use axum::response::{IntoResponse as _, Response};
+use axum::routing::Route;
 use axum::{Json, Router};
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use schemas::{Edge, RequestId};
 use serde_json::json;
+use tower::layer::layer_fn;
+use tower::{Service as _, service_fn};
 use tracing::Instrument as _;
 
+use counts::Counts;
+
 mod connections;
+mod counts;
 mod customers;
 mod drain;
 mod forwarded;
@@ -47,84 +54,95 @@ pub struct Passage {
     pub ending: Ending,
 }
 
+/// What the layer around all routes has.
+struct Around {
+    passage: Passage,
+    counts: Counts,
+}
+
 /// Puts the layers around the routes of all roles.
 ///
 /// Every request gets a [`RequestId`] among its extensions. An `X-Request-ID` from outside is
 /// ignored: the id stands in the log and in records, and nobody else may choose it.
 pub fn wrap(routes: Router, passage: Passage) -> Router {
-    routes.layer(middleware::from_fn_with_state(Arc::new(passage), pass))
+    let around = Arc::new(Around { passage, counts: Counts::default() });
+    // By hand: `axum::middleware::from_fn` copies the routes once more for each request, and its futures keep room for the
+    // request several times, which is memory that is not in the processor's cache.
+    routes.layer(layer_fn(move |mut route: Route| {
+        let around = Arc::clone(&around);
+        service_fn(move |request| pass(&around, request, &mut route))
+    }))
 }
 
 /// Marks the answer of a handler that panicked.
 #[derive(Clone, Copy)]
 struct Panicked;
 
-async fn pass(State(passage): State<Arc<Passage>>, mut request: Request, next: Next) -> Response {
+fn pass(
+    around: &Arc<Around>,
+    mut request: Request,
+    route: &mut Route,
+) -> impl Future<Output = Result<Response, Infallible>> + use<> {
+    let passage = &around.passage;
     forwarded::tell_client(&mut request, &passage.proxies);
     let id = RequestId::from_bits(passage.edge.id());
     request.extensions_mut().insert(id);
     let seen = Seen::of(&request);
-    let span = tracing::info_span!("request", request.id = %id, http.method = seen.method, http.path = seen.path);
+    let path = loggable(request.uri().path());
+    let span = tracing::info_span!("request", request.id = %id, http.method = seen.method, http.path = &*path);
+    let started = tokio::time::Instant::now();
+    let (request, late) = timely::within(request, timely::BODY_WITHIN);
+    let answered = AssertUnwindSafe(route.call(request)).catch_unwind();
+    let around = Arc::clone(around);
     async move {
-        let started = tokio::time::Instant::now();
-        let (request, late) = timely::within(request, timely::BODY_WITHIN);
-        let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
-        let answered = answered.map(|answered| answered.unwrap_or_else(panicked));
-        let mut response = passage.ending.answer(answered, seen.caller).await;
+        let answered = answered.map(|answered| match answered {
+            Ok(Ok(response)) => response,
+            Err(panic) => panicked(panic),
+        });
+        let mut response = around.passage.ending.answer(answered, seen.caller).await;
         if response.extensions_mut().remove::<Panicked>().is_some() {
             response = seen.caller.broken();
         } else if late.is_late() {
             response = seen.caller.too_late();
         }
-        seen.report(response.status(), started.elapsed());
+        seen.report(&around.counts, response.status(), started.elapsed());
         let value = HeaderValue::from_str(&id.to_string()).expect("an id is plain ASCII");
         response.headers_mut().insert(X_REQUEST_ID, value);
-        response
+        Ok(response)
     }
     .instrument(span)
-    .await
 }
 
 /// What is told of a request after it has been answered.
 struct Seen {
     method: &'static str,
-    route: String,
-    path: String,
+    matched: Option<MatchedPath>,
+    is_probe: bool,
     caller: Caller,
 }
 
 impl Seen {
     fn of(request: &Request) -> Self {
         let path = request.uri().path();
-        let matched = request.extensions().get::<MatchedPath>();
         Self {
             method: method_label(request.method()),
-            // The route, not the path: a label with an id in it would be a metric for each user.
-            route: matched.map_or("unmatched", MatchedPath::as_str).to_owned(),
-            path: loggable(path),
+            matched: request.extensions().get().cloned(),
+            // They come every few seconds and say nothing that the metrics do not say.
+            is_probe: matches!(path, "/healthz" | "/readyz" | "/metrics"),
             caller: Caller::of(path),
         }
     }
 
-    fn report(&self, status: StatusCode, duration: Duration) {
-        let labels = [
-            ("method", self.method.to_owned()),
-            ("route", self.route.clone()),
-            ("status", status.as_str().to_owned()),
-        ];
-        metrics::counter!("http_requests_total", &labels).increment(1);
-        metrics::histogram!("http_request_seconds", &labels[1..2]).record(duration.as_secs_f64());
+    fn report(&self, counts: &Counts, status: StatusCode, duration: Duration) {
+        // The route, not the path: a label with an id in it would be a metric for each user.
+        let route = self.matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+        counts.count(self.method, route, status, duration);
         let (status, duration_ms) = (status.as_u16(), duration.as_secs_f64() * 1_000.0);
-        if self.is_probe() {
+        if self.is_probe {
             tracing::debug!(http.status = status, duration_ms, "answered {status}");
         } else {
             tracing::info!(http.status = status, duration_ms, "answered {status}");
         }
-    }
-
-    /// Probes come every few seconds and say nothing that the metrics do not say.
-    fn is_probe(&self) -> bool {
-        matches!(self.path.as_str(), "/healthz" | "/readyz" | "/metrics")
     }
 }
 
@@ -198,13 +216,13 @@ fn method_label(method: &Method) -> &'static str {
 
 /// The path as it may stand in a log line: whoever holds the link of a setup page may use it, so the
 /// token in it is left out.
-fn loggable(path: &str) -> String {
+fn loggable(path: &str) -> Cow<'_, str> {
     match path.strip_prefix("/setup/") {
         Some(rest) => match rest.split_once('/') {
-            Some((_, page)) => format!("/setup/***/{page}"),
-            None => "/setup/***".to_owned(),
+            Some((_, page)) => format!("/setup/***/{page}").into(),
+            None => "/setup/***".into(),
         },
-        None => path.to_owned(),
+        None => path.into(),
     }
 }
 
