@@ -315,6 +315,8 @@ mod tests {
 
     const SOON: Duration = Duration::from_millis(20);
 
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     #[tokio::test]
     async fn who_gives_up_before_there_is_a_thread_leaves_the_threads_to_others() {
         let resolver = SystemResolver::asking(quick, Duration::MAX);
@@ -323,9 +325,15 @@ mod tests {
         let names: Vec<_> = (0..2 * OTHER_LOOKUPS).map(|at| format!("{at}.example")).collect();
         let given_up = names.iter().map(|name| tokio::time::timeout(SOON, resolver.resolve(name)));
         assert!(join_all(given_up).await.iter().all(Result::is_err));
+        let gone = async {
+            while Arc::weak_count(&resolver.0) > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, gone).await.expect("nothing waits for a thread any more");
         drop(dead);
         let others = ["app.example", &names[0]].map(|name| resolver.resolve(name));
-        let resolved = tokio::time::timeout(Duration::from_secs(10), join_all(others)).await;
+        let resolved = tokio::time::timeout(PATIENCE, join_all(others)).await;
         assert!(resolved.unwrap().into_iter().all(|found| found.unwrap() == [HERE]));
         assert_eq!(resolver.0.other_lookups.available_permits(), OTHER_LOOKUPS);
     }
