@@ -17,7 +17,7 @@ use schemas::scim::{
 use serde::{Deserialize, Serialize};
 
 use target::{Target, complex_at};
-use work::Work;
+use work::{Work, look_up};
 
 pub use members::{MemberOp, split_members};
 pub use work::STEPS_MAX;
@@ -232,7 +232,8 @@ impl Patching<'_> {
             return Ok(());
         }
         target.check_mutability(op)?;
-        self.work.take(target.cost(&self.resource, op, &value))?;
+        let cost = look_up(&self.resource).saturating_add(target.cost(&self.resource, op, &value));
+        self.work.take(cost)?;
         let holder = match &target.extension {
             None => &mut self.resource,
             Some(urn) => complex_at(&mut self.resource, urn)?,

@@ -149,28 +149,27 @@ impl Names {
         }
         let lookups = if known.is_quick { &self.quick_lookups } else { &self.other_lookups };
         let (answer, answered) = oneshot::channel();
-        let looking =
-            look_up(name.into(), self.system, Arc::clone(lookups), Arc::downgrade(self), answer);
+        let lookup = answered.map(|found| found.unwrap_or_else(|_| Err(ended()))).boxed().shared();
+        known.lookup = lookup.downgrade();
+        let looking = Looking {
+            name: name.into(),
+            system: self.system,
+            lookups: Arc::clone(lookups),
+            names: Arc::downgrade(self),
+            asked_for: known.lookup.clone(),
+            answer,
+        };
         #[expect(
             clippy::disallowed_methods,
             reason = "it ends when nobody waits for it any more, and shutdown waits for no name server"
         )]
-        tokio::spawn(looking);
-        let lookup = answered.map(|found| found.unwrap_or_else(|_| Err(ended()))).boxed().shared();
-        known.lookup = lookup.downgrade();
+        tokio::spawn(looking.end());
         lookup
-    }
-
-    /// Keeps the lookup of a name for those who ask while the system does; `None` if all who asked have given up.
-    fn keep(&self, name: &str) -> Option<Lookup> {
-        let known = self.known.lock().expect("nothing panics while it is held");
-        known.get(name)?.under_way()
     }
 
     fn note(&self, name: &str, found: &Found, took: Duration) {
         let mut known = self.known.lock().expect("nothing panics while it is held");
         let Some(name) = known.get_mut(name) else { return };
-        name.lookup = None;
         name.is_quick = found.is_ok() && took < self.quick;
         name.answer = found.clone().ok().map(|addresses| (Instant::now(), addresses));
     }
@@ -187,26 +186,36 @@ fn ended() -> Unresolved {
     io::Error::other("the resolver has ended").into()
 }
 
-/// Looks a name up and notes what comes out, unless all who asked give up before there is a thread for it.
-async fn look_up(
+/// A name that is looked up.
+struct Looking {
     name: Box<str>,
     system: fn(&str) -> io::Result<Vec<IpAddr>>,
     lookups: Arc<Semaphore>,
     names: Weak<Names>,
-    mut answer: oneshot::Sender<Found>,
-) {
-    let permit = tokio::select! {
-        permit = lookups.acquire_owned() => permit,
-        () = answer.closed() => return,
-    };
-    let Ok(permit) = permit else { return };
-    let Some(_kept) = names.upgrade().and_then(|names| names.keep(&name)) else { return };
-    let (found, took) = ask(name.clone(), system, permit).await;
-    if let Some(names) = names.upgrade() {
-        names.note(&name, &found, took);
+    /// What those wait for who asked.
+    asked_for: Option<WeakShared<BoxFuture<'static, Found>>>,
+    answer: oneshot::Sender<Found>,
+}
+
+impl Looking {
+    /// Looks the name up and notes what comes out, unless all who asked give up before there is a thread for it.
+    async fn end(mut self) {
+        let permit = tokio::select! {
+            permit = Arc::clone(&self.lookups).acquire_owned() => permit,
+            () = self.answer.closed() => return,
+        };
+        let Ok(permit) = permit else { return };
+        // While the system is asked it is kept for those who ask meanwhile.
+        let Some(kept) = self.asked_for.as_ref().and_then(WeakShared::upgrade) else { return };
+        let (found, took) = ask(self.name.clone(), self.system, permit).await;
+        if let Some(names) = self.names.upgrade() {
+            names.note(&self.name, &found, took);
+        }
+        // What comes out is new only once: whoever asks later finds it noted, or asks anew.
+        drop(kept);
+        // Those who asked may have given up.
+        let _ = self.answer.send(found);
     }
-    // Those who asked may have given up.
-    let _ = answer.send(found);
 }
 
 /// Asks the system on a thread of its own, and says how long it took there.
@@ -355,6 +364,21 @@ mod tests {
         tokio::task::spawn_blocking(|| ANSWERS.wait()).await.unwrap();
         assert_eq!(resolver.resolve("app.example").await.unwrap(), [HERE]);
         assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn who_waits_is_answered_when_names_are_forgotten_meanwhile() {
+        let resolver = SystemResolver::asking(quick, Duration::MAX);
+        let hanging = u32::try_from(OTHER_LOOKUPS).unwrap();
+        let dead = resolver.0.other_lookups.acquire_many(hanging).await.unwrap();
+        let first = resolver.0.lookup("app.example");
+        resolver.0.known.lock().unwrap().clear();
+        let second = resolver.0.lookup("app.example");
+        drop(dead);
+        for waits in [first, second] {
+            let found = tokio::time::timeout(PATIENCE, waits).await.unwrap();
+            assert_eq!(found.unwrap(), [HERE]);
+        }
     }
 
     #[tokio::test]

@@ -97,6 +97,8 @@ enum Piece {
     Members {
         group: ScimId,
         after: Option<MemberPlace>,
+        /// Whether their list is open. It is not while there was nothing to show in it.
+        is_open: bool,
     },
 }
 
@@ -121,7 +123,7 @@ impl Pieces {
         let whole = Bytes::from(resource.shown(&self.projection).json());
         let Some(group) = group else { return self.push(whole) };
         self.push(whole.slice(..whole.len() - 1));
-        self.queue.push_back(Piece::Members { group, after: None });
+        self.queue.push_back(Piece::Members { group, after: None, is_open: false });
         self.push(Bytes::from_static(b"}"));
     }
 
@@ -146,7 +148,9 @@ impl Pieces {
         match self.queue.pop_front() {
             None => Ok(None),
             Some(Piece::Ready(bytes)) => Ok(Some(bytes)),
-            Some(Piece::Members { group, after }) => Ok(Some(self.members(group, after).await?)),
+            Some(Piece::Members { group, after, is_open }) => {
+                Ok(Some(self.members(group, after, is_open).await?))
+            }
         }
     }
 
@@ -154,26 +158,26 @@ impl Pieces {
         &mut self,
         group: ScimId,
         after: Option<MemberPlace>,
+        is_open: bool,
     ) -> Result<Bytes, Failure> {
         let page = self.replica.members(self.directory, group, after, MEMBERS_PAGE).await?;
-        let last = page.last().map(|member| member.place);
-        let ends = page.len() < MEMBERS_PAGE as usize;
+        let is_last = page.len() < MEMBERS_PAGE as usize;
+        let next = page.last().map(|member| member.place).filter(|_| !is_last);
         let members = page.into_iter().map(|member| represent::member(&self.base, member.user));
         let shown = self.shown(members.collect());
         let mut text = String::new();
-        match (after, &last) {
-            (None, None) => {}
-            (None, Some(_)) => text.push_str(",\"members\":["),
-            (Some(_), Some(_)) => text.push(','),
-            (Some(_), None) => {}
+        if !shown.is_empty() {
+            text.push_str(if is_open { "," } else { ",\"members\":[" });
+            let items = json(&shown);
+            let items = std::str::from_utf8(&items[1..items.len() - 1]).expect("JSON is UTF-8");
+            text.push_str(items);
         }
-        let items = json(&shown);
-        let items = std::str::from_utf8(&items[1..items.len() - 1]).expect("JSON is UTF-8");
-        text.push_str(items);
-        match last {
-            Some(_) if ends => text.push(']'),
-            Some(place) => self.queue.push_front(Piece::Members { group, after: Some(place) }),
-            None if after.is_some() => text.push(']'),
+        let is_open = is_open || !shown.is_empty();
+        match next {
+            Some(place) => {
+                self.queue.push_front(Piece::Members { group, after: Some(place), is_open });
+            }
+            None if is_open => text.push(']'),
             None => {}
         }
         Ok(text.into())

@@ -3,8 +3,9 @@
 //! The rules behind this are strict. Here, before them, a body is rewritten where clients are known to
 //! differ and what they mean is beyond doubt. Each rewrite has a [name](Rewrite), a source, a count in the
 //! metrics and a place in the request log. What is rare and one provider's alone stands in
-//! [`crate::quirks`]. A rewrite never fails and never loses a value: what it does not understand it leaves
-//! to the rules, whose errors an administrator can read.
+//! [`crate::quirks`]. A rewrite never loses a value: what it does not understand it leaves to the rules, whose errors an
+//! administrator can read. Refused here is what cannot be meant: a schema that the directory does not accept, and two
+//! values for one attribute.
 
 mod filter;
 mod patch;
@@ -59,7 +60,7 @@ struct Pass<'s> {
     /// Whether it is a PATCH, in which one value may stand for a list of one.
     is_change: bool,
     rewrites: Vec<Rewrite>,
-    /// The first schema that the directory does not accept.
+    /// The first thing that is refused.
     refused: Option<ScimError>,
 }
 

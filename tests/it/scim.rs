@@ -371,7 +371,11 @@ async fn a_large_group_shows_each_member_once_however_it_is_asked_for() {
     check(&listed.body["Resources"][0]);
     let values = directory.send("GET", &format!("{path}?attributes=members.value"), None).await;
     check(&values.expect(200).body);
-    for without in ["excludedAttributes=members", "attributes=displayName"] {
+    for without in [
+        "excludedAttributes=members",
+        "attributes=displayName",
+        "attributes=displayName,members.nothing",
+    ] {
         let read = directory.send("GET", &format!("{path}?{without}"), None).await.expect(200);
         assert!(read.body.get("members").is_none(), "{without}");
         assert_eq!(read.body["displayName"].as_str(), Some("Everyone"));

@@ -15,6 +15,9 @@ pub const STEPS_MAX: usize = 4_000_000;
 /// How much text is looked at, or copied, in one step, in bytes.
 const TEXT_STEP: usize = 32;
 
+/// How many names a look-up passes in one step.
+const NAMES_STEP: usize = 8;
+
 /// What is left of the work that a PATCH may cause.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -51,6 +54,11 @@ pub(super) fn weight(value: &Value) -> usize {
                 .sum::<usize>()
         }
     }
+}
+
+/// How many steps it takes to find a name among those of a resource.
+pub(super) fn look_up(resource: &Attributes) -> usize {
+    resource.len() / NAMES_STEP
 }
 
 /// How often a filter looks at a value.

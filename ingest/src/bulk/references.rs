@@ -55,7 +55,11 @@ enum Place {
 fn place(schema: &ResourceSchema, name: &str) -> Place {
     let spelt = entra::path(name);
     let (attribute, sub) = match spelt.as_deref().unwrap_or(name).parse() {
-        Ok(Path::Extension(urn)) if schema.extension(&urn).is_some() => return Place::Resource,
+        Ok(Path::Extension(urn))
+            if schema.extension(&urn).is_some() || urn.eq_ignore_ascii_case(schema.core.id) =>
+        {
+            return Place::Resource;
+        }
         Ok(Path::Attribute(AttrPath { sub, urn, attribute })) => {
             (AttrPath { urn, attribute, sub: None }, sub)
         }
@@ -177,6 +181,13 @@ mod tests {
             r#"{"members":[{"value":"bulkId:a","$ref":"../Users/bulkId:a"},"bulkId:b"]}"#,
             r#"{"members":[{"value":"7","$ref":"../Users/7"},"7"]}"#,
         );
+        let core = "urn:ietf:params:scim:schemas:core:2.0:Group";
+        let body = |id| format!(r#"{{"{core}":{{"members":["{id}"]}}}}"#);
+        becomes(in_resource, &GROUP, &body("bulkId:a"), &body("7"));
+        let body = |id| {
+            format!(r#"{{"Operations":[{{"path":"{core}","value":{{"members":["{id}"]}}}}]}}"#)
+        };
+        becomes(in_patch, &GROUP, &body("bulkId:a"), &body("7"));
         for manager in [r#"{"value":"ID"}"#, r#""ID""#, r#"[{"value":"ID"}]"#] {
             for urn in [ENTERPRISE, "urn:ietf:params:scim:schemas:extension:enterprise:2.0User"] {
                 let body = |id| format!(r#"{{"{urn}":{{"manager":{manager}}}}}"#).replace("ID", id);

@@ -121,9 +121,7 @@ impl Pass<'_> {
                 self.note(Rewrite::EmptyText);
                 Vec::new().into()
             }
-            Target::Attribute(_) | Target::Item(_) | Target::Extension(_) | Target::Core
-                if clears =>
-            {
+            Target::Attribute(_) | Target::Item(_) | Target::Extension(_) if clears => {
                 self.cleared()
             }
             Target::Attribute(def) if def.name == "members" => self.value(def, value),

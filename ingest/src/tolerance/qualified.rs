@@ -64,12 +64,17 @@ impl Pass<'_> {
         }
     }
 
-    /// What is there twice is refused, as it is where names differ in case alone.
+    /// What is there twice is refused, as it is where names differ in case alone, unless both say the same or one of them
+    /// nothing.
     fn put(&mut self, placed: &mut Attributes, name: &str, value: Value) {
-        let Some(there) = placed.get_mut(name) else {
+        let there = placed.get_mut(name).filter(|there| !there.is_absent());
+        let Some(there) = there else {
             placed.insert(name, value);
             return;
         };
+        if value.is_absent() || *there == value {
+            return;
+        }
         match (there, value) {
             // An extension, part by part.
             (Value::Complex(parts), more @ Value::Complex(_)) if name.contains(':') => {

@@ -412,6 +412,13 @@ fn names_with_their_schema_in_front_are_read_as_without() {
             format!(r#""{ENTERPRISE}":{{"manager":{{"value":"m"}},"department":"HR"}}"#),
         ),
         (format!(r#""{CORE}:password":"hunter2""#), String::new()),
+        (format!(r#""active":true,"{CORE}:active":null"#), r#""active":true"#.into()),
+        (format!(r#""active":null,"{CORE}:active":true"#), r#""active":true"#.into()),
+        (format!(r#""active":true,"{CORE}:active":true"#), r#""active":true"#.into()),
+        (
+            format!(r#""{ENTERPRISE}":null,"{ENTERPRISE}:department":"HR""#),
+            format!(r#""{ENTERPRISE}":{{"department":"HR"}}"#),
+        ),
     ] {
         let text = format!(r#"{{"userName":"u",{body}}}"#);
         let tolerated = resource(&USER, tree(&text), UnknownSchema::Reject).unwrap();
@@ -454,4 +461,6 @@ fn what_stands_under_the_schema_of_a_user_in_a_patch_is_read_as_it_is_meant() {
             &[Rewrite::BooleanAsText],
         ),
     ]);
+    let (done, _) = patched("", &format!(r#"{{"op":"replace","path":"{CORE}","value":""}}"#));
+    assert_eq!(done.unwrap_err().scim_type, Some(ScimType::InvalidValue));
 }

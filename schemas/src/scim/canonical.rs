@@ -21,7 +21,7 @@ const SCHEMAS: &str = "schemas";
 const PASSWORD: &str = "password";
 
 /// Brings a resource to the shape in which it is kept: names in the schema's case; no readOnly
-/// attribute, no password of any schema, no members; nothing that counts as absent (RFC 7643 §2.5); every
+/// attribute, no password wherever it stands, no members; nothing that counts as absent (RFC 7643 §2.5); every
 /// known value of its type; `schemas` naming what is present. Unknown attributes stay as they are.
 ///
 /// # Errors
@@ -195,14 +195,21 @@ fn entry(
     Ok(coerce(def, &def.name, value)?.map(|value| (Name::of_schema(def.name), value)))
 }
 
-/// What no schema knows, as it is; an extension without what is never kept and what counts as absent.
+/// What no schema knows, as it is but for passwords; an extension without what counts as absent in it.
 fn unknown(name: &str, value: Value) -> Value {
+    let value = without_passwords(value);
     if !name.contains(':') {
         return value;
     }
+    value.map_complex(|parts| parts.into_iter().filter(|(_, value)| !value.is_absent()).collect())
+}
+
+/// Depth is bounded where bodies are read.
+fn without_passwords(value: Value) -> Value {
+    let value = value.map_list(without_passwords);
     value.map_complex(|parts| {
-        let kept = |(part, value): &(Name, Value)| !is_password(part) && !value.is_absent();
-        parts.into_iter().filter(kept).collect()
+        let kept = parts.into_iter().filter(|(name, _)| !is_password(name));
+        kept.map(|(name, value)| (name, without_passwords(value))).collect()
     })
 }
 
@@ -301,6 +308,7 @@ fn known_parts(
             return Ok(None);
         }
         let Some(def) = defs.iter().find(|def| def.name.eq_ignore_ascii_case(&part)) else {
+            let value = without_passwords(value);
             return Ok((!value.is_absent()).then_some((part, value)));
         };
         if def.mutability == Mutability::ReadOnly {

@@ -50,6 +50,17 @@ fn what_would_take_too_many_steps_is_refused_before_it_is_done() {
 }
 
 #[test]
+fn to_find_a_name_among_many_takes_steps_too() {
+    let names: Vec<_> = (0..500).map(|at| format!(r#""x{at}":1"#)).collect();
+    let wide = names.join(",");
+    let add = format!(r#"{{"op":"add","value":{{{wide}}}}}"#);
+    assert!(patched(&wide, &times(50, &add)).is_ok());
+    assert!(patched("", &times(1_000, r#"{"op":"add","value":{"title":"t"}}"#)).is_ok());
+    let error = patched(&wide, &times(150, &add)).unwrap_err();
+    assert_eq!(error.scim_type, Some(ScimType::TooMany));
+}
+
+#[test]
 fn what_no_schema_knows_is_compared_in_all_that_it_says_and_costs_as_much() {
     let names: Vec<_> = (0..400).map(|at| format!(r#""{}{at}":1"#, "n".repeat(2_000))).collect();
     let long = format!(r#""x":[{{{}}}]"#, names.join(","));

@@ -242,7 +242,9 @@ fn a_password_of_whatever_schema_is_never_kept() {
         format!(
             r#""urn:ietf:params:scim:schemas:extension:enterprise:2.0:User":{{"password":{secret}}}"#
         ),
-        format!(r#""name":{{"password":{secret}}}"#),
+        format!(r#""name":{{"password":{secret},"x":{{"password":{secret}}}}}"#),
+        format!(r#""urn:x:2.0:User":[{{"login":{{"password":{secret}}}}}]"#),
+        format!(r#""x":{{"urn:y:password":{secret}}}"#),
     ] {
         assert!(!user(&body).unwrap().contains("hunter2"), "{body}");
     }
