@@ -97,12 +97,14 @@ fn directory(command: DirectoryCommand) -> Request {
             Request::get("/directories/{id}", Shown::Object).id(directory)
         }
         DirectoryCommand::Update { directory, name, inactive_users, attribute_map, own_brake } => {
+            let no_map = attribute_map == Some(Value::Null);
             let body = json!({
                 "name": name, "inactive_users": inactive_users, "attribute_map": attribute_map,
                 "brake": own_brake.map(braked),
             });
             let update = Request::new(Method::PATCH, "/directories/{id}", Shown::Object);
             let update = update.id(directory).body(body);
+            let update = if no_map { update.without("attribute_map") } else { update };
             // That of the settings: none of its own.
             match own_brake {
                 Some(BrakeChoice::General) => update.without("brake"),
@@ -114,9 +116,11 @@ fn directory(command: DirectoryCommand) -> Request {
         }
         DirectoryCommand::Preview { directory, attribute_map, users } => {
             let users = if users.is_empty() { Value::Null } else { json!(users) };
-            post("/directories/{id}/attribute_map/preview", Shown::Object)
+            let no_map = attribute_map.is_null();
+            let preview = post("/directories/{id}/attribute_map/preview", Shown::Object)
                 .id(directory)
-                .body(json!({ "attribute_map": attribute_map, "users": users }))
+                .body(json!({ "attribute_map": attribute_map, "users": users }));
+            if no_map { preview.without("attribute_map") } else { preview }
         }
         DirectoryCommand::Roles { directory, mapping } => {
             let call = "/directories/{id}/role_mapping";

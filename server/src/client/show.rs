@@ -51,7 +51,7 @@ fn collect(path: &str, value: &Value, table: &mut Table) {
     };
     // What is not there, and the tag that only programs need, say nothing.
     if !text.is_empty() && path != "object" {
-        table.row(vec![path.to_owned(), text]);
+        table.row(vec![printable(path), printable(&text)]);
     }
 }
 

@@ -108,6 +108,14 @@ fn objects_in_a_list_are_numbered() {
     assert_eq!(lines, ["client_id     c", "secrets.1.id  1", "secrets.2.id  2"]);
 }
 
+#[test]
+fn what_came_from_outside_is_shown_without_control_characters() {
+    let object = json!({"custom_attributes": {"a\u{7}": "x\nid  forged", "b": ["\u{1b}]0;t"]}});
+    let shown = show::pairs(&object);
+    assert_eq!(shown.lines().count(), 2, "{shown}");
+    assert!(!shown.contains(['\u{7}', '\u{1b}']), "{shown}");
+}
+
 #[tokio::test]
 async fn a_deletion_needs_no_body_and_is_refused_like_any_call() {
     let gone = axum::routing::delete(|| async { StatusCode::NO_CONTENT });
@@ -144,6 +152,10 @@ fn what_is_not_mentioned_is_not_sent() {
     assert_eq!(update.body, Some(json!({"client_certificate": null})));
     let update = planned(&format!("directory update directory_{ID} --own-brake default"));
     assert_eq!(update.body, Some(json!({"brake": null})));
+    let map = json!({"attribute_map": null});
+    let update = planned(&format!("directory update directory_{ID} --attribute-map null"));
+    assert_eq!(update.body, Some(map.clone()), "it is taken away");
+    assert_eq!(planned(&format!("directory preview directory_{ID} null")).body, Some(map));
     let update = planned(&format!("directory update directory_{ID} --own-brake off"));
     assert_eq!(update.body, Some(json!({"brake": "off"})));
     let set = "directory settings DIR --set unknown_member=pending --set debug_requests=true";
