@@ -39,7 +39,7 @@ pub(crate) async fn list(
     let filter = DirectoryFilter {
         organization: organizations::filter(&api, caller.reach, &query, "organization_id").await?,
         search: query.text("search"),
-        domain: query.text("domain").map(|domain| domain.to_lowercase()),
+        domain: query.text("domain").map(|domain| organizations::domain_key(&domain)),
     };
     let page = api.directories.list(paging.request, filter).await?;
     Ok(paging.answer(

@@ -43,7 +43,7 @@ pub(crate) async fn list(
     let paging = query.paging(caller.reach, Order::Descending)?;
     let domains = query.many("domains").unwrap_or_default();
     let filter = OrganizationFilter {
-        domains: domains.into_iter().map(str::to_lowercase).collect(),
+        domains: domains.into_iter().map(domain_key).collect(),
         search: query.text("search"),
     };
     let page = api.organizations.list(paging.request, filter).await?;
@@ -219,6 +219,11 @@ fn read_domains(api: &Api, fields: &mut Fields, now: Timestamp) -> Option<Vec<Do
         }
     }
     Some(domains)
+}
+
+/// A domain as it is kept, whichever way it is written.
+pub(crate) fn domain_key(text: &str) -> String {
+    url::Host::parse(text.trim()).map_or_else(|_| text.to_lowercase(), |host| host.to_string())
 }
 
 fn read_domain(value: &Value) -> Option<(String, DomainState)> {

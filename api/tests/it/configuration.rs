@@ -39,6 +39,7 @@ async fn an_organization_is_created_read_changed_and_deleted() {
         "object": "list", "data": [shown], "list_metadata": { "before": null, "after": null },
     });
     world.get("/organizations?domains=acme.example&search=Ac").await.is(200, &list);
+    world.get("/organizations?domains=%20ACME.Example").await.is(200, &list);
 
     let change = json!({ "name": "Acme Ltd", "external_id": null, "metadata": { "old": null } });
     let path = format!("/organizations/{org}");
