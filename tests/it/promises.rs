@@ -3,6 +3,7 @@
 
 use serde_json::json;
 use tests::scim::user_body;
+use tests::server::eventually;
 use tests::{Receiver, Server};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,6 +131,15 @@ async fn a_deleted_directory_says_so_once_and_opens_no_more() {
     kinds.sort_unstable();
     assert_eq!(kinds, ["dsync.activated", "dsync.deleted", "dsync.user.created"]);
     directory.send("GET", "/Users", None).await.expect_error(401, None);
+    let path = format!("/directories/{}", directory.id);
+    eventually("the directory is gone", || async {
+        (api.send("GET", &path, None).await.0 == 404).then_some(())
+    })
+    .await;
+    let settings = format!("{path}/scim_settings");
+    assert_eq!(api.send("GET", &settings, None).await.0, 404);
+    let debug = json!({ "debug_requests": true });
+    assert_eq!(api.send("PATCH", &settings, Some(&debug)).await.0, 404);
 }
 
 async fn join_all<F>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output>

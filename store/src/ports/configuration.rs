@@ -148,6 +148,7 @@ impl Directories for Store {
     }
 
     async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError> {
+        Directories::get(self, reach, id).await?;
         self.config.known().scim_settings(reach, id).map_err(port_error)
     }
 
@@ -158,6 +159,7 @@ impl Directories for Store {
         service: ScimService,
         at: Timestamp,
     ) -> Result<(), PortError> {
+        Directories::get(self, reach, id).await?;
         self.config.set_scim_settings(reach, id, service, at).await.map_err(port_error)
     }
 
