@@ -67,8 +67,8 @@ struct Grace {
 /// Nobody else could take the requests.
 const ALONE: Grace = Grace {
     drain: Duration::ZERO,
-    requests: Duration::from_secs(3),
-    roles: Duration::from_secs(6),
+    requests: Duration::from_millis(2_500),
+    roles: Duration::from_millis(6_500),
 };
 
 /// One of several.
@@ -338,8 +338,12 @@ mod tests {
     #[test]
     fn webhooks_in_flight_have_time_and_end_before_the_roles_have_to() {
         for grace in [ALONE, AMONG_OTHERS] {
-            assert!(grace.webhooks() >= Duration::from_secs(2), "{grace:?}");
-            assert!(grace.webhooks() + dispatcher::ENDING <= grace.roles, "{grace:?}");
+            assert_eq!(grace.webhooks() + dispatcher::ENDING, grace.roles, "{grace:?}");
+            let all = grace.drain + grace.requests + TELL_WITHIN + grace.roles;
+            assert!(all < Duration::from_secs(10), "{grace:?}");
         }
+        // An app that takes five seconds is waited for.
+        assert!(ALONE.webhooks() > Duration::from_secs(5));
+        assert!(AMONG_OTHERS.webhooks() >= Duration::from_secs(3));
     }
 }

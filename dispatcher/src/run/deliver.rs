@@ -290,7 +290,7 @@ const IDLE: Duration = Duration::from_secs(60);
 const REQUEST_MAX: Duration = Duration::from_secs(30);
 
 /// How long the last flush may take at shutdown once requests are given up.
-pub(super) const FINAL_WRITE: Duration = Duration::from_secs(1);
+pub(super) const FINAL_WRITE: Duration = Duration::from_millis(500);
 
 async fn send(
     shared: Arc<Shared>,

@@ -16,7 +16,7 @@ use crate::ports::{LaneId, Lease, StoreError};
 use crate::share::share;
 
 /// How long giving back may take at the end. What is not given back then is free when the lease ends.
-pub(super) const LEAVE: Duration = Duration::from_secs(1);
+pub(super) const LEAVE: Duration = Duration::from_millis(500);
 
 /// The lanes that there should be, as of the last change.
 pub(super) type Wanted = Arc<BTreeMap<LaneId, Making>>;
