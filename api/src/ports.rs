@@ -44,7 +44,7 @@ pub use deliveries::{
 };
 pub use directories::{
     Counts, Directories, Directory, DirectoryChange, DirectoryFilter, Hold, HoldState,
-    NewDirectory, NewToken, Progress, ScimRequest, ScimService, Token,
+    NewDirectory, NewToken, Progress, ScimRequest, ScimService, ScimServiceChange, Token,
 };
 pub use endpoints::{
     Delivering, Endpoint, EndpointChange, Endpoints, Health, LastError, Secret, Start,

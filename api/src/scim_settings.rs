@@ -13,7 +13,7 @@ use crate::auth::{Reader, Writer};
 use crate::body::{Fields, Segments, path_id};
 use crate::directories;
 use crate::error::Error;
-use crate::ports::ScimService;
+use crate::ports::{ScimService, ScimServiceChange};
 use crate::router::Api;
 
 pub(crate) async fn get(
@@ -65,32 +65,25 @@ pub(crate) async fn update(
     mut fields: Fields,
 ) -> Result<Json<Body>, Error> {
     let id = path_id(directories::WHAT, &id)?;
+    // Whether there is one is said before what is wrong with the body.
     let before = api.directories.scim_settings(caller.reach, id).await;
-    let ScimService { settings: before, debug_until } =
-        before.map_err(Error::about(directories::WHAT, id))?;
+    before.map_err(Error::about(directories::WHAT, id))?;
     let now = api.edge.now();
-    let settings = ScimSettings {
-        patch_group_response: choice(&mut fields, "patch_group_response", &["200", "204"])
-            .unwrap_or(before.patch_group_response),
-        value_path_no_match: choice(&mut fields, "value_path_no_match", &["upsert", "noTarget"])
-            .unwrap_or(before.value_path_no_match),
-        unknown_schema: choice(&mut fields, "unknown_schema", &["ignore", "reject"])
-            .unwrap_or(before.unknown_schema),
-        unknown_member: choice(&mut fields, "unknown_member", &["reject", "pending"])
-            .unwrap_or(before.unknown_member),
-    };
-    let debug_until = match fields.truth("debug_requests") {
-        Some(true) => Some(now.after(DEBUG_REQUESTS_FOR)),
-        Some(false) => None,
-        None => debug_until,
+    let change = ScimServiceChange {
+        patch_group_response: choice(&mut fields, "patch_group_response", &["200", "204"]),
+        value_path_no_match: choice(&mut fields, "value_path_no_match", &["upsert", "noTarget"]),
+        unknown_schema: choice(&mut fields, "unknown_schema", &["ignore", "reject"]),
+        unknown_member: choice(&mut fields, "unknown_member", &["reject", "pending"]),
+        debug_until: fields
+            .truth("debug_requests")
+            .map(|keep| keep.then(|| now.after(DEBUG_REQUESTS_FOR))),
     };
     fields.refuse_unknown(NAMES);
     if !fields.errors().is_empty() {
         return Err(Error::Invalid(fields.into_errors()));
     }
-    let service = ScimService { settings, debug_until };
-    let set = api.directories.set_scim_settings(caller.reach, id, service, now).await;
-    set.map_err(Error::about(directories::WHAT, id))?;
+    let service = api.directories.change_scim_settings(caller.reach, id, change, now).await;
+    let service = service.map_err(Error::about(directories::WHAT, id))?;
     Ok(Json(Body::of(service, now)))
 }
 

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use api::fixtures;
-use api::ports::{Directories, DirectoryChange, Organizations, Progress, Reach, ScimService};
+use api::ports::{Directories, DirectoryChange, Organizations, Progress, Reach, ScimServiceChange};
 use directory::patch::{MemberOp, parse_operations};
-use directory::resource::{ScimSettings, UnknownMember};
+use directory::resource::UnknownMember;
 use directory::{Answer, Command, Rejection};
 use ingest::ports::{ListQuery, Refreshes, Replica, UserView};
 use ingest::{WriteError, Writers, refresh};
@@ -287,11 +287,10 @@ async fn changes_of_one_user_all_take_effect_however_they_are_batched() {
 async fn users_and_their_memberships_meet_whoever_is_first_at_whichever_replica() {
     let world = World::new().await;
     let replicas = [world.writers(), world.writers()];
-    let pending =
-        ScimSettings { unknown_member: UnknownMember::Pending, ..ScimSettings::default() };
     let (everything, now) = (Reach::Everything, Timestamp::from_millis(2));
-    let service = ScimService { settings: pending, debug_until: None };
-    world.store.set_scim_settings(everything, world.id, service, now).await.unwrap();
+    let pending = Some(UnknownMember::Pending);
+    let change = ScimServiceChange { unknown_member: pending, ..ScimServiceChange::default() };
+    world.store.change_scim_settings(everything, world.id, change, now).await.unwrap();
     let team = Attributes::from([("displayName", "Team")]);
     let team = Command::CreateGroup { attributes: team, members: Vec::new() };
     let Answer::Group(group) = submit(&replicas[0], world.id, team).await.unwrap() else {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use directory::resource::ScimSettings;
+use directory::patch::NoMatch;
+use directory::resource::{PatchGroupResponse, ScimSettings, UnknownMember, UnknownSchema};
 use directory::{AppRules, AttributeMap, InactiveUsers, RoleMapping};
 use schemas::wire::{DirectoryState, DirectoryType};
 use schemas::{
@@ -221,6 +222,39 @@ pub struct ScimService {
     pub debug_until: Option<Timestamp>,
 }
 
+/// What is to change of that. The rest stays as it is at that moment, whatever somebody has read of it before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the settings")]
+pub struct ScimServiceChange {
+    pub patch_group_response: Option<PatchGroupResponse>,
+    pub value_path_no_match: Option<NoMatch>,
+    pub unknown_schema: Option<UnknownSchema>,
+    pub unknown_member: Option<UnknownMember>,
+    /// Until when bodies are kept, or that none are any more.
+    pub debug_until: Option<Option<Timestamp>>,
+}
+
+impl ScimServiceChange {
+    /// What becomes of a service.
+    #[must_use]
+    pub fn of(self, before: ScimService) -> ScimService {
+        let ScimService { settings, debug_until } = before;
+        ScimService {
+            settings: ScimSettings {
+                patch_group_response: self
+                    .patch_group_response
+                    .unwrap_or(settings.patch_group_response),
+                value_path_no_match: self
+                    .value_path_no_match
+                    .unwrap_or(settings.value_path_no_match),
+                unknown_schema: self.unknown_schema.unwrap_or(settings.unknown_schema),
+                unknown_member: self.unknown_member.unwrap_or(settings.unknown_member),
+            },
+            debug_until: self.debug_until.unwrap_or(debug_until),
+        }
+    }
+}
+
 /// The configuration of directories. A directory that is being deleted is shown until its stream has
 /// recorded that; from then on it is not found.
 #[async_trait]
@@ -267,15 +301,15 @@ pub trait Directories: Send + Sync {
     /// How its SCIM service behaves.
     async fn scim_settings(&self, reach: Reach, id: DirectoryId) -> Result<ScimService, PortError>;
 
-    /// Has its SCIM service behave so from the next request on. Where bodies are not to be kept, those go that
-    /// were kept.
-    async fn set_scim_settings(
+    /// Has its SCIM service behave otherwise from the next request on, and says how. Where bodies are not to be kept,
+    /// those go that were kept.
+    async fn change_scim_settings(
         &self,
         reach: Reach,
         id: DirectoryId,
-        service: ScimService,
+        change: ScimServiceChange,
         at: Timestamp,
-    ) -> Result<(), PortError>;
+    ) -> Result<ScimService, PortError>;
 
     /// A page of the latest requests of its identity provider.
     async fn requests(

@@ -8,7 +8,7 @@ use api::ports::{
     ApiKey, AttemptFilter, Begun, Delivering, Digest, DirectoryChange, Endpoint, EndpointChange,
     KeptAnswer, NewDirectory, NewReplay, NewToken, OauthClient, Organization, OrganizationChange,
     OrganizationFilter, Page, PageRequest, Progress, Reach, Replay, Rotation, ScimRequest,
-    ScimService, SecretRotation, Token, VerificationKey,
+    ScimService, ScimServiceChange, SecretRotation, Token, VerificationKey,
 };
 use async_trait::async_trait;
 use directory::rules::GeneralRules;
@@ -164,13 +164,13 @@ pub(crate) trait ConfigBackend:
         at: Timestamp,
     ) -> Result<(), DbError>;
 
-    async fn set_scim_settings(
+    async fn change_scim_settings(
         &self,
         reach: Reach,
         id: DirectoryId,
-        service: ScimService,
+        change: ScimServiceChange,
         at: Timestamp,
-    ) -> Result<(), DbError>;
+    ) -> Result<ScimService, DbError>;
 
     async fn tokens(&self, reach: Reach, id: DirectoryId) -> Result<Vec<Token>, DbError>;
 

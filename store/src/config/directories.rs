@@ -1,9 +1,12 @@
 //! Directories and their tokens.
 
-use api::ports::{Conflict, LIVE_TOKENS_MAX, NewDirectory, NewToken, Reach, ScimService, Token};
+use api::ports::{
+    Conflict, LIVE_TOKENS_MAX, NewDirectory, NewToken, Reach, ScimService, ScimServiceChange, Token,
+};
 use rusqlite::{Connection, params};
 use schemas::{DirectoryId, Timestamp, TokenId};
 
+use super::known::{SCIM_SERVICE_COLUMNS, scim_service};
 use super::placement::partition_for_next;
 use super::{Config, host_names, organizations};
 use crate::columns::Columns;
@@ -74,17 +77,20 @@ impl Config {
         .await
     }
 
-    pub(crate) async fn set_scim_settings(
+    pub(crate) async fn change_scim_settings(
         &self,
         reach: Reach,
         id: DirectoryId,
-        service: ScimService,
+        change: ScimServiceChange,
         at: Timestamp,
-    ) -> Result<(), DbError> {
+    ) -> Result<ScimService, DbError> {
         self.check_reach(reach, id)?;
-        let ScimService { settings, debug_until } = service;
-        let json = serde_json::to_string(&settings).map_err(unreadable("SCIM settings"))?;
         self.change_directory(id, move |connection| {
+            let select = format!("SELECT {SCIM_SERVICE_COLUMNS} FROM directories WHERE id = ?1");
+            let before = first(connection, &select, [id.to_bytes()], |row| scim_service(row))?;
+            let service = change.of(before.ok_or_else(not_found)?);
+            let ScimService { settings, debug_until } = service;
+            let json = serde_json::to_string(&settings).map_err(unreadable("SCIM settings"))?;
             let until = debug_until.map(Timestamp::millis);
             connection.execute(
                 "UPDATE directories SET scim = ?2, updated_at = ?3, debug_until = ?4 WHERE id = ?1",
@@ -98,7 +104,7 @@ impl Config {
                     [id.to_bytes()],
                 )?;
             }
-            Ok(())
+            Ok(service)
         })
         .await
     }

@@ -400,6 +400,14 @@ pub(crate) const DIRECTORY_COLUMNS: &str = "id, organization, kind, name, extern
     endpoint_id, partition, deleting, domains, created_at, updated_at, scim, token_lifetime_s, \
     attribute_map, inactive_users, role_mapping, debug_until, brake";
 
+/// The columns of [`scim_service`], in its order.
+pub(crate) const SCIM_SERVICE_COLUMNS: &str = "scim, debug_until";
+
+pub(crate) fn scim_service(row: &impl Columns) -> Result<ScimService, DbError> {
+    let settings = serde_json::from_str(&row.text(0)?).map_err(unreadable("SCIM settings"))?;
+    Ok(ScimService { settings, debug_until: row.time_if(1)? })
+}
+
 pub(crate) fn directory(
     row: &impl Columns,
     general: GeneralRules,

@@ -2,7 +2,7 @@ use std::future::Future as _;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use api::ports::{AttemptFilter, NewToken, Reach};
+use api::ports::{AttemptFilter, NewToken, Reach, ScimServiceChange};
 use base64::Engine as _;
 use directory::resource::{UnknownMember, UnknownSchema};
 use dispatcher::ports::{Filter, LaneId};
@@ -247,9 +247,9 @@ async fn after_each_change_of_a_directory_what_is_known_is_what_is_there() {
     let token = NewToken { id: TokenId::from_bits(77), digest: [77; 32], ..secret() };
     config.add_token(all, DIRECTORY, token, None).await.unwrap();
     is_known("a token", there().await);
-    let mut service = config.known().scim_settings(all, DIRECTORY).unwrap();
-    service.debug_until = Some(Timestamp::from_millis(9));
-    config.set_scim_settings(all, DIRECTORY, service, Timestamp::from_millis(5)).await.unwrap();
+    let until = Some(Timestamp::from_millis(9));
+    let change = ScimServiceChange { debug_until: Some(until), ..ScimServiceChange::default() };
+    config.change_scim_settings(all, DIRECTORY, change, Timestamp::from_millis(5)).await.unwrap();
     is_known("settings", there().await);
     config.set_token_lifetime(all, DIRECTORY, 60, Timestamp::from_millis(6)).await.unwrap();
     is_known("a lifetime", there().await);

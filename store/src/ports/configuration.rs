@@ -6,8 +6,8 @@ use api::ports::{
     Answers, ApiKey, Begun, Delivering, Digest, Directories, Directory, DirectoryChange,
     DirectoryFilter, Endpoint, EndpointChange, Endpoints, Hold, KeptAnswer, Keys, NewDirectory,
     NewToken, Organization, OrganizationChange, OrganizationFilter, Organizations, Page,
-    PageRequest, PortError, Progress, Reach, Rotation, ScimRequest, ScimService, SecretRotation,
-    Start, Token, VerificationKey, VerificationKeys,
+    PageRequest, PortError, Progress, Reach, Rotation, ScimRequest, ScimService, ScimServiceChange,
+    SecretRotation, Start, Token, VerificationKey, VerificationKeys,
 };
 use async_trait::async_trait;
 use schemas::wire::DirectoryState;
@@ -152,15 +152,15 @@ impl Directories for Store {
         self.config.known().scim_settings(reach, id).map_err(port_error)
     }
 
-    async fn set_scim_settings(
+    async fn change_scim_settings(
         &self,
         reach: Reach,
         id: DirectoryId,
-        service: ScimService,
+        change: ScimServiceChange,
         at: Timestamp,
-    ) -> Result<(), PortError> {
+    ) -> Result<ScimService, PortError> {
         Directories::get(self, reach, id).await?;
-        self.config.set_scim_settings(reach, id, service, at).await.map_err(port_error)
+        self.config.change_scim_settings(reach, id, change, at).await.map_err(port_error)
     }
 
     async fn requests(

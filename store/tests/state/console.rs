@@ -2,11 +2,12 @@
 
 use api::ports::{
     Conflict, Digest, Directories, DirectoryChange, Endpoints, HoldState, OrganizationChange,
-    Organizations, PortError, Reach, Start,
+    Organizations, PortError, Reach, ScimServiceChange, Start,
 };
 use console::ports::{
     Counted, Lookups, PasswordHash, Proof, Role, SESSIONS_MAX, Session, Sessions,
 };
+use directory::resource::UnknownMember;
 use dispatcher::Failure;
 use dispatcher::ports::{Attempt, BrakeStore, FeedPosition, HeldEvent, Judgement, LaneId};
 use schemas::{DirectoryId, EndpointId, EventId, Timestamp};
@@ -125,6 +126,29 @@ async fn a_change_that_was_made_from_an_older_version_is_refused_and_changes_not
     let second = update(renamed("Second", Some(seen.updated_at))).await;
     assert!(matches!(second, Err(PortError::Conflict(Conflict::Changed))), "{second:?}");
     assert_eq!(directories.get(Reach::Everything, one.id).await.unwrap().name, "First");
+}
+
+#[tokio::test]
+async fn of_the_settings_of_a_directory_what_is_not_mentioned_stays_as_it_is_by_then() {
+    let (world, one) = World::with_one_directory().await;
+    let directories: &dyn Directories = &*world.store;
+    let at = Timestamp::from_millis(7);
+    let set = async |change| {
+        directories.change_scim_settings(Reach::Everything, one.id, change, at).await.unwrap()
+    };
+    let nothing = ScimServiceChange::default();
+    let until = Some(Timestamp::from_millis(9));
+    set(ScimServiceChange { debug_until: Some(until), ..nothing }).await;
+    let (off, pending) = tokio::join!(
+        set(ScimServiceChange { debug_until: Some(None), ..nothing }),
+        set(ScimServiceChange { unknown_member: Some(UnknownMember::Pending), ..nothing }),
+    );
+    assert_eq!(off.debug_until, None);
+    assert_eq!(pending.settings.unknown_member, UnknownMember::Pending);
+    let service = directories.scim_settings(Reach::Everything, one.id).await.unwrap();
+    let (is_off, waits) = (service.debug_until, service.settings.unknown_member);
+    assert_eq!((is_off, waits), (None, UnknownMember::Pending), "neither undoes the other");
+    assert_eq!(set(nothing).await, service);
 }
 
 #[tokio::test]

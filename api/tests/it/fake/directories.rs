@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::ports::{
     Conflict, Counts, Directories, Directory, DirectoryChange, DirectoryFilter, LIVE_SECRETS_MAX,
     LIVE_TOKENS_MAX, NewDirectory, NewToken, OauthClient, OauthClients, Organizations, Page,
-    PageRequest, PortError, Progress, Reach, ScimRequest, ScimService, Token,
+    PageRequest, PortError, Progress, Reach, ScimRequest, ScimService, ScimServiceChange, Token,
 };
 use async_trait::async_trait;
 use directory::AppRules;
@@ -122,16 +122,16 @@ impl Directories for Fake {
         Ok(self.state().scim.unwrap_or(default))
     }
 
-    async fn set_scim_settings(
+    async fn change_scim_settings(
         &self,
         reach: Reach,
         id: DirectoryId,
-        service: ScimService,
+        change: ScimServiceChange,
         _: Timestamp,
-    ) -> Result<(), PortError> {
-        Directories::get(self, reach, id).await?;
+    ) -> Result<ScimService, PortError> {
+        let service = change.of(self.scim_settings(reach, id).await?);
         self.state().scim = Some(service);
-        Ok(())
+        Ok(service)
     }
 
     async fn requests(

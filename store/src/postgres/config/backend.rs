@@ -8,7 +8,7 @@ use api::ports::{
     ApiKey, AttemptFilter, Begun, Delivering, Digest, DirectoryChange, Endpoint, EndpointChange,
     KeptAnswer, NewDirectory, NewReplay, NewToken, OauthClient, Organization, OrganizationChange,
     OrganizationFilter, Page, PageRequest, Progress, Reach, Replay, Rotation, ScimRequest,
-    ScimService, SecretRotation, Token, VerificationKey,
+    ScimService, ScimServiceChange, SecretRotation, Token, VerificationKey,
 };
 use async_trait::async_trait;
 use directory::rules::GeneralRules;
@@ -200,14 +200,14 @@ impl ConfigBackend for Config {
         Config::delete_directory(self, reach, id, at).await
     }
 
-    async fn set_scim_settings(
+    async fn change_scim_settings(
         &self,
         reach: Reach,
         id: DirectoryId,
-        service: ScimService,
+        change: ScimServiceChange,
         at: Timestamp,
-    ) -> Result<(), DbError> {
-        Config::set_scim_settings(self, reach, id, service, at).await
+    ) -> Result<ScimService, DbError> {
+        Config::change_scim_settings(self, reach, id, change, at).await
     }
 
     async fn tokens(&self, reach: Reach, id: DirectoryId) -> Result<Vec<Token>, DbError> {

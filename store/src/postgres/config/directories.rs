@@ -1,6 +1,8 @@
 //! Directories and their tokens.
 
-use api::ports::{Conflict, LIVE_TOKENS_MAX, NewDirectory, NewToken, Reach, ScimService, Token};
+use api::ports::{
+    Conflict, LIVE_TOKENS_MAX, NewDirectory, NewToken, Reach, ScimService, ScimServiceChange, Token,
+};
 use deadpool_postgres::{GenericClient, Transaction};
 use schemas::{DirectoryId, Timestamp, TokenId};
 
@@ -9,6 +11,7 @@ use super::{About, Config, host_names, organizations};
 use crate::columns::Columns as _;
 use crate::config::TOKEN_USE_EVERY;
 use crate::config::directories::{Kind, is_over, made, token};
+use crate::config::known::{SCIM_SERVICE_COLUMNS, scim_service};
 use crate::config::organizations::domains_json;
 use crate::config::placement::partition_for_next;
 use crate::error::{DbError, unreadable};
@@ -73,20 +76,25 @@ impl Config {
         self.commit(change).await
     }
 
-    pub(super) async fn set_scim_settings(
+    pub(super) async fn change_scim_settings(
         &self,
         reach: Reach,
         directory: DirectoryId,
-        service: ScimService,
+        wanted: ScimServiceChange,
         at: Timestamp,
-    ) -> Result<(), DbError> {
+    ) -> Result<ScimService, DbError> {
         self.known().reached(reach, directory)?;
+        let key = id(directory.to_bytes());
+        let mut client = self.db.client().await?;
+        // One change comes after the other, so what is read here is what there is.
+        let change = self.begin(&mut client, About::Directory(directory)).await?;
+        let select =
+            format!("SELECT {SCIM_SERVICE_COLUMNS} FROM configured_directories WHERE id = $1");
+        let before = first(&change.tx, &select, &[&key]).await?.ok_or_else(not_found)?;
+        let service = wanted.of(scim_service(&before)?);
         let ScimService { settings, debug_until } = service;
         let json = serde_json::to_string(&settings).map_err(unreadable("SCIM settings"))?;
-        let key = id(directory.to_bytes());
         let until = debug_until.map(Timestamp::millis);
-        let mut client = self.db.client().await?;
-        let change = self.begin(&mut client, About::Directory(directory)).await?;
         let sql = "UPDATE configured_directories SET scim = $2, updated_at = $3, debug_until = $4
             WHERE id = $1";
         execute(&change.tx, sql, &[&key, &json, &at.millis(), &until]).await?;
@@ -96,7 +104,8 @@ impl Config {
                 WHERE directory = $1 AND (request_body IS NOT NULL OR response_body IS NOT NULL)";
             execute(&change.tx, sql, &[&key]).await?;
         }
-        self.commit(change).await
+        self.commit(change).await?;
+        Ok(service)
     }
 
     pub(super) async fn tokens(
