@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::limits::Limits;
 use crate::media::negotiate;
 use crate::ports::Replica;
-use crate::request_log::{RequestLog, noting};
+use crate::request_log::{RequestLog, noted};
 use crate::resources::Kind;
 use crate::writer::Writers;
 use crate::{bulk, discovery, lists};
@@ -68,9 +68,8 @@ pub fn router(wiring: Wiring) -> Router {
     let routes = both(routes, "/Schemas/{id}", get(discovery::schema));
     let routes = unsupported(routes)
         .route(&format!("{ENDPOINT}/{{*rest}}"), any(nowhere))
-        .method_not_allowed_fallback(no_method)
-        .layer(noting(ingest.clone()))
-        .with_state(ingest);
+        .method_not_allowed_fallback(no_method);
+    let routes = noted(routes, ingest.clone()).with_state(ingest);
     let others = ELSEWHERE.iter().fold(Router::new(), |all, path| all.route(path, any(elsewhere)));
     routes.merge(others.layer(middleware::from_fn(negotiate)))
 }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
@@ -27,7 +28,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::layer::layer_fn;
-use tower::{Layer, Service, service_fn};
+use tower::{Service as _, service_fn};
 
 use crate::http::{Ingest, behind_endpoint};
 use crate::media::Accepts;
@@ -277,27 +278,15 @@ impl Notes {
     }
 }
 
-/// Notes every request that came to a directory, and answers as it accepts.
+/// Notes every request that comes to a directory by these routes, and answers as it accepts.
 ///
-/// A layer by hand, as is the one around all roles: `axum::middleware::from_fn` copies the routes once more for each request,
-/// and its futures keep room for the request several times, which is memory that is not in the processor's cache.
-pub(crate) fn noting(
-    ingest: Ingest,
-) -> impl Layer<
-    Route,
-    Service: Service<Request, Response = Response, Error = Infallible, Future: Send + 'static>
-                 + Clone
-                 + Send
-                 + Sync
-                 + 'static,
-> + Clone
-+ Send
-+ Sync
-+ 'static {
-    layer_fn(move |mut route: Route| {
+/// The layer is made by hand, as is the one around all roles: `axum::middleware::from_fn` copies the routes once more for each
+/// request, and its futures keep room for the request several times, which is memory that is not in the processor's cache.
+pub(crate) fn noted(routes: Router<Ingest>, ingest: Ingest) -> Router<Ingest> {
+    routes.layer(layer_fn(move |mut route: Route| {
         let ingest = ingest.clone();
         service_fn(move |request| note(&ingest, request, &mut route))
-    })
+    }))
 }
 
 fn note(
