@@ -261,6 +261,24 @@ async fn what_the_log_refuses_is_refused_and_what_was_decided_on_it_is_decided_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_that_nothing_was_to_be_done_because_of_what_the_log_refused() {
+    let world = World::new().await;
+    let writers = [world.writers()];
+    let Answer::User(user) = submit(&writers[0], world.id, create("ada")).await.unwrap() else {
+        panic!("a user was created");
+    };
+    // More than there can be appends.
+    (0..150).for_each(|_| world.log.inject(Fault::Unavailable));
+    let commands = (0..150).map(|_| patch(user.id, "title", "Countess")).collect();
+    for answer in all_at_once(&writers, world.id, commands).await {
+        assert!(matches!(answer, Err(WriteError::Unavailable(_))), "{answer:?}");
+    }
+    let after = world.store.user(world.id, user.id).await.unwrap().unwrap().user;
+    assert!(after.attributes.get("title").is_none());
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn changes_of_one_user_all_take_effect_however_they_are_batched() {
     let world = World::new().await;
     let writers = [world.writers(), world.writers()];

@@ -80,18 +80,18 @@ impl Flight {
     }
 
     /// Answers whom it can: the last head if all was accepted, otherwise what has to be decided again,
-    /// as does everything that was decided after it.
-    pub(super) async fn settle(self) -> Result<Option<Head>, Vec<Request>> {
+    /// as does everything that was decided after it. `shaken`: what it was decided behind did not land, or may not have.
+    pub(super) async fn settle(self, shaken: bool) -> Result<Option<Head>, Vec<Request>> {
         let Self { ready, landing, .. } = self;
         let last = ready.iter().rev().find_map(|(_, decided)| decided.head);
         match landing.await {
-            Landing::Judged(verdicts) => match answer_up_to_loss(ready, &verdicts) {
+            Landing::Judged(verdicts) => match answer_up_to_loss(ready, &verdicts, shaken) {
                 lost if lost.is_empty() => Ok(last),
                 lost => Err(lost),
             },
             Landing::Failed(verdicts, error) => {
                 // What was sent before the failure may well be accepted; the rest is not in the log.
-                refuse(answer_up_to_loss(ready, &verdicts), refusal(error));
+                refuse(answer_up_to_loss(ready, &verdicts, shaken), refusal(error));
                 Err(Vec::new())
             }
             Landing::Open(error) => {
@@ -204,8 +204,13 @@ async fn find_out(stream: &Stream, heads: Vec<Head>) -> Landing {
     Landing::Open(WriteError::Unknown)
 }
 
-/// Answers up to the first commit that lost its race, and returns it and everything after it.
-fn answer_up_to_loss(ready: Vec<Ready>, verdicts: &[bool]) -> Vec<Request> {
+/// Answers up to the first commit that lost its race, and returns it and everything after it. In a flight that is shaken, also
+/// what takes no commit was decided on what may not be there: that nothing was to be done holds just if a commit behind
+/// it does, which builds on all that was there.
+fn answer_up_to_loss(ready: Vec<Ready>, verdicts: &[bool], shaken: bool) -> Vec<Request> {
+    if shaken && verdicts.first() != Some(&true) {
+        return ready.into_iter().map(|(request, _)| request).collect();
+    }
     let mut verdicts = verdicts.iter();
     let mut lost = Vec::new();
     for (request, decided) in ready {

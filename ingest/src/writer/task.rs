@@ -87,6 +87,8 @@ pub(crate) struct Task {
     /// Decided, and to take off next.
     boarding: Vec<Ready>,
     in_flight: VecDeque<Flight>,
+    /// What is in flight was decided behind something that is lost, or that may be.
+    shaken: bool,
     /// What has to be decided again, in order.
     again: Vec<Request>,
     /// The last head that is known to be ours.
@@ -126,6 +128,7 @@ impl Task {
             waiting: Vec::with_capacity(BATCH_MAX),
             boarding: Vec::new(),
             in_flight: VecDeque::with_capacity(IN_FLIGHT_MAX),
+            shaken: false,
             again: Vec::new(),
             ours: None,
             takes_turns_until: None,
@@ -163,6 +166,7 @@ impl Task {
             let idle = self.in_flight.is_empty() && self.boarding.is_empty();
             if idle {
                 self.copy = None;
+                self.shaken = false;
                 self.end_turn().await;
                 if !self.again.is_empty() {
                     self.take_turn().await;
@@ -242,7 +246,7 @@ impl Task {
     /// Settles the flight that took off first.
     async fn settle(&mut self) {
         let Some(flight) = self.in_flight.pop_front() else { return };
-        match flight.settle().await {
+        match flight.settle(self.shaken).await {
             Ok(None) => {}
             Ok(Some(head)) => {
                 self.ours = Some(head);
@@ -257,6 +261,7 @@ impl Task {
     /// Another writer was first: nothing that is in flight will hold, nor what was to follow it.
     fn lose(&mut self, requests: Vec<Request>) {
         self.copy = None;
+        self.shaken = !self.in_flight.is_empty();
         self.meet();
         self.again.extend(requests);
         self.again.extend(self.boarding.drain(..).map(|(request, _)| request));
