@@ -73,6 +73,19 @@ async fn what_a_replaced_dispatcher_writes_is_refused() {
 }
 
 #[tokio::test]
+async fn who_has_not_heard_of_a_lease_gets_it_when_they_ask_again() {
+    let world = with_endpoints(1).await;
+    let store = &*world.store;
+    store.join(ONE, LONG).await.unwrap();
+    let lost = store.lease(ONE, vec![lane(1)]).await.unwrap()[0];
+    let again = store.lease(ONE, vec![lane(1)]).await.unwrap()[0];
+    assert!(lost.epoch <= again.epoch, "{lost:?} {again:?}");
+    let flushes = vec![at(5, lane(1), again.epoch)];
+    assert_eq!(store.flush(flushes).await.unwrap(), []);
+    assert_eq!(cursor(&world, lane(1)).await, 5);
+}
+
+#[tokio::test]
 async fn a_lane_that_was_given_back_can_be_taken_and_the_others_cannot() {
     let world = with_endpoints(2).await;
     if world.place.client().await.is_none() {

@@ -61,6 +61,7 @@ impl Config {
         Ok(Some(Standing { others, held: held.collect::<Result<BTreeMap<_, _>, DbError>>()? }))
     }
 
+    /// Whoever asks for what is theirs has not heard that they got it, and gets it once more, under the next epoch.
     pub(super) async fn lease(
         &self,
         dispatcher: DispatcherId,
@@ -77,7 +78,8 @@ impl Config {
             let sql = format!(
                 "UPDATE {table} SET holder = $1, epoch = epoch + 1
                  WHERE id = ANY($2)
-                     AND NOT EXISTS (SELECT FROM dispatchers WHERE dispatchers.id = holder)
+                     AND (holder = $1
+                         OR NOT EXISTS (SELECT FROM dispatchers WHERE dispatchers.id = holder))
                      AND EXISTS (SELECT FROM dispatchers WHERE dispatchers.id = $1)
                  RETURNING {lane}, epoch"
             );
