@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::page::Query;
 use crate::ports::{
     Directory, DirectoryChange, DirectoryFilter, Hold, HoldState, NewDirectory, NewToken, Order,
-    Progress,
+    PortError, Progress,
 };
 use crate::router::Api;
 use crate::{attribute_map, organizations, secrets};
@@ -152,7 +152,7 @@ pub(crate) async fn release(
     let id = path_id(WHAT, &id)?;
     let released = api.directories.release(caller.reach, id, api.edge.now()).await;
     released.map_err(Error::about(WHAT, id))?;
-    let directory = api.directories.get(caller.reach, id).await;
+    let directory = api.directories.get(caller.reach, id).await.map_err(PortError::behind_change);
     Ok(Json(DirectoryBody::of(&api, directory.map_err(Error::about(WHAT, id))?)))
 }
 

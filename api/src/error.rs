@@ -31,6 +31,10 @@ pub struct FieldError {
     pub message: Option<String>,
 }
 
+/// Marks an answer to a change of which it is not known whether it was made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unsure;
+
 /// An answer that is not the one hoped for.
 #[derive(Debug)]
 pub(crate) enum Error {
@@ -87,9 +91,10 @@ impl Error {
     pub(crate) fn about(what: &'static str, id: impl Display) -> impl FnOnce(PortError) -> Self {
         move |error| match error {
             PortError::NotFound => Self::Missing { what, id: id.to_string() },
-            PortError::Conflict(_) | PortError::Unavailable(_) | PortError::Full(_) => {
-                Self::Port(error)
-            }
+            PortError::Conflict(_)
+            | PortError::Unavailable(_)
+            | PortError::Unsure(_)
+            | PortError::Full(_) => Self::Port(error),
         }
     }
 
@@ -188,6 +193,9 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, body) = self.status_and_body();
         let mut response = (status, Json(body)).into_response();
+        if matches!(self, Self::Port(PortError::Unsure(_))) {
+            response.extensions_mut().insert(Unsure);
+        }
         if let Some(wait) = self.retry_after(status) {
             response.headers_mut().insert(header::RETRY_AFTER, wait);
         }
@@ -210,6 +218,14 @@ fn port(error: &PortError) -> (StatusCode, Value) {
             tracing::error!(error = &**cause as &dyn std::error::Error, "store is unavailable");
             let message = "The service is unavailable for the moment. Try again.";
             (StatusCode::SERVICE_UNAVAILABLE, coded("unavailable", message))
+        }
+        PortError::Unsure(cause) => {
+            tracing::error!(
+                error = &**cause as &dyn std::error::Error,
+                "a change may not have been made"
+            );
+            let message = "The service failed while it did this. See whether it was done before you send it anew.";
+            (StatusCode::SERVICE_UNAVAILABLE, coded("outcome_unknown", message))
         }
         PortError::Full(cause) => {
             tracing::error!(error = &**cause as &dyn std::error::Error, "disk is full");

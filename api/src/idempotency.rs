@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 
 use crate::auth::{admit, bearer};
 use crate::body::BODY_BYTES_MAX;
-use crate::error::Error;
+use crate::error::{Error, Unsure};
 use crate::ports::{Answers, Begun, Digest, KeptAnswer};
 use crate::router::Api;
 use crate::secrets::digest;
@@ -80,7 +80,7 @@ pub(crate) async fn once(
         match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => Ok(answer(api, key, response).await),
             Err(panic) => {
-                keep(&*api.answers, key, None).await;
+                keep(&*api.answers, key, Some(unresolved().await)).await;
                 Err(panic)
             }
         }
@@ -129,8 +129,13 @@ fn sent(uri: &Uri, body: &[u8]) -> Digest {
     hash.finalize().into()
 }
 
-/// Keeps the answer, unless the same request may well be answered otherwise later.
+/// Keeps the answer, unless the same request may well be answered otherwise later. Who asks again for what may have been
+/// done is told that nobody knows: it is not done again.
 async fn answer(api: Api, key: Digest, response: Response) -> Response {
+    if response.extensions().get::<Unsure>().is_some() {
+        keep(&*api.answers, key, Some(unresolved().await)).await;
+        return response;
+    }
     let (parts, body) = response.into_parts();
     // It lies in memory whole, as it would without a key.
     let Ok(body) = to_bytes(body, usize::MAX).await else {
@@ -142,6 +147,13 @@ async fn answer(api: Api, key: Digest, response: Response) -> Response {
         lasts.then(|| KeptAnswer { status: parts.status.as_u16(), body: worth_keeping(&body) });
     keep(&*api.answers, key, kept).await;
     Response::from_parts(parts, Body::from(body))
+}
+
+/// What is answered to whoever asks again for what may have been done.
+async fn unresolved() -> KeptAnswer {
+    let (parts, body) = Error::NeverAnswered.into_response().into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    KeptAnswer { status: parts.status.as_u16(), body }
 }
 
 /// Keeps an answer, or lets the key be used anew.

@@ -152,12 +152,26 @@ pub enum PortError {
     /// Something that is there already forbids it. Nothing was changed. The caller answers 409.
     #[error("{0}")]
     Conflict(Conflict),
-    /// It may work later. For a write, it is unknown whether it has happened.
+    /// It may work later. Nothing was changed.
     #[error("the store is unavailable")]
     Unavailable(#[source] BoxError),
+    /// A change of which it is not known whether it was made.
+    #[error("whether it was done is not known")]
+    Unsure(#[source] BoxError),
     /// There is no room; reads go on, and writes work again when there is room.
     #[error("the disk is full")]
     Full(#[source] BoxError),
+}
+
+impl PortError {
+    /// Of what is read behind a change: the change was made, whatever has become of this.
+    #[must_use]
+    pub fn behind_change(self) -> Self {
+        match self {
+            Self::NotFound | Self::Conflict(_) | Self::Unsure(_) => self,
+            Self::Unavailable(cause) | Self::Full(cause) => Self::Unsure(cause),
+        }
+    }
 }
 
 /// What forbids a write.

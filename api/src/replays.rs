@@ -183,9 +183,12 @@ fn must_be_found(
             fields.wrong(name, "not_found", format!("{name} is the id of nothing."));
             Ok(())
         }
-        Err(error @ (PortError::Conflict(_) | PortError::Unavailable(_) | PortError::Full(_))) => {
-            Err(error)
-        }
+        Err(
+            error @ (PortError::Conflict(_)
+            | PortError::Unavailable(_)
+            | PortError::Unsure(_)
+            | PortError::Full(_)),
+        ) => Err(error),
     }
 }
 

@@ -38,9 +38,10 @@ impl Error {
     pub(crate) fn about(what: &'static str) -> impl FnOnce(PortError) -> Self {
         move |error| match error {
             PortError::NotFound => Self::Missing(what),
-            PortError::Conflict(_) | PortError::Unavailable(_) | PortError::Full(_) => {
-                Self::Port(error)
-            }
+            PortError::Conflict(_)
+            | PortError::Unavailable(_)
+            | PortError::Unsure(_)
+            | PortError::Full(_) => Self::Port(error),
         }
     }
 
@@ -124,6 +125,17 @@ fn port(error: &PortError) -> Told {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The store does not answer",
                 "Try again in a moment. The log of the server says more.",
+            )
+        }
+        PortError::Unsure(cause) => {
+            tracing::error!(
+                error = &**cause as &dyn std::error::Error,
+                "a change may not have been made"
+            );
+            Told::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "It is not known whether that was done",
+                "The store failed while it did it. See whether it is there before you send the form again.",
             )
         }
         PortError::Full(cause) => {

@@ -36,6 +36,9 @@ pub(crate) enum DbError {
     /// The store is shutting down.
     #[error("the store is closed")]
     Closed,
+    /// It may have been done: the connection was lost during the commit, or what came of it could not be read.
+    #[error("whether it was done is not known")]
+    Unsure(#[source] Box<DbError>),
     /// A port's own refusal that has to pass through a job.
     #[error("refused")]
     Refused(Box<dyn std::any::Any + Send + Sync>),
@@ -48,7 +51,18 @@ impl DbError {
             Self::Sqlite(error) => is_full(error),
             Self::Postgres(error) => error.code() == Some(&SqlState::DISK_FULL),
             Self::Pool(_) | Self::Tls(_) | Self::Silent => false,
-            Self::Unreadable { .. } | Self::Closed | Self::Refused(_) => false,
+            Self::Unreadable { .. } | Self::Closed | Self::Unsure(_) | Self::Refused(_) => false,
+        }
+    }
+
+    /// Of what is done behind a commit: the commit was done whatever has become of this.
+    pub(crate) fn behind_commit(self) -> Self {
+        match self {
+            Self::Refused(_) | Self::Unsure(_) => self,
+            Self::Sqlite(_) | Self::Postgres(_) | Self::Pool(_) | Self::Tls(_) | Self::Silent => {
+                Self::Unsure(Box::new(self))
+            }
+            Self::Unreadable { .. } | Self::Closed => Self::Unsure(Box::new(self)),
         }
     }
 
@@ -58,7 +72,7 @@ impl DbError {
         match self {
             Self::Postgres(error) => error.code().is_some_and(|state| states.contains(state)),
             Self::Sqlite(_) | Self::Pool(_) | Self::Tls(_) | Self::Silent => false,
-            Self::Unreadable { .. } | Self::Closed | Self::Refused(_) => false,
+            Self::Unreadable { .. } | Self::Closed | Self::Unsure(_) | Self::Refused(_) => false,
         }
     }
 
@@ -75,7 +89,8 @@ impl DbError {
                 error.code().is_some_and(|state| ["22", "23", "54"].contains(&&state.code()[..2]))
             }
             Self::Unreadable { .. } => true,
-            Self::Pool(_) | Self::Tls(_) | Self::Silent | Self::Closed | Self::Refused(_) => false,
+            Self::Pool(_) | Self::Tls(_) | Self::Silent => false,
+            Self::Closed | Self::Unsure(_) | Self::Refused(_) => false,
         }
     }
 }
@@ -152,6 +167,14 @@ pub enum OpenError {
         found: i32,
         /// The latest that is known.
         known: i32,
+    },
+    /// Somebody else rebuilds.
+    #[error(
+        "another rebuild of the store in PostgreSQL ({server}) is under way; wait for its end, or end it"
+    )]
+    Rebuilding {
+        /// Where it is.
+        server: String,
     },
     /// Secrets could not be sealed.
     #[error(

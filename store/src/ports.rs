@@ -47,6 +47,7 @@ pub(crate) fn conflict(error: rusqlite::Error, conflict: Conflict) -> DbError {
 
 fn port_error(error: DbError) -> PortError {
     match error {
+        error @ DbError::Unsure(_) => PortError::Unsure(Box::new(error)),
         DbError::Refused(refusal) => match refusal.downcast_ref::<Refusal>() {
             Some(Refusal::Conflict(conflict)) => PortError::Conflict(*conflict),
             Some(Refusal::NotFound) | None => PortError::NotFound,

@@ -96,9 +96,12 @@ fn must_be_found(
             let message = format!("{field} is the id of nothing.");
             fields.wrong(field, "not_found", message);
         }
-        Err(error @ (PortError::Conflict(_) | PortError::Unavailable(_) | PortError::Full(_))) => {
-            return Err(error);
-        }
+        Err(
+            error @ (PortError::Conflict(_)
+            | PortError::Unavailable(_)
+            | PortError::Unsure(_)
+            | PortError::Full(_)),
+        ) => return Err(error),
     }
     Ok(())
 }

@@ -174,6 +174,38 @@ async fn who_asks_again_does_not_wait_for_ever() {
 }
 
 #[tokio::test]
+async fn what_may_have_been_done_is_not_done_again() {
+    let world = World::new();
+    world.fake.state().failure = Some(PortError::Unsure("the connection is lost".into()));
+    let first = post(&world, "sk_full", "k1", r#"{"name":"Acme"}"#).await;
+    assert_eq!(
+        (first.status.as_u16(), &first.json()["code"]),
+        (503, &json!("outcome_unknown")),
+        "{}",
+        first.text
+    );
+    for _ in 0..2 {
+        let again = post(&world, "sk_full", "k1", r#"{"name":"Acme"}"#).await;
+        assert_eq!(
+            (again.status.as_u16(), &again.json()["code"]),
+            (409, &json!("idempotency_key_unresolved"))
+        );
+    }
+    assert_eq!(organizations(&world).await, 1);
+}
+
+#[tokio::test]
+async fn what_was_not_done_for_certain_is_done_when_it_comes_again() {
+    let world = World::new();
+    world.fake.state().failure = Some(PortError::Unavailable("the store is away".into()));
+    let first = post(&world, "sk_full", "k1", r#"{"name":"Acme"}"#).await;
+    assert_eq!((first.status.as_u16(), &first.json()["code"]), (503, &json!("unavailable")));
+    let again = post(&world, "sk_full", "k1", r#"{"name":"Acme"}"#).await;
+    assert_eq!((again.status.as_u16(), is_replayed(&again)), (201, false));
+    assert_eq!(organizations(&world).await, 1);
+}
+
+#[tokio::test]
 async fn what_may_be_there_later_is_not_refused_for_a_day() {
     let world = World::new();
     let organization = world.organization("Acme").await;

@@ -162,6 +162,11 @@ impl Refusal {
                 let next = "Tell whoever sent you the link. Nothing that is here is lost.";
                 (StatusCode::INSUFFICIENT_STORAGE, ("There is no room left", what, next))
             }
+            Self::Port(PortError::Unsure(_)) => {
+                let what = "The service failed while it did this, and it is not known whether it was done.";
+                let next = "Go back and see whether it was, before you do it again.";
+                (StatusCode::SERVICE_UNAVAILABLE, ("Not known yet", what, next))
+            }
             Self::Port(_) => {
                 let what = "The service does not answer.";
                 (StatusCode::SERVICE_UNAVAILABLE, ("Not just now", what, TRY_AGAIN))

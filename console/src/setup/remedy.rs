@@ -36,7 +36,9 @@ pub(super) async fn email_from_user_name(
         Ok(_) => Ok(see_other(connection::path(&site, directory.id, guide))),
         Err(PortError::Conflict(Conflict::Changed)) => Err(Refusal::Changed),
         Err(PortError::Conflict(_) | PortError::NotFound) => Err(Refusal::NoDirectory),
-        Err(error @ (PortError::Unavailable(_) | PortError::Full(_))) => Err(error.into()),
+        Err(error @ (PortError::Unavailable(_) | PortError::Unsure(_) | PortError::Full(_))) => {
+            Err(error.into())
+        }
     }
 }
 

@@ -40,7 +40,9 @@ pub(super) async fn make(
         Ok(_) => {}
         Err(PortError::Conflict(Conflict::LiveTokens)) => return Err(Refusal::TwoTokens),
         Err(PortError::Conflict(_) | PortError::NotFound) => return Err(Refusal::NoDirectory),
-        Err(error @ (PortError::Unavailable(_) | PortError::Full(_))) => return Err(error.into()),
+        Err(error @ (PortError::Unavailable(_) | PortError::Unsure(_) | PortError::Full(_))) => {
+            return Err(error.into());
+        }
     }
     api::reconcile_by(&*site.streams, directory.id, admin.actor.clone()).await;
     let done = match until {

@@ -131,7 +131,7 @@ impl Config {
         })
         .await?;
         self.endpoints_changed();
-        self.endpoint(id).await
+        self.endpoint(id).await.map_err(DbError::behind_commit)
     }
 
     pub(crate) async fn delete_endpoint(&self, id: EndpointId) -> Result<(), DbError> {

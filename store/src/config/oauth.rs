@@ -57,7 +57,7 @@ impl Config {
             Ok(())
         })
         .await?;
-        self.oauth_client(reach, id).await
+        self.oauth_client(reach, id).await.map_err(DbError::behind_commit)
     }
 
     pub(crate) async fn add_client_secret(

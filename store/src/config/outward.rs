@@ -113,7 +113,7 @@ impl Config {
         let sealed = self.sealer.seal(id.to_bytes(), rotation.secret.expose());
         self.change_beside(move |connection| retire(connection, id, &sealed, &rotation)).await?;
         self.endpoints_changed();
-        self.endpoint(id).await
+        self.endpoint(id).await.map_err(DbError::behind_commit)
     }
 
     /// All secrets that still sign beside the current ones, by endpoint, the latest first.

@@ -176,7 +176,7 @@ impl Directories for Store {
         let id = new.id;
         let partitions = self.partitions.load(Ordering::Relaxed);
         self.config.create_directory(reach, new, partitions).await.map_err(port_error)?;
-        Directories::get(self, reach, id).await
+        Directories::get(self, reach, id).await.map_err(PortError::behind_change)
     }
 
     async fn update(
@@ -188,7 +188,7 @@ impl Directories for Store {
     ) -> Result<Directory, PortError> {
         Directories::get(self, reach, id).await?;
         self.config.update_directory(reach, id, change, at).await.map_err(port_error)?;
-        Directories::get(self, reach, id).await
+        Directories::get(self, reach, id).await.map_err(PortError::behind_change)
     }
 
     async fn release(&self, reach: Reach, id: DirectoryId, at: Timestamp) -> Result<(), PortError> {

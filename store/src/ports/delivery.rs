@@ -136,6 +136,7 @@ pub(super) fn store_error(error: DbError) -> StoreError {
         | DbError::Tls(_)
         | DbError::Silent
         | DbError::Closed
+        | DbError::Unsure(_)
         | DbError::Refused(_)) => StoreError::Unavailable(Box::new(error)),
     }
 }

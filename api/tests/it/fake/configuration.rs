@@ -99,8 +99,11 @@ impl Organizations for Fake {
         if organization.external_id.is_some() && state.organizations.iter().any(known) {
             return Err(PortError::Conflict(Conflict::ExternalId));
         }
-        state.organizations.push(organization);
-        Ok(())
+        let failure = state.failure.take();
+        if matches!(&failure, None | Some(PortError::Unsure(_))) {
+            state.organizations.push(organization);
+        }
+        failure.map_or(Ok(()), Err)
     }
 
     async fn update(

@@ -6,7 +6,7 @@ use console::ports::{Counted, FailingEndpoint, PasswordHash, Proof, Role, SESSIO
 use deadpool_postgres::GenericClient;
 use schemas::{DirectoryId, EndpointId, EventId, FAILS_AFTER, Timestamp};
 
-use super::query::{Parameters, all, execute, first, id, int};
+use super::query::{Parameters, all, commit, execute, first, id, int};
 use super::{Config, operational};
 use crate::backend::ConsoleBackend;
 use crate::columns::Columns as _;
@@ -42,7 +42,7 @@ impl ConsoleBackend for Config {
                 execute(&tx, "DELETE FROM console_passwords WHERE role = $1", &[&name]).await?;
             }
         }
-        Ok(tx.commit().await?)
+        commit(tx).await
     }
 
     async fn begin_session(
@@ -78,7 +78,7 @@ impl ConsoleBackend for Config {
         let sql = "DELETE FROM console_sessions WHERE digest IN (
             SELECT digest FROM console_sessions ORDER BY created_at DESC OFFSET $1)";
         execute(&tx, sql, &[&int(SESSIONS_MAX as u64)]).await?;
-        Ok(tx.commit().await?)
+        commit(tx).await
     }
 
     async fn session(&self, digest: Digest) -> Result<Option<Session>, DbError> {

@@ -97,7 +97,7 @@ impl Config {
             write_outward(&change.tx, endpoint, &sealed).await?;
             self.commit(change).await?;
         }
-        self.endpoint(endpoint).await
+        self.endpoint(endpoint).await.map_err(DbError::behind_commit)
     }
 
     pub(super) async fn delete_endpoint(&self, endpoint: EndpointId) -> Result<(), DbError> {
@@ -125,7 +125,7 @@ impl Config {
             retire(&change.tx, endpoint, &sealed, &rotation, before).await?;
             self.commit(change).await?;
         }
-        self.endpoint(endpoint).await
+        self.endpoint(endpoint).await.map_err(DbError::behind_commit)
     }
 
     /// The endpoints and replays as the dispatcher needs them, and the count that they are of.

@@ -60,7 +60,7 @@ impl Config {
             execute(&change.tx, sql, parameters).await?;
             self.commit(change).await?;
         }
-        self.oauth_client(reach, directory).await
+        self.oauth_client(reach, directory).await.map_err(DbError::behind_commit)
     }
 
     pub(super) async fn add_client_secret(

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use schemas::{ApiKeyId, OrganizationId, PortalLinkId, Timestamp};
 
-use super::query::{Parameters, all, execute, first, id, int};
+use super::query::{Parameters, all, commit, execute, first, id, int};
 use super::{Config, organizations};
 use crate::backend::PortalBackend;
 use crate::columns::Columns as _;
@@ -74,7 +74,7 @@ impl PortalBackend for Config {
         organizations::get(&tx, new.organization_id).await?;
         put(&tx, &new).await?;
         make_room(&tx, new.organization_id, new.created_at).await?;
-        Ok(tx.commit().await?)
+        commit(tx).await
     }
 
     async fn revoke_portal_link(
