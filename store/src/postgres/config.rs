@@ -36,7 +36,7 @@ mod signing_key;
 mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock, Weak};
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Transaction};
@@ -47,7 +47,7 @@ use crate::config::attempts::Retention;
 use crate::config::{Known, Sealer, signing_key::Ring};
 use crate::error::{DbError, OpenError};
 use memory::Memory;
-use query::{execute, first, int};
+use query::{commit, execute, first, int};
 use watch::Watcher;
 
 /// How old what is known may be when somebody is let in. Longer than a restart of the server's network path takes, and
@@ -59,8 +59,8 @@ pub(crate) struct Config {
     db: Postgres,
     memory: Arc<Memory>,
     watcher: Watcher,
-    /// The keys as of a version.
-    signing_keys: RwLock<Option<(i64, Arc<Ring>)>>,
+    /// The keys, with what was known when they were read.
+    signing_keys: RwLock<Option<(Weak<Known>, Arc<Ring>)>>,
     retention: Mutex<Retention>,
     /// The brake of directories that have none of their own, which is a setting of each process.
     general_brake: Mutex<Option<Brake>>,
@@ -172,38 +172,39 @@ impl Config {
     async fn commit(&self, change: Change<'_>) -> Result<(), DbError> {
         let Change { tx, about } = change;
         if about == About::Nothing {
-            return Ok(tx.commit().await?);
+            return commit(tx).await;
         }
         let versions = memory::versions(&*tx).await?;
         if let About::Directory(id) = about {
             memory::tell(&*tx, versions.all, id).await?;
         }
-        let known = self.known_after(&tx, about, versions.all).await?;
+        let (before, known) = self.known_after(&tx, about, versions.all).await?;
         self.db.notify(&tx, watch::CHANGED).await?;
-        tx.commit().await?;
-        self.memory.learn(versions, Some(known), None);
+        commit(tx).await?;
+        self.memory.learn(versions, Some((before, known)), None);
         Ok(())
     }
 
-    /// What will be known with this version. Unless others have changed something that is not known here yet, only
+    /// What will be known with this version, and the one that is known before it. Unless others have changed something that is not known here yet, only
     /// what this change was about is read.
     async fn known_after(
         &self,
         tx: &Transaction<'_>,
         about: About,
         version: i64,
-    ) -> Result<Known, DbError> {
+    ) -> Result<(i64, Known), DbError> {
         let (before, known) = self.memory.as_of();
-        match about {
+        let known = match about {
             About::Directory(id) if before + 1 == version => {
-                memory::reload(&known, &**tx, id).await
+                memory::reload(&known, &**tx, id).await?
             }
             About::Directory(_)
             | About::Directories
             | About::Endpoints
             | About::Rules
-            | About::Nothing => memory::load(&**tx).await,
-        }
+            | About::Nothing => memory::load(&**tx).await?,
+        };
+        Ok((before, known))
     }
 
     /// Asks what has changed, at once.

@@ -46,6 +46,10 @@ fn numbered() -> Arc<Still> {
     edge
 }
 
+/// Ends the connections of those that follow the configuration, when they have looked.
+const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE query LIKE 'LISTEN%' OR query LIKE 'SELECT version%'";
+
 async fn is_let_in(store: &Store) -> bool {
     matches!(store.access(ENDPOINT, TOKEN, None).await.unwrap(), Admission::Granted(_))
 }
@@ -119,12 +123,25 @@ async fn a_connection_that_was_cut_is_made_again_and_tells_what_it_missed() {
     let client = client!(world);
     let other = beside(&world).await;
     assert!(is_let_in(&other).await);
-    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-        WHERE query LIKE 'LISTEN%' OR query LIKE 'SELECT version%'";
-    client.execute(cut, &[]).await.unwrap();
+    client.execute(CUT, &[]).await.unwrap();
     revoke(&world, &stream).await;
     eventually("a token that is void", async || {
         matches!(other.access(ENDPOINT, TOKEN, None).await, Ok(Admission::Refused(_))).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_lost_its_last_changes_is_learned_anew_though_it_counts_as_many() {
+    let (world, _stream) = World::with_one_directory().await;
+    let client = client!(world);
+    assert!(is_let_in(&world.store).await);
+    // As a standby that took over without the last change, and has made another one since.
+    client.batch_execute("UPDATE configured_tokens SET revoked = true").await.unwrap();
+    eventually("a token that is void there", async || {
+        client.execute(CUT, &[]).await.unwrap();
+        matches!(world.store.access(ENDPOINT, TOKEN, None).await, Ok(Admission::Refused(_)))
+            .then_some(())
     })
     .await;
 }

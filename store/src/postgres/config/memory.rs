@@ -94,18 +94,50 @@ impl Memory {
             self.learn(found, None, Some(asked));
             return Ok(());
         }
+        let (before, known) = self.as_of();
         // Both as of one moment: a count that is newer than what was read with it would hide the rest for ever.
         let begin = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
         let tx = begin.read_only(true).start().await?;
         let found = versions(&tx).await?;
-        let (before, known) = self.as_of();
         let known = match changed(&tx, before, found.all).await? {
             Some(directories) => reload_all(&known, &tx, directories).await?,
             None => load(&tx).await?,
         };
         tx.commit().await?;
-        self.learn(found, Some(known), Some(asked));
+        self.learn(found, Some((before, known)), Some(asked));
         Ok(())
+    }
+
+    /// Learns everything anew, whatever the counts say. Behind a new connection there may be a server that has lost the last
+    /// changes of the one before it, and whose counts have come to the same numbers by others since.
+    pub(super) async fn look_anew(&self, client: &mut Client) -> Result<(), DbError> {
+        loop {
+            let asked = Instant::now();
+            let (before, _) = self.as_of();
+            let begin = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
+            let tx = begin.read_only(true).start().await?;
+            let (found, known) = (versions(&tx).await?, load(&tx).await?);
+            tx.commit().await?;
+            if self.learn(found, Some((before, known)), Some(asked)) {
+                self.count_anew(found);
+                return Ok(());
+            }
+        }
+    }
+
+    /// Counts that others wait for go back as well, and whoever waits looks.
+    fn count_anew(&self, found: Versions) {
+        for (sender, to) in [
+            (&self.endpoints, found.endpoints),
+            (&self.told, found.told),
+            (&self.refreshes, found.refreshes),
+        ] {
+            sender.send_if_modified(|now| {
+                let is_less = to.unsigned_abs() < *now;
+                *now = to.unsigned_abs();
+                is_less
+            });
+        }
     }
 
     /// The operator was told up to here.
@@ -117,11 +149,18 @@ impl Memory {
         self.brakes.send_modify(|version| *version += 1);
     }
 
-    /// Takes note of what was read, unless more is known already.
-    pub(super) fn learn(&self, found: Versions, known: Option<Known>, asked: Option<Instant>) {
+    /// Takes note of what was read, with the count that was known before it, unless somebody else has learned as much or more
+    /// since. Whether it was taken note of.
+    pub(super) fn learn(
+        &self,
+        found: Versions,
+        known: Option<(i64, Known)>,
+        asked: Option<Instant>,
+    ) -> bool {
         let is_news = {
             let mut held = self.known.write().expect("nothing panics while it is held");
-            let known = known.filter(|_| held.0 < found.all);
+            let known = known.filter(|(before, _)| held.0 == *before || held.0 < found.all);
+            let known = known.map(|(_, known)| known);
             let is_news = known.is_some();
             if let Some(known) = known {
                 *held = (found.all, Arc::new(known));
@@ -141,6 +180,7 @@ impl Memory {
             // Somebody who worked on one is gone. The count is only ever compared with itself.
             self.refreshes.send_modify(|_| {});
         }
+        is_news
     }
 }
 
@@ -188,7 +228,7 @@ async fn changed(
     up_to: i64,
 ) -> Result<Option<BTreeSet<DirectoryId>>, DbError> {
     let count = up_to - after;
-    if after == 0 || count > CHANGED_MAX {
+    if after == 0 || !(1..=CHANGED_MAX).contains(&count) {
         return Ok(None);
     }
     let sql = "SELECT directory FROM changed_directories WHERE version > $1 AND version <= $2";

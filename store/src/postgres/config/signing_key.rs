@@ -54,24 +54,25 @@ impl Config {
     /// as surely as of a token that is void.
     async fn signing_keys(&self) -> Result<Arc<Ring>, DbError> {
         self.fresh().await?;
-        let version = self.memory.version();
+        // By what it is and not by its count, which says nothing any more where a server has lost its last changes.
+        let known = Arc::downgrade(&self.known());
         {
             let held = self.signing_keys.read().expect("nothing panics while it is held");
             if let Some((of, ring)) = &*held
-                && *of == version
+                && of.ptr_eq(&known)
             {
                 return Ok(Arc::clone(ring));
             }
         }
-        // What is read is of that count or a later one, at which it is read once more.
+        // What is read is of that or of what comes after it, with which it is read once more.
         let mut found = rows(&self.db.client().await?).await?;
         if found.is_empty() {
             found = self.make_first_key().await?;
         }
         let ring = Arc::new(Ring::open(found, &self.sealer)?);
         let mut held = self.signing_keys.write().expect("nothing panics while it is held");
-        if held.as_ref().is_none_or(|(of, _)| *of <= version) {
-            *held = Some((version, Arc::clone(&ring)));
+        if known.ptr_eq(&Arc::downgrade(&self.known())) {
+            *held = Some((known, Arc::clone(&ring)));
         }
         Ok(ring)
     }

@@ -114,13 +114,15 @@ async fn look(mut client: Client, memory: &Memory) -> Result<(), DbError> {
     let begin = format!("LISTEN {CHANNEL}");
     let begun = tokio::time::timeout(ANSWER_MAX, client.batch_execute(&begin)).await;
     begun.map_err(|_| DbError::Silent)??;
+    let looked = tokio::time::timeout(ANSWER_MAX, memory.look_anew(&mut client)).await;
+    looked.map_err(|_| DbError::Silent)??;
     loop {
-        let looked = tokio::time::timeout(ANSWER_MAX, memory.look(&mut client)).await;
-        looked.map_err(|_| DbError::Silent)??;
         tokio::select! {
             () = memory.called.notified() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
+        let looked = tokio::time::timeout(ANSWER_MAX, memory.look(&mut client)).await;
+        looked.map_err(|_| DbError::Silent)??;
     }
 }
 
