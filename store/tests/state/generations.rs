@@ -190,3 +190,48 @@ async fn a_generation_that_a_projector_has_left_behind_is_not_swapped_in() {
     assert!(world.store.swap_in(generation).await.is_err());
     assert!(world.store.user(stream.id, scim(2)).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_generation_is_not_swapped_in_beside_a_projector_that_moved_even_if_it_has_all() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let _client = client!(world);
+    world.add(&mut stream, vec![user(1)]).await;
+    let scratch = tempfile::tempdir().unwrap();
+    let begun = world.store.new_generation(1, scratch.path()).await.unwrap();
+    world.add(&mut stream, vec![user(2)]).await;
+    let generation = World::fill(begun, vec![world.scan()]).await.unwrap();
+    assert!(world.store.swap_in(generation).await.is_err());
+    world.add(&mut stream, vec![user(3)]).await;
+    assert!(world.store.user(stream.id, scim(3)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_feed_that_reaches_behind_its_end_is_mended_by_a_rebuild() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let _client = client!(world);
+    world.add(&mut stream, vec![user(1), user(2)]).await;
+    assert_eq!(world.place.damage("UPDATE feed_end SET position = 1").await, 1);
+    let generation = world.rebuild(world.scan()).await.unwrap();
+    world.store.swap_in(generation).await.unwrap();
+    world.add(&mut stream, vec![user(3)]).await;
+    assert!(world.store.user(stream.id, scim(3)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn nobody_rebuilds_beside_somebody_who_does() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let _client = client!(world);
+    world.add(&mut stream, vec![user(1)]).await;
+    let scratch = tempfile::tempdir().unwrap();
+    let first = world.store.new_generation(1, scratch.path()).await.unwrap();
+    let second = world.store.new_generation(1, scratch.path()).await;
+    assert!(matches!(second, Err(store::OpenError::Rebuilding { .. })), "{second:?}");
+    let first = World::fill(first, vec![world.scan()]).await.unwrap();
+    world.store.swap_in(first).await.unwrap();
+    // Its connection ends behind it.
+    let next = tests::server::eventually("room for the next", async || {
+        world.store.new_generation(1, scratch.path()).await.ok()
+    });
+    let next = World::fill(next.await, vec![world.scan()]).await.unwrap();
+    world.store.swap_in(next).await.unwrap();
+}

@@ -207,7 +207,15 @@ impl World {
     ) -> Result<Generation, RebuildError> {
         let folder = tempfile::tempdir().unwrap();
         let count = u16::try_from(scans.len()).unwrap();
-        let mut generation = self.store.new_generation(count, folder.path()).await.unwrap();
+        let generation = self.store.new_generation(count, folder.path()).await.unwrap();
+        Self::fill(generation, scans).await
+    }
+
+    /// Fills a state that was begun.
+    pub(crate) async fn fill(
+        mut generation: Generation,
+        scans: Vec<Scan<'static>>,
+    ) -> Result<Generation, RebuildError> {
         let rebuilt = tokio::task::spawn_blocking(move || {
             for (scan, number) in scans.into_iter().zip(0..) {
                 rebuild(Partition(number), scan, &mut generation, &mut |_| ())?;

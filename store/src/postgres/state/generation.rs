@@ -81,12 +81,19 @@ impl Generation {
             let server = postgres.settings().to_string();
             return Err(OpenError::Outgrown { server, found, known });
         }
-        Self::made(postgres, order, late).await.map_err(failed)
+        let writing = alone(postgres).await.map_err(failed)?;
+        let writing = writing
+            .ok_or_else(|| OpenError::Rebuilding { server: postgres.settings().to_string() })?;
+        Self::made(postgres, writing, order, late).await.map_err(failed)
     }
 
-    async fn made(postgres: &Postgres, order: Order, late: Late) -> Result<Self, DbError> {
+    async fn made(
+        postgres: &Postgres,
+        writing: ClientWrapper,
+        order: Order,
+        late: Late,
+    ) -> Result<Self, DbError> {
         let looking = Object::take(postgres.client().await?);
-        let writing = Object::take(postgres.client().await?);
         looking.batch_execute(PATIENT).await?;
         let schema = postgres.schema().to_owned();
         let next = quoted(&next_to(&schema));
@@ -156,6 +163,10 @@ impl Generation {
     /// Adds events where they stand in the feed in use, or at the end.
     async fn insert(&mut self, placed: &[(Option<Standing>, &FeedEntry)]) -> Result<(), DbError> {
         for (place, entry) in placed {
+            if let Some((_, position)) = place {
+                // A projector may have put it there since the end was asked for.
+                self.end = self.end.max(*position);
+            }
             let directory = self.directory(entry.directory_id);
             let (month, position) = place.unwrap_or_else(|| {
                 self.end += 1;
@@ -244,13 +255,12 @@ impl Generation {
             moment.rollback().await?;
             return Ok(Swap::SchemaMoved);
         }
-        // A log that has lost its end yields less than was applied, and a projector of it does not move on.
+        // Even if all that was applied since is in the new one too: events were looked up before they had their
+        // positions, and got others.
         let used = format!("SELECT partition, next FROM {schema}.positions");
         let used = positions(&moment.all(&used, &[]).await?)?;
-        let made = format!("SELECT partition, next FROM {next}.positions");
-        let made = positions(&moment.all(&made, &[]).await?)?;
         let has_moved = |(partition, next): (&i32, &i64)| {
-            self.begun.get(partition) != Some(next) && made.get(partition) < Some(next)
+            self.begun.get(partition).copied().unwrap_or_default() != *next
         };
         if used.iter().any(has_moved) {
             moment.rollback().await?;
@@ -299,6 +309,15 @@ impl Generation {
         self.writing.batch_execute("ANALYZE feed; ANALYZE memberships").await?;
         Ok(())
     }
+}
+
+/// A connection that nobody else rebuilds beside, for as long as it lasts: what two make at once would be one's name and
+/// the other's tables. None if somebody does.
+async fn alone(postgres: &Postgres) -> Result<Option<ClientWrapper>, DbError> {
+    let client = Object::take(postgres.client().await?);
+    let sql = "SELECT pg_try_advisory_lock(hashtextextended('dsync rebuild ' || $1, 0))";
+    let is_alone = client.query_one(sql, &[&postgres.schema()]).await?.value(0)?;
+    Ok(if is_alone { Some(client) } else { None })
 }
 
 /// The number of steps that have made the tables in use.
