@@ -96,6 +96,9 @@ pub trait ProjectionStore: Send + Sync {
     /// append to it what could not be judged. Applying a batch takes the note away.
     async fn stop(&self, partition: Partition, why: Option<String>) -> Result<(), StoreError>;
 
+    /// Ends when it is noted that the partition is not followed any further, whoever noted it.
+    async fn wait_stopped(&self, partition: Partition) -> Result<(), StoreError>;
+
     /// The directories that are stopped by a gap, of all partitions, as far as they still exist.
     async fn stopped_directories(&self) -> Result<Vec<DirectoryId>, StoreError>;
 

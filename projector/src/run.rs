@@ -365,6 +365,11 @@ async fn follow_on(
         if progress == Progress::AtTail && projector.sweep().await? == Progress::AtTail {
             tokio::select! {
                 waited = projector.wait() => waited?,
+                noted = store.wait_stopped(partition) => {
+                    // By one that this has taken the place of, and that does not know it yet.
+                    noted?;
+                    store.stop(partition, None).await?;
+                }
                 () = shutdown.cancelled() => break,
             }
         }

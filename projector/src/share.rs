@@ -154,6 +154,8 @@ impl One {
                     self.is_replaced();
                     LOOK_AGAIN_AFTER
                 }
+                // What went wrong while it was taken away is the business of whoever has it now.
+                Err(_) if stop.is_cancelled() => return,
                 Err(error) => {
                     self.stands_still(&error).await;
                     STOPPED_FOR

@@ -236,6 +236,23 @@ async fn a_partition_that_stands_still_is_told_of_through_the_store_and_goes_on_
 }
 
 #[tokio::test]
+async fn a_note_of_one_that_was_replaced_is_taken_back_by_whoever_follows_the_partition() {
+    let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
+    let end = tokio_util::sync::CancellationToken::new();
+    let mut noted = store.0.lock().unwrap().noted.subscribe();
+    let following = projector::run(log.clone(), store.clone(), P, end.clone());
+    let replaced = async {
+        // It has begun.
+        noted.changed().await.unwrap();
+        store.stop(P, Some("of somebody's past".to_owned())).await.unwrap();
+        noted.wait_for(|()| store.0.lock().unwrap().why.is_none()).await.unwrap();
+        end.cancel();
+    };
+    let (ran, ()) = tokio::join!(following, replaced);
+    ran.unwrap();
+}
+
+#[tokio::test]
 async fn a_half_commit_that_nobody_completes_is_no_lag() {
     let (log, store) = (Arc::new(Log::default()), Arc::new(Store::default()));
     log.put(values(&commit(1, 10, 3, Head::default())[..2]));

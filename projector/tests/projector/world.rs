@@ -15,7 +15,7 @@ use schemas::wire::{DirectoryToken, TokenTag};
 use schemas::{
     Actor, Change, DirectoryId, Event, EventId, Head, OrganizationId, Seq, Timestamp, TokenId,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::task::TaskTracker;
 
 pub(crate) const P: Partition = Partition(0);
@@ -135,6 +135,8 @@ pub(crate) struct Stored {
     pub(crate) passed: Offset,
     /// Why the partition stands still.
     pub(crate) why: Option<String>,
+    /// Tells that this may have changed.
+    pub(crate) noted: watch::Sender<()>,
     /// How many slices of rows there are to remove.
     pub(crate) left: usize,
     /// It has no place for what the records say.
@@ -214,7 +216,15 @@ impl ProjectionStore for Store {
     }
 
     async fn stop(&self, _: Partition, why: Option<String>) -> Result<(), StoreError> {
-        self.0.lock().unwrap().why = why;
+        let mut stored = self.0.lock().unwrap();
+        stored.why = why;
+        stored.noted.send_replace(());
+        Ok(())
+    }
+
+    async fn wait_stopped(&self, _: Partition) -> Result<(), StoreError> {
+        let mut noted = self.0.lock().unwrap().noted.subscribe();
+        noted.wait_for(|()| self.0.lock().unwrap().why.is_some()).await.unwrap();
         Ok(())
     }
 

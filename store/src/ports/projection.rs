@@ -37,6 +37,12 @@ impl ProjectionStore for Store {
         self.state.stop(partition, why).await.map_err(unavailable)
     }
 
+    async fn wait_stopped(&self, partition: Partition) -> Result<(), StoreError> {
+        let mut stops = self.state.progress().stops();
+        let noted = stops.wait_for(|stops| stops.contains_key(&partition)).await;
+        noted.map(drop).map_err(|closed| StoreError::Unavailable(closed.into()))
+    }
+
     async fn stopped_directories(&self) -> Result<Vec<DirectoryId>, StoreError> {
         let stopped = self.state.stopped().await.map_err(unavailable)?;
         // Of one that is gone nothing is wanted any more.
