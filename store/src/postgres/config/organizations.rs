@@ -94,8 +94,11 @@ impl Config {
         let change = self.begin(&mut client, About::Directories).await?;
         get(&change.tx, organization).await?;
         let key = id(organization.to_bytes());
-        let sql = "UPDATE configured_directories SET deleting = true, updated_at = $2
-            WHERE organization = $1 AND NOT deleting RETURNING id";
+        // In the order in which whoever keeps requests locks them.
+        let sql = "WITH ours AS (SELECT id FROM configured_directories
+                WHERE organization = $1 AND NOT deleting ORDER BY id FOR UPDATE)
+            UPDATE configured_directories AS known SET deleting = true, updated_at = $2
+            FROM ours WHERE known.id = ours.id RETURNING known.id";
         let rows = all(&change.tx, sql, &[&key, &at.millis()]).await?;
         let marked = rows.iter().map(|row| Ok(DirectoryId::from_bytes(row.id(0)?)));
         let mut marked = marked.collect::<Result<Vec<_>, DbError>>()?;

@@ -1,14 +1,16 @@
 //! The latest SCIM requests of each directory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::ports::{Page, PageRequest, ScimRequest};
 use deadpool_postgres::Transaction;
 use ingest::request_log::{KEPT, Requested, UNAUTHORIZED_KEPT};
 use schemas::{DirectoryId, RequestId};
+use tokio_postgres::Row;
 
 use super::Config;
 use super::query::{Parameters, all, execute, first, id, int};
+use crate::columns::Columns as _;
 use crate::config::requests::{COLUMNS, Place, request};
 use crate::error::{DbError, unreadable};
 
@@ -16,18 +18,18 @@ impl Config {
     /// Replicas write the requests of one directory at the same time. What is too old is dropped by whoever gets
     /// at it; nobody waits for another.
     pub(super) async fn keep_requests(&self, mut requests: Vec<Requested>) -> Result<(), DbError> {
+        let mut client = self.db.client().await?;
+        let tx = client.transaction().await?;
+        let directories = requests.iter().map(|request| request.directory).collect();
+        let keeps_bodies = held(&tx, directories).await?;
+        requests.retain(|request| keeps_bodies.contains_key(&request.directory));
         // Bodies that were on their way here when they were turned off stay away.
-        let known = self.known();
-        let is_off = |id| known.get(id).is_none_or(|known| known.debug_until.is_none());
+        let is_off = |id| keeps_bodies.get(&id) != Some(&true);
         for request in requests.iter_mut().filter(|request| is_off(request.directory)) {
             (request.request_body, request.response_body) = (None, None);
         }
-        let mut client = self.db.client().await?;
-        let tx = client.transaction().await?;
         insert(&tx, &requests).await?;
-        let directories: BTreeSet<DirectoryId> =
-            requests.iter().map(|request| request.directory).collect();
-        for directory in directories {
+        for directory in keeps_bodies.into_keys() {
             drop_old(&tx, directory).await?;
         }
         Ok(tx.commit().await?)
@@ -57,7 +59,20 @@ impl Config {
     }
 }
 
-/// Nothing is kept of a directory that is being deleted.
+/// Those of the directories of which something is kept, and whether bodies are. Until the end of the transaction none of
+/// them is deleted, and no bodies are turned off: whoever does that finds what was kept before, and removes it.
+async fn held(
+    tx: &Transaction<'_>,
+    directories: BTreeSet<DirectoryId>,
+) -> Result<BTreeMap<DirectoryId, bool>, DbError> {
+    let ids: Vec<_> = directories.into_iter().map(|directory| id(directory.to_bytes())).collect();
+    let sql = "SELECT id, debug_until IS NOT NULL FROM configured_directories
+        WHERE id = ANY($1) AND NOT deleting ORDER BY id FOR SHARE";
+    let rows = all(tx, sql, &[&ids]).await?;
+    let read = |row: &Row| Ok((DirectoryId::from_bytes(row.id(0)?), row.flag(1)?));
+    rows.iter().map(read).collect()
+}
+
 async fn insert(tx: &Transaction<'_>, requests: &[Requested]) -> Result<(), DbError> {
     fn column<'a, T>(requests: &'a [Requested], of: impl Fn(&'a Requested) -> T) -> Vec<T> {
         requests.iter().map(of).collect()
@@ -73,9 +88,7 @@ async fn insert(tx: &Transaction<'_>, requests: &[Requested]) -> Result<(), DbEr
             duration_us, events, tolerated, request_body, response_body)
         SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::text[], $5::text[],
             $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::text[],
-            $12::text[], $13::text[]) AS new (directory)
-        WHERE EXISTS (SELECT FROM configured_directories AS known
-            WHERE known.id = new.directory AND NOT known.deleting)
+            $12::text[], $13::text[])
         ON CONFLICT DO NOTHING";
     let parameters: Parameters<'_> = &[
         &column(requests, |one| id(one.directory.to_bytes())),
