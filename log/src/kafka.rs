@@ -124,6 +124,7 @@ impl Kafka {
             reach: Arc::clone(&reach),
             topic: config.topic.clone(),
             again_at: std::cell::Cell::default(),
+            resting: std::cell::RefCell::default(),
         };
         let follower = follower.start();
         let follower = follower.map_err(|error| OpenError::Client { why: error.to_string() })?;

@@ -1,6 +1,7 @@
 //! The reading side: one consumer for all partitions, on a thread of its own, which fills their windows.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
@@ -22,6 +23,10 @@ use crate::contract::{Entry, Offset, Partition};
 
 /// How long to wait before something that failed is tried again.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// How long what was fetched may wait while nobody reads any of it. Then whoever read it follows the partition no longer,
+/// or stands still, and a window of it is let go: of every partition that this process has followed once there is one.
+const UNREAD_MAX: Duration = Duration::from_secs(60);
 
 pub(super) type Client = StreamConsumer<Context>;
 
@@ -121,6 +126,8 @@ pub(super) struct Follower {
     pub(super) topic: String,
     /// When to try again where fetching did not begin.
     pub(super) again_at: Cell<Option<Instant>>,
+    /// Where fetching rests: since when nothing was read, and where reading stands.
+    pub(super) resting: RefCell<BTreeMap<Partition, (Instant, Offset)>>,
 }
 
 impl Follower {
@@ -147,6 +154,7 @@ impl Follower {
                     self.again_at.set(None);
                     self.serve();
                 }
+                () = self.unread() => self.leave_unread(),
             }
         }
     }
@@ -156,6 +164,48 @@ impl Follower {
         match self.again_at.get() {
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
+        }
+    }
+
+    /// Ends when something may have waited for too long; never, if nothing waits.
+    async fn unread(&self) {
+        let first = self.resting.borrow().values().map(|(since, _)| *since).min();
+        match first {
+            Some(since) => tokio::time::sleep_until(since + UNREAD_MAX).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Lets go of what nobody has read any of for so long.
+    fn leave_unread(&self) {
+        let now = Instant::now();
+        self.resting.borrow_mut().retain(|partition, (since, stood)| {
+            if *since + UNREAD_MAX > now {
+                return true;
+            }
+            let mut window = self.shared.window(*partition);
+            match window.rests_at() {
+                None => false,
+                Some(stands) if stands != *stood => {
+                    (*since, *stood) = (now, stands);
+                    true
+                }
+                Some(_) => {
+                    window.leave();
+                    drop(window);
+                    self.unassign(*partition);
+                    false
+                }
+            }
+        });
+    }
+
+    fn unassign(&self, partition: Partition) {
+        let here = self.list(partition, None);
+        let ended =
+            self.client.resume(&here).and_then(|()| self.client.incremental_unassign(&here));
+        if let Err(error) = ended {
+            tracing::warn!(%error, "fetching from the log does not end");
         }
     }
 
@@ -211,6 +261,8 @@ impl Follower {
         match taken {
             Taken::Yes => self.shared.tell(partition),
             Taken::Full => {
+                let stands = self.shared.window(partition).rests_at().unwrap_or(offset);
+                self.resting.borrow_mut().insert(partition, (Instant::now(), stands));
                 self.shared.tell(partition);
                 if let Err(error) = self.client.pause(&self.list(partition, None)) {
                     tracing::warn!(%error, "fetching from the log does not rest");

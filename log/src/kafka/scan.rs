@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
@@ -12,7 +12,7 @@ use super::OPEN_WITHIN;
 use super::client::{Asker, Context};
 use super::config::Config;
 use super::error::{OpenError, unfit, unreachable, unusable};
-use super::looking;
+use super::{hole, looking};
 use crate::contract::{Entry, Offset, Partition, ReadError, Source};
 
 /// How long the next record may take to arrive, while it is known to be there.
@@ -20,6 +20,8 @@ const NEXT_WITHIN: Duration = Duration::from_secs(30);
 
 /// An iterator over the records of a partition, with a consumer of its own. It ends at the tail as it was in the beginning.
 pub struct Scan {
+    config: Config,
+    partition: Partition,
     begin: Offset,
     client: BaseConsumer<Context>,
     next: Offset,
@@ -54,7 +56,8 @@ impl Scan {
         let offset = rdkafka::Offset::Offset(i64::try_from(from.0).unwrap_or(i64::MAX));
         let listed = list.add_partition_offset(&config.topic, partition.0.into(), offset);
         listed.and_then(|()| client.assign(&list)).map_err(unfit)?;
-        Ok(Self { begin: from, client, next: from, tail, failed: false })
+        let config = config.clone();
+        Ok(Self { config, partition, begin: from, client, next: from, tail, failed: false })
     }
 
     /// Where it begins.
@@ -82,7 +85,9 @@ impl Scan {
                     return Ok(Some(Entry::new(offset, value)));
                 }
                 // What lies between the last record and the tail are marks of transactions of somebody's.
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+                Some(Err(KafkaError::PartitionEOF(_))) if self.has_ended()? => return Ok(None),
+                // It goes on behind a batch that cannot be read, and nobody would know of what is in it.
+                Some(Err(error)) if is_unreadable(&error) => return Err(error.into()),
                 // librdkafka tries again by itself.
                 Some(Err(error)) => tracing::debug!(%error, "reading the log has failed"),
             }
@@ -90,6 +95,17 @@ impl Scan {
         let why: Source = "the brokers do not answer".into();
         Err(ReadError::Unavailable(why).into())
     }
+
+    /// A leader that was just chosen may not know yet how far the log reaches. That it has no more is believed when somebody
+    /// else finds nothing up to the tail either; otherwise what is missing may still come.
+    fn has_ended(&self) -> Result<bool, Source> {
+        let found = hole::reaches_to(&self.config, self.partition, (self.next, self.tail))?;
+        Ok(found.is_some_and(|end| end >= self.tail))
+    }
+}
+
+fn is_unreadable(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::BadMessage)
 }
 
 impl Iterator for Scan {

@@ -192,6 +192,17 @@ impl Window {
         self.place.as_ref().is_some_and(|place| place.rests && place.bytes <= BYTES_LOW)
     }
 
+    /// Where reading stands while fetching rests.
+    pub(super) fn rests_at(&self) -> Option<Offset> {
+        let place = self.place.as_ref().filter(|place| place.rests && self.wanted.is_none());
+        place.map(|place| place.begin)
+    }
+
+    /// Lets go of everything that waits to be read. Whoever reads it after all finds that it is elsewhere.
+    pub(super) fn leave(&mut self) {
+        (self.place, self.wanted) = (None, None);
+    }
+
     /// Something is known to be written up to here.
     pub(super) fn reaches(&mut self, tail: Offset) {
         self.tail = self.tail.max(Some(tail));
@@ -418,6 +429,21 @@ mod tests {
         assert_eq!(window.move_to_wanted(), Some(Offset(16)));
         assert_eq!(window.take(entry(16, 1)), Taken::Yes);
         assert_eq!(offsets(&mut window, 15), [15, 16]);
+    }
+
+    #[test]
+    fn a_place_that_was_left_keeps_nothing_and_is_found_again() {
+        let mut window = at(0);
+        window.take(entry(0, 1));
+        assert_eq!(window.rests_at(), None, "fetching goes on");
+        window.take(entry(1, BYTES_MAX));
+        assert_eq!(window.rests_at(), Some(Offset(0)));
+        window.leave();
+        assert_eq!(window.take(entry(2, 1)), Taken::No);
+        assert!(matches!(window.read(Offset(1), LIMIT, None), Ok(Found::Elsewhere)));
+        assert!(window.watch(Offset(2)), "it takes the follower to notice what comes");
+        assert_eq!(window.move_to_wanted(), Some(Offset(2)));
+        assert_eq!(window.take(entry(2, 1)), Taken::Yes);
     }
 
     #[test]
