@@ -225,7 +225,6 @@ impl<D: Dialect> Compiler<'_, D> {
                 let object = self.object(place.sub, parts, ("$ref", at), id);
                 format!("(SELECT 'object' AS type, {object} AS value FROM {rows}) AS {alias}")
             }
-            Some(Derived::Truth(column)) => D::items(&D::truth(column), &alias),
             Some(Derived::Id(column)) => D::items(&D::quoted(&D::uuid(column)), &alias),
             Some(Derived::Meta { resource_type, id, created, modified, version }) => {
                 let parts = [
@@ -238,7 +237,8 @@ impl<D: Dialect> Compiler<'_, D> {
                 let object = self.object(place.sub, parts, ("location", at), id);
                 D::items(&object, &alias)
             }
-            None | Some(Derived::Text(_)) => {
+            // A truth that nobody has said is none, whatever its column holds.
+            None | Some(Derived::Text(_) | Derived::Truth(_)) => {
                 let root = match tree {
                     Tree::Row => self.table.attributes.to_owned(),
                     Tree::Item(item) => D::as_object(item),

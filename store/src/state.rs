@@ -35,6 +35,7 @@ use directory::{Directory, facts::TokenRecord};
 use log::Offset;
 use rusqlite::{Connection, OptionalExtension, params};
 use schemas::{DirectoryId, Hash, Head, Seq};
+use tokio::sync::Semaphore;
 
 use crate::error::{DbError, OpenError};
 use crate::sqlite::{Options, Pool, as_sql, connect, from_sql, migrate};
@@ -77,6 +78,9 @@ const READER_CACHE_KIB: u32 = 2_048;
 /// Readers do not wait for each other; on a few cores more would not help.
 const READERS: usize = 2;
 
+/// How many readers lists may have that read on through a directory. One is always left for what is looked up.
+const SCANS: usize = READERS - 1;
+
 /// After how many pages the writer has to help, because the other thread cannot keep up: 64 MB.
 const CHECKPOINT_PAGES: u32 = 8_000;
 
@@ -88,6 +92,8 @@ pub(crate) struct State {
     /// Tells what is done beside the work that it has to end.
     ends: Arc<AtomicBool>,
     readers: Pool,
+    /// For lists that read on through a directory.
+    scans: Semaphore,
     progress: Arc<Progress>,
     /// Directories that are known to be activated, which they stay.
     active: Mutex<std::collections::BTreeSet<DirectoryId>>,
@@ -136,6 +142,7 @@ impl State {
             wal,
             ends,
             readers: Pool::start("state-reader", readers)?,
+            scans: Semaphore::new(SCANS),
             progress: Arc::new(Progress::new(passed, feed_end)),
             active: Mutex::default(),
         })

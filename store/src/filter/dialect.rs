@@ -33,9 +33,6 @@ pub trait Dialect {
     /// A text of SQL as JSON.
     fn quoted(text: &str) -> String;
 
-    /// A column that is true or false as JSON.
-    fn truth(column: &str) -> String;
-
     /// A JSON object of names and SQL values.
     fn object(parts: &[(&str, &str)]) -> String;
 

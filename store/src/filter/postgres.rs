@@ -53,10 +53,6 @@ impl Dialect for Postgres {
         format!("to_json({text})")
     }
 
-    fn truth(column: &str) -> String {
-        format!("to_json({column})")
-    }
-
     fn object(parts: &[(&str, &str)]) -> String {
         let parts: Vec<_> = parts.iter().map(|(name, sql)| format!("'{name}', {sql}")).collect();
         format!("json_build_object({})", parts.join(", "))

@@ -44,10 +44,6 @@ impl Dialect for Sqlite {
         format!("json_quote({text})")
     }
 
-    fn truth(column: &str) -> String {
-        format!("json(CASE WHEN {column} THEN 'true' ELSE 'false' END)")
-    }
-
     fn object(parts: &[(&str, &str)]) -> String {
         let parts: Vec<_> = parts.iter().map(|(name, sql)| format!("'{name}', {sql}")).collect();
         format!("json_object({})", parts.join(", "))

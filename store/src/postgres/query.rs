@@ -1,5 +1,7 @@
 //! Statements, prepared once for each connection.
 
+use std::time::Duration;
+
 use deadpool_postgres::ClientWrapper;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{IsolationLevel, Row, Transaction};
@@ -30,6 +32,11 @@ impl<'a> Moment<'a> {
     /// take a long one for short.
     pub(crate) async fn walking(&self) -> Result<(), DbError> {
         self.batch("SET LOCAL enable_sort = off; SET LOCAL enable_incremental_sort = off").await
+    }
+
+    /// From here on no statement takes longer.
+    pub(crate) async fn within(&self, most: Duration) -> Result<(), DbError> {
+        self.batch(&format!("SET LOCAL statement_timeout = {}", most.as_millis())).await
     }
 
     pub(crate) async fn commit(self) -> Result<(), DbError> {

@@ -6,6 +6,7 @@
 //! the same on every database.
 
 pub(crate) mod kind;
+pub(crate) mod pace;
 pub(crate) mod page;
 
 use std::sync::Arc;
@@ -19,13 +20,14 @@ use rusqlite::{Connection, params, params_from_iter};
 use schemas::scim::{AttrPath, Attributes, ScimError, ScimType};
 use schemas::{DirectoryId, ScimId};
 
-use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
+use super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, asked, every, first, group, user};
 use super::{State, present_row};
 use crate::backend::Filtered;
 use crate::error::DbError;
 use crate::filter::{Parameter, Sqlite, compile};
 use crate::sqlite::{as_sql, from_sql};
 use kind::{Condition, Groups, Kind, Users, user_view};
+use pace::Pace;
 use page::{Found, Page};
 
 /// How many rows one job reads while no index serves a filter: some ten milliseconds.
@@ -128,6 +130,10 @@ impl State {
             if scan.read > SCAN_MAX {
                 return Ok(Err(too_many(&query)));
             }
+            if scan.pace.is_over() {
+                return Ok(Err(too_long(&query)));
+            }
+            let _turn = self.scans.acquire().await;
             scan = self.read(move |connection| scan.step(connection)).await?;
         }
         self.read(move |connection| scan.finish(connection)).await.map(Ok)
@@ -148,6 +154,19 @@ pub(crate) fn too_many(query: &ListQuery) -> ScimError {
         "{what} would have to look at more than {SCAN_MAX} resources. Filter by userName, externalId, emails, \
          id or a later meta.lastModified, or by displayName or members for groups; what is filtered by active \
          alone is read on by cursor, however much it is."
+    );
+    ScimError::new(ScimType::TooMany, detail)
+}
+
+pub(crate) fn too_long(query: &ListQuery) -> ScimError {
+    let (what, fewer) = if query.filter.is_some() {
+        ("This filter", " and fewer terms")
+    } else {
+        ("Sorting all resources", "")
+    };
+    let detail = format!(
+        "{what} takes longer than a list may, on resources with so many values. Use a filter by an attribute that is looked up, such as \
+         userName, externalId or id{fewer}."
     );
     ScimError::new(ScimType::TooMany, detail)
 }
@@ -208,6 +227,7 @@ struct Scan<K: Kind> {
     /// Where the last row that was read stands.
     after: Vec<u8>,
     read: u64,
+    pace: Pace,
     ended: bool,
     page: Page,
 }
@@ -240,24 +260,35 @@ impl<K: Kind> Scan<K> {
             kind,
             after,
             read: 0,
+            pace: Pace::new(),
             ended: false,
             counted,
             page: Page::new(query),
         }
     }
 
-    /// Takes in what matches of the next rows.
+    /// Takes in what matches of the next rows, or sees to it that fewer are next if that takes too long.
     fn step(mut self, connection: &Connection) -> Result<Self, DbError> {
+        let stood = (self.after.clone(), self.read);
+        if !self.take_next(connection)? {
+            (self.after, self.read) = stood;
+            (self.ended, self.indexed) = (false, None);
+        }
+        Ok(self)
+    }
+
+    /// Whether there was time for it.
+    fn take_next(&mut self, connection: &Connection) -> Result<bool, DbError> {
         let Some(directory) = present_row(connection, self.directory)? else {
             self.ended = true;
-            return Ok(self);
+            return Ok(true);
         };
         let (from, among, second, third) = match &self.indexed {
             Some(Condition { is_range: true, sql, value })
                 if self.is_wide(connection, directory.key, sql, value)? =>
             {
                 self.read = SCAN_MAX + 1;
-                return Ok(self);
+                return Ok(true);
             }
             Some(Condition { sql, value, .. }) => {
                 self.ended = true;
@@ -272,13 +303,15 @@ impl<K: Kind> Scan<K> {
         };
         let own = [directory.key.into(), second, third].into_iter();
         let parameters: Vec<Sql> = own.chain(self.parameters.iter().cloned()).collect();
-        if self.sort.is_some() {
-            self.take_sorted(connection, (&from, &among), parameters)?;
+        let found = if self.sort.is_some() {
+            self.sorted(connection, (&from, &among), parameters)?
         } else {
-            self.take(connection, (&from, &among), parameters)?;
-        }
+            self.in_order(connection, (&from, &among), parameters)?
+        };
+        let is_done = found.is_some();
+        found.into_iter().flatten().for_each(|found| self.page.take(found));
         self.ended |= self.counted.is_some() && self.page.is_full();
-        Ok(self)
+        Ok(is_done)
     }
 
     /// Whether more rows fulfil a condition than a list may read. The index alone tells.
@@ -298,46 +331,57 @@ impl<K: Kind> Scan<K> {
 
     /// Where the next chunk of rows ends.
     fn bound(&mut self, connection: &Connection, directory: i64) -> Result<Vec<u8>, DbError> {
+        let rows = self.pace.rows();
         let sql = format!("{} ORDER BY place LIMIT 1 OFFSET ?4", K::RUN);
-        let parameters = params![directory, self.after, LAST_PLACE, SCAN_ROWS - 1];
+        let parameters = params![directory, self.after, LAST_PLACE, rows - 1];
         let found = first(connection, &sql, parameters, |row| Ok(row.get::<_, Vec<u8>>(1)?))?;
-        self.read += u64::from(SCAN_ROWS);
+        self.read += u64::from(rows);
         self.ended = found.is_none();
         Ok(found.unwrap_or_else(|| LAST_PLACE.to_vec()))
     }
 
-    fn take(
+    fn in_order(
         &mut self,
         connection: &Connection,
         among: (&str, &str),
         parameters: Vec<Sql>,
-    ) -> Result<(), DbError> {
+    ) -> Result<Option<Vec<Found>>, DbError> {
         let sql = selection::<K>(among, &self.condition);
-        let found = all(connection, &sql, params_from_iter(parameters), |row| {
+        self.timed(connection, &sql, parameters, |row| {
             Ok(Found { key: row.get(0)?, place: Place { key: None, order: row.get(1)? } })
-        })?;
-        found.into_iter().for_each(|found| self.page.take(found));
-        Ok(())
+        })
     }
 
     /// Reads what it sorts by out of the resource itself, so that every database sorts alike.
-    fn take_sorted(
+    fn sorted(
         &mut self,
         connection: &Connection,
         (from, among): (&str, &str),
         parameters: Vec<Sql>,
-    ) -> Result<(), DbError> {
-        let Some(by) = &self.sort else { return Ok(()) };
+    ) -> Result<Option<Vec<Found>>, DbError> {
+        let Some(by) = self.sort.clone() else { return Ok(None) };
         let (condition, columns) = (&self.condition, K::COLUMNS);
         let sql = format!("SELECT {columns} FROM {from} WHERE {among} AND {condition}");
-        let (kind, base) = (self.kind, &self.base);
-        let found = all(connection, &sql, params_from_iter(parameters), |row| {
+        let (kind, base) = (self.kind, self.base.clone());
+        self.timed(connection, &sql, parameters, move |row| {
             let row = kind.read(row)?;
-            let key = sorting::sort_key(&kind.subject(base, &row), by, K::TABLE.schema);
+            let key = sorting::sort_key(&kind.subject(&base, &row), &by, K::TABLE.schema);
             Ok(Found { key: kind.key(&row), place: Place { key, order: kind.order(&row) } })
-        })?;
-        found.into_iter().for_each(|found| self.page.take(found));
-        Ok(())
+        })
+    }
+
+    /// What a query finds, if there is time for it. It is read by SQLite first, which no number of rows makes longer.
+    fn timed(
+        &mut self,
+        connection: &Connection,
+        sql: &str,
+        parameters: Vec<Sql>,
+        read: impl Fn(&rusqlite::Row<'_>) -> Result<Found, DbError>,
+    ) -> Result<Option<Vec<Found>>, DbError> {
+        let (by_index, pace) = (self.indexed.is_some(), &mut self.pace);
+        asked(connection, sql, |select| {
+            pace.run(connection, by_index, || every(select, params_from_iter(parameters), read))
+        })
     }
 
     /// Reads the resources of the page.

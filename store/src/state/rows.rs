@@ -2,7 +2,7 @@
 
 use directory::{Group, User};
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, Statement};
 use schemas::scim::Attributes;
 use schemas::{GroupId, ScimId, Seq, Shown, Timestamp, UserId};
 
@@ -71,6 +71,23 @@ impl FromSql for Time {
     }
 }
 
+/// How long a query that a client has shaped may be to be kept: that of a filter with a term or two, as identity providers send
+/// them again and again. One with hundreds takes a megabyte, and there may be any number of them.
+const KEPT_SQL_MAX: usize = 2_048;
+
+/// Runs a query that a client has shaped.
+pub(crate) fn asked<R>(
+    connection: &Connection,
+    sql: &str,
+    run: impl FnOnce(&mut Statement<'_>) -> Result<R, DbError>,
+) -> Result<R, DbError> {
+    if sql.len() <= KEPT_SQL_MAX {
+        run(&mut *connection.prepare_cached(sql)?)
+    } else {
+        run(&mut connection.prepare(sql)?)
+    }
+}
+
 /// Every row of a query.
 pub(crate) fn all<T>(
     connection: &Connection,
@@ -78,7 +95,15 @@ pub(crate) fn all<T>(
     parameters: impl rusqlite::Params,
     read: impl Fn(&Row<'_>) -> Result<T, DbError>,
 ) -> Result<Vec<T>, DbError> {
-    let mut select = connection.prepare_cached(sql)?;
+    every(&mut *connection.prepare_cached(sql)?, parameters, read)
+}
+
+/// Every row of a statement.
+pub(crate) fn every<T>(
+    select: &mut Statement<'_>,
+    parameters: impl rusqlite::Params,
+    read: impl Fn(&Row<'_>) -> Result<T, DbError>,
+) -> Result<Vec<T>, DbError> {
     let mut rows = select.query(parameters)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {

@@ -111,6 +111,42 @@ async fn a_cursor_shows_who_was_there_once_whoever_comes_or_goes() {
     assert_eq!(third.next, None);
 }
 
+/// Users with so many addresses, and a filter with so many terms about them.
+async fn laborious(users: u128, addresses: usize, terms: usize) -> (World, Stream, Filter) {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    let one = |number: u128| {
+        let addresses = (0..addresses).map(|at| format!(r#"{{"value":"a{at}.{number}@x.test"}}"#));
+        let addresses: Vec<_> = addresses.collect();
+        let more = format!(r#","emails":[{}]"#, addresses.join(","));
+        super::world::user_with(number, &format!("user{number}"), &more)
+    };
+    for number in 1..=users {
+        world.add(&mut stream, vec![one(number)]).await;
+    }
+    let terms: Vec<_> = (0..terms).map(|at| format!(r#"emails co "q{at}""#)).collect();
+    (world, stream, terms.join(" or ").parse().unwrap())
+}
+
+#[tokio::test]
+async fn who_looks_somebody_up_does_not_wait_for_lists_that_take_long() {
+    let (world, stream, filter) = laborious(5, 500, 100).await;
+    let slow = async || {
+        let found = world.store.list_users(stream.id, whole(Some(filter.clone()))).await;
+        assert!(found.is_ok_and(|listed| listed.items.is_empty()));
+    };
+    let lists = async { tokio::join!(slow(), slow(), slow()) };
+    tokio::pin!(lists);
+    let mut looked_up = 0;
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut lists => break,
+            found = world.store.user(stream.id, scim(1)) => looked_up += u32::from(found.unwrap().is_some()),
+        }
+    }
+    assert!(looked_up > 50, "{looked_up}");
+}
+
 #[tokio::test]
 async fn users_whom_apps_do_not_see_stand_where_they_belong() {
     let (mut world, mut stream) = World::with_one_directory().await;

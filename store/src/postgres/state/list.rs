@@ -6,11 +6,15 @@
 
 mod rows;
 
+use std::time::Duration;
+
 use directory::Group;
 use directory::sorting;
 use ingest::ports::{ListQuery, Listed, Member, MemberPlace, Place, Reference, Start, UserView};
 use schemas::scim::AttrPath;
 use schemas::{DirectoryId, ScimId};
+use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
 
 use super::super::query::Moment;
 use super::super::rows::{Columns, as_sql};
@@ -20,8 +24,9 @@ use crate::backend::Filtered;
 use crate::error::DbError;
 use crate::filter::{Parameter, Postgres, compile};
 use crate::state::list::kind::{Condition, Groups, Users};
+use crate::state::list::pace::LIST_MAX;
 use crate::state::list::page::{Found, Page};
-use crate::state::list::{SCAN_MAX, SCAN_ROWS, check, too_many};
+use crate::state::list::{SCAN_MAX, SCAN_ROWS, check, too_long, too_many};
 use rows::{Read, served, views_of_users};
 
 impl State {
@@ -120,14 +125,32 @@ impl State {
             return Ok(Ok(Page::empty()));
         };
         let mut scan = Scan::new(row.key, &query, kind);
+        if !scan.is_look_up() {
+            moment.within(STATEMENT_MAX).await?;
+        }
+        let begun = Instant::now();
         while !scan.ended {
             if scan.read > SCAN_MAX {
                 return Ok(Err(too_many(&query)));
             }
-            scan.step(&moment).await?;
+            match scan.step(&moment).await {
+                Ok(()) if begun.elapsed() <= LIST_MAX => {}
+                Err(error) if !is_cancelled(&error) => return Err(error),
+                Ok(()) | Err(_) => return Ok(Err(too_long(&query))),
+            }
         }
         scan.finish(&moment).await.map(Ok)
     }
+}
+
+/// How long one statement of a list may take that reads on, or has many terms.
+const STATEMENT_MAX: Duration = Duration::from_secs(5);
+
+/// How long a filter may be as SQL to be one of a few terms.
+const SHORT_MAX: usize = 2_048;
+
+fn is_cancelled(error: &DbError) -> bool {
+    matches!(error, DbError::Postgres(error) if error.code() == Some(&SqlState::QUERY_CANCELED))
 }
 
 async fn unfiltered<K: Read>(
@@ -218,6 +241,11 @@ impl<K: Read> Scan<K> {
             counted,
             page: Page::new(query),
         }
+    }
+
+    /// Whether it looks at a handful of rows, by a few terms.
+    const fn is_look_up(&self) -> bool {
+        self.indexed.is_some() && self.condition.len() <= SHORT_MAX
     }
 
     /// Takes in what matches of the next rows.

@@ -124,9 +124,6 @@ pub(crate) fn user_subject(view: &UserView) -> Attributes {
     subject.insert("id", user.id.to_string());
     let times = [user.created_at, user.updated_at];
     subject.insert("meta", meta("User", user.id, times, user.version));
-    if !subject.contains("active") {
-        subject.insert("active", true);
-    }
     subject.insert("groups", references(groups, "Groups", "direct"));
     subject
 }
