@@ -209,7 +209,7 @@ fn routes() -> Routes {
         .route("/console", get(start::show))
         .route("/console/", get(async || sign_in::to("/console")))
         .route("/console/assets/{name}", get(assets::show))
-        .route("/console/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/console/sign-in", signing_in())
         .route("/console/sign-out", post(sign_in::sign_out))
         .route("/console/oidc/start", get(oidc::start))
         .route(oidc::CALLBACK, get(oidc::callback))
@@ -221,6 +221,11 @@ fn routes() -> Routes {
         .merge(rules())
         .merge(access())
         .route("/console/{*path}", get(pages::nowhere))
+}
+
+fn signing_in() -> MethodRouter<Arc<Console>> {
+    let limit = DefaultBodyLimit::max(sign_in::SIGN_IN_BYTES_MAX);
+    get(sign_in::show).post(sign_in::sign_in).layer(limit)
 }
 
 fn configuration() -> Routes {

@@ -32,6 +32,10 @@ use crate::session::{
 };
 use crate::trail;
 
+/// The largest form that signs in: a password, of which each byte may be written with three, and the page to go on to,
+/// which has an address of a few KiB. Strangers send it, so little of it is read.
+pub(crate) const SIGN_IN_BYTES_MAX: usize = 16 * 1024;
+
 /// How many passwords are checked at once: each takes 19 MiB and a core.
 pub(crate) const CHECKS_MAX: usize = 2;
 
@@ -59,8 +63,8 @@ pub(crate) async fn sign_in(
 ) -> Result<Response, Error> {
     let (parts, body) = request.into_parts();
     let (headers, by) = (parts.headers.clone(), api::sender(&parts));
-    let form = Form::from_request(Request::from_parts(parts, body), &console).await?;
     same_origin(&headers, &console.public_url)?;
+    let form = Form::from_request(Request::from_parts(parts, body), &console).await?;
     let (next, owner) = (next_page(&form), FormOwner::of(&headers, &console));
     let page = Page { console: &console, owner: &owner, next: &next };
     if !owner.made(&form) {

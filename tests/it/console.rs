@@ -304,6 +304,19 @@ async fn the_form_to_sign_in_is_worth_nothing_in_another_browser() {
 }
 
 #[tokio::test]
+async fn who_is_not_signed_in_has_little_read_and_from_another_site_nothing() {
+    let (_data, server) = server(&[]);
+    let visitor = Visitor::new(&server);
+    let sent = async |site: &'static str, bytes: usize| {
+        let request = visitor.request("POST", "/console/sign-in").header("sec-fetch-site", site);
+        request.body("x".repeat(bytes)).send().await.unwrap().status().as_u16()
+    };
+    let unread = sent("same-origin", 20_000).await;
+    assert_eq!((unread, sent("same-origin", 10_000).await), (400, 403), "another's form");
+    assert_eq!(sent("cross-site", 20_000).await, 403, "it is not looked at");
+}
+
+#[tokio::test]
 async fn a_new_password_ends_every_session_and_the_same_one_none() {
     let (data, server) = server(&[("DSYNC_CONSOLE_AUDITOR_PASSWORD", "auditor")]);
     let visitor = Visitor::signed_in(&server).await;

@@ -26,9 +26,15 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service as _;
 
-/// How many connections there may be: at some 20 KB each they take 200 MB at worst. Whoever comes then waits in the
-/// queue of the operating system until one of them ends.
+/// How many connections there may be: at some 20 KB each they take 200 MB while they rest, and 1.3 GB at worst, if each
+/// holds as much as [`HEAD_BYTES_MAX`] lets it. Whoever comes then waits in the queue of the operating system until one
+/// of them ends.
 const CONNECTIONS_MAX: usize = 10_000;
+
+/// How large the head of a request may be, and how much of an answer is written ahead of who reads it: hyper has one
+/// limit for both, and takes 400 KiB without. The longest heads are those of a filter: 4 KiB, in an address three times
+/// as much, with attributes and a cursor beside it. Proxies hand on 32 KiB at most (nginx, Envoy 60 KiB).
+const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How long the head of a request may take from its beginning on, and how long a connection may rest between two
 /// requests. Proxies drop theirs after 60 s (AWS, nginx): whoever drops it first must be the one that sends.
@@ -71,6 +77,7 @@ impl Serving {
         let places = Arc::new(Semaphore::new(self.limits.connections));
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new()).header_read_timeout(self.limits.head);
+        http.max_buf_size(HEAD_BYTES_MAX);
         let end = self.end.clone();
         while let Some((stream, peer, place)) =
             end.run_until_cancelled(accept(&self.listener, &places)).await

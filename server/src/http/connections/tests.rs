@@ -89,6 +89,22 @@ async fn a_connection_that_rests_for_too_long_is_closed() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_too_large_is_not_kept_and_one_with_the_longest_filter_is_answered() {
+    let server = Server::start(Limits::default()).await;
+    let begun = "GET /who HTTP/1.1\r\nhost: x\r\nx-long: ";
+    let endless = format!("{begun}{}", "a".repeat(HEAD_BYTES_MAX - begun.len()));
+    let mut stream = server.send(&endless).await;
+    assert!(all_of(&mut stream).await.starts_with("HTTP/1.1 431"));
+    let filter = "%22".repeat(4 * 1024);
+    let longest = format!(
+        "GET /who?filter={filter}&cursor={} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        "c".repeat(16 * 1024)
+    );
+    let mut stream = server.send(&longest).await;
+    assert!(all_of(&mut stream).await.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
 async fn an_answer_may_take_longer_than_a_head() {
     let head = Duration::from_millis(20);
     let server = Server::start(Limits { head, ..Limits::default() }).await;
