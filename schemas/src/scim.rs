@@ -18,8 +18,8 @@ mod tables;
 mod tree;
 
 pub use canonical::{
-    MEMBERS_MAX, VALUES_MAX, canonicalise, check_change, coerce, coerce_one, instant, member_ids,
-    take_members,
+    MEMBERS_MAX, RESOURCE_VALUES_MAX, VALUES_MAX, canonicalise, check_change, coerce, coerce_one,
+    instant, member_ids, take_members,
 };
 pub use error::{DETAIL_MAX, ECHO_MAX, ScimError, ScimType, echo};
 pub use filter::{CompareOp, FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, Filter, Literal};

@@ -90,6 +90,15 @@ impl Value {
         }
     }
 
+    /// How many values it is, with those in it.
+    fn count(&self) -> usize {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Decimal(_) | Self::String(_) => 1,
+            Self::List(items) => 1 + items.iter().map(Self::count).sum::<usize>(),
+            Self::Complex(attributes) => 1 + attributes.count(),
+        }
+    }
+
     /// The text, if it is one.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
@@ -288,6 +297,11 @@ impl Attributes {
         depth < DEPTH_MAX
             && self.len() <= NAMES_MAX
             && self.0.iter().all(|(_, value)| value.is_bounded(depth + 1))
+    }
+
+    /// How many values it has at all levels. The depth must be bounded.
+    pub(super) fn count(&self) -> usize {
+        self.0.iter().map(|(_, value)| value.count()).sum()
     }
 
     fn position(&self, name: &str) -> Option<usize> {

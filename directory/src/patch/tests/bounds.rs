@@ -101,3 +101,16 @@ fn a_resource_does_not_grow_out_of_bounds() {
     assert!(patched("", &names(0)).is_ok());
     refused(&[("", &format!("{},{}", names(0), names(300)), ScimType::InvalidValue)]);
 }
+
+#[test]
+fn a_resource_does_not_come_to_too_many_values_in_many_lists() {
+    let list = |name: usize| {
+        let values = vec!["1"; VALUES_MAX].join(",");
+        format!(r#"{{"op":"replace","path":"x{name}","value":[{values}]}}"#)
+    };
+    let lists = |count: usize| (0..count).map(list).collect::<Vec<_>>().join(",");
+    assert!(patched("", &lists(9)).is_ok());
+    refused(&[("", &lists(10), ScimType::InvalidValue)]);
+    let swapped = format!(r#"{},{{"op":"remove","path":"x0"}}"#, lists(10));
+    assert!(patched("", &swapped).is_ok(), "it is what comes of it that counts");
+}

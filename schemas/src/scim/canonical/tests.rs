@@ -204,6 +204,26 @@ fn the_number_of_values_is_bounded() {
 }
 
 #[test]
+fn the_number_of_values_of_a_whole_resource_is_bounded() {
+    // Beside what is in the lists it has a name, `schemas` with one value, and the list `y` itself: four values.
+    let lists = |lists: usize, and: usize| {
+        let ones = |count: usize| Value::List(vec![Value::Integer(1); count]);
+        let mut body: Attributes = (0..lists).map(|at| (format!("x{at}"), ones(999))).collect();
+        body.insert("userName", "u");
+        body.insert("y", ones(and));
+        canonicalise(&USER, body)
+    };
+    assert!(lists(9, 996).is_ok(), "they are {RESOURCE_VALUES_MAX}");
+    let error = lists(9, 997).unwrap_err();
+    assert_eq!((error.status, error.scim_type), (400, Some(ScimType::InvalidValue)));
+    assert!(error.detail.contains("at most 10000 values in all"), "{}", error.detail);
+    let deep = (0..5_000).map(|_| Attributes::from([("a", true)]).into()).collect::<Vec<Value>>();
+    let deep: Vec<Value> = deep.chunks(1_000).map(|part| part.to_vec().into()).collect();
+    let deep = Attributes::from([("userName", Value::from("u")), ("x", deep.into())]);
+    assert!(canonicalise(&USER, deep).is_err(), "what is in objects and lists counts");
+}
+
+#[test]
 fn instants_are_compared_whatever_their_offset() {
     assert_eq!(instant("2011-05-13T04:42:34Z"), instant("2011-05-13T06:42:34+02:00"));
     assert_eq!(instant("2011-05-13T04:42:34"), instant("2011-05-13T04:42:34.000Z"));
