@@ -26,7 +26,7 @@ const FIELD: &str = "attribute_map";
 /// How many users a preview shows, and how many it may be asked for by id.
 const SHOWN_MAX: usize = 20;
 
-/// How many of the latest users a preview looks at to find some that change.
+/// How many of the latest users a preview looks at to find some that change: at most, since large ones are fewer.
 const LOOKED_AT_MAX: u32 = 500;
 
 /// The map in a body. `null` is the map that changes nothing.

@@ -224,7 +224,8 @@ pub struct Looks {
 /// What has arrived in a directory, as far as it was looked at.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Arrived {
-    /// The users that changed last, the last one first. Without those whom apps are not shown.
+    /// The users that changed last, the last one first. Without those whom apps are not shown, and fewer where they are so
+    /// large that they would fill the memory.
     pub users: Vec<directory::User>,
     /// How many groups were looked at.
     pub groups: u64,

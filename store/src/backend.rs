@@ -136,7 +136,7 @@ pub(crate) trait StateBackend: std::fmt::Debug + Send + Sync {
 
     // Read by the API.
 
-    /// Users that apps are shown: these, or the latest.
+    /// Users that apps are shown: these, or the latest, fewer where they are large.
     async fn sample(
         &self,
         directory: DirectoryId,

@@ -285,7 +285,8 @@ pub trait Directories: Send + Sync {
     /// Lets go what is held of one, a moment later. `Conflict(NotHeld)` if nothing is.
     async fn release(&self, reach: Reach, id: DirectoryId, at: Timestamp) -> Result<(), PortError>;
 
-    /// Some users of one as the rules see them: these, as far as they are there, or the latest.
+    /// Some users of one as the rules see them: these, as far as they are there, or the latest, of which there are fewer
+    /// where they are so large that they would fill the memory.
     async fn sample(
         &self,
         reach: Reach,

@@ -22,6 +22,12 @@ struct Shared {
 }
 
 impl SharedGroup {
+    /// How long the group is as JSON.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.written().map_or(0, |json| json.get().len())
+    }
+
     /// The group as JSON.
     fn written(&self) -> Result<&RawValue, serde_json::Error> {
         let Shared { group, written } = &*self.0;

@@ -3,14 +3,19 @@
 use std::time::Duration;
 
 use deadpool_postgres::ClientWrapper;
+use futures_util::TryStreamExt as _;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{IsolationLevel, Row, Transaction};
+use tokio_postgres::{IsolationLevel, Row, RowStream, Transaction};
 
 use crate::error::DbError;
 use crate::filter::Parameter;
+use crate::state::reading::page::Spent;
 
 /// The parameters of a statement.
 pub(crate) type Parameters<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// How many bytes a row has.
+pub(crate) type Bytes = fn(&Row) -> Result<usize, DbError>;
 
 /// A transaction on a connection of the pool, with the statements that the connection has prepared.
 pub(crate) struct Moment<'a>(deadpool_postgres::Transaction<'a>);
@@ -88,10 +93,48 @@ impl<'a> Moment<'a> {
         Ok(client.query_typed(sql, &typed).await?)
     }
 
+    /// The rows of such a query of which a page shows up to the one with which it has enough bytes, and the first that
+    /// does not fit. What comes behind that is passed over as it arrives, so it takes no memory.
+    pub(crate) async fn enough_once(
+        &self,
+        sql: &str,
+        parameters: &[Option<Parameter>],
+        bytes: Bytes,
+    ) -> Result<Vec<Row>, DbError> {
+        let typed: Vec<_> = parameters.iter().map(|one| one.as_ref().map_or(NULL, typed)).collect();
+        let client: &Transaction<'_> = &self.0;
+        enough(client.query_typed_raw(sql, typed).await?, bytes).await
+    }
+
+    /// The same of a query that is always the same.
+    pub(crate) async fn enough(
+        &self,
+        sql: &str,
+        parameters: Parameters<'_>,
+        bytes: Bytes,
+    ) -> Result<Vec<Row>, DbError> {
+        let statement = self.0.prepare_cached(sql).await?;
+        let parameters = parameters.iter().copied();
+        enough(self.0.query_raw(&statement, parameters).await?, bytes).await
+    }
+
     /// The same statement that changes what is not ours to bind: tables.
     pub(crate) async fn batch(&self, sql: &str) -> Result<(), DbError> {
         Ok(self.0.batch_execute(sql).await?)
     }
+}
+
+async fn enough(rows: RowStream, bytes: Bytes) -> Result<Vec<Row>, DbError> {
+    let mut rows = std::pin::pin!(rows);
+    let (mut found, mut spent) = (Vec::new(), Spent::default());
+    while let Some(row) = rows.try_next().await? {
+        let fits = spent.fits(bytes(&row)?);
+        found.push(row);
+        if !fits {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// What is not there.

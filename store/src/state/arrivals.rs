@@ -5,7 +5,7 @@ use directory::resource::text;
 use rusqlite::{Connection, params};
 use schemas::DirectoryId;
 
-use super::rows::{USER_COLUMNS, all, attributes, first, user};
+use super::rows::{USER_COLUMNS, attributes, enough, first, user, user_bytes};
 use super::{State, present_row};
 use crate::error::DbError;
 use crate::sqlite::from_sql;
@@ -30,8 +30,8 @@ impl State {
                      (SELECT key FROM users WHERE directory = ?1 ORDER BY updated_at DESC LIMIT ?2)
                  ORDER BY updated_at DESC"
             );
-            let users =
-                all(connection, &sql, params![row.key, looks.users], |row| Ok(user(row)?.1))?;
+            let parameters = params![row.key, looks.users];
+            let users = enough(connection, &sql, parameters, user_bytes, |row| Ok(user(row)?.1))?;
             let groups = groups(connection, row.key, looks)?;
             Ok(Arrived { users, waiting_members: row.pending_members, ..groups })
         })

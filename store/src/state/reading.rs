@@ -6,7 +6,7 @@ mod laws;
 pub(crate) mod page;
 #[cfg(test)]
 mod plans;
-mod users;
+pub(crate) mod users;
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use ingest::ports::ToRefresh;
 use rusqlite::{Row, params};
 use schemas::{DirectoryId, ScimId, UserId};
 
-use super::rows::{USER_COLUMNS, all, first, user};
+use super::rows::{USER_COLUMNS, all, enough, first, user, user_bytes};
 use super::{State, present_row};
 use crate::error::DbError;
 use crate::sqlite::from_sql;
@@ -46,7 +46,7 @@ impl State {
         .await
     }
 
-    /// Users that apps are shown: these, or the latest.
+    /// Users that apps are shown: these, or the latest, fewer where they are large.
     pub(crate) async fn sample(
         &self,
         directory: DirectoryId,
@@ -60,7 +60,8 @@ impl State {
                     "SELECT {USER_COLUMNS} FROM users WHERE directory = ?1 AND hidden = 0
                      ORDER BY user_id DESC LIMIT ?2"
                 );
-                return all(connection, &sql, params![row.key, limit], |row| Ok(user(row)?.1));
+                let parameters = params![row.key, limit];
+                return enough(connection, &sql, parameters, user_bytes, |row| Ok(user(row)?.1));
             };
             let sql = format!(
                 "SELECT {USER_COLUMNS} FROM users

@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, Statement};
 use schemas::scim::Attributes;
 use schemas::{GroupId, ScimId, Seq, Shown, Timestamp, UserId};
 
+use super::reading::page::Spent;
 use crate::error::{DbError, unreadable};
 use crate::sqlite::from_sql;
 
@@ -46,6 +47,20 @@ pub(crate) fn group(row: &Row<'_>) -> Result<(i64, Group), DbError> {
         attributes: attributes(row.get_ref(9)?)?.into(),
     };
     Ok((row.get(0)?, group))
+}
+
+/// How large the row of a user is.
+pub(crate) fn user_bytes(row: &Row<'_>) -> Result<usize, DbError> {
+    Ok(length(row.get_ref(7)?) + length(row.get_ref(8)?))
+}
+
+/// How large the row of a group is.
+pub(crate) fn group_bytes(row: &Row<'_>) -> Result<usize, DbError> {
+    Ok(length(row.get_ref(9)?))
+}
+
+fn length(value: ValueRef<'_>) -> usize {
+    value.as_bytes_or_null().ok().flatten().map_or(0, <[u8]>::len)
 }
 
 pub(crate) fn attributes(value: ValueRef<'_>) -> Result<Attributes, DbError> {
@@ -108,6 +123,28 @@ pub(crate) fn every<T>(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(read(row)?);
+    }
+    Ok(found)
+}
+
+/// The rows of a query of which a page shows up to the one with which it has enough bytes, and the first that does not
+/// fit. `bytes` says how many a row has.
+pub(crate) fn enough<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    bytes: impl Fn(&Row<'_>) -> Result<usize, DbError>,
+    read: impl Fn(&Row<'_>) -> Result<T, DbError>,
+) -> Result<Vec<T>, DbError> {
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query(parameters)?;
+    let (mut found, mut spent) = (Vec::new(), Spent::default());
+    while let Some(row) = rows.next()? {
+        let fits = spent.fits(bytes(row)?);
+        found.push(read(row)?);
+        if !fits {
+            break;
+        }
     }
     Ok(found)
 }

@@ -34,6 +34,7 @@ mod on_sqlite {
     #[path = "filters/postgres.rs"]
     mod filters_in_postgres;
     mod host_names;
+    mod large;
     mod leases;
     mod long_values;
     mod oauth;
@@ -69,6 +70,7 @@ mod on_postgres {
     mod generations;
     mod host_names;
     mod judges;
+    mod large;
     mod leases;
     mod long_values;
     mod oauth;

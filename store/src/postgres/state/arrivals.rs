@@ -6,7 +6,7 @@ use schemas::DirectoryId;
 
 use super::super::query::Moment;
 use super::super::rows::Columns as _;
-use super::rows::{USER_COLUMNS, attributes, user};
+use super::rows::{USER_COLUMNS, attributes, user, user_bytes};
 use super::{State, present_row};
 use crate::error::DbError;
 
@@ -31,7 +31,7 @@ impl State {
                  (SELECT key FROM users WHERE directory = $1 ORDER BY updated_at DESC LIMIT $2))
              ORDER BY updated_at DESC"
         );
-        let users = moment.all(&sql, &[&row.key, &i64::from(looks.users)]).await?;
+        let users = moment.enough(&sql, &[&row.key, &i64::from(looks.users)], user_bytes).await?;
         let users = users.iter().map(|row| Ok(user(row)?.1)).collect::<Result<_, DbError>>()?;
         let groups = groups(&moment, row.key, looks).await?;
         Ok(Arrived { users, waiting_members: row.pending_members, ..groups })

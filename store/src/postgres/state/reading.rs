@@ -17,12 +17,12 @@ use super::super::query::Moment;
 use super::super::rows::Columns as _;
 use super::State;
 use super::feed::{body, seq_up_to};
-use super::rows::{GROUP_COLUMNS, group};
+use super::rows::{GROUP_COLUMNS, group, group_bytes};
 use crate::config::Known;
 use crate::error::DbError;
 use crate::filter::Parameter;
 use crate::state::audit::Range;
-use crate::state::reading::page::map_page;
+use crate::state::reading::page::{map_page, within_bytes};
 use crate::state::reading::{Standing, Table};
 use page::{Columns, Conditions, Query, Rest, confined, merged, queries, with_front};
 
@@ -83,14 +83,15 @@ impl State {
                 "SELECT {GROUP_COLUMNS}, directories.id FROM (SELECT * FROM groups WHERE {sql}) AS groups
                  JOIN directories ON directories.key = groups.directory"
             );
-            for row in moment.once(&sql, parameters).await? {
-                let (_, group) = group(&row)?;
-                found.push((group.group_id, (group, DirectoryId::from_bytes(row.id(10)?))));
+            for row in moment.enough_once(&sql, parameters, group_bytes).await? {
+                let ((_, group), bytes) = (group(&row)?, group_bytes(&row)?);
+                let directory = DirectoryId::from_bytes(row.id(10)?);
+                found.push((group.group_id, (group, directory, bytes)));
             }
         }
-        let page = merged(found, &request);
+        let page = within_bytes(merged(found, &request), &request, |(.., bytes)| *bytes);
         let page = with_front(&moment, &request, "groups", &queries, page).await?;
-        map_page(page, |(group, directory)| {
+        map_page(page, |(group, directory, _)| {
             let known = &known.get(directory)?.directory;
             Some(Ok(known.apps.group(known.origin(), &group)))
         })

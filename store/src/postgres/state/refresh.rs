@@ -7,7 +7,7 @@ use schemas::{DirectoryId, ScimId, UserId};
 
 use super::super::query::Moment;
 use super::super::rows::Columns;
-use super::rows::{USER_COLUMNS, user};
+use super::rows::{USER_COLUMNS, user, user_bytes};
 use super::{State, present_row};
 use crate::error::DbError;
 
@@ -47,7 +47,7 @@ impl State {
         rows.iter().map(to_refresh).collect()
     }
 
-    /// Users that apps are shown: these, or the latest.
+    /// Users that apps are shown: these, or the latest, fewer where they are large.
     pub(super) async fn sample(
         &self,
         directory: DirectoryId,
@@ -70,7 +70,7 @@ impl State {
                 "SELECT {USER_COLUMNS} FROM users WHERE directory = $1 AND NOT hidden
                  ORDER BY user_id DESC LIMIT $2"
             );
-            moment.all(&sql, &[&row.key, &i64::from(limit)]).await?
+            moment.enough(&sql, &[&row.key, &i64::from(limit)], user_bytes).await?
         };
         rows.iter().map(|row| Ok(user(row)?.1)).collect()
     }

@@ -51,6 +51,18 @@ pub(super) fn group(row: &Row) -> Result<(i64, Group), DbError> {
     Ok((row.value(0)?, group))
 }
 
+/// How large the row of a user is.
+pub(super) fn user_bytes(row: &Row) -> Result<usize, DbError> {
+    let (attributes, shown): (&str, Option<&str>) = (row.value(7)?, row.value(8)?);
+    Ok(attributes.len() + shown.map_or(0, str::len))
+}
+
+/// How large the row of a group is.
+pub(super) fn group_bytes(row: &Row) -> Result<usize, DbError> {
+    let attributes: &str = row.value(9)?;
+    Ok(attributes.len())
+}
+
 /// The name in the form that is compared, all of it.
 fn name(column: &str, attributes: &Attributes, of: &str) -> String {
     whole(column, || name_key(text(attributes, of).unwrap_or_default())).into_owned()

@@ -201,6 +201,47 @@ pub(crate) fn finished<I, R>(mut items: Vec<R>, request: &PageRequest<I>) -> Pag
     }
 }
 
+/// How many bytes of users or of groups are read for one answer, as they are kept: a hundred of 20 KB each, which are ten
+/// times as large as people's are. In memory, in their answer and with what a map makes of them they take several times
+/// as much.
+const ENOUGH_BYTES: usize = 2 * 1024 * 1024;
+
+/// How many bytes were read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Spent(usize);
+
+impl Spent {
+    /// Whether there was room for so many more. There is for the first, however large it is.
+    pub(crate) const fn fits(&mut self, bytes: usize) -> bool {
+        let fits = self.0 < ENOUGH_BYTES;
+        self.0 = self.0.saturating_add(bytes);
+        fits
+    }
+}
+
+/// The same page up to the one with which it has enough bytes, in the order of reading: the list goes on behind that.
+///
+/// What was read for it may have ended with the first that did not fit ([`Spent`]), also of each of several directories:
+/// that one is never shown, so nothing is missing in front of what is.
+pub(crate) fn within_bytes<I, R>(
+    mut page: Page<R>,
+    request: &PageRequest<I>,
+    bytes: impl Fn(&R) -> usize,
+) -> Page<R> {
+    let (all, mut spent) = (page.items.len(), Spent::default());
+    let mut fits = |item: &&R| spent.fits(bytes(item));
+    if is_forwards(request) {
+        let count = page.items.iter().take_while(&mut fits).count();
+        page.items.truncate(count);
+        page.has_after |= count < all;
+    } else {
+        let count = page.items.iter().rev().take_while(&mut fits).count();
+        page.items.drain(..all - count);
+        page.has_before |= count < all;
+    }
+    page
+}
+
 /// The same page, with whether there is anything where its cursor points or on the far side of it.
 pub(crate) fn in_front_of<I, R>(
     page: Page<R>,

@@ -10,9 +10,11 @@ use rusqlite::{Connection, params_from_iter};
 use schemas::wire::{DirectoryGroup, DirectoryUserWithGroups, SharedGroup};
 use schemas::{DirectoryId, GroupId, UserId};
 
-use super::super::rows::{GROUP_COLUMNS, USER_COLUMNS, all, first, group, user};
+use super::super::rows::{
+    GROUP_COLUMNS, USER_COLUMNS, all, enough, first, group, group_bytes, user, user_bytes,
+};
 use super::bytes;
-use super::page::{Columns, Conditions, confined, finished, map_page, page};
+use super::page::{Columns, Conditions, confined, finished, map_page, page, within_bytes};
 use crate::config::Known;
 use crate::error::DbError;
 
@@ -42,17 +44,19 @@ pub(super) fn users(
              CROSS JOIN directories ON directories.key = users.directory
              WHERE directories.gone = 0 AND {rest}"
         );
-        all(connection, &sql, params_from_iter(parameters), |row| {
-            let (key, user) = user(row)?;
+        enough(connection, &sql, params_from_iter(parameters), user_bytes, |row| {
+            let ((key, user), bytes) = (user(row)?, user_bytes(row)?);
             let directory = DirectoryId::from_bytes(row.get(9)?);
-            Ok((user.user_id, (key, user, directory)))
+            Ok((user.user_id, (key, user, directory, bytes)))
         })
     })?;
+    let found = within_bytes(found, request, |(.., bytes)| *bytes);
     let mut groups = GroupsShown::default();
-    map_page(found, |(key, user, directory)| {
+    let shown = map_page(found, |(key, user, directory, _)| {
         let known = &known.get(directory)?.directory;
         Some(with_groups(connection, known, key, &user, &mut groups))
-    })
+    })?;
+    Ok(within_bytes(shown, request, groups_bytes))
 }
 
 /// A page of groups.
@@ -81,13 +85,14 @@ pub(super) fn groups(
              CROSS JOIN directories ON directories.key = groups.directory
              WHERE directories.gone = 0 AND {rest}"
         );
-        all(connection, &sql, params_from_iter(parameters), |row| {
-            let (_, group) = group(row)?;
+        enough(connection, &sql, params_from_iter(parameters), group_bytes, |row| {
+            let ((_, group), bytes) = (group(row)?, group_bytes(row)?);
             let directory = DirectoryId::from_bytes(row.get(10)?);
-            Ok((group.group_id, (group, directory)))
+            Ok((group.group_id, (group, directory, bytes)))
         })
     })?;
-    map_page(found, |(group, directory)| {
+    let found = within_bytes(found, request, |(.., bytes)| *bytes);
+    map_page(found, |(group, directory, _)| {
         let known = &known.get(directory)?.directory;
         Some(Ok(known.apps.group(known.origin(), &group)))
     })
@@ -208,6 +213,11 @@ fn looked_up(
     }
     let is = format!("users.key IN ({})", selects.join(" UNION ALL "));
     conditions.and_all(&is, parameters);
+}
+
+/// How much a user's groups come to in an answer. They are shared in memory, and there they are written for each user.
+pub(crate) fn groups_bytes(user: &DirectoryUserWithGroups) -> usize {
+    user.groups.iter().map(SharedGroup::bytes).sum()
 }
 
 /// The groups of a page's users: many are in the same ones, which are read once and shared.

@@ -9,7 +9,7 @@ use schemas::wire::{DirectoryUserWithGroups, SharedGroup};
 use schemas::{DirectoryId, GroupId, UserId};
 
 use super::super::State;
-use super::super::rows::{GROUP_COLUMNS, USER_COLUMNS, group, user};
+use super::super::rows::{GROUP_COLUMNS, USER_COLUMNS, group, user, user_bytes};
 use super::page::{Columns, Conditions, Query, Rest, array, confined, merged, queries, with_front};
 use super::{NOT_LEFT_BEHIND, bytes};
 use crate::config::Known;
@@ -18,7 +18,8 @@ use crate::filter::Parameter;
 use crate::postgres::lookup::{BEGINNING_CHARS, beginning, key};
 use crate::postgres::query::Moment;
 use crate::postgres::rows::Columns as _;
-use crate::state::reading::page::{finished, map_page};
+use crate::state::reading::page::{finished, map_page, within_bytes};
+use crate::state::reading::users::groups_bytes;
 
 impl State {
     pub(in crate::postgres::state) async fn api_users(
@@ -51,20 +52,21 @@ impl State {
                  JOIN directories ON directories.key = users.directory",
                 rows.of(sql)
             );
-            for row in moment.once(&sql, parameters).await? {
-                let (key, user) = user(&row)?;
+            for row in moment.enough_once(&sql, parameters, user_bytes).await? {
+                let ((key, user), bytes) = (user(&row)?, user_bytes(&row)?);
                 let directory = DirectoryId::from_bytes(row.id(9)?);
-                found.push((user.user_id, (key, user, directory)));
+                found.push((user.user_id, (key, user, directory, bytes)));
             }
         }
-        let page = merged(found, &request);
+        let page = within_bytes(merged(found, &request), &request, |(.., bytes)| *bytes);
         let page = with_front(&moment, &request, rows.table(), &queries, page).await?;
         let keys: Vec<i64> = page.items.iter().map(|(key, ..)| *key).collect();
         let mut memberships = Memberships::of(&moment, &keys).await?;
-        map_page(page, |(key, user, directory)| {
+        let shown = map_page(page, |(key, user, directory, _)| {
             let known = &known.get(directory)?.directory;
             Some(Ok(memberships.with_user(known, key, &user)))
-        })
+        })?;
+        Ok(within_bytes(shown, &request, groups_bytes))
     }
 
     pub(in crate::postgres::state) async fn api_user(
