@@ -37,7 +37,7 @@ pub(crate) async fn list(
         must_exist(&api, caller, id).await?;
     }
     if let Some(format) = export::Format::wanted(&headers) {
-        return export::stream(api, paging.request, filter, format).await;
+        return export::stream(api, caller, paging.request, filter, format).await;
     }
     let Audited { page, looked_to } = api.audit.audit(paging.request, filter).await?;
     let mut metadata = paging.metadata(&page, |event| event.id);

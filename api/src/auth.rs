@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, header};
 use schemas::{Actor, ApiKeyId, RequestId};
 
 use crate::error::Error;
-use crate::ports::{ApiKey, Permission, Reach};
+use crate::ports::{ApiKey, Digest, Permission, PortError, Reach};
 use crate::router::Api;
 use crate::secrets::digest;
 
@@ -57,6 +57,7 @@ pub(crate) struct Caller {
     permission: Permission,
     /// The key that it showed.
     pub(crate) key: ApiKeyId,
+    digest: Digest,
 }
 
 impl Caller {
@@ -68,6 +69,14 @@ impl Caller {
                 Err(Error::Forbidden("This API key is limited to one organization."))
             }
         }
+    }
+
+    /// Whether the key still opens what it opened: an answer may take so long that somebody has deleted it meanwhile.
+    pub(crate) async fn is_still_let_in(self, api: &Api) -> Result<bool, PortError> {
+        let key = api.keys.by_digest(self.digest).await?;
+        Ok(key.is_some_and(|key| {
+            (key.id, key.permission, reach(&key)) == (self.key, self.permission, self.reach)
+        }))
     }
 
     fn may_write(self) -> Result<(), Error> {
@@ -125,8 +134,12 @@ impl FromRequestParts<Api> for Auditor {
 
 async fn identify(parts: &mut Parts, api: &Api) -> Result<(Caller, ApiKey), Error> {
     let key = admit(parts, api).await?;
-    let reach = key.organization_id.map_or(Reach::Everything, Reach::Organization);
-    Ok((Caller { reach, permission: key.permission, key: key.id }, key))
+    let digest = digest(bearer(&parts.headers).ok_or(Error::Unauthorized)?);
+    Ok((Caller { reach: reach(&key), permission: key.permission, key: key.id, digest }, key))
+}
+
+fn reach(key: &ApiKey) -> Reach {
+    key.organization_id.map_or(Reach::Everything, Reach::Organization)
 }
 
 /// A key that was let in, noted with its request.

@@ -11,8 +11,8 @@ use schemas::{Action, ActionOutcome, ActorKind, AdminEventId, OrganizationId, Ti
 use serde::Serialize;
 
 use super::csv;
-use super::export::Format;
-use crate::auth::Auditor;
+use super::export::{Format, further};
+use crate::auth::{Auditor, Caller};
 use crate::error::Error;
 use crate::page::{Query, list};
 use crate::ports::{
@@ -37,7 +37,7 @@ pub(crate) async fn show(
         to,
     };
     if let Some(format) = Format::wanted(&headers) {
-        return export(api, paging.request, filter, format).await;
+        return export(api, caller, paging.request, filter, format).await;
     }
     let FoundActions { page, looked_to } = api.admin_events.list(paging.request, filter).await?;
     let mut metadata = paging.metadata(&page, |action| action.id);
@@ -61,6 +61,7 @@ enum Rest {
 /// whole.
 async fn export(
     api: Api,
+    caller: Caller,
     request: PageRequest<AdminEventId>,
     filter: AdminEventFilter,
     format: Format,
@@ -77,7 +78,7 @@ async fn export(
     };
     let pages = stream::try_unfold(Rest::Page(head, first), move |rest| {
         let (api, filter) = (api.clone(), filter.clone());
-        async move { next(&api, request, filter, format, rest).await }
+        async move { next(&api, caller, request, filter, format, rest).await }
     });
     let content_type = HeaderValue::from_static(format.content_type());
     Ok(([(header::CONTENT_TYPE, content_type)], Body::from_stream(pages)).into_response())
@@ -85,6 +86,7 @@ async fn export(
 
 async fn next(
     api: &Api,
+    caller: Caller,
     request: PageRequest<AdminEventId>,
     filter: AdminEventFilter,
     format: Format,
@@ -95,8 +97,8 @@ async fn next(
         Rest::Page(head, found) => (head, found),
         Rest::Behind(id) => {
             let request = PageRequest { cursor: Some(Cursor::After(id)), ..request };
-            let found = api.admin_events.list(request, filter).await;
-            (Vec::new(), found.inspect_err(|_| tracing::warn!("an export is broken off"))?)
+            let found = further(api, caller, api.admin_events.list(request, filter)).await?;
+            (Vec::new(), found)
         }
     };
     match format {

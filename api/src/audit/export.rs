@@ -8,6 +8,7 @@ use futures_util::stream;
 use schemas::EventId;
 
 use super::{EventBody, behind, csv};
+use crate::auth::Caller;
 use crate::error::Error;
 use crate::ports::{AuditEvent, AuditFilter, Audited, Cursor, EXPORT_PAGE, PageRequest, PortError};
 use crate::router::Api;
@@ -78,6 +79,7 @@ enum Rest {
 /// later breaks the answer off, so that nobody takes a part for the whole.
 pub(super) async fn stream(
     api: Api,
+    caller: Caller,
     request: PageRequest<EventId>,
     mut filter: AuditFilter,
     format: Format,
@@ -92,7 +94,7 @@ pub(super) async fn stream(
     let rest = Rest::Page(format.head(), first);
     let pages = stream::try_unfold(rest, move |rest| {
         let (api, filter) = (api.clone(), filter.clone());
-        async move { next(&api, request, filter, format, rest).await }
+        async move { next(&api, caller, request, filter, format, rest).await }
     });
     let content_type = HeaderValue::from_static(format.content_type());
     Ok(([(header::CONTENT_TYPE, content_type)], Body::from_stream(pages)).into_response())
@@ -100,6 +102,7 @@ pub(super) async fn stream(
 
 async fn next(
     api: &Api,
+    caller: Caller,
     request: PageRequest<EventId>,
     filter: AuditFilter,
     format: Format,
@@ -109,14 +112,30 @@ async fn next(
         Rest::Nothing => return Ok(None),
         Rest::Page(head, audited) => (head, audited),
         Rest::Behind(id) => {
-            let audited = api.audit.audit(behind(request, id), filter).await;
-            (Vec::new(), audited.inspect_err(|_| tracing::warn!("an export is broken off"))?)
+            let audited =
+                further(api, caller, api.audit.audit(behind(request, id), filter)).await?;
+            (Vec::new(), audited)
         }
     };
     format.write(&audited.page.items, &mut out);
     let last = audited.looked_to.or(audited.page.items.last().map(|event| event.id));
     let rest = last.filter(|_| audited.page.has_after).map_or(Rest::Nothing, Rest::Behind);
     Ok(Some((out.into(), rest)))
+}
+
+/// A further page of an export, for whoever may still read it. On an error the answer ends where it is.
+pub(super) async fn further<T>(
+    api: &Api,
+    caller: Caller,
+    read: impl Future<Output = Result<T, PortError>>,
+) -> Result<T, PortError> {
+    let page = async {
+        if caller.is_still_let_in(api).await? { read.await } else { Err(PortError::NotFound) }
+    };
+    page.await.inspect_err(|error| {
+        let error = error as &dyn std::error::Error;
+        tracing::warn!(error, api.key.id = %caller.key, "an export is broken off; was its key deleted?");
+    })
 }
 
 #[cfg(test)]

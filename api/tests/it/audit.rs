@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use api::ports::{
     AdminEvent, AdminEventFilter, AdminEvents, Audit, AuditEvent, AuditFilter, Audited, Conclusion,
-    Cursor, FoundActions, NewAdminEvent, Page, PageRequest, PortError, Reach, Verification,
-    Verifier,
+    Cursor, FoundActions, NewAdminEvent, Page, PageRequest, Permission, PortError, Reach,
+    Verification, Verifier,
 };
 use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::Request;
+use http_body_util::BodyExt as _;
 use schemas::{AdminEventId, DirectoryId, EventId, EventType, Hash, Seq, Timestamp};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -97,8 +98,13 @@ impl AdminEvents for FakeActions {
     ) -> Result<FoundActions, PortError> {
         let mut items = self.kept.lock().unwrap().clone();
         items.reverse();
+        if let Some(Cursor::After(id)) = page.cursor {
+            let at = items.iter().position(|action| action.id == id).unwrap();
+            items.drain(..=at);
+        }
+        let has_after = items.len() > page.limit as usize;
         items.truncate(page.limit as usize);
-        let page = Page { items, has_before: false, has_after: false };
+        let page = Page { items, has_before: page.cursor.is_some(), has_after };
         Ok(FoundActions { page, looked_to: None })
     }
 }
@@ -199,6 +205,30 @@ async fn an_export_holds_everything_that_fits() {
     assert_eq!(kind, "text/csv; charset=utf-8; header=present");
     let row = table.trim_end().split("\r\n").nth(1).unwrap();
     assert!(row.ends_with(r#",192.0.2.1,'=cmd(),,"{""number"":1000}",,,"#), "{row}");
+}
+
+#[tokio::test]
+async fn an_export_ends_when_its_key_is_deleted_and_not_as_if_it_were_whole() {
+    for path in ["/audit/events", "/admin_events"] {
+        let world = World::new().add_key("sk_audit", Permission::Audit, None);
+        assert_eq!(world.post("/organizations", json!({ "name": "Acme" })).await.status, 201);
+        let first = world.actions.kept.lock().unwrap()[0].clone();
+        let more = (2_000..3_200).map(|number| AdminEventId::from_bits(id(number)));
+        let more = more.map(|id| AdminEvent { id, ..first.clone() });
+        world.actions.kept.lock().unwrap().extend(more);
+        for stays in [true, false] {
+            let request = Request::builder().uri(path).header("accept", "application/x-ndjson");
+            let request = request.header("authorization", "Bearer sk_audit");
+            let mut body = world.open(request.body(Body::empty()).unwrap()).await.into_body();
+            let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+            assert_eq!(first.split(|byte| *byte == b'\n').count(), 501, "a page of 500");
+            if !stays {
+                world.fake.state().keys.retain(|(key, _)| key.name != "sk_audit");
+            }
+            let rest = body.collect().await;
+            assert_eq!(rest.is_ok(), stays, "{path}");
+        }
+    }
 }
 
 #[tokio::test]

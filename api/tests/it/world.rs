@@ -8,6 +8,7 @@ use api::{Api, Limits, digest, router, waiting_room};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::response::Response;
 use http_body_util::BodyExt as _;
 use schemas::{ApiKeyId, Edge, OrganizationId, RateLimit, Timestamp};
 use serde_json::{Value, json};
@@ -179,6 +180,11 @@ impl World {
         let answer = Answer { status: parts.status, headers: parts.headers, text };
         described::check(&method, &path, &sent, &answer);
         answer
+    }
+
+    /// Sends a request and reads nothing of the answer yet.
+    pub(crate) async fn open(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
     }
 
     /// An organization, by its id in text.
