@@ -14,7 +14,7 @@ use schemas::event::UnknownEventType;
 use schemas::{EventId, EventType, Timestamp};
 use tokio::time::Instant;
 
-use crate::auth::Reader;
+use crate::auth::{Caller, Reader};
 use crate::body::{Segments, path_id};
 use crate::error::{Error, FieldError};
 use crate::page::Query;
@@ -25,9 +25,6 @@ const WHAT: &str = "event";
 
 /// How long an answer may wait: less than clients and proxies wait for one.
 const WAIT_MAX: Duration = Duration::from_secs(60);
-
-/// How many answers may wait at once: each holds a connection.
-pub(crate) const WAITING_MAX: usize = 1_000;
 
 /// How long to wait before looking again when what happened was not what is waited for, at first.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
@@ -47,7 +44,7 @@ pub(crate) async fn list(
     let paging = query.paging(caller.reach, Order::Ascending).map_err(Error::in_events)?;
     let filter = read_filter(&query, &paging.request)?;
     let wait = read_wait(&query)?;
-    let page = page_or_wait(&api, paging.request, filter, wait).await?;
+    let page = page_or_wait(&api, caller, paging.request, filter, wait).await?;
     let metadata = serde_json::to_vec(&paging.metadata(&page, |event| event.id))
         .expect("two ids can always be written");
     Ok(json(list_of(&page, &metadata)))
@@ -66,6 +63,7 @@ pub(crate) async fn get(
 /// The page; an empty one only after the wait.
 async fn page_or_wait(
     api: &Api,
+    caller: Caller,
     mut request: PageRequest<EventId>,
     filter: EventFilter,
     wait: Duration,
@@ -73,10 +71,10 @@ async fn page_or_wait(
     let follows =
         request.order == Order::Ascending && !matches!(request.cursor, Some(Cursor::Before(_)));
     // Without room for one more who waits, the client is answered at once and asks again.
-    let place = api.waiting.try_acquire();
-    if wait.is_zero() || !follows || place.is_err() {
+    let waits = follows && !wait.is_zero();
+    let Some(_place) = waits.then(|| api.waiting.take(caller.key)).flatten() else {
         return Ok(api.reading.events(request, filter).await?);
-    }
+    };
     let deadline = Instant::now() + wait;
     let mut pause = PAUSE_MIN;
     loop {
@@ -94,8 +92,7 @@ async fn page_or_wait(
         // it was something else that happened.
         request.cursor = end.event.map(Cursor::After).or(request.cursor);
         tokio::time::sleep(pause.min(deadline.duration_since(Instant::now()))).await;
-        let waiting = WAITING_MAX.saturating_sub(api.waiting.available_permits());
-        pause = pause_max(waiting).min(pause * 2);
+        pause = pause_max(api.waiting.taken()).min(pause * 2);
     }
 }
 
@@ -182,6 +179,7 @@ fn json(body: Bytes) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::waiting::WAITING_MAX;
 
     #[test]
     fn a_few_who_wait_look_again_within_milliseconds_and_many_never_ask_more_than_the_store_can_answer()

@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use schemas::ApiKeyId;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
@@ -58,7 +59,7 @@ pub(crate) async fn once(
     };
     let (mut parts, body) = request.into_parts();
     // Only who may ask is told what was answered, and being told counts as asking.
-    admit(&mut parts, &api).await?;
+    let caller = admit(&mut parts, &api).await?.id;
     let who = bearer(&parts.headers).ok_or(Error::Unauthorized)?;
     if text.len() > KEY_MAX || text.is_empty() {
         let message = format!("Idempotency-Key must be a text of 1 to {KEY_MAX} characters.");
@@ -66,7 +67,7 @@ pub(crate) async fn once(
     }
     let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Error::TooLarge)?;
     let (key, sent) = (key_of(who, &text), sent(&parts.uri, &body));
-    match begin(&api, key, sent).await? {
+    match begin(&api, caller, key, sent).await? {
         Begun::First => {}
         Begun::Answered(kept) => return Ok(again(kept)),
         Begun::Answering => return Err(Error::StillAnswering),
@@ -94,14 +95,14 @@ pub(crate) async fn once(
 }
 
 /// Takes the key; if the same request is being answered, waits for that for a while.
-async fn begin(api: &Api, key: Digest, sent: Digest) -> Result<Begun, Error> {
+async fn begin(api: &Api, caller: ApiKeyId, key: Digest, sent: Digest) -> Result<Begun, Error> {
     let deadline = Instant::now() + ANSWER_WAIT_MAX;
     // Without room for one more who waits, the client is told at once and asks again.
-    let place = api.waiting.try_acquire();
+    let place = api.waiting.take(caller);
     let mut pause = PAUSE_MIN;
     loop {
         let begun = api.answers.begin(key, sent, api.edge.now()).await?;
-        let waits = begun == Begun::Answering && place.is_ok() && Instant::now() < deadline;
+        let waits = begun == Begun::Answering && place.is_some() && Instant::now() < deadline;
         if !waits {
             return Ok(begun);
         }

@@ -59,6 +59,7 @@ mod signing_keys;
 mod tokens;
 mod trials;
 mod users;
+mod waiting;
 
 pub use admin_events::{Intended, Told, Underway, action_actor, record_own};
 pub use api_keys::{FirstKey, NewKey, create_key, first_key};
@@ -70,6 +71,6 @@ pub use openapi::description;
 pub use organizations::{EXTERNAL_ID_MAX, domains};
 pub use router::{
     Api, CheckCertificate, CheckUrl, MakeKeyPair, RECONCILE_WAIT_MAX, reconcile_by, router,
-    waiting_room,
 };
 pub use secrets::{Ticket, bearer_token, client_id, digest, ticket};
+pub use waiting::WaitingRoom;

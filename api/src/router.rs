@@ -9,7 +9,6 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::get;
 use schemas::host_name::public_url_at;
 use schemas::{Actor, DirectoryId, Edge, HostName};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +19,8 @@ use crate::ports::{
     AdminEvents, Answers, Audit, Deliveries, Directories, Endpoints, HostNames, KeyPair, Keys,
     OauthClients, Organizations, PortalLinks, Reading, Streams, Trials, VerificationKeys, Verifier,
 };
-use crate::{calls, events, openapi};
+use crate::waiting::WaitingRoom;
+use crate::{calls, openapi};
 
 /// How long a write waits for the event stream to tell of it. The write itself has happened; a longer
 /// wait would only make clients repeat it.
@@ -74,8 +74,8 @@ pub struct Api {
     pub answers: Arc<dyn Answers>,
     /// Where what a request began is ended, also when its client has hung up.
     pub tasks: TaskTracker,
-    /// Room for answers that wait; see [`waiting_room`].
-    pub waiting: Arc<Semaphore>,
+    /// Room for answers that wait.
+    pub waiting: Arc<WaitingRoom>,
     /// Ends what waits: the server drains.
     pub end: CancellationToken,
     /// Clock and dice.
@@ -118,12 +118,6 @@ pub async fn reconcile_by(streams: &dyn Streams, directory: DirectoryId, actor: 
             "event stream takes long to tell what configuration says"
         ),
     }
-}
-
-/// Room for as many answers as may wait at once.
-#[must_use]
-pub fn waiting_room() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(events::WAITING_MAX))
 }
 
 /// The API as a router. Paths that it does not know are answered too, so it goes last where routers

@@ -129,13 +129,14 @@ pub(super) async fn further<T>(
     caller: Caller,
     read: impl Future<Output = Result<T, PortError>>,
 ) -> Result<T, PortError> {
-    let page = async {
-        if caller.is_still_let_in(api).await? { read.await } else { Err(PortError::NotFound) }
+    let failed = |error: &PortError| {
+        tracing::warn!(error = error as &dyn std::error::Error, "an export is broken off");
     };
-    page.await.inspect_err(|error| {
-        let error = error as &dyn std::error::Error;
-        tracing::warn!(error, api.key.id = %caller.key, "an export is broken off; was its key deleted?");
-    })
+    if caller.is_still_let_in(api).await.inspect_err(failed)? {
+        return read.await.inspect_err(failed);
+    }
+    tracing::warn!(key.id = %caller.key, "an export is broken off: its key was deleted");
+    Err(PortError::NotFound)
 }
 
 #[cfg(test)]

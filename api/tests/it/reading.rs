@@ -1,6 +1,6 @@
 //! Users, groups and events, and the pages they come in.
 
-use api::ports::StoredEvent;
+use api::ports::{Permission, StoredEvent};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use schemas::{DirectoryId, EventId, EventType, GroupId, OrganizationId, Timestamp, UserId};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use api::ports::{ApiKey, KeyPair, Permission, Secret};
-use api::{Api, Limits, digest, router, waiting_room};
+use api::{Api, Limits, digest, router};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
@@ -103,7 +103,7 @@ impl World {
             limits: Arc::new(Limits::new(limit, false)),
             answers: answers.clone(),
             tasks: TaskTracker::default(),
-            waiting: waiting_room(),
+            waiting: Arc::default(),
             end: CancellationToken::new(),
             verification_keys: fake.clone(),
             streams: fake.clone(),

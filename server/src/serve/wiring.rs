@@ -256,7 +256,7 @@ impl Wiring<'_> {
             )),
             answers: store.clone(),
             tasks: self.running.requests.clone(),
-            waiting: api::waiting_room(),
+            waiting: Arc::default(),
             end: self.running.end_requests.clone(),
             edge: Arc::clone(&self.edge),
             check_url: Arc::new(move |url| {
