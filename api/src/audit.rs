@@ -59,7 +59,7 @@ pub(crate) async fn verify(
         None => caller.unlimited()?,
         Some(id) => must_exist(&api, caller, id).await?,
     }
-    let verification = api.verifier.verify(directory).await?;
+    let verification = api.verifier.verify(directory).await?.ok_or(Error::Verifying)?;
     if let (Some(asked), Verification::Broken { directory: Some(found), .. }) =
         (directory, &verification)
         && asked != *found

@@ -19,6 +19,9 @@ use crate::ports::{Conflict, PortError};
 /// and the SDKs double their waits.
 const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("1");
 
+/// The same while the log is being verified: that takes seconds to minutes.
+const VERIFY_AGAIN_AFTER_SECS: HeaderValue = HeaderValue::from_static("30");
+
 /// One field that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FieldError {
@@ -72,6 +75,8 @@ pub(crate) enum Error {
     StillAnswering,
     /// The request with this idempotency key was begun, and whoever was to answer it has gone.
     NeverAnswered,
+    /// The same verification is under way, or as many wait for their turn as may.
+    Verifying,
     /// A port said no or failed.
     Port(PortError),
 }
@@ -167,6 +172,13 @@ impl Error {
                      whether it was done; if not, send it with a new key.",
                 ),
             ),
+            Self::Verifying => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                coded(
+                    "verification_under_way",
+                    "The log is being verified, or others wait for their turn already. Try again in half a minute.",
+                ),
+            ),
             Self::Port(error) => port(error),
         }
     }
@@ -177,6 +189,9 @@ impl Error {
             // Whole seconds, rounded up: who comes back a moment too early is refused again.
             return HeaderValue::from_str(&wait.as_nanos().div_ceil(1_000_000_000).to_string())
                 .ok();
+        }
+        if let Self::Verifying = self {
+            return Some(VERIFY_AGAIN_AFTER_SECS);
         }
         let passes = matches!(self, Self::StillAnswering);
         (passes || status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_SECS)

@@ -108,6 +108,10 @@ pub trait Audit: Send + Sync {
 #[async_trait]
 pub trait Verifier: Send + Sync {
     /// Walks the chain of one directory, or of all, and compares it with the state. Takes as long as
-    /// reading the whole log takes; one walk at a time.
-    async fn verify(&self, directory: Option<DirectoryId>) -> Result<Verification, PortError>;
+    /// reading the whole log takes; one walk at a time. `None`, at once, if the same walk is under way or waits for its
+    /// turn, or as many others wait as may.
+    async fn verify(
+        &self,
+        directory: Option<DirectoryId>,
+    ) -> Result<Option<Verification>, PortError>;
 }

@@ -28,6 +28,9 @@ pub(crate) const DIRECTORY: DirectoryId = DirectoryId::from_bits(7);
 /// One whose walk finds something in [`DIRECTORY`].
 const CONFUSED: DirectoryId = DirectoryId::from_bits(8);
 
+/// One whose walk is under way.
+const BUSY: DirectoryId = DirectoryId::from_bits(9);
+
 /// Events 1 to [`EVENTS`], each with its number as its place; `q` finds numbers that end with it.
 pub(crate) struct FakeAudit;
 
@@ -139,14 +142,18 @@ impl Audit for FakeAudit {
     }
 
     async fn has_history(&self, _: Reach, directory: DirectoryId) -> Result<bool, PortError> {
-        Ok([DIRECTORY, CONFUSED].contains(&directory))
+        Ok([DIRECTORY, CONFUSED, BUSY].contains(&directory))
     }
 }
 
 #[async_trait]
 impl Verifier for FakeAudit {
-    async fn verify(&self, directory: Option<DirectoryId>) -> Result<Verification, PortError> {
-        Ok(match directory {
+    async fn verify(
+        &self,
+        directory: Option<DirectoryId>,
+    ) -> Result<Option<Verification>, PortError> {
+        Ok(Some(match directory {
+            Some(id) if id == BUSY => return Ok(None),
             None => Verification::Whole { events: EVENTS },
             Some(_) => Verification::Broken {
                 // One walk tells of another directory than the one that was asked for.
@@ -154,7 +161,7 @@ impl Verifier for FakeAudit {
                 seq: Some(Seq(3)),
                 what: "its hash differs".to_owned(),
             },
-        })
+        }))
     }
 }
 
@@ -262,6 +269,16 @@ async fn a_walk_says_that_the_chain_is_whole_or_where_it_breaks() {
             "events": null, "difference": { "directory_id": DIRECTORY, "seq": 3,
             "message": "its hash differs" } }),
     );
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_walk_that_is_under_way_is_told_to_come_back() {
+    let answer = World::new().get(&format!("/audit/verify?directory={BUSY}")).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers["retry-after"]),
+        (503, &"30".parse().unwrap())
+    );
+    assert_eq!(answer.json()["code"], "verification_under_way");
 }
 
 #[tokio::test]

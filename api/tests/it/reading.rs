@@ -313,3 +313,19 @@ async fn wrong_parameters_of_events_are_named_in_a_list() {
         assert_eq!(answer["errors"][0]["field"], field, "{query}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_waits_very_often_is_answered_at_once_and_others_find_room() {
+    let world = World::new().add_key("sk_other", Permission::Read, None);
+    let mut held: Vec<_> = (0..100).map(|_| Box::pin(world.get("/events?wait=30"))).collect();
+    for answer in &mut held {
+        assert!(futures_util::poll!(answer).is_pending());
+    }
+    let waited = async |key: &str| {
+        let begun = tokio::time::Instant::now();
+        let answer = world.with_key(key).get("/events?wait=30").await;
+        assert_eq!(answer.json()["data"], json!([]));
+        begun.elapsed().as_secs()
+    };
+    assert_eq!((waited("sk_full").await, waited("sk_other").await), (0, 30));
+}
