@@ -1,10 +1,12 @@
 //! What people type: forms and queries, read field by field.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use bytes::Bytes;
-use schemas::Id;
 use schemas::id::Kind;
+use schemas::{Id, Timestamp};
 
 use crate::error::Error;
 
@@ -13,6 +15,9 @@ pub(crate) const FORM_BYTES_MAX: usize = 96 * 1024;
 
 /// How long a name may be, in characters: as in the API.
 pub(crate) const NAME_MAX: usize = 255;
+
+/// How far ahead of this one the clock of another process may be that made a form.
+const AHEAD_MAX: Duration = Duration::from_secs(60);
 
 /// Pairs of names and values, as a form or a query has them. Unknown ones are ignored.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +90,14 @@ impl Form {
         self.text(name)?.parse().ok()
     }
 
+    /// The id of what a form makes. It was made with the form, by us, in a session that lives: one of another time was
+    /// typed by somebody, and would stand at a place of its own choosing in every list, for ever.
+    pub(crate) fn fresh_id<K: Kind>(&self, now: Timestamp, session_max: Duration) -> Option<Id<K>> {
+        let id: Id<K> = self.id("id")?;
+        let (behind, ahead) = (now.since(id.made_at()), id.made_at().since(now));
+        (behind < session_max && ahead <= AHEAD_MAX).then_some(id)
+    }
+
     /// A name: what people read, so it must not be empty.
     pub(crate) fn name(&self, field: &'static str) -> Result<String, Wrong> {
         let text = self.text(field).ok_or(Wrong { field, text: "Give it a name." })?;
@@ -109,7 +122,35 @@ pub(crate) fn path_id<K: Kind>(what: &'static str, text: &str) -> Result<Id<K>, 
 
 #[cfg(test)]
 mod tests {
+    use schemas::DirectoryId;
+
     use super::*;
+
+    #[test]
+    fn the_id_of_what_a_form_makes_is_as_old_as_the_form_may_be() {
+        let now = Timestamp::from_millis(1_772_446_530_123);
+        let hour = Duration::from_secs(3_600);
+        let taken = |millis: i64| {
+            let made = u128::from((now.millis() + millis).unsigned_abs());
+            let id = DirectoryId::from_bits((made << 80) | 7);
+            let form = Form::of(vec![("id".to_owned(), id.to_string())]);
+            let found: Option<DirectoryId> = form.fresh_id(now, hour);
+            assert!(found.is_none_or(|found| found == id));
+            found.is_some()
+        };
+        assert!(taken(0) && taken(-3_599_999), "while the session lives");
+        assert!(taken(60_000), "the clock of another process is ahead");
+        for (millis, why) in [
+            (-3_600_000, "no session was then"),
+            (60_001, "it is not made yet"),
+            (-now.millis(), "first in every list"),
+            ((1 << 48) - 1 - now.millis(), "last in every list"),
+        ] {
+            assert!(!taken(millis), "{why}");
+        }
+        let nothing: Option<DirectoryId> = Form::default().fresh_id(now, hour);
+        assert_eq!(nothing, None);
+    }
 
     #[test]
     fn a_name_is_trimmed_and_has_a_length() {

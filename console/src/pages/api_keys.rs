@@ -20,7 +20,7 @@ use crate::layout::{Page, Section};
 use crate::parts::form::{Choice, Field, choices, form, hidden, send, send_danger};
 use crate::parts::list::{column, minor, table};
 use crate::parts::{self, copy, empty, facts, notice, pager, time, time_or};
-use crate::session::{Change, Viewer};
+use crate::session::{Change, SESSION_MAX, Viewer};
 use crate::sign_in::to;
 
 const LIST: &str = "/console/api-keys";
@@ -114,7 +114,8 @@ pub(crate) async fn create(
     State(console): State<Arc<Console>>,
     Change { viewer, form }: Change,
 ) -> Result<Response, Error> {
-    let id: ApiKeyId = form.id("id").ok_or(Error::Unreadable)?;
+    let id = form.fresh_id(console.edge.now(), SESSION_MAX);
+    let id: ApiKeyId = id.ok_or(Error::Forged)?;
     let again = async |wrong| {
         let page = page_for_new(&console, &viewer, id, &form, Some(wrong)).await;
         page.map(unprocessable)

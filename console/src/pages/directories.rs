@@ -21,7 +21,7 @@ use crate::layout::{Page, Section};
 use crate::parts::form::{Field, form, hidden, search, send, send_danger};
 use crate::parts::{self, copy, empty, facts, notice, number};
 use crate::providers::{self, named_like};
-use crate::session::{Change, Viewer};
+use crate::session::{SESSION_MAX, Change, Viewer};
 use crate::sign_in::to;
 
 pub(crate) async fn new(
@@ -44,7 +44,8 @@ pub(crate) async fn create(
     Change { viewer, form }: Change,
 ) -> Result<Response, Error> {
     let organization = organization_of(&console, &organization).await?;
-    let id: DirectoryId = form.id("id").ok_or(Error::Unreadable)?;
+    let id = form.fresh_id(console.edge.now(), SESSION_MAX);
+    let id: DirectoryId = id.ok_or(Error::Forged)?;
     let kind = form.text("type").and_then(DirectoryType::from_slug);
     let read = kind.ok_or(NO_TYPE).and_then(|kind| Ok((kind, form.name("name")?)));
     let (kind, name) = match read {

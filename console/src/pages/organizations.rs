@@ -27,7 +27,7 @@ use crate::parts::form::{Field, form, hidden, search, send};
 use crate::parts::list::{column, minor, table};
 use crate::parts::{self, empty, facts, live, notice, number, pager, time};
 use crate::providers;
-use crate::session::{Change, Viewer};
+use crate::session::{Change, SESSION_MAX, Viewer};
 use crate::sign_in::to;
 
 const LIST: &str = "/console/organizations";
@@ -177,7 +177,8 @@ pub(crate) async fn create(
     State(console): State<Arc<Console>>,
     Change { viewer, form }: Change,
 ) -> Result<Response, Error> {
-    let id: OrganizationId = form.id("id").ok_or(Error::Unreadable)?;
+    let id = form.fresh_id(console.edge.now(), SESSION_MAX);
+    let id: OrganizationId = id.ok_or(Error::Forged)?;
     let typed = Typed::of(&form);
     let fields = match typed.read(&console) {
         Ok(fields) => fields,

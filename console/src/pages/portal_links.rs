@@ -21,7 +21,7 @@ use crate::layout::{Page, Section};
 use crate::parts::form::{Choice, choices, form, hidden, send, send_danger};
 use crate::parts::list::{column, minor, table};
 use crate::parts::{Tone, badge, copy, empty, facts, notice, time, time_or};
-use crate::session::{Change, Viewer};
+use crate::session::{Change, SESSION_MAX, Viewer};
 use crate::sign_in::to;
 
 const LINK: &str = "portal link";
@@ -116,7 +116,8 @@ pub(crate) async fn create(
     Change { viewer, form }: Change,
 ) -> Result<Response, Error> {
     let organization = get(&console, &organization).await?;
-    let id: PortalLinkId = form.id("id").ok_or(Error::Unreadable)?;
+    let id = form.fresh_id(console.edge.now(), SESSION_MAX);
+    let id: PortalLinkId = id.ok_or(Error::Forged)?;
     let wanted = form.text("lifetime").unwrap_or_default();
     let Some((_, lifetime)) = LIFETIMES.into_iter().find(|((name, ..), _)| *name == wanted) else {
         let page = page_for_new(&viewer, &organization, id, &form, Some(NO_LIFETIME));

@@ -19,7 +19,7 @@ use crate::layout::{Page, Section};
 use crate::parts::form::{form, hidden, send, send_danger};
 use crate::parts::{facts, notice, time, time_or};
 use crate::rotation;
-use crate::session::{Change, Viewer};
+use crate::session::{Change, SESSION_MAX, Viewer};
 use crate::sign_in::to;
 
 pub(crate) async fn new(
@@ -41,7 +41,8 @@ pub(crate) async fn create(
     Change { viewer, form }: Change,
 ) -> Result<Response, Error> {
     let directory = directory_of(&console, &directory).await?;
-    let id: TokenId = form.id("id").ok_or(Error::Unreadable)?;
+    let id = form.fresh_id(console.edge.now(), SESSION_MAX);
+    let id: TokenId = id.ok_or(Error::Forged)?;
     let tokens = live(&console, &directory).await?;
     if tokens.iter().any(|token| token.id == id) {
         return Ok(to(&directory_path(directory.id)));

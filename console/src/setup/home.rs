@@ -2,7 +2,7 @@
 
 use api::ports::{
     Directory, DirectoryFilter, NewDirectory, NewToken, Order, Organization, PageRequest,
-    PortError, Reach,
+    PortError, Reach, SESSION_LIFETIME,
 };
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -86,7 +86,8 @@ pub(super) async fn create(
     Pressed { admin, form }: Pressed,
 ) -> Result<Response, Refusal> {
     let organization = organization(&site, &admin).await?;
-    let id: DirectoryId = form.id("id").ok_or(Refusal::Forged)?;
+    let id = form.fresh_id(site.edge.now(), SESSION_LIFETIME);
+    let id: DirectoryId = id.ok_or(Refusal::Forged)?;
     let guide = form.text("guide").and_then(guide::named).ok_or(NO_GUIDE);
     let read = guide.and_then(|guide| Ok((guide, form.name("name")?)));
     let (guide, name) = match read {

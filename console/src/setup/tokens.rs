@@ -1,6 +1,6 @@
 //! Bearer tokens: made when they are asked for, shown once, and revoked once it is sure which.
 
-use api::ports::{Conflict, NewToken, PortError, Token};
+use api::ports::{Conflict, NewToken, PortError, SESSION_LIFETIME, Token};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -28,7 +28,8 @@ pub(super) async fn make(
     let directory = directory_of(&site, &admin, &id).await?;
     let guide = query.text("guide").and_then(guide::named);
     // The id is made with the form: sent twice, it makes one token.
-    let id: TokenId = form.id("id").ok_or(Refusal::Forged)?;
+    let id = form.fresh_id(site.edge.now(), SESSION_LIFETIME);
+    let id: TokenId = id.ok_or(Refusal::Forged)?;
     let tokens = site.directories.tokens(admin.reach(), directory.id).await?;
     if tokens.iter().any(|token| token.id == id) {
         return Ok(see_other(connection::path(&site, directory.id, guide)));

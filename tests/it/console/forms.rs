@@ -23,6 +23,11 @@ async fn a_form_is_worth_nothing_without_its_token_and_from_elsewhere() {
     assert_eq!(elsewhere.body("password=black-box").send().await.unwrap().status(), 403);
     assert_eq!(server.api().get("/organizations").await["data"], serde_json::json!([]));
 
+    for typed in ["org_00000000000000000000000000", "org_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "x"] {
+        let fields = [("csrf", csrf.as_str()), ("id", typed), ("name", "Typed")];
+        assert_eq!(visitor.post(new, &fields).await.status(), 403, "no form has {typed}");
+    }
+
     // Sent twice, it makes one.
     let fields = [("csrf", csrf.as_str()), ("id", &id), ("name", "Acme")];
     for _ in 0..2 {

@@ -29,7 +29,7 @@ use crate::layout::{Page, Section};
 use crate::parts::fields::{Wrongs, choice, line, named, text_area, tick, ticks};
 use crate::parts::form::{form, hidden, send};
 use crate::parts::{self, copy, notice};
-use crate::session::{Change, Viewer};
+use crate::session::{Change, SESSION_MAX, Viewer};
 use crate::sign_in::to;
 
 /// How many organizations and directories there are to tick; others are named by their ids.
@@ -51,7 +51,8 @@ pub(crate) async fn create(
     State(console): State<Arc<Console>>,
     Change { viewer, form }: Change,
 ) -> Result<Response, Error> {
-    let id: EndpointId = form.id("id").ok_or(Error::Unreadable)?;
+    let id = form.fresh_id(console.edge.now(), SESSION_MAX);
+    let id: EndpointId = id.ok_or(Error::Forged)?;
     match console.endpoints.get(id).await {
         Ok(_) => return Ok(to(&path(id))),
         Err(PortError::NotFound) => {}

@@ -20,7 +20,7 @@ use crate::pages::first_few;
 use crate::parts::fields::{Wrongs, choice, line, named, tick, ticks};
 use crate::parts::form::{form, hidden, send};
 use crate::parts::{self, Tone, badge, facts, live, number, time};
-use crate::session::{Change, Viewer};
+use crate::session::{Change, SESSION_MAX, Viewer};
 use crate::sign_in::to;
 
 /// How many directories there are to choose from.
@@ -48,7 +48,8 @@ pub(crate) async fn create(
     Change { viewer, form }: Change,
 ) -> Result<Response, Error> {
     let endpoint = get(&console, &endpoint).await?;
-    let id: ReplayId = form.id("id").ok_or(Error::Unreadable)?;
+    let id = form.fresh_id(console.edge.now(), SESSION_MAX);
+    let id: ReplayId = id.ok_or(Error::Forged)?;
     let there = to(&path(endpoint.id, id));
     match console.deliveries.replay(endpoint.id, id).await {
         Ok(_) => return Ok(there),
