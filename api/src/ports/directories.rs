@@ -269,7 +269,8 @@ pub trait Directories: Send + Sync {
     /// One.
     async fn get(&self, reach: Reach, id: DirectoryId) -> Result<Directory, PortError>;
 
-    /// Keeps one with its first token. `NotFound`: no such organization within reach.
+    /// Keeps one with its first token. `NotFound`: no such organization within reach. `Conflict(Changed)`: there is one
+    /// with this id, or was.
     async fn create(&self, reach: Reach, new: NewDirectory) -> Result<Directory, PortError>;
 
     /// Changes one. If its rules are others then, its users follow them one after the other.
@@ -324,7 +325,7 @@ pub trait Directories: Send + Sync {
 
     /// Adds a token. Those that are live already are void from `others_until` on, if that is given and they do not end
     /// earlier. `Conflict(LiveTokens)` if there are [`LIVE_TOKENS_MAX`], `Conflict(Deleting)` if the directory is
-    /// being deleted.
+    /// being deleted, `Conflict(Changed)` if there is a token with this id, or was.
     async fn add_token(
         &self,
         reach: Reach,

@@ -77,8 +77,12 @@ pub(crate) async fn create(
         },
         created_at: now,
     };
-    let created = console.directories.create(Reach::Everything, new).await;
-    let directory = created.map_err(Error::about(ORGANIZATION))?;
+    let directory = match console.directories.create(Reach::Everything, new).await {
+        Ok(directory) => directory,
+        // The form was used before, and its directory deleted since, or made just now.
+        Err(PortError::Conflict(Conflict::Changed)) => return Ok(to(&directory_path(id))),
+        Err(error) => return Err(Error::about(ORGANIZATION)(error)),
+    };
     console.reconcile(id, &viewer).await;
     Ok(credentials(&console, &viewer, &directory, "Directory created", &token.text))
 }

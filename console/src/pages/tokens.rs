@@ -58,6 +58,10 @@ pub(crate) async fn create(
             let page = page_for_new(&viewer, &directory, &tokens, id, wrong);
             return Ok((StatusCode::CONFLICT, page).into_response());
         }
+        // The form was used before, and its token revoked since, or made just now.
+        Err(PortError::Conflict(Conflict::Changed)) => {
+            return Ok(to(&directory_path(directory.id)));
+        }
         Err(error) => return Err(Error::about(DIRECTORY)(error)),
     }
     console.reconcile(directory.id, &viewer).await;

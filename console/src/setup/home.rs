@@ -1,7 +1,7 @@
 //! The directories of the organization, and how another one is connected: by choosing who the identity provider is.
 
 use api::ports::{
-    Directory, DirectoryFilter, NewDirectory, NewToken, Order, Organization, PageRequest,
+    Conflict, Directory, DirectoryFilter, NewDirectory, NewToken, Order, Organization, PageRequest,
     PortError, Reach, SESSION_LIFETIME,
 };
 use axum::extract::State;
@@ -116,7 +116,8 @@ pub(super) async fn create(
     connection::page(&site, &admin, &directory, Some(guide), StatusCode::CREATED, made).await
 }
 
-/// Of two presses at once one comes second, and is led on. An id that is somebody else's was made up.
+/// Of two presses at once one comes second, and is led on. An id that is somebody else's was made up, and one of a
+/// directory that is gone was used before.
 async fn made_already(
     site: &Site,
     admin: &Admin,
@@ -129,9 +130,10 @@ async fn made_already(
         Err(PortError::NotFound) => {}
         Err(error) => return Err(error.into()),
     }
-    match site.directories.get(Reach::Everything, id).await {
-        Ok(_) => Err(Refusal::Forged),
-        Err(_) => Err(error.into()),
+    match (site.directories.get(Reach::Everything, id).await, error) {
+        (Ok(_), _) => Err(Refusal::Forged),
+        (Err(_), PortError::Conflict(Conflict::Changed)) => Err(Refusal::NoDirectory),
+        (Err(_), error) => Err(error.into()),
     }
 }
 

@@ -40,6 +40,10 @@ pub(super) async fn make(
     match site.directories.add_token(admin.reach(), directory.id, new, until).await {
         Ok(_) => {}
         Err(PortError::Conflict(Conflict::LiveTokens)) => return Err(Refusal::TwoTokens),
+        // The form was used before, and its token revoked since, or made just now.
+        Err(PortError::Conflict(Conflict::Changed)) => {
+            return Ok(see_other(connection::path(&site, directory.id, guide)));
+        }
         Err(PortError::Conflict(_) | PortError::NotFound) => return Err(Refusal::NoDirectory),
         Err(error @ (PortError::Unavailable(_) | PortError::Unsure(_) | PortError::Full(_))) => {
             return Err(error.into());

@@ -33,10 +33,10 @@ impl Config {
             let organization = organizations::get(connection, new.organization_id)?;
             let live = all(connection, LIVE, [], |row| Ok((row.get(0)?, from_sql(row.get(1)?))))?;
             let partition = partition_for_next(&live.into_iter().collect(), partitions);
-            connection.execute(
+            let added = connection.execute(
                 "INSERT INTO directories (id, organization, kind, name, external_key, endpoint_id,
                      partition, domains, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9) ON CONFLICT (id) DO NOTHING",
                 params![
                     new.id.to_bytes(),
                     new.organization_id.to_bytes(),
@@ -49,6 +49,9 @@ impl Config {
                     new.created_at.millis(),
                 ],
             )?;
+            if added == 0 {
+                return Err(conflicted(Conflict::Changed));
+            }
             put_token(connection, new.id, &new.token, Kind::Bearer)
         })
         .await?;
@@ -228,15 +231,16 @@ pub(crate) fn made(new: NewToken) -> Token {
     Token { id, suffix, created_at, last_used_at: None, expires_at: None }
 }
 
+/// Keeps a token. Whoever chose its id with a form may send that again when it has been revoked.
 pub(super) fn put_token(
     connection: &Connection,
     directory: DirectoryId,
     token: &NewToken,
     kind: Kind,
 ) -> Result<(), DbError> {
-    connection.execute(
+    let added = connection.execute(
         "INSERT INTO tokens (id, directory, digest, suffix, created_at, is_client_secret)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id) DO NOTHING",
         params![
             token.id.to_bytes(),
             directory.to_bytes(),
@@ -246,7 +250,7 @@ pub(super) fn put_token(
             kind.is_client_secret(),
         ],
     )?;
-    Ok(())
+    if added == 0 { Err(conflicted(Conflict::Changed)) } else { Ok(()) }
 }
 
 pub(super) fn revoke_token(

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use api::ports::{Directories, NewToken, PortError, Reach, Token};
+use api::fixtures;
+use api::ports::{Conflict, Directories, NewToken, PortError, Reach, Token};
 use directory::Needs;
 use ingest::ports::{Admission, Replica};
 use schemas::{Edge, Timestamp, TokenId};
@@ -107,4 +108,40 @@ async fn a_token_is_kept_in_time_and_no_rotation_makes_it_live_longer() {
     let foreign = Reach::Organization(schemas::OrganizationId::from_bits(99));
     let kept = world.store.keep_token(foreign, stream.id, first).await;
     assert!(matches!(kept, Err(PortError::NotFound)), "{kept:?}");
+}
+
+#[tokio::test]
+async fn the_id_of_a_token_that_was_revoked_is_used_up() {
+    let (world, stream) = World::with_one_directory().await;
+    world.add_token(&stream, 2, None).await.unwrap();
+    world
+        .store
+        .revoke_token(ALL, stream.id, TokenId::from_bits(2), world.edge.now())
+        .await
+        .unwrap();
+    let again = NewToken {
+        id: TokenId::from_bits(2),
+        digest: [3; 32],
+        suffix: "0003".to_owned(),
+        created_at: world.edge.now(),
+    };
+    let end = Some(world.in_seconds(60));
+    let refused = world.store.add_token(ALL, stream.id, again, end).await;
+    assert!(matches!(refused, Err(PortError::Conflict(Conflict::Changed))), "{refused:?}");
+    assert_eq!(world.ends(&stream).await, [(1, None)], "nothing was changed");
+    assert!(!opens(&world.store, 3).await);
+}
+
+#[tokio::test]
+async fn the_id_of_a_directory_is_used_up_also_when_it_is_deleted() {
+    let (world, stream) = World::with_one_directory().await;
+    for is_deleted in [false, true] {
+        if is_deleted {
+            Directories::delete(&*world.store, ALL, stream.id, world.edge.now()).await.unwrap();
+        }
+        let mut again = fixtures::directory(stream.organization, 7);
+        again.id = stream.id;
+        let refused = Directories::create(&*world.store, ALL, again).await;
+        assert!(matches!(refused, Err(PortError::Conflict(Conflict::Changed))), "{refused:?}");
+    }
 }

@@ -69,6 +69,11 @@ async fn a_token_that_is_rotated_is_given_an_end_which_shows_and_is_taken_back()
     assert!(!visitor.page(&own).await.contains("works until"));
     assert_eq!(visitor.post(&format!("{token}/revoke"), &[("csrf", &*csrf)]).await.status(), 303);
     assert_eq!(visitor.post(&keep, &[("csrf", &*csrf)]).await.status(), 404, "it stays void");
+    let revoke = format!("{own}/tokens/{id}/revoke");
+    assert_eq!(visitor.post(&revoke, &[("csrf", &*csrf)]).await.status(), 303);
+    let again = visitor.post(&new, &typed("86400")).await;
+    assert_eq!(again.status(), 303, "the form is used up, and leads to what there is");
+    assert_eq!(again.headers()[LOCATION], own);
 }
 
 #[tokio::test]

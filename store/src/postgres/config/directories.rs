@@ -40,7 +40,7 @@ impl Config {
         let partition = partition_for_next(&live.collect::<Result<_, DbError>>()?, partitions);
         let sql = "INSERT INTO configured_directories (id, organization, kind, name, external_key,
                 endpoint_id, partition, domains, created_at, updated_at)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)";
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) ON CONFLICT (id) DO NOTHING";
         let parameters: Parameters<'_> = &[
             &id(new.id.to_bytes()),
             &id(new.organization_id.to_bytes()),
@@ -52,7 +52,9 @@ impl Config {
             &domains_json(&organization.domains)?,
             &new.created_at.millis(),
         ];
-        execute(&change.tx, sql, parameters).await?;
+        if execute(&change.tx, sql, parameters).await? == 0 {
+            return Err(conflicted(Conflict::Changed));
+        }
         put_token(&change.tx, new.id, &new.token, Kind::Bearer).await?;
         self.commit(change).await
     }
@@ -210,6 +212,7 @@ pub(super) async fn check_lives(
     if is_deleting { Err(conflicted(Conflict::Deleting)) } else { Ok(()) }
 }
 
+/// Keeps a token. Whoever chose its id with a form may send that again when it has been revoked.
 pub(super) async fn put_token(
     tx: &Transaction<'_>,
     directory: DirectoryId,
@@ -218,7 +221,7 @@ pub(super) async fn put_token(
 ) -> Result<(), DbError> {
     let sql = "INSERT INTO configured_tokens
             (id, directory, digest, suffix, created_at, is_client_secret)
-        VALUES ($1, $2, $3, $4, $5, $6)";
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING";
     let parameters: Parameters<'_> = &[
         &id(token.id.to_bytes()),
         &id(directory.to_bytes()),
@@ -227,8 +230,8 @@ pub(super) async fn put_token(
         &token.created_at.millis(),
         &kind.is_client_secret(),
     ];
-    execute(tx, sql, parameters).await?;
-    Ok(())
+    let added = execute(tx, sql, parameters).await?;
+    if added == 0 { Err(conflicted(Conflict::Changed)) } else { Ok(()) }
 }
 
 pub(super) async fn revoke_token(
