@@ -189,6 +189,7 @@ fn read_new(api: &Api, mut fields: Fields, token: &secrets::Minted) -> Result<Ne
         external_key: secrets::external_key(&*api.edge),
         kind,
         name,
+        among_max: None,
         token: new_token(api, token, created_at),
         created_at,
     })

@@ -292,6 +292,10 @@ fn conflicting(conflict: Conflict) -> Value {
             "too_many_secrets",
             "Four secrets sign for this endpoint, as many as may. Wait until the overlap of one has ended, or rotate with an overlap of 0.",
         ),
+        Conflict::Directories => coded(
+            "too_many_directories",
+            "The organization has as many directories as it may. Delete one first.",
+        ),
         Conflict::NotHeld => coded("directory_not_held", "Nothing of the directory is held."),
         Conflict::Deleting => coded("directory_deleting", "The directory is being deleted."),
         Conflict::Changed => coded("changed", "It was changed meanwhile. Read it again."),

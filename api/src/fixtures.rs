@@ -43,6 +43,7 @@ pub fn directory(organization_id: OrganizationId, number: u8) -> NewDirectory {
         external_key: format!("key-{number}"),
         kind: DirectoryType::Generic,
         name: format!("directory {number}"),
+        among_max: None,
         token,
         created_at,
     }

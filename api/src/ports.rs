@@ -210,6 +210,9 @@ pub enum Conflict {
     /// [`SIGNING_SECRETS_MAX`] secrets of the endpoint sign.
     #[error("the endpoint has as many signing secrets as it may")]
     SigningSecrets,
+    /// The organization has as many directories as whoever adds one may add.
+    #[error("the organization has as many directories as it may")]
+    Directories,
     /// The directory is being deleted.
     #[error("the directory is being deleted")]
     Deleting,

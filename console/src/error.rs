@@ -175,6 +175,9 @@ pub(crate) const fn conflicting(conflict: Conflict) -> &'static str {
         Conflict::HostNames => {
             "There are ten host names for this already, as many as may be. Remove one first."
         }
+        Conflict::Directories => {
+            "The organization has as many directories as it may. Delete one first."
+        }
         Conflict::NotHeld => "Nothing of the directory is held.",
         Conflict::Deleting => "The directory is being deleted.",
         Conflict::Changed => "Somebody else has changed it meanwhile.",

@@ -139,6 +139,9 @@ pub struct NewDirectory {
     pub kind: DirectoryType,
     /// Its name.
     pub name: String,
+    /// How many directories its organization may have with it, without those that are being deleted. `None`: any
+    /// number.
+    pub among_max: Option<u32>,
     /// Its first token.
     pub token: NewToken,
     /// When it is created.
@@ -270,7 +273,7 @@ pub trait Directories: Send + Sync {
     async fn get(&self, reach: Reach, id: DirectoryId) -> Result<Directory, PortError>;
 
     /// Keeps one with its first token. `NotFound`: no such organization within reach. `Conflict(Changed)`: there is one
-    /// with this id, or was.
+    /// with this id, or was. `Conflict(Directories)`: there would be more than [`NewDirectory::among_max`].
     async fn create(&self, reach: Reach, new: NewDirectory) -> Result<Directory, PortError>;
 
     /// Changes one. If its rules are others then, its users follow them one after the other.

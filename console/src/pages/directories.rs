@@ -21,7 +21,7 @@ use crate::layout::{Page, Section};
 use crate::parts::form::{Field, form, hidden, search, send, send_danger};
 use crate::parts::{self, copy, empty, facts, notice, number};
 use crate::providers::{self, named_like};
-use crate::session::{SESSION_MAX, Change, Viewer};
+use crate::session::{Change, SESSION_MAX, Viewer};
 use crate::sign_in::to;
 
 pub(crate) async fn new(
@@ -69,6 +69,7 @@ pub(crate) async fn create(
         external_key: api::secrets::external_key(&*console.edge),
         kind,
         name,
+        among_max: None,
         token: NewToken {
             id: TokenId::from_bits(console.edge.id()),
             digest: token.digest,

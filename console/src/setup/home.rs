@@ -28,7 +28,7 @@ const DIRECTORIES_MAX: u32 = 100;
 
 /// How many directories an organization may have for its administrators to add one. A company has one identity
 /// provider, or one for each of a few subsidiaries.
-pub(super) const ADDED_MAX: usize = 20;
+const ADDED_MAX: u32 = 20;
 
 pub(super) async fn show(State(site): State<Site>, admin: Admin) -> Result<Response, Refusal> {
     let organization = organization(&site, &admin).await?;
@@ -38,7 +38,7 @@ pub(super) async fn show(State(site): State<Site>, admin: Admin) -> Result<Respo
     }
     let body = html! {
         ul.connections { @for directory in &directories { (card(&site, directory)) } }
-        @if directories.len() < ADDED_MAX {
+        @if directories.len() < ADDED_MAX as usize {
             p { a.button href=(site.path("/new")) { "Connect another identity provider" } }
         }
         (finished(&admin, &directories))
@@ -99,14 +99,11 @@ pub(super) async fn create(
         Err(PortError::NotFound) => {}
         Err(error) => return Err(error.into()),
     }
-    if directories(&site, admin.reach()).await?.len() >= ADDED_MAX {
-        return Err(Refusal::TooManyDirectories);
-    }
     let (token, text) = api::bearer_token(&*site.edge);
     let new = new_directory(&site, &organization, id, guide, name, token);
     let directory = match site.directories.create(admin.reach(), new).await {
         Ok(directory) => directory,
-        Err(error) => return made_already(&site, &admin, id, guide, error).await,
+        Err(error) => return not_made(&site, &admin, id, guide, error).await,
     };
     api::reconcile_by(&*site.streams, id, admin.actor.clone()).await;
     let made = Shown {
@@ -118,7 +115,7 @@ pub(super) async fn create(
 
 /// Of two presses at once one comes second, and is led on. An id that is somebody else's was made up, and one of a
 /// directory that is gone was used before.
-async fn made_already(
+async fn not_made(
     site: &Site,
     admin: &Admin,
     id: DirectoryId,
@@ -133,6 +130,7 @@ async fn made_already(
     match (site.directories.get(Reach::Everything, id).await, error) {
         (Ok(_), _) => Err(Refusal::Forged),
         (Err(_), PortError::Conflict(Conflict::Changed)) => Err(Refusal::NoDirectory),
+        (Err(_), PortError::Conflict(Conflict::Directories)) => Err(Refusal::TooManyDirectories),
         (Err(_), error) => Err(error.into()),
     }
 }
@@ -152,6 +150,7 @@ fn new_directory(
         external_key: api::secrets::external_key(&*site.edge),
         kind: guide.kind,
         name,
+        among_max: Some(ADDED_MAX),
         created_at: token.created_at,
         token,
     }

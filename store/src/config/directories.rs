@@ -31,6 +31,7 @@ impl Config {
         }
         self.change_directory(new.id, move |connection| {
             let organization = organizations::get(connection, new.organization_id)?;
+            check_room(connection, &new)?;
             let live = all(connection, LIVE, [], |row| Ok((row.get(0)?, from_sql(row.get(1)?))))?;
             let partition = partition_for_next(&live.into_iter().collect(), partitions);
             let added = connection.execute(
@@ -216,6 +217,18 @@ impl Kind {
             Self::ClientSecret => true,
         }
     }
+}
+
+/// Refuses one more than the organization may have. Changes come one after the other, so no other is made meanwhile.
+fn check_room(connection: &Connection, new: &NewDirectory) -> Result<(), DbError> {
+    let Some(most) = new.among_max else { return Ok(()) };
+    let sql = "SELECT count(*) FROM directories WHERE organization = ?1 AND deleting = 0";
+    let organization = new.organization_id.to_bytes();
+    let there = first(connection, sql, [organization], |row| Ok(row.get::<_, i64>(0)?))?;
+    if there.unwrap_or_default() >= i64::from(most) {
+        return Err(conflicted(Conflict::Directories));
+    }
+    Ok(())
 }
 
 /// Refuses what makes no sense any more in a directory that is being deleted.

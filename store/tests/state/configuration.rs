@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use api::fixtures;
 use api::ports::{
-    ANSWERING_MAX, ANSWERS_KEPT, Answers, ApiKey, Begun, Conflict, Domain, DomainState, KeptAnswer,
-    Keys, METADATA_MAX, OrganizationChange, Organizations, Permission, PortError, Reach,
+    ANSWERING_MAX, ANSWERS_KEPT, Answers, ApiKey, Begun, Conflict, Directories, Directory, Domain,
+    DomainState, KeptAnswer, Keys, METADATA_MAX, NewDirectory, OrganizationChange, Organizations,
+    Permission, PortError, Reach,
 };
 use schemas::{ApiKeyId, OrganizationDomainId, OrganizationId, Timestamp};
 
@@ -135,4 +137,29 @@ async fn what_nobody_answered_is_not_done_again_until_its_key_is_forgotten() {
     assert_eq!(asked(ANSWERS_KEPT - Duration::from_millis(1)).await, Begun::Unresolved);
     assert_eq!(world.store.begin(key, [9; 32], begun).await.unwrap(), Begun::OtherRequest);
     assert_eq!(asked(ANSWERS_KEPT).await, Begun::First);
+}
+
+#[tokio::test]
+async fn an_organization_gets_no_more_directories_than_it_may_however_many_come_at_once() {
+    let (world, one) = World::with_one_directory().await;
+    let create = |number| {
+        let new = fixtures::directory(one.organization, number);
+        Directories::create(
+            &*world.store,
+            Reach::Everything,
+            NewDirectory { among_max: Some(4), ..new },
+        )
+    };
+    let made = futures_util::future::join_all((2..10).map(create)).await;
+    let is_full = |made: &Result<Directory, PortError>| {
+        matches!(made, Err(PortError::Conflict(Conflict::Directories)))
+    };
+    assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 3, "{made:?}");
+    assert_eq!(made.iter().filter(|made| is_full(made)).count(), 5, "{made:?}");
+    let at = Timestamp::from_millis(2_000);
+    Directories::delete(&*world.store, Reach::Everything, one.id, at).await.unwrap();
+    create(20).await.unwrap();
+    assert!(is_full(&create(21).await), "one that goes does not count");
+    let unlimited = fixtures::directory(one.organization, 22);
+    Directories::create(&*world.store, Reach::Everything, unlimited).await.unwrap();
 }

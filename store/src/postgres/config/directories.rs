@@ -34,6 +34,7 @@ impl Config {
         let mut client = self.db.client().await?;
         let change = self.begin(&mut client, About::Directory(new.id)).await?;
         let organization = organizations::get(&change.tx, new.organization_id).await?;
+        check_room(&change.tx, &new).await?;
         // Changes of configuration come one after the other, so no other replica counts the same just now.
         let live = all(&change.tx, LIVE, &[]).await?;
         let live = live.iter().map(|row| Ok((row.number(0)?, row.integer(1)?.unsigned_abs())));
@@ -199,6 +200,16 @@ impl Config {
         execute(&client, sql, &[&id(token.to_bytes()), &at.millis(), &before]).await?;
         Ok(())
     }
+}
+
+/// Refuses one more than the organization may have. Changes come one after the other, so no other is made meanwhile.
+async fn check_room(tx: &Transaction<'_>, new: &NewDirectory) -> Result<(), DbError> {
+    let Some(most) = new.among_max else { return Ok(()) };
+    let sql =
+        "SELECT count(*) FROM configured_directories WHERE organization = $1 AND NOT deleting";
+    let there = first(tx, sql, &[&id(new.organization_id.to_bytes())]).await?;
+    let there = there.map_or(Ok(0), |row| row.integer(0))?;
+    if there >= i64::from(most) { Err(conflicted(Conflict::Directories)) } else { Ok(()) }
 }
 
 /// Refuses what makes no sense any more in a directory that is being deleted.
