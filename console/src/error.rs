@@ -63,7 +63,7 @@ impl Error {
             Self::Unreadable => Told::new(
                 StatusCode::BAD_REQUEST,
                 "This form cannot be read",
-                "It is larger than any form of these pages, or cut off. Open the page again and send it from there. Nothing was changed.",
+                "It is larger than any form of these pages, cut off, or has a character in it that nobody types. Open the page again and send it from there. Nothing was changed.",
             ),
             Self::Missing(what) => Told {
                 status: StatusCode::NOT_FOUND,

@@ -1,5 +1,6 @@
 //! What people type: forms and queries, read field by field.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use schemas::id::Kind;
 use schemas::{Id, Timestamp};
 
+use crate::Console;
 use crate::error::Error;
 
 /// The largest form that is read: a client certificate and its key, as long as the API takes them, and all the rest.
@@ -28,7 +30,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Error> {
         let bytes = Bytes::from_request(request, state).await.map_err(|_| Error::Unreadable)?;
-        Ok(Self::parse(&bytes))
+        Self::read(&bytes)
     }
 }
 
@@ -36,15 +38,30 @@ impl<S: Send + Sync> FromRequest<S> for Form {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query(pub(crate) Form);
 
-impl<S: Sync> FromRequestParts<S> for Query {
-    type Rejection = std::convert::Infallible;
+impl FromRequestParts<Arc<Console>> for Query {
+    type Rejection = Error;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(Form::parse(parts.uri.query().unwrap_or_default().as_bytes())))
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Console>) -> Result<Self, Error> {
+        Self::of(parts)
+    }
+}
+
+impl Query {
+    /// What a request asks with.
+    pub(crate) fn of(parts: &Parts) -> Result<Self, Error> {
+        Form::read(parts.uri.query().unwrap_or_default().as_bytes()).map(Self)
     }
 }
 
 impl Form {
+    /// What was sent. U+0000 is refused, as in the API: no database keeps a text with it, or it loses what follows.
+    fn read(text: &[u8]) -> Result<Self, Error> {
+        let form = Self::parse(text);
+        let has_nul =
+            form.0.iter().any(|(name, value)| [name, value].iter().any(|text| text.contains('\0')));
+        if has_nul { Err(Error::Unreadable) } else { Ok(form) }
+    }
+
     pub(crate) fn parse(text: &[u8]) -> Self {
         Self(url::form_urlencoded::parse(text).into_owned().collect())
     }
@@ -150,6 +167,12 @@ mod tests {
         }
         let nothing: Option<DirectoryId> = Form::default().fresh_id(now, hour);
         assert_eq!(nothing, None);
+    }
+
+    #[test]
+    fn no_text_has_the_character_that_databases_do_not_keep() {
+        assert!(Form::read(b"name=a%00b").is_err() && Form::read(b"na%00me=a").is_err());
+        assert_eq!(Form::read(b"name=a%01b").unwrap().one("name"), Some("a\u{1}b"));
     }
 
     #[test]

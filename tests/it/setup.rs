@@ -158,7 +158,11 @@ async fn an_administrator_adds_the_directory_that_nobody_has_added() {
     let form = browser.get("/setup/new").await.form("Continue").with("guide", "okta");
     let form = form.with("name", "Rival").with("id", &foreign.id);
     browser.submit(&form).await.expect(403, "This form is out of date");
-    // So is one that was typed: it would come first or last in every list.
+    // So is a text that no database keeps.
+    let form = browser.get("/setup/new").await.form("Continue").with("guide", "okta");
+    let nul = form.clone().with("name", "a\0b");
+    browser.submit(&nul).await.expect(403, "This form is out of date");
+    // So is an id that was typed: it would come first or last in every list.
     for typed in ["directory_00000000000000000000000000", "directory_7ZZZZZZZZZZZZZZZZZZZZZZZZZ"] {
         let form = form.clone().with("id", typed);
         browser.submit(&form).await.expect(403, "This form is out of date");

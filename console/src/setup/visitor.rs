@@ -15,7 +15,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::Site;
 use super::refusal::Refusal;
-use crate::form::Form;
+use crate::form::{Form, Query};
 use crate::parts::form::hidden;
 use crate::session::{CSRF_FIELD, cookie, csrf};
 use crate::trail;
@@ -100,6 +100,14 @@ impl FromRequestParts<Site> for Admin {
     async fn from_request_parts(parts: &mut Parts, site: &Site) -> Result<Self, Refusal> {
         let visitor = Visitor::from_request_parts(parts, site).await?;
         visitor.session.ok_or(Refusal::NoSession)
+    }
+}
+
+impl FromRequestParts<Site> for Query {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Site) -> Result<Self, Refusal> {
+        Ok(Self::of(parts)?)
     }
 }
 

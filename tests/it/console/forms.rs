@@ -23,6 +23,9 @@ async fn a_form_is_worth_nothing_without_its_token_and_from_elsewhere() {
     assert_eq!(elsewhere.body("password=black-box").send().await.unwrap().status(), 403);
     assert_eq!(server.api().get("/organizations").await["data"], serde_json::json!([]));
 
+    let nul = [("csrf", csrf.as_str()), ("id", &id), ("name", "a\0b")];
+    assert_eq!(visitor.post(new, &nul).await.status(), 400);
+    assert_eq!(visitor.get("/console/organizations?search=%00").await.status(), 400);
     for typed in ["org_00000000000000000000000000", "org_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "x"] {
         let fields = [("csrf", csrf.as_str()), ("id", typed), ("name", "Typed")];
         assert_eq!(visitor.post(new, &fields).await.status(), 403, "no form has {typed}");
