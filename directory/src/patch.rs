@@ -267,15 +267,12 @@ impl Patching<'_> {
                     format!("{urn} is the schema of the resource itself and cannot be removed.");
                 Err(ScimError::new(ScimType::Mutability, detail))
             }
-            _ if op == Op::Remove || (op == Op::Replace && value.is_absent() && !is_core) => {
+            _ if op == Op::Remove => self.remove_extension(urn, value),
+            _ if op == Op::Replace && value.is_absent() && !is_core => {
                 self.resource.remove(urn);
                 Ok(())
             }
-            Value::Complex(values) => values.into_iter().try_for_each(|(name, value)| {
-                let mut path = name.parse().unwrap_or_else(|_: ScimError| AttrPath::plain(name));
-                path.urn = Some(urn.to_owned());
-                passing_over_read_only(self.at_path(op, &Path::Attribute(path), value))
-            }),
+            Value::Complex(values) => self.each_in(urn, op, values),
             Value::Null => Ok(()),
             Value::Bool(_)
             | Value::Integer(_)
@@ -287,6 +284,30 @@ impl Patching<'_> {
                 Err(ScimError::invalid_value(detail))
             }
         }
+    }
+
+    /// As of one attribute: with a value goes what agrees with it, attribute by attribute, and without one all.
+    fn remove_extension(&mut self, urn: &str, value: Value) -> Result<(), ScimError> {
+        match (self.resource.get(urn), value) {
+            (_, value) if value.is_absent() => {
+                self.resource.remove(urn);
+                Ok(())
+            }
+            (Some(Value::Complex(_)), Value::Complex(listed)) => {
+                // What says nothing lists nothing.
+                let listed = listed.into_iter().filter(|(_, value)| !value.is_absent());
+                self.each_in(urn, Op::Remove, listed.collect())
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    fn each_in(&mut self, urn: &str, op: Op, values: Attributes) -> Result<(), ScimError> {
+        values.into_iter().try_for_each(|(name, value)| {
+            let mut path = name.parse().unwrap_or_else(|_: ScimError| AttrPath::plain(name));
+            path.urn = Some(urn.to_owned());
+            passing_over_read_only(self.at_path(op, &Path::Attribute(path), value))
+        })
     }
 }
 

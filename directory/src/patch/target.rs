@@ -152,6 +152,14 @@ impl<'p> Target<'p> {
     fn remove(&self, holder: &mut Attributes, value: Value) -> Result<(), ScimError> {
         let is_list = holder.get(&self.name).is_some_and(|there| there.as_list().is_some());
         let listed = if is_list && value != Value::Null {
+        if self.is_of_parts()
+            && !value.is_absent()
+            && let Value::Complex(mut parts) = value
+        {
+            // What says nothing lists nothing.
+            parts = parts.into_iter().filter(|(_, value)| !value.is_absent()).collect();
+            return self.set_parts(holder, Op::Remove, parts);
+        }
             Some(Listed::new(self.def, value.into_list()))
         } else {
             self.listed(value)
@@ -173,7 +181,7 @@ impl<'p> Target<'p> {
 
     /// The whole attribute, RFC 7644 §3.5.2.1 and §3.5.2.3.
     fn set(&self, holder: &mut Attributes, op: Op, value: Value) -> Result<(), ScimError> {
-        if self.def.is_some_and(|def| !def.multi_valued && !def.has_value())
+        if self.is_of_parts()
             && let Value::Complex(parts) = value
         {
             return self.set_parts(holder, op, parts);
@@ -210,6 +218,11 @@ impl<'p> Target<'p> {
         holder: &mut Attributes,
         op: Op,
         parts: Attributes,
+    /// Whether it is one complex attribute that is no reference, such as `name`: its sub-attributes stand each for itself.
+    fn is_of_parts(&self) -> bool {
+        self.def.is_some_and(|def| !def.multi_valued && !def.has_value())
+    }
+
     ) -> Result<(), ScimError> {
         parts.into_iter().try_for_each(|(name, value)| {
             let sub_def = self.def.and_then(|def| def.sub(&name));

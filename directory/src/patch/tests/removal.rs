@@ -46,6 +46,54 @@ fn a_remove_with_a_value_takes_away_that_value_only() {
 }
 
 #[test]
+fn a_remove_of_an_extension_with_a_value_takes_away_what_agrees_with_it_only() {
+    let remove =
+        |urn: &str, value: &str| format!(r#"{{"op":"remove","path":"{urn}","value":{value}}}"#);
+    let manager = format!(r#""{ENTERPRISE}":{{"manager":{{"value":"m"}}}}"#);
+    let both = format!(r#""{ENTERPRISE}":{{"department":"Sales","manager":{{"value":"m"}}}}"#);
+    for (value, after) in [
+        (r#"{"department":"Sales"}"#, manager.as_str()),
+        (r#"{"Department":"SALES","manager":{"value":"old"}}"#, &manager),
+        (r#"{"department":"Sales","manager":{"value":"m"}}"#, ""),
+        (r#"{"department":"HR","division":"D"}"#, &both),
+        (r#"{"department":null}"#, &both),
+        (r#""Sales""#, &both),
+        ("{}", ""),
+        ("null", ""),
+    ] {
+        check(&[(&both, &remove(ENTERPRISE, value), after)]);
+    }
+    let (unknown, left) = (r#""urn:a:2.0:User":{"x":1,"y":"Y"}"#, r#""urn:a:2.0:User":{"y":"Y"}"#);
+    for (value, after) in [
+        (r#"{"x":1}"#, left),
+        (r#"{"x":1,"y":"y"}"#, left),
+        (r#"{"x":2}"#, unknown),
+        ("1", unknown),
+        (r#"{"x":1,"y":"Y"}"#, ""),
+    ] {
+        check(&[(unknown, &remove("urn:a:2.0:User", value), after)]);
+    }
+    check(&[("", &remove("urn:a:2.0:User", r#"{"x":1}"#), "")]);
+}
+
+#[test]
+fn a_remove_of_a_name_with_a_value_takes_away_the_parts_that_agree() {
+    let name = r#""name":{"familyName":"F","givenName":"G"}"#;
+    let family = r#""name":{"familyName":"F"}"#;
+    check(&[
+        (name, r#"{"op":"remove","path":"name","value":{"givenName":"g"}}"#, family),
+        (
+            name,
+            r#"{"op":"remove","path":"name","value":{"givenName":"G","familyName":"X"}}"#,
+            family,
+        ),
+        (name, r#"{"op":"remove","path":"name","value":{"givenName":null}}"#, name),
+        (name, r#"{"op":"remove","path":"name","value":{"givenName":"G","familyName":"F"}}"#, ""),
+        (name, r#"{"op":"remove","path":"name"}"#, ""),
+    ]);
+}
+
+#[test]
 fn what_is_said_of_a_value_goes_with_it() {
     let two =
         r#""emails":[{"value":"w","type":"work","primary":true},{"value":"h","type":"home"}]"#;
