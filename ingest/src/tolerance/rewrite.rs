@@ -10,10 +10,11 @@ pub(crate) enum Rewrite {
     /// lower case (same page; scimmy-routers issue 86).
     BooleanAsText,
     /// Names with dots or URNs in an operation without a path, such as `"name.givenName"`: operations with
-    /// paths. Entra ID with `aadOptscim062020` (same page).
+    /// paths. Entra ID with `aadOptscim062020` (same page). Names with dots in the body of a POST or PUT: sub-attributes.
     DottedNames,
     /// `urn:…:core:2.0:User:active` for `active` in the body of a POST or PUT, or the attributes of the resource under the
-    /// URN of its schema. RFC 7644 §3.10 has such names in paths and filters.
+    /// URN of its schema, or `urn:…:acme:2.0:User:badge` of a schema that nobody knows. RFC 7644 §3.10 has such names in paths
+    /// and filters.
     QualifiedNames,
     /// `""` for no value. Entra ID clears attributes so (its gallery's "null update" test).
     EmptyText,

@@ -73,3 +73,88 @@ fn what_stands_under_the_schema_of_a_user_in_a_patch_is_read_as_it_is_meant() {
     let (done, _) = patched("", &format!(r#"{{"op":"replace","path":"{CORE}","value":""}}"#));
     assert_eq!(done.unwrap_err().scim_type, Some(ScimType::InvalidValue));
 }
+
+#[test]
+fn what_has_a_schema_in_front_that_nobody_knows_is_part_of_it_as_in_a_patch() {
+    let badge = r#""urn:a:acme:2.0:User":{"badge":"123"}"#;
+    for (body, meant) in [
+        (r#""urn:a:acme:2.0:User:badge":"123""#, badge),
+        (r#""urn:a:acme:2.0:User:badge":"123","urn:a:acme:2.0:User":{"badge":"123"}"#, badge),
+        (
+            r#""urn:a:acme:2.0:User:badge":"123","urn:a:acme:2.0:User":{"floor":3}"#,
+            r#""urn:a:acme:2.0:User":{"floor":3,"badge":"123"}"#,
+        ),
+        (
+            r#""urn:a:acme:2.0:User:badge.colour":"red","urn:a:acme:2.0:User:tags":["x"]"#,
+            r#""urn:a:acme:2.0:User":{"badge":{"colour":"red"},"tags":["x"]}"#,
+        ),
+        // May be an extension by this name.
+        (r#""urn:a:acme:2.0:User:badge":{"no":1}"#, r#""urn:a:acme:2.0:User:badge":{"no":1}"#),
+        (r#""urn:a:acme:2.0:User:password":"hunter2""#, ""),
+    ] {
+        let text = format!(r#"{{"userName":"u",{body}}}"#);
+        let tolerated = resource(&USER, tree(&text), UnknownSchema::Ignore).unwrap();
+        assert!(tolerated.rewrites.contains(&Rewrite::UnknownSchema), "{text}");
+        assert_eq!(canonicalise(&USER, tolerated.body).unwrap(), user(meant), "{text}");
+        let refused = resource(&USER, tree(&text), UnknownSchema::Reject).unwrap_err();
+        assert_eq!(refused.scim_type, Some(ScimType::InvalidValue), "{text}");
+    }
+    let text = r#"{"userName":"u","urn:a:acme:2.0:User:badge":"123"}"#;
+    let tolerated = resource(&USER, tree(text), UnknownSchema::Ignore).unwrap();
+    let mut posted = canonicalise(&USER, tolerated.body).unwrap();
+    assert_eq!(posted.get("schemas").and_then(Value::as_list).map(<[_]>::len), Some(2));
+    let change = r#"{"op":"replace","path":"urn:a:acme:2.0:User:badge","value":"124"}"#;
+    let operations = parse_operations(&tolerated_patch(change)).unwrap();
+    patch::apply(&mut posted, &USER, &operations, NoMatch::Upsert).unwrap();
+    assert_eq!(posted, user(r#""urn:a:acme:2.0:User":{"badge":"124"}"#), "there is one copy");
+}
+
+fn tolerated_patch(operations: &str) -> Attributes {
+    tolerated(&USER, operations).body
+}
+
+#[test]
+fn a_name_with_a_dot_is_a_part_of_what_stands_before_it() {
+    let name = r#""name":{"familyName":"L","givenName":"Ada"}"#;
+    for (body, meant) in [
+        (r#""name.givenName":"Ada","name.familyName":"L""#.to_owned(), name.to_owned()),
+        (r#""name.givenName":"Ada","name":{"familyName":"L"}"#.into(), name.into()),
+        (
+            r#""name":{"familyName":"L","givenName":"Ada"},"NAME.givenname":"Ada""#.into(),
+            name.into(),
+        ),
+        (
+            r#""name":{"familyName":"L","givenName":"Ada"},"name.givenName":null"#.into(),
+            name.into(),
+        ),
+        (format!(r#""{CORE}:name.givenName":"Ada","name.familyName":"L""#), name.into()),
+        (
+            format!(r#""{ENTERPRISE}:manager.value":"m""#),
+            format!(r#""{ENTERPRISE}":{{"manager":{{"value":"m"}}}}"#),
+        ),
+        (r#""shoe.size":43"#.into(), r#""shoe":{"size":43}"#.into()),
+    ] {
+        let text = format!(r#"{{"userName":"u",{body}}}"#);
+        let tolerated = resource(&USER, tree(&text), UnknownSchema::Reject).unwrap();
+        assert!(tolerated.rewrites.contains(&Rewrite::DottedNames), "{text}");
+        assert_eq!(canonicalise(&USER, tolerated.body).unwrap(), user(&meant), "{text}");
+    }
+    for kept in [
+        r#""emails.value":"a""#,
+        r#""title.x":"a""#,
+        r#""com.example.x":"a""#,
+        r#""manager.value":"m""#,
+    ] {
+        let text = format!(r#"{{"userName":"u",{kept}}}"#);
+        let tolerated = resource(&USER, tree(&text), UnknownSchema::Reject).unwrap();
+        assert_eq!((tolerated.rewrites, tolerated.body), (vec![], tree(&text)), "{kept}");
+    }
+    for twice in [
+        r#"{"userName":"u","name":{"givenName":"Ada"},"name.givenName":"Eve"}"#,
+        r#"{"userName":"u","name":"Ada","name.givenName":"Ada"}"#,
+        r#"{"userName":"u","urn:a:2.0:User:x":1,"urn:a:2.0:User":{"x":2}}"#,
+    ] {
+        let error = resource(&USER, tree(twice), UnknownSchema::Ignore).unwrap_err();
+        assert_eq!(error.scim_type, Some(ScimType::InvalidSyntax), "{twice}");
+    }
+}
