@@ -91,7 +91,7 @@ impl<'s> Pass<'s> {
             }
         }
         for (name, _) in body.iter() {
-            self.check_name(entra::schema_urn(name).unwrap_or(name));
+            self.check_name(entra::path(name).as_deref().unwrap_or(name));
         }
     }
 
@@ -140,10 +140,21 @@ impl<'s> Pass<'s> {
 
     /// The names as they are spelt.
     fn spelt(&mut self, body: Attributes) -> Attributes {
-        if body.iter().all(|(name, _)| entra::schema_urn(name).is_none()) {
+        if body.iter().all(|(name, _)| entra::path(name).is_none()) {
             return body;
         }
-        body.into_iter().map(|(name, value)| (self.name(String::from(name)), value)).collect()
+        let mut spelt = Attributes::new();
+        for (name, value) in body {
+            // The right spelling may be there as well.
+            match entra::path(&name) {
+                Some(right) => {
+                    self.note(Rewrite::MisspeltSchema);
+                    self.put(&mut spelt, &right, value);
+                }
+                None => self.put(&mut spelt, &name, value),
+            }
+        }
+        spelt
     }
 
     fn extension(&mut self, extension: &Schema, parts: Attributes) -> Attributes {
@@ -160,17 +171,6 @@ impl<'s> Pass<'s> {
     fn core(&self, name: &str) -> Option<&'static AttributeDef> {
         let found = self.schema.find(None, name, None)?;
         found.extension.is_none().then_some(found.attribute)
-    }
-
-    /// A name, or a path, with its schema as it is spelt.
-    fn name(&mut self, name: String) -> String {
-        match entra::schema_urn(&name) {
-            Some(spelt) => {
-                self.note(Rewrite::MisspeltSchema);
-                spelt.to_owned()
-            }
-            None => name,
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Microsoft Entra ID.
 
-use schemas::scim::{Attributes, ENTERPRISE_USER};
+use schemas::scim::{AttributeDef, Attributes, ENTERPRISE_USER, Value, parse};
 
 /// The enterprise extension without the colon behind its version, as older samples of Microsoft's spell it
 /// (AzureAD/SCIMReferenceCode, `SchemaIdentifiers`; learn.microsoft.com, "Develop and plan provisioning for a
@@ -22,13 +22,32 @@ pub(crate) fn path(path: &str) -> Option<String> {
 
 /// An app role as `AppRoleAssignmentsComplex` sends it in a text, `{"id", "value", "displayName"}`, with the
 /// names that SCIM has for these and that the same job sends in a POST (learn.microsoft.com, "Customize user
-/// provisioning attribute mappings"). The id is Entra's own and names nothing here.
-pub(crate) fn app_role(mut role: Attributes) -> Attributes {
-    if let Some(name) = role.remove("displayName") {
-        role.remove("id");
-        role.insert("display", name);
+/// provisioning attribute mappings"). The id is Entra's own and names nothing here. What stands beside the text stays, unless
+/// the text says otherwise; a text without a `value`, or in another attribute than `roles`, is a value like any other.
+pub(crate) fn app_role(def: &AttributeDef, item: &Value) -> Option<Attributes> {
+    if def.name != "roles" {
+        return None;
     }
-    role
+    let (text, mut role) = match item.as_complex() {
+        Some(parts) => (parts.get("value")?.as_str()?, parts.clone()),
+        None => (item.as_str()?, Attributes::new()),
+    };
+    let mut said =
+        object_in(text).filter(|said| said.get("value").is_some_and(|value| !value.is_absent()))?;
+    if let Some(name) = said.remove("displayName") {
+        said.remove("id");
+        said.insert("display", name);
+    }
+    for (name, part) in said {
+        role.insert(name, part);
+    }
+    Some(role)
+}
+
+/// The object that a text is, if it is one.
+fn object_in(text: &str) -> Option<Attributes> {
+    let text = text.trim();
+    text.starts_with('{').then(|| parse(text.as_bytes()).ok()).flatten()
 }
 
 #[cfg(test)]

@@ -166,7 +166,8 @@ impl Pass<'_> {
                 continue;
             }
             if is_plain(self.schema, &name, &value) {
-                plain.insert(name, value);
+                // Two spellings of one extension are one.
+                self.put(&mut plain, &name, value);
                 continue;
             }
             self.note(Rewrite::DottedNames);

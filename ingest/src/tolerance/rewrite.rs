@@ -29,7 +29,7 @@ pub(crate) enum Rewrite {
     BareMember,
     /// One value for a list of values, in a PATCH (RFC 7644 §3.5.2.1 adds values one by one).
     OneForList,
-    /// An object as JSON in a text. Entra ID's `AppRoleAssignmentsComplex` (learn.microsoft.com, "Customize
+    /// A role as JSON in a text. Entra ID's `AppRoleAssignmentsComplex` (learn.microsoft.com, "Customize
     /// user provisioning attribute mappings").
     JsonInText,
     /// `…:enterprise:2.0User` for `…:enterprise:2.0:User`. Microsoft's older samples.

@@ -3,6 +3,7 @@ use schemas::scim::{GROUP, PATCH_OP_URN, ScimType, USER, canonicalise, parse, ta
 
 use super::*;
 
+mod entra;
 mod qualified;
 
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
@@ -48,25 +49,6 @@ fn check(cases: &[Case<'_>]) {
 }
 
 const WORK: &str = r#""emails":[{"value":"w","type":"work"}]"#;
-
-#[test]
-fn app_roles_are_read_out_of_their_texts() {
-    use Rewrite::{JsonInText, OpInCapitals};
-    check(&[
-        (
-            "",
-            r#"{"op":"add","path":"roles","value":["{\"id\":\"1\",\"value\":\"r\",\"displayName\":\"R\"}"]}"#.into(),
-            r#""roles":[{"value":"r","display":"R"}]"#,
-            &[JsonInText],
-        ),
-        (
-            "",
-            r#"{"op":"Add","path":"roles","value":[{"value":"{\"id\":\"1\",\"value\":\"r\",\"displayName\":\"R\"}"}]}"#.into(),
-            r#""roles":[{"value":"r","display":"R"}]"#,
-            &[JsonInText, OpInCapitals],
-        ),
-    ]);
-}
 
 #[test]
 fn what_lists_nothing_removes_nothing() {

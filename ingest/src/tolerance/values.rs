@@ -45,14 +45,10 @@ impl Pass<'_> {
         if def.kind != Kind::Complex {
             return self.simple(def, item);
         }
-        let text = match item.as_complex() {
-            Some(parts) => parts.get("value").and_then(Value::as_str),
-            None => item.as_str(),
-        };
-        let item = match text.and_then(object_in) {
+        let item = match entra::app_role(def, &item) {
             Some(role) => {
                 self.note(Rewrite::JsonInText);
-                entra::app_role(role).into()
+                role.into()
             }
             None => item,
         };
@@ -128,10 +124,4 @@ impl Pass<'_> {
         self.note(Rewrite::EmptyText);
         Value::Null
     }
-}
-
-/// The object that a text is, if it is one.
-fn object_in(text: &str) -> Option<Attributes> {
-    let text = text.trim();
-    text.starts_with('{').then(|| schemas::scim::parse(text.as_bytes()).ok()).flatten()
 }
