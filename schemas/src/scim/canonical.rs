@@ -119,7 +119,7 @@ pub fn coerce(
 }
 
 /// RFC 7643 §2.4: the same value and type at most once. The first stays, and takes on what only a later
-/// one says.
+/// one says, and to be primary if any of them is.
 fn distinct(def: &AttributeDef, items: Vec<Value>) -> Vec<Value> {
     if items.len() < 2 {
         return items;
@@ -132,7 +132,9 @@ fn distinct(def: &AttributeDef, items: Vec<Value>) -> Vec<Value> {
             (None, item) => kept.push(item),
             (Some(Value::Complex(first)), Value::Complex(later)) => {
                 for (name, part) in later {
-                    if !first.contains(&name) {
+                    let is_primary =
+                        name.eq_ignore_ascii_case("primary") && part == Value::Bool(true);
+                    if is_primary || !first.contains(&name) {
                         first.insert(name, part);
                     }
                 }

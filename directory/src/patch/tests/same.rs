@@ -49,3 +49,18 @@ fn values_that_a_change_makes_the_same_become_one() {
         r#""emails":[{"value":"a","type":"work","primary":true}]"#,
     )]);
 }
+
+#[test]
+fn of_values_that_are_the_same_one_that_is_primary_makes_all_of_them_so() {
+    let twice = r#"[{"value":"a","type":"work","primary":false},{"value":"A","type":"work","primary":true}]"#;
+    let primary = r#""emails":[{"value":"a","type":"work","primary":true}]"#;
+    for op in ["add", "replace"] {
+        let change = format!(r#"{{"op":"{op}","path":"emails","value":{twice}}}"#);
+        check(&[("", &change, primary)]);
+    }
+    check(&[(
+        r#""emails":[{"value":"a","type":"work"},{"value":"a","type":"home","primary":true}]"#,
+        r#"{"op":"replace","path":"emails[type eq \"work\"].primary","value":false},{"op":"replace","path":"emails[type eq \"home\"].type","value":"work"}"#,
+        primary,
+    )]);
+}

@@ -174,6 +174,10 @@ fn the_same_value_and_type_are_kept_once() {
             r#"{"emails":[{"value":"a","display":"D","primary":true}]}"#,
         ),
         (
+            r#""emails":[{"value":"a","primary":false},{"value":"A","primary":true},{"value":"a","primary":false}]"#,
+            r#"{"emails":[{"value":"a","primary":true}]}"#,
+        ),
+        (
             r#""emails":[{"value":"a","type":"work"},{"value":"a","type":"home"},{"value":"a"}]"#,
             r#"{"emails":[{"value":"a","type":"work"},{"value":"a","type":"home"},{"value":"a"}]}"#,
         ),
