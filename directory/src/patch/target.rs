@@ -10,6 +10,8 @@ use super::work::{names, terms, weight};
 use super::{Applied, NoMatch, Op, Rules, element, passing_over_read_only};
 use crate::matching::check_element;
 
+const REF: &str = "$ref";
+
 /// What a path leads to.
 #[derive(Clone)]
 pub(super) struct Target<'p> {
@@ -150,8 +152,6 @@ impl<'p> Target<'p> {
     /// goes. Entra ID and JumpCloud list so the members of a group that leave, and a late remove of an old
     /// manager or address must not take the new one (AzureAD/SCIMReferenceCode, issue 87).
     fn remove(&self, holder: &mut Attributes, value: Value) -> Result<(), ScimError> {
-        let is_list = holder.get(&self.name).is_some_and(|there| there.as_list().is_some());
-        let listed = if is_list && value != Value::Null {
         if self.is_of_parts()
             && !value.is_absent()
             && let Value::Complex(mut parts) = value
@@ -160,6 +160,8 @@ impl<'p> Target<'p> {
             parts = parts.into_iter().filter(|(_, value)| !value.is_absent()).collect();
             return self.set_parts(holder, Op::Remove, parts);
         }
+        let is_list = holder.get(&self.name).is_some_and(|there| there.as_list().is_some());
+        let listed = if is_list && value != Value::Null {
             Some(Listed::new(self.def, value.into_list()))
         } else {
             self.listed(value)
@@ -199,10 +201,14 @@ impl<'p> Target<'p> {
             (Some(Value::List(there)), value) if op == Op::Add => {
                 element::add(self.def, &self.name, there, value.into_list())
             }
-            (Some(Value::Complex(there)), Value::Complex(parts))
-                if !self.refers_elsewhere(there, &parts) =>
-            {
-                element::merge(there, parts);
+            (Some(Value::Complex(there)), Value::Complex(parts)) => {
+                if let Some(parts) = self.identified(there, parts) {
+                    if self.refers_elsewhere(there, &parts) {
+                        *there = parts;
+                    } else {
+                        element::merge(there, parts);
+                    }
+                }
                 Ok(())
             }
             (_, value) => {
@@ -212,17 +218,17 @@ impl<'p> Target<'p> {
         }
     }
 
+    /// Whether it is one complex attribute that is no reference, such as `name`: its sub-attributes stand each for itself.
+    fn is_of_parts(&self) -> bool {
+        self.def.is_some_and(|def| !def.multi_valued && !def.has_value())
+    }
+
     /// The named sub-attributes of a complex attribute, leaving the others.
     fn set_parts(
         &self,
         holder: &mut Attributes,
         op: Op,
         parts: Attributes,
-    /// Whether it is one complex attribute that is no reference, such as `name`: its sub-attributes stand each for itself.
-    fn is_of_parts(&self) -> bool {
-        self.def.is_some_and(|def| !def.multi_valued && !def.has_value())
-    }
-
     ) -> Result<(), ScimError> {
         parts.into_iter().try_for_each(|(name, value)| {
             let sub_def = self.def.and_then(|def| def.sub(&name));
@@ -245,7 +251,8 @@ impl<'p> Target<'p> {
             return Ok(());
         }
         let clears = op == Op::Remove || value.is_absent();
-        if sub == "value" && self.def.is_some_and(AttributeDef::has_value) {
+        let is_reference = self.def.is_some_and(AttributeDef::has_value);
+        if is_reference && (sub == "value" || (sub == REF && !clears)) {
             // A reference is one with its identifier: `manager.value` is `manager`.
             let whole = Self { sub: None, sub_def: None, ..self.clone() };
             return if clears {
@@ -283,6 +290,18 @@ impl<'p> Target<'p> {
         }
     }
 
+    /// What is said of a reference that is there. Another address without an identifier is said of another target: whom it names
+    /// is the new one (RFC 7643 §4.3 has both lead to one resource), and if it names nobody, nothing is said of who is there.
+    fn identified(&self, there: &Attributes, mut parts: Attributes) -> Option<Attributes> {
+        let said = parts.get(REF).filter(|_| !parts.contains("value"));
+        let (Some(address), true) = (said, there.contains("value")) else { return Some(parts) };
+        if self.def.is_some_and(AttributeDef::has_value) && there.get(REF) != Some(address) {
+            let id = named_by(address.as_str()?)?.to_owned();
+            parts.insert("value", id);
+        }
+        Some(parts)
+    }
+
     /// Whether a reference, such as manager, gets another target, so that what it said of the old
     /// one no longer holds.
     fn refers_elsewhere(&self, there: &Attributes, parts: &Attributes) -> bool {
@@ -297,6 +316,13 @@ impl<'p> Target<'p> {
             None => self.name.clone(),
         }
     }
+}
+
+/// The id at the end of the address of a user.
+fn named_by(address: &str) -> Option<&str> {
+    let (before, id) = address.rsplit_once('/')?;
+    let is_of_users = before.rsplit('/').next() == Some("Users");
+    (is_of_users && !id.is_empty() && !id.contains(['?', '#'])).then_some(id)
 }
 
 pub(super) fn complex_at<'t>(

@@ -103,6 +103,39 @@ fn a_manager_is_set_and_cleared() {
 }
 
 #[test]
+fn the_address_of_another_manager_is_that_manager_and_one_that_names_nobody_changes_nothing() {
+    let manager = |inner: &str| format!(r#""{ENTERPRISE}":{{"manager":{inner}}}"#);
+    let old = manager(r#"{"value":"old","$ref":"../Users/old","note":"n"}"#);
+    let new = manager(r#"{"value":"new","$ref":"../Users/new"}"#);
+    let plain = manager(r#"{"value":"old"}"#);
+    let replace =
+        |path: &str, value: &str| format!(r#"{{"op":"replace","path":"{path}","value":{value}}}"#);
+    check(&[
+        (&old, &replace("manager", r#"{"$ref":"../Users/new"}"#), &new),
+        (&old, &replace("manager.$ref", r#""../Users/new""#), &new),
+        (&old, &replace("manager", r#"{"$ref":"../Users/old"}"#), &old),
+        (&old, &replace("manager", r#"{"$ref":"elsewhere","note":"m"}"#), &old),
+        (&old, &replace("manager.$ref", r#""https://x/Groups/g""#), &old),
+        (
+            &plain,
+            &replace("manager", r#"{"$ref":"../Users/old"}"#),
+            &manager(r#"{"value":"old","$ref":"../Users/old"}"#),
+        ),
+        (&plain, &replace("manager", r#"{"$ref":"../Users/new"}"#), &new),
+        (
+            &old,
+            &replace("manager", r#"{"note":"m"}"#),
+            &manager(r#"{"value":"old","$ref":"../Users/old","note":"m"}"#),
+        ),
+        (
+            &old,
+            r#"{"op":"remove","path":"manager.$ref"}"#,
+            &manager(r#"{"value":"old","note":"n"}"#),
+        ),
+    ]);
+}
+
+#[test]
 fn a_name_with_a_urn_that_was_kept_flat_does_not_hide_the_extension() {
     let flat = format!(r#""{ENTERPRISE}:department":"old""#);
     let change = format!(r#"{{"op":"replace","path":"{ENTERPRISE}:department","value":"HR"}}"#);
