@@ -1,6 +1,6 @@
 //! Role mappings: which roles a user has in the app, by its groups.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::GroupId;
 use schemas::wire::Role;
@@ -57,24 +57,21 @@ impl RoleMapping {
     /// configured.
     #[must_use]
     pub fn roles<'g>(&self, groups: impl IntoIterator<Item = &'g Group>) -> Option<Vec<Role>> {
-        if self.is_empty() {
-            return None;
-        }
-        let groups: Vec<&Group> = groups.into_iter().collect();
-        let given = self.groups.iter().filter(|mapped| groups.iter().any(|group| mapped.is(group)));
-        let mut taken = BTreeSet::new();
-        let slugs = given.map(|mapped| &mapped.role).filter(|slug| taken.insert(*slug));
-        let mut slugs: Vec<&String> = slugs.collect();
-        if slugs.is_empty() {
-            slugs.extend(&self.default_role);
-        }
-        Some(slugs.into_iter().map(|slug| Role { slug: slug.clone() }).collect())
+        self.by_group().roles(groups)
     }
 
-    /// Where in the mapping this group stands; it gives no role if that is nowhere.
-    pub(crate) fn places(&self, group: &Group) -> Vec<usize> {
-        let is = |(place, mapped): (usize, &MappedGroup)| mapped.is(group).then_some(place);
-        self.groups.iter().enumerate().filter_map(is).collect()
+    /// The mapping to look groups up in, for who asks about many users or groups.
+    pub(crate) fn by_group(&self) -> ByGroup<'_> {
+        let mut by_group = ByGroup { mapping: self, ids: BTreeMap::new(), names: BTreeMap::new() };
+        for (place, MappedGroup { group, .. }) in self.groups.iter().enumerate() {
+            // What reads as an id is one: no identity provider names a group like that.
+            let places = match group.parse() {
+                Ok(id) => by_group.ids.entry(id).or_default(),
+                Err(_) => by_group.names.entry(name_key(group)).or_default(),
+            };
+            places.push(place);
+        }
+        by_group
     }
 
     /// What is wrong about it.
@@ -111,13 +108,38 @@ impl RoleMapping {
     }
 }
 
-impl MappedGroup {
-    /// What reads as an id is one: no identity provider names a group like that.
-    fn is(&self, group: &Group) -> bool {
-        match self.group.parse::<GroupId>() {
-            Ok(id) => id == group.group_id,
-            Err(_) => name_key(&self.group) == group.name_key,
+/// A mapping by what is known of a group: a change of many members asks it once for each, and reading the ids and names of the
+/// mapping every time would take longer than all the rest.
+pub(crate) struct ByGroup<'m> {
+    mapping: &'m RoleMapping,
+    ids: BTreeMap<GroupId, Vec<usize>>,
+    names: BTreeMap<String, Vec<usize>>,
+}
+
+impl ByGroup<'_> {
+    /// See [`RoleMapping::roles`].
+    pub(crate) fn roles<'g>(
+        &self,
+        groups: impl IntoIterator<Item = &'g Group>,
+    ) -> Option<Vec<Role>> {
+        if self.mapping.is_empty() {
+            return None;
         }
+        let places: BTreeSet<usize> =
+            groups.into_iter().flat_map(|group| self.places(group)).collect();
+        let mut taken = BTreeSet::new();
+        let slugs = places.into_iter().map(|place| &self.mapping.groups[place].role);
+        let mut slugs: Vec<&String> = slugs.filter(|slug| taken.insert(*slug)).collect();
+        if slugs.is_empty() {
+            slugs.extend(&self.mapping.default_role);
+        }
+        Some(slugs.into_iter().map(|slug| Role { slug: slug.clone() }).collect())
+    }
+
+    /// Where in the mapping this group stands; it gives no role if that is nowhere.
+    pub(crate) fn places(&self, group: &Group) -> BTreeSet<usize> {
+        let found = [self.ids.get(&group.group_id), self.names.get(&group.name_key)];
+        found.into_iter().flatten().flatten().copied().collect()
     }
 }
 
@@ -176,7 +198,8 @@ mod tests {
         assert_eq!(slugs(&mapping, &all), of(&["admin", "engineer"]));
         assert_eq!(slugs(&mapping, &all[..2]), of(&["engineer", "admin"]));
         assert_eq!(slugs(&mapping, &all[3..]), of(&["member"]));
-        assert_eq!((mapping.places(&all[0]), mapping.places(&all[3])), (vec![2], vec![]));
+        let places = |group| mapping.by_group().places(group).into_iter().collect::<Vec<_>>();
+        assert_eq!((places(&all[0]), places(&all[3])), (vec![2], vec![]));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{Commit, Undecided, users};
 use crate::diff::previous_user;
 use crate::facts::{Asking, Facts, Missing};
 use crate::patch::Applied;
+use crate::role_mapping::ByGroup;
 use crate::{Group, Rejection, Stamp};
 
 /// The roles that a user has by the groups that it is in.
@@ -23,6 +24,10 @@ pub(super) fn of_user(facts: &Facts, user: ScimId) -> Result<Option<Vec<Role>>, 
     if mapping.is_empty() {
         return Ok(None);
     }
+    given(facts, &mapping.by_group(), user)
+}
+
+fn given(facts: &Facts, mapping: &ByGroup<'_>, user: ScimId) -> Result<Option<Vec<Role>>, Missing> {
     let mut asking = Asking::default();
     let mut groups = Vec::new();
     for id in facts.groups_of.of(user)? {
@@ -39,6 +44,7 @@ pub(super) fn affected(facts: &Facts, drafts: &[Draft]) -> Result<BTreeSet<ScimI
     if mapping.is_empty() {
         return Ok(affected);
     }
+    let mapping = mapping.by_group();
     let mut asking = Asking::default();
     // A group that the drafts create is not known yet, and may give a role.
     let known = |id: &ScimId| facts.groups.get(id).and_then(Option::as_ref);
@@ -78,7 +84,7 @@ pub(super) fn affected(facts: &Facts, drafts: &[Draft]) -> Result<BTreeSet<ScimI
     let exists = |user: &ScimId| facts.users.get(user).is_some_and(Option::is_some);
     for user in affected.iter().filter(|user| exists(user) || !written.contains(user)) {
         asking.note(facts.user(*user));
-        asking.note(of_user(facts, *user));
+        asking.note(given(facts, &mapping, *user));
     }
     asking.done()?;
     Ok(affected)
@@ -95,10 +101,11 @@ pub(super) fn follow(
     affected: BTreeSet<ScimId>,
     stamp: &mut Stamp<'_>,
 ) -> Result<Vec<Draft>, Missing> {
+    let mapping = facts.directory.apps.role_mapping.by_group();
     let mut commit = Commit { facts, stamp, drafts: Vec::new(), applied: Applied::default() };
     for id in affected {
         let Some(before) = facts.user(id)?.filter(|user| !user.shown.hidden) else { continue };
-        let roles = of_user(facts, id)?;
+        let roles = given(facts, &mapping, id)?;
         if roles == before.shown.roles {
             continue;
         }

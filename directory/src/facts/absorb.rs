@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::ScimId;
 
-use super::Facts;
+use super::{Facts, GroupsOf};
 use crate::resource::{Group, User, text};
 
 impl Facts {
@@ -48,8 +48,9 @@ impl Facts {
             }
             self.members_of.entry(group).or_insert(everyone);
         }
+        let known = self.memberships_of(&later.groups_of);
         self.groups_of.absorb(later.groups_of, |user, groups| {
-            for ((group, _), member) in self.memberships.iter().filter(|((_, of), _)| *of == user) {
+            for (group, member) in known.get(&user).into_iter().flatten() {
                 if *member {
                     groups.insert(*group)
                 } else {
@@ -58,6 +59,17 @@ impl Facts {
             }
             groups.retain(|group| !is_gone(&self.groups, &self.users, *group, user));
         });
+    }
+
+    /// What is known of the groups of these users, gathered in one pass: there may be as many users as memberships.
+    fn memberships_of(&self, users: &GroupsOf) -> BTreeMap<ScimId, Vec<(ScimId, bool)>> {
+        let mut known: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for ((group, user), member) in
+            self.memberships.iter().filter(|((_, user), _)| users.knows(*user))
+        {
+            known.entry(*user).or_default().push((*group, *member));
+        }
+        known
     }
 
     /// All holders are among the users, which were taken in before.
