@@ -55,9 +55,25 @@ impl Plan {
         Ok(Self { operations, fail_on_errors })
     }
 
-    /// The order of the request, except that what an operation refers to comes before it. Where that
-    /// leads in a circle, the order of the request holds.
+    /// The order of the request, except that what an operation refers to comes before it: it waits until all of that, and what
+    /// this refers to in turn, has come, and nothing else is moved. Where references lead in a circle, the circle is carried out
+    /// as soon as the last of it has come.
     pub(crate) fn order(&self) -> Vec<usize> {
+        let needs = self.needs();
+        let mut ready_at = vec![Vec::new(); needs.len()];
+        for (at, last) in last_needed(&needs).into_iter().enumerate() {
+            ready_at[last].push(at);
+        }
+        let mut order = Vec::with_capacity(needs.len());
+        let mut seen = vec![false; needs.len()];
+        for at in ready_at.into_iter().flatten() {
+            visit(at, &needs, &mut seen, &mut order);
+        }
+        order
+    }
+
+    /// The operations to which each refers.
+    fn needs(&self) -> Vec<Vec<usize>> {
         let asked = || self.operations.iter().map(|operation| operation.asked.as_ref().ok());
         let mut by_id = BTreeMap::new();
         for (at, asked) in asked().enumerate() {
@@ -65,19 +81,32 @@ impl Plan {
                 by_id.insert(bulk_id.as_str(), at);
             }
         }
-        let needs: Vec<Vec<usize>> = asked()
-            .map(|asked| {
-                let references = asked.map(|asked| asked.refers_to.as_slice()).unwrap_or_default();
-                references.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect()
-            })
-            .collect();
-        let mut order = Vec::with_capacity(needs.len());
-        let mut seen = vec![false; needs.len()];
-        for at in 0..needs.len() {
-            visit(at, &needs, &mut seen, &mut order);
-        }
-        order
+        let needs = asked().map(|asked| {
+            let references = asked.map(|asked| asked.refers_to.as_slice()).unwrap_or_default();
+            references.iter().filter_map(|id| by_id.get(id.as_str()).copied()).collect()
+        });
+        needs.collect()
     }
+}
+
+/// The last operation of all that each refers to, and these in turn; itself if that is later.
+fn last_needed(needs: &[Vec<usize>]) -> Vec<usize> {
+    let mut needed_by = vec![Vec::new(); needs.len()];
+    for (at, needs) in needs.iter().enumerate() {
+        needs.iter().for_each(|needed| needed_by[*needed].push(at));
+    }
+    let mut last = vec![None; needs.len()];
+    // From the last on, so that whoever leads to it is settled by the first that finds it.
+    for at in (0..needs.len()).rev() {
+        let mut open = vec![at];
+        while let Some(one) = open.pop() {
+            if last[one].is_none() {
+                last[one] = Some(at);
+                open.extend(&needed_by[one]);
+            }
+        }
+    }
+    last.into_iter().map(|last| last.expect("each leads to itself")).collect()
 }
 
 /// Depth first, with a stack of its own: a chain may be as long as the request.

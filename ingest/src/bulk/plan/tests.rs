@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use schemas::ScimId;
 use schemas::scim::parse;
 
@@ -35,6 +36,23 @@ fn what_is_referred_to_comes_first_and_a_circle_ends() {
     assert_eq!(of(&circle), [1, 0, 2]);
     let itself = [post("a", "bulkId:a")];
     assert_eq!(of(&itself), [0]);
+}
+
+#[test]
+fn what_refers_forwards_waits_and_everything_else_keeps_its_place() {
+    let of = |operations: &[String]| plan(&operations.join(",")).unwrap().order();
+    let group = r#"{"method":"POST","path":"/Groups","bulkId":"g","data":{"displayName":"G","members":[{"value":"bulkId:u"}]}}"#.to_owned();
+    let delete = format!(r#"{{"method":"DELETE","path":"/Users/{}"}}"#, ScimId::from_bits(1));
+    assert_eq!(of(&[group.clone(), delete.clone(), post("u", "")]), [1, 2, 0]);
+    let patch =
+        r#"{"method":"PATCH","path":"/Groups/bulkId:g","data":{"Operations":[]}}"#.to_owned();
+    let last = post("v", "");
+    let chain = [patch, group, delete.clone(), post("u", "bulkId:v"), last, post("w", "")];
+    assert_eq!(of(&chain), [2, 4, 3, 1, 0, 5]);
+    let circle = [post("a", "bulkId:b"), delete.clone(), post("b", "bulkId:a"), delete];
+    assert_eq!(of(&circle), [1, 2, 0, 3]);
+    let backwards = [post("a", ""), post("b", "bulkId:a"), post("c", "bulkId:nobody")];
+    assert_eq!(of(&backwards), [0, 1, 2]);
 }
 
 #[test]
@@ -115,5 +133,34 @@ fn the_place_of_what_failed_is_the_one_that_was_named() {
     }
     for (method, path) in [("POST", "/Users/nobody"), ("PUT", "/Users"), ("PUT", "/Others/1")] {
         assert_eq!(location(&at(method, path)), None, "{method} {path}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_waits_longer_than_for_what_it_refers_to(needs in prop::collection::vec(prop::option::of(0..8_usize), 1..8)) {
+        let operations = needs.iter().enumerate().map(|(at, needed)| {
+            let refers_to = needed.map(|needed| format!("bulkId:{needed}"));
+            post(&at.to_string(), &refers_to.unwrap_or_default())
+        });
+        let order = plan(&operations.collect::<Vec<_>>().join(",")).unwrap().order();
+        let mut all = order.clone();
+        all.sort_unstable();
+        prop_assert_eq!(all, (0..needs.len()).collect::<Vec<_>>(), "each has its turn");
+        let place = |at: usize| order.iter().position(|one| *one == at).unwrap();
+        for at in 0..needs.len() {
+            let mut closure = vec![at];
+            while let Some(next) = closure.last().and_then(|last| needs[*last]).filter(|next| *next < needs.len() && !closure.contains(next)) {
+                closure.push(next);
+            }
+            let last = *closure.iter().max().unwrap();
+            for later in (last + 1)..needs.len() {
+                prop_assert!(place(at) < place(later), "{} before {} in {:?}", at, later, order);
+            }
+            let leads_back = needs[*closure.last().unwrap()].is_some_and(|next| closure.contains(&next));
+            if let Some(needed) = needs[at].filter(|needed| *needed < needs.len() && !leads_back) {
+                prop_assert!(place(needed) < place(at), "{} before {} in {:?}", needed, at, order);
+            }
+        }
     }
 }
