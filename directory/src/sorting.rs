@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::matching::{Place, Scope, is_case_exact, leaf};
 
+/// How many characters of a text a list is sorted by. The key of the last resource of a page is a part of the cursor that leads to
+/// the next one (RFC 9865), and that has to fit into a URL whatever the text; people tell names apart by far fewer.
+pub const KEY_LENGTH_MAX: usize = 256;
+
 /// What a resource is sorted by: of a multi-valued attribute the primary value, else the first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum SortKey {
@@ -19,7 +23,7 @@ pub enum SortKey {
     Number(f64),
     /// A moment, in nanoseconds after 1970.
     Moment(i128),
-    /// A text, its case removed where case does not matter.
+    /// A text, its case removed where case does not matter, up to [`KEY_LENGTH_MAX`].
     Text(String),
 }
 
@@ -113,9 +117,14 @@ fn key_of_text(text: &str, def: Option<&AttributeDef>) -> SortKey {
     let moment = def.filter(|def| def.kind == Kind::DateTime).and_then(|_| instant(text));
     match moment {
         Some(moment) => SortKey::Moment(moment),
-        None if is_case_exact(def) => SortKey::Text(text.to_owned()),
-        None => SortKey::Text(text.to_lowercase()),
+        None if is_case_exact(def) => SortKey::Text(beginning(text)),
+        None => SortKey::Text(beginning(&beginning(text).to_lowercase())),
     }
+}
+
+/// As much of a text as it is sorted by. Who agrees in that stands in the order of creation, as who agrees in all.
+fn beginning(text: &str) -> String {
+    text.chars().take(KEY_LENGTH_MAX).collect()
 }
 
 /// The primary value of a list, else its first.
@@ -152,6 +161,20 @@ mod tests {
         assert_eq!(key(two, "emails.value"), Some(SortKey::Text("a".into())));
         let first = r#"{"emails":[{"value":"b"},{"value":"a"}]}"#;
         assert_eq!(key(first, "emails.value"), Some(SortKey::Text("b".into())));
+    }
+
+    #[test]
+    fn of_a_long_text_only_the_beginning_is_sorted_by() {
+        let long = "Ä".repeat(13_000);
+        let of = |title: &str| key(&format!(r#"{{"title":"{title}"}}"#), "title");
+        assert_eq!(of(&long), Some(SortKey::Text("ä".repeat(KEY_LENGTH_MAX))));
+        assert_eq!(of(&long), of(&format!("{long}x")));
+        assert_eq!(
+            compare(of(&"a".repeat(255)).as_ref(), of(&"a".repeat(257)).as_ref()),
+            Ordering::Less
+        );
+        let exact = key(&format!(r#"{{"externalId":"{long}"}}"#), "externalId");
+        assert_eq!(exact, Some(SortKey::Text("Ä".repeat(KEY_LENGTH_MAX))));
     }
 
     #[test]

@@ -16,8 +16,11 @@ use sha2::{Digest, Sha256};
 
 use crate::ports::{Place, Sort};
 
-/// How long a cursor can be: what it is sorted by is a value of a resource.
-const LENGTH_MAX: usize = 16_384;
+/// How long a cursor can be. What a list is sorted by has up to [`KEY_LENGTH_MAX`] characters, each up to six bytes in JSON, which
+/// base64 makes a third longer; the rest takes a few hundred.
+///
+/// [`KEY_LENGTH_MAX`]: directory::sorting::KEY_LENGTH_MAX
+const LENGTH_MAX: usize = 4_096;
 
 /// Where a list goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,6 +91,9 @@ fn invalid() -> ScimError {
 
 #[cfg(test)]
 mod tests {
+    use directory::sorting::sort_key;
+    use schemas::scim::{Attributes, USER};
+
     use super::*;
 
     const DIRECTORY: DirectoryId = DirectoryId::from_bits(1);
@@ -98,6 +104,17 @@ mod tests {
         let cursor = Cursor::new(list, true, Some(Place { key: None, order: [7; 16] }));
         let text = cursor.to_string();
         assert_eq!(text.parse::<Cursor>().unwrap().of(list).unwrap(), cursor);
+    }
+
+    #[test]
+    fn a_cursor_can_be_sent_back_whatever_the_list_is_sorted_by() {
+        let list = ListId::of(DIRECTORY, "User", None, None);
+        for text in ["\u{1}", "\u{1d11e}", "a"] {
+            let title = Attributes::from([("title", text.repeat(13_000))]);
+            let key = sort_key(&title, &"title".parse().unwrap(), &USER);
+            let cursor = Cursor::new(list, false, Some(Place { key, order: [0xff; 16] }));
+            assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        }
     }
 
     #[test]
