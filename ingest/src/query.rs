@@ -126,8 +126,10 @@ impl Parameters {
     }
 
     fn read(self) -> Result<Query, ScimError> {
-        let filter = self.filter.filter(|filter| !filter.is_empty());
-        let paging = match (self.cursor, self.start_index) {
+        // What is empty asks for nothing; an empty cursor is the first page (RFC 9865 §2).
+        let said = |value: Option<String>| value.filter(|value| !value.is_empty());
+        let filter = said(self.filter);
+        let paging = match (self.cursor, said(self.start_index)) {
             (Some(cursor), _) if cursor.is_empty() => Paging::Cursor(None),
             (Some(cursor), _) => Paging::Cursor(Some(cursor.parse()?)),
             (None, Some(from)) => Paging::Index(start_index(&from)?),
@@ -140,7 +142,7 @@ impl Parameters {
             projection: Projection::parse(self.attributes.as_deref(), self.excluded.as_deref())?,
             paging,
             has_unknown: false,
-            count: self.count.map(|value| count(&value, by_cursor)).transpose()?,
+            count: said(self.count).map(|value| count(&value, by_cursor)).transpose()?,
         })
     }
 }
@@ -224,6 +226,15 @@ mod tests {
         assert_eq!(page("startIndex=0&count=-5"), (Paging::Index(1), 0));
         assert_eq!(page("startIndex=7&count=999999999999"), (Paging::Index(7), COUNT_MAX));
         assert_eq!(page("cursor&count=2"), (Paging::Cursor(None), 2));
+    }
+
+    #[test]
+    fn what_is_empty_asks_for_nothing() {
+        let empty = "count=&startIndex=&filter=&sortBy=&sortOrder=&attributes=&excludedAttributes=";
+        let query = Query::parse(empty).unwrap();
+        assert_eq!((query.paging.clone(), query.count()), (Paging::Index(1), COUNT_DEFAULT));
+        assert!(query.filter.is_none() && query.sort.is_none() && !query.projection.is_asked_for());
+        assert_eq!(Query::parse("cursor=&count=").unwrap().paging, Paging::Cursor(None));
     }
 
     #[test]
