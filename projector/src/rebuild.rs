@@ -23,7 +23,8 @@ use schemas::{DirectoryId, EventId, EventType, Hash, Head, Record, ScimId, Seq, 
 use crate::fold::{Fold, Outlined};
 use crate::judge::Poison;
 use crate::ports::{BoxError, Position, StoreError};
-pub use survey::{Survey, Surveyed};
+use survey::Comparison;
+pub use survey::{Heads, Loss, Survey, Surveyed};
 
 /// How many records travel from stage to stage at once.
 const CHUNK_RECORDS: usize = 512;
@@ -136,10 +137,12 @@ pub fn rebuild(
     generation: &mut dyn Generation,
     progress: &mut dyn FnMut(Seen),
 ) -> Result<Seen, RebuildError> {
-    Ok(rebuild_from(partition, Offset::default(), scan, generation, progress)?.0)
+    let begin = Offset::default();
+    Ok(rebuild_from(partition, begin, scan, &Heads::new(), generation, progress)?.0)
 }
 
-/// The same of a partition whose records before `begin` are gone, with what is left of its streams.
+/// The same of a partition whose records before `begin` are gone, with what is left of its streams beside what is known
+/// of them.
 ///
 /// # Errors
 ///
@@ -148,11 +151,12 @@ pub fn rebuild_from(
     partition: Partition,
     begin: Offset,
     scan: Scan<'_>,
+    known: &Heads,
     generation: &mut dyn Generation,
     progress: &mut dyn FnMut(Seen),
 ) -> Result<(Seen, Survey), RebuildError> {
     let mut seen = Seen::default();
-    let judge = judged(partition, scan, Changes::Fold, |chunk| {
+    let judge = judged(partition, scan, known, Changes::Fold, |chunk| {
         generation.feed(partition, &chunk.feed)?;
         seen.add(&chunk);
         progress(seen);
@@ -164,7 +168,7 @@ pub fn rebuild_from(
     Ok((seen, judge.survey()))
 }
 
-/// Looks at what is left of the streams of a partition, and makes nothing of it.
+/// Looks at what is left of the streams of a partition beside what is known of them, and makes nothing of it.
 ///
 /// # Errors
 ///
@@ -172,10 +176,11 @@ pub fn rebuild_from(
 pub fn survey(
     partition: Partition,
     scan: Scan<'_>,
+    known: &Heads,
     progress: &mut dyn FnMut(Seen),
 ) -> Result<Survey, RebuildError> {
     let mut seen = Seen::default();
-    let judge = judged(partition, scan, Changes::HandOn, |chunk| {
+    let judge = judged(partition, scan, known, Changes::HandOn, |chunk| {
         seen.add(&chunk);
         progress(seen);
         Ok::<(), RebuildError>(())
@@ -222,18 +227,20 @@ impl Seen {
 
 /// Reads, hashes, decodes and judges on threads of their own and hands chunks on in order. Returns what
 /// all of it folds to.
-pub(crate) fn judged<E: From<RebuildError>>(
+pub(crate) fn judged<'a, E: From<RebuildError>>(
     partition: Partition,
     scan: Scan<'_>,
+    known: &'a Heads,
     changes: Changes,
     mut each: impl FnMut(Chunk) -> Result<(), E>,
-) -> Result<Judge, E> {
+) -> Result<Judge<'a>, E> {
     std::thread::scope(|scope| {
         let waiting_max = changes.chunks_waiting_max();
         let (read_out, read_in) = sync_channel(waiting_max);
         let (judge_out, judge_in) = sync_channel(waiting_max);
         scope.spawn(move || read(scan, &read_out));
-        let judging = scope.spawn(move || judge(partition, changes, &read_in, &judge_out));
+        let judge = Judge::new(known, changes);
+        let judging = scope.spawn(move || judge_all(judge, partition, &read_in, &judge_out));
         for chunk in judge_in {
             each(chunk.map_err(E::from)?)?;
         }
@@ -272,13 +279,12 @@ fn read(scan: Scan<'_>, out: &SyncSender<Result<Hashed, RebuildError>>) {
 }
 
 /// Ends at the first record that cannot be read, or when nobody listens any more.
-fn judge(
+fn judge_all<'a>(
+    mut judge: Judge<'a>,
     partition: Partition,
-    changes: Changes,
     chunks: &Receiver<Result<Hashed, RebuildError>>,
     out: &SyncSender<Result<Chunk, RebuildError>>,
-) -> Judge {
-    let mut judge = Judge::new(changes);
+) -> Judge<'a> {
     for chunk in chunks {
         let (judged, poison) = match chunk {
             Ok(chunk) => judge.judge(partition, chunk),
@@ -325,7 +331,8 @@ fn decode(entry: Entry, hash: Hash) -> Result<Box<Decoded>, DecodeError> {
 }
 
 /// The streams as they are read, and what they fold to.
-pub(crate) struct Judge {
+pub(crate) struct Judge<'a> {
+    comparison: Comparison<'a>,
     changes: Changes,
     streams: BTreeMap<DirectoryId, Stream<Box<Decoded>>>,
     pending: BTreeMap<DirectoryId, Offset>,
@@ -336,16 +343,17 @@ pub(crate) struct Judge {
     pub(crate) fold: Fold,
 }
 
-impl Judge {
-    fn new(changes: Changes) -> Self {
+impl<'a> Judge<'a> {
+    const fn new(known: &'a Heads, changes: Changes) -> Self {
         Self {
+            comparison: Comparison::with(known),
             changes,
             streams: BTreeMap::new(),
             pending: BTreeMap::new(),
             reached: BTreeMap::new(),
             applied: None,
-            read_to: Offset::default(),
-            fold: Fold::default(),
+            read_to: Offset(0),
+            fold: Fold { directories: BTreeMap::new() },
         }
     }
 
@@ -397,6 +405,7 @@ impl Judge {
                 // What was stopped goes on with a record that begins it anew, and with no other.
                 self.fold.go_on(directory_id);
                 for (link, decoded) in commit {
+                    self.comparison.see(directory_id, link);
                     self.accept(link.as_head(), *decoded, chunk);
                 }
             }
@@ -421,7 +430,8 @@ impl Judge {
         let left = |(id, reached): (&DirectoryId, &Seq)| {
             let folded = self.fold.directories.get(id);
             let (head, stopped) = folded.map(|one| (one.head, one.stopped)).unwrap_or_default();
-            (*id, Surveyed { head, stopped, reached: *reached })
+            let altered = self.comparison.is_altered(*id);
+            (*id, Surveyed { head, stopped, reached: *reached, altered })
         };
         self.reached.iter().map(left).collect()
     }

@@ -17,7 +17,7 @@ use schemas::{DirectoryId, Seq};
 
 use crate::fold::FoldedDirectory;
 use crate::ports::{BoxError, StoredHead};
-use crate::rebuild::{Changes, FeedEntry, RebuildError, Scan, Seen, judged};
+use crate::rebuild::{Changes, FeedEntry, Heads, RebuildError, Scan, Seen, judged};
 use alone::alone;
 pub use snapshot::{
     Columns, Snapshot, StoredDirectory, StoredEvent, StoredPendingMember, StoredResource,
@@ -169,7 +169,9 @@ pub fn verify(
     let mut feed = Feed { snapshot, of_partition, page: Vec::new().into_iter(), after: 0 };
     let mut standing = Standing::new(scratch);
     let mut seen = Seen::default();
-    let judge = judged(partition, scan, Changes::HandOn, |chunk| {
+    // The feed is compared hash by hash, its end among them.
+    let known = Heads::new();
+    let judge = judged(partition, scan, &known, Changes::HandOn, |chunk| {
         for (entry, change) in chunk.feed.iter().zip(&chunk.changes) {
             let stored = feed.next()?;
             compare_event(entry, stored)?;

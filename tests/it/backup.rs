@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Output;
 
 use rusqlite::Connection;
+use serde_json::json;
 use tests::scim::user_body;
 use tests::server::{command, eventually};
 use tests::{Receiver, Server};
@@ -118,4 +119,45 @@ async fn a_record_that_cannot_be_read_is_found_behind_what_the_store_has_read() 
     let list = at.send("GET", "/Users?count=0", None).await.expect(200);
     assert_eq!(list.body["totalResults"], 1, "reads go on");
     assert!(server.terminate().success());
+}
+
+/// A server that has come to rest with one directory and two users.
+async fn at_rest(data: &Path) -> tests::Directory {
+    let server = Server::start(data);
+    let directory = server.api().directory("azure scim v2.0", "Acme").await;
+    directory.user("first@acme.example").await;
+    directory.user("last@acme.example").await;
+    assert!(server.terminate().success());
+    directory
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_whose_last_record_was_altered_is_made_no_state_of_until_that_is_accepted() {
+    let data = tempfile::tempdir().unwrap();
+    let directory = at_rest(data.path()).await;
+    let log = Connection::open(data.path().join("data/log.db")).unwrap();
+    let alter = "UPDATE records
+        SET value = CAST(replace(CAST(value AS TEXT), 'last@acme', 'eve@acme') AS BLOB)
+        WHERE key = (SELECT max(key) FROM records)";
+    assert_eq!(log.execute(alter, []).unwrap(), 1);
+    drop(log);
+
+    let refused = run(data.path(), &["rebuild"], &[]);
+    is_refused(&refused, "DSYNC-003");
+    for told in [&*directory.id, "its hash differs", "Nothing was changed", "backup"] {
+        assert!(said(&refused).contains(told), "{told}: {refused:?}");
+    }
+    is_refused(&run(data.path(), &["verify"], &[]), "its hash differs");
+
+    let accepted = run(data.path(), &["rebuild", "--accept-loss"], &[]);
+    assert!(accepted.status.success(), "{accepted:?}");
+    assert!(said(&accepted).contains("begun anew: 1 streams"), "{accepted:?}");
+    for command in ["verify", "rebuild"] {
+        let whole = run(data.path(), &[command], &[]);
+        assert!(whole.status.success(), "{whole:?}");
+    }
+    let server = Server::start(data.path());
+    let history = server.api().get("/audit/events?limit=1&order=desc").await;
+    let mark = &history["data"][0]["actor"]["user_agent"];
+    assert_eq!(*mark, json!("dsync rebuild --accept-loss"), "{history}");
 }

@@ -1,11 +1,11 @@
 //! `dsync rebuild`: the state made anew from the log, and, where an operator says so, from what is left of it.
 //!
 //! ```text
-//!   what is left ──▶ survey ──▶ a mark for each stream that lacks records ──▶ log     with --accept-loss
-//!   log ──▶ new state ──▶ does every stream reach what the store knew? ──▶ swap in
+//!   what is left ──▶ survey ──▶ a mark for each stream that is not whole ──▶ log     with --accept-loss
+//!   log ──▶ new state ──▶ does every stream lead to what the store knew? ──▶ swap in
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -13,8 +13,8 @@ use directory::Directory;
 use ingest::anew::{self, Anew};
 use log::Partition;
 use projector::ProjectionStore as _;
-use projector::rebuild::{Generation as _, Seen, Survey, Surveyed, rebuild_from};
-use schemas::{DirectoryId, Edge, Head};
+use projector::rebuild::{Generation as _, Heads, Loss, Seen, Survey, Surveyed, rebuild_from};
+use schemas::{DirectoryId, Edge};
 use serde_json::json;
 use store::Store;
 
@@ -26,14 +26,11 @@ use crate::serve::partitions::check;
 use crate::serve::{DataDir, LogSource, Walk, open_store, scratch_folder};
 use crate::settings::{Settings, StoreSetting};
 
-/// How far the store has come with each stream.
-type Heads = BTreeMap<DirectoryId, Head>;
-
-/// Builds the state anew from the log and swaps it in. Where the log has less than the store knows of, that is refused,
-/// unless the loss is accepted: then the streams that lack records begin anew.
+/// Builds the state anew from the log and swaps it in. Where the log has less than the store knows of, or something else,
+/// that is refused, unless the loss is accepted: then the streams concerned begin anew.
 ///
 /// # Errors
-/// When log or store cannot be read or written, or the log lacks records.
+/// When log or store cannot be read or written, or the log lacks records or has others.
 pub async fn rebuild(settings: Settings, accept_loss: bool, as_json: bool) -> anyhow::Result<()> {
     let edge: Arc<dyn Edge> = Arc::new(SystemEdge::default());
     data::must_be_there(&settings, accept_loss)?;
@@ -47,14 +44,15 @@ pub async fn rebuild(settings: Settings, accept_loss: bool, as_json: bool) -> an
     let partitions = tokio::task::spawn_blocking(move || counted.partitions()).await??;
     let count = u16::try_from(partitions.len())?;
     check(&store, count)?;
-    let known = heads(&store, &partitions).await?;
+    let known = Arc::new(heads(&store, &partitions).await?);
     let told = if store.is_without_events() { store.told_up_to().await? } else { 0 };
     let begun = edge.now();
     let begun_anew =
         if accept_loss { begin_anew(&log, &store, &partitions, &known, &*edge).await? } else { 0 };
     let mut generation = store.new_generation(count, &scratch_folder(&settings)).await?;
+    let compared = Arc::clone(&known);
     let (generation, seen, left) = tokio::task::spawn_blocking(move || {
-        let made = rebuild_all(&log, &partitions, &mut generation);
+        let made = rebuild_all(&log, &partitions, &compared, &mut generation);
         made.map(|(seen, left)| (generation, seen, left))
     })
     .await??;
@@ -104,6 +102,7 @@ fn tell(seen: Seen, begun_anew: usize, seconds: f64, as_json: bool) -> anyhow::R
 fn rebuild_all(
     log: &LogSource,
     partitions: &[Partition],
+    known: &Heads,
     generation: &mut store::Generation,
 ) -> anyhow::Result<(Seen, Survey)> {
     let (mut total, mut left) = (Seen::default(), Survey::new());
@@ -111,7 +110,8 @@ fn rebuild_all(
         let Walk { begin, scan, length } = log.scan(partition)?;
         let bar = bar(length);
         let mut progress = |seen: Seen| bar.set_position(seen.records);
-        let (seen, of_partition) = rebuild_from(partition, begin, scan, generation, &mut progress)?;
+        let (seen, of_partition) =
+            rebuild_from(partition, begin, scan, known, generation, &mut progress)?;
         bar.finish_and_clear();
         total = add(total, seen);
         left.extend(of_partition);
@@ -125,11 +125,16 @@ fn left_of(left: &Survey, id: DirectoryId) -> Surveyed {
     left.get(&id).copied().unwrap_or_default()
 }
 
-/// A state that knows less than the one before is not swapped in unasked.
+/// A state that knows less than the one before, or something else, is not swapped in unasked.
 fn refuse_loss(known: &Heads, left: &Survey) -> anyhow::Result<()> {
-    let ids = known.keys().chain(left.keys()).copied();
-    let lacks = |id: &DirectoryId| left_of(left, *id).lacks(known.get(id).copied());
-    let lacking: BTreeSet<DirectoryId> = ids.filter(lacks).collect();
+    let ids: BTreeSet<DirectoryId> = known.keys().chain(left.keys()).copied().collect();
+    let with = |wanted: Loss| -> Vec<DirectoryId> {
+        let has =
+            |id: &DirectoryId| left_of(left, *id).loss(known.get(id).copied()) == Some(wanted);
+        ids.iter().copied().filter(has).collect()
+    };
+    let (altered, lacking) = (with(Loss::Altered), with(Loss::Missing));
+    refuse_altered(&altered, lacking.len(), known)?;
     let Some(first) = lacking.first() else { return Ok(()) };
     let stored = known.get(first).copied().unwrap_or_default();
     let left = left_of(left, *first);
@@ -144,6 +149,25 @@ fn refuse_loss(known: &Heads, left: &Survey) -> anyhow::Result<()> {
     )
 }
 
+/// What the store was made from is told by its hashes alone: the state that has them is not replaced unasked.
+fn refuse_altered(altered: &[DirectoryId], lacking: usize, known: &Heads) -> anyhow::Result<()> {
+    let Some(first) = altered.first() else { return Ok(()) };
+    let stored = known.get(first).copied().unwrap_or_default();
+    let others = if lacking > 0 {
+        format!(" Beside that, it lacks records of {lacking} directories.")
+    } else {
+        String::new()
+    };
+    bail!(
+        "DSYNC-003: the log is not the one that the store was made from: streams of {} directories were altered; the \
+         first is {first}: the record at seq {} of its stream is not the one that was applied, its hash differs.{others} \
+         Nothing was changed. Compare the log with a backup of it; dsync verify names the first record that differs. If \
+         this log is to be gone on with as it is, run dsync rebuild --accept-loss, with which these streams begin anew",
+        altered.len(),
+        stored.seq
+    )
+}
+
 /// Without a state before, what apps have been told says that the log has had more.
 fn refuse_fewer(events: u64, told: u64) -> anyhow::Result<()> {
     if told <= events {
@@ -155,21 +179,22 @@ fn refuse_fewer(events: u64, told: u64) -> anyhow::Result<()> {
     )
 }
 
-/// Lets every stream that lacks records begin anew, of the directories that still exist. How many do.
+/// Lets every stream that lacks records or has others begin anew, of the directories that still exist. How many do.
 async fn begin_anew(
     log: &LogSource,
     store: &Store,
     partitions: &[Partition],
-    known: &Heads,
+    known: &Arc<Heads>,
     edge: &dyn Edge,
 ) -> anyhow::Result<usize> {
     let mut count = 0;
     let open = log.open().await?;
     for partition in partitions.iter().copied() {
-        let walked = log.clone();
-        let left = tokio::task::spawn_blocking(move || survey(&walked, partition)).await??;
+        let (walked, compared) = (log.clone(), Arc::clone(known));
+        let surveyed = move || survey(&walked, partition, &compared);
+        let left = tokio::task::spawn_blocking(surveyed).await??;
         let directories = store.directories_in(partition).await?;
-        let streams = lacking(directories, &left, known);
+        let streams = not_whole(directories, &left, known);
         for stream in &streams {
             tracing::warn!(directory.id = %stream.directory.id, "DSYNC-003: this stream begins anew at seq {}", stream.at);
         }
@@ -180,21 +205,21 @@ async fn begin_anew(
     Ok(count)
 }
 
-fn survey(log: &LogSource, partition: Partition) -> anyhow::Result<Survey> {
+fn survey(log: &LogSource, partition: Partition, known: &Heads) -> anyhow::Result<Survey> {
     let Walk { scan, length, .. } = log.scan(partition)?;
     let bar = bar(length);
     let mut progress = |seen: Seen| bar.set_position(seen.records);
-    let left = projector::rebuild::survey(partition, scan, &mut progress)?;
+    let left = projector::rebuild::survey(partition, scan, known, &mut progress)?;
     bar.finish_and_clear();
     Ok(left)
 }
 
-/// The streams that lack records, each with the place where it is to begin anew.
-fn lacking(directories: Vec<(Directory, bool)>, left: &Survey, known: &Heads) -> Vec<Anew> {
-    let lacks = |(directory, activated): (Directory, bool)| {
+/// The streams that lack records or have others, each with the place where it is to begin anew.
+fn not_whole(directories: Vec<(Directory, bool)>, left: &Survey, known: &Heads) -> Vec<Anew> {
+    let of = |(directory, activated): (Directory, bool)| {
         let (left, stored) = (left_of(left, directory.id), known.get(&directory.id).copied());
         let at = left.beyond(stored);
-        left.lacks(stored).then_some(Anew { directory, activated, at })
+        left.loss(stored).map(|_| Anew { directory, activated, at })
     };
-    directories.into_iter().filter_map(lacks).collect()
+    directories.into_iter().filter_map(of).collect()
 }
