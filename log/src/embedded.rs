@@ -9,6 +9,7 @@
 //! known to survive crashes.
 
 mod checkpoint;
+mod holes;
 mod recent;
 mod room;
 mod scan;
@@ -118,6 +119,20 @@ impl Embedded {
     /// If the log cannot be read.
     pub fn scan(path: &Path, partition: Partition, from: Offset) -> Result<Scan, OpenError> {
         Scan::open(path, partition, from)
+    }
+
+    /// Writes down that the log goes on without the records that it lacks, and returns where some were found to be
+    /// missing: from which offset to the next that has one. Readers stop in front of any other hole.
+    ///
+    /// # Errors
+    ///
+    /// If the log cannot be read or written.
+    pub fn accept_holes(
+        path: &Path,
+        partition: Partition,
+    ) -> Result<Vec<(Offset, Offset)>, OpenError> {
+        let mut connection = sqlite::open_for_writing(path)?;
+        holes::accept(&mut connection, partition).map_err(OpenError::at(path))
     }
 
     /// Where the log is.

@@ -20,8 +20,8 @@ const PAGE: ReadLimit = ReadLimit {
 const SHARED_BYTES: usize = 256 * 1024;
 
 /// An iterator over the records of a partition, from a connection of its own that only reads. It ends
-/// at the tail as of the page it reads last; a live writer is not disturbed. Where a record is missing it says so, and
-/// goes on behind the hole if it is asked to.
+/// at the tail as of the page it reads last; a live writer is not disturbed. Where a record is missing and nobody has
+/// accepted that, it says so, and goes on behind the hole if it is asked to.
 ///
 /// Records that follow each other share memory: who keeps one for long copies it.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
+use super::holes;
 use crate::contract::{Entry, Offset, Partition, ReadError, ReadLimit};
 use crate::file;
 
@@ -177,12 +178,14 @@ pub(super) fn read_into(
         .map_err(failed)?;
     let range = params![key(partition, from), key(partition, OFFSET_MAX)];
     let mut rows = select.query(range).map_err(failed)?;
-    let (mut entries, mut bytes) = (Vec::new(), 0);
+    let (mut entries, mut bytes, mut expected) = (Vec::new(), 0, from);
     while entries.len() < limit.records.get() {
         let Some(row) = rows.next().map_err(failed)? else { break };
         let entry = entry(row, &mut put).map_err(failed)?;
-        let expected = Offset(from.0 + entries.len() as u64);
-        if entry.offset != expected {
+        let hole = (expected, entry.offset);
+        if entry.offset != expected
+            && !holes::is_accepted(connection, partition, hole).map_err(failed)?
+        {
             // The writer leaves no offset out, so something has been lost. What lies before it has not,
             // and whoever reads on is told where.
             if entries.is_empty() {
@@ -194,6 +197,7 @@ pub(super) fn read_into(
         if bytes > limit.bytes.get() && !entries.is_empty() {
             break;
         }
+        expected = entry.offset.next();
         entries.push(entry);
     }
     Ok(entries)
@@ -220,7 +224,7 @@ fn entry(
 const OFFSET_BITS: u32 = 48;
 
 /// 8,900 years at a thousand records a second.
-const OFFSET_MAX: Offset = Offset((1 << OFFSET_BITS) - 1);
+pub(super) const OFFSET_MAX: Offset = Offset((1 << OFFSET_BITS) - 1);
 
 pub(super) fn key(partition: Partition, offset: Offset) -> i64 {
     // Partitions stay below 2^15, so that keys stay positive.
@@ -228,6 +232,6 @@ pub(super) fn key(partition: Partition, offset: Offset) -> i64 {
     i64::try_from(key).expect("the number of partitions was checked")
 }
 
-const fn offset(key: i64) -> Offset {
+pub(super) const fn offset(key: i64) -> Offset {
     Offset(key.unsigned_abs() & OFFSET_MAX.0)
 }

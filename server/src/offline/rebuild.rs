@@ -11,9 +11,11 @@ use std::sync::Arc;
 use anyhow::bail;
 use directory::Directory;
 use ingest::anew::{self, Anew};
-use log::Partition;
+use log::{Offset, Partition, ReadError};
 use projector::ProjectionStore as _;
-use projector::rebuild::{Generation as _, Heads, Loss, Seen, Survey, Surveyed, rebuild_from};
+use projector::rebuild::{
+    Generation as _, Heads, Loss, RebuildError, Seen, Survey, Surveyed, rebuild_from,
+};
 use schemas::{DirectoryId, Edge};
 use serde_json::json;
 use store::Store;
@@ -110,14 +112,46 @@ fn rebuild_all(
         let Walk { begin, scan, length } = log.scan(partition)?;
         let bar = bar(length);
         let mut progress = |seen: Seen| bar.set_position(seen.records);
-        let (seen, of_partition) =
-            rebuild_from(partition, begin, scan, known, generation, &mut progress)?;
+        let rebuilt = rebuild_from(partition, begin, scan, known, generation, &mut progress);
+        let (seen, of_partition) = rebuilt.map_err(with_a_way_on)?;
         bar.finish_and_clear();
         total = add(total, seen);
         left.extend(of_partition);
     }
     generation.finish()?;
     Ok((total, left))
+}
+
+/// A hole in the log is a loss that may be accepted.
+fn with_a_way_on(error: RebuildError) -> anyhow::Error {
+    let Some((partition, offset)) = damage(&error) else { return error.into() };
+    anyhow::anyhow!(
+        "DSYNC-003: the log of partition {} has no record {}. Nothing was changed. If a backup of the log has it, bring that \
+         back; if it is gone for good, run dsync rebuild --accept-loss",
+        partition.0,
+        offset.0
+    )
+}
+
+/// Where holes are passed over, what is left of damage is a file that gives nothing back.
+fn without_a_way_on(error: RebuildError) -> anyhow::Error {
+    let Some((partition, offset)) = damage(&error) else { return error.into() };
+    anyhow::anyhow!(
+        "DSYNC-003: the file of the log is damaged and cannot be read from record {} of partition {} on; bring log.db back \
+         from a backup",
+        offset.0,
+        partition.0
+    )
+}
+
+fn damage(error: &RebuildError) -> Option<(Partition, Offset)> {
+    match error {
+        RebuildError::Log(cause) => match cause.downcast_ref()? {
+            ReadError::Corrupt { partition, offset } => Some((*partition, *offset)),
+            ReadError::Lost { .. } | ReadError::Unavailable(_) => None,
+        },
+        RebuildError::Poison(_) | RebuildError::Store(_) => None,
+    }
 }
 
 /// What is left of a stream, which may be nothing.
@@ -191,7 +225,10 @@ async fn begin_anew(
     let open = log.open().await?;
     for partition in partitions.iter().copied() {
         let (walked, compared) = (log.clone(), Arc::clone(known));
-        let surveyed = move || survey(&walked, partition, &compared);
+        let surveyed = move || {
+            accept_holes(&walked, partition)?;
+            survey(&walked, partition, &compared)
+        };
         let left = tokio::task::spawn_blocking(surveyed).await??;
         let directories = store.directories_in(partition).await?;
         let streams = not_whole(directories, &left, known);
@@ -205,11 +242,25 @@ async fn begin_anew(
     Ok(count)
 }
 
+/// From here on every reader passes over them. Whether streams are whole without them their chains show.
+fn accept_holes(log: &LogSource, partition: Partition) -> anyhow::Result<()> {
+    for (from, next) in log.accept_holes(partition)? {
+        tracing::warn!(
+            partition = partition.0,
+            "DSYNC-003: the log has no record from offset {} to {}; it goes on without",
+            from.0,
+            next.0 - 1
+        );
+    }
+    Ok(())
+}
+
 fn survey(log: &LogSource, partition: Partition, known: &Heads) -> anyhow::Result<Survey> {
     let Walk { scan, length, .. } = log.scan(partition)?;
     let bar = bar(length);
     let mut progress = |seen: Seen| bar.set_position(seen.records);
-    let left = projector::rebuild::survey(partition, scan, known, &mut progress)?;
+    let left = projector::rebuild::survey(partition, scan, known, &mut progress);
+    let left = left.map_err(without_a_way_on)?;
     bar.finish_and_clear();
     Ok(left)
 }

@@ -98,6 +98,19 @@ impl LogSource {
         Ok((0..count).map(Partition).collect())
     }
 
+    /// Lets readers pass over the records that a partition lacks, and says which were found to be missing. Blocks.
+    pub(crate) fn accept_holes(
+        &self,
+        partition: Partition,
+    ) -> anyhow::Result<Vec<(Offset, Offset)>> {
+        match self {
+            Self::Embedded(path) => Ok(Embedded::accept_holes(path, partition)?),
+            // Offsets of a topic are no numbers without holes, and what was deleted is passed over anyway.
+            #[cfg(feature = "kafka")]
+            Self::Kafka(_) => Ok(Vec::new()),
+        }
+    }
+
     /// All that is left of a partition. What is missing of a stream shows in its chain. Blocks.
     pub(crate) fn scan(&self, partition: Partition) -> anyhow::Result<Walk> {
         match self {
