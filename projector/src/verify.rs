@@ -129,6 +129,25 @@ pub fn check_partitions(
     Err(VerifyError::Difference(Difference { directory_id: None, seq: None, what }))
 }
 
+/// Refuses a store with events that no walk comes upon, since they are of no directory, or that does not find what it has.
+/// `walked` is the number of events of all partitions, each of which was found whole.
+///
+/// # Errors
+///
+/// [`VerifyError::Difference`] says what it is.
+pub fn check_store(walked: u64, snapshot: &mut dyn Snapshot) -> Result<(), VerifyError> {
+    let stored = snapshot.count_events().map_err(VerifyError::Store)?;
+    let what = if stored == walked {
+        snapshot.disorder().map_err(VerifyError::Store)?
+    } else {
+        // Each partition was held against the events of its own directories, so these are of none.
+        Some(format!("the feed holds {stored} events, the log {walked}: some are of no directory"))
+    };
+    what.map_or(Ok(()), |what| {
+        Err(VerifyError::Difference(Difference { directory_id: None, seq: None, what }))
+    })
+}
+
 /// Compares one partition of the log, up to where the store stands, with the store; with `only`, of
 /// one directory. Records behind that are not compared with anything, but have to be readable.
 ///

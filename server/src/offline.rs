@@ -115,6 +115,10 @@ fn verify_all(
         bar.finish_and_clear();
         total = add(total, seen);
     }
+    // Whoever asks for one directory is told of that one.
+    if directory.is_none() {
+        projector::verify::check_store(total.events, &mut snapshot)?;
+    }
     Ok(total)
 }
 

@@ -101,6 +101,14 @@ impl projector::verify::Snapshot for Snapshot {
         self.taken().feed(after, limit)
     }
 
+    fn count_events(&mut self) -> Result<u64, BoxError> {
+        self.taken().count_events()
+    }
+
+    fn disorder(&mut self) -> Result<Option<String>, BoxError> {
+        self.taken().disorder()
+    }
+
     fn columns(&self, change: &StoredChange, at: Timestamp) -> Result<Columns, BoxError> {
         match &self.0 {
             Taken::File(taken) => taken.columns(change, at),

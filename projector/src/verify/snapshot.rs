@@ -47,8 +47,8 @@ pub struct StoredResource {
     pub id: ScimId,
     /// The place of the record that last changed it; for a group, or its members.
     pub version: Seq,
-    /// Its attributes.
-    pub attributes: schemas::scim::Attributes,
+    /// Its attributes as text, which is the one of the record.
+    pub attributes: String,
     /// What apps are shown of a user.
     pub shown: Shown,
     /// The rest of the row.
@@ -81,7 +81,7 @@ pub struct StoredPendingMember {
 
 /// The store as of one moment.
 pub trait Snapshot {
-    /// The partitions of which something was read.
+    /// The partitions of which something was read, or that a directory is said to be in.
     ///
     /// # Errors
     ///
@@ -108,6 +108,20 @@ pub trait Snapshot {
     ///
     /// If it cannot be read.
     fn feed(&mut self, after: u64, limit: usize) -> Result<Vec<StoredEvent>, BoxError>;
+
+    /// How many events the feed has, whatever directories they are of.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be counted.
+    fn count_events(&mut self) -> Result<u64, BoxError>;
+
+    /// What is wrong with that by which the store finds what it has, if anything is.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    fn disorder(&mut self) -> Result<Option<String>, BoxError>;
 
     /// What the row of a user or group has beside its attributes if this change, of this time, was the last that it
     /// saw.

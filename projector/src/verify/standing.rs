@@ -8,8 +8,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use schemas::scim::Attributes;
-use schemas::{Change, DirectoryId, ScimId, Seq, StoredChange, Timestamp, TokenId};
+use schemas::{Change, DirectoryId, ScimId, Seq, Shown, StoredChange, Timestamp, TokenId};
 
 use super::{Scratch, Snapshot, StoredPendingMember, StoredResource, VerifyError, difference};
 use crate::fold::{Outline, Outlined, Unread, UnreadableError};
@@ -453,9 +452,15 @@ fn with_causes(error: &UnreadableError) -> String {
     causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"))
 }
 
+/// Names are compared as they are written: trees are equal whatever the case of their names, and people are shown them.
 fn has_attributes(change: &StoredChange, stored: &StoredResource) -> bool {
-    let differs = matches!(change, Change::User { shown, .. } if *shown != stored.shown);
-    let Some(attributes) = change.attributes().filter(|_| !differs) else { return false };
-    serde_json::from_str::<Attributes>(attributes.json())
-        .is_ok_and(|attributes| attributes == stored.attributes)
+    let differs =
+        matches!(change, Change::User { shown, .. } if !is_written_as(shown, &stored.shown));
+    let attributes = change.attributes().filter(|_| !differs);
+    attributes.is_some_and(|attributes| attributes.json() == stored.attributes)
+}
+
+fn is_written_as(shown: &Shown, stored: &Shown) -> bool {
+    let written = |shown: &Shown| serde_json::to_string(shown).ok();
+    shown == stored && (shown.is_default() || written(shown) == written(stored))
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use api::ports::{BoxError, PortError, Verification, Verifier};
 use async_trait::async_trait;
 use projector::rebuild::RebuildError;
-use projector::verify::{Snapshot as _, VerifyError, check_partitions, verify};
+use projector::verify::{Snapshot as _, VerifyError, check_partitions, check_store, verify};
 use schemas::DirectoryId;
 use store::Store;
 use tokio::sync::Semaphore;
@@ -141,6 +141,10 @@ fn walk_all(
                 own.map_or(0, |stored| stored.head.seq.0)
             }
         };
+    }
+    // Whoever asks for one directory is told of that one.
+    if directory.is_none() {
+        check_store(events, &mut snapshot)?;
     }
     Ok(events)
 }

@@ -71,6 +71,20 @@ fn add(connection: &Connection, end: u64) -> Result<bool, DbError> {
     Ok(true)
 }
 
+/// Whether any of it is not what the feed says.
+pub(super) fn mislead(connection: &Connection) -> Result<bool, DbError> {
+    let of_block = "FROM feed WHERE position > block * 1024 AND position <= (block + 1) * 1024";
+    let sql = format!(
+        "SELECT 1 FROM (
+             SELECT earliest, latest, low, max(high) OVER (ORDER BY block) AS highest FROM (
+                 SELECT block, earliest, latest, (SELECT coalesce(min(created_at), ?1) {of_block}) AS low,
+                     (SELECT coalesce(max(created_at), ?2) {of_block}) AS high
+                 FROM feed_times))
+         WHERE earliest <> low OR latest <> highest LIMIT 1"
+    );
+    Ok(first(connection, &sql, params![i64::MAX, i64::MIN], |_| Ok(()))?.is_some())
+}
+
 /// The first position with an event of this time or later.
 pub(super) fn not_before(connection: &Connection, from: Timestamp) -> Result<u64, DbError> {
     let sql = "SELECT coalesce(

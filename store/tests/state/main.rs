@@ -26,6 +26,7 @@ mod on_sqlite {
     mod audit;
     mod configuration;
     mod console;
+    mod damage;
     mod deliveries;
     mod delivery;
     mod endpoints;

@@ -1,11 +1,11 @@
 //! The state against the log.
 
-use projector::verify::{VerifyError, verify};
+use projector::verify::{VerifyError, check_partitions, check_store, verify};
 use schemas::{Change, DirectoryId, TokenId};
 use tokio::task::spawn_blocking;
 
 use super::world::{
-    World, group, group_gone, hidden, joins, mapped, user, waits_for, waits_no_more,
+    World, group, group_gone, hidden, joins, mapped, user, user_with, waits_for, waits_no_more,
 };
 
 /// What differs between the log and the state as it is.
@@ -18,9 +18,16 @@ async fn difference_of(world: &World, only: Option<DirectoryId>) -> Option<Strin
     let (mut snapshot, scan) = (world.store.snapshot().await.unwrap(), world.scan());
     let folder = tempfile::tempdir().unwrap();
     let mut scratch = store::Scratch::create(folder.path()).unwrap();
-    let partition = world.partition;
+    let (partition, is_all) = (world.partition, only.is_none() && world.has_one_partition());
     let verified = spawn_blocking(move || {
-        verify(partition, scan, &mut snapshot, &mut scratch, only, &mut |_| ())
+        if is_all {
+            check_partitions(&[partition], &mut snapshot)?;
+        }
+        let seen = verify(partition, scan, &mut snapshot, &mut scratch, only, &mut |_| ())?;
+        if is_all {
+            check_store(seen.events, &mut snapshot)?;
+        }
+        Ok(seen)
     });
     match verified.await.unwrap() {
         Ok(seen) => {
@@ -153,6 +160,110 @@ async fn whatever_is_shown_of_an_event_or_found_by_is_compared() {
         let what = difference(&world).await.unwrap_or_else(|| panic!("not found: {damage}"));
         assert!(what.contains(found), "{damage}: {what}");
     }
+}
+
+/// What is put where the walk of no directory comes by, or is written otherwise than the log has it.
+const STRAYS: &[(&str, &str)] = &[
+    (
+        "INSERT INTO directories (id, partition, seq, hash)
+         SELECT scim_id, 9, 1, (SELECT hash FROM directories) FROM groups",
+        "DSYNC-011: the log has no partition 9",
+    ),
+    ("UPDATE emails SET directory = directory + 1 WHERE value = 'second@x.test'", "another emails"),
+    (
+        "INSERT INTO emails SELECT directory + 1, 'more@x.test', user_key FROM emails",
+        "another emails",
+    ),
+    (
+        "UPDATE users SET attributes = '{\"USERNAME\":\"User3\"}' WHERE name_key = 'user3'",
+        "other attributes",
+    ),
+    (
+        "UPDATE groups SET attributes = '{\"DISPLAYNAME\":\"Group10\"}' WHERE name_key = 'group10'",
+        "other attributes",
+    ),
+    (
+        "UPDATE users SET shown = '{\"mapped\":{\"idp_id\":\"mapped\",\"email\":\"a@x.test\",
+             \"custom_attributes\":{\"RANK\":\"Countess\"}}}' WHERE shown IS NOT NULL",
+        "other attributes",
+    ),
+];
+
+#[tokio::test]
+async fn what_strays_from_its_directory_or_is_spelt_otherwise_is_found() {
+    for (damage, found) in STRAYS {
+        let (mut world, mut stream) = World::with_one_directory().await;
+        let emails =
+            r#","emails":[{"value":"first@x.test","primary":true},{"value":"second@x.test"}]"#;
+        let changes = vec![user(3), user_with(4, "Four", emails), mapped(1, "a@x.test"), group(10)];
+        world.add(&mut stream, changes).await;
+        assert_eq!(difference(&world).await, None);
+        assert_eq!(world.place.damage(damage).await, 1, "{damage}");
+        let what = difference(&world).await.unwrap_or_else(|| panic!("not found: {damage}"));
+        assert!(what.contains(found), "{damage}: {what}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_no_directory_is_found() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, vec![user(1), user(2), user(3)]).await;
+    assert_eq!(difference(&world).await, None);
+    let month = if world.place.client().await.is_some() { "month, " } else { "" };
+    let invent = format!(
+        "INSERT INTO feed ({month}position, event_id, directory, event, seq, hash, prev, created_at, user_id, actor, data)
+         SELECT {month}position + 1, substr(hash, 1, 16), directory + 1, event, seq, hash, prev, created_at,
+             user_id, actor, data FROM feed WHERE seq = 3"
+    );
+    assert_eq!(world.place.damage(&invent).await, 1);
+    let what = difference(&world).await.unwrap();
+    assert_eq!(what, "the feed holds 4 events, the log 3: some are of no directory");
+}
+
+#[tokio::test]
+async fn pending_members_that_lie_in_each_others_directories_are_found() {
+    let (mut world, mut one) = World::with_one_directory().await;
+    let mut two = world.directory(one.organization, 2).await;
+    world.add(&mut one, vec![group(10), waits_for(10, "a")]).await;
+    world.add(&mut two, vec![group(20), waits_for(20, "b")]).await;
+    assert_eq!(difference(&world).await, None);
+    // Each directory has as many as before.
+    let swap = "UPDATE pending_members
+        SET directory = (SELECT min(key) + max(key) FROM directories) - directory";
+    assert_eq!(world.place.damage(swap).await, 2);
+    let what = difference(&world).await.unwrap();
+    assert!(what.contains("is pending in group"), "{what}");
+}
+
+/// What somebody does to the times of a feed that has them of two blocks, and what takes that back.
+const MISLEADING_TIMES: [(&str, &str); 3] = [
+    (
+        "UPDATE feed_times SET earliest = earliest - 1 WHERE block = 1",
+        "UPDATE feed_times SET earliest = earliest + 1 WHERE block = 1",
+    ),
+    (
+        "UPDATE feed_times SET latest = latest + 1 WHERE block = 0",
+        "UPDATE feed_times SET latest = latest - 1 WHERE block = 0",
+    ),
+    (
+        "INSERT INTO feed_times SELECT 7, earliest, latest FROM feed_times WHERE block = 1",
+        "DELETE FROM feed_times WHERE block = 7",
+    ),
+];
+
+#[tokio::test]
+async fn times_that_lead_past_events_or_to_too_many_are_found() {
+    let (mut world, mut stream) = World::with_one_directory().await;
+    world.add(&mut stream, (1..=2_100).map(user).collect()).await;
+    for (damage, undone) in MISLEADING_TIMES {
+        assert_eq!(world.place.damage(damage).await, 1, "{damage}");
+        let what = difference(&world).await.unwrap_or_else(|| panic!("not found: {damage}"));
+        // In a file each event is asked first whether there is a way to it.
+        let said = ["a range of times", "lists do not come upon it"];
+        assert!(said.iter().any(|said| what.contains(said)), "{damage}: {what}");
+        assert_eq!(world.place.damage(undone).await, 1, "{undone}");
+    }
+    assert_eq!(difference(&world).await, None);
 }
 
 #[tokio::test]

@@ -183,6 +183,10 @@ impl World {
         self.partition = partition;
     }
 
+    pub(crate) fn has_one_partition(&self) -> bool {
+        self.others.is_empty()
+    }
+
     /// The partition as a rebuild or a verification reads it.
     pub(crate) fn scan(&self) -> Scan<'static> {
         let (values, lost) = (self.values.clone().into_iter().enumerate(), self.lost);

@@ -16,13 +16,22 @@ use super::super::Postgres;
 use super::super::lookup::owned_key;
 use super::super::query::Parameters;
 use super::super::rows::{Columns, as_sql};
-use super::rows::{attributes, shown};
+use super::rows::shown;
 use super::{HEADS, POSITION, head_of, position_in};
 use crate::error::{DbError, OpenError, unreadable};
 use crate::written::{self, written};
 
 /// How many rows are fetched at once.
 const PAGE: usize = 1_024;
+
+/// A block of times that are not what the feed says, or that is missing among others.
+const MISLEADING_TIMES: &str = "SELECT block FROM (
+        SELECT block, earliest, latest, low, max(high) OVER (ORDER BY block) AS highest
+        FROM (SELECT (position - 1) / 1024 AS block, min(created_at) AS low, max(created_at) AS high
+              FROM feed GROUP BY 1) AS blocks
+        FULL JOIN feed_times USING (block)) AS times
+    WHERE block <= (SELECT max(block) FROM feed_times)
+        AND (earliest IS DISTINCT FROM low OR latest IS DISTINCT FROM highest) LIMIT 1";
 
 /// One moment of the state, held by a transaction that only reads. Its methods block, on a thread that is not one of
 /// the runtime's.
@@ -97,7 +106,8 @@ impl Snapshot {
 
 impl projector::verify::Snapshot for Snapshot {
     fn partitions(&mut self) -> Result<Vec<Partition>, BoxError> {
-        let sql = "SELECT partition FROM positions WHERE next > 0 ORDER BY partition";
+        let sql = "SELECT partition FROM positions WHERE next > 0
+            UNION SELECT partition FROM directories ORDER BY partition";
         self.all(sql, &[], |row| {
             let number: i32 = row.value(0)?;
             Ok(Partition(number.try_into().map_err(unreadable("partition"))?))
@@ -137,6 +147,17 @@ impl projector::verify::Snapshot for Snapshot {
         })
     }
 
+    fn count_events(&mut self) -> Result<u64, BoxError> {
+        let counted = self.all("SELECT count(*) FROM feed", &[], |row| row.number(0))?;
+        Ok(counted.first().copied().unwrap_or_default())
+    }
+
+    fn disorder(&mut self) -> Result<Option<String>, BoxError> {
+        let misled = self.all(MISLEADING_TIMES, &[], |row| row.number(0))?.pop();
+        let what = "what leads to the events of a range of times is wrong in the store";
+        Ok(misled.map(|_: u64| what.to_owned()))
+    }
+
     fn columns(&self, change: &StoredChange, at: Timestamp) -> Result<Written, BoxError> {
         Ok(written(change, at, owned_key)?)
     }
@@ -170,7 +191,9 @@ impl projector::verify::Snapshot for Snapshot {
     ) -> Result<Option<StoredResource>, BoxError> {
         let sql = "SELECT scim_id, version, attributes::text, shown::text, encode(user_id, 'hex'), name_key,
                 external_id, email, display, active::integer::text, created_at::text, updated_at::text,
-                (SELECT string_agg(value, chr(10) ORDER BY value) FROM emails WHERE user_key = users.key),
+                (SELECT string_agg(value, chr(10) ORDER BY value) FROM
+                    (SELECT CASE emails.directory WHEN users.directory THEN value ELSE 'elsewhere' END AS value
+                     FROM emails WHERE user_key = users.key) AS others),
                 hidden::integer::text, mapped_email FROM users
             WHERE scim_id = $1 AND directory = (SELECT key FROM directories WHERE id = $2 AND NOT gone)";
         let parameters: Parameters<'_> = &[&&id.to_bytes()[..], &&directory.to_bytes()[..]];
@@ -237,12 +260,16 @@ impl projector::verify::Snapshot for Snapshot {
         directory: DirectoryId,
         each: &mut dyn FnMut(StoredPendingMember) -> Result<(), VerifyError>,
     ) -> Result<(), VerifyError> {
-        let sql = "SELECT groups.scim_id, value, pending_members.name_key FROM groups
+        let sql = "SELECT groups.scim_id, value,
+                CASE pending_members.directory WHEN groups.directory THEN pending_members.name_key END FROM groups
             JOIN pending_members ON pending_members.group_key = groups.key
             WHERE groups.directory = (SELECT key FROM directories WHERE id = $1 AND NOT gone)";
         let read = |row: &Row| {
             let group = ScimId::from_bytes(row.id(0)?);
-            Ok(StoredPendingMember { group, value: row.value(1)?, name_key: row.value(2)? })
+            // Of one that lies in another directory nobody finds it.
+            let name_key: Option<String> = row.value(2)?;
+            let name_key = name_key.unwrap_or_default();
+            Ok(StoredPendingMember { group, value: row.value(1)?, name_key })
         };
         self.each(sql, directory, read, each)
     }
@@ -254,7 +281,7 @@ fn resource(row: &Row, names: &[&'static str]) -> Result<StoredResource, DbError
     Ok(StoredResource {
         id: ScimId::from_bytes(row.id(0)?),
         version: Seq(row.number(1)?),
-        attributes: attributes(row.value(2)?)?,
+        attributes: row.value(2)?,
         shown: shown(row.value(3)?)?,
         columns: (4..).zip(names).map(column).collect::<Result<_, DbError>>()?,
     })
