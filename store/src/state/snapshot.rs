@@ -87,7 +87,7 @@ impl Snapshot {
     }
 
     /// What SQLite finds wrong with the file: an index that lacks a row finds it for nobody, and would let a name be
-    /// taken twice. That takes some seven seconds for each gigabyte, less than the walk itself.
+    /// taken twice. That takes some seven seconds for each gigabyte.
     fn damage(&self) -> Result<Option<String>, DbError> {
         let found = first(&self.connection, "PRAGMA integrity_check(1)", [], |row| Ok(row.get(0)?));
         Ok(found?.filter(|found: &String| found != "ok"))
