@@ -172,13 +172,7 @@ impl Error {
                      whether it was done; if not, send it with a new key.",
                 ),
             ),
-            Self::Verifying => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                coded(
-                    "verification_under_way",
-                    "The log is being verified, or others wait for their turn already. Try again in half a minute.",
-                ),
-            ),
+            Self::Verifying => verifying(),
             Self::Port(error) => port(error),
         }
     }
@@ -248,6 +242,11 @@ fn port(error: &PortError) -> (StatusCode, Value) {
             (StatusCode::INSUFFICIENT_STORAGE, coded("insufficient_storage", message))
         }
     }
+}
+
+fn verifying() -> (StatusCode, Value) {
+    let message = "The log is being verified, or others wait for their turn already. Try again in half a minute.";
+    (StatusCode::SERVICE_UNAVAILABLE, coded("verification_under_way", message))
 }
 
 fn conflicting(conflict: Conflict) -> Value {
