@@ -99,6 +99,26 @@ const fn words_of_void(why: WhyVoid) -> Words {
     }
 }
 
+const fn words_of_failure(error: &PortError) -> (StatusCode, Words) {
+    match error {
+        PortError::Full(_) => {
+            let what = "The service has no room left, so nothing was changed.";
+            let next = "Tell whoever sent you the link. Nothing that is here is lost.";
+            (StatusCode::INSUFFICIENT_STORAGE, ("There is no room left", what, next))
+        }
+        PortError::Unsure(_) => {
+            let what =
+                "The service failed while it did this, and it is not known whether it was done.";
+            let next = "Go back and see whether it was, before you do it again.";
+            (StatusCode::SERVICE_UNAVAILABLE, ("Not known yet", what, next))
+        }
+        PortError::NotFound | PortError::Conflict(_) | PortError::Unavailable(_) => {
+            let what = "The service does not answer.";
+            (StatusCode::SERVICE_UNAVAILABLE, ("Not just now", what, TRY_AGAIN))
+        }
+    }
+}
+
 impl Refusal {
     const fn words(&self) -> (StatusCode, Words) {
         match self {
@@ -157,20 +177,7 @@ impl Refusal {
                 let next = "Go back and revoke the one that your identity provider does not use.";
                 (StatusCode::CONFLICT, ("There are two tokens already", what, next))
             }
-            Self::Port(PortError::Full(_)) => {
-                let what = "The service has no room left, so nothing was changed.";
-                let next = "Tell whoever sent you the link. Nothing that is here is lost.";
-                (StatusCode::INSUFFICIENT_STORAGE, ("There is no room left", what, next))
-            }
-            Self::Port(PortError::Unsure(_)) => {
-                let what = "The service failed while it did this, and it is not known whether it was done.";
-                let next = "Go back and see whether it was, before you do it again.";
-                (StatusCode::SERVICE_UNAVAILABLE, ("Not known yet", what, next))
-            }
-            Self::Port(_) => {
-                let what = "The service does not answer.";
-                (StatusCode::SERVICE_UNAVAILABLE, ("Not just now", what, TRY_AGAIN))
-            }
+            Self::Port(error) => words_of_failure(error),
         }
     }
 }
