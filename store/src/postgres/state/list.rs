@@ -26,7 +26,7 @@ use crate::filter::{Parameter, Postgres, compile};
 use crate::state::list::kind::{Condition, Groups, Users};
 use crate::state::list::pace::LIST_MAX;
 use crate::state::list::page::{Found, Page};
-use crate::state::list::{SCAN_MAX, SCAN_ROWS, check, too_long, too_many};
+use crate::state::list::{SCAN_MAX, SCAN_ROWS, SHORT_MAX, check, too_long, too_many};
 use rows::{Read, served, views_of_users};
 
 impl State {
@@ -145,9 +145,6 @@ impl State {
 
 /// How long one statement of a list may take that reads on, or has many terms.
 const STATEMENT_MAX: Duration = Duration::from_secs(5);
-
-/// How long a filter may be as SQL to be one of a few terms.
-const SHORT_MAX: usize = 2_048;
 
 fn is_cancelled(error: &DbError) -> bool {
     matches!(error, DbError::Postgres(error) if error.code() == Some(&SqlState::QUERY_CANCELED))
