@@ -191,14 +191,14 @@ impl Postgres {
     }
 }
 
-/// Makes a schema, and says how it is reached.
+/// Makes a schema, and says how it is reached. Who comes that way is told apart from the others by the name of it.
 async fn schema_on(server: Config) -> (Config, String) {
     let client = connect(&server).await.expect("the server answers");
     let name = "SELECT 'dsync_test_' || replace(gen_random_uuid()::text, '-', '')";
     let name: String = client.query_one(name, &[]).await.expect("a name").get(0);
     client.batch_execute(&format!("CREATE SCHEMA {name}")).await.expect("we may create schemas");
     let mut config = server;
-    config.options(format!("-c search_path={name}"));
+    config.options(format!("-c search_path={name}")).application_name(&name);
     (config, name)
 }
 

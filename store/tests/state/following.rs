@@ -20,8 +20,8 @@ use tests::server::eventually;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
-use tokio_postgres::Config;
 use tokio_postgres::config::Host;
+use tokio_postgres::{Client, Config};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -46,9 +46,18 @@ fn numbered() -> Arc<Still> {
     edge
 }
 
-/// Ends the connections of those that follow the configuration, when they have looked.
-const CUT: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE query LIKE 'LISTEN%' OR query LIKE 'SELECT version%'";
+/// Ends the connections of so many stores of this test that follow the configuration, when all of them listen or have
+/// looked.
+async fn cut(client: &Client, stores: i64) {
+    let sql = "WITH found AS MATERIALIZED (SELECT pid FROM pg_stat_activity
+            WHERE application_name = current_schema()
+                AND (query = 'LISTEN dsync' OR query LIKE 'SELECT version%'))
+        SELECT pg_terminate_backend(pid) FROM found WHERE (SELECT count(*) FROM found) = $1";
+    eventually("connections to cut", async || {
+        (client.execute(sql, &[&stores]).await.unwrap() > 0).then_some(())
+    })
+    .await;
+}
 
 async fn is_let_in(store: &Store) -> bool {
     matches!(store.access(ENDPOINT, TOKEN, None).await.unwrap(), Admission::Granted(_))
@@ -123,7 +132,7 @@ async fn a_connection_that_was_cut_is_made_again_and_tells_what_it_missed() {
     let client = client!(world);
     let other = beside(&world).await;
     assert!(is_let_in(&other).await);
-    client.execute(CUT, &[]).await.unwrap();
+    cut(&client, 2).await;
     revoke(&world, &stream).await;
     eventually("a token that is void", async || {
         matches!(other.access(ENDPOINT, TOKEN, None).await, Ok(Admission::Refused(_))).then_some(())
@@ -138,8 +147,8 @@ async fn a_server_that_lost_its_last_changes_is_learned_anew_though_it_counts_as
     assert!(is_let_in(&world.store).await);
     // As a standby that took over without the last change, and has made another one since.
     client.batch_execute("UPDATE configured_tokens SET revoked = true").await.unwrap();
+    cut(&client, 1).await;
     eventually("a token that is void there", async || {
-        client.execute(CUT, &[]).await.unwrap();
         matches!(world.store.access(ENDPOINT, TOKEN, None).await, Ok(Admission::Refused(_)))
             .then_some(())
     })
