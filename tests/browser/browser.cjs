@@ -177,10 +177,15 @@ class Wire {
   }
 }
 
-// Whatever axe-core finds against WCAG 2.2 AA and its best practices.
-async function accessible(page, name) {
-  await page.evaluate(AXE);
-  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+// The rules of axe-core about colours, of those that it follows unless it is told otherwise.
+const COLOURS = ["color-contrast", "link-in-text-block"];
+
+// Whatever axe-core finds against WCAG 2.2 AA and its best practices; in what it is told to look at, if it is told.
+async function accessible(page, name, runOnly) {
+  // Half a megabyte, for each document once.
+  if (await page.evaluate(() => window.axe === undefined)) await page.evaluate(AXE);
+  const options = { resultTypes: ["violations"], ...(runOnly && { runOnly }) };
+  const found = await page.evaluate((options) => window.axe.run(document, options), options);
   const told = found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.target + " " + node.failureSummary).join("; ")}`);
   assert.deepEqual(told, [], `${name} at ${page.url()}`);
 }
@@ -201,6 +206,6 @@ async function eventually(what, check) {
 }
 
 module.exports = {
-  Entra, Wire, accessible, api, assert, config, content, directory, eventually, fits, open, play, signIn, signedIn,
+  COLOURS, Entra, Wire, accessible, api, assert, config, content, directory, eventually, fits, open, play, signIn, signedIn,
   watched,
 };

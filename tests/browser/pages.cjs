@@ -5,8 +5,8 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const zlib = require("node:zlib");
-const { accessible, api, assert, directory, eventually, open, play, signIn, signedIn } = require("./browser.cjs");
-const { look, weigh } = require("./page_checks.cjs");
+const { api, assert, directory, eventually, open, play, signIn, signedIn } = require("./browser.cjs");
+const { checked, look, weigh } = require("./page_checks.cjs");
 const { shoot } = require("./pictures.cjs");
 const { Sink } = require("./sink.cjs");
 
@@ -98,6 +98,16 @@ function sameInBothForms() {
   assert.ok(zlib.gunzipSync(of("htmx.min.js.gz")).equals(of("htmx.min.js")));
 }
 
+// The dark is other values of what the light names, so that a page is the same in all but its colours: `checked` rests on it.
+function coloursAloneDiffer() {
+  const style = fs.readFileSync(path.join(__dirname, "../../console/assets/console.css"), "utf8");
+  assert.equal(style.split("prefers-color-scheme").length, 2, "there is one block of them");
+  const [, dark] = style.match(/@media \(prefers-color-scheme: dark\) \{\s*:root \{([^{}]*)\}\s*\}/);
+  for (const line of dark.split(";").map((line) => line.trim()).filter(Boolean)) {
+    assert.match(line, /^(--[a-z-]+: #[0-9a-f]{6}|color-scheme: dark)$/);
+  }
+}
+
 async function withoutScript(browser, { organization, id }) {
   const page = await open(browser, { javaScriptEnabled: false });
   await signIn(page);
@@ -124,51 +134,44 @@ async function withoutScript(browser, { organization, id }) {
 
 play(async (browser) => {
   sameInBothForms();
+  coloursAloneDiffer();
   const there = await world();
   const all = await addresses(there);
   const signedOut = await open(browser);
-  for (const colorScheme of ["dark", "light"]) {
-    await signedOut.emulateMedia({ colorScheme });
-    await look(signedOut, "sign-in", "/console/sign-in");
-  }
+  await look(signedOut, "sign-in", "/console/sign-in");
   await shoot(signedOut, "sign-in");
-  const light = await signedIn(browser, { colorScheme: "light" });
-  const cookies = await light.context().cookies();
-  const dark = await open(browser, { colorScheme: "dark" });
-  await dark.context().addCookies(cookies);
+  const page = await signedIn(browser);
+  const cookies = await page.context().cookies();
   // What an event led to.
   await eventually("the delivery is shown", async () => {
-    await light.goto(all.event);
-    return (await light.getByRole("row", { name: /127\.0\.0\.1:9\/webhooks no connection/ }).count()) > 0
-      && (await light.getByRole("row", { name: /webhooks 200/ }).count()) > 0;
+    await page.goto(all.event);
+    return (await page.getByRole("row", { name: /127\.0\.0\.1:9\/webhooks no connection/ }).count()) > 0
+      && (await page.getByRole("row", { name: /webhooks 200/ }).count()) > 0;
   });
   await eventually("the charts show what has passed through", async () => {
-    await light.goto(all.start);
-    const lines = await light.locator(".chart polyline").evaluateAll((all) => all.map((one) => one.getAttribute("points")));
+    await page.goto(all.start);
+    const lines = await page.locator(".chart polyline").evaluateAll((all) => all.map((one) => one.getAttribute("points")));
     const isFlat = (points) => points.trim().split(" ").every((point) => point.endsWith(",29.0"));
-    return lines.length === 3 && !lines.some(isFlat) && (await light.getByText("up to date").count()) === 1;
+    return lines.length === 3 && !lines.some(isFlat) && (await page.getByText("up to date").count()) === 1;
   });
   let heaviest = 0;
   for (const [name, address] of Object.entries(all)) {
-    await look(light, name, address);
-    await shoot(light, name, PICTURED[name]);
-    await look(dark, name, address);
+    await look(page, name, address);
+    await shoot(page, name, PICTURED[name]);
     heaviest = Math.max(heaviest, await weigh(browser, cookies, name, address));
   }
   // What opens under a line, and the page that shows a token, are no addresses.
-  for (const page of [light, dark]) {
-    await page.goto(all.events);
-    await page.locator(".entry summary").first().click();
-    await page.getByRole("heading", { name: "Caused by" }).waitFor();
-    await accessible(page, "an open event");
-  }
-  await light.goto(all["directory-new"]);
-  await light.getByRole("radio", { name: /Entra/ }).check();
-  await light.getByLabel("Name").fill("Contoso Europe");
-  await light.getByRole("button", { name: "Create directory" }).click();
-  await light.getByRole("heading", { name: "Directory created" }).waitFor();
-  await accessible(light, "credentials");
-  await shoot(light, "credentials");
+  await page.goto(all.events);
+  await page.locator(".entry summary").first().click();
+  await page.getByRole("heading", { name: "Caused by" }).waitFor();
+  await checked(page, "an open event");
+  await page.goto(all["directory-new"]);
+  await page.getByRole("radio", { name: /Entra/ }).check();
+  await page.getByLabel("Name").fill("Contoso Europe");
+  await page.getByRole("button", { name: "Create directory" }).click();
+  await page.getByRole("heading", { name: "Directory created" }).waitFor();
+  await checked(page, "credentials");
+  await shoot(page, "credentials");
   await withoutScript(browser, there);
   there.sink.close();
   console.log(`heaviest first load: ${heaviest} bytes`);

@@ -9,7 +9,7 @@ const fs = require("node:fs");
 const path = require("node:path");
 const { config } = require("./browser.cjs");
 const { cut, decode, encode, reduced } = require("./png.cjs");
-const { still, taken } = require("./still.cjs");
+const { seen, still, taken } = require("./still.cjs");
 const { cells, difference } = require("./tiles.cjs");
 
 const DOCS = path.join(__dirname, "../../docs");
@@ -25,13 +25,14 @@ const WIDTHS = [360, 1280];
 
 // A page on a phone and on a desk, and on a desk in the dark.
 async function shoot(page, name, options) {
-  for (const width of WIDTHS) await one(page, `${name}-${width}`, width, "light", options);
-  await one(page, `${name}-dark`, 1280, "dark", options);
+  const copy = await still(page, options);
+  for (const width of WIDTHS) await one(copy, `${name}-${width}`, width, "light");
+  await one(copy, `${name}-dark`, 1280, "dark");
 }
 
-async function one(page, name, width, scheme, options) {
+async function one(copy, name, width, scheme) {
   const file = `${name}.png`;
-  const copy = await still(page, width, scheme, options);
+  await seen(copy, width, scheme);
   const now = reduced(decode(await taken(copy)));
   if (config.screenshots) return accept(copy, file, now);
   if (!(await drawsAlike(copy))) return;

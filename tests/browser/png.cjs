@@ -34,6 +34,7 @@ function decode(file) {
   assert.ok(depth === 8 && interlace === 0 && CHANNELS[colour], "a form of PNG that no picture here has");
   const channels = CHANNELS[colour];
   const lines = unfiltered(zlib.inflateSync(Buffer.concat(packed)), width * channels, height, channels);
+  if (channels === 3) return { width, height, rgb: lines };
   const rgb = Buffer.alloc(width * height * 3);
   for (let pixel = 0, to = 0; pixel < width * height; pixel += 1, to += 3) {
     const from = palette ? lines[pixel] * 3 : pixel * channels;
@@ -46,33 +47,42 @@ function decode(file) {
 }
 
 function unfiltered(raw, line, height, step) {
-  const out = Buffer.alloc(line * height);
+  // Above the first line there is one of nothing.
+  const out = Buffer.alloc(line * (height + 1));
   for (let y = 0; y < height; y += 1) {
-    const filter = raw[y * (line + 1)];
     const from = y * (line + 1) + 1;
-    const to = y * line;
-    if (filter === 0) {
-      raw.copy(out, to, from, from + line);
-      continue;
-    }
-    for (let x = 0; x < line; x += 1) {
-      const left = x >= step ? out[to + x - step] : 0;
-      const up = y > 0 ? out[to + x - line] : 0;
-      const corner = x >= step && y > 0 ? out[to + x - line - step] : 0;
-      out[to + x] = raw[from + x] + predicted(filter, left, up, corner);
-    }
+    UNDONE[raw[from - 1]]({ raw, from, out, to: (y + 1) * line, line, step });
   }
-  return out;
+  return out.subarray(line);
 }
 
-function predicted(filter, left, up, corner) {
-  if (filter === 1) return left;
-  if (filter === 2) return up;
-  if (filter === 3) return (left + up) >> 1;
-  const guess = left + up - corner;
-  const a = Math.abs(guess - left);
-  const b = Math.abs(guess - up);
-  const c = Math.abs(guess - corner);
+// How a line comes out of what is kept of it: by its filter, a loop of its own for each. Millions of bytes pass through.
+const UNDONE = [
+  ({ raw, from, out, to, line }) => raw.copy(out, to, from, from + line),
+  ({ raw, from, out, to, line, step }) => {
+    raw.copy(out, to, from, from + step);
+    for (let x = step; x < line; x += 1) out[to + x] = raw[from + x] + out[to + x - step];
+  },
+  ({ raw, from, out, to, line }) => {
+    for (let x = 0; x < line; x += 1) out[to + x] = raw[from + x] + out[to + x - line];
+  },
+  ({ raw, from, out, to, line, step }) => {
+    for (let x = 0; x < step; x += 1) out[to + x] = raw[from + x] + (out[to + x - line] >> 1);
+    for (let x = step; x < line; x += 1) out[to + x] = raw[from + x] + ((out[to + x - step] + out[to + x - line]) >> 1);
+  },
+  ({ raw, from, out, to, line, step }) => {
+    for (let x = 0; x < step; x += 1) out[to + x] = raw[from + x] + out[to + x - line];
+    for (let x = step; x < line; x += 1) {
+      out[to + x] = raw[from + x] + nearest(out[to + x - step], out[to + x - line], out[to + x - line - step]);
+    }
+  },
+];
+
+// Which of the three is nearest to where they point, as Paeth has it.
+function nearest(left, up, corner) {
+  const a = Math.abs(up - corner);
+  const b = Math.abs(left - corner);
+  const c = Math.abs(left + up - 2 * corner);
   if (a <= b && a <= c) return left;
   return b <= c ? up : corner;
 }
@@ -163,4 +173,14 @@ function cut({ width, height, rgb }, most) {
   return { width, height: kept, rgb: rgb.subarray(0, kept * width * 3) };
 }
 
-module.exports = { cut, decode, encode, reduced };
+// The same with a part of it drawn anew, whose upper left corner is there.
+function patched({ width, height, rgb }, part, { x, y }) {
+  const out = Buffer.from(rgb);
+  for (let line = 0; line < Math.min(part.height, height - y); line += 1) {
+    const from = line * part.width * 3;
+    part.rgb.copy(out, ((y + line) * width + x) * 3, from, from + Math.min(part.width, width - x) * 3);
+  }
+  return { width, height, rgb: out };
+}
+
+module.exports = { cut, decode, encode, patched, reduced };

@@ -140,7 +140,7 @@ async function settled(page) {
 const copies = new Map();
 
 // The copy in a window of its own, where it can be looked at and changed.
-async function still(page, width, colorScheme, options = {}) {
+async function still(page, options = {}) {
   await settled(page);
   const html = await page.evaluate(copied, {
     patterns: PATTERNS, suffix: `…${SUFFIX}`, date: DATE, clock: CLOCK, figures: FIGURES, bars: BARS, options,
@@ -148,8 +148,6 @@ async function still(page, width, colorScheme, options = {}) {
   const browser = page.context().browser();
   if (!copies.has(browser)) copies.set(browser, await (await browser.newContext({ locale: "en-US" })).newPage());
   const copy = copies.get(browser);
-  await copy.setViewportSize({ width, height: width < NARROW ? HEIGHTS.narrow : HEIGHTS.wide });
-  await copy.emulateMedia({ colorScheme });
   const address = `${config.base}/copy`;
   await copy.route(address, (route) => route.fulfill({ contentType: "text/html; charset=utf-8", body: html }));
   await copy.goto(address, { waitUntil: "load" });
@@ -159,11 +157,15 @@ async function still(page, width, colorScheme, options = {}) {
   return copy;
 }
 
-// All of it, from top to bottom.
-async function taken(copy) {
-  const { width } = copy.viewportSize();
-  const height = await copy.evaluate(() => document.documentElement.scrollHeight);
-  const clip = { x: 0, y: 0, width, height: Math.min(height, HEIGHT_MAX) };
+// As a window of this width shows it, in this scheme.
+async function seen(copy, width, colorScheme) {
+  await copy.setViewportSize({ width, height: width < NARROW ? HEIGHTS.narrow : HEIGHTS.wide });
+  await copy.emulateMedia({ colorScheme });
+}
+
+// All of it, from top to bottom, or a part of it.
+async function taken(copy, part) {
+  const clip = part ?? { x: 0, y: 0, ...(await size(copy)) };
   for (let left = CAPTURES_MAX; ; left -= 1) {
     try {
       return await copy.screenshot({ fullPage: true, clip, animations: "disabled", caret: "hide" });
@@ -173,4 +175,10 @@ async function taken(copy) {
   }
 }
 
-module.exports = { still, taken };
+async function size(copy) {
+  const { width } = copy.viewportSize();
+  const height = await copy.evaluate(() => document.documentElement.scrollHeight);
+  return { width, height: Math.min(height, HEIGHT_MAX) };
+}
+
+module.exports = { seen, still, taken };

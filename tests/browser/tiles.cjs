@@ -8,22 +8,42 @@ const FAR = 4;
 
 function cells({ width, height, rgb }) {
   const [across, down] = [Math.ceil(width / CELL), Math.ceil(height / CELL)];
-  const sums = new Float64Array(across * down * 3);
-  const counts = new Uint32Array(across * down);
+  const means = new Float64Array(across * down * 3);
   for (let y = 0, at = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1, at += 3) {
-      const cell = Math.floor(y / CELL) * across + Math.floor(x / CELL);
-      counts[cell] += 1;
-      sums[cell * 3] += rgb[at];
-      sums[cell * 3 + 1] += rgb[at + 1];
-      sums[cell * 3 + 2] += rgb[at + 2];
+    const row = Math.floor(y / CELL) * across;
+    for (let column = 0; column < across; column += 1) {
+      let [red, green, blue] = [0, 0, 0];
+      for (const end = Math.min((column + 1) * CELL, width) * 3 + y * width * 3; at < end; at += 3) {
+        red += rgb[at];
+        green += rgb[at + 1];
+        blue += rgb[at + 2];
+      }
+      const cell = (row + column) * 3;
+      means[cell] += red;
+      means[cell + 1] += green;
+      means[cell + 2] += blue;
     }
   }
-  return { width, height, across, down, means: sums.map((sum, at) => sum / counts[Math.floor(at / 3)]) };
+  for (let cell = 0; cell < across * down; cell += 1) {
+    const wide = Math.min(CELL, width - (cell % across) * CELL);
+    const high = Math.min(CELL, height - Math.floor(cell / across) * CELL);
+    for (let part = 0; part < 3; part += 1) means[cell * 3 + part] /= wide * high;
+  }
+  return { width, height, across, down, means };
+}
+
+// Whether they are of the same page.
+function alike(one, other) {
+  if (one.width !== other.width || one.height !== other.height) return false;
+  for (let at = 0; at < one.means.length; at += 1) {
+    if (Math.abs(one.means[at] - other.means[at]) > FAR) return false;
+  }
+  return true;
 }
 
 // Where they differ, in pixels; or null, if they do not.
 function difference(one, other) {
+  if (alike(one, other)) return null;
   if (one.width !== other.width || one.height !== other.height) {
     return { sizes: [one, other].map(({ width, height }) => `${width}×${height}`) };
   }
@@ -34,7 +54,6 @@ function difference(one, other) {
     const cluster = together(far, cell, one.across);
     if (cluster.length > largest.length) largest = cluster;
   }
-  if (largest.length === 0) return null;
   const [x, y] = [largest.map((cell) => cell % one.across), largest.map((cell) => Math.floor(cell / one.across))];
   const from = [Math.min(...x) * CELL, Math.min(...y) * CELL];
   return { from, to: [(Math.max(...x) + 1) * CELL, (Math.max(...y) + 1) * CELL], cells: largest.length };
@@ -59,4 +78,4 @@ function together(far, first, across) {
   return found;
 }
 
-module.exports = { cells, difference };
+module.exports = { alike, cells, difference };
