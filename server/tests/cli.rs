@@ -153,16 +153,13 @@ fn a_file_that_is_no_toml_is_refused_without_quoting_it() {
     assert!(!said.err.contains("hunter2"));
 }
 
+// With Kafka it waits for brokers, which is a test of the log's.
+#[cfg(not(feature = "kafka"))]
 #[test]
 fn a_build_without_kafka_says_how_to_get_it() {
     let said = Shell::new().run("serve --log kafka://127.0.0.1:1/dsync");
-    let (code, words) = if cfg!(feature = "kafka") {
-        (1, "no Kafka broker answers at 127.0.0.1:1")
-    } else {
-        (2, "build dsync with `--features kafka`")
-    };
-    assert_eq!(said.code, Some(code), "{}", said.err);
-    assert!(said.err.contains(words), "{}", said.err);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+    assert!(said.err.contains("build dsync with `--features kafka`"), "{}", said.err);
 }
 
 #[test]
