@@ -58,8 +58,10 @@ async function weigh(browser, cookies, name, address) {
     const own = all.filter((entry) => entry.initiatorType !== "other" && !anew(entry) && !/stream|changes/.test(entry.name));
     return own.map(({ name, initiatorType, transferSize }) => ({ name, initiatorType, transferSize }));
   });
+  const unweighed = loaded.filter((entry) => entry.transferSize === 0);
+  assert.deepEqual(unweighed, [], `${name} has from a cache`);
   const bytes = loaded.reduce((sum, entry) => sum + entry.transferSize, 0);
-  assert.ok(bytes > 0 && bytes < FIRST_LOAD_BYTES_MAX, `${name} weighs ${bytes} bytes: ${JSON.stringify(loaded)}`);
+  assert.ok(bytes < FIRST_LOAD_BYTES_MAX, `${name} weighs ${bytes} bytes: ${JSON.stringify(loaded)}`);
   return bytes;
 }
 

@@ -56,7 +56,8 @@ function unfiltered(raw, line, height, step) {
   return out.subarray(line);
 }
 
-// How a line comes out of what is kept of it: by its filter, a loop of its own for each. Millions of bytes pass through.
+// How a line comes out of what is kept of it, by the number of its filter: none, sub, up, average, Paeth (PNG, section 9). A loop
+// of its own for each, since millions of bytes pass through.
 const UNDONE = [
   ({ raw, from, out, to, line }) => raw.copy(out, to, from, from + line),
   ({ raw, from, out, to, line, step }) => {
