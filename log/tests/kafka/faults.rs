@@ -1,5 +1,4 @@
 //! The log on three brokers, some of which are killed or held up: what was acknowledged stays, and it goes on by itself.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, wherever that happens")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -9,11 +8,11 @@ use std::time::Duration;
 
 use log::conformance::{everything, records};
 use log::kafka::{Config, Kafka};
-use log::{AppendError, EventLog as _, Offset, Partition, ReadLimit};
+use log::{AppendError, EventLog as _, Offset, ReadLimit};
 use tests::server::eventually;
 use tokio::time::Instant;
 
-const P: Partition = Partition(0);
+use crate::P;
 
 const ONE: ReadLimit = ReadLimit { records: NonZeroUsize::MIN, bytes: NonZeroUsize::MIN };
 
