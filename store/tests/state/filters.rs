@@ -25,7 +25,7 @@ fn whole(filter: Option<Filter>) -> ListQuery {
 }
 
 #[tokio::test]
-async fn a_filter_finds_in_sqlite_what_it_finds_in_memory() {
+async fn a_filter_finds_in_the_database_what_it_finds_in_memory() {
     let mut runner = TestRunner::deterministic();
     let generated = generated(&mut runner).await;
     let Generated { world, stream, .. } = &generated;

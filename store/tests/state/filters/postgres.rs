@@ -1,16 +1,12 @@
-//! The same filters on PostgreSQL.
+//! What PostgreSQL makes of texts, moments and ids in a filter.
 
 use std::collections::BTreeMap;
 
-use proptest::test_runner::TestRunner;
-use schemas::scim::Attributes;
 use schemas::{ScimId, Timestamp};
-use store::filter::{self, Dialect, Parameter, Table, compile};
+use store::filter::{self, Dialect as _};
 use tests::Postgres;
 use tokio_postgres::Client;
-use tokio_postgres::types::{ToSql, Type};
-
-use super::filters::generated::{BASE, Case, Generated, ON_GROUPS, ON_USERS, generated};
+use tokio_postgres::types::ToSql;
 
 /// Ends the test, aloud, where there is no PostgreSQL.
 macro_rules! postgres {
@@ -23,24 +19,6 @@ macro_rules! postgres {
             }
         }
     };
-}
-
-#[tokio::test]
-async fn a_filter_finds_in_postgresql_what_it_finds_in_memory() {
-    let postgres = postgres!();
-    let client = postgres.connect().await;
-    let mut runner = TestRunner::deterministic();
-    let generated = generated(&mut runner).await;
-    load(&client, &generated).await;
-    for (name, table, cases) in [
-        ("users", filter::USERS, generated.filters(&ON_USERS, &mut runner)),
-        ("groups", filter::GROUPS, generated.filters(&ON_GROUPS, &mut runner)),
-    ] {
-        for case in cases {
-            let found = find(&client, name, &table, &case).await;
-            assert_eq!(found, case.expected, "{name}: {}", case.text);
-        }
-    }
 }
 
 #[tokio::test]
@@ -110,65 +88,6 @@ async fn postgresql_writes_moments_and_ids_as_scim_does() {
     let sql = format!("SELECT {}", filter::Postgres::uuid("$1::bytea"));
     let written: Vec<String> = column(&client, &sql, &[&&id.to_bytes()[..]]).await;
     assert_eq!(written, [id.to_string()]);
-}
-
-async fn load(client: &Client, generated: &Generated) {
-    const USER: &str = "INSERT INTO users VALUES ($1, $2, $3, $4, $5, $6, $7::text::json,
-        coalesce(($7::text::json ->> 'active')::boolean, TRUE))";
-    const GROUP: &str = "INSERT INTO groups VALUES ($1, $2, $3, $4, $5, $6, $7::text::json)";
-    client.batch_execute(filter::Postgres::SETTINGS).await.unwrap();
-    client.batch_execute(include_str!("postgres.sql")).await.unwrap();
-    let mut keys = BTreeMap::new();
-    for (view, key) in generated.users.iter().zip(1_i64..) {
-        let user = &view.user;
-        keys.insert(user.id.to_bytes(), key);
-        let times = [user.created_at, user.updated_at].map(Timestamp::millis);
-        insert(client, USER, key, user.id, &user.attributes, times, user.version.0).await;
-    }
-    for ((group, members), key) in generated.groups.iter().zip(1_i64..) {
-        let times = [group.created_at, group.modified_at].map(Timestamp::millis);
-        insert(client, GROUP, key, group.id, &group.attributes, times, group.version.0).await;
-        let members: Vec<_> = members.iter().map(|of| keys[&of.user.id.to_bytes()]).collect();
-        let sql = "INSERT INTO memberships SELECT $1, unnest($2::bigint[])";
-        client.execute(sql, &[&key, &members]).await.unwrap();
-    }
-}
-
-async fn insert(
-    client: &Client,
-    sql: &str,
-    key: i64,
-    id: ScimId,
-    attributes: &Attributes,
-    [created, modified]: [i64; 2],
-    version: u64,
-) {
-    let id = &id.to_bytes()[..];
-    let display = directory::resource::text(attributes, "displayName");
-    let version = i64::try_from(version).unwrap();
-    let attributes = serde_json::to_string(attributes).unwrap();
-    let row: [&(dyn ToSql + Sync); 7] =
-        [&key, &id, &display, &created, &modified, &version, &attributes];
-    client.execute(sql, &row).await.unwrap();
-}
-
-async fn find(client: &Client, name: &str, table: &Table, case: &Case) -> Vec<ScimId> {
-    let (condition, parameters) = compile::<filter::Postgres>(&case.filter, table, BASE, 1);
-    let sql = format!("SELECT scim_id FROM {name} WHERE {condition} ORDER BY key");
-    let parameters: Vec<_> = parameters.iter().map(typed).collect();
-    let rows = client.query_typed(&sql, &parameters).await;
-    let rows = rows.unwrap_or_else(|error| panic!("{}: {error:?}: {sql}", case.text));
-    let ids = rows.iter().map(|row| row.get::<_, &[u8]>(0));
-    ids.map(|bytes| ScimId::from_bytes(bytes.try_into().unwrap())).collect()
-}
-
-fn typed(parameter: &Parameter) -> (&(dyn ToSql + Sync), Type) {
-    match parameter {
-        Parameter::Text(text) => (text, Type::TEXT),
-        Parameter::Integer(number) => (number, Type::INT8),
-        Parameter::Real(number) => (number, Type::FLOAT8),
-        Parameter::Bytes(bytes) => (bytes, Type::BYTEA),
-    }
 }
 
 /// The texts of a query's only column.
