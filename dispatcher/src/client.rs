@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Uri, header};
+use http::{Extensions, HeaderMap, Method, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
@@ -35,7 +35,7 @@ use crate::failure::Failure;
 use crate::ports::Outcome;
 use crate::schedule;
 use connector::{Connector, Door, Unconnected};
-use link::Peer;
+use link::{Peer, is_tls};
 
 /// How much of an answer's body is read. The rest is of no use to us, and might have no end.
 pub const ANSWER_MAX: usize = 16 * 1024;
@@ -268,6 +268,13 @@ fn unsent(error: &legacy::Error) -> Failure {
     if let Some(Unconnected(failure)) = cause.and_then(|cause| cause.downcast_ref()) {
         return *failure;
     }
+    let mut of_connection = Extensions::new();
+    if let Some(connected) = error.connect_info() {
+        connected.get_extras(&mut of_connection);
+    }
+    if of_connection.get::<Peer>().is_some_and(Peer::has_refused) {
+        return Failure::Tls;
+    }
     cause.map_or(Failure::Protocol, broken)
 }
 
@@ -282,10 +289,4 @@ fn broken(error: &(dyn std::error::Error + 'static)) -> Failure {
         cause = inner.source();
     }
     Failure::Protocol
-}
-
-/// A TLS error travels inside I/O errors, whose `source` skips what they hold.
-fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    error.is::<rustls::Error>() || inside.is_some_and(|inner| is_tls(inner))
 }

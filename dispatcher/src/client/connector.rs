@@ -164,7 +164,7 @@ impl Door {
             Err(refused) => return Err(refused),
         }
         let tunnel = self.ask(proxy, &format!("{name}:{port}"), STEP_MAX).await?;
-        Ok((tunnel.ok_or(Unconnected(Failure::Proxy))?, Peer::UNKNOWN))
+        Ok((tunnel.ok_or(Unconnected(Failure::Proxy))?, Peer::unknown()))
     }
 
     /// Asks the proxy for a tunnel, on a connection of its own. `None`: it is there and makes none.

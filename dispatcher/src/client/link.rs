@@ -3,6 +3,8 @@
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -10,21 +12,43 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::address::{self, Policy};
 
-/// Who is at the other end; every answer that comes over the connection tells.
-#[derive(Clone, Copy, Debug)]
+/// Who is at the other end; every answer that comes over the connection tells, and every error that ends it.
+#[derive(Clone, Debug)]
 pub(super) struct Peer {
     /// Whether it could be called without being allowed.
     pub(super) is_public: bool,
+    /// Whether TLS has ended the connection. TLS 1.3 tells only after the handshake that it does not like our certificate,
+    /// and a request that comes just then is told of a connection that is closed, and not why.
+    refused: Arc<AtomicBool>,
 }
 
 impl Peer {
     /// Nobody here knows. What is unknown is not public.
-    pub(super) const UNKNOWN: Self = Self { is_public: false };
+    pub(super) fn unknown() -> Self {
+        Self { is_public: false, refused: Arc::default() }
+    }
 
     /// Who has this address.
     pub(super) fn at(ip: IpAddr) -> Self {
-        Self { is_public: address::permit(ip, &Policy::default()).is_ok() }
+        Self { is_public: address::permit(ip, &Policy::default()).is_ok(), ..Self::unknown() }
     }
+
+    /// Whether TLS has ended the connection.
+    pub(super) fn has_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
+    }
+
+    fn notice(&self, error: &io::Error) {
+        if is_tls(error) {
+            self.refused.store(true, Ordering::Release);
+        }
+    }
+}
+
+/// A TLS error travels inside I/O errors, whose `source` skips what they hold.
+pub(super) fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>() || inside.is_some_and(|inner| is_tls(inner))
 }
 
 /// What a connection is made of, with or without TLS.
@@ -46,7 +70,7 @@ impl Link {
 
 impl Connection for Link {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.peer)
+        Connected::new().extra(self.peer.clone())
     }
 }
 
@@ -56,7 +80,11 @@ impl AsyncRead for Link {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        let read = Pin::new(&mut self.io).poll_read(context, buffer);
+        if let Poll::Ready(Err(error)) = &read {
+            self.peer.notice(error);
+        }
+        read
     }
 }
 
@@ -87,5 +115,42 @@ impl AsyncWrite for Link {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{AlertDescription, Error};
+    use tokio::io::AsyncReadExt as _;
+
+    use super::*;
+
+    /// The other end of a connection that fails as soon as it is read.
+    struct Fails(Option<io::Error>);
+
+    impl AsyncRead for Fails {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Ready(self.0.take().map_or(Ok(()), Err))
+        }
+    }
+
+    /// What a connection says of its other end once reading has failed so.
+    async fn refused(error: io::Error) -> bool {
+        let peer = Peer::unknown();
+        let mut link =
+            Link::new(tokio::io::join(Fails(Some(error)), tokio::io::sink()), peer.clone());
+        link.read_u8().await.unwrap_err();
+        peer.has_refused()
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_a_peer_learns_that_tls_has_ended_the_connection() {
+        let alert = Error::AlertReceived(AlertDescription::CertificateRequired);
+        assert!(refused(io::Error::new(io::ErrorKind::InvalidData, alert)).await);
+        assert!(!refused(io::ErrorKind::ConnectionReset.into()).await);
     }
 }

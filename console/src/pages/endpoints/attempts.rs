@@ -181,7 +181,9 @@ fn explain(failure: &str) -> &'static str {
             "No whole answer came in time. An app does well to answer at once and to work afterwards."
         }
         "status" => "It answered with something else than 2xx. The log of the app says why.",
-        "protocol" => "What it answered is not HTTP as it should be.",
+        "protocol" => {
+            "The connection ended before the answer did, or the answer is not HTTP as it should be. An app that asks for a client certificate may hang up on one that it does not know."
+        }
         "refused" => {
             "Webhooks must not go to that address: it lies within the network, or is not allowed by the settings."
         }
