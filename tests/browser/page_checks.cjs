@@ -61,7 +61,7 @@ async function weigh(browser, cookies, name, address) {
   const unweighed = loaded.filter((entry) => entry.transferSize === 0);
   assert.deepEqual(unweighed, [], `${name} has from a cache`);
   const bytes = loaded.reduce((sum, entry) => sum + entry.transferSize, 0);
-  assert.ok(bytes < FIRST_LOAD_BYTES_MAX, `${name} weighs ${bytes} bytes: ${JSON.stringify(loaded)}`);
+  assert.ok(bytes > 0 && bytes < FIRST_LOAD_BYTES_MAX, `${name} weighs ${bytes} bytes: ${JSON.stringify(loaded)}`);
   return bytes;
 }
 
