@@ -272,7 +272,7 @@ fn unsent(error: &legacy::Error) -> Failure {
     if let Some(connected) = error.connect_info() {
         connected.get_extras(&mut of_connection);
     }
-    if of_connection.get::<Peer>().is_some_and(Peer::has_refused) {
+    if of_connection.get::<Peer>().is_some_and(Peer::was_ended_by_tls) {
         return Failure::Tls;
     }
     cause.map_or(Failure::Protocol, broken)

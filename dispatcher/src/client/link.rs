@@ -17,15 +17,15 @@ use crate::address::{self, Policy};
 pub(super) struct Peer {
     /// Whether it could be called without being allowed.
     pub(super) is_public: bool,
-    /// Whether TLS has ended the connection. TLS 1.3 tells only after the handshake that it does not like our certificate,
-    /// and a request that comes just then is told of a connection that is closed, and not why.
-    refused: Arc<AtomicBool>,
+    /// Whether TLS has ended the connection, by whichever side. TLS 1.3 tells only after the handshake that the other end does
+    /// not like our certificate, and a request that comes just then is told of a connection that is closed, and not why.
+    ended_by_tls: Arc<AtomicBool>,
 }
 
 impl Peer {
     /// Nobody here knows. What is unknown is not public.
     pub(super) fn unknown() -> Self {
-        Self { is_public: false, refused: Arc::default() }
+        Self { is_public: false, ended_by_tls: Arc::default() }
     }
 
     /// Who has this address.
@@ -34,13 +34,13 @@ impl Peer {
     }
 
     /// Whether TLS has ended the connection.
-    pub(super) fn has_refused(&self) -> bool {
-        self.refused.load(Ordering::Acquire)
+    pub(super) fn was_ended_by_tls(&self) -> bool {
+        self.ended_by_tls.load(Ordering::Acquire)
     }
 
     fn notice(&self, error: &io::Error) {
         if is_tls(error) {
-            self.refused.store(true, Ordering::Release);
+            self.ended_by_tls.store(true, Ordering::Release);
         }
     }
 }
@@ -139,18 +139,18 @@ mod tests {
     }
 
     /// What a connection says of its other end once reading has failed so.
-    async fn refused(error: io::Error) -> bool {
+    async fn ended_by_tls(error: io::Error) -> bool {
         let peer = Peer::unknown();
         let mut link =
             Link::new(tokio::io::join(Fails(Some(error)), tokio::io::sink()), peer.clone());
         link.read_u8().await.unwrap_err();
-        peer.has_refused()
+        peer.was_ended_by_tls()
     }
 
     #[tokio::test]
     async fn whoever_holds_a_peer_learns_that_tls_has_ended_the_connection() {
         let alert = Error::AlertReceived(AlertDescription::CertificateRequired);
-        assert!(refused(io::Error::new(io::ErrorKind::InvalidData, alert)).await);
-        assert!(!refused(io::ErrorKind::ConnectionReset.into()).await);
+        assert!(ended_by_tls(io::Error::new(io::ErrorKind::InvalidData, alert)).await);
+        assert!(!ended_by_tls(io::ErrorKind::ConnectionReset.into()).await);
     }
 }
