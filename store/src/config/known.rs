@@ -395,7 +395,7 @@ fn app_rules(row: &impl Columns, general: GeneralRules) -> Result<AppRules, DbEr
     })
 }
 
-/// The columns of [`directory`], in its order.
+/// The columns of [`directory()`], in its order.
 pub(crate) const DIRECTORY_COLUMNS: &str = "id, organization, kind, name, external_key, \
     endpoint_id, partition, deleting, domains, created_at, updated_at, scim, token_lifetime_s, \
     attribute_map, inactive_users, role_mapping, debug_until, brake";

@@ -3,8 +3,8 @@
 //! Replicas of two versions run beside each other while they are replaced one by one. So a step says how far back
 //! the versions reach that still work with what it leaves, and a version that meets steps it does not know goes on
 //! if all of them reach back to it. A step that adds does; one that takes away waits until nobody asks for it. Which
-//! statements a step may have is in the tests of this module ([`rules`]), and what a replica that was there before
-//! goes on doing meanwhile as well ([`older`]).
+//! statements a step may have is in the tests of this module (`rules`), and what a replica that was there before
+//! goes on doing meanwhile as well (`older`).
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A batch of the projector, in one transaction and in statements that take all rows of a kind at once.
 //!
 //! What the batch needs to know of what is there is read first; then its changes are folded in memory
-//! ([`fold`]), so that a user who changes ten times is written once; then the result is written ([`write`]). The
+//! ([`fold`]), so that a user who changes ten times is written once; then the result is written ([`mod@write`]). The
 //! last thing before the commit is the feed: its positions are given out under a lock that all projectors share.
 
 mod feed;
