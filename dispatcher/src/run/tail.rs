@@ -108,6 +108,9 @@ impl Tail {
             let Ok(Some(after)) = wanted.wait_for(is_behind).await.map(|wanted| *wanted) else {
                 return;
             };
+            // What nobody wanted until somebody stood behind it: who comes later and stands before it gets it from the store,
+            // and not with the next event.
+            self.skip_to(after);
             persist("cannot wait for the feed", || self.store.wait_feed(after)).await;
             self.gate.passed(after).await;
             let feed_end = persist("cannot read the feed", || self.store.feed_end()).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use dispatcher::ports::{LaneState, Outcome};
+use dispatcher::ports::{LaneId, LaneState, Outcome};
 use dispatcher::{Endpoint, Failure, FeedPosition};
 use schemas::{EndpointId, Format};
 
@@ -133,6 +133,13 @@ async fn a_hundred_lanes_that_have_caught_up_read_each_event_once() {
     assert!(reads <= 60, "{reads} reads of 20 events for 100 endpoints");
 }
 
+/// Until everybody waits for something: on one thread all of them have had their turn by then.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_lane_that_stands_alone_at_the_end_is_told_of_what_comes() {
     let store = Store::new();
@@ -141,12 +148,39 @@ async fn a_lane_that_stands_alone_at_the_end_is_told_of_what_comes() {
     store.inner.lock().unwrap().lanes.insert(LANE, end);
     let app = App::new(|_, _| None);
     let (shutdown, run) = start(&store, &app);
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
+    settle().await;
     store.accept(1, 1);
     store.until(|kept| Store::cursor(kept) == 6).await;
     shutdown.cancel();
     run.await.unwrap();
     assert_eq!(*app.seen.lock().unwrap(), ["6"]);
+}
+
+#[tokio::test]
+async fn a_lane_that_begins_before_those_at_the_end_waits_for_no_other_event() {
+    let store = Store::new();
+    let first = store.endpoints.borrow().list[0].clone();
+    store.endpoints.send_modify(|endpoints| endpoints.list.clear());
+    let app = App::new(|_, _| None);
+    let (shutdown, run) = start(&store, &app);
+    settle().await;
+    // The feed was empty at the start, and nobody has asked for what came.
+    store.accept(5, 5);
+    let at = |place| LaneState { cursor: FeedPosition(place), ..LaneState::default() };
+    for (id, place) in [(1, 5), (2, 0), (3, 2)] {
+        let endpoint = Endpoint { id: EndpointId::from_bits(id), ..first.clone() };
+        let lane = LaneId { endpoint: endpoint.id, replay: None };
+        store.inner.lock().unwrap().lanes.insert(lane, at(place));
+        store.endpoints.send_modify(|endpoints| {
+            endpoints.version += 1;
+            endpoints.list.push(endpoint);
+        });
+        store.until(|kept| kept.lanes[&lane].cursor == FeedPosition(5)).await;
+        settle().await;
+    }
+    shutdown.cancel();
+    run.await.unwrap();
+    let mut seen = app.seen.lock().unwrap().clone();
+    seen.sort();
+    assert_eq!(seen, ["1", "2", "3", "3", "4", "4", "5", "5"]);
 }
