@@ -35,7 +35,7 @@ impl State {
         batch: Batch,
         durable: Durable,
     ) -> Result<(), StoreError> {
-        let before = *self.progress.feed_end().borrow();
+        let (before, next) = (*self.progress.feed_end().borrow(), batch.passed);
         let (progress, rest) = (Arc::clone(&self.progress), self.wal.rest());
         let applied = self.writer.run(move |connection| {
             let applied = apply(connection, partition, from, to, &batch, durable);
@@ -60,7 +60,7 @@ impl State {
                     tracing::error!(%error, "DSYNC-004: the disk of the state has no room");
                 }
                 let fault = if full { Fault::Full } else { Fault::Other(error.to_string()) };
-                self.progress.failed(partition, fault);
+                self.progress.failed(partition, next, fault);
                 Err(if full { StoreError::Full(Box::new(error)) } else { apply_error(error) })
             }
         }
@@ -95,7 +95,11 @@ fn apply(
     batch: &Batch,
     durable: Durable,
 ) -> Result<Applied, DbError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+        Ok(transaction) => transaction,
+        Err(_) if !durable.wait_blocking() => return Ok(Applied::Withdrawn),
+        Err(error) => return Err(error.into()),
+    };
     let mut end = write(&transaction, partition, from, to, batch);
     if end.is_ok() && durable.is_pending() {
         // There is time to write the pages: what is left of the commit is one that says that they count.

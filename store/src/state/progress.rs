@@ -31,7 +31,7 @@ pub(crate) struct Progress {
     passed: Mutex<BTreeMap<u16, watch::Sender<Offset>>>,
     /// The position of the last event of the feed.
     feed_end: watch::Sender<u64>,
-    /// For each partition whose last batch could not be written, why not.
+    /// For each partition whose last batch could not be written and is not there for all that, why not.
     faults: watch::Sender<Faults>,
     /// For each partition that is not followed any further, why not.
     stops: watch::Sender<Stops>,
@@ -98,8 +98,12 @@ impl Progress {
         self.stops.subscribe()
     }
 
-    /// Takes note that a partition is not followed any further, or that it is again.
+    /// Takes note that a partition is not followed any further, or that it is again: then all that was there is written,
+    /// and what could not be before stands in nobody's way.
     pub(crate) fn stop(&self, partition: Partition, why: Option<String>) {
+        if why.is_none() {
+            self.mended(partition);
+        }
         self.stops.send_if_modified(|stops| match why {
             Some(why) => stops.insert(partition, why.clone()) != Some(why),
             None => stops.remove(&partition).is_some(),
@@ -130,7 +134,6 @@ impl Progress {
         accepted: impl DoubleEndedIterator<Item = Hash>,
         feed_end: u64,
     ) {
-        self.faults.send_if_modified(|faults| faults.remove(&partition).is_some());
         self.stop(partition, None);
         let latest = accepted.rev().take(RECENT_MAX);
         self.recent.lock().expect("nothing panics while it is held").note(latest);
@@ -146,15 +149,25 @@ impl Progress {
         };
         if goes_on {
             // Whoever could not write it: somebody can.
-            self.faults.send_if_modified(|faults| faults.remove(&partition).is_some());
             self.stop(partition, None);
         }
         rise(&self.feed_end, feed_end);
     }
 
-    /// Takes note that a partition cannot be written.
-    pub(crate) fn failed(&self, partition: Partition, fault: Fault) {
-        self.faults.send_modify(|faults| drop(faults.insert(partition, fault)));
+    /// Takes note that a partition cannot be written up to here, unless it is: a commit whose answer was lost is heard of from
+    /// others, also before its writer knows that it has no answer.
+    pub(crate) fn failed(&self, partition: Partition, next: Offset, fault: Fault) {
+        self.faults.send_if_modified(|faults| {
+            let is_written = *self.passed(partition).borrow() >= next;
+            if !is_written {
+                faults.insert(partition, fault);
+            }
+            !is_written
+        });
+    }
+
+    fn mended(&self, partition: Partition) {
+        self.faults.send_if_modified(|faults| faults.remove(&partition).is_some());
     }
 }
 
@@ -167,4 +180,46 @@ fn rise<T: PartialOrd>(told: &watch::Sender<T>, to: T) -> bool {
         }
         rises
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P: Partition = Partition(3);
+
+    fn progress() -> Progress {
+        Progress::new(BTreeMap::new(), 0)
+    }
+
+    fn fault() -> Fault {
+        Fault::Other("the connection was reset".to_owned())
+    }
+
+    fn is_faulty(progress: &Progress) -> bool {
+        progress.faults().borrow().contains_key(&P)
+    }
+
+    #[test]
+    fn a_batch_that_is_there_though_its_writer_has_no_answer_is_no_fault() {
+        let progress = progress();
+        progress.heard(P, Offset(7), 9);
+        progress.failed(P, Offset(7), fault());
+        assert!(!is_faulty(&progress));
+        progress.failed(P, Offset(8), fault());
+        assert!(is_faulty(&progress));
+    }
+
+    #[test]
+    fn a_fault_is_over_when_somebody_has_written_or_the_partition_is_followed_again() {
+        let progress = progress();
+        progress.failed(P, Offset(7), fault());
+        progress.heard(P, Offset(7), 9);
+        assert!(!is_faulty(&progress));
+        progress.failed(P, Offset(8), fault());
+        progress.stop(P, Some("DSYNC-003".to_owned()));
+        assert!(is_faulty(&progress));
+        progress.stop(P, None);
+        assert!(!is_faulty(&progress) && progress.stops().borrow().is_empty());
+    }
 }

@@ -10,7 +10,7 @@ mod write;
 
 use std::collections::BTreeMap;
 
-use log::{Durable, Partition};
+use log::{Durable, Offset, Partition};
 use projector::{Batch, Position, StoreError};
 use schemas::{DirectoryId, Head};
 use tokio_postgres::types::ToSql;
@@ -59,17 +59,17 @@ impl State {
                 Ok(())
             }
             Ok(None) => Err(StoreError::Replaced),
-            Err(error) => Err(self.failed(partition, error)),
+            Err(error) => Err(self.failed(partition, batch.passed, error)),
         }
     }
 
-    fn failed(&self, partition: Partition, error: DbError) -> StoreError {
+    fn failed(&self, partition: Partition, next: Offset, error: DbError) -> StoreError {
         if error.is_full() {
             tracing::error!(%error, "DSYNC-004: the disk of the state has no room");
-            self.progress.failed(partition, Fault::Full);
+            self.progress.failed(partition, next, Fault::Full);
             return StoreError::Full(Box::new(error));
         }
-        self.progress.failed(partition, Fault::Other(error.to_string()));
+        self.progress.failed(partition, next, Fault::Other(error.to_string()));
         apply_error(error)
     }
 
