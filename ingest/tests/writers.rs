@@ -278,6 +278,28 @@ async fn nobody_is_told_that_nothing_was_to_be_done_because_of_what_the_log_refu
     world.end().await;
 }
 
+/// On one thread all of them wait before the writer looks, so that it could take them in one batch.
+#[tokio::test]
+async fn a_batch_is_full_of_a_few_large_changes_and_the_others_come_behind_it() {
+    let world = World::new().await;
+    let writers = [world.writers()];
+    world.log.inject(Fault::Unavailable);
+    let large = "x".repeat(300 * 1024);
+    let commands = (0..150).map(|number| {
+        let name = format!("u{number:03}");
+        let attributes = Attributes::from([("userName", name.as_str()), ("note", &large)]);
+        Command::CreateUser { attributes: attributes.into() }
+    });
+    let answers = all_at_once(&writers, world.id, commands.collect()).await;
+    let refused = answers.iter().filter(|answer| matches!(answer, Err(WriteError::Unavailable(_))));
+    // 300 KiB each, of 16 MiB in a batch; only the first was refused by the log.
+    let refused = refused.count();
+    assert!((1..=55).contains(&refused), "{refused}");
+    let done = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!((done, world.names().await.len()), (150 - refused, 150 - refused));
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_of_one_user_all_take_effect_however_they_are_batched() {
     let world = World::new().await;

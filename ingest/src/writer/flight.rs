@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use log::{Append, AppendError, Known, Offset};
 use schemas::Head;
 use schemas::record::{Said, Sealed};
+use tokio::task::unconstrained;
 use tokio::time::{Instant, timeout};
 
 use super::copy::Decided;
@@ -125,8 +126,10 @@ fn in_appends(stream: &Stream, records: Vec<Sealed>) -> Vec<Vec<Append>> {
 async fn land(stream: Arc<Stream>, appends: Vec<Vec<Append>>, heads: Vec<Head>) -> Landing {
     let begun = Instant::now();
     let log = &stream.context.log;
-    // All of them are in the log's queue at once, in this order.
+    // All of them are in the log's queue at once, in this order. A task that has done much would be told to let others go first in
+    // the middle of them, and ask in another order when it goes on.
     let sent = join_all(appends.into_iter().map(|append| log.append(stream.partition, append)));
+    let sent = unconstrained(sent);
     let (mut last, mut failed) = (None, None);
     for result in sent.await {
         match result {

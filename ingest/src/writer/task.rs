@@ -21,6 +21,10 @@ use crate::ports::{BoxError, Gathered, Replica, Turn};
 /// enough that the first does not wait long for the last.
 const BATCH_MAX: usize = 256;
 
+/// How many bytes of records one batch takes; a commit that is larger goes alone with what came before it. A command may cause
+/// a hundred megabytes of records, which are in memory from when they are decided until they are judged.
+const BATCH_BYTES_MAX: usize = 16 << 20;
+
 /// How many batches are on their way at once. What is decided meanwhile boards the next one: with few
 /// large flights each costs the least, and none waits for facts or rules.
 const IN_FLIGHT_MAX: usize = 2;
@@ -85,7 +89,7 @@ pub(crate) struct Task {
     /// Taken in and not decided yet.
     waiting: Vec<Request>,
     /// Decided, and to take off next.
-    boarding: Vec<Ready>,
+    boarding: Boarding,
     in_flight: VecDeque<Flight>,
     /// What is in flight was decided behind something that is lost, or that may be.
     shaken: bool,
@@ -97,6 +101,29 @@ pub(crate) struct Task {
     takes_turns_until: Option<Instant>,
     /// Held from before the facts are gathered until everything in flight has landed.
     turn: Option<Box<dyn Turn>>,
+}
+
+/// The batch that is to take off next.
+#[derive(Default)]
+struct Boarding {
+    ready: Vec<Ready>,
+    /// Of all records in it.
+    bytes: usize,
+}
+
+impl Boarding {
+    fn push(&mut self, request: Request, decided: Decided) {
+        self.bytes += decided.records.iter().map(|sealed| sealed.value.len()).sum::<usize>();
+        self.ready.push((request, decided));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ready.is_empty()
+    }
+
+    fn is_full(&self) -> bool {
+        self.ready.len() >= BATCH_MAX || self.bytes >= BATCH_BYTES_MAX
+    }
 }
 
 /// What came of taking in more facts.
@@ -126,7 +153,7 @@ impl Task {
             requests,
             copy: None,
             waiting: Vec::with_capacity(BATCH_MAX),
-            boarding: Vec::new(),
+            boarding: Boarding::default(),
             in_flight: VecDeque::with_capacity(IN_FLIGHT_MAX),
             shaken: false,
             again: Vec::new(),
@@ -142,7 +169,7 @@ impl Task {
         loop {
             self.dispatch().await;
             let (flying, takes) = (!self.in_flight.is_empty(), self.takes_more());
-            let room = BATCH_MAX - self.waiting.len();
+            let room = BATCH_MAX.saturating_sub(self.waiting.len());
             tokio::select! {
                 biased;
                 () = landed(&mut self.in_flight), if flying => self.settle().await,
@@ -235,7 +262,7 @@ impl Task {
         let goes_on = self.turn.is_none()
             && self.copy.as_ref().is_some_and(|copy| copy.decided() < DECIDED_MAX);
         let idle = self.in_flight.is_empty() && self.boarding.is_empty();
-        idle || (goes_on && self.boarding.len() < BATCH_MAX)
+        idle || (goes_on && !self.boarding.is_full())
     }
 
     /// Whether more can be taken in.
@@ -264,7 +291,8 @@ impl Task {
         self.shaken = !self.in_flight.is_empty();
         self.meet();
         self.again.extend(requests);
-        self.again.extend(self.boarding.drain(..).map(|(request, _)| request));
+        let boarded = std::mem::take(&mut self.boarding).ready;
+        self.again.extend(boarded.into_iter().map(|(request, _)| request));
     }
 
     /// One more attempt for what lost a race.
@@ -281,7 +309,7 @@ impl Task {
         self.decide_all(again.into_iter().chain(waiting).collect()).await;
     }
 
-    /// Decides each request on what the ones before it leave.
+    /// Decides each request on what the ones before it leave, until a batch is full; the others go on waiting.
     async fn decide_all(&mut self, requests: Vec<Request>) {
         let waited = |request: &Request| request.arrived.elapsed() > WAIT_MAX;
         let (late, requests): (Vec<_>, Vec<_>) = requests.into_iter().partition(waited);
@@ -298,9 +326,11 @@ impl Task {
             Err(error) => return refuse(requests, error),
         }
         let mut requests = requests.into_iter();
-        while let Some(request) = requests.next() {
+        while !self.boarding.is_full()
+            && let Some(request) = requests.next()
+        {
             match self.decide(&request).await {
-                Ok(decided) => self.boarding.push((request, decided)),
+                Ok(decided) => self.boarding.push(request, decided),
                 Err(Undone::Moved) => {
                     self.lose(Vec::new());
                     return self.again.extend([request].into_iter().chain(requests));
@@ -311,10 +341,11 @@ impl Task {
                 }
             }
         }
+        self.waiting.splice(0..0, requests);
     }
 
     async fn take_off(&mut self) {
-        let mut ready = std::mem::take(&mut self.boarding);
+        let Boarding { mut ready, .. } = std::mem::take(&mut self.boarding);
         metrics::histogram!("ingest_batch_commands").record(ready.len() as f64);
         if self.in_flight.is_empty() {
             // Whatever was decided before the first commit depends on nothing that is still open.
