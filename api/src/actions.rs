@@ -110,14 +110,15 @@ impl Api {
     ) -> Result<Endpoint, Refused> {
         fields.require("endpoint_url");
         let given = Given::read(&mut fields);
-        let (kind, start) = read::creation(&mut fields, &given);
+        let now = self.edge.now();
+        let (kind, start) = read::creation(&mut fields, &given, now);
         given.must_exist(self, &mut fields).await?;
         let outward = outward::read(self, &mut fields);
+        fields.refuse_others();
         let (Some(url), []) = (given.url, fields.errors()) else {
             return Err(Refused::Fields(fields.into_errors()));
         };
         (self.check_url)(&url).map_err(Refused::Url)?;
-        let now = self.edge.now();
         let endpoint = Endpoint {
             id,
             url,
@@ -152,6 +153,7 @@ impl Api {
         given.must_suit(before.kind, &mut fields);
         given.must_exist(self, &mut fields).await?;
         let outward = outward::read(self, &mut fields);
+        fields.refuse_others();
         if !fields.errors().is_empty() {
             return Err(Refused::Fields(fields.into_errors()));
         }
@@ -179,6 +181,7 @@ impl Api {
         made_from: Option<Timestamp>,
     ) -> Result<Endpoint, Refused> {
         let overlap = fields.number("overlap_seconds", 0..=OVERLAP_SECONDS_MAX);
+        fields.refuse_others();
         if !fields.errors().is_empty() {
             return Err(Refused::Fields(fields.into_errors()));
         }
@@ -200,6 +203,7 @@ impl Api {
         let directory = fields.id("directory");
         let events = read::events(&mut fields).unwrap_or_default();
         let rate = fields.number("rate", 1..=RATE_MAX).and_then(NonZeroU32::new).unwrap_or(RATE);
+        fields.refuse_others();
         replays::must_exist(self, &found, range, directory, &mut fields).await?;
         if found.kind == EndpointKind::Operational {
             let message =
@@ -227,6 +231,7 @@ impl Api {
         mut fields: Fields,
     ) -> Result<(Trial, &'static str), Refused> {
         let sample = trials::read_sample(&mut fields);
+        fields.refuse_others();
         let (Some((sample, event)), []) = (sample, fields.errors()) else {
             return Err(Refused::Fields(fields.into_errors()));
         };

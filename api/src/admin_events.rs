@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, OnceLock};
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequestParts as _, RawPathParams, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
 use crate::auth::{admit, sender};
-use crate::body::BODY_BYTES_MAX;
+use crate::body::whole;
 use crate::error::Error;
 use crate::ports::{
     ActionActor, AdminEvents, ApiKey, Conclusion, Cursor, NOTED_MAX, NewAdminEvent, Order,
@@ -300,7 +300,7 @@ pub(crate) async fn record(
     let api = &recorded.api;
     let (mut parts, body) = request.into_parts();
     let key = admit(&mut parts, api).await?;
-    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Error::TooLarge)?;
+    let body = whole(body).await?;
     let given: Map<String, Value> = serde_json::from_slice(&body).unwrap_or_default();
     let path = RawPathParams::from_request_parts(&mut parts, &()).await;
     let path = path.iter().flatten().map(|(_, value)| value.to_owned());

@@ -2,13 +2,16 @@
 //! is named in one answer.
 
 use std::collections::BTreeMap;
+use std::error::Error as _;
 use std::ops::RangeInclusive;
 
+use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use http_body_util::LengthLimitError;
 use schemas::Id;
 use schemas::id::Kind;
 use serde::de::DeserializeOwned;
@@ -18,6 +21,9 @@ use crate::error::{Error, FieldError};
 
 /// The largest body that is read: a hundred times what any call of the API needs.
 pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// What is told of a body that breaks off.
+const UNREAD: &str = "The body could not be read.";
 
 /// How long a name may be, in characters: more than a heading shows.
 pub(crate) const NAME_MAX: usize = 255;
@@ -57,7 +63,8 @@ pub(crate) fn path_id<K: Kind>(what: &'static str, text: &str) -> Result<Id<K>, 
     text.parse().map_err(|_| Error::Missing { what, id: text.to_owned() })
 }
 
-/// A JSON object that is read field by field. Fields that nobody asks for are ignored.
+/// A JSON object that is read field by field. Fields that nobody asks for are ignored, unless they are
+/// [refused](Fields::refuse_others).
 pub(crate) struct Fields {
     values: Map<String, Value>,
     errors: Vec<FieldError>,
@@ -86,6 +93,14 @@ impl<S: Send + Sync> FromRequest<S> for OptionalFields {
     }
 }
 
+/// All of a body.
+pub(crate) async fn whole(body: Body) -> Result<Bytes, Error> {
+    to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
+        let is_too_large = error.source().is_some_and(|error| error.is::<LengthLimitError>());
+        if is_too_large { Error::TooLarge } else { Error::NotJson(UNREAD.to_owned()) }
+    })
+}
+
 async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Error> {
     let encoding = request.headers().get(header::CONTENT_ENCODING);
     if encoding.is_some_and(|by| !by.as_bytes().eq_ignore_ascii_case(b"identity")) {
@@ -95,7 +110,7 @@ async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Err
         if rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE {
             Error::TooLarge
         } else {
-            Error::NotJson("The body could not be read.".to_owned())
+            Error::NotJson(UNREAD.to_owned())
         }
     })
 }
@@ -152,7 +167,7 @@ impl Fields {
     pub(crate) fn refuse_others(&mut self) {
         let others = std::mem::take(&mut self.values);
         for (name, _) in others {
-            let message = format!("{name} is not a field that can be changed.");
+            let message = format!("{name} is not a field of this request.");
             self.wrong(name, "unknown", message);
         }
     }
@@ -302,4 +317,24 @@ fn text_map(value: Value, limits: MapLimits) -> Option<BTreeMap<String, Option<S
         (named && (text.is_some() || value.is_null())).then_some((name, text))
     };
     if map.len() > limits.entries { None } else { map.into_iter().map(entry).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use futures_util::stream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_told_from_one_that_is_too_large() {
+        let broken = stream::iter([Err::<Bytes, _>(io::Error::other("the client went away"))]);
+        let broken = whole(Body::from_stream(broken)).await;
+        assert!(matches!(broken, Err(Error::NotJson(_))));
+        let large = whole(Body::from(vec![b' '; BODY_BYTES_MAX + 1])).await;
+        assert!(matches!(large, Err(Error::TooLarge)));
+        let fits = whole(Body::from(vec![b' '; BODY_BYTES_MAX])).await;
+        assert!(fits.is_ok_and(|bytes| bytes.len() == BODY_BYTES_MAX));
+    }
 }

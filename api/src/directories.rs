@@ -176,6 +176,7 @@ fn read_new(api: &Api, mut fields: Fields, token: &secrets::Minted) -> Result<Ne
     let slugs = DirectoryType::ALL.map(DirectoryType::slug);
     let kind = fields.word("type", &slugs, DirectoryType::from_slug);
     let name = fields.required_text("name", NAME_MAX);
+    fields.refuse_others();
     let (Some(organization_id), Some(kind), Some(name), []) =
         (organization_id, kind, name, fields.errors())
     else {

@@ -76,6 +76,7 @@ fn read_new(api: &Api, mut fields: Fields) -> Result<NewHost, Error> {
     let name = read_name(api, &mut fields);
     let organization = fields.id("organization_id").map(HostOwner::Organization);
     let directory = fields.id("directory_id").map(HostOwner::Directory);
+    fields.refuse_others();
     let owner = match (organization, directory) {
         (Some(owner), None) | (None, Some(owner)) => Some(owner),
         (None, None) if !fields.errors().is_empty() => None,

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::auth::{admit, bearer};
-use crate::body::BODY_BYTES_MAX;
+use crate::body::whole;
 use crate::error::{Error, Unsure};
 use crate::ports::{Answers, Begun, Digest, KeptAnswer};
 use crate::router::Api;
@@ -65,7 +65,7 @@ pub(crate) async fn once(
         let message = format!("Idempotency-Key must be a text of 1 to {KEY_MAX} characters.");
         return Err(Error::parameter("Idempotency-Key", "invalid", message));
     }
-    let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Error::TooLarge)?;
+    let body = whole(body).await?;
     let (key, sent) = (key_of(who, &text), sent(&parts.uri, &body));
     match begin(&api, caller, key, sent).await? {
         Begun::First => {}

@@ -43,6 +43,7 @@ pub(crate) async fn rotate_secret(
 /// What a body says of it. What is wrong is noted.
 pub(crate) fn read(api: &Api, fields: &mut Fields) -> OutwardChange {
     let timeout = if fields.is_null("timeout_seconds") {
+        fields.take("timeout_seconds");
         Some(None)
     } else {
         let seconds = fields.number("timeout_seconds", TIMEOUT_SECONDS);

@@ -46,6 +46,7 @@ pub(crate) async fn create(
 ) -> Result<Response, Error> {
     let id = path_id(directories::WHAT, &id)?;
     let overlap = fields.number("overlap_seconds", 0..=OVERLAP_SECONDS_MAX);
+    fields.refuse_others();
     if !fields.errors().is_empty() {
         return Err(Error::Invalid(fields.into_errors()));
     }

@@ -10,10 +10,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use schemas::record::{Context, PublicEvent};
 use schemas::samples::sample;
 use schemas::wire::EventTag;
-use schemas::{DirectoryId, Edge, EndpointId, EventId, EventType, ScimId, Seq, Timestamp};
+use schemas::{
+    DirectoryId, Edge, EndpointId, EventId, EventType, OperationalEvent, OrganizationId, ScimId,
+    Seq, Timestamp,
+};
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::client::{self, Sender};
@@ -129,7 +132,7 @@ struct Golden<'a> {
 fn event(topic: Topic, id: EventId, at: Timestamp) -> FeedEvent {
     let body = match topic {
         Topic::Directory(kind) => of_directory(kind, id, at),
-        Topic::Operational(_) => of_installation(topic.name(), id, at),
+        Topic::Operational(kind) => of_installation(kind, id, at),
     };
     FeedEvent {
         position: FeedPosition(0),
@@ -158,11 +161,45 @@ fn of_directory(kind: EventType, id: EventId, created_at: Timestamp) -> Bytes {
         .into()
 }
 
-fn of_installation(name: &str, id: EventId, at: Timestamp) -> Bytes {
-    let endpoint = EndpointId::from_bits(id.bits());
-    let data = json!({ "object": "webhook_endpoint", "id": endpoint,
-        "endpoint_url": "https://app.example/webhooks" });
-    let body = json!({ "object": "event", "id": id, "event": name, "data": data,
+fn of_installation(kind: OperationalEvent, id: EventId, at: Timestamp) -> Bytes {
+    let mut data = match kind {
+        OperationalEvent::EndpointFailing => json!({ "failing_since": at, "disables_at": at,
+            "failure": "status", "response_status": 503 }),
+        OperationalEvent::EndpointDisabled => json!({ "reason": "gone" }),
+        OperationalEvent::EndpointStalled => json!({ "waiting": 1_000 }),
+        OperationalEvent::EndpointRecovered => json!({ "failing_since": at }),
+        OperationalEvent::DeliveryExhausted => json!({ "event_id": id,
+            "event": EventType::UserUpdated.name(), "attempts": 9, "failure": "status",
+            "response_status": 503, "replay_id": null }),
+        OperationalEvent::DirectoryHeld => json!({ "held_since": at,
+            "brake": { "share": 0.2, "window_seconds": 3_600, "floor": 10 },
+            "users_removed": 30, "users": 100, "memberships_removed": 0, "memberships": 0 }),
+        OperationalEvent::DirectoryReleased => json!({ "held_since": at, "events": 30 }),
+    };
+    if let (Value::Object(data), Value::Object(subject)) = (&mut data, subject(kind, id)) {
+        data.extend(subject);
+    }
+    let body = json!({ "object": "event", "id": id, "event": kind.name(), "data": data,
         "created_at": at, "context": {} });
     body.to_string().into()
+}
+
+/// What an operational event is about.
+fn subject(kind: OperationalEvent, id: EventId) -> Value {
+    let (endpoint, url) = (EndpointId::from_bits(id.bits()), "https://app.example/webhooks");
+    match kind {
+        OperationalEvent::EndpointFailing
+        | OperationalEvent::EndpointDisabled
+        | OperationalEvent::EndpointStalled
+        | OperationalEvent::EndpointRecovered => {
+            json!({ "object": "webhook_endpoint", "id": endpoint, "endpoint_url": url })
+        }
+        OperationalEvent::DeliveryExhausted => {
+            json!({ "object": "delivery", "endpoint_id": endpoint, "endpoint_url": url })
+        }
+        OperationalEvent::DirectoryHeld | OperationalEvent::DirectoryReleased => {
+            json!({ "object": "directory", "id": DirectoryId::from_bits(id.bits()),
+                "organization_id": OrganizationId::from_bits(id.bits()), "name": "Acme" })
+        }
+    }
 }

@@ -60,9 +60,18 @@ impl FromStr for Timestamp {
         if !text.ends_with(['Z', 'z']) {
             return Err(InvalidTimestamp);
         }
-        let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp)?;
-        Ok(Self::from_millis(time.as_millisecond()))
+        match text.parse::<jiff::Timestamp>() {
+            Ok(time) => Ok(Self::from_millis(time.as_millisecond())),
+            Err(_) if is_of_the_last_days(&text[..text.len() - 1]) => Ok(Self(MILLIS_MAX)),
+            Err(_) => Err(InvalidTimestamp),
+        }
     }
+}
+
+/// Whether a time without its zone is past [`MILLIS_MAX`], as `9999-12-31T23:59:59` is, which many write for "never".
+fn is_of_the_last_days(text: &str) -> bool {
+    let time = text.parse::<jiff::civil::DateTime>();
+    time.is_ok_and(|time| time.to_zoned(jiff::tz::TimeZone::UTC).is_err())
 }
 
 impl Timestamp {
@@ -165,6 +174,9 @@ mod tests {
 
     #[test]
     fn a_time_past_the_year_9999_stays_in_it() {
-        assert_eq!(Timestamp::from_millis(i64::MAX).to_string(), "9999-12-30T22:00:00.000Z");
+        let last = Timestamp::from_millis(i64::MAX);
+        assert_eq!(last.to_string(), "9999-12-30T22:00:00.000Z");
+        assert_eq!("9999-12-31T23:59:59.999Z".parse(), Ok(last));
+        assert!("9999-12-32T00:00:00Z".parse::<Timestamp>().is_err());
     }
 }

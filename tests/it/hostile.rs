@@ -252,6 +252,57 @@ async fn no_hostile_url_becomes_an_endpoint() {
     assert_eq!(listener.count(), 0);
 }
 
+/// What is misspelt must not look done: an endpoint without its `organizations` gets the events of everybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_call_does_not_know_is_refused_by_its_name_and_nothing_is_done() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let api = server.api();
+    let directory = api.directory("okta scim v2.0", "Acme").await;
+    let (endpoint, _) = api.endpoint_with("http://127.0.0.1:9/hook", json!({})).await;
+    let organization =
+        api.get(&format!("/directories/{}", directory.id)).await["organization_id"].clone();
+    let before = api.get(&endpoint).await;
+    let url = "https://app.example/hook";
+    for (method, path, body) in [
+        ("POST", "/webhook_endpoints".to_owned(), json!({ "endpoint_url": url })),
+        ("PATCH", endpoint.clone(), json!({ "events": ["dsync.user.created"] })),
+        ("POST", format!("{endpoint}/rotate_secret"), json!({})),
+        ("POST", format!("{endpoint}/test"), json!({ "event": "dsync.user.created" })),
+        ("POST", format!("{endpoint}/replay"), json!({ "from": "2020-01-01T00:00:00Z" })),
+        (
+            "POST",
+            "/directories".to_owned(),
+            json!({ "organization_id": organization, "name": "N", "type": "okta scim v2.0" }),
+        ),
+        ("POST", format!("/directories/{}/tokens", directory.id), json!({})),
+    ] {
+        let mut body = body;
+        body["organization_idz"] = json!(["x"]);
+        let (status, answer) = api.send(method, &path, Some(&body)).await;
+        assert_eq!(status, 422, "{method} {path}: {answer}");
+        let wrong = &answer["errors"][0];
+        assert_eq!(
+            (&wrong["field"], &wrong["code"]),
+            (&json!("organization_idz"), &json!("unknown")),
+            "{path}: {answer}"
+        );
+    }
+    assert_eq!(api.get(&endpoint).await, before);
+    assert_eq!(api.get("/webhook_endpoints").await["data"].as_array().unwrap().len(), 1);
+    assert_eq!(api.get("/directories").await["data"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_does_not_begin_in_the_future() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let body =
+        json!({ "endpoint_url": "https://app.example/hook", "start": "9999-12-31T23:59:59.999Z" });
+    let (status, answer) = server.api().send("POST", "/webhook_endpoints", Some(&body)).await;
+    assert_eq!((status, &answer["errors"][0]["field"]), (422, &json!("start")), "{answer}");
+}
+
 /// What was allowed when it was created need not be allowed later. The client judges by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_endpoint_that_has_become_hostile_is_reached_and_each_refusal_is_told() {

@@ -1,5 +1,7 @@
 //! The fields of an endpoint as they come in, each judged.
 
+use std::time::Duration;
+
 use schemas::id::Kind;
 use schemas::waits::WAITS_MAX;
 use schemas::{
@@ -17,6 +19,9 @@ const URL_MAX: usize = 2048;
 /// How many organizations or directories an endpoint may name: each event is held against all of them.
 /// Who has more of them leaves the list out and looks at the events.
 const NAMED_MAX: usize = 100;
+
+/// How far ahead the clock of who says where an endpoint starts may be.
+const AHEAD_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// How long a schedule may be as text.
 const SCHEDULE_MAX: usize = WAITS_MAX * 12;
@@ -107,12 +112,16 @@ fn must_be_found(
 }
 
 /// What is chosen once.
-pub(crate) fn creation(fields: &mut Fields, given: &Given) -> (EndpointKind, Start) {
+pub(crate) fn creation(
+    fields: &mut Fields,
+    given: &Given,
+    now: Timestamp,
+) -> (EndpointKind, Start) {
     let kind = fields
         .word("kind", &EndpointKind::ALL.map(EndpointKind::name), |name| name.parse().ok())
         .unwrap_or_default();
     given.must_suit(kind, fields);
-    let start = start(fields).unwrap_or_default();
+    let start = start(fields, now).unwrap_or_default();
     if kind == EndpointKind::Operational && start != Start::Now {
         let message = "start must be now for an operational endpoint.".to_owned();
         fields.wrong("start", "invalid", message);
@@ -149,7 +158,7 @@ pub(crate) fn subscribable() -> Vec<EventType> {
     EventType::ALL.iter().copied().filter(|kind| kind.is_subscribable()).collect()
 }
 
-fn start(fields: &mut Fields) -> Option<Start> {
+fn start(fields: &mut Fields, now: Timestamp) -> Option<Start> {
     let value = fields.take("start")?;
     let start = value.as_str().and_then(|text| match text {
         "now" => Some(Start::Now),
@@ -160,11 +169,19 @@ fn start(fields: &mut Fields) -> Option<Start> {
         let message = "start must be now, beginning or a time such as 2026-03-02T10:15:30.123Z.";
         fields.wrong("start", "invalid", message.to_owned());
     }
+    if let Some(Start::At(time)) = start
+        && time > now.after(AHEAD_MAX)
+    {
+        let message =
+            "start must not be in the future; an endpoint that is to begin later is made later.";
+        fields.wrong("start", "invalid", message.to_owned());
+    }
     start
 }
 
 fn retry_schedule(fields: &mut Fields) -> Option<Option<Waits>> {
     if fields.is_null("retry_schedule") {
+        fields.take("retry_schedule");
         return Some(None);
     }
     let text = fields.text("retry_schedule", SCHEDULE_MAX)?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::server::eventually;
 use tests::{Delivery, Receiver, Server};
 
-use super::world::{QUICK, events_of, users};
+use super::world::{QUICK, events_of, sample_is_like, users};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_operator_is_told_that_an_endpoint_fails_recovers_and_is_gone() {
@@ -47,6 +47,7 @@ async fn the_operator_is_told_that_an_endpoint_fails_recovers_and_is_gone() {
     assert_eq!(told[2].event["data"]["reason"], "gone");
     assert_eq!(api.get(&endpoint).await["health"]["state"], "disabled");
     for delivery in &told {
+        sample_is_like(&api, delivery).await;
         delivery.verify(&secret);
         assert_eq!(delivery.event["object"], "event");
     }
@@ -73,6 +74,7 @@ async fn an_operational_endpoint_that_fails_is_not_reported_to_itself() {
     let about = |delivery: &Delivery| delivery.event["data"]["endpoint_url"].clone();
     assert!(told.iter().all(|delivery| delivery.kind() == "delivery.exhausted"));
     assert!(told.iter().all(|delivery| about(delivery) == app.url()));
+    sample_is_like(&api, &told[0]).await;
     operator.wait_for(16).await;
     assert!(server.terminate().success());
     assert_eq!(witness.arrived().len(), 10, "nothing was told of the operator's own endpoint");

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use tests::{Delivery, Directory, Server};
+use tests::server::{Api, json_of};
+use tests::{Delivery, Directory, Receiver, Server};
 
 /// A schedule that a test can wait for.
 pub(crate) const QUICK: (&str, &str) = ("DSYNC_RETRY_SCHEDULE", "20ms,20ms,50ms,50ms,100ms,100ms");
@@ -103,6 +104,33 @@ pub(crate) fn in_order(taken: &[Delivery]) {
             let before = last.insert(key.clone(), sequence).unwrap_or(0);
             assert!(before < sequence, "{key}: {sequence} after {before}");
         }
+    }
+}
+
+/// Checks that a sample of what the operator was told looks the same.
+pub(crate) async fn sample_is_like(api: &Api, told: &Delivery) {
+    let app = Receiver::start().await;
+    let (endpoint, _) = api.endpoint_with(app.url(), json!({ "kind": "operational" })).await;
+    let asked = json!({ "event": told.kind() });
+    let (status, answer) = api.send("POST", &format!("{endpoint}/test"), Some(&asked)).await;
+    assert_eq!(status, 200, "{answer}");
+    let sample = json_of(answer["request_body"].as_str().unwrap().as_bytes());
+    let fields = |event: &Value| -> BTreeSet<String> {
+        let fields = event["data"].as_object().unwrap().iter();
+        fields.map(|(name, value)| format!("{name}: {}", kind_of(value))).collect()
+    };
+    assert_eq!(fields(&sample), fields(&told.event), "{}", told.kind());
+}
+
+/// The type of a value, and of an object its fields; of what may be absent nothing.
+fn kind_of(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(_) => "truth".to_owned(),
+        Value::Number(_) => "number".to_owned(),
+        Value::String(_) => "text".to_owned(),
+        Value::Array(_) => "list".to_owned(),
+        Value::Object(fields) => format!("{:?}", fields.keys().collect::<BTreeSet<_>>()),
     }
 }
 
