@@ -11,7 +11,7 @@ mod work;
 
 use schemas::scim::{
     AttrPath, Attributes, PATCH_OP_URN, Path, ResourceSchema, ScimError, ScimType, Value,
-    canonicalise, check_change, echo,
+    canonicalise, check_change, echo, without_passwords,
 };
 
 use serde::{Deserialize, Serialize};
@@ -122,7 +122,8 @@ pub fn apply(
     let (work, applied) = (Work::new(), Applied::default());
     let mut patching = Patching { resource: resource.clone(), rules, work, applied };
     for operation in operations {
-        let value = operation.value.clone().unwrap_or(Value::Null);
+        // None is kept, so none may make a value look like another.
+        let value = without_passwords(operation.value.clone().unwrap_or(Value::Null));
         match &operation.path {
             Some(path) => patching.at_path(operation.op, path, value)?,
             None => patching.at_root(operation.op, value)?,
@@ -218,7 +219,9 @@ impl Patching<'_> {
                     None => self.extension(op, urn, value),
                 };
             }
-            Path::Attribute(path) if holds_extension(&self.resource, path) => {
+            Path::Attribute(path)
+                if holds_extension(&self.resource, path) || self.is_extension(path, &value) =>
+            {
                 return self.extension(op, &path.to_string(), value);
             }
             Path::Attribute(path) => Target::new(self.rules, path, None, path.sub.as_deref())?,
@@ -241,6 +244,14 @@ impl Patching<'_> {
         self.applied.upserted |= target.change(holder, op, value)?.upserted;
         // A look-up by name is linear: what grows out of bounds must stop here, not at the end.
         check_change(&self.resource, target.top())
+    }
+
+    /// Whether it can only be the URN of an extension that is not there yet: a POST of the same name makes one. A complex attribute
+    /// of an extension that is there has the same look.
+    fn is_extension(&self, path: &AttrPath, value: &Value) -> bool {
+        let Some(holder) = &path.urn else { return false };
+        let is_whole = path.sub.is_none() && value.as_complex().is_some();
+        is_whole && is_unknown(self.rules.schema, path) && !self.resource.contains(holder)
     }
 
     /// The attribute that has the look of a schema's URN. `urn:example:1.0:costCenter` may be either, so what the resource has

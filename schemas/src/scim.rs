@@ -19,7 +19,7 @@ mod tree;
 
 pub use canonical::{
     MEMBERS_MAX, RESOURCE_VALUES_MAX, VALUES_MAX, canonicalise, check_change, coerce, coerce_one,
-    instant, member_ids, take_members,
+    instant, member_ids, take_members, without_passwords,
 };
 pub use error::{DETAIL_MAX, ECHO_MAX, ScimError, ScimType, echo};
 pub use filter::{CompareOp, FILTER_DEPTH_MAX, FILTER_LENGTH_MAX, Filter, Literal};

@@ -53,16 +53,21 @@ impl Target<'_> {
         chosen: &[bool],
         value: Value,
     ) -> Result<(), ScimError> {
-        let cleared: Vec<String> = value.as_complex().map_or_else(Vec::new, |parts| {
+        // What the value of a sub-attribute says of its own parts is not said of the whole.
+        let parts = value.as_complex().filter(|_| self.sub.is_none());
+        let cleared: Vec<String> = parts.map_or_else(Vec::new, |parts| {
             let empty = parts.iter().filter(|(_, value)| value.is_absent());
             empty.map(|(name, _)| name.to_owned()).collect()
         });
-        if self.sub.is_none()
-            && self.def.is_some_and(AttributeDef::has_value)
+        if self.def.is_some_and(AttributeDef::has_value)
             && cleared.iter().any(|name| name.eq_ignore_ascii_case("value"))
         {
             self.remove_chosen(items, chosen, Value::Null);
             return Ok(());
+        }
+        let mut of_chosen = items.iter().zip(chosen).filter(|(_, chosen)| **chosen);
+        if self.sub.is_some() && of_chosen.any(|(item, _)| item.as_complex().is_none()) {
+            return Err(invalid_path(&self.name, "has values without sub-attributes"));
         }
         let change = self.element(Attributes::new(), value)?;
         let is_primary = is_primary(self.def, &change);

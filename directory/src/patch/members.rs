@@ -2,9 +2,10 @@
 
 use schemas::scim::{
     AttrPath, Attributes, CompareOp, Filter, GROUP, Literal, MEMBERS_MAX, Path, ScimError,
-    ScimType, Value, member_ids,
+    ScimType, USER, Value, member_ids,
 };
 
+use super::target::{REF, named_by};
 use super::{Op, Operation};
 
 /// A change of who belongs to a group, by identifiers.
@@ -126,8 +127,13 @@ fn at_path(op: Op, path: &Path, value: Option<Value>) -> Result<Option<MemberOp>
             change(op, value.unwrap_or(Value::Null))
         }
         (Op::Remove, Path::Element { filter, sub: None, .. }) => match chosen(filter) {
-            Some(ids) => Ok(Some(MemberOp::Remove(ids))),
-            None => Err(invalid("can be selected by members[value eq \"…\"] only")),
+            Some(Chosen::These(ids)) => Ok(Some(MemberOp::Remove(ids))),
+            Some(Chosen::Everyone) => Ok(Some(MemberOp::Clear)),
+            None => {
+                let detail = "The members of a group can be selected by members[value eq \"…\"] or by their $ref, \
+                              combined with and, or and type eq \"User\".";
+                Err(ScimError::new(ScimType::InvalidFilter, detail))
+            }
         },
         (_, Path::Element { sub: Some(_), .. }) => {
             let detail =
@@ -153,26 +159,66 @@ fn change(op: Op, value: Value) -> Result<Option<MemberOp>, ScimError> {
     })
 }
 
-/// The identifiers in `value eq "a" or value eq "b"`.
-fn chosen(filter: &Filter) -> Option<Vec<String>> {
-    match filter {
-        Filter::Compare { path, op: CompareOp::Eq, value: Literal::String(id) }
-            if path.urn.is_none()
-                && path.sub.is_none()
-                && path.attribute.eq_ignore_ascii_case("value") =>
-        {
-            Some(vec![id.clone()])
-        }
-        Filter::Or(terms) => {
-            let ids: Option<Vec<_>> = terms.iter().map(chosen).collect();
-            Some(ids?.concat())
-        }
-        Filter::And(_)
-        | Filter::Not(_)
-        | Filter::Compare { .. }
-        | Filter::Present(_)
-        | Filter::Has { .. } => None,
+/// Whom a filter selects, without asking who is there.
+enum Chosen {
+    Everyone,
+    These(Vec<String>),
+}
+
+impl Chosen {
+    const fn all_if(holds: bool) -> Self {
+        if holds { Self::Everyone } else { Self::These(Vec::new()) }
     }
+
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Everyone, chosen) | (chosen, Self::Everyone) => chosen,
+            (Self::These(mut ids), Self::These(others)) => {
+                ids.retain(|id| others.contains(id));
+                Self::These(ids)
+            }
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Everyone, _) | (_, Self::Everyone) => Self::Everyone,
+            (Self::These(ids), Self::These(others)) => Self::These([ids, others].concat()),
+        }
+    }
+}
+
+/// What can be told of a member by its identifier alone: `value`, the id at the end of `$ref`, and that all are users.
+fn chosen(filter: &Filter) -> Option<Chosen> {
+    match filter {
+        Filter::Compare { path, op: CompareOp::Eq, value: Literal::String(text) } => {
+            match part(path)?.as_str() {
+                "value" => Some(Chosen::These(vec![text.clone()])),
+                REF => Some(Chosen::These(named_by(text).map(str::to_owned).into_iter().collect())),
+                "type" => Some(Chosen::all_if(text.eq_ignore_ascii_case(USER.name))),
+                _ => None,
+            }
+        }
+        Filter::Present(path) => {
+            ["value", REF, "type"].contains(&part(path)?.as_str()).then_some(Chosen::Everyone)
+        }
+        Filter::Or(terms) => combined(terms, Chosen::These(Vec::new()), Chosen::or),
+        Filter::And(terms) => combined(terms, Chosen::Everyone, Chosen::and),
+        Filter::Not(_) | Filter::Compare { .. } | Filter::Has { .. } => None,
+    }
+}
+
+fn combined(
+    terms: &[Filter],
+    first: Chosen,
+    combine: impl Fn(Chosen, Chosen) -> Chosen,
+) -> Option<Chosen> {
+    terms.iter().try_fold(first, |so_far, term| Some(combine(so_far, chosen(term)?)))
+}
+
+/// The name of a part of a member, in lower case.
+fn part(path: &AttrPath) -> Option<String> {
+    (path.urn.is_none() && path.sub.is_none()).then(|| path.attribute.to_ascii_lowercase())
 }
 
 fn is_core(path: &Path) -> bool {

@@ -10,7 +10,7 @@ use super::work::{names, terms, weight};
 use super::{Applied, NoMatch, Op, Rules, element, passing_over_read_only};
 use crate::matching::check_element;
 
-const REF: &str = "$ref";
+pub(super) const REF: &str = "$ref";
 
 /// What a path leads to.
 #[derive(Clone)]
@@ -212,7 +212,7 @@ impl<'p> Target<'p> {
                 Ok(())
             }
             (_, value) => {
-                holder.insert(self.name.as_str(), value);
+                holder.insert(self.name.as_str(), said(value));
                 Ok(())
             }
         }
@@ -318,8 +318,14 @@ impl<'p> Target<'p> {
     }
 }
 
+/// A value without parts that are null: the same change once more would take them out of what is there.
+fn said(value: Value) -> Value {
+    value
+        .map_complex(|parts| parts.into_iter().filter(|(_, value)| *value != Value::Null).collect())
+}
+
 /// The id at the end of the address of a user.
-fn named_by(address: &str) -> Option<&str> {
+pub(super) fn named_by(address: &str) -> Option<&str> {
     let (before, id) = address.rsplit_once('/')?;
     let is_of_users = before.rsplit('/').next() == Some("Users");
     (is_of_users && !id.is_empty() && !id.contains(['?', '#'])).then_some(id)

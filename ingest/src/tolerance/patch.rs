@@ -158,6 +158,10 @@ impl Pass<'_> {
     fn without_path(&mut self, fields: Attributes) -> Vec<Value> {
         let op = fields.get("op").cloned().unwrap_or(Value::Null);
         let Some(Value::Complex(values)) = fields.get("value") else { return vec![fields.into()] };
+        // It has to say where (RFC 7644 §3.5.2.2), and names in a value would be taken for that.
+        if op.as_str().is_some_and(|op| op.eq_ignore_ascii_case("remove")) {
+            return vec![fields.into()];
+        }
         let (mut operations, mut plain) = (Vec::new(), Attributes::new());
         for (name, value) in values.clone() {
             let name = self.path(String::from(name));

@@ -181,11 +181,19 @@ pub fn member_ids(value: Value) -> Result<Vec<String>, ScimError> {
 /// not say.
 #[must_use]
 pub fn instant(text: &str) -> Option<i128> {
-    let moment = text.parse::<jiff::Timestamp>().or_else(|_| {
-        let local: jiff::civil::DateTime = text.parse()?;
-        Ok::<_, jiff::Error>(local.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp())
-    });
-    moment.ok().map(jiff::Timestamp::as_nanosecond)
+    let moment = text.parse().ok().or_else(|| in_utc(text));
+    moment.map(jiff::Timestamp::as_nanosecond)
+}
+
+/// A time without a zone, or one past all that zones have dates for: `9999-12-31T23:59:59Z`, which many write for "never",
+/// is as good as the last of them.
+fn in_utc(text: &str) -> Option<jiff::Timestamp> {
+    let zoneless = text.strip_suffix(['Z', 'z']);
+    let time: jiff::civil::DateTime = zoneless.unwrap_or(text).parse().ok()?;
+    match time.to_zoned(jiff::tz::TimeZone::UTC) {
+        Ok(moment) => zoneless.is_none().then(|| moment.timestamp()),
+        Err(_) => Some(jiff::Timestamp::MAX),
+    }
 }
 
 fn entry(
@@ -222,8 +230,9 @@ fn unknown(name: &str, value: Value) -> Value {
     value.map_complex(|parts| parts.into_iter().filter(|(_, value)| !value.is_absent()).collect())
 }
 
-/// Depth is bounded where bodies are read.
-fn without_passwords(value: Value) -> Value {
+/// A value without what is called a password, however deep. Depth is bounded where bodies are read.
+#[must_use]
+pub fn without_passwords(value: Value) -> Value {
     let value = value.map_list(without_passwords);
     value.map_complex(|parts| {
         let kept = parts.into_iter().filter(|(name, _)| !is_password(name));

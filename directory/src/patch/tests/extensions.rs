@@ -216,3 +216,23 @@ fn unknown_attributes_are_kept_and_changed_as_they_are() {
     ]);
     refused(&[(r#""x":1"#, r#"{"op":"add","path":"x.y","value":1}"#, ScimType::InvalidPath)]);
 }
+
+#[test]
+fn the_urn_of_an_extension_that_is_not_there_yet_makes_it_where_a_post_would() {
+    let okta = "urn:okta:acme:1.0:user:custom";
+    let whole = format!(r#""{okta}":{{"badge":"2"}}"#);
+    check(&[
+        ("", &format!(r#"{{"op":"add","path":"{okta}","value":{{"badge":"2"}}}}"#), &whole),
+        ("", &format!(r#"{{"op":"replace","value":{{"{okta}":{{"badge":"2"}}}}}}"#), &whole),
+        (
+            &whole,
+            &format!(r#"{{"op":"replace","path":"{okta}:badge","value":"3"}}"#),
+            &format!(r#""{okta}":{{"badge":"3"}}"#),
+        ),
+        (
+            r#""urn:a:2.0:User":{"x":1}"#,
+            r#"{"op":"add","path":"urn:a:2.0:User:address","value":{"city":"B"}}"#,
+            r#""urn:a:2.0:User":{"x":1,"address":{"city":"B"}}"#,
+        ),
+    ]);
+}

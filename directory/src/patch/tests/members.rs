@@ -58,12 +58,16 @@ fn members_are_split_from_the_other_operations() {
     }
     for text in [
         r#"{"op":"remove","path":"members[display eq \"a\"]"}"#,
-        r#"{"op":"remove","path":"members[value eq \"a\" and type eq \"User\"]"}"#,
-        r#"{"op":"add","path":"members.value","value":"x"}"#,
+        r#"{"op":"remove","path":"members[value ne \"a\"]"}"#,
+        r#"{"op":"remove","path":"members[not (value eq \"a\")]"}"#,
+        r#"{"op":"remove","path":"members[value eq \"a\" and display pr]"}"#,
     ] {
         let error = split_members(operations(text).unwrap()).unwrap_err();
-        assert_eq!(error.scim_type, Some(ScimType::InvalidPath), "{text}");
+        assert_eq!(error.scim_type, Some(ScimType::InvalidFilter), "{text}");
     }
+    let text = r#"{"op":"add","path":"members.value","value":"x"}"#;
+    let error = split_members(operations(text).unwrap()).unwrap_err();
+    assert_eq!(error.scim_type, Some(ScimType::InvalidPath), "{text}");
     for sub in ["display", "value", "$ref"] {
         let text =
             format!(r#"{{"op":"replace","path":"members[value eq \"a\"].{sub}","value":"x"}}"#);
@@ -97,4 +101,23 @@ fn a_rename_never_touches_members() {
     apply(&mut group, &GROUP, &others, NoMatch::Upsert).unwrap();
     let after = canonicalise(&GROUP, tree(r#"{"displayName":"Newer","externalId":"x"}"#)).unwrap();
     assert_eq!(group, after);
+}
+
+#[test]
+fn members_are_selected_by_what_their_identifier_tells() {
+    let remove = |ids: &[&str]| MemberOp::Remove(ids.iter().map(|id| (*id).to_owned()).collect());
+    for (filter, expected) in [
+        (r#"value eq "a" and type eq "User""#, remove(&["a"])),
+        (r#"type eq "user" and (value eq "a" or value eq "b") and value eq "b""#, remove(&["b"])),
+        (r#"value eq "a" and type eq "Group""#, remove(&[])),
+        (r#"$ref eq "https://d.example/scim/v2.0/x/Users/a" and value pr"#, remove(&["a"])),
+        (r#"$ref eq "https://d.example/scim/v2.0/x/Groups/a""#, remove(&[])),
+        (r#"type eq "User""#, MemberOp::Clear),
+        (r#"value pr or value eq "a""#, MemberOp::Clear),
+    ] {
+        let path = format!("members[{filter}]").replace('"', "\\\"");
+        let text = format!(r#"{{"op":"remove","path":"{path}"}}"#);
+        let (_, members) = split_members(operations(&text).unwrap()).unwrap();
+        assert_eq!(members, [expected], "{filter}");
+    }
 }

@@ -64,3 +64,15 @@ fn of_values_that_are_the_same_one_that_is_primary_makes_all_of_them_so() {
         primary,
     )]);
 }
+
+#[test]
+fn the_same_change_once_more_changes_nothing_whatever_of_it_is_not_kept() {
+    for (before, operation) in [
+        (r#""tags":[{"a":1}]"#, r#"{"op":"add","path":"tags","value":[{"a":2,"password":"x"}]}"#),
+        ("", r#"{"op":"replace","path":"obj","value":{"foo":null,"type":"t"}}"#),
+    ] {
+        let once = patched(before, operation).unwrap();
+        let twice = patched(before, &format!("{operation},{operation}")).unwrap();
+        assert_eq!(once, twice, "{operation}");
+    }
+}

@@ -229,3 +229,35 @@ fn an_empty_part_of_a_value_clears_that_part() {
         ),
     ]);
 }
+
+#[test]
+fn what_the_value_of_a_part_says_of_its_own_parts_is_not_said_of_the_whole() {
+    let kept =
+        r#""emails":[{"value":"w","type":"work","primary":true,"custom":{"value":null,"k":1}}]"#;
+    check(&[
+        (
+            WORK,
+            r#"{"op":"add","path":"emails[type eq \"work\"].custom","value":{"value":null,"k":1}}"#,
+            kept,
+        ),
+        (WORK, r#"{"op":"replace","path":"emails.custom","value":{"value":null,"k":1}}"#, kept),
+        (
+            r#""tags":[{"value":"a","x":1}]"#,
+            r#"{"op":"add","path":"tags[x eq 1].meta","value":{"value":null,"x":null,"q":2}}"#,
+            r#""tags":[{"value":"a","x":1,"meta":{"value":null,"x":null,"q":2}}]"#,
+        ),
+    ]);
+}
+
+#[test]
+fn simple_values_have_no_parts_to_set() {
+    let tags = r#""tags":["a","b"]"#;
+    refused(&[
+        (
+            tags,
+            r#"{"op":"replace","path":"tags[value eq \"a\"].type","value":"t"}"#,
+            ScimType::InvalidPath,
+        ),
+        (tags, r#"{"op":"add","path":"tags.x","value":1}"#, ScimType::InvalidPath),
+    ]);
+}

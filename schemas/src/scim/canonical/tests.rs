@@ -232,6 +232,9 @@ fn instants_are_compared_whatever_their_offset() {
     assert_eq!(instant("2011-05-13T04:42:34Z"), instant("2011-05-13T06:42:34+02:00"));
     assert_eq!(instant("2011-05-13T04:42:34"), instant("2011-05-13T04:42:34.000Z"));
     assert_eq!(instant("yesterday"), None);
+    assert_eq!(instant("9999-12-31T23:59:59Z"), instant("9999-12-31T00:00:00"));
+    assert!(instant("9999-12-31T23:59:59Z") > instant("9999-12-30T21:59:59Z"));
+    assert_eq!(instant("2011-05-13T04:42:34+02:00Z"), None);
 }
 
 #[test]
