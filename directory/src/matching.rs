@@ -304,8 +304,9 @@ fn compare(
         .collect();
     let equal = |value: &&Value| test(value, leaf, CompareOp::Eq, literal);
     match (op, literal) {
-        (CompareOp::Eq, Literal::Null) => leaves.is_empty(),
-        (CompareOp::Ne, Literal::Null) => !leaves.is_empty(),
+        // What is null is not there (RFC 7643 §2.5), also of what has parts and no value.
+        (CompareOp::Eq, Literal::Null) => values.is_empty(),
+        (CompareOp::Ne, Literal::Null) => !values.is_empty(),
         (CompareOp::Ne, _) => leaves.is_empty() || !leaves.iter().all(equal),
         (
             CompareOp::Eq

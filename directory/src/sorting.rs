@@ -27,17 +27,26 @@ pub enum SortKey {
     Text(String),
 }
 
+/// What is kept of memberships is not kept with either side.
+const OF_OTHERS: [&str; 2] = ["groups", "members"];
+
 /// Checks that a list can be sorted by this attribute.
 ///
 /// # Errors
-/// `invalidPath` for what is never shown, and for a complex attribute that stands for no single value.
+/// `invalidPath` for what is never shown, for memberships, and for a complex attribute that stands for no single value.
 pub fn check(by: &AttrPath, schema: &ResourceSchema) -> Result<(), ScimError> {
     let refuse = |what: &str| {
         let by = by.to_string();
         let detail = format!("The attribute \"{}\" in sortBy {what}.", echo(&by));
         Err(ScimError::new(ScimType::InvalidPath, detail))
     };
-    let def = Scope::Resource(schema).place(by).def;
+    let place = Scope::Resource(schema).place(by);
+    let def = place.def;
+    if def.is_some() && place.extension.is_none() && OF_OTHERS.contains(&place.attribute) {
+        return refuse(
+            "names other resources, any number of them; sort by an attribute of its own",
+        );
+    }
     if def.is_some_and(|def| def.returned == Returned::Never)
         || by.attribute.eq_ignore_ascii_case("password")
     {
@@ -139,7 +148,7 @@ fn preferred(value: &Value) -> Option<&Value> {
 
 #[cfg(test)]
 mod tests {
-    use schemas::scim::{USER, parse};
+    use schemas::scim::{GROUP, USER, parse};
 
     use super::*;
 
@@ -192,9 +201,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_never_shown_cannot_be_sorted_by() {
-        for refused in ["password", "name"] {
+    fn what_is_never_shown_or_is_of_others_cannot_be_sorted_by() {
+        for refused in ["password", "name", "groups", "groups.display"] {
             assert!(check(&refused.parse().unwrap(), &USER).is_err(), "{refused}");
+        }
+        for refused in ["members", "urn:ietf:params:scim:schemas:core:2.0:Group:members.value"] {
+            assert!(check(&refused.parse().unwrap(), &GROUP).is_err(), "{refused}");
         }
         assert!(check(&"emails".parse().unwrap(), &USER).is_ok());
     }

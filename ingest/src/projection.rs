@@ -159,6 +159,13 @@ fn filter_subs(complex: &Attributes, subs: &[&str], keep: bool) -> Attributes {
 
 fn named<'a>(paths: &'a [AttrPath], urn: Option<&str>, name: &str) -> Named<'a> {
     let core = |of: Option<&str>| of.is_none() || is(of, USER.core.id) || is(of, GROUP.core.id);
+    // The URN of the schema itself means all that is not an extension's.
+    let is_core = |path: &AttrPath| {
+        path.attribute.is_empty() && path.urn.is_some() && core(path.urn.as_deref())
+    };
+    if urn.is_none() && paths.iter().any(is_core) {
+        return Named::Whole;
+    }
     let fits = |path: &&AttrPath| {
         path.attribute.eq_ignore_ascii_case(name)
             && match urn {
@@ -225,6 +232,13 @@ mod tests {
             shown(None, Some("name.familyName,userName,emails,manager")),
             "id name(givenName) User(department)"
         );
+    }
+
+    #[test]
+    fn the_urn_of_the_schema_is_all_but_the_extensions() {
+        let core = Some("urn:ietf:params:scim:schemas:core:2.0:User");
+        assert_eq!(shown(core, None), "id userName name emails");
+        assert_eq!(shown(None, core), "id User(department manager)");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::http::header::IF_NONE_MATCH;
 use axum::response::{IntoResponse, Response};
 use directory::resource::{PatchGroupResponse, ScimSettings};
 use directory::{Answer, Command, patch};
@@ -179,6 +180,7 @@ pub(crate) async fn replace(
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     let id = call.id(kind.name())?;
+    must_be_unknown(&ingest, &call, kind, id).await?;
     let command = Action::Replace(id, body).command(kind, call.access.scim, &call.notes)?;
     submit(&ingest, &call, version::conditional(&call.conditions, command), None).await?;
     let replaced = show(&ingest, &call, kind, id).await?;
@@ -194,6 +196,7 @@ pub(crate) async fn patch(
     Scim(body): Scim,
 ) -> Result<Response, Failure> {
     let id = call.id(kind.name())?;
+    must_be_unknown(&ingest, &call, kind, id).await?;
     let command = Action::Patch(id, body).command(kind, call.access.scim, &call.notes)?;
     submit(&ingest, &call, version::conditional(&call.conditions, command), None).await?;
     let brief = match (kind, call.access.scim.patch_group_response) {
@@ -213,9 +216,30 @@ pub(crate) async fn delete(
     call: Box<Call>,
 ) -> Result<Response, Failure> {
     let id = call.id(kind.name())?;
+    must_be_unknown(&ingest, &call, kind, id).await?;
     let command = Action::Delete(id).command(kind, call.access.scim, &call.notes)?;
     submit(&ingest, &call, version::conditional(&call.conditions, command), None).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// `If-None-Match` of a change (RFC 9110 §13.1.2). No change to come makes a version that a client could name already, so what
+/// is not known now will not be when the change is made.
+async fn must_be_unknown(
+    ingest: &Ingest,
+    call: &Call,
+    kind: Kind,
+    id: ScimId,
+) -> Result<(), Failure> {
+    if !call.conditions.contains_key(IF_NONE_MATCH) {
+        return Ok(());
+    }
+    let found = show(ingest, call, kind, id).await?;
+    if version::is_known(&call.conditions, found.version()) {
+        let detail =
+            "If-None-Match names the version that the resource has, so nothing was changed.";
+        return Err(ScimError::with_status(412, detail).into());
+    }
+    Ok(())
 }
 
 /// The resource as it is now: whoever writes, reads their own writes.

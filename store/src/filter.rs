@@ -112,17 +112,21 @@ impl<D: Dialect> Compiler<'_, D> {
             return short;
         }
         let def = scope.place(path).def;
-        let source = self.source(path, scope, tree);
-        let (kind, value) = self.leaf(&source.alias, def);
-        let Source { from, is_there, .. } = source;
+        let Source { from, is_there, alias } = self.source(path, scope, tree);
+        let telling = telling(def, op, literal);
+        // What is null is not there, also of what has parts and no value.
+        let asks_so = matches!(op, CompareOp::Eq | CompareOp::Ne) && *literal == Literal::Null;
+        if asks_so && telling.is_none() {
+            let exists = if op == CompareOp::Ne { "EXISTS" } else { "NOT EXISTS" };
+            return format!("{exists} (SELECT 1 FROM {from} WHERE {is_there})");
+        }
+        let (kind, value) = self.leaf(&alias, def);
         let any = format!("SELECT 1 FROM {from} WHERE {is_there} AND {kind} IS NOT NULL");
-        if let Some(Telling { value, is_there }) = telling(def, op, literal) {
+        if let Some(Telling { value, is_there }) = telling {
             let exists = if is_there { "EXISTS" } else { "NOT EXISTS" };
             return format!("{exists} ({any} AND {kind} = '{value}')");
         }
         match (op, literal) {
-            (CompareOp::Eq, Literal::Null) => format!("NOT EXISTS ({any})"),
-            (CompareOp::Ne, Literal::Null) => format!("EXISTS ({any})"),
             (CompareOp::Ne, _) => {
                 let equal = self.test(&kind, &value, leaf(def), CompareOp::Eq, literal);
                 format!("(NOT EXISTS ({any}) OR EXISTS ({any} AND NOT coalesce({equal}, FALSE)))")

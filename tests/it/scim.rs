@@ -56,6 +56,17 @@ async fn a_write_is_bound_to_the_version_that_the_client_has_seen() {
     let known = directory.send_with(("if-none-match", &second), "GET", &path, None).await;
     assert_eq!((known.status, known.body), (304, Value::Null));
     directory.send_with(("if-none-match", &first), "GET", &path, None).await.expect(200);
+    for known in ["*", &second] {
+        for (method, body) in
+            [("PATCH", title("C")), ("PUT", Some(user_body("ada@x.test"))), ("DELETE", None)]
+        {
+            let refused = directory.send_with(("if-none-match", known), method, &path, body).await;
+            refused.expect_error(412, None);
+        }
+    }
+    let others = ("if-none-match", &*first);
+    let changed = directory.send_with(others, "PATCH", &path, title("D")).await.expect(200);
+    assert_eq!(changed.body["title"], "D");
     directory.send_with(("if-match", "*"), "DELETE", &path, None).await.expect(204);
     let gone = directory.send_with(("if-match", "*"), "DELETE", &path, None).await;
     gone.expect_error(404, None);

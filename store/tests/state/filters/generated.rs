@@ -13,7 +13,7 @@ use schemas::scim::{Attributes, Filter, ResourceSchema, USER, Value};
 use schemas::{ScimId, Seq, Timestamp};
 
 pub(crate) use queries::{Kind, ON_GROUPS, ON_USERS};
-use queries::{addresses, filter, largest};
+use queries::{absent, addresses, filter, largest};
 use resources::{group_attributes, user_attributes};
 
 use super::super::world::{Stream, World, group_with, joins, user_with};
@@ -77,7 +77,11 @@ impl Generated {
         let subjects = self.subjects(kind);
         let filters = filter(kind.paths, kind.lists);
         let texts = (0..kind.filters).map(|_| draw(&filters, runner));
-        let found = cases(texts.chain(largest()).chain(addresses(kind)), &subjects, kind.schema);
+        let found = cases(
+            texts.chain(largest()).chain(addresses(kind)).chain(absent(kind)),
+            &subjects,
+            kind.schema,
+        );
         assert!(found.len() > kind.filters / 2, "{} filters are valid", found.len());
         found
     }

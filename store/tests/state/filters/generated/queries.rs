@@ -36,6 +36,12 @@ pub(super) fn addresses(kind: &Kind) -> impl Iterator<Item = String> {
     })
 }
 
+/// Whether each attribute is there, in the other words for it, and those that have parts and no value.
+pub(super) fn absent(kind: &Kind) -> impl Iterator<Item = String> {
+    let paths = kind.paths.iter().chain(&["name", "addresses", "meta", "groups", "members"]);
+    paths.flat_map(|path| ["eq", "ne"].map(|op| format!("{path} {op} null")))
+}
+
 /// The deepest filter and two of the longest.
 pub(super) fn largest() -> [String; 3] {
     let (opening, closing) =
