@@ -40,6 +40,10 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// requests. Proxies drop theirs after 60 s (AWS, nginx): whoever drops it first must be the one that sends.
 const HEAD_WITHIN: Duration = Duration::from_secs(75);
 
+/// How long an answer may lie there of which the other end takes nothing. Who reads slowly goes on, however long it takes; who
+/// does not read at all would hold a place for ever.
+const UNREAD_WITHIN: Duration = Duration::from_secs(60);
+
 /// How long to wait before accepting again when the operating system has no more files to give.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
@@ -50,11 +54,13 @@ pub struct Limits {
     pub connections: usize,
     /// How long the head of a request may take.
     pub head: Duration,
+    /// How long nothing of an answer may be taken.
+    pub unread: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: CONNECTIONS_MAX, head: HEAD_WITHIN }
+        Self { connections: CONNECTIONS_MAX, head: HEAD_WITHIN, unread: UNREAD_WITHIN }
     }
 }
 
@@ -82,6 +88,7 @@ impl Serving {
         while let Some((stream, peer, place)) =
             end.run_until_cancelled(accept(&self.listener, &places)).await
         {
+            give_up_after(&stream, self.limits.unread);
             let talk = talk(http.clone(), stream, peer, routes.clone(), self.end.clone());
             self.connections.spawn(async move {
                 talk.await;
@@ -106,6 +113,18 @@ async fn accept(
             }
         }
     }
+}
+
+/// Has the operating system end a connection whose other end takes nothing, or is gone without a word (RFC 5482). Where it
+/// cannot, that end is the proxy's business.
+fn give_up_after(stream: &TcpStream, unread: Duration) {
+    let millis = u32::try_from(unread.as_millis()).unwrap_or(u32::MAX);
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(stream, millis) {
+        tracing::debug!(%error, "a connection waits for its reader without a limit");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (stream, millis);
 }
 
 /// Whoever called has hung up already.

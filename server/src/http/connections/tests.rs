@@ -33,7 +33,9 @@ impl Server {
             go.notified().await;
         };
         let who = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string();
+        let large = async || vec![b'x'; 16 << 20];
         let routes = Router::new().route("/held", get(held)).route("/who", get(who));
+        let routes = routes.route("/large", get(large));
         let serving =
             Serving { listener, limits, connections: connections.clone(), end: end.clone() };
         let listening = TaskTracker::new();
@@ -115,6 +117,16 @@ async fn an_answer_may_take_longer_than_a_head() {
     assert_eq!(all_of(&mut silent).await, "");
     server.let_go.notify_one();
     assert!(all_of(&mut held).await.starts_with("HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_an_answer_holds_its_place_no_longer_than_they_may() {
+    let unread = Duration::from_millis(200);
+    let server = Server::start(Limits { connections: 1, unread, ..Limits::default() }).await;
+    let reads_nothing = server.send("GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut next = server.send("GET /who HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+    assert!(all_of(&mut next).await.starts_with("HTTP/1.1 200 OK"));
+    drop(reads_nothing);
 }
 
 #[tokio::test]
