@@ -1,12 +1,13 @@
 //! The command line client against a server, as a person at a shell uses it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::sync::mpsc::sync_channel;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::server::{PATIENCE, command, json_of};
-use tests::{Directory, Server};
+use tests::{Directory, Receiver, Server};
 
 /// More lines than a tail prints here.
 const LINES_MAX: usize = 1_000;
@@ -94,6 +95,25 @@ async fn a_customer_is_set_up_looked_into_and_deleted_from_a_shell() {
     }
     ask(&format!("org delete {}", id(&org)));
     assert_eq!(ask("org list")["data"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exported_event_is_byte_for_byte_the_webhook() {
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start(data.path());
+    let app = Receiver::start().await;
+    server.api().endpoint_with(app.url(), json!({})).await;
+    let directory = server.api().directory("okta scim v2.0", "Acme").await;
+    directory.user("zoe@acme.example").await;
+    directory.group("Engineering").await;
+    let told = app.wait_for(3).await;
+    let told: BTreeSet<String> =
+        told.into_iter().map(|sent| String::from_utf8(sent.body).unwrap()).collect();
+    for line in ["events export", "events tail --json"] {
+        let said = run(&server, line).out;
+        let exported: BTreeSet<String> = said.lines().map(str::to_owned).collect();
+        assert!(told.is_subset(&exported), "{line}: {told:#?} and {exported:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::header::ACCEPT;
 use http::{Method, StatusCode};
 use reqwest::{RequestBuilder, Response, redirect};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::{Host, Url};
 
@@ -147,7 +148,22 @@ impl Connection {
     /// # Errors
     /// When there is no answer, or one that says no.
     pub async fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, ClientError> {
-        self.call(Method::GET, path, |request| request.query(query)).await
+        self.get_as(path, query).await
+    }
+
+    /// Reads what a type of our own makes of it.
+    ///
+    /// # Errors
+    /// When there is no answer, one that says no, or one of another shape.
+    pub(super) async fn get_as<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, ClientError> {
+        let fill = |request: RequestBuilder| request.query(query);
+        let response = self.response(&Method::GET, path, fill).await?;
+        let text = self.text(Method::GET, path, response).await?;
+        self.parsed(&text)
     }
 
     /// Makes a call.
@@ -173,7 +189,7 @@ impl Connection {
         let path = request.path();
         let mut response = self.response(&request.method, &path, fill).await?;
         if !response.status().is_success() {
-            return self.read(request.method.clone(), &path, response).await.map(drop);
+            return self.text(request.method.clone(), &path, response).await.map(drop);
         }
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failed(&error))? {
             print::bytes(&chunk)?;
@@ -188,7 +204,8 @@ impl Connection {
         fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<Value, ClientError> {
         let response = self.response(&method, path, fill).await?;
-        self.read(method, path, response).await
+        let text = self.text(method, path, response).await?;
+        if text.is_empty() { Ok(Value::Null) } else { self.parsed(&text) }
     }
 
     async fn response(
@@ -205,12 +222,12 @@ impl Connection {
     }
 
     /// What an answer says, if it does not say no.
-    async fn read(
+    async fn text(
         &self,
         method: Method,
         path: &str,
         response: Response,
-    ) -> Result<Value, ClientError> {
+    ) -> Result<String, ClientError> {
         let status = response.status();
         let header = response.headers().get("x-request-id");
         let request_id = header.and_then(|id| id.to_str().ok()).map(str::to_owned);
@@ -218,16 +235,17 @@ impl Connection {
         if status == StatusCode::UNAUTHORIZED {
             return Err(ClientError::Unauthorized { sent: self.key.is_some() });
         }
-        if status.is_success() && text.is_empty() {
-            return Ok(Value::Null);
+        if status.is_success() {
+            return Ok(text);
         }
-        let json = serde_json::from_str(&text);
-        if !status.is_success() {
-            let message = json.as_ref().ok().and_then(message);
-            let (message, path) = (message.unwrap_or_else(|| start(&text)), path.to_owned());
-            return Err(ClientError::Refused { method, path, status, message, request_id });
-        }
-        json.map_err(|_| ClientError::NotJson { url: self.base.clone(), start: start(&text) })
+        let message = serde_json::from_str(&text).ok().as_ref().and_then(message);
+        let (message, path) = (message.unwrap_or_else(|| start(&text)), path.to_owned());
+        Err(ClientError::Refused { method, path, status, message, request_id })
+    }
+
+    fn parsed<T: DeserializeOwned>(&self, text: &str) -> Result<T, ClientError> {
+        let not_json = |_| ClientError::NotJson { url: self.base.clone(), start: start(text) };
+        serde_json::from_str(text).map_err(not_json)
     }
 
     fn failed(&self, error: &reqwest::Error) -> ClientError {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use schemas::{DirectoryId, EventType, Timestamp};
+use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::connection::{ClientError, Connection};
 use super::show;
@@ -70,8 +72,8 @@ pub(super) async fn export(
     let mut is_empty = true;
     loop {
         let next = page(server, &place.into_iter().collect::<Vec<_>>(), PAGE).await?;
-        for event in next.events.iter().filter(|event| is_of(event, directory)) {
-            print::line(event)?;
+        for event in next.events.iter().filter(|event| is_of(&event.value, directory)) {
+            print::line(&event.bytes)?;
             is_empty = false;
         }
         match next.after {
@@ -86,7 +88,33 @@ pub(super) async fn export(
 }
 
 struct Page {
-    events: Vec<Value>,
+    events: Vec<Event>,
+    after: Option<String>,
+}
+
+/// An event as it came, so that it can be held against a webhook byte for byte, and what it says.
+struct Event {
+    bytes: Box<RawValue>,
+    value: Value,
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = Box::<RawValue>::deserialize(deserializer)?;
+        let value = serde_json::from_str(bytes.get()).map_err(de::Error::custom)?;
+        Ok(Self { bytes, value })
+    }
+}
+
+/// An answer with a page.
+#[derive(Deserialize)]
+struct List {
+    data: Vec<Event>,
+    list_metadata: ListMetadata,
+}
+
+#[derive(Deserialize)]
+struct ListMetadata {
     after: Option<String>,
 }
 
@@ -99,27 +127,23 @@ async fn page(
         EventType::ALL.iter().filter(|event| event.is_told()).map(|event| event.name()).collect();
     let mut query = vec![("events", every.join(",")), ("limit", limit.to_string())];
     query.extend_from_slice(place);
-    let mut answer = server.get("/events", &query).await?;
-    let events = match answer.get_mut("data").map(Value::take) {
-        Some(Value::Array(events)) => events,
-        Some(_) | None => Vec::new(),
-    };
-    let after = answer.pointer("/list_metadata/after").and_then(Value::as_str).map(str::to_owned);
+    let List { data: events, list_metadata: ListMetadata { after } } =
+        server.get_as("/events", &query).await?;
     Ok(Page { events, after })
 }
 
 fn print_events(
-    events: &[Value],
+    events: &[Event],
     as_json: bool,
     cursor: &mut Option<String>,
 ) -> Result<(), ClientError> {
     for event in events {
         if as_json {
-            print::line(event)?;
+            print::line(&event.bytes)?;
         } else {
-            print::line(show::event(event))?;
+            print::line(show::event(&event.value))?;
         }
-        if let Some(id) = event.get("id").and_then(Value::as_str) {
+        if let Some(id) = event.value.get("id").and_then(Value::as_str) {
             *cursor = Some(id.to_owned());
         }
     }
