@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use directory::RoleMapping;
 use directory::role_mapping::{MappedGroup, MappingError, SLUG_LENGTH_MAX};
+use schemas::{DirectoryId, GroupId};
 
 use crate::auth::{Reader, Writer};
 use crate::body::{Fields, Segments, path_id};
 use crate::directories;
-use crate::error::Error;
-use crate::ports::DirectoryChange;
+use crate::error::{Error, FieldError};
+use crate::ports::{DirectoryChange, Reach};
 use crate::router::Api;
 
 pub(crate) async fn get(
@@ -33,10 +34,31 @@ pub(crate) async fn set(
 ) -> Result<Json<Arc<RoleMapping>>, Error> {
     let id = path_id(directories::WHAT, &id)?;
     api.directories.get(caller.reach, id).await.map_err(Error::about(directories::WHAT, id))?;
-    let role_mapping = Some(read(fields)?);
-    let change = DirectoryChange { role_mapping, ..DirectoryChange::default() };
+    let mapping = read(fields)?;
+    must_be_groups(&api, caller.reach, id, &mapping).await?;
+    let change = DirectoryChange { role_mapping: Some(mapping), ..DirectoryChange::default() };
     let updated = api.directories.update(caller.reach, id, change, api.edge.now()).await;
     Ok(Json(updated.map_err(Error::about(directories::WHAT, id))?.apps.role_mapping))
+}
+
+/// An id that is of no group here would take the roles of everybody who has them by the right one. Of names nobody can tell: the
+/// group may be on its way. One that is gone is still known.
+async fn must_be_groups(
+    api: &Api,
+    reach: Reach,
+    directory: DirectoryId,
+    mapping: &RoleMapping,
+) -> Result<(), Error> {
+    let mut wrong = Vec::new();
+    for (index, mapped) in mapping.groups.iter().enumerate() {
+        let Ok(id) = mapped.group.parse::<GroupId>() else { continue };
+        if api.reading.directory_of_group(reach, id).await? != Some(directory) {
+            let field = format!("groups[{index}].group");
+            let message = Some(format!("{field}, {id}, is no group of this directory."));
+            wrong.push(FieldError { code: "not_found", field, message });
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Error::Invalid(wrong)) }
 }
 
 fn read(mut fields: Fields) -> Result<RoleMapping, Error> {

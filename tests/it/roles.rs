@@ -85,7 +85,17 @@ async fn what_is_wrong_about_a_role_mapping_is_named() {
     let api = server.api();
     let directory = api.directory("okta scim v2.0", "Acme").await;
     let path = format!("/directories/{}/role_mapping", directory.id);
+    let elsewhere = api.directory("okta scim v2.0", "Rival").await;
+    elsewhere.group("Sales").await;
+    let groups = api.get(&format!("/directory_groups?directory={}", elsewhere.id)).await;
+    let of_other = groups["data"][0]["id"].clone();
+    let nowhere = format!("directory_group_{}", "0".repeat(26));
     for (wrong, field) in [
+        (
+            json!({ "groups": [{ "group": "a", "role": "b" }, { "group": of_other, "role": "b" }] }),
+            "groups[1].group",
+        ),
+        (json!({ "groups": [{ "group": nowhere, "role": "b" }] }), "groups[0].group"),
         (json!({ "default_role": "no spaces" }), "default_role"),
         (json!({ "groups": [{ "group": "a" }] }), "groups[0]"),
         (json!({ "groups": [{ "group": "a", "role": "b c" }] }), "groups[0].role"),
