@@ -60,18 +60,22 @@ impl FromStr for Timestamp {
         if !text.ends_with(['Z', 'z']) {
             return Err(InvalidTimestamp);
         }
-        match text.parse::<jiff::Timestamp>() {
-            Ok(time) => Ok(Self::from_millis(time.as_millisecond())),
-            Err(_) if is_of_the_last_days(&text[..text.len() - 1]) => Ok(Self(MILLIS_MAX)),
-            Err(_) => Err(InvalidTimestamp),
-        }
+        let moment = moment(text).ok_or(InvalidTimestamp)?;
+        Ok(Self::from_millis(moment.as_millisecond()))
     }
 }
 
-/// Whether a time without its zone is past [`MILLIS_MAX`], as `9999-12-31T23:59:59` is, which many write for "never".
-fn is_of_the_last_days(text: &str) -> bool {
-    let time = text.parse::<jiff::civil::DateTime>();
-    time.is_ok_and(|time| time.to_zoned(jiff::tz::TimeZone::UTC).is_err())
+/// The moment that a text names; UTC if it does not say. One past all that zones have dates for, as `9999-12-31T23:59:59Z`,
+/// which many write for "never", is as good as the last of them.
+pub(crate) fn moment(text: &str) -> Option<jiff::Timestamp> {
+    text.parse().ok().or_else(|| {
+        let zoneless = text.strip_suffix(['Z', 'z']);
+        let time: jiff::civil::DateTime = zoneless.unwrap_or(text).parse().ok()?;
+        match time.to_zoned(jiff::tz::TimeZone::UTC) {
+            Ok(moment) => zoneless.is_none().then(|| moment.timestamp()),
+            Err(_) => Some(jiff::Timestamp::MAX),
+        }
+    })
 }
 
 impl Timestamp {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::schema::{AttributeDef, Kind, Mutability, ResourceSchema};
 use super::{Attributes, DEPTH_MAX, NAMES_MAX, Name, ScimError, Value, echo, identity};
+use crate::time::moment;
 
 /// How many members one request may name. Entra ID and Okta send a few hundred at once; a larger
 /// group is filled by several requests.
@@ -181,19 +182,7 @@ pub fn member_ids(value: Value) -> Result<Vec<String>, ScimError> {
 /// not say.
 #[must_use]
 pub fn instant(text: &str) -> Option<i128> {
-    let moment = text.parse().ok().or_else(|| in_utc(text));
-    moment.map(jiff::Timestamp::as_nanosecond)
-}
-
-/// A time without a zone, or one past all that zones have dates for: `9999-12-31T23:59:59Z`, which many write for "never",
-/// is as good as the last of them.
-fn in_utc(text: &str) -> Option<jiff::Timestamp> {
-    let zoneless = text.strip_suffix(['Z', 'z']);
-    let time: jiff::civil::DateTime = zoneless.unwrap_or(text).parse().ok()?;
-    match time.to_zoned(jiff::tz::TimeZone::UTC) {
-        Ok(moment) => zoneless.is_none().then(|| moment.timestamp()),
-        Err(_) => Some(jiff::Timestamp::MAX),
-    }
+    moment(text).map(jiff::Timestamp::as_nanosecond)
 }
 
 fn entry(
